@@ -1,0 +1,33 @@
+"""The refusals: one name each, all under `JobyardError`. The API makes HTTP problems of them."""
+
+
+class JobyardError(Exception):
+    """Something was refused, in words its caller can act on."""
+
+
+class BrokenLifecycle(JobyardError):
+    """A lifecycle table contradicts itself; the program must not start."""
+
+
+class IllegalMove(JobyardError):
+    """The event is not one this state knows, or not one this sender may send."""
+
+
+class Forbidden(JobyardError):
+    """The actor's roles do not allow this."""
+
+
+class StaleState(JobyardError):
+    """Someone else moved it first; read again and decide anew."""
+
+
+class Unknown(JobyardError):
+    """There is no such thing."""
+
+
+class Gone(JobyardError):
+    """It was here and has been removed; nothing will bring it back."""
+
+
+class BadRequest(JobyardError):
+    """The request cannot be carried out as it stands; the message says what is allowed."""

@@ -1,0 +1,45 @@
+"""The closed list of failure codes of jobs, a sentence each.
+
+A code groups failures in reports, filters retries and names a metric's dimension, so new ones are
+added here and nowhere else.
+"""
+
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """Why a job failed. `sentence` says it to the depositor."""
+
+    sentence: str
+
+    PAYLOAD_NOT_FOUND = "PAYLOAD_NOT_FOUND", "The server does not have the file (404 or 410)."
+    PAYLOAD_FORBIDDEN = "PAYLOAD_FORBIDDEN", "The server refuses to give the file (401 or 403)."
+    PAYLOAD_BUSY = "PAYLOAD_BUSY", "The server asks to be called less often (429)."
+    PAYLOAD_SERVER_ERROR = "PAYLOAD_SERVER_ERROR", "The server failed while giving the file (5xx)."
+    PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server answered with something that is not the file."
+    PAYLOAD_UNREACHABLE = "PAYLOAD_UNREACHABLE", "The server cannot be reached."
+    PAYLOAD_TIMEOUT = "PAYLOAD_TIMEOUT", "The server is too slow."
+    PAYLOAD_TRUNCATED = "PAYLOAD_TRUNCATED", "The server hung up before the end of the file."
+    ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED", "The URL leads to an address Jobyard may not call."
+    TOO_MANY_REDIRECTS = "TOO_MANY_REDIRECTS", "The URL redirects without end."
+    SIZE_MISMATCH = "SIZE_MISMATCH", "The file is not as long as the manifest says."
+    DIGEST_MISMATCH = "DIGEST_MISMATCH", "The file's digest is not the one the manifest gives."
+    TOO_LARGE = "TOO_LARGE", "The file is larger than this job type takes."
+    BAD_MANIFEST = "BAD_MANIFEST", "The manifest that describes the object has errors."
+    BAD_CONTAINER = "BAD_CONTAINER", "The container cannot be unpacked."
+    CONTAINER_LIMIT = (
+        "CONTAINER_LIMIT",
+        "The container breaks a limit on size, ratio, count or path.",
+    )
+    IDENTIFIER_CONFLICT = "IDENTIFIER_CONFLICT", "The identifiers belong to different objects."
+    CALLBACK_FAILED = "CALLBACK_FAILED", "The callback could not be delivered."
+    TIMEOUT = "TIMEOUT", "The job did not end within its time limit."
+    WORKER_LOST = "WORKER_LOST", "The worker ended in the middle of the job, again and again."
+    STEP_ERROR = "STEP_ERROR", "A step of the job type failed in a way it did not foresee."
+    FORCED = "FORCED", "An operator made the job fail."
+
+    def __new__(cls, code: str, sentence: str) -> "Failure":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        return member

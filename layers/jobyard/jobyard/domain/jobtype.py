@@ -1,0 +1,103 @@
+"""What a job type is: its words, its steps, its patience; and what a step may answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobyard.domain.failures import Failure
+
+
+@dataclass(frozen=True)
+class Done:
+    """The step is done. `result` is kept with the job and handed to the later steps.
+
+    JSON values only, and small: it lives in the job's record, which should stay under 1 KB.
+    """
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""  # a warning worth showing; the job goes on
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """The step was not needed."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not now: try this step again in `seconds`. Does not count as a failed attempt."""
+
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The step failed. `retryable` asks the job type's retry policy; False ends the job.
+
+    `retry_after` is what the other side asked for, in seconds. `recoverable` False means no
+    requeue can help: the depositor has to submit again.
+    """
+
+    code: Failure
+    message: str
+    retryable: bool = False
+    retry_after: float | None = None
+    recoverable: bool = True
+
+
+Outcome = Done | Skipped | Wait | Stop
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job as its steps see it. `data` is what earlier steps returned, merged in order."""
+
+    batch_id: str
+    job_id: str
+    collection: str
+    entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
+    parameters: Mapping[str, Any]  # what the submission set for the whole batch
+    data: Mapping[str, Any]
+    attempt: int  # 1 for the first try
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Automatic retries of a failed attempt, before a person is asked.
+
+    The wait before retry n (from 1) is first * factor ** (n - 1) seconds, at most `longest`.
+    """
+
+    retries: int = 3
+    first: float = 5.0
+    factor: float = 4.0
+    longest: float = 900.0
+
+    def wait_s(self, failed_attempts: int, asked: float | None = None) -> float | None:
+        """Seconds to wait after that many failed attempts in a row; None when they are used up."""
+        if failed_attempts > self.retries:
+            return None
+        wait = min(self.first * self.factor ** (failed_attempts - 1), self.longest)
+        return min(max(wait, asked or 0.0), self.longest)
+
+
+@dataclass(frozen=True)
+class JobType:
+    """The data of a job type. `steps` are in order; a name is a step function's name.
+
+    `words` gives the word for each job state (the lifecycle's own name where absent).
+    `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
+    two jobs of a chunk on the same one run in row order ("" when there is none).
+    """
+
+    name: str
+    title: str
+    steps: tuple[tuple[str, Callable[[Work, Any], Outcome]], ...]
+    retry: RetryPolicy = RetryPolicy()
+    time_limit: float = 840.0
+    system: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
+    lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""

@@ -1,0 +1,223 @@
+"""The engine under every lifecycle: a table of moves, refused when it contradicts itself.
+
+A lifecycle is data. Conditional writes, API routes, buttons, diagrams and the CLI are read off it,
+so nothing else in Jobyard lists states.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
+
+MACHINE = "machine"
+ROLES = frozenset({"viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin"})
+
+
+class StateType(StrEnum):
+    """What a state waits for."""
+
+    INTERACTION = "interaction"  # a person must act
+    TERMINAL = "terminal"  # nothing more will happen
+    TRANSIENT = "transient"  # the machine is at work
+    WAITING = "waiting"  # for time, a turn or another job
+
+
+@dataclass(frozen=True)
+class State:
+    """A state, what it means and the word each audience knows it by.
+
+    `meaning` says how one gets here and who takes it away.
+    """
+
+    name: str
+    type: StateType
+    meaning: str
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """`event`, sent by one of `senders` (roles, or "machine"), leads from `before` to `after`."""
+
+    before: str
+    event: str
+    after: str
+    senders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Who or what makes a move, and the name under which a repeat of it is recognised.
+
+    `key` is unique per intent: a request id, an event id, or pass, chunk and attempt.
+    """
+
+    key: str
+    actor: str = MACHINE
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One legal move, ready to be written with `before` in the condition."""
+
+    before: str
+    event: str
+    after: str
+    at: datetime
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """A checked table of states and transitions.
+
+    Raises:
+        BrokenLifecycle: a transition names an unknown state, a state is out of reach or has no way
+            out though it is not terminal, a terminal state has a way out, an event has no sender
+            or an unknown one, or two transitions share a state and an event.
+    """
+
+    name: str
+    initial: str
+    states: tuple[State, ...]
+    transitions: tuple[Transition, ...]
+
+    def __post_init__(self) -> None:
+        names = [state.name for state in self.states]
+        if len(set(names)) != len(names) or self.initial not in names:
+            raise BrokenLifecycle(f"{self.name}: state names must be unique and hold the initial")
+        seen: set[tuple[str, str]] = set()
+        for move in self.transitions:
+            if move.before not in names or move.after not in names:
+                raise BrokenLifecycle(f"{self.name}: {move} names a state that is not declared")
+            if not move.senders or not set(move.senders) <= ROLES | {MACHINE}:
+                raise BrokenLifecycle(f"{self.name}: {move.event} needs senders from the roles")
+            if (move.before, move.event) in seen:
+                raise BrokenLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
+            seen.add((move.before, move.event))
+        reached = self._reachable()
+        for state in self.states:
+            leaves = any(before == state.name for before, _ in seen)
+            if state.name not in reached:
+                raise BrokenLifecycle(f"{self.name}: nothing reaches {state.name}")
+            if leaves is (state.type is StateType.TERMINAL):
+                raise BrokenLifecycle(
+                    f"{self.name}: {state.name} must be terminal or have a way out"
+                )
+
+    def _reachable(self) -> set[str]:
+        reached, edge = {self.initial}, [self.initial]
+        while edge:
+            here = edge.pop()
+            for move in self.transitions:
+                if move.before == here and move.after not in reached:
+                    reached.add(move.after)
+                    edge.append(move.after)
+        return reached
+
+    def state(self, name: str) -> State:
+        """The state called `name`.
+
+        Raises:
+            IllegalMove: no state has that name; the message lists those there are.
+        """
+        for state in self.states:
+            if state.name == name:
+                return state
+        known = ", ".join(state.name for state in self.states)
+        raise IllegalMove(f"{self.name} has no state {name!r}; it knows {known}")
+
+    def is_final(self, name: str) -> bool:
+        """Whether nothing more can happen in state `name`."""
+        return self.state(name).type is StateType.TERMINAL
+
+    def transition(self, before: str, event: str) -> Transition:
+        """The transition `event` makes from `before`.
+
+        Raises:
+            IllegalMove: `before` does not know `event`; the message lists what it knows.
+        """
+        for move in self.transitions:
+            if move.before == before and move.event == event:
+                return move
+        known = [move.event for move in self.transitions if move.before == before]
+        allowed = f"it can {', '.join(known)}" if known else "nothing more can happen to it"
+        raise IllegalMove(f"{self.name} is {before}: cannot {event}; {allowed}")
+
+    def move(self, before: str, event: str, at: datetime, cause: Cause) -> Move:
+        """The move `event` makes from `before`.
+
+        Raises:
+            IllegalMove: `before` does not know `event`.
+        """
+        return Move(before, event, self.transition(before, event).after, at, cause)
+
+    def asked(
+        self, before: str, event: str, at: datetime, cause: Cause, roles: Iterable[str]
+    ) -> Move:
+        """The move a person with `roles` asks for.
+
+        Raises:
+            IllegalMove: `before` does not know `event`.
+            Forbidden: none of `roles` may send it; the message says who may.
+        """
+        move = self.move(before, event, at, cause)
+        senders = self.transition(before, event).senders
+        if not set(senders) & set(roles):
+            people = sorted(set(senders) - {MACHINE})
+            who = " or ".join(people) if people else "only the machine"
+            raise Forbidden(f"{event} on a {before} {self.name} is for {who}")
+        return move
+
+    def people_events(self) -> tuple[str, ...]:
+        """The events some person may send, in table order; these and no others are routes."""
+        return tuple(
+            dict.fromkeys(move.event for move in self.transitions if set(move.senders) - {MACHINE})
+        )
+
+    def actions(self, state: str, roles: Iterable[str]) -> tuple[str, ...]:
+        """What a person with `roles` may do in `state`, in table order."""
+        allowed = set(roles)
+        return tuple(
+            move.event
+            for move in self.transitions
+            if move.before == state and set(move.senders) & allowed
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The table as `jobyard lifecycle NAME --json` and the API show it."""
+        return {
+            "name": self.name,
+            "initial": self.initial,
+            "states": [
+                {
+                    "name": state.name,
+                    "type": state.type.value,
+                    "meaning": state.meaning,
+                    "words": dict(state.words),
+                }
+                for state in self.states
+            ],
+            "transitions": [
+                {
+                    "from": move.before,
+                    "event": move.event,
+                    "to": move.after,
+                    "senders": list(move.senders),
+                }
+                for move in self.transitions
+            ],
+        }
+
+    def diagram(self) -> str:
+        """The table as a mermaid state diagram, one edge per transition."""
+        lines = ["stateDiagram-v2", f"    [*] --> {self.initial}"]
+        lines += [f"    {t.before} --> {t.after}: {t.event}" for t in self.transitions]
+        lines += [
+            f"    {state.name} --> [*]" for state in self.states if state.type is StateType.TERMINAL
+        ]
+        return "\n".join(lines) + "\n"
