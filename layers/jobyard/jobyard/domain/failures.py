@@ -20,6 +20,7 @@ class Failure(StrEnum):
     PAYLOAD_UNREACHABLE = "PAYLOAD_UNREACHABLE", "The server cannot be reached."
     PAYLOAD_TIMEOUT = "PAYLOAD_TIMEOUT", "The server is too slow."
     PAYLOAD_TRUNCATED = "PAYLOAD_TRUNCATED", "The server hung up before the end of the file."
+    PAYLOAD_UNTRUSTED = "PAYLOAD_UNTRUSTED", "The server's certificate cannot be trusted."
     ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED", "The URL leads to an address Jobyard may not call."
     TOO_MANY_REDIRECTS = "TOO_MANY_REDIRECTS", "The URL redirects without end."
     SIZE_MISMATCH = "SIZE_MISMATCH", "The file is not as long as the manifest says."
@@ -38,8 +39,24 @@ class Failure(StrEnum):
     STEP_ERROR = "STEP_ERROR", "A step of the job type failed in a way it did not foresee."
     FORCED = "FORCED", "An operator made the job fail."
 
-    def __new__(cls, code: str, sentence: str) -> "Failure":
+    def __new__(cls, code: str, sentence: str = "") -> "Failure":
         member = str.__new__(cls, code)
         member._value_ = code
         member.sentence = sentence
         return member
+
+
+# The failures that may pass by themselves, so that a job's retry policy tries again. The others
+# wait for a person: a requeue helps once the cause is gone.
+RETRIED = frozenset(
+    {
+        Failure.PAYLOAD_BUSY,
+        Failure.PAYLOAD_SERVER_ERROR,
+        Failure.PAYLOAD_UNREACHABLE,
+        Failure.PAYLOAD_TIMEOUT,
+        Failure.PAYLOAD_TRUNCATED,
+        Failure.CALLBACK_FAILED,
+        Failure.TIMEOUT,
+        Failure.STEP_ERROR,
+    }
+)

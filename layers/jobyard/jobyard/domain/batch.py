@@ -1,0 +1,197 @@
+"""A batch: one submitted manifest, its jobs, its counts, its reports. Source: the Merritt seed.
+
+The lifecycle follows the seed's four use cases. Two things are ours: `cancelling`, because a
+cancelled batch must still end and tell, and that a refused manifest goes through `reporting`, so
+that there is no second way to a mail.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+
+
+class BatchState(StrEnum):
+    """Where a batch stands; `BATCH` has each state's meaning."""
+
+    PENDING = "pending"
+    HELD = "held"
+    PROCESSING = "processing"
+    CANCELLING = "cancelling"
+    REPORTING = "reporting"
+    UPDATE_REPORTING = "update_reporting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+
+
+_S = BatchState
+
+BATCH = Lifecycle(
+    name="batch",
+    initial=_S.PENDING,
+    states=(
+        State(
+            _S.PENDING,
+            StateType.WAITING,
+            "Submitted; waits for its manifest or for the machine to open it.",
+            {"deposit": "Pending"},
+        ),
+        State(
+            _S.HELD,
+            StateType.WAITING,
+            "Its collection, job type or everything is on hold; a person releases or deletes it.",
+            {"deposit": "Held"},
+        ),
+        State(
+            _S.PROCESSING,
+            StateType.TRANSIENT,
+            "Opened; its jobs run until the last of them ends, and Settle takes it on.",
+            {"deposit": "Processing"},
+        ),
+        State(
+            _S.CANCELLING,
+            StateType.TRANSIENT,
+            "A person cancelled it; running jobs end, no other starts, and Settle takes it on.",
+            {"deposit": "Cancelling"},
+        ),
+        State(
+            _S.REPORTING,
+            StateType.TRANSIENT,
+            "No job is open; Report writes the files and the one e-mail, then ends it.",
+            {"deposit": "Reporting"},
+        ),
+        State(
+            _S.UPDATE_REPORTING,
+            StateType.TRANSIENT,
+            "An administrator asked for a new report; Report compares with the last one sent.",
+            {"deposit": "UpdateReporting"},
+        ),
+        State(
+            _S.COMPLETED,
+            StateType.TERMINAL,
+            "Reported, and no job failed.",
+            {"deposit": "Completed"},
+        ),
+        State(
+            _S.FAILED,
+            StateType.INTERACTION,
+            "Reported, with failed jobs or a refused manifest; stays so while jobs are repaired, "
+            "until an administrator updates the report or deletes it.",
+            {"deposit": "Failed"},
+        ),
+        State(
+            _S.CANCELLED,
+            StateType.TERMINAL,
+            "Cancelled by a person and reported.",
+            {"deposit": "Cancelled"},
+        ),
+        State(
+            _S.DELETED,
+            StateType.TERMINAL,
+            "Given up by a person; a tombstone with its history remains.",
+            {"deposit": "Deleted"},
+        ),
+    ),
+    transitions=(
+        Transition(_S.PENDING, "start", _S.PROCESSING, (MACHINE,)),
+        Transition(_S.PENDING, "hold", _S.HELD, (MACHINE,)),
+        Transition(_S.HELD, "release", _S.PENDING, ("operator", "admin")),
+        Transition(_S.HELD, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, ("operator", "admin")),
+        Transition(_S.PROCESSING, "report", _S.REPORTING, (MACHINE,)),
+        Transition(_S.CANCELLING, "report", _S.REPORTING, (MACHINE,)),
+        Transition(_S.REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
+        Transition(_S.REPORTING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.REPORTING, "stop", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.REPORTING, "clear", _S.DELETED, (MACHINE,)),
+        Transition(_S.FAILED, "update_reporting", _S.UPDATE_REPORTING, ("admin",)),
+        Transition(_S.FAILED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.UPDATE_REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
+        Transition(_S.UPDATE_REPORTING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.UPDATE_REPORTING, "clear", _S.DELETED, (MACHINE,)),
+    ),
+)
+
+OPEN_STATES = frozenset(
+    {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The S3 object a manifest was uploaded as. `size` is bytes."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One move that was made, or one thing that was noted without a move (before == after)."""
+
+    event: str
+    before: str
+    after: str
+    at: datetime
+    actor: str
+    cause: str
+    reason: str = ""
+
+    @classmethod
+    def of(cls, move: Move) -> "HistoryEntry":
+        """The entry a move leaves."""
+        cause = move.cause
+        return cls(
+            move.event, move.before, move.after, move.at, cause.actor, cause.key, cause.reason
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it is stored. `version` counts its writes; times are aware UTC.
+
+    `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
+    hold fewer). `message` says why it failed as a whole, "" when it did not.
+    """
+
+    batch_id: str
+    state: BatchState
+    version: int
+    collection: str
+    submitter: str
+    job_type: str
+    filename: str
+    submitted_at: datetime
+    profile: str = ""
+    source: Source | None = None
+    notify: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    upload_until: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    entries: int = 0
+    files: int = 0
+    chunk_size: int = 0
+    findings: int = 0
+    similar_to: str = ""
+    message: str = ""
+    checked_at: datetime | None = None
+    last_report: int = 0
+    history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks its jobs lie in; 0 before it is opened."""
+        return -(-self.entries // self.chunk_size) if self.entries else 0
+
+    def size_of(self, chunk: int) -> int:
+        """How many jobs `chunk` (from 0) holds."""
+        return min(self.chunk_size, self.entries - chunk * self.chunk_size)

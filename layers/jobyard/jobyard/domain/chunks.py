@@ -1,0 +1,94 @@
+"""Chunks: the unit of fan-out, of partition key and of cost; and the counts that live on them.
+
+A batch's rows lie one after the other in one file; an index says where each chunk of them begins
+and ends. An index line has a fixed length, so the line of a chunk is found without reading others.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobyard.domain.job import JobRecord, JobState
+
+_LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
+LINE_BYTES = len(_LINE % (0, 0, 0))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk's number (from 0) and where its rows lie: bytes `start` up to, not with, `end`."""
+
+    chunk: int
+    start: int
+    end: int
+
+    def line(self) -> bytes:
+        """The chunk as an index line of `LINE_BYTES` bytes; valid JSON, padded with blanks."""
+        return (_LINE % (self.chunk, self.start, self.end)).encode()
+
+    @classmethod
+    def of_line(cls, line: bytes) -> "Chunk":
+        """The chunk an index line names."""
+        fields = json.loads(line)
+        return cls(fields["chunk"], fields["start"], fields["end"])
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How far a run came with a chunk: the last pass that went through all of it, 0 before one.
+
+    `next_at` is when the first of the run's jobs in it may be tried again, None when none waits.
+    """
+
+    passed: int = 0
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ChunkRecord:
+    """What is known of a chunk: how many jobs are in each state, the failures by code, the runs.
+
+    Jobs without a record are in no count. While a worker is in the chunk the counts may lag behind
+    its jobs, always so that what has ended may still count as open and never the reverse.
+    """
+
+    batch_id: str
+    chunk: int
+    version: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    runs: Mapping[str, Passage] = field(default_factory=dict)
+
+    def passage(self, run: str) -> Passage:
+        """How far `run` came with it."""
+        return self.runs.get(run, Passage())
+
+    def count(self, state: str) -> int:
+        """How many of its jobs are recorded in `state`."""
+        return self.counts.get(state, 0)
+
+    @property
+    def recorded(self) -> int:
+        """How many of its jobs have a record."""
+        return sum(self.counts.values())
+
+
+def counted(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many of `jobs` are in each state, and how many failed for each code."""
+    counts: dict[str, int] = {}
+    failures: dict[str, int] = {}
+    for job in jobs:
+        counts[job.state.value] = counts.get(job.state.value, 0) + 1
+        if job.state is JobState.FAILED:
+            failures[job.failure_code] = failures.get(job.failure_code, 0) + 1
+    return counts, failures
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """The counts added up, without the names that come to nothing."""
+    total: dict[str, int] = {}
+    for part in counts:
+        for name, number in part.items():
+            total[name] = total.get(name, 0) + number
+    return {name: number for name, number in total.items() if number}

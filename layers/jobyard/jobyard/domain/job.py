@@ -1,0 +1,229 @@
+"""A job: one run of a job type for one manifest entry, with its task, its steps and attempts.
+
+The states are one canonical set for every kind of job; a deposit uses some of them, a device job
+others. The words say what each audience calls them. `unknown` is a view and never written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+
+
+class JobState(StrEnum):
+    """Where a job stands; `JOB` has each state's meaning."""
+
+    SCHEDULED = "scheduled"
+    HELD = "held"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
+    DELETED = "deleted"
+
+
+_S = JobState
+
+
+def _words(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
+    return {"deposit": deposit, "schedule": schedule, "device": device}
+
+
+JOB = Lifecycle(
+    name="job",
+    initial=_S.SCHEDULED,
+    states=(
+        State(
+            _S.SCHEDULED,
+            StateType.WAITING,
+            "A row of the manifest, or a job that will be tried again; the machine starts it.",
+            _words("Pending", "Idle", "Scheduled"),
+        ),
+        State(
+            _S.HELD,
+            StateType.WAITING,
+            "A person or a hold stopped it before it started; a person releases it.",
+            _words("Held", "Idle", "Paused"),
+        ),
+        State(
+            _S.RUNNING,
+            StateType.TRANSIENT,
+            "A worker started it and will end it; a lost worker's jobs are started again.",
+            _words("Processing", "In Progress", "Running"),
+        ),
+        State(
+            _S.PAUSED,
+            StateType.WAITING,
+            "Its window closed with work left; it goes on when the window opens.",
+            _words("Paused", "In Progress", "Paused"),
+        ),
+        State(
+            _S.SUCCEEDED,
+            StateType.TERMINAL,
+            "Every step is done or was not needed.",
+            _words("Completed", "Completed", "Succeeded"),
+        ),
+        State(
+            _S.PARTIALLY_SUCCEEDED,
+            StateType.TERMINAL,
+            "Some of its tasks succeeded and no more time is left for the others.",
+            _words("Completed in part", "Failed", "Partially Succeeded"),
+        ),
+        State(
+            _S.FAILED,
+            StateType.INTERACTION,
+            "A step failed for good, or an operator made it fail; a person requeues or deletes it.",
+            _words("Failed", "Failed", "Failed"),
+        ),
+        State(
+            _S.CANCELLED,
+            StateType.TERMINAL,
+            "A person stopped it, or its whole batch, before it ended.",
+            _words("Cancelled", "Failed", "Cancelled Manually"),
+        ),
+        State(
+            _S.REPLACED,
+            StateType.TERMINAL,
+            "A newer job for the same target and type took its place.",
+            _words("Replaced", "Failed", "Replaced"),
+        ),
+        State(
+            _S.DELETED,
+            StateType.TERMINAL,
+            "Given up by a person; a tombstone with its history remains.",
+            _words("Deleted", "Failed", "Deleted"),
+        ),
+    ),
+    transitions=(
+        Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
+        Transition(_S.SCHEDULED, "hold", _S.HELD, (MACHINE, "operator", "admin")),
+        Transition(_S.SCHEDULED, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.HELD, "release", _S.SCHEDULED, ("operator", "admin")),
+        Transition(_S.HELD, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.HELD, "delete", _S.DELETED, ("operator", "admin")),
+        Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
+        Transition(_S.RUNNING, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
+        Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RUNNING, "reschedule", _S.SCHEDULED, (MACHINE,)),
+        Transition(_S.RUNNING, "restart", _S.RUNNING, (MACHINE,)),
+        Transition(_S.RUNNING, "pause", _S.PAUSED, (MACHINE,)),
+        Transition(_S.RUNNING, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.RUNNING, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.RUNNING, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.PAUSED, "resume", _S.RUNNING, (MACHINE,)),
+        Transition(_S.PAUSED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.PAUSED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.PAUSED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.FAILED, "requeue", _S.SCHEDULED, ("operator", "admin")),
+        Transition(_S.FAILED, "delete", _S.DELETED, ("operator", "admin")),
+    ),
+)
+
+OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job lies: its batch, its chunk and its position in it, both from 0."""
+
+    batch_id: str
+    chunk: int
+    position: int
+
+    @property
+    def job_id(self) -> str:
+        """The id under which the world knows the job."""
+        return f"{self.batch_id}.{self.chunk}.{self.position}"
+
+    @classmethod
+    def of(cls, job_id: str) -> "Place | None":
+        """The place `job_id` names; None when it is not the id of a job."""
+        batch_id, *rest = job_id.split(".")
+        if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
+            return None
+        place = cls(batch_id, int(rest[0]), int(rest[1]))
+        return place if place.job_id == job_id else None
+
+
+class StepStatus(StrEnum):
+    """How a step of a task stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of the job's task with its stamps; `message` is a warning worth showing."""
+
+    name: str
+    status: StepStatus
+    started_at: datetime
+    ended_at: datetime | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of the task, appended and never edited. `code` is "" when it went well."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    step: str = ""
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it is stored once something happened to it; a row without a record is scheduled.
+
+    `cause` is the key of the last move's cause. `tries` counts starts since the job last made
+    progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished.
+    """
+
+    place: Place
+    state: JobState
+    version: int
+    cause: str
+    at: datetime
+    tries: int = 0
+    lost: int = 0
+    requeues: int = 0
+    next_at: datetime | None = None
+    failure_code: str = ""
+    failure_message: str = ""
+    recoverable: bool = True
+    steps: tuple[StepRecord, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[HistoryEntry, ...] = ()
+
+    def moved(self, move: Move, **changes: Any) -> "JobRecord":
+        """The record after `move`, with `changes` to its other fields."""
+        return replace(
+            self,
+            **changes,
+            state=JobState(move.after),
+            version=self.version + 1,
+            cause=move.cause.key,
+            at=move.at,
+            history=(*self.history, HistoryEntry.of(move)),
+        )
+
+
+def unrecorded(place: Place, at: datetime) -> JobRecord:
+    """The job of a row that nothing has happened to yet: scheduled, and version 0."""
+    return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
