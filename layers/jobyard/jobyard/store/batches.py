@@ -1,0 +1,243 @@
+"""Batches as they are stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pynamodb.exceptions import PutError
+from pynamodb.indexes import GlobalSecondaryIndex
+
+from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.lifecycle import Move
+from jobyard.store.documents import (
+    history_document,
+    history_of,
+    moment,
+    moment_or_none,
+    sortable,
+    stamp,
+    without_blanks,
+)
+from jobyard.store.tables import BatchItem, RememberedItem
+
+_CONDITION_FAILED = "ConditionalCheckFailedException"
+_FIRST_MONTH = "first month"
+
+
+def _item(batch: Batch) -> BatchItem:
+    waiting = batch.upload_until if batch.state is BatchState.PENDING else None
+    body = without_blanks(
+        {
+            "job_type": batch.job_type,
+            "filename": batch.filename,
+            "profile": batch.profile,
+            "source": [*vars(batch.source).values()] if batch.source else None,
+            "notify": list(batch.notify),
+            "parameters": dict(batch.parameters),
+            "note": batch.note,
+            "upload_until": batch.upload_until and stamp(batch.upload_until),
+            "submitted_at": stamp(batch.submitted_at),
+            "started_at": batch.started_at and stamp(batch.started_at),
+            "ended_at": batch.ended_at and stamp(batch.ended_at),
+            "entries": batch.entries,
+            "files": batch.files,
+            "chunk_size": batch.chunk_size,
+            "findings": batch.findings,
+            "similar_to": batch.similar_to,
+            "message": batch.message,
+            "checked_at": batch.checked_at and stamp(batch.checked_at),
+            "last_report": batch.last_report,
+            "history": history_document(batch.history),
+        }
+    )
+    return BatchItem(
+        batch_id=batch.batch_id,
+        month=sortable(batch.submitted_at)[:7],
+        state=batch.state.value,
+        collection=batch.collection,
+        submitter=batch.submitter,
+        submitted=f"{sortable(batch.submitted_at)}#{batch.batch_id}",
+        version=batch.version,
+        expires=int(waiting.timestamp()) if waiting and not batch.source else None,
+        body=body,
+    )
+
+
+def _batch(item: BatchItem) -> Batch:
+    body: dict[str, Any] = item.body
+    return Batch(
+        batch_id=item.batch_id,
+        state=BatchState(item.state),
+        version=int(item.version),
+        collection=item.collection,
+        submitter=item.submitter,
+        job_type=body["job_type"],
+        filename=body["filename"],
+        submitted_at=moment(body["submitted_at"]),
+        profile=body.get("profile", ""),
+        source=Source(*body["source"]) if "source" in body else None,
+        notify=tuple(body.get("notify", ())),
+        parameters=body.get("parameters", {}),
+        note=body.get("note", ""),
+        upload_until=moment_or_none(body.get("upload_until")),
+        started_at=moment_or_none(body.get("started_at")),
+        ended_at=moment_or_none(body.get("ended_at")),
+        entries=body.get("entries", 0),
+        files=body.get("files", 0),
+        chunk_size=body.get("chunk_size", 0),
+        findings=body.get("findings", 0),
+        similar_to=body.get("similar_to", ""),
+        message=body.get("message", ""),
+        checked_at=moment_or_none(body.get("checked_at")),
+        last_report=body.get("last_report", 0),
+        history=history_of(body.get("history", [])),
+    )
+
+
+def put_new(batch: Batch) -> Batch:
+    """Write a batch nobody has written yet, or one whose upload never came in time.
+
+    Raises:
+        StaleState: there is one with its id.
+    """
+    new = replace(batch, version=1)
+    _note_month(sortable(batch.submitted_at)[:7])
+    try:
+        _item(new).save(condition=BatchItem.batch_id.does_not_exist())
+    except PutError as error:
+        if error.cause_response_code != _CONDITION_FAILED:
+            raise
+        raise StaleState(f"there is a batch {batch.batch_id} already") from error
+    return new
+
+
+def _note_month(month: str) -> None:
+    if first_month():
+        return
+    try:
+        RememberedItem(id=_FIRST_MONTH, content=month).save(
+            condition=RememberedItem.id.does_not_exist()
+        )
+    except PutError as error:
+        if error.cause_response_code != _CONDITION_FAILED:
+            raise
+
+
+def get(batch_id: str, now: datetime) -> Batch:
+    """The batch as it is now, strongly read.
+
+    Raises:
+        Unknown: there is none.
+        Gone: its manifest was never uploaded and the time for it is over.
+    """
+    try:
+        batch = _batch(BatchItem.get(batch_id, consistent_read=True))
+    except BatchItem.DoesNotExist:
+        raise Unknown(f"there is no batch {batch_id}") from None
+    if _expired(batch, now):
+        raise Gone(f"batch {batch_id} was never uploaded and has expired")
+    return batch
+
+
+def _expired(batch: Batch, now: datetime) -> bool:
+    return (
+        batch.state is BatchState.PENDING
+        and batch.source is None
+        and batch.upload_until is not None
+        and batch.upload_until <= now
+    )
+
+
+def apply(batch: Batch, move: Move, **changes: Any) -> Batch:
+    """Make `move`, with `changes` to the batch's other fields, if it is still as `batch` shows it.
+
+    A repeat of the move that was made last is success and changes nothing.
+
+    Raises:
+        StaleState: someone else changed it since it was read.
+    """
+    after = replace(
+        batch,
+        **changes,
+        state=BatchState(move.after),
+        version=batch.version + 1,
+        history=(*batch.history, HistoryEntry.of(move)),
+    )
+    return _save(batch, after, move.cause.key)
+
+
+def note(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
+    """Remember `entry` and `changes` without a move; refused and repeated like `apply`.
+
+    Raises:
+        StaleState: someone else changed it since it was read.
+    """
+    after = replace(batch, **changes, version=batch.version + 1, history=(*batch.history, entry))
+    return _save(batch, after, entry.cause)
+
+
+def _save(before: Batch, after: Batch, cause: str) -> Batch:
+    try:
+        _item(after).save(
+            condition=(BatchItem.version == before.version)
+            & (BatchItem.state == before.state.value)
+        )
+    except PutError as error:
+        if error.cause_response_code != _CONDITION_FAILED:
+            raise
+        stored = _batch(BatchItem.get(before.batch_id, consistent_read=True))
+        last = stored.history[-1] if stored.history else None
+        if last and last.cause == cause and stored.state is after.state:
+            return stored
+        raise StaleState(
+            f"batch {before.batch_id} was {before.state} when read and has changed since; "
+            f"it is {stored.state}"
+        ) from error
+    return after
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some batches, newest first, and where the next page begins ("" when there is none)."""
+
+    items: tuple[Batch, ...]
+    after: str
+
+
+def listed(
+    index: GlobalSecondaryIndex[BatchItem], key: str, *, limit: int, before: str = ""
+) -> Page:
+    """Up to `limit` batches of one key of an index, newest first, older than `before`.
+
+    `before` is a `submitted` text, as `Page.after` gives it.
+    """
+    condition = BatchItem.submitted < before if before else None
+    found = index.query(
+        key, range_key_condition=condition, scan_index_forward=False, limit=limit + 1
+    )
+    items = [*found]
+    page = items[:limit]
+    return Page(
+        tuple(_batch(item) for item in page), page[-1].submitted if len(items) > limit else ""
+    )
+
+
+def place_of(batch: Batch) -> str:
+    """Where a page that ends with `batch` ends."""
+    return f"{sortable(batch.submitted_at)}#{batch.batch_id}"
+
+
+def first_month() -> str:
+    """The month ("2026-11") of the first batch there ever was, "" before there is one."""
+    try:
+        return RememberedItem.get(_FIRST_MONTH, consistent_read=True).content
+    except RememberedItem.DoesNotExist:
+        return ""
+
+
+def in_state(state: BatchState) -> Iterator[Batch]:
+    """Every batch in `state`, oldest first, as the index knows it: a suggestion, not the truth."""
+    for item in BatchItem.by_state.query(state.value):
+        yield _batch(item)

@@ -1,0 +1,63 @@
+"""Domain values as the JSON documents items hold, and back. Times are milliseconds since 1970."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.lifecycle import MACHINE
+
+
+def stamp(at: datetime) -> int:
+    """`at` as milliseconds since 1970 UTC."""
+    return round(at.timestamp() * 1000)
+
+
+def moment(stamped: int | float) -> datetime:
+    """The aware UTC time a stamp says."""
+    return datetime.fromtimestamp(stamped / 1000, UTC)
+
+
+def moment_or_none(stamped: int | float | None) -> datetime | None:
+    """The aware UTC time a stamp says, if there is one."""
+    return None if stamped is None else moment(stamped)
+
+
+def sortable(at: datetime) -> str:
+    """`at` as text that sorts by time, to the millisecond."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+
+
+def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
+    """History as lists of event, before, after, time, cause and, when a person did it, who and why.
+
+    What follows from the entry before is left out ("" for `before`).
+    """
+    lines: list[list[Any]] = []
+    place = ""
+    for entry in history:
+        before = "" if entry.before == place else entry.before
+        line: list[Any] = [entry.event, before, entry.after, stamp(entry.at), entry.cause]
+        if entry.actor != MACHINE or entry.reason:
+            line += [entry.actor, entry.reason]
+        lines.append(line)
+        place = entry.after
+    return lines
+
+
+def history_of(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
+    """The history `history_document` wrote."""
+    entries: list[HistoryEntry] = []
+    place = ""
+    for event, before, after, at, cause, *person in lines:
+        actor, reason = person or (MACHINE, "")
+        entries.append(
+            HistoryEntry(event, before or place, after, moment(at), actor, cause, reason)
+        )
+        place = after
+    return tuple(entries)
+
+
+def without_blanks(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` without the fields that say nothing: None, "", 0, False and empty collections."""
+    return {name: value for name, value in document.items() if value}

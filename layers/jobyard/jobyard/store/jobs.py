@@ -1,0 +1,290 @@
+"""Jobs as they are stored: alone with their chunk's counts, or 25 at a time without them.
+
+A worker writes its chunk's jobs by BatchExecuteStatement, whose INSERT refuses a duplicate and
+whose UPDATE takes state and version as condition, and counts them once at the end. A person's move
+of one job is a transaction with the chunk's counts.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pynamodb.exceptions import TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from jobyard.domain.chunks import ChunkRecord, counted
+from jobyard.domain.errors import StaleState
+from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.store import chunks
+from jobyard.store.documents import (
+    history_document,
+    history_of,
+    moment,
+    moment_or_none,
+    stamp,
+    without_blanks,
+)
+from jobyard.store.tables import ChunkItem, JobItem, client, connection
+
+BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
+_THROTTLES = frozenset(
+    {
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+        "InternalServerError",
+        "TransactionConflict",
+        "RequestLimitExceeded",
+    }
+)
+_LOST = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_TRIES = 8
+
+
+def _chunk_id(place: Place) -> str:
+    return f"{place.batch_id}#{place.chunk}"
+
+
+def _body(record: JobRecord) -> str:
+    document = without_blanks(
+        {
+            "c": record.cause,
+            "t": stamp(record.at),
+            "n": record.tries,
+            "l": record.lost,
+            "r": record.requeues,
+            "x": record.next_at and stamp(record.next_at),
+            "f": record.failure_code,
+            "m": record.failure_message,
+            "u": not record.recoverable,
+            "s": [_step_document(step) for step in record.steps],
+            "a": [_attempt_document(attempt) for attempt in record.attempts],
+            "d": dict(record.data),
+            "h": history_document(record.history),
+        }
+    )
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+
+
+def _step_document(step: StepRecord) -> list[Any]:
+    started = stamp(step.started_at)
+    took = None if step.ended_at is None else stamp(step.ended_at) - started
+    line: list[Any] = [step.name, step.status[0], started, took]
+    return [*line, step.message] if step.message else line
+
+
+def _attempt_document(attempt: Attempt) -> list[Any]:
+    started = stamp(attempt.started_at)
+    took = None if attempt.ended_at is None else stamp(attempt.ended_at) - started
+    line: list[Any] = [started, took]
+    return [*line, attempt.step, attempt.code, attempt.message] if attempt.code else line
+
+
+_STATUS = {status[0]: status for status in StepStatus}
+
+
+def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
+    document = json.loads(body)
+    steps = tuple(
+        StepRecord(
+            name,
+            _STATUS[status],
+            moment(started),
+            None if took is None else moment(started + took),
+            *message,
+        )
+        for name, status, started, took, *message in document.get("s", ())
+    )
+    attempts = tuple(
+        Attempt(moment(started), None if took is None else moment(started + took), *failure)
+        for started, took, *failure in document.get("a", ())
+    )
+    return JobRecord(
+        place=place,
+        state=JobState(state),
+        version=version,
+        cause=document.get("c", ""),
+        at=moment(document["t"]),
+        tries=document.get("n", 0),
+        lost=document.get("l", 0),
+        requeues=document.get("r", 0),
+        next_at=moment_or_none(document.get("x")),
+        failure_code=document.get("f", ""),
+        failure_message=document.get("m", ""),
+        recoverable=not document.get("u", False),
+        steps=steps,
+        attempts=attempts,
+        data=document.get("d", {}),
+        history=history_of(document.get("h", [])),
+    )
+
+
+def _of_item(item: JobItem) -> JobRecord:
+    batch_id, chunk = item.chunk_id.split("#")
+    place = Place(batch_id, int(chunk), int(item.position))
+    return _record(place, item.state, int(item.version), item.body)
+
+
+def get(place: Place) -> JobRecord | None:
+    """The job's record, strongly read; None when nothing has happened to it yet."""
+    try:
+        return _of_item(JobItem.get(_chunk_id(place), place.position, consistent_read=True))
+    except JobItem.DoesNotExist:
+        return None
+
+
+def of_chunk(batch_id: str, chunk: int, *, first: int = 0) -> Iterator[JobRecord]:
+    """The records of a chunk's jobs from position `first` on, in order, strongly read."""
+    condition = JobItem.position >= first if first else None
+    for item in JobItem.query(
+        f"{batch_id}#{chunk}", range_key_condition=condition, consistent_read=True
+    ):
+        yield _of_item(item)
+
+
+def write_many(
+    changes: Sequence[tuple[JobRecord | None, JobRecord]],
+    pause: Callable[[float], None] = time.sleep,
+) -> list[JobRecord | None]:
+    """Write each record over the one it follows (None: over nothing), 25 at a time.
+
+    The answer has, for each change in order, the record that is now stored if this cause wrote it
+    (now, or in an earlier try of the same), and None if someone else was first.
+
+    Raises:
+        ValueError: two changes are for one job; DynamoDB refuses such a batch.
+        RuntimeError: DynamoDB refused a statement for a reason that is a mistake of ours.
+    """
+    places = [after.place for _, after in changes]
+    if len(set(places)) != len(places):
+        raise ValueError("a batch of statements may name a job once")
+    stored: list[JobRecord | None] = []
+    for at in range(0, len(changes), BATCH_LIMIT):
+        stored += _write_batch(changes[at : at + BATCH_LIMIT], pause)
+    return stored
+
+
+def _write_batch(
+    changes: Sequence[tuple[JobRecord | None, JobRecord]], pause: Callable[[float], None]
+) -> list[JobRecord | None]:
+    # One kind of statement a call: what AWS says of mixing is about reads and writes, but a call
+    # of one kind is also one IAM action.
+    answer: dict[Place, JobRecord | None] = {}
+    inserts = [change for change in changes if change[0] is None]
+    updates = [change for change in changes if change[0] is not None]
+    for waiting in (inserts, updates):
+        tries = 0
+        while waiting:
+            waiting = _execute(waiting, answer)
+            if waiting:
+                tries += 1
+                if tries == _TRIES:
+                    raise RuntimeError("DynamoDB throttles statements without end")
+                pause(0.05 * 2**tries)
+    return [answer[after.place] for _, after in changes]
+
+
+def _execute(
+    changes: list[tuple[JobRecord | None, JobRecord]], answer: dict[Place, JobRecord | None]
+) -> list[tuple[JobRecord | None, JobRecord]]:
+    """Run one call, note what is settled in `answer`, give back what was throttled."""
+    statements = [_statement(before, after) for before, after in changes]
+    responses = client().batch_execute_statement(Statements=statements)["Responses"]
+    throttled: list[tuple[JobRecord | None, JobRecord]] = []
+    for change, response in zip(changes, responses, strict=True):
+        after = change[1]
+        error = response.get("Error")
+        if error is None:
+            answer[after.place] = after
+        elif error["Code"] in _LOST:
+            # The answer may carry the item on one engine and not on the other: always read.
+            now = get(after.place)
+            mine = now is not None and now.cause == after.cause and now.state is after.state
+            answer[after.place] = now if mine else None
+        elif error["Code"] in _THROTTLES:
+            throttled.append(change)
+        else:
+            raise RuntimeError(f"{error['Code']}: {error.get('Message', '')}")
+    return throttled
+
+
+def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
+    table = JobItem.Meta.table_name
+    key = [{"S": _chunk_id(after.place)}, {"N": str(after.place.position)}]
+    content = [{"S": after.state.value}, {"N": str(after.version)}, {"S": _body(after)}]
+    if before is None:
+        return {
+            "Statement": f'INSERT INTO "{table}" VALUE '
+            "{'chunk_id': ?, 'position': ?, 's': ?, 'v': ?, 'b': ?}",
+            "Parameters": key + content,
+        }
+    return {
+        "Statement": f'UPDATE "{table}" SET "s" = ? SET "v" = ? SET "b" = ? '
+        'WHERE "chunk_id" = ? AND "position" = ? AND "v" = ? AND "s" = ?',
+        "Parameters": [
+            *content,
+            *key,
+            {"N": str(before.version)},
+            {"S": before.state.value},
+        ],
+    }
+
+
+def apply(before: JobRecord, after: JobRecord) -> JobRecord:
+    """Write `after` over `before` and carry the change over to the chunk's counts, as one.
+
+    `before` of version 0 means there is no record yet. A repeat of the cause that wrote the record
+    last is success and counts nothing twice.
+
+    Raises:
+        StaleState: someone else changed the job since it was read.
+    """
+    for _ in range(_TRIES):
+        seen = chunks.get(after.place.batch_id, after.place.chunk)
+        try:
+            _transact(before, after, seen, _counted_with(seen, after))
+        except TransactWriteError as error:
+            job_reason = error.cancellation_reasons[0] if error.cancellation_reasons else None
+            if job_reason is None or job_reason.code != "ConditionalCheckFailed":
+                continue  # the chunk's counts moved on, or the two collided: read them again
+            now = get(after.place)
+            if now is not None and now.cause == after.cause and now.state is after.state:
+                return now
+            found = now.state if now else "scheduled"
+            raise StaleState(
+                f"job {after.place.job_id} was {before.state} when read and has changed since; "
+                f"it is {found}"
+            ) from error
+        return after
+    raise StaleState(f"the counts of job {after.place.job_id}'s chunk change too fast; try again")
+
+
+def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
+    """The chunk's counts when `after` is stored: taken from its jobs, so they cannot drift."""
+    jobs = {job.place: job for job in of_chunk(seen.batch_id, seen.chunk)}
+    counts, failures = counted((jobs | {after.place: after}).values())
+    return replace(seen, version=seen.version + 1, counts=counts, failures=failures)
+
+
+def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, new: ChunkRecord) -> None:
+    item = JobItem(
+        chunk_id=_chunk_id(after.place),
+        position=after.place.position,
+        state=after.state.value,
+        version=after.version,
+        body=_body(after),
+    )
+    as_read = (
+        (JobItem.version == before.version) & (JobItem.state == before.state.value)
+        if before.version
+        else JobItem.chunk_id.does_not_exist()
+    )
+    with TransactWrite(connection=connection()) as transaction:
+        transaction.save(item, condition=as_read)
+        transaction.save(
+            chunks.item_of(new),
+            condition=ChunkItem.version == seen.version
+            if seen.version
+            else ChunkItem.batch_id.does_not_exist(),
+        )

@@ -1,0 +1,115 @@
+"""Reports as they are stored; each is also the outbox's record of its mail."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pynamodb.exceptions import PutError
+
+from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.store.documents import moment, sortable, stamp
+from jobyard.store.tables import ReportItem
+
+_WAITING = {DeliveryState.QUEUED, DeliveryState.SENDING}
+
+
+def _item(report: Report) -> ReportItem:
+    delivery = report.delivery
+    return ReportItem(
+        batch_id=report.batch_id,
+        seq=report.seq,
+        version=report.version,
+        undelivered="yes" if delivery.state in _WAITING else None,
+        queued_at=sortable(report.at),
+        body={
+            "kind": report.kind.value,
+            "at": stamp(report.at),
+            "to": list(report.to),
+            "subject": report.subject,
+            "outcome": report.outcome,
+            "counts": dict(report.counts),
+            "changed": report.changed,
+            "files": dict(report.files),
+            "delivery": [
+                delivery.state.value,
+                stamp(delivery.at),
+                delivery.message_id,
+                delivery.error,
+                delivery.tries,
+            ],
+        },
+    )
+
+
+def _report(item: ReportItem) -> Report:
+    body: dict[str, Any] = item.body
+    state, at, message_id, error, tries = body["delivery"]
+    return Report(
+        batch_id=item.batch_id,
+        seq=int(item.seq),
+        kind=ReportKind(body["kind"]),
+        at=moment(body["at"]),
+        to=tuple(body["to"]),
+        subject=body["subject"],
+        outcome=body["outcome"],
+        counts=body["counts"],
+        changed=body["changed"],
+        files=body["files"],
+        delivery=Delivery(DeliveryState(state), moment(at), message_id, error, tries),
+        version=int(item.version),
+    )
+
+
+def put_new(report: Report) -> Report:
+    """Write the report down; if one of its number is there already, that one is the answer."""
+    new = replace(report, version=1)
+    try:
+        _item(new).save(condition=ReportItem.batch_id.does_not_exist())
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        return get(report.batch_id, report.seq)
+    return new
+
+
+def get(batch_id: str, seq: int) -> Report:
+    """The report of that number, strongly read.
+
+    Raises:
+        Unknown: there is none.
+    """
+    try:
+        return _report(ReportItem.get(batch_id, seq, consistent_read=True))
+    except ReportItem.DoesNotExist:
+        raise Unknown(f"batch {batch_id} has no report {seq}") from None
+
+
+def of_batch(batch_id: str) -> Iterator[Report]:
+    """A batch's reports, first to last."""
+    for item in ReportItem.query(batch_id, consistent_read=True):
+        yield _report(item)
+
+
+def put_delivery(report: Report, delivery: Delivery) -> Report:
+    """Write down how far the mail got.
+
+    Raises:
+        StaleState: someone else did since the report was read.
+    """
+    new = replace(report, delivery=delivery, version=report.version + 1)
+    try:
+        _item(new).save(condition=ReportItem.version == report.version)
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise StaleState(
+            f"the delivery of report {report.seq} of batch {report.batch_id} changed"
+        ) from error
+    return new
+
+
+def undelivered() -> Iterator[Report]:
+    """Reports whose mail is not with the mail service yet, oldest first, as the index knows it."""
+    for item in ReportItem.waiting.query("yes"):
+        yield _report(item)

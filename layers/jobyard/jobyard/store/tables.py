@@ -1,0 +1,225 @@
+"""The tables' models and their late binding; nothing here knows a name until `bind` is called.
+
+Each item has its keys, what conditions and indexes look at, and a `body`: everything else as one
+JSON document. Every write has the item's version in its condition, so a body is never half new.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
+from pynamodb.connection import Connection
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+
+class ByMonth(GlobalSecondaryIndex["BatchItem"]):
+    """All batches, by the month they were submitted in."""
+
+    class Meta:
+        index_name = "by_month"
+        projection = AllProjection()
+
+    month = UnicodeAttribute(hash_key=True)
+    submitted = UnicodeAttribute(range_key=True)
+
+
+class ByState(GlobalSecondaryIndex["BatchItem"]):
+    """Batches by state."""
+
+    class Meta:
+        index_name = "by_state"
+        projection = AllProjection()
+
+    state = UnicodeAttribute(hash_key=True)
+    submitted = UnicodeAttribute(range_key=True)
+
+
+class ByCollection(GlobalSecondaryIndex["BatchItem"]):
+    """Batches by collection."""
+
+    class Meta:
+        index_name = "by_collection"
+        projection = AllProjection()
+
+    collection = UnicodeAttribute(hash_key=True)
+    submitted = UnicodeAttribute(range_key=True)
+
+
+class BySubmitter(GlobalSecondaryIndex["BatchItem"]):
+    """Batches by the person who submitted them."""
+
+    class Meta:
+        index_name = "by_submitter"
+        projection = AllProjection()
+
+    submitter = UnicodeAttribute(hash_key=True)
+    submitted = UnicodeAttribute(range_key=True)
+
+
+class BatchItem(Model):
+    """A batch."""
+
+    class Meta:
+        table_name: str | None = None
+
+    batch_id = UnicodeAttribute(hash_key=True)
+    month = UnicodeAttribute()
+    state = UnicodeAttribute()
+    collection = UnicodeAttribute()
+    submitter = UnicodeAttribute()
+    submitted = UnicodeAttribute()
+    version = NumberAttribute()
+    expires = NumberAttribute(null=True)
+    body = JSONAttribute()
+    by_month = ByMonth()
+    by_state = ByState()
+    by_collection = ByCollection()
+    by_submitter = BySubmitter()
+
+
+class JobItem(Model):
+    """A job that something happened to. Short names: its size is money."""
+
+    class Meta:
+        table_name: str | None = None
+
+    chunk_id = UnicodeAttribute(hash_key=True)
+    position = NumberAttribute(range_key=True)
+    state = UnicodeAttribute(attr_name="s")
+    version = NumberAttribute(attr_name="v")
+    body = UnicodeAttribute(attr_name="b")
+
+
+class ChunkItem(Model):
+    """A chunk's counts."""
+
+    class Meta:
+        table_name: str | None = None
+
+    batch_id = UnicodeAttribute(hash_key=True)
+    chunk = NumberAttribute(range_key=True)
+    version = NumberAttribute()
+    body = JSONAttribute()
+
+
+class Undelivered(GlobalSecondaryIndex["ReportItem"]):
+    """Reports whose mail is not with the mail service yet; sparse."""
+
+    class Meta:
+        index_name = "undelivered"
+        projection = AllProjection()
+
+    undelivered = UnicodeAttribute(hash_key=True)
+    queued_at = UnicodeAttribute(range_key=True)
+
+
+class ReportItem(Model):
+    """A report, which is also the outbox's record of its mail."""
+
+    class Meta:
+        table_name: str | None = None
+
+    batch_id = UnicodeAttribute(hash_key=True)
+    seq = NumberAttribute(range_key=True)
+    version = NumberAttribute()
+    undelivered = UnicodeAttribute(null=True)
+    queued_at = UnicodeAttribute()
+    body = JSONAttribute()
+    waiting = Undelivered()
+
+
+class HoldItem(Model):
+    """A hold."""
+
+    class Meta:
+        table_name: str | None = None
+
+    scope = UnicodeAttribute(hash_key=True)
+    body = JSONAttribute()
+
+
+class ObjectItem(Model):
+    """A version of an object in the archive."""
+
+    class Meta:
+        table_name: str | None = None
+
+    ark = UnicodeAttribute(hash_key=True)
+    number = NumberAttribute(range_key=True, attr_name="version")
+    job_id = UnicodeAttribute()
+    body = JSONAttribute()
+
+
+class IdentifierItem(Model):
+    """Which object a local identifier of a collection belongs to."""
+
+    class Meta:
+        table_name: str | None = None
+
+    identifier = UnicodeAttribute(hash_key=True)
+    ark = UnicodeAttribute()
+
+
+class OperationItem(Model):
+    """An operation on many jobs of a batch."""
+
+    class Meta:
+        table_name: str | None = None
+
+    batch_id = UnicodeAttribute(hash_key=True)
+    operation_id = UnicodeAttribute(range_key=True)
+    state = UnicodeAttribute()
+    body = JSONAttribute()
+
+
+class RememberedItem(Model):
+    """Something kept for a while, or for good, under a name; beside the remembered requests."""
+
+    class Meta:
+        table_name: str | None = None
+
+    id = UnicodeAttribute(hash_key=True)
+    content = UnicodeAttribute()
+    expires = NumberAttribute(null=True)
+
+
+MODELS: Mapping[str, type[Model]] = {
+    "batches": BatchItem,
+    "jobs": JobItem,
+    "chunks": ChunkItem,
+    "reports": ReportItem,
+    "holds": HoldItem,
+    "objects": ObjectItem,
+    "identifiers": IdentifierItem,
+    "operations": OperationItem,
+    "requests": RememberedItem,
+}
+
+
+def bind(names: Mapping[str, str], *, region: str, host: str | None = None) -> None:
+    """Give every model its table: `names` maps a noun of `MODELS` to the table's name.
+
+    Raises:
+        KeyError: a noun has no name.
+    """
+    for noun, model in MODELS.items():
+        meta: Any = model.Meta
+        meta.table_name = names[noun]
+        meta.region = region
+        meta.host = host
+        meta.connect_timeout_seconds = 3
+        meta.read_timeout_seconds = 10
+        meta.max_retry_attempts = 4
+        meta.max_pool_connections = 30  # a worker's overlapped jobs, and itself
+        model._connection = None
+
+
+def client() -> Any:
+    """The DynamoDB client PynamoDB holds, for the one thing it has no word for: PartiQL batches."""
+    return JobItem._get_connection().connection.client
+
+
+def connection() -> Connection:
+    """PynamoDB's connection, for transactions."""
+    return JobItem._get_connection().connection
