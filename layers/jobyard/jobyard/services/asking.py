@@ -1,0 +1,317 @@
+"""What people ask of a batch or a job: one declared move, written, then the machine told of it.
+
+The move is written first. If the machine could not be told, the same request sent again finds its
+own move, takes it for done and tells the machine; an execution of the same name starts once.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, Unknown
+from jobyard.domain.ids import batch_id_of, is_batch_id
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.operation import Filter, Operation
+from jobyard.jobtypes import TYPES
+from jobyard.services.running import sent
+from jobyard.services.settings import UPLOAD_TIME, Settings
+from jobyard.store import batches, chunks, jobs, operations
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+READERS = frozenset({"viewer", "operator", "admin"})
+_REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED, BatchState.UPDATE_REPORTING})
+_JOB_IDS = 1000  # ids one operation may name; more are a filter's work
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks. `email` is where reports go when a submission names nobody."""
+
+    name: str
+    roles: frozenset[str]
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What asking needs: the deployment, S3, the state machines, the clock, and who asks why.
+
+    `key` is unique per request and the same when the request is repeated.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    machines: "SFNClient"
+    now: Callable[[], datetime]
+    person: Person
+    key: str
+    reason: str = ""
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of what is asked."""
+        return Cause(self.run, self.person.name, self.reason)
+
+    @property
+    def run(self) -> str:
+        """The name of the run this request may begin; short, for it lies in every job of it."""
+        return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a depositor says about a manifest before uploading it."""
+
+    collection: str
+    filename: str
+    job_type: str
+    profile: str
+    notify: tuple[str, ...]
+    parameters: Mapping[str, Any]
+    note: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Where and how to POST the manifest, as an HTML form would. Good until `expires_at`."""
+
+    url: str
+    fields: Mapping[str, str]
+    expires_at: datetime
+
+
+def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch, Upload]:
+    """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
+
+    Raises:
+        Forbidden: the person may not submit.
+        BadRequest: there is no such job type.
+    """
+    if not asking.person.roles & {"depositor", "operator", "admin"}:
+        raise Forbidden("submitting is for depositor, operator or admin")
+    kinds = [name for name, job_type in TYPES.items() if not job_type.system]
+    if submission.job_type not in kinds:
+        raise BadRequest(
+            f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
+        )
+    now = asking.now()
+    notify = submission.notify or ((asking.person.email,) if asking.person.email else ())
+    batch = Batch(
+        batch_id=batch_id_of(f"{asking.person.name}\n{asking.key}".encode()),
+        state=BatchState.PENDING,
+        version=0,
+        collection=submission.collection,
+        submitter=asking.person.name,
+        job_type=submission.job_type,
+        filename=submission.filename,
+        submitted_at=now,
+        profile=submission.profile,
+        notify=notify,
+        parameters=submission.parameters,
+        note=submission.note,
+        upload_until=now + UPLOAD_TIME,
+    )
+    batch = batches.put_new(batch)
+    return batch, _upload(batch, maximum, asking)
+
+
+def _upload(batch: Batch, maximum: int, asking: Asking) -> Upload:
+    key = f"manifests/{batch.collection}/{batch.batch_id}/{batch.filename}"
+    post = asking.s3.generate_presigned_post(
+        asking.settings.intake_bucket,
+        key,
+        Conditions=[["content-length-range", 1, maximum]],
+        ExpiresIn=int(UPLOAD_TIME.total_seconds()),
+    )
+    return Upload(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)
+
+
+def visible(batch_id: str, person: Person, now: datetime) -> Batch:
+    """The batch, if `person` may see it.
+
+    Raises:
+        Unknown: there is none, or none this person may know of.
+        Gone: it was promised and never came.
+    """
+    if not is_batch_id(batch_id):
+        raise Unknown(f"{batch_id!r} is no batch id; one is b and 20 letters or digits")
+    batch = batches.get(batch_id, now)
+    own = "depositor" in person.roles and batch.submitter == person.name
+    if not (own or person.roles & READERS):
+        raise Unknown(f"there is no batch {batch_id}")
+    return batch
+
+
+def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
+    """Send a batch a person's event.
+
+    Raises:
+        Unknown, Gone: there is no such batch, or not any more.
+        IllegalMove: its state does not know the event. Forbidden: not for this person.
+        StaleState: someone else moved it at the same time.
+        BadRequest: no reason is given.
+    """
+    batch = visible(batch_id, asking.person, asking.now())
+    last = batch.history[-1] if batch.history else None
+    if not (last and last.cause == asking.run and last.event == event):
+        _demand_reason(asking, event)
+        move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
+        if event == "update_reporting" and not batch.last_report:
+            raise IllegalMove(f"batch {batch_id} was never reported")
+        if event == "update_reporting" and not batch.entries:
+            raise IllegalMove(f"batch {batch_id} never had a job; there is nothing to compare")
+        ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
+        batch = batches.apply(batch, move, **ended)
+    command = {"release": "open", "cancel": "settle", "update_reporting": "settle"}.get(event)
+    if command:
+        start_batch(batch_id, command, asking)
+    return batch
+
+
+def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
+    """Send a job a person's event; one that starts it again starts it by itself.
+
+    Raises:
+        Unknown, Gone: there is no such job, or its batch is no more.
+        IllegalMove: its state, or its batch's, does not know the event. Forbidden: not for this
+            person. StaleState: someone else moved it. BadRequest: no reason is given.
+    """
+    batch, place = batch_and_place(job_id, asking.person, asking.now())
+    stored = jobs.get(place)
+    if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
+        job = stored
+    else:
+        if place.position >= batch.size_of(place.chunk):
+            raise Unknown(f"batch {batch.batch_id} has no job {job_id}")
+        before = stored or unrecorded(place, asking.now())
+        JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
+        _demand_reason(asking, event)
+        if batch.state not in _REPAIRABLE:
+            raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
+        job = jobs.apply(before, sent(before, event, asking.now(), asking.cause))
+    if job.state is JobState.SCHEDULED:
+        _start_job(place, asking)
+    elif job.state is not JobState.HELD:
+        start_batch(batch.batch_id, "settle", asking)
+    return job
+
+
+def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, Place]:
+    """The batch of a job and the job's place in it, if `person` may see it.
+
+    Raises:
+        Unknown, Gone: there is no such job, or none this person may know of.
+    """
+    place = Place.of(job_id)
+    if place is None:
+        raise Unknown(f"{job_id!r} is no job id; one is batch_id.chunk.position")
+    batch = visible(place.batch_id, person, now)
+    if batch.state is BatchState.DELETED:
+        raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
+    if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
+        raise Unknown(f"batch {batch.batch_id} has no job {job_id}")
+    return batch, place
+
+
+def matching(batch_id: str, wanted: Filter) -> tuple[int, tuple[int, ...]]:
+    """How many jobs of a batch `wanted` matches, and the chunks they lie in, by the counts.
+
+    With job ids it is exact; the counts of a chunk that is being worked on may lag.
+    """
+    if wanted.job_ids:
+        places = [place for job_id in wanted.job_ids if (place := Place.of(job_id))]
+        found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
+        return len(found), tuple(sorted({job.place.chunk for job in found}))
+    total, numbers = 0, []
+    for record in chunks.of_batch(batch_id):
+        number = wanted.matching(record.counts, record.failures)
+        if number > 0:
+            total += number
+            numbers.append(record.chunk)
+    return total, tuple(numbers)
+
+
+def retry(batch_id: str, wanted: Filter, asking: Asking) -> Operation:
+    """Requeue all failed jobs that match, as one tracked operation.
+
+    Raises:
+        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for one job; also when none matches.
+    """
+    return operate(batch_id, "requeue", wanted, asking)
+
+
+def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operation:
+    """Send `event` to all jobs of a batch that match, as one tracked operation.
+
+    Raises:
+        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for one job; also when none matches.
+    """
+    batch = visible(batch_id, asking.person, asking.now())
+    operation = operations.find(batch_id, asking.run)
+    if operation is None:
+        JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
+        _demand_reason(asking, event)
+        foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch_id}.")]
+        if len(wanted.job_ids) > _JOB_IDS or foreign:
+            raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch_id}")
+        if batch.state not in _REPAIRABLE:
+            raise IllegalMove(f"batch {batch_id} is {batch.state}: cannot {event} jobs of it")
+        matched, numbers = matching(batch_id, wanted)
+        if not matched:
+            raise IllegalMove(f"no {wanted.state} job of batch {batch_id} matches")
+        operation = operations.put_new(
+            Operation(
+                batch_id=batch_id,
+                operation_id=asking.run,
+                event=event,
+                filter=wanted,
+                actor=asking.person.name,
+                reason=asking.reason,
+                asked_at=asking.now(),
+                matched=matched,
+                chunks=numbers,
+            )
+        )
+    start_batch(batch_id, "operation", asking)
+    return operation
+
+
+def start_batch(batch_id: str, command: str, asking: Asking) -> None:
+    """Have the batch machine carry out `command`; once per request, however often it is sent."""
+    name = f"{batch_id}-{command}-{asking.run}"
+    document = {"batch_id": batch_id, "command": command, "run": asking.run, "pass": 1}
+    _start(asking, asking.settings.batch_machine, name, document)
+
+
+def _start_job(place: Place, asking: Asking) -> None:
+    name = f"{place.job_id}-{asking.run}"
+    document = {
+        "batch_id": place.batch_id,
+        "run": asking.run,
+        "pass": 1,
+        "chunk": place.chunk,
+        "position": place.position,
+    }
+    _start(asking, asking.settings.job_machine, name, document)
+
+
+def _start(asking: Asking, machine: str, name: str, document: dict[str, Any]) -> None:
+    try:
+        asking.machines.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(document)
+        )
+    except asking.machines.exceptions.ExecutionAlreadyExists:
+        return
+
+
+def _demand_reason(asking: Asking, event: str) -> None:
+    if not asking.reason.strip():
+        raise BadRequest(f"{event} needs a reason: say why, for those who look later")

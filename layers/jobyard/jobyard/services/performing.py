@@ -1,0 +1,144 @@
+"""One attempt at one job: its steps in order, from the first that is not done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JOB, Attempt, JobRecord, StepRecord, StepStatus
+from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.lifecycle import Cause
+from jobyard.jobtypes.touch import Touch
+from jobyard.store import jobs
+
+_WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
+LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
+
+_PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What an attempt came to: the record as it stood in the end, and the last step's answer."""
+
+    record: JobRecord
+    outcome: Outcome
+    step: str = ""
+
+
+def resume_step(job_type: JobType, record: JobRecord) -> str:
+    """The step an attempt would begin with; "" when all are done."""
+    passed = {step.name for step in record.steps if step.status in _PASSED}
+    return next((name for name, _ in job_type.steps if name not in passed), "")
+
+
+def perform(
+    job_type: JobType, record: JobRecord, work: Work, touch: Touch, now: Callable[[], datetime]
+) -> Attempted | None:
+    """Run the steps of a job that was started; None when someone else took it away meanwhile.
+
+    A step that has taken a second is written down at once, so that a crash does not repeat it;
+    that write also tells whether the job is still ours.
+    """
+    written_at = now()
+    for name, step in job_type.steps:
+        passed = any(done.name == name and done.status in _PASSED for done in record.steps)
+        if passed:
+            continue
+        started = now()
+        outcome = step(replace(work, data=record.data), touch)
+        ended = now()
+        record = _with_step(record, name, started, ended, outcome)
+        if not isinstance(outcome, Done | Skipped):
+            return Attempted(record, outcome, name)
+        if (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
+            written = replace(record, version=record.version + 1)
+            (stored,) = jobs.write_many([(record, written)])
+            if stored is None:
+                return None
+            record, written_at = stored, ended
+    return Attempted(record, Done())
+
+
+def _with_step(
+    record: JobRecord, name: str, started: datetime, ended: datetime, outcome: Outcome
+) -> JobRecord:
+    status, message, data = StepStatus.FAILED, "", record.data
+    if isinstance(outcome, Done):
+        status, message = StepStatus.COMPLETED, outcome.message
+        data = {**record.data, **outcome.result}
+    elif isinstance(outcome, Skipped):
+        status, message = StepStatus.SKIPPED, outcome.message
+    elif isinstance(outcome, Wait):
+        status, message = StepStatus.PENDING, outcome.message
+    done = StepRecord(name, status, started, ended, message)
+    others = tuple(step for step in record.steps if step.name != name)
+    return replace(record, steps=(*others, done), data=data)
+
+
+def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+    """The record after its start; a job found running lost its worker and is started again."""
+    event = "restart" if record.state == "running" else "start"
+    move = JOB.move(record.state, event, at, Cause(cause))
+    return record.moved(
+        move, next_at=None, lost=record.lost + (event == "restart"), tries=record.tries + 1
+    )
+
+
+def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> JobRecord:
+    """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
+    record, outcome = attempted.record, attempted.outcome
+    began = record.at
+    if isinstance(outcome, Done | Skipped):
+        move = JOB.move(record.state, "succeed", at, Cause(cause))
+        return record.moved(
+            move,
+            attempts=(*record.attempts, Attempt(began, at)),
+            failure_code="",
+            failure_message="",
+        )
+    if isinstance(outcome, Wait):
+        move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
+        waited = Attempt(began, at, attempted.step, "WAIT", outcome.message)
+        return record.moved(
+            move,
+            attempts=(*record.attempts, waited),
+            next_at=_after(at, outcome.seconds),
+            tries=record.tries - 1,
+        )
+    failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
+    wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
+    event = "fail" if wait_s is None else "reschedule"
+    move = JOB.move(record.state, event, at, Cause(cause))
+    return record.moved(
+        move,
+        attempts=(*record.attempts, failed),
+        next_at=None if wait_s is None else _after(at, wait_s),
+        failure_code=outcome.code.value,
+        failure_message=outcome.message,
+        recoverable=outcome.recoverable,
+    )
+
+
+def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+    """The record of a job given up because its worker vanished too often."""
+    move = JOB.move(record.state, "fail", at, Cause(cause))
+    code = Failure.WORKER_LOST
+    gone = Attempt(record.at, at, "", code.value, code.sentence)
+    return record.moved(
+        move,
+        attempts=(*record.attempts, gone),
+        failure_code=code.value,
+        failure_message=code.sentence,
+    )
+
+
+def surprised(record: JobRecord, error: BaseException) -> Attempted:
+    """An attempt whose step raised something no step should raise; worth a retry all the same."""
+    step = record.steps[-1].name if record.steps else ""
+    message = f"{type(error).__name__}: {error}"[:500]
+    return Attempted(record, Stop(Failure.STEP_ERROR, message, retryable=True), step)
+
+
+def _after(at: datetime, seconds: float) -> datetime:
+    return datetime.fromtimestamp(at.timestamp() + seconds, at.tzinfo)

@@ -1,0 +1,32 @@
+"""Where an execution that a person began goes first."""
+
+from jobyard.domain.batch import BatchState
+from jobyard.services import rows
+from jobyard.services.opening import Opening, open_batch
+from jobyard.services.settling import Settling, chunks_of
+from jobyard.services.steering import Next, Run
+from jobyard.store import batches, operations
+
+
+def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
+    """Carry out the first part of `command`: open a released batch, lay out an operation's chunks,
+    or go straight to Settle."""
+    batch = batches.get(batch_id, opening.now())
+    if command == "open":
+        return open_batch(batch, opening)
+    if command == "operation" and batch.state is not BatchState.DELETED:
+        operation = operations.get(batch_id, run.name)
+        settings = opening.settings
+        key = rows.pass_key(batch_id, run.name, run.number)
+        settling = Settling(settings, opening.s3, opening.now)
+        index = chunks_of(batch, operation.chunks, settling)
+        return Next(
+            batch_id,
+            "execute",
+            run=run,
+            index_bucket=settings.work_bucket,
+            index_key=key,
+            index_version=rows.put_index(opening.s3, settings, key, index),
+            max_concurrency=settings.max_concurrency,
+        )
+    return Next(batch_id, "settle", run=run)

@@ -1,0 +1,87 @@
+"""A batch's rows and their indexes in the work bucket: the queue its jobs are read from."""
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.batch import Batch
+from jobyard.domain.chunks import LINE_BYTES, Chunk
+from jobyard.domain.errors import Unknown
+from jobyard.domain.job import Place
+from jobyard.services.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Row = dict[str, Any]
+
+
+def rows_key(batch_id: str) -> str:
+    """Where a batch's normalised rows lie: a line a job."""
+    return f"work/{batch_id}/rows.jsonl"
+
+
+def files_key(batch_id: str) -> str:
+    """Where the files of a batch of one object lie: a line a file."""
+    return f"work/{batch_id}/files.jsonl"
+
+
+def findings_key(batch_id: str) -> str:
+    """Where the findings of a batch's manifest lie: a line a finding."""
+    return f"work/{batch_id}/findings.jsonl"
+
+
+def index_key(batch_id: str) -> str:
+    """Where the index of all of a batch's chunks lies."""
+    return f"work/{batch_id}/index.jsonl"
+
+
+def pass_key(batch_id: str, run: str, number: int) -> str:
+    """Where the index of the chunks of a later pass lies."""
+    return f"work/{batch_id}/passes/{run}-{number:04d}.jsonl"
+
+
+def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> Chunk:
+    """Where chunk `number` lies, read from the batch's index.
+
+    Raises:
+        Unknown: the batch has no such chunk.
+    """
+    if number >= batch.chunks:
+        raise Unknown(f"batch {batch.batch_id} has no chunk {number}")
+    first = number * LINE_BYTES
+    answer = s3.get_object(
+        Bucket=settings.work_bucket,
+        Key=index_key(batch.batch_id),
+        Range=f"bytes={first}-{first + LINE_BYTES - 1}",
+    )
+    return Chunk.of_line(answer["Body"].read())
+
+
+def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> list[Row]:
+    """The rows of a chunk, in order."""
+    answer = s3.get_object(
+        Bucket=settings.work_bucket,
+        Key=rows_key(batch_id),
+        Range=f"bytes={chunk.start}-{chunk.end - 1}",
+    )
+    return [json.loads(line) for line in answer["Body"].read().splitlines()]
+
+
+def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: Place) -> Row:
+    """The row of one job.
+
+    Raises:
+        Unknown: the batch has no such job.
+    """
+    if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
+        raise Unknown(f"batch {batch.batch_id} has no job {place.job_id}")
+    chunk = chunk_of(s3, settings, batch, place.chunk)
+    return rows_of(s3, settings, batch.batch_id, chunk)[place.position]
+
+
+def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:
+    """Write an index; the answer is its version id."""
+    body = b"".join(chunk.line() for chunk in chunks)
+    answer = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
+    return answer.get("VersionId", "null")

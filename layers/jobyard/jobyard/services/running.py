@@ -1,0 +1,415 @@
+"""Running the jobs of a chunk, overlapped; and running one job by itself.
+
+A worker takes up what its run owns: rows nothing happened to yet, jobs whose retry is due, jobs
+left running by a worker that vanished. It starts and ends them up to 25 a call, keeps the chunk's
+counts, and stops in time for its own end. Called twice, late or cut off, it does nothing twice:
+every write has the state it saw in its condition, and steps may be repeated.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.chunks import Chunk, ChunkRecord, Passage, counted
+from jobyard.domain.errors import IllegalMove, StaleState
+from jobyard.domain.failures import Failure
+from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobtype import JobType, Stop, Work
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.operation import JobOutcome, Operation
+from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.touch import Touch
+from jobyard.services import rows
+from jobyard.services.performing import (
+    LOST_LIMIT,
+    Attempted,
+    ended,
+    lost,
+    perform,
+    started,
+    surprised,
+)
+from jobyard.services.settings import Settings
+from jobyard.services.steering import MAIN, Next, Run
+from jobyard.store import batches, chunks, holds, jobs, operations
+from jobyard.store import objects as objects_store
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["MARGIN_S", "OVERLAP", "Ended", "Worker", "objects_store", "run_chunk", "run_job"]
+
+OVERLAP = 25  # jobs of a chunk at work at once
+_LOOK_S = 2.0  # how often a worker looks for holds and a cancel, and shows its counts
+MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
+
+
+Going = dict[Future[Attempted | None], tuple[JobRecord, str]]  # jobs at work, and their locks
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker is given: the deployment, S3, what steps may touch, clock, time left (s)."""
+
+    settings: Settings
+    s3: "S3Client"
+    touch: Touch
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that ended in this pass, for the log and the metrics."""
+
+    batch_id: str
+    job_id: str
+    job_type: str
+    state: str
+    failure_code: str
+
+
+def run_chunk(batch_id: str, chunk: Chunk, run: Run, worker: Worker) -> list[Ended]:
+    """Run one pass over a chunk's jobs."""
+    batch = batches.get(batch_id, worker.now())
+    if run.name == MAIN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
+        return []
+    work = _ChunkWork(batch, chunk, run, worker)
+    if run.name != MAIN:
+        operation = operations.find(batch_id, run.name)
+        if operation:
+            work.carry_out(operation)
+    work.run()
+    return work.finished
+
+
+def run_job(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
+    """Run one job by itself, for the run that a person's release or requeue began."""
+    batch = batches.get(place.batch_id, worker.now())
+    chunk = rows.chunk_of(worker.s3, worker.settings, batch, place.chunk)
+    work = _ChunkWork(batch, chunk, run, worker, only=place.position)
+    work.run()
+    job = work.records.get(place.position)
+    if job and job.state is JobState.SCHEDULED and run.owns(job.cause) and job.next_at:
+        again = Run(run.name, run.number + 1)
+        return Next(place.batch_id, "again", run=again, until=job.next_at), work.finished
+    return Next(place.batch_id, "settle", run=run), work.finished
+
+
+@dataclass
+class _ChunkWork:
+    """A worker's pass over a chunk. Only `records` and `version` are carried from call to call."""
+
+    batch: Batch
+    chunk: Chunk
+    run_: Run
+    worker: Worker
+    only: int | None = None
+    records: dict[int, JobRecord] = field(default_factory=dict)
+    finished: list[Ended] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        worker, batch_id = self.worker, self.batch.batch_id
+        self.job_type: JobType = TYPES[self.batch.job_type]
+        self.rows = rows.rows_of(worker.s3, worker.settings, batch_id, self.chunk)
+        self.seen: ChunkRecord = chunks.get(batch_id, self.chunk.chunk)
+        self._reread()
+        self.ended: list[tuple[JobRecord, JobRecord]] = []
+        self.looked_at = worker.now()
+        self.hold: Hold | None = None
+        self.cancelling = False
+
+    def _reread(self) -> None:
+        found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
+        self.records = {job.place.position: job for job in found}
+
+    # What is there to do
+
+    def carry_out(self, operation: Operation) -> None:
+        """Send the operation's event to each job that matches, and note what came of each.
+
+        The chunk shows them as open before the first of them is, so that nobody can take the batch
+        for ended in between.
+        """
+        matching = [job for job in self.records.values() if operation.filter.matches(job)]
+        outcomes = [
+            JobOutcome(job.place.job_id, job.state.value)
+            for job in self.records.values()
+            if self.run_.owns(job.cause) or any(self.run_.owns(e.cause) for e in job.history)
+        ]
+        changes, refused = [], []
+        for job in matching:
+            try:
+                changes.append((job, self._sent(job, operation)))
+            except IllegalMove as refusal:
+                refused.append(JobOutcome(job.place.job_id, "refused", str(refusal)))
+        self._save(planned=[after for _, after in changes])
+        stored = jobs.write_many(changes)
+        for (before, after), now in zip(changes, stored, strict=True):
+            if now is None:
+                words = "someone else changed it first"
+                refused.append(JobOutcome(before.place.job_id, "refused", words))
+            else:
+                self.records[after.place.position] = now
+                outcomes.append(JobOutcome(after.place.job_id, "accepted"))
+        self._put_outcomes(operation, [*outcomes, *refused])
+
+    def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:
+        cause = Cause(operation.operation_id, operation.actor, operation.reason)
+        return sent(job, operation.event, self.worker.now(), cause)
+
+    def _put_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
+        lines = (json.dumps([each.job_id, each.outcome, each.message]) for each in outcomes)
+        self.worker.s3.put_object(
+            Bucket=self.worker.settings.work_bucket,
+            Key=outcomes_key(operation.batch_id, operation.operation_id, self.chunk.chunk),
+            Body="".join(f"{line}\n" for line in lines).encode(),
+        )
+
+    def _todo(self) -> deque[tuple[JobRecord, bool]]:
+        """The jobs to take up now, in row order, and whether each lost its worker."""
+        now = self.worker.now()
+        todo: deque[tuple[JobRecord, bool]] = deque()
+        positions = range(len(self.rows)) if self.only is None else [self.only]
+        for position in positions:
+            job = self.records.get(position)
+            if job is None:
+                if self.run_.name == MAIN:
+                    place = Place(self.batch.batch_id, self.chunk.chunk, position)
+                    todo.append((unrecorded(place, now), False))
+            elif self.run_.owns(job.cause):
+                due = job.next_at is None or job.next_at <= now + timedelta(seconds=0.5)
+                if job.state is JobState.RUNNING:
+                    todo.append((job, True))
+                elif job.state is JobState.SCHEDULED and due:
+                    todo.append((job, False))
+        return todo
+
+    # The loop
+
+    def run(self) -> None:
+        """Start what there is to do, keep `OVERLAP` of it going, end it, count it."""
+        todo = self._todo()
+        self._check()
+        going: Going = {}
+        with ThreadPoolExecutor(OVERLAP) as pool:
+            while todo or going:
+                if todo and self._may_start(going):
+                    self._start(todo, going, pool)
+                if not going and not self.ended:
+                    if not todo or self._out_of_time() or self._stopped():
+                        break
+                    continue
+                self._gather(going)
+                self._look()
+        if self._stopped():
+            self._put_aside(todo)
+        self._save(passed=not (todo and not self._stopped()))
+
+    def _may_start(self, going: Going) -> bool:
+        alone = any(job.history[-1].event == "restart" for job, _ in going.values())
+        few = len(going) <= OVERLAP // 2
+        return few and not alone and not self._out_of_time() and not self._stopped()
+
+    def _out_of_time(self) -> bool:
+        return self.worker.remaining() < MARGIN_S
+
+    def _stopped(self) -> bool:
+        return self.cancelling or self.hold is not None
+
+    def _check(self) -> None:
+        """Is there a hold, was the batch cancelled? Then nothing more is started."""
+        now = self.worker.now()
+        self.looked_at = now
+        scopes = scopes_of(self.batch.collection, self.batch.job_type)
+        self.hold = in_force(holds.of_scopes(scopes), now)
+        state = batches.get(self.batch.batch_id, now).state
+        self.cancelling = state is BatchState.CANCELLING
+
+    def _look(self) -> None:
+        """Every two seconds of a long pass: check, and show the counts."""
+        if (self.worker.now() - self.looked_at).total_seconds() >= _LOOK_S:
+            self._check()
+            self._save()
+
+    def _start(
+        self,
+        todo: deque[tuple[JobRecord, bool]],
+        going: Going,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Write that the next jobs run, then run them. Jobs that lost a worker run one at a time:
+        one of them may be what killed it."""
+        now = self.worker.now()
+        busy = {key for _, key in going.values() if key}
+        changes: list[tuple[JobRecord, JobRecord]] = []
+        later: deque[tuple[JobRecord, bool]] = deque()
+        while todo and len(going) + len(changes) < OVERLAP:
+            job, was_lost = todo.popleft()
+            key = self.job_type.lock(self.rows[job.place.position])
+            if was_lost and (going or changes):
+                later.append((job, was_lost))
+                break
+            if key and key in busy:
+                later.append((job, was_lost))
+                continue
+            busy.add(key)
+            cause = self.run_.cause(self.chunk.chunk, job.tries + 1)
+            if was_lost and job.lost >= LOST_LIMIT:
+                changes.append((job, lost(job, now, cause)))
+            else:
+                changes.append((job, started(job, now, cause)))
+            if was_lost:
+                break
+        todo.extendleft(reversed(later))
+        written = jobs.write_many([(_stored(job), after) for job, after in changes])
+        for (_, after), stored in zip(changes, written, strict=True):
+            if stored is None:
+                continue
+            self.records[after.place.position] = stored
+            if stored.state is JobState.RUNNING:
+                key = self.job_type.lock(self.rows[after.place.position])
+                going[pool.submit(self._perform, stored)] = (stored, key)
+            else:
+                self._finish(stored)
+
+    def _perform(self, job: JobRecord) -> Attempted | None:
+        row = self.rows[job.place.position]
+        work = Work(
+            batch_id=self.batch.batch_id,
+            job_id=job.place.job_id,
+            collection=self.batch.collection,
+            entry=row,
+            parameters=self.batch.parameters,
+            data=job.data,
+            attempt=job.tries,
+        )
+        return perform(self.job_type, job, work, self.worker.touch, self.worker.now)
+
+    def _gather(self, going: Going) -> None:
+        """Wait for jobs to end; write their ends together, up to 25 of them."""
+        done, _ = wait(going, timeout=0.1, return_when=FIRST_COMPLETED) if going else (set(), None)
+        now = self.worker.now()
+        for future in done:
+            job, _ = going.pop(future)
+            error = future.exception()
+            attempted = surprised(job, error) if error else future.result()
+            if attempted is None:
+                continue
+            after = ended(attempted, self.job_type, now, job.cause)
+            self.ended.append((attempted.record, after))
+        if self.ended and (len(self.ended) >= jobs.BATCH_LIMIT or not going or not done):
+            self._write_ends()
+
+    def _write_ends(self) -> None:
+        changes = [(replace(before, state=JobState.RUNNING), after) for before, after in self.ended]
+        self.ended = []
+        for (_, after), stored in zip(changes, jobs.write_many(changes), strict=True):
+            if stored is not None:
+                self.records[after.place.position] = stored
+                self._finish(stored)
+
+    def _finish(self, job: JobRecord) -> None:
+        place = job.place
+        if job.state is not JobState.SCHEDULED:
+            self.finished.append(
+                Ended(
+                    place.batch_id,
+                    place.job_id,
+                    self.job_type.name,
+                    job.state.value,
+                    job.failure_code,
+                )
+            )
+
+    def _put_aside(self, todo: deque[tuple[JobRecord, bool]]) -> None:
+        """Under a hold what would start is held; in a cancelled batch what is recorded ends.
+
+        A job that lost its worker is first scheduled again, so that the next pass can hold it.
+        """
+        if self.cancelling:
+            events = {JobState.SCHEDULED: "cancel", JobState.HELD: "cancel"}
+            events[JobState.RUNNING] = "cancel"
+            own = [job for job, was_lost in todo if was_lost]
+            waiting = [job for job in self.records.values() if job.state is not JobState.RUNNING]
+            jobs_aside = [job for job in (*waiting, *own) if job.state in events]
+            reason = "the batch was cancelled"
+        else:
+            events = {JobState.SCHEDULED: "hold", JobState.RUNNING: "reschedule"}
+            jobs_aside = [job for job, _ in todo]
+            reason = self.hold.words() if self.hold else ""
+        now = self.worker.now()
+        changes: list[tuple[JobRecord | None, JobRecord]] = []
+        for job in jobs_aside:
+            cause = Cause(self.run_.cause(self.chunk.chunk, job.tries), reason=reason)
+            move = JOB.move(job.state, events[job.state], now, cause)
+            next_at = now if move.event == "reschedule" else None
+            changes.append((_stored(job), job.moved(move, next_at=next_at)))
+        for (_, after), stored in zip(changes, jobs.write_many(changes), strict=True):
+            if stored is not None:
+                self.records[after.place.position] = stored
+
+    # Counting
+
+    def _save(self, *, passed: bool = False, planned: Iterable[JobRecord] = ()) -> None:
+        """Write the chunk's counts; when a person changed a job meanwhile, count again."""
+        while True:
+            known = self.records | {job.place.position: job for job in planned}
+            counts, failures = counted(known.values())
+            waiting = [
+                job.next_at
+                for job in known.values()
+                if job.state is JobState.SCHEDULED and job.next_at and self.run_.owns(job.cause)
+            ]
+            before = self.seen.passage(self.run_.name)
+            passage = Passage(self.run_.number, min(waiting, default=None)) if passed else before
+            new = replace(
+                self.seen,
+                counts=counts,
+                failures=failures,
+                runs={**self.seen.runs, self.run_.name: passage},
+            )
+            if new == self.seen:
+                return
+            try:
+                self.seen = chunks.put(new)
+            except StaleState:
+                self.seen = chunks.get(self.batch.batch_id, self.chunk.chunk)
+                self._reread()
+            else:
+                return
+
+
+def _stored(job: JobRecord) -> JobRecord | None:
+    return job if job.version else None
+
+
+def outcomes_key(batch_id: str, operation_id: str, chunk: int) -> str:
+    """Where what an operation did to a chunk's jobs lies: a line a job."""
+    return f"operations/{batch_id}/{operation_id}/{chunk:08d}.jsonl"
+
+
+def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
+    """The record after a person's event, whoever carries it out.
+
+    Raises:
+        IllegalMove: the job's state does not know the event, or nothing could come of it.
+    """
+    move = JOB.move(job.state, event, at, cause)
+    changes: dict[str, Any] = {"next_at": None}
+    if event == "requeue":
+        if not job.recoverable:
+            raise IllegalMove(
+                f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
+            )
+        changes |= {"tries": 0, "lost": 0, "requeues": job.requeues + 1}
+    if event == "force_fail":
+        forced = Stop(Failure.FORCED, cause.reason or Failure.FORCED.sentence)
+        changes |= {"failure_code": forced.code.value, "failure_message": forced.message}
+    return job.moved(move, **changes)

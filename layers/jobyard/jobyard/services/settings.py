@@ -1,0 +1,34 @@
+"""The deployment a service works in, as `wiring` read it: no defaults, a name is given."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+UPLOAD_TIME = timedelta(minutes=15)  # how long a presigned upload is good for
+MANIFEST_BYTES = 512 * 1024 * 1024  # the largest manifest taken: some five million lines
+SAME_MANIFEST = timedelta(hours=24)  # how long an equal manifest is worth a warning (DEC 1-12)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Names of this deployment's parts and the numbers it was deployed with.
+
+    `chunk_size` is jobs a chunk; `max_concurrency` chunks at work at once; `instance` is named in
+    mail subjects ("" in production); `allowed_hosts` are `host:port`s payloads may come from
+    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from.
+    """
+
+    intake_bucket: str
+    work_bucket: str
+    archive_bucket: str
+    batch_machine: str
+    job_machine: str
+    chunk_size: int
+    max_concurrency: int
+    mail_from: str
+    mail_to: str
+    mail_bcc: str
+    mail_configuration_set: str
+    instance: str
+    url: str
+    allowed_hosts: frozenset[str]
+    s3_sources: tuple[str, ...]

@@ -1,0 +1,182 @@
+"""Settling a batch: add up its chunks and say what comes next.
+
+Called after every pass of every run, and by whoever may have closed the last open job. Only the
+move to `reporting` matters, and only one caller can make it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.chunks import Chunk, ChunkRecord, summed
+from jobyard.domain.errors import StaleState
+from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.services import rows
+from jobyard.services.settings import Settings
+from jobyard.services.steering import MAIN, Next, Run
+from jobyard.store import batches, chunks, operations
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+STALLED_PASSES = 5  # passes in a row that no chunk came through, until the batch is given up
+FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
+_FIRST_WAIT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What settling needs: the deployment, S3 and the clock."""
+
+    settings: Settings
+    s3: "S3Client"
+    now: Callable[[], datetime]
+
+
+def settle(batch_id: str, run: Run, settling: Settling) -> Next:
+    """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
+    batch = batches.get(batch_id, settling.now())
+    cause = f"settle.{run.cause(0, 0)}"
+    if batch.state is BatchState.REPORTING:
+        mine = batch.history[-1].cause == cause
+        return Next(batch_id, "report" if mine else "end", run=run)
+    if not batch.entries:
+        if batch.state is BatchState.UPDATE_REPORTING:
+            return Next(batch_id, "report", run=run)
+        return Next(batch_id, "end", run=run)
+    records = {record.chunk: record for record in chunks.of_batch(batch_id)}
+    again = _again(batch, records, run, settling)
+    if again is not None:
+        return again
+    if run.name != MAIN:
+        _end_operation(batch_id, run, settling)
+    if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
+        if _open(batch, records.values()) or operations.is_any_running(batch_id):
+            return Next(batch_id, "end", run=run)
+        return _report(batch, run, cause, settling, "")
+    if batch.state is BatchState.UPDATE_REPORTING and not (
+        _open(batch, records.values()) or operations.is_any_running(batch_id)
+    ):
+        return Next(batch_id, "report", run=run)
+    return Next(batch_id, "end", run=run)
+
+
+def give_up(batch_id: str, run: Run, settling: Settling, words: str) -> Next:
+    """End a batch that could not be opened: it reports `words` as its failure."""
+    batch = batches.get(batch_id, settling.now())
+    cause = f"settle.{run.cause(0, 0)}"
+    if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
+        return Next(batch_id, "report", run=run)
+    if batch.state is not BatchState.PROCESSING or batch.entries:
+        return settle(batch_id, run, settling)
+    return _report(batch, run, cause, settling, words)
+
+
+def _report(batch: Batch, run: Run, cause: str, settling: Settling, words: str) -> Next:
+    move = BATCH.move(batch.state, "report", settling.now(), Cause(cause))
+    try:
+        batches.apply(batch, move, message=words or batch.message)
+    except StaleState:
+        return Next(batch.batch_id, "end", run=run)  # another settle was first
+    return Next(batch.batch_id, "report", run=run)
+
+
+def _open(batch: Batch, records: Iterable[ChunkRecord]) -> int:
+    """How many jobs have not ended. A cancelled batch's rows without a record have."""
+    seen = list(records)
+    counts = summed(record.counts for record in seen)
+    still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
+    if batch.state is BatchState.CANCELLING:
+        passed = sum(record.passage(MAIN).passed > 0 for record in seen)
+        return still + (batch.chunks - passed)
+    return still + batch.entries - sum(record.recorded for record in seen)
+
+
+def _again(
+    batch: Batch, records: dict[int, ChunkRecord], run: Run, settling: Settling
+) -> Next | None:
+    """Another pass over the chunks that need one; None when no chunk does."""
+    now = settling.now()
+    wanted = _wanted(batch, records, run)
+    due: dict[int, datetime] = {}
+    furthest = 0
+    for number in wanted:
+        record = records.get(number, ChunkRecord(batch.batch_id, number))
+        passage = record.passage(run.name)
+        furthest = max(furthest, passage.passed)
+        if not passage.passed:
+            due[number] = now
+        elif passage.next_at:
+            due[number] = passage.next_at
+        elif batch.state is BatchState.CANCELLING and _waiting(record):
+            due[number] = now
+    if not due:
+        return None
+    stalled = run.number - furthest
+    if stalled >= STALLED_PASSES:
+        return _stalled(batch, run, settling)
+    backoff = timedelta(seconds=_FIRST_WAIT_S * 2**stalled) if stalled else timedelta()
+    until = max(min(due.values()), now + backoff)
+    ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
+    following = Run(run.name, run.number + 1)
+    key = rows.pass_key(batch.batch_id, following.name, following.number)
+    index = chunks_of(batch, ready, settling)
+    version = rows.put_index(settling.s3, settling.settings, key, index)
+    fresh = run.number % FRESH_AFTER == 0
+    return Next(
+        batch.batch_id,
+        "fresh" if fresh else "again",
+        run=following,
+        until=until,
+        index_bucket=settling.settings.work_bucket,
+        index_key=key,
+        index_version=version,
+        max_concurrency=settling.settings.max_concurrency,
+        execution_name=f"{batch.batch_id}-{run.name}-p{following.number}"[:80],
+    )
+
+
+def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: Run) -> Iterable[int]:
+    """The chunks a run has to go through: all, its operation's, or what a cancel has to end."""
+    if run.name == MAIN:
+        return range(batch.chunks)
+    operation = operations.find(batch.batch_id, run.name)
+    if operation:
+        return operation.chunks
+    if batch.state is BatchState.CANCELLING:
+        return [number for number, record in records.items() if _waiting(record)]
+    return ()
+
+
+def _waiting(record: ChunkRecord) -> bool:
+    return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
+
+
+def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Iterable[Chunk]:
+    """The chunks of these numbers, in order, read from the batch's index."""
+    lines = settling.s3.get_object(
+        Bucket=settling.settings.work_bucket, Key=rows.index_key(batch.batch_id)
+    )["Body"]
+    wanted = set(numbers)
+    for line in lines.iter_lines():
+        chunk = Chunk.of_line(line)
+        if chunk.chunk in wanted:
+            yield chunk
+
+
+def _stalled(batch: Batch, run: Run, settling: Settling) -> Next:
+    """No worker comes through: an operation is given up, a batch fails as a whole and says so."""
+    if run.name != MAIN:
+        _end_operation(batch.batch_id, run, settling)
+        return Next(batch.batch_id, "end", run=run)
+    words = f"the workers of this batch ended early in {STALLED_PASSES} passes in a row"
+    return _report(batch, run, f"settle.{run.cause(0, 0)}", settling, words)
+
+
+def _end_operation(batch_id: str, run: Run, settling: Settling) -> None:
+    operation = operations.find(batch_id, run.name)
+    if operation:
+        operations.end(operation, settling.now())

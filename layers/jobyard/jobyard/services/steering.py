@@ -1,0 +1,58 @@
+"""What the state machines are told: where to go next, and with which chunks.
+
+The document is a dozen numbers and short strings whatever the batch, and always has every field,
+because a Choice on a field that is not there ends an execution.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+MAIN = "main"  # the run that a batch's own manifest started
+
+Where = Literal["execute", "settle", "report", "again", "fresh", "end"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One go at some jobs of a batch: its own manifest ("main"), an operation, or a single job.
+
+    A job that is running or waits for a retry belongs to the run whose name its cause begins with.
+    `number` counts the passes of the run, from 1.
+    """
+
+    name: str
+    number: int
+
+    def cause(self, chunk: int, attempt: int) -> str:
+        """The cause of what this pass does to a job of `chunk` at its `attempt`-th start."""
+        return f"{self.name}.p{self.number}.c{chunk}.t{attempt}"
+
+    def owns(self, cause: str) -> bool:
+        """Whether the move that `cause` stands for was made by this run, in whichever pass."""
+        return cause == self.name or cause.startswith(f"{self.name}.")
+
+
+@dataclass(frozen=True)
+class Next:
+    """Where an execution goes from here. The index says which chunks `run`'s next pass takes."""
+
+    batch_id: str
+    next: Where
+    run: Run = Run(MAIN, 1)
+    until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    index_bucket: str = ""
+    index_key: str = ""
+    index_version: str = ""
+    max_concurrency: int = 1
+    execution_name: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The state the machine carries on, flat and complete."""
+        document = asdict(self)
+        document.pop("run")
+        return document | {
+            "run": self.run.name,
+            "pass": self.run.number,
+            "until": self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }

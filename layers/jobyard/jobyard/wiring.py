@@ -1,0 +1,39 @@
+"""Environment in, settings out, store bound. The only place that knows a variable's name."""
+
+from collections.abc import Mapping
+
+from jobyard.services.settings import Settings
+from jobyard.store import tables
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def wire(env: Mapping[str, str]) -> Settings:
+    """Read `env`, bind the store's tables, return the settings.
+
+    Raises:
+        KeyError: a required variable is missing; the function must not start.
+    """
+    tables.bind(
+        {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS},
+        region=env["AWS_REGION"],
+    )
+    return Settings(
+        intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
+        work_bucket=env["JOBYARD_WORK_BUCKET"],
+        archive_bucket=env["JOBYARD_ARCHIVE_BUCKET"],
+        batch_machine=env["JOBYARD_BATCH_MACHINE"],
+        job_machine=env["JOBYARD_JOB_MACHINE"],
+        chunk_size=int(env["JOBYARD_CHUNK_SIZE"]),
+        max_concurrency=int(env["JOBYARD_MAX_CONCURRENCY"]),
+        mail_from=env["JOBYARD_MAIL_FROM"],
+        mail_to=env["JOBYARD_MAIL_TO"],
+        mail_bcc=env["JOBYARD_MAIL_BCC"],
+        mail_configuration_set=env["JOBYARD_MAIL_CONFIGURATION_SET"],
+        instance=env["JOBYARD_INSTANCE"],
+        url=env["JOBYARD_STAGE_URL"].rstrip("/"),
+        allowed_hosts=frozenset(_listed(env["JOBYARD_ALLOWED_HOSTS"])),
+        s3_sources=_listed(env["JOBYARD_S3_SOURCES"]),
+    )
