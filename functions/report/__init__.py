@@ -1,1 +1,1 @@
-
+"""Something ended: settle the batch, report it, see that the report arrives."""

@@ -1,0 +1,19 @@
+"""A child of the batch machine's Map: one pass over the jobs of a chunk."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from execute.worker import tell, worker
+from jobyard.domain.chunks import Chunk
+from jobyard.services.running import run_chunk
+from jobyard.services.steering import Run
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run the chunk; what came of its jobs is in the tables, so the answer is empty."""
+    chunk = Chunk(event["chunk"], event["start"], event["end"])
+    run = Run(event["run"], event["pass"])
+    ended = run_chunk(event["batch_id"], chunk, run, worker(context))
+    tell(ended, batch_id=event["batch_id"], run=run.name, pass_=run.number, chunk=chunk.chunk)
+    return {}

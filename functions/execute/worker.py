@@ -1,0 +1,87 @@
+"""What both handlers of this folder are made of: clients, the worker and its one line of log."""
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from jobyard.domain import metrics
+from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.touch import Touch
+from jobyard.services.running import MARGIN_S, OVERLAP, Ended, Worker, objects_store
+from jobyard.wiring import wire
+
+LOGGER = Logger()
+SETTINGS = wire(os.environ)
+S3 = boto3.client(
+    "s3",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=3,
+        read_timeout=30,
+        max_pool_connections=2 * OVERLAP,
+        signature_version="s3v4",
+    ),
+)
+
+
+
+def now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)
+
+
+FETCH = Fetch(SETTINGS.allowed_hosts, now=now)
+
+
+def worker(context: LambdaContext) -> Worker:
+    """A worker that stops in time for the end of this invocation."""
+
+    def remaining() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    touch = Touch(
+        s3=S3,
+        work_bucket=SETTINGS.work_bucket,
+        archive_bucket=SETTINGS.archive_bucket,
+        fetch=FETCH,
+        s3_sources=SETTINGS.s3_sources,
+        objects=objects_store,
+        now=now,
+        remaining=lambda: remaining() - MARGIN_S,
+    )
+    return Worker(SETTINGS, S3, touch, now, remaining)
+
+
+def tell(finished: Iterable[Ended], **ids: object) -> None:
+    """One line for the pass, one for each job that failed, and the counts as metrics."""
+    ended = list(finished)
+    failed = [job for job in ended if job.state == "failed"]
+    LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
+    for job in failed:
+        LOGGER.warning(
+            "job failed", job_id=job.job_id, failure_code=job.failure_code, batch_id=job.batch_id
+        )
+    for job_type in {job.job_type for job in ended}:
+        of_type = [job for job in ended if job.job_type == job_type]
+        _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), job_type)
+        _count(metrics.JOBS_FAILED, sum(job.state == "failed" for job in of_type), job_type)
+        for code in {job.failure_code for job in of_type if job.state == "failed"}:
+            number = sum(job.failure_code == code for job in of_type)
+            _count(metrics.JOBS_FAILED_BY_CODE, number, job_type, failure_code=code)
+
+
+def _count(name: str, number: int, job_type: str, **dimensions: str) -> None:
+    if not number:
+        return
+    emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+    emf.add_dimension("job_type", job_type)
+    for dimension, value in dimensions.items():
+        emf.add_dimension(dimension, value)
+    emf.add_metric(name, MetricUnit.Count, number)
+    emf.flush_metrics()

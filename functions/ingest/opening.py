@@ -1,0 +1,60 @@
+"""The batch machine's first state: claim the manifest and check it, or take up what was asked."""
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from jobyard.domain.batch import Source
+from jobyard.domain.errors import StaleState
+from jobyard.services.opening import Opening, open_object
+from jobyard.services.resuming import resume
+from jobyard.services.steering import Next, Run
+from jobyard.wiring import wire
+
+LOGGER = Logger()
+SETTINGS = wire(os.environ)
+S3 = boto3.client(
+    "s3",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=3,
+        read_timeout=30,
+        signature_version="s3v4",
+    ),
+)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Open what `event["input"]` names, for the execution `event["execution"]`."""
+    opening = Opening(SETTINGS, S3, lambda: datetime.now(UTC), event["execution"])
+    try:
+        following = _follow(event["input"], opening)
+    except StaleState:
+        following = _follow(event["input"], opening)  # another execution was first: see how it is
+    LOGGER.info(
+        "opened",
+        batch_id=following.batch_id,
+        next=following.next,
+        run=following.run.name,
+        execution=event["execution"],
+    )
+    return following.document()
+
+
+def _follow(asked: dict[str, Any], opening: Opening) -> Next:
+    if "detail" in asked:
+        return open_object(source_of(asked), opening)
+    return resume(asked["batch_id"], asked["command"], Run(asked["run"], asked["pass"]), opening)
+
+
+def source_of(event: dict[str, Any]) -> Source:
+    """The object an S3 "Object Created" event tells of. A version id may be missing from it."""
+    detail = event["detail"]
+    found = detail["object"]
+    return Source(
+        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
+    )

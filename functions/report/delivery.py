@@ -1,0 +1,33 @@
+"""The mail service tells how a mail fared."""
+
+from typing import Any
+
+from jobyard.domain.errors import StaleState, Unknown
+from jobyard.services.reporting import note_delivery
+from report.desk import LOGGER, now
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Note the news with the report its tags name; news of other mails is let be."""
+    detail = event["detail"]
+    mail = detail["mail"]
+    tags = mail.get("tags", {})
+    batch_id, seq = (tags.get(name, [""])[0] for name in ("batch_id", "seq"))
+    news = detail.get("eventType", "")
+    if not batch_id or not seq.isdecimal():
+        LOGGER.info("mail of nobody", news=news)
+        return {}
+    try:
+        report = _noted(batch_id, int(seq), news, mail["messageId"])
+    except Unknown:
+        LOGGER.warning("mail of an unknown report", batch_id=batch_id, seq=seq, news=news)
+        return {}
+    LOGGER.info("mail", batch_id=batch_id, seq=seq, news=news, delivery=report.delivery.state)
+    return {"state": report.delivery.state.value}
+
+
+def _noted(batch_id: str, seq: int, news: str, message_id: str) -> Any:
+    try:
+        return note_delivery(batch_id, seq, news, message_id, now())
+    except StaleState:
+        return note_delivery(batch_id, seq, news, message_id, now())

@@ -1,0 +1,40 @@
+"""What the handlers of this folder share: clients, settings, the clock."""
+
+import os
+from datetime import UTC, datetime
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from jobyard.services.reporting import Reporting
+from jobyard.services.settling import Settling
+from jobyard.wiring import wire
+
+LOGGER = Logger()
+SETTINGS = wire(os.environ)
+S3 = boto3.client(
+    "s3",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=3,
+        read_timeout=30,
+        signature_version="s3v4",
+    ),
+)
+# The mail service knows no token that makes a repeat harmless, so this client never repeats.
+SES = boto3.client(
+    "sesv2",
+    config=Config(
+        retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=30
+    ),
+)
+
+
+def now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)
+
+
+SETTLING = Settling(SETTINGS, S3, now)
+REPORTING = Reporting(SETTINGS, S3, SES, now)

@@ -1,0 +1,42 @@
+"""The state after every pass: sum the chunks, say what comes next."""
+
+from typing import Any
+
+from jobyard.services.opening import batch_of_key
+from jobyard.services.settling import give_up, settle
+from jobyard.services.steering import MAIN, Next, Run
+from report.desk import LOGGER, SETTLING, now
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Settle the batch that `event` names; one that could not be opened reports why."""
+    following = _follow(event)
+    LOGGER.info(
+        "settled",
+        batch_id=following.batch_id,
+        next=following.next,
+        run=following.run.name,
+        pass_=following.run.number,
+    )
+    return following.document()
+
+
+def _follow(event: dict[str, Any]) -> Next:
+    if "detail" in event:
+        found = event["detail"]["object"]
+        source = event["detail"]["bucket"]["name"], found["key"], found.get("version-id", "")
+        batch = batch_of_key(*source, SETTLING.s3, now())
+        if batch is None:
+            return Next("", "end")
+        return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, _words(event))
+    run = Run(event["run"], event["pass"])
+    if event.get("command") == "open":
+        return give_up(event["batch_id"], run, SETTLING, _words(event))
+    return settle(event["batch_id"], run, SETTLING)
+
+
+def _words(event: dict[str, Any]) -> str:
+    error = event.get("error", {})
+    return f"the manifest could not be opened: {error.get('Error', '')} {error.get('Cause', '')}"[
+        :500
+    ]

@@ -1,0 +1,24 @@
+"""A minute passed: how old is what is open, and what does the outbox still hold?"""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from jobyard.domain import metrics
+from jobyard.services.reporting import deliver_waiting
+from jobyard.services.views import backlog
+from report.desk import LOGGER, REPORTING, now
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Send what waits to be sent; emit how things stand, zeros included."""
+    left = deliver_waiting(REPORTING)
+    found = backlog(now())
+    emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+    emf.add_metric(metrics.UNDELIVERED_REPORTS, MetricUnit.Count, left)
+    emf.add_metric(metrics.OPEN_BATCHES, MetricUnit.Count, found.open_batches)
+    emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
+    emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
+    emf.flush_metrics()
+    LOGGER.info("ticked", undelivered=left, open_batches=found.open_batches)
+    return {"undelivered": left, "open_batches": found.open_batches}
