@@ -85,7 +85,7 @@ def batch_of_key(
     source = Source(bucket, key, version_id, 0)
     submitted = _submitted_as(key)
     dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
-    for batch_id in (submitted, dropped):
+    for batch_id in filter(None, (submitted, dropped)):
         try:
             return batches.get(batch_id, now)
         except (Unknown, Gone):

@@ -5,7 +5,6 @@ that is found written is not written again. So each real change is told once, wh
 """
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -216,6 +215,16 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """What a csv writer writes to, when the file takes bytes."""
+
+    spool: IO[bytes]
+
+    def write(self, text: str) -> int:
+        return self.spool.write(text.encode())
+
+
 class _Files:
     """The files of a report while they are written: CSV of all jobs and of failures, JSON."""
 
@@ -224,11 +233,8 @@ class _Files:
             name: SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 closed in __exit__
             for name in ("jobs.csv", "failures.csv", "report.json", "outcomes")
         }
-        self._texts = [
-            io.TextIOWrapper(self._spools[name], "utf-8", newline="", write_through=True)
-            for name in ("jobs.csv", "failures.csv")
-        ]
-        self.all, self.failures = (csv.writer(text) for text in self._texts)
+        self.all = csv.writer(_Encoded(self._spools["jobs.csv"]))
+        self.failures = csv.writer(_Encoded(self._spools["failures.csv"]))
         self.json = self._spools["report.json"]
         self.outcomes = self._spools["outcomes"]
         self.json.write(b"{")
@@ -237,8 +243,6 @@ class _Files:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for text in self._texts:
-            text.detach()
         for spool in self._spools.values():
             spool.close()
 

@@ -1,0 +1,90 @@
+"""Chunks: lines of a fixed length, and counts that add up."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.chunks import LINE_BYTES, Chunk, counted, summed
+from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
+from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+BIG = st.integers(min_value=0, max_value=10**12)
+
+
+@given(number=st.integers(min_value=0, max_value=10**8), start=BIG, end=BIG)
+def test_an_index_line_has_its_length_and_reads_back(number: int, start: int, end: int) -> None:
+    chunk = Chunk(number, start, end)
+
+    assert len(chunk.line()) == LINE_BYTES
+    assert Chunk.of_line(chunk.line()) == chunk
+
+
+def job(state: JobState, code: str = "") -> JobRecord:
+    return JobRecord(Place("b", 0, 0), state, 1, "c", NOON, failure_code=code)
+
+
+def test_failures_are_counted_by_code_only_while_they_stand() -> None:
+    counts, failures = counted(
+        [
+            job(JobState.FAILED, "TIMEOUT"),
+            job(JobState.FAILED, "TIMEOUT"),
+            job(JobState.SCHEDULED, "TIMEOUT"),
+        ]
+    )
+
+    assert counts == {"failed": 2, "scheduled": 1}
+    assert failures == {"TIMEOUT": 2}
+
+
+def test_sums_leave_out_what_comes_to_nothing() -> None:
+    assert summed([{"failed": 1, "held": 2}, {"failed": -1}]) == {"held": 2}
+
+
+@given(entries=st.integers(1, 5000), size=st.integers(1, 500))
+def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> None:
+    batch = Batch(
+        "b",
+        BatchState.PROCESSING,
+        1,
+        "c",
+        "s",
+        "deposit",
+        "f",
+        NOON,
+        entries=entries,
+        chunk_size=size,
+    )
+
+    sizes = [batch.size_of(number) for number in range(batch.chunks)]
+
+    assert sum(sizes) == entries
+    assert all(0 < each <= size for each in sizes)
+
+
+@given(chunk=st.integers(0, 10**6), position=st.integers(0, 10**4))
+def test_a_job_id_says_where_the_job_lies(chunk: int, position: int) -> None:
+    place = Place(batch_id_of(b"x"), chunk, position)
+
+    assert Place.of(place.job_id) == place
+
+
+def test_what_is_no_job_id_names_no_place() -> None:
+    for text in ("", "b", "b.1", "b.1.2.3", "b.01.2", "b.-1.2", "b.1.x", "b.1.٣"):
+        assert Place.of(text) is None
+
+
+def test_the_same_object_is_always_the_same_batch() -> None:
+    first = batch_id_of_object("bucket", "manifests/c/m.checkm", "v1")
+
+    assert first == batch_id_of_object("bucket", "manifests/c/m.checkm", "v1")
+    assert first != batch_id_of_object("bucket", "manifests/c/m.checkm", "v2")
+    assert is_batch_id(first)
+    assert not is_batch_id(first.upper())
+    assert not is_batch_id("b123")
+
+
+def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
+    assert unrecorded(Place("b", 0, 1), NOON).state is JobState.SCHEDULED

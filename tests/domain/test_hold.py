@@ -1,0 +1,38 @@
+"""Holds: what they cover and when they run out."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def hold(scope: str, until: datetime | None = None) -> Hold:
+    return Hold(scope, "kim", "maintenance", NOON, until)
+
+
+@pytest.mark.parametrize("scope", ["everything", "collection:maps", "type:deposit"])
+def test_a_hold_covers_what_its_scope_names(scope: str) -> None:
+    assert hold(scope).covers("maps", "deposit")
+    assert scope in scopes_of("maps", "deposit")
+
+
+def test_a_hold_on_another_collection_covers_nothing_here() -> None:
+    assert not hold("collection:books").covers("maps", "deposit")
+
+
+def test_a_hold_runs_out_at_its_time() -> None:
+    timed = hold("everything", NOON + timedelta(hours=1))
+
+    assert in_force([timed], NOON) is timed
+    assert in_force([timed], NOON + timedelta(hours=1)) is None
+    assert in_force([hold("everything")], NOON + timedelta(days=9)) is not None
+
+
+@pytest.mark.parametrize("scope", ["", "all", "collection:", "collection:a b", "type:../x"])
+def test_a_malformed_scope_is_refused_with_the_forms_there_are(scope: str) -> None:
+    with pytest.raises(BadRequest, match="collection:NAME"):
+        checked_scope(scope)

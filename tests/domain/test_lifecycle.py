@@ -1,0 +1,121 @@
+"""The engine refuses tables that contradict themselves, and moves nobody declared."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
+from jobyard.domain.lifecycle import Cause, Lifecycle, State, StateType, Transition
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PRESS = Cause("request-1", "kim", "because")
+
+NEW = State("new", StateType.WAITING, "made")
+WORK = State("work", StateType.TRANSIENT, "started")
+DONE = State("done", StateType.TERMINAL, "ended")
+START = Transition("new", "start", "work", ("machine",))
+END = Transition("work", "end", "done", ("machine",))
+STOP = Transition("work", "stop", "done", ("operator",))
+
+
+def lifecycle(*transitions: Transition, states: tuple[State, ...] = (NEW, WORK, DONE)) -> Lifecycle:
+    return Lifecycle("thing", "new", states, transitions)
+
+
+@pytest.mark.parametrize(
+    ("reason", "states", "transitions"),
+    [
+        (
+            "a state nothing reaches",
+            (NEW, WORK, DONE),
+            (Transition("new", "x", "done", ("admin",)),),
+        ),
+        ("a state with no way out that is not terminal", (NEW, WORK, DONE), (START,)),
+        (
+            "a terminal state with a way out",
+            (NEW, WORK, DONE),
+            (START, END, Transition("done", "again", "new", ("admin",))),
+        ),
+        (
+            "an event without a sender",
+            (NEW, WORK, DONE),
+            (START, Transition("work", "end", "done", ())),
+        ),
+        (
+            "a sender nobody knows",
+            (NEW, WORK, DONE),
+            (START, Transition("work", "end", "done", ("king",))),
+        ),
+        ("one event leading two ways", (NEW, WORK, DONE), (START, END, END)),
+        (
+            "a transition to a state that is not declared",
+            (NEW, WORK, DONE),
+            (START, END, Transition("new", "lose", "lost", ("admin",))),
+        ),
+        ("two states of one name", (NEW, NEW, DONE), (Transition("new", "x", "done", ("admin",)),)),
+        ("an initial state that is missing", (WORK, DONE), (END,)),
+    ],
+)
+def test_a_broken_table_is_refused(
+    reason: str, states: tuple[State, ...], transitions: tuple[Transition, ...]
+) -> None:
+    with pytest.raises(BrokenLifecycle):
+        lifecycle(*transitions, states=states)
+
+
+def test_a_move_carries_where_it_comes_from() -> None:
+    move = lifecycle(START, END).move("new", "start", NOON, PRESS)
+
+    assert (move.before, move.event, move.after) == ("new", "start", "work")
+    assert (move.at, move.cause) == (NOON, PRESS)
+
+
+def test_an_event_a_state_does_not_know_is_refused_with_those_it_knows() -> None:
+    with pytest.raises(IllegalMove, match="thing is work: cannot start; it can end, stop"):
+        lifecycle(START, END, STOP).move("work", "start", NOON, PRESS)
+
+
+def test_nothing_more_can_happen_in_a_terminal_state() -> None:
+    table = lifecycle(START, END)
+
+    assert table.is_final("done")
+    with pytest.raises(IllegalMove, match="nothing more can happen"):
+        table.move("done", "end", NOON, PRESS)
+
+
+def test_a_person_may_send_only_what_the_table_gives_their_role() -> None:
+    table = lifecycle(START, END, STOP)
+
+    assert table.asked("work", "stop", NOON, PRESS, {"operator"}).after == "done"
+    with pytest.raises(Forbidden, match="for operator"):
+        table.asked("work", "stop", NOON, PRESS, {"viewer", "admin"})
+    with pytest.raises(Forbidden, match="only the machine"):
+        table.asked("work", "end", NOON, PRESS, {"operator", "admin"})
+
+
+def test_only_what_a_person_may_send_is_offered() -> None:
+    table = lifecycle(START, END, STOP)
+
+    assert table.people_events() == ("stop",)
+    assert table.actions("work", {"operator"}) == ("stop",)
+    assert table.actions("work", {"viewer"}) == ()
+
+
+def test_an_unknown_state_is_refused_with_those_there_are() -> None:
+    with pytest.raises(IllegalMove, match="it knows new, work, done"):
+        lifecycle(START, END).state("nowhere")
+
+
+def test_the_document_and_the_diagram_show_every_transition() -> None:
+    table = lifecycle(START, END, STOP)
+
+    document = table.document()
+
+    assert [state["name"] for state in document["states"]] == ["new", "work", "done"]
+    assert document["transitions"][2] == {
+        "from": "work",
+        "event": "stop",
+        "to": "done",
+        "senders": ["operator"],
+    }
+    assert "    work --> done: stop" in table.diagram()

@@ -1,0 +1,98 @@
+"""What a report says, and that nothing in it bites."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.job import JobState
+from jobyard.domain.letters import Told, ToldJob, page, text
+from jobyard.domain.report import (
+    OUTCOME_LETTERS,
+    OUTCOME_WORDS,
+    FailureGroup,
+    ReportKind,
+    safe_cell,
+)
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def told(**changes: object) -> Told:
+    batch = Batch(
+        "babc", BatchState.REPORTING, 3, "maps", "kim", "deposit", "may.checkm", NOON, entries=3,
+        chunk_size=100,
+    )  # fmt: skip
+    values: dict[str, object] = {
+        "batch": batch,
+        "kind": ReportKind.FIRST,
+        "seq": 1,
+        "at": NOON,
+        "instance": "",
+        "counts": {"succeeded": 3},
+        "groups": (),
+        "jobs": (),
+        "more_jobs": 0,
+        "findings": (),
+        "more_findings": 0,
+        "link": "https://example.org/api/batches/babc/reports",
+    }
+    return Told(**(values | changes))  # type: ignore[arg-type]
+
+
+FAILED = told(
+    counts={"succeeded": 2, "failed": 1},
+    groups=(FailureGroup("TIMEOUT", "Too slow.", 1),),
+    jobs=(ToldJob("babc.0.2", "<b>c.tif</b>", "failed", "", "after 9 s"),),
+)
+
+
+def test_the_subject_says_ok_or_fail() -> None:
+    assert told().subject == "Jobyard: OK -- Submission processed: babc"
+    assert FAILED.subject == "Jobyard: FAIL -- Submission processed: babc"
+    assert "Jobyard [demo]: OK" in told(instance="demo").subject
+
+
+def test_a_cancelled_or_refused_batch_is_no_ok() -> None:
+    assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "FAIL"
+
+
+def test_the_mail_counts_groups_and_names_the_failures() -> None:
+    words = text(FAILED)
+
+    assert "2 succeeded, 1 failed" in words
+    assert "1 x TIMEOUT: Too slow." in words
+    assert "<b>c.tif</b>: failed (after 9 s) [babc.0.2]" in words
+
+
+def test_an_update_says_what_changed() -> None:
+    update = told(
+        kind=ReportKind.UPDATE, jobs=(ToldJob("babc.0.2", "c.tif", "succeeded", "failed"),)
+    )
+
+    assert "c.tif: failed -> succeeded" in text(update)
+    assert "(update)" in update.subject
+
+
+def test_words_from_outside_are_escaped_in_html() -> None:
+    html = page(FAILED)
+
+    assert "<b>c.tif" not in html
+    assert "&lt;b&gt;c.tif" in html
+
+
+@pytest.mark.parametrize(
+    "text_", ["=1+1", "+1", "-1", "@x", "\t=1", "  =cmd|'/c calc'!A0", "\r=1", "\n=1"]
+)
+def test_a_cell_is_never_a_formula(text_: str) -> None:
+    assert safe_cell(text_).startswith("'")
+
+
+@pytest.mark.parametrize("text_", ["", "a", "a=1", "https://example.org/-x", "12"])
+def test_an_honest_cell_is_left_alone(text_: str) -> None:
+    assert safe_cell(text_) == text_
+
+
+def test_every_job_state_is_told_as_a_letter_with_a_word() -> None:
+    assert set(OUTCOME_LETTERS) == set(JobState)
+    assert set(OUTCOME_LETTERS.values()) == set(OUTCOME_WORDS)

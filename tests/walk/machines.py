@@ -1,0 +1,174 @@
+"""The state machines, run in process from their own definitions: no time passes, nothing is hidden.
+
+Only what our machines use is here: Task, Choice, Map over an S3 index, Wait, Succeed, Fail, Retry
+and Catch. A step that a machine takes is one the real engine would take.
+"""
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+DEFINITIONS = Path(__file__).parents[2] / "infra" / "statemachines"
+Function = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class ExecutionAlreadyExists(Exception):
+    """There was an execution of that name."""
+
+
+class ExecutionFailed(Exception):
+    """The execution came to a Fail state."""
+
+
+class Machines:
+    """Stands where the Step Functions client does: starts executions, and runs them when told."""
+
+    class exceptions:
+        """The client's exceptions."""
+
+        ExecutionAlreadyExists = ExecutionAlreadyExists
+
+    def __init__(
+        self, functions: Mapping[str, Function], s3: Any, wait_until: Callable[[datetime], None]
+    ) -> None:
+        self._functions = functions
+        self._s3 = s3
+        self._wait_until = wait_until
+        self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
+        self.names: set[str] = set()
+        self.visited: list[str] = []
+
+    # What a client is asked
+
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
+        """Put an execution in the queue; once per name."""
+        if name in self.names:
+            raise ExecutionAlreadyExists(name)
+        assert len(name) <= 80
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+        self.names.add(name)
+        self._waiting.append((stateMachineArn, name, json.loads(input)))
+
+    # What a test asks
+
+    def run_all(self) -> None:
+        """Run every execution that was started, and those they start."""
+        while self._waiting:
+            machine, name, document = self._waiting.popleft()
+            self.run(machine, name, document)
+
+    def run(self, machine: str, name: str, state: Any) -> Any:
+        """Run one execution of the machine called `machine` to its end."""
+        definition = json.loads((DEFINITIONS / f"{machine}.asl.json").read_text())
+        context = {"Execution": {"Name": name}, "StateMachine": {"Id": machine}}
+        return self._walk(definition, state, context)
+
+    def _walk(self, definition: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
+        here = definition["StartAt"]
+        while True:
+            step = definition["States"][here]
+            self.visited.append(here)
+            match step["Type"]:
+                case "Succeed":
+                    return state
+                case "Fail":
+                    raise ExecutionFailed(state.get("error"))
+                case "Wait":
+                    until = _looked_up(step["TimestampPath"], state, context)
+                    self._wait_until(
+                        datetime.strptime(until, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+                    )
+                case "Choice":
+                    here = self._chosen(step, state, context)
+                    continue
+                case _:
+                    state, caught = self._worked(step, state, context)
+                    if caught:
+                        here = caught
+                        continue
+            if step.get("End"):
+                return state
+            here = step["Next"]
+
+    def _chosen(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> str:
+        for choice in step["Choices"]:
+            if _looked_up(choice["Variable"], state, context) == choice["StringEquals"]:
+                return str(choice["Next"])
+        return str(step["Default"])
+
+    def _worked(
+        self, step: dict[str, Any], state: Any, context: dict[str, Any]
+    ) -> tuple[Any, str | None]:
+        tries = 0
+        while True:
+            try:
+                result = self._done(step, state, context)
+            except AssertionError:
+                raise
+            except Exception as error:  # what Lambda does with any error of a function
+                tries += 1
+                if tries <= 3 and step["Type"] == "Task":
+                    continue
+                for catch in step.get("Catch", ()):
+                    if catch["ErrorEquals"] == ["States.ALL"]:
+                        told = {"Error": type(error).__name__, "Cause": str(error)}
+                        return {**state, "error": told}, str(catch["Next"])
+                raise
+            break
+        if "ResultPath" in step and step["ResultPath"] is None:
+            return state, None
+        return result, None
+
+    def _done(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
+        if step["Type"] == "Map":
+            return self._mapped(step, state, context)
+        handed = _filled(step["Parameters"], state, context) if "Parameters" in step else state
+        if step["Resource"].endswith(":startExecution"):
+            self.start_execution(
+                stateMachineArn=handed["StateMachineArn"],
+                name=handed["Name"],
+                input=json.dumps(handed["Input"]),
+            )
+            return {}
+        name = step["Resource"].removeprefix("${").removesuffix("}")
+        answer = self._functions[name](json.loads(json.dumps(handed)))
+        assert len(json.dumps(answer)) < 10_000
+        return json.loads(json.dumps(answer))
+
+    def _mapped(self, step: dict[str, Any], state: Any, context: dict[str, Any]) -> list[Any]:
+        reader = _filled(step["ItemReader"]["Parameters"], state, context)
+        lines = self._s3.get_object(**reader)["Body"].read().splitlines()
+        assert _looked_up(step["MaxConcurrencyPath"], state, context) >= 1
+        for line in lines:
+            inside = {**context, "Map": {"Item": {"Value": json.loads(line)}}}
+            item = _filled(step["ItemSelector"], state, inside)
+            try:
+                self._walk(step["ItemProcessor"], item, inside)
+            except AssertionError:
+                raise
+            except Exception:  # a tolerated failure of a child
+                continue
+        return []
+
+
+def _looked_up(path: str, state: Any, context: dict[str, Any]) -> Any:
+    found: Any = context if path.startswith("$$") else state
+    for part in path.lstrip("$").split("."):
+        found = found[part] if part else found
+    return found
+
+
+def _filled(parameters: dict[str, Any], state: Any, context: dict[str, Any]) -> dict[str, Any]:
+    filled: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if name.endswith(".$"):
+            filled[name[:-2]] = _looked_up(value, state, context)
+        elif isinstance(value, dict):
+            filled[name] = _filled(value, state, context)
+        else:
+            filled[name] = value
+    return filled

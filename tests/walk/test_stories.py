@@ -1,0 +1,521 @@
+"""The seed's four use cases, and what people do to batches, from manifest to mail."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+
+from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.hold import Hold
+from jobyard.domain.job import JobState, Place
+from jobyard.domain.operation import Filter
+from jobyard.services import asking, holding, views
+from jobyard.services.views import list_jobs
+from jobyard.store import jobs, reports
+from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
+
+THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+
+
+def with_c_missing(payloads: Payloads) -> str:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/c.txt"] = 404
+    return manifest
+
+
+def with_c_back(payloads: Payloads) -> None:
+    payloads.status.pop("/c.txt")
+
+
+# The seed's four
+
+
+def test_a_successful_batch_sends_one_mail_that_says_ok(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(single_files(payloads, THREE))
+
+    view = yard.batch(batch_id)
+    (mail,) = yard.mails_of(batch_id)
+    assert view.batch.state == "completed"
+    assert view.counts["succeeded"] == view.counts["total"] == 3
+    assert "OK" in mail.subject
+    assert [entry.after for entry in view.batch.history if entry.before != entry.after] == [
+        "processing",
+        "reporting",
+        "completed",
+    ]
+
+
+def test_a_failed_batch_sends_one_mail_and_none_when_it_is_deleted(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+
+    assert yard.batch(batch_id).batch.state == "failed"
+    yard.ask_batch(batch_id, "delete")
+
+    (mail,) = yard.mails_of(batch_id)
+    assert "FAIL" in mail.subject
+    assert "PAYLOAD_NOT_FOUND" in mail.text
+    assert yard.batch(batch_id).batch.state == "deleted"
+
+
+def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    with_c_back(payloads)
+
+    yard.ask_job(f"{batch_id}.1.0", "requeue")
+    assert yard.batch(batch_id).batch.state == "failed"
+    yard.ask_batch(batch_id, "update_reporting")
+
+    first, second = yard.mails_of(batch_id)
+    assert "FAIL" in first.subject
+    assert "OK" in second.subject
+    assert "c.txt: failed -> succeeded" in second.text
+    assert "a.txt" not in second.text
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    payloads.status["/c.txt"] = 403  # another cause is no other outcome
+
+    yard.ask_job(f"{batch_id}.1.0", "requeue")
+    yard.ask_batch(batch_id, "update_reporting")
+
+    view = yard.batch(batch_id)
+    assert len(yard.mails_of(batch_id)) == 1
+    assert view.batch.state == "failed"
+    assert view.batch.history[-1].reason == "no change since the last report"
+    assert view.batch.checked_at is not None
+
+
+# Manifests
+
+
+def test_a_manifest_with_an_error_makes_no_job_and_the_mail_names_the_line(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE).replace(" | sha-256 | ", " | sha-1 | ", 1)
+
+    batch_id = yard.drop(manifest)
+
+    view = yard.batch(batch_id)
+    (mail,) = yard.mails_of(batch_id)
+    assert view.batch.state == "failed"
+    assert view.counts["total"] == 0
+    assert "FAIL" in mail.subject
+    assert "line 6" in mail.text
+    assert list_jobs(batch_id, yard.looking(), state="", after=(0, 0), limit=9).items == ()
+
+
+def test_a_refused_batch_cannot_be_reported_again(yard: Yard) -> None:
+    batch_id = yard.drop("nonsense")
+
+    with pytest.raises(IllegalMove, match="nothing to compare"):
+        yard.ask_batch(batch_id, "update_reporting")
+
+
+def test_an_event_that_comes_twice_makes_one_batch_and_one_mail(
+    yard: Yard, payloads: Payloads
+) -> None:
+    event = yard.put(single_files(payloads, THREE), name="twice.checkm", collection="maps")
+
+    yard.machines.run("batch", "first", event)
+    yard.machines.run("batch", "second", event)
+
+    assert len(yard.mails_of(yard.batch_id_of(event))) == 1
+
+
+def test_an_empty_object_and_a_folder_marker_make_no_batch(yard: Yard) -> None:
+    empty = yard.put("", name="empty.checkm", collection="maps")
+
+    assert yard.open({"input": empty, "execution": "x"})["next"] == "end"
+
+
+def test_the_same_manifest_again_is_taken_with_a_word_about_the_first(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, {"same.txt": b"same"})
+    first = yard.drop(manifest, collection="twins")
+    second = yard.drop(manifest, collection="twins", name="june.checkm")
+
+    assert yard.batch(second).batch.similar_to == first
+    assert f"looks like batch {first}" in yard.mails_of(second)[0].text
+
+
+# Retries by the machine
+
+
+def test_a_busy_server_is_tried_again_by_itself_and_says_when(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/b.txt"] = 503
+    waits: list[timedelta] = []
+
+    def mend(until: object) -> None:
+        view = views.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
+        assert view.why.startswith("retry 1 of 3")
+        assert view.until is not None
+        waits.append(view.until - yard.now())
+        payloads.status.pop("/b.txt", None)
+        yard.at = view.until
+
+    event = yard.put(manifest, name="busy.checkm", collection="maps")
+    yard.machines._wait_until = mend  # type: ignore[assignment]
+    yard.machines.run("batch", "busy", event)
+
+    batch_id = yard.batch_id_of(event)
+    job = jobs.get(Place(batch_id, 0, 1))
+    assert waits == [timedelta(seconds=5)]
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert job is not None
+    assert [attempt.code for attempt in job.attempts] == ["PAYLOAD_SERVER_ERROR", ""]
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_a_server_that_never_recovers_fails_the_job_after_three_retries(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/b.txt"] = 500
+
+    batch_id = yard.drop(manifest)
+
+    job = jobs.get(Place(batch_id, 0, 1))
+    assert job is not None
+    assert job.state is JobState.FAILED
+    assert len(job.attempts) == 4
+    assert yard.batch(batch_id).failure_groups[0][0] == "PAYLOAD_SERVER_ERROR"
+
+
+# People
+
+
+def test_failed_jobs_are_retried_as_one_tracked_operation(yard: Yard, payloads: Payloads) -> None:
+    manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(5)})
+    payloads.status |= {"/1.txt": 404, "/4.txt": 404, "/3.txt": 403}
+    batch_id = yard.drop(manifest)
+    payloads.status.clear()
+
+    operation = asking.retry(
+        batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), yard.asking()
+    )
+    yard.machines.run_all()
+
+    view = views.operation(batch_id, operation.operation_id, yard.looking())
+    assert operation.matched == 2
+    assert view.operation.state == "done"
+    assert view.counts == {"accepted": 2}
+    assert [each.job_id for each in view.outcomes] == [f"{batch_id}.0.1", f"{batch_id}.2.0"]
+    assert yard.batch(batch_id).counts["succeeded"] == 4
+    assert yard.batch(batch_id).counts["failed"] == 1
+    assert yard.batch(batch_id).batch.state == "failed"
+
+
+def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloads) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/callback"] = 500
+    key = f"manifests/maps/{'callback'}.checkm"
+    yard.s3.put_object(
+        Bucket="intake",
+        Key=key,
+        Body=manifest.encode(),
+        Metadata={"callback-url": f"{payloads.url}/callback"},
+    )
+    version = yard.s3.head_object(Bucket="intake", Key=key)["VersionId"]
+    found = {"key": key, "size": len(manifest), "version-id": version}
+    event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
+    yard.machines.run("batch", "callback", event)
+    batch_id = yard.batch_id_of(event)
+    failed = jobs.get(Place(batch_id, 0, 0))
+    assert failed is not None
+    assert failed.failure_code == "CALLBACK_FAILED"
+    payloads.status.clear()
+    payloads.files["/callback"] = b""
+    payloads.asked.clear()
+
+    yard.ask_job(f"{batch_id}.0.0", "requeue")
+
+    assert ("GET", "/a.txt") not in payloads.asked
+    assert ("POST", "/callback") in payloads.asked
+    job = jobs.get(Place(batch_id, 0, 0))
+    assert job is not None
+    assert job.state is JobState.SUCCEEDED
+    assert job.requeues == 1
+
+
+def test_a_held_collection_holds_its_batches_until_it_is_released(
+    yard: Yard, payloads: Payloads
+) -> None:
+    holding.place("collection:quiet", None, yard.asking(reason="maintenance"))
+    batch_id = yard.drop(single_files(payloads, THREE), collection="quiet")
+
+    held = yard.batch(batch_id)
+    assert held.batch.state == "held"
+    assert "collection:quiet is held by ada: maintenance" in held.why
+    assert yard.mails_of(batch_id) == []
+
+    holding.lift("collection:quiet", yard.asking())
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
+    yard: Yard, payloads: Payloads
+) -> None:
+    holding.place("collection:shut", None, yard.asking(reason="maintenance"))
+    batch_id = yard.drop(single_files(payloads, THREE), collection="shut")
+
+    yard.ask_batch(batch_id, "release")
+
+    assert yard.batch(batch_id).batch.state == "held"
+    holding.lift("collection:shut", yard.asking())
+
+
+def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifted(
+    yard: Yard, payloads: Payloads
+) -> None:
+    event = yard.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
+    opened = yard.open({"input": event, "execution": "mid"})
+    batch_id = opened["batch_id"]
+    holding.place("collection:mid", None, yard.asking(reason="maintenance"))
+    for chunk, start, end in _index(yard, batch_id):
+        yard.execute_chunk(opened | {"chunk": chunk, "start": start, "end": end})
+
+    assert yard.settle(opened)["next"] == "end"
+    view = yard.batch(batch_id)
+    assert view.batch.state == "processing"
+    assert view.counts["held"] == 3
+    assert "3 held" in view.why
+    assert "maintenance" in views.job(f"{batch_id}.0.0", yard.looking()).why
+
+    holding.lift("collection:mid", yard.asking())
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def _index(yard: Yard, batch_id: str) -> list[tuple[int, int, int]]:
+    from jobyard.domain.chunks import Chunk
+
+    body = yard.s3.get_object(Bucket="work", Key=f"work/{batch_id}/index.jsonl")["Body"].read()
+    chunks = [Chunk.of_line(line) for line in body.splitlines()]
+    return [(chunk.chunk, chunk.start, chunk.end) for chunk in chunks]
+
+
+def test_a_job_held_by_a_person_before_it_starts_is_released_by_itself(
+    yard: Yard, payloads: Payloads
+) -> None:
+    event = yard.put(single_files(payloads, THREE), name="one.checkm", collection="maps")
+    opened = yard.open({"input": event, "execution": "one"})
+    batch_id = opened["batch_id"]
+    yard.ask_job(f"{batch_id}.0.1", "hold", reason="look first")
+    yard.machines.run("batch", "one-rest", {
+        "batch_id": batch_id, "command": "settle", "run": "main", "pass": 1,
+    })  # fmt: skip
+
+    waiting = yard.batch(batch_id)
+    assert waiting.batch.state == "processing"
+    assert (waiting.counts["succeeded"], waiting.counts["held"]) == (2, 1)
+    assert yard.mails_of(batch_id) == []
+
+    yard.ask_job(f"{batch_id}.0.1", "release")
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_deleting_the_last_open_job_lets_the_batch_report(yard: Yard, payloads: Payloads) -> None:
+    event = yard.put(single_files(payloads, {"a.txt": b"1"}), name="d.checkm", collection="maps")
+    batch_id = yard.open({"input": event, "execution": "d"})["batch_id"]
+    yard.ask_job(f"{batch_id}.0.0", "hold")
+
+    yard.ask_job(f"{batch_id}.0.0", "delete")
+
+    assert yard.batch(batch_id).batch.state == "deleted"
+    assert yard.batch(batch_id).counts["deleted"] == 1
+
+
+def test_a_job_deleted_after_the_report_is_news(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+
+    yard.ask_job(f"{batch_id}.1.0", "delete")
+    yard.ask_batch(batch_id, "update_reporting")
+
+    assert "removed by the repository" in yard.mails_of(batch_id)[1].text
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_cancelled_batch_ends_and_tells(yard: Yard, payloads: Payloads) -> None:
+    event = yard.put(single_files(payloads, THREE), name="stop.checkm", collection="maps")
+    opened = yard.open({"input": event, "execution": "stop"})
+    batch_id = opened["batch_id"]
+    first, *_ = _index(yard, batch_id)
+    yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), first, strict=True)))
+
+    yard.ask_batch(batch_id, "cancel", reason="wrong files")
+    assert yard.batch(batch_id).batch.state == "cancelling"
+    for chunk in _index(yard, batch_id)[1:]:
+        yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
+    assert yard.settle(opened)["next"] == "report"
+    yard.report(opened)
+
+    view = yard.batch(batch_id)
+    assert view.batch.state == "cancelled"
+    assert (view.counts["succeeded"], view.counts["cancelled"]) == (2, 1)
+    assert "FAIL" in yard.mails_of(batch_id)[0].subject
+
+
+def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(yard: Yard, payloads: Payloads) -> None:
+    event = yard.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
+    opened = yard.open({"input": event, "execution": "ch"})
+    batch_id = opened["batch_id"]
+    holding.place("collection:ch", None, yard.asking())
+    for chunk in _index(yard, batch_id):
+        yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
+    assert yard.settle(opened)["next"] == "end"
+
+    yard.ask_batch(batch_id, "cancel")
+
+    assert yard.batch(batch_id).batch.state == "cancelled"
+    assert len(yard.mails_of(batch_id)) == 1
+    holding.lift("collection:ch", yard.asking())
+
+
+def test_a_forced_failure_stands_whatever_the_worker_says_later(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    with_c_back(payloads)
+    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    asking.ask_job(f"{batch_id}.1.0", "force_fail", yard.asking(reason="stuck"))
+
+    yard.machines.run_all()
+
+    view = views.job(f"{batch_id}.1.0", yard.looking())
+    assert (view.job.state, view.job.failure_code) == ("failed", "FORCED")
+    assert view.job.failure_message == "stuck"
+
+
+# Who may
+
+
+def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(single_files(payloads, THREE))
+
+    with pytest.raises(Unknown):
+        views.batch(batch_id, yard.looking(DEPOSITOR))
+    with pytest.raises(Unknown):
+        asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
+
+
+def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    operator = asking.Person("otto", frozenset({"operator"}))
+
+    with pytest.raises(Forbidden, match="for admin"):
+        asking.ask_batch(batch_id, "update_reporting", yard.asking(operator))
+
+
+def test_a_job_of_a_completed_batch_is_not_requeued(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(single_files(payloads, THREE))
+
+    with pytest.raises(IllegalMove):
+        asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+
+
+def test_the_jobs_of_a_deleted_batch_are_gone(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    yard.ask_batch(batch_id, "delete")
+
+    with pytest.raises(Gone):
+        views.job(f"{batch_id}.0.0", yard.looking())
+
+
+def test_a_request_that_is_sent_twice_moves_once(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    with_c_back(payloads)
+
+    for _ in range(2):
+        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+    yard.machines.run_all()
+    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+    yard.machines.run_all()
+
+    job = jobs.get(Place(batch_id, 1, 0))
+    assert job is not None
+    assert job.requeues == 1
+    assert job.state is JobState.SUCCEEDED
+
+
+def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
+
+    with pytest.raises((IllegalMove, StaleState)):
+        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
+
+
+# Reports
+
+
+def test_the_files_of_a_report_name_every_job_and_no_formula(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, {"=1+1.txt": b"x", "b.txt": b"y"})
+    payloads.status["/b.txt"] = 404
+
+    batch_id = yard.drop(manifest)
+
+    (report,) = reports.of_batch(batch_id)
+    body = yard.s3.get_object(Bucket="work", Key=report.files["jobs.csv"])["Body"].read()
+    rows = list(csv.DictReader(io.StringIO(body.decode())))
+    failures = yard.s3.get_object(Bucket="work", Key=report.files["failures.csv"])["Body"].read()
+    assert [row["job_id"] for row in rows] == [f"{batch_id}.0.0", f"{batch_id}.0.1"]
+    assert rows[0]["name"] == "'=1+1.txt"
+    assert rows[0]["word"] == "Completed"
+    assert failures.decode().count("PAYLOAD_NOT_FOUND") == 1
+
+
+def test_a_report_that_was_written_is_not_written_or_sent_again(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(single_files(payloads, THREE))
+
+    yard.report({"batch_id": batch_id})
+
+    assert len(yard.mails_of(batch_id)) == 1
+    assert [each.seq for each in reports.of_batch(batch_id)] == [1]
+
+
+def test_jobs_are_listed_in_manifest_order_page_by_page(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(7)}))
+
+    shown, after = [], (0, 0)
+    while after is not None:
+        page = list_jobs(batch_id, yard.looking(), state="", after=after, limit=3)
+        shown += [view.row["name"] for view in page.items]
+        after = page.after
+
+    assert shown == [f"{n}.txt" for n in range(7)]
+
+
+def test_a_hold_that_has_run_out_holds_nothing(yard: Yard, payloads: Payloads) -> None:
+    hold: Hold = holding.place("collection:brief", yard.now() + timedelta(minutes=5), yard.asking())
+    yard.later(301)
+
+    batch_id = yard.drop(single_files(payloads, THREE), collection="brief")
+
+    assert hold.until is not None
+    assert yard.batch(batch_id).batch.state == "completed"

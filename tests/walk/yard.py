@@ -1,0 +1,287 @@
+"""A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
+web server for payloads, and a clock that stands still until a test or a Wait moves it."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from cli.local import mail
+from jobyard.domain.batch import Source
+from jobyard.domain.chunks import Chunk
+from jobyard.domain.errors import StaleState
+from jobyard.domain.job import Place
+from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.touch import Touch
+from jobyard.services.asking import Asking, Person, ask_batch, ask_job
+from jobyard.services.opening import Opening, batch_of_key, open_object
+from jobyard.services.reporting import Reporting, report
+from jobyard.services.resuming import resume
+from jobyard.services.running import MARGIN_S, Worker, run_chunk, run_job
+from jobyard.services.settings import Settings
+from jobyard.services.settling import Settling, give_up, settle
+from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.views import BatchView, Looking, batch
+from jobyard.store import objects
+from tests.walk.machines import Machines
+
+ADMIN = Person("ada", frozenset({"admin", "operator"}), "ada@example.org")
+DEPOSITOR = Person("dee", frozenset({"depositor"}), "dee@example.org")
+
+
+@dataclass
+class Payloads:
+    """Files by path, as a depositor's web server gives them; `status` makes a path misbehave."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""
+
+
+@contextmanager
+def serving() -> Iterator[Payloads]:
+    """A web server on the loopback address."""
+    payloads = Payloads()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            payloads.files.setdefault(self.path, b"")
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            payloads.asked.append((self.command, self.path))
+            body = payloads.files.get(self.path, b"")
+            known = 200 if self.path in payloads.files else 404
+            self.send_response(payloads.status.get(self.path, known))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    payloads.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield payloads
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Yard:
+    """One deployment. `endpoint` is the emulator's, `names` the buckets' by noun."""
+
+    def __init__(
+        self, endpoint: str, clients: Mapping[str, Any], payloads: Payloads, chunk_size: int = 2
+    ) -> None:
+        self.endpoint, self.payloads = endpoint, payloads
+        self.s3, self.ses = clients["s3"], clients["sesv2"]
+        self.at = datetime(2026, 11, 22, 12, tzinfo=UTC)
+        self.settings = Settings(
+            intake_bucket="intake",
+            work_bucket="work",
+            archive_bucket="archive",
+            batch_machine="batch",
+            job_machine="job",
+            chunk_size=chunk_size,
+            max_concurrency=4,
+            mail_from="jobyard@example.org",
+            mail_to="operators@example.org",
+            mail_bcc="",
+            mail_configuration_set="jobyard",
+            instance="walk",
+            url="http://yard.example.org",
+            allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
+            s3_sources=(),
+        )
+        self.fetch = Fetch(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        functions = {
+            "OpenFunction": self.open,
+            "ExecuteChunkFunction": self.execute_chunk,
+            "ExecuteJobFunction": self.execute_job,
+            "SettleFunction": self.settle,
+            "ReportFunction": self.report,
+        }
+        self.machines = Machines(functions, self.s3, self.wait_until)
+        self._uploads = 0
+
+    # Time
+
+    def now(self) -> datetime:
+        """The yard's clock."""
+        return self.at
+
+    def wait_until(self, at: datetime) -> None:
+        """Let time pass until `at`, if that lies ahead."""
+        self.at = max(self.at, at)
+
+    # Functions, as the handlers in functions/ call the services
+
+    def open(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Open state's function."""
+        opening = Opening(self.settings, self.s3, self.now, event["execution"])
+        asked = event["input"]
+        try:
+            return self._opened(asked, opening).document()
+        except StaleState:
+            return self._opened(asked, opening).document()
+
+    def _opened(self, asked: dict[str, Any], opening: Opening) -> Next:
+        if "detail" in asked:
+            return open_object(_source(asked), opening)
+        run = Run(asked["run"], asked["pass"])
+        return resume(asked["batch_id"], asked["command"], run, opening)
+
+    def worker(self) -> Worker:
+        """A worker with all the time there is."""
+        touch = Touch(
+            s3=self.s3,
+            work_bucket="work",
+            archive_bucket="archive",
+            fetch=self.fetch,
+            s3_sources=(),
+            objects=objects,
+            now=self.now,
+            remaining=lambda: 600 - MARGIN_S,
+        )
+        return Worker(self.settings, self.s3, touch, self.now, lambda: 600.0)
+
+    def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Map child's function."""
+        chunk = Chunk(event["chunk"], event["start"], event["end"])
+        run_chunk(event["batch_id"], chunk, Run(event["run"], event["pass"]), self.worker())
+        return {}
+
+    def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The job machine's function."""
+        place = Place(event["batch_id"], event["chunk"], event["position"])
+        following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
+        return following.document() | {"chunk": place.chunk, "position": place.position}
+
+    def settle(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Settle state's function."""
+        settling = Settling(self.settings, self.s3, self.now)
+        if "detail" in event:
+            source = _source(event)
+            found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
+            assert found
+            words = json.dumps(event["error"])
+            return give_up(found.batch_id, Run(MAIN, 1), settling, words).document()
+        run = Run(event["run"], event["pass"])
+        return settle(event["batch_id"], run, settling).document()
+
+    def report(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Report state's function."""
+        report(event["batch_id"], Reporting(self.settings, self.s3, self.ses, self.now))
+        return event | {"next": "end"}
+
+    # What a test does
+
+    def drop(self, text: str, *, name: str = "may.checkm", collection: str = "maps") -> str:
+        """Drop a manifest into the bucket and let the machine take it; the answer is the event's
+        batch id."""
+        event = self.put(text, name=name, collection=collection)
+        self._uploads += 1
+        self.machines.run("batch", f"event-{self._uploads}", event)
+        self.machines.run_all()
+        return self.batch_id_of(event)
+
+    def put(self, text: str, *, name: str, collection: str) -> dict[str, Any]:
+        """Drop a manifest; the answer is the event S3 would send."""
+        key = f"manifests/{collection}/{name}"
+        answer = self.s3.put_object(Bucket="intake", Key=key, Body=text.encode())
+        version = answer["VersionId"]
+        found = {"key": key, "size": len(text.encode()), "version-id": version}
+        return {"detail": {"bucket": {"name": "intake"}, "object": found}}
+
+    def batch_id_of(self, event: dict[str, Any]) -> str:
+        """The batch an event made."""
+        source = _source(event)
+        found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
+        assert found
+        return found.batch_id
+
+    def asking(self, person: Person = ADMIN, key: str = "", reason: str = "because") -> Asking:
+        """A request of `person`, of its own key unless one is given."""
+        self._uploads += 1
+        return Asking(
+            self.settings,
+            self.s3,
+            self.machines,  # type: ignore[arg-type]
+            self.now,
+            person,
+            key or f"request-{self._uploads}",
+            reason,
+        )
+
+    def ask_batch(self, batch_id: str, event: str, **how: Any) -> None:
+        """Send a batch an event and let the machines run."""
+        ask_batch(batch_id, event, self.asking(**how))
+        self.machines.run_all()
+
+    def ask_job(self, job_id: str, event: str, **how: Any) -> None:
+        """Send a job an event and let the machines run."""
+        ask_job(job_id, event, self.asking(**how))
+        self.machines.run_all()
+
+    def looking(self, person: Person = ADMIN) -> Looking:
+        """A look of `person` at how things are now."""
+        return Looking(self.settings, self.s3, person, self.now())
+
+    def batch(self, batch_id: str) -> BatchView:
+        """The batch as an administrator sees it."""
+        return batch(batch_id, self.looking())
+
+    def mails_of(self, batch_id: str) -> list[mail.Mail]:
+        """The mails that were sent about a batch, first to last."""
+        return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(seconds=seconds)
+
+
+def _source(event: dict[str, Any]) -> Source:
+    found = event["detail"]["object"]
+    return Source(
+        event["detail"]["bucket"]["name"], found["key"], found["version-id"], found["size"]
+    )
+
+
+def single_files(payloads: Payloads, files: Mapping[str, bytes]) -> str:
+    """A single-file batch manifest of `files`, which are put on the web server."""
+    import hashlib
+
+    lines = [
+        "#%checkm_0.7",
+        "#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-single-file-batch-manifest",
+        "#%prefix | mrt: | http://merritt.cdlib.org/terms#",
+        "#%prefix | nfo: | http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",
+        "#%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize"
+        " | nfo:fileLastModified | nfo:fileName | mrt:primaryIdentifier | mrt:localIdentifier"
+        " | mrt:creator | mrt:title | mrt:date",
+    ]
+    for name, content in files.items():
+        payloads.files[f"/{name}"] = content
+        digest = hashlib.sha256(content).hexdigest()
+        lines.append(
+            f"{payloads.url}/{name} | sha-256 | {digest} | {len(content)} | | {name}"
+            f" | | | someone | {name} | 2026"
+        )
+    return "\n".join([*lines, "#%eof", ""])
