@@ -40,6 +40,7 @@ class Machines:
         self._wait_until = wait_until
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.names: set[str] = set()
+        self.reborn: Callable[[], None] = lambda: None  # called when an invocation begins
         self.visited: list[str] = []
 
     # What a client is asked
@@ -134,6 +135,7 @@ class Machines:
                 input=json.dumps(handed["Input"]),
             )
             return {}
+        self.reborn()
         name = step["Resource"].removeprefix("${").removesuffix("}")
         answer = self._functions[name](json.loads(json.dumps(handed)))
         assert len(json.dumps(answer)) < 10_000

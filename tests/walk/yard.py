@@ -19,14 +19,14 @@ from jobyard.jobtypes.fetch import Fetch
 from jobyard.jobtypes.touch import Touch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.opening import Opening, batch_of_key, open_object
-from jobyard.services.reporting import Reporting, report
+from jobyard.services.reporting import Reporting, deliver_waiting, note_delivery, report
 from jobyard.services.resuming import resume
 from jobyard.services.running import MARGIN_S, Worker, run_chunk, run_job
 from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
 from jobyard.services.views import BatchView, Looking, batch
-from jobyard.store import objects
+from jobyard.store import objects, reports
 from tests.walk.machines import Machines
 
 ADMIN = Person("ada", frozenset({"admin", "operator"}), "ada@example.org")
@@ -251,6 +251,16 @@ class Yard:
     def mails_of(self, batch_id: str) -> list[mail.Mail]:
         """The mails that were sent about a batch, first to last."""
         return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
+
+    def tick(self, batch_id: str) -> None:
+        """A quarter of an hour later: the mail service has told of what it took, and the outbox
+        is gone through."""
+        told = [each.subject for each in self.mails_of(batch_id)]
+        for written in reports.of_batch(batch_id):
+            if written.delivery.state == "sending" and written.subject in told:
+                note_delivery(batch_id, written.seq, "Send", "from the event", self.now())
+        self.later(901)
+        deliver_waiting(Reporting(self.settings, self.s3, self.ses, self.now))
 
     def later(self, seconds: float) -> None:
         """Let time pass."""

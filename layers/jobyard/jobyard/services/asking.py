@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
 from jobyard.domain.lifecycle import Cause
@@ -68,13 +68,16 @@ class Asking:
 
 @dataclass(frozen=True)
 class Submission:
-    """What a depositor says about a manifest before uploading it."""
+    """What a depositor says about a manifest before uploading it.
+
+    `notify` is who is told how it ended: nobody when empty, None when the depositor left it open.
+    """
 
     collection: str
     filename: str
     job_type: str
     profile: str
-    notify: tuple[str, ...]
+    notify: tuple[str, ...] | None
     parameters: Mapping[str, Any]
     note: str
 
@@ -91,9 +94,12 @@ class Upload:
 def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch, Upload]:
     """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
 
+    The same request sent again is answered with the batch it promised before.
+
     Raises:
         Forbidden: the person may not submit.
         BadRequest: there is no such job type.
+        Gone: it was promised before and never uploaded.
     """
     if not asking.person.roles & {"depositor", "operator", "admin"}:
         raise Forbidden("submitting is for depositor, operator or admin")
@@ -103,7 +109,6 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
             f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
         )
     now = asking.now()
-    notify = submission.notify or ((asking.person.email,) if asking.person.email else ())
     batch = Batch(
         batch_id=batch_id_of(f"{asking.person.name}\n{asking.key}".encode()),
         state=BatchState.PENDING,
@@ -114,13 +119,24 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         filename=submission.filename,
         submitted_at=now,
         profile=submission.profile,
-        notify=notify,
+        notify=_told(submission, asking),
         parameters=submission.parameters,
         note=submission.note,
         upload_until=now + UPLOAD_TIME,
     )
-    batch = batches.put_new(batch)
+    try:
+        batch = batches.put_new(batch)
+    except StaleState:
+        batch = batches.get(batch.batch_id, now)
     return batch, _upload(batch, maximum, asking)
+
+
+def _told(submission: Submission, asking: Asking) -> tuple[str, ...]:
+    """Who is told: whom the submission names, else who submits, else the deployment's people."""
+    if submission.notify is not None:
+        return submission.notify
+    addresses = asking.person.email or asking.settings.mail_to
+    return tuple(address.strip() for address in addresses.split(",") if address.strip())
 
 
 def _upload(batch: Batch, maximum: int, asking: Asking) -> Upload:
@@ -257,13 +273,8 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     batch = visible(batch_id, asking.person, asking.now())
     operation = operations.find(batch_id, asking.run)
     if operation is None:
-        JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
+        _check_operable(batch, event, wanted, asking)
         _demand_reason(asking, event)
-        foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch_id}.")]
-        if len(wanted.job_ids) > _JOB_IDS or foreign:
-            raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch_id}")
-        if batch.state not in _REPAIRABLE:
-            raise IllegalMove(f"batch {batch_id} is {batch.state}: cannot {event} jobs of it")
         matched, numbers = matching(batch_id, wanted)
         if not matched:
             raise IllegalMove(f"no {wanted.state} job of batch {batch_id} matches")
@@ -282,6 +293,26 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
         )
     start_batch(batch_id, "operation", asking)
     return operation
+
+
+def preview(batch_id: str, event: str, wanted: Filter, asking: Asking) -> int:
+    """How many jobs `operate` would send `event` to now. It changes nothing and needs no reason.
+
+    Raises:
+        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for `operate`; none matching is 0.
+    """
+    batch = visible(batch_id, asking.person, asking.now())
+    _check_operable(batch, event, wanted, asking)
+    return matching(batch_id, wanted)[0]
+
+
+def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) -> None:
+    JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
+    foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
+    if len(wanted.job_ids) > _JOB_IDS or foreign:
+        raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
+    if batch.state not in _REPAIRABLE:
+        raise IllegalMove(f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it")
 
 
 def start_batch(batch_id: str, command: str, asking: Asking) -> None:

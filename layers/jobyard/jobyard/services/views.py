@@ -5,15 +5,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batch import BATCH, OPEN_STATES, Batch, BatchState, HistoryEntry
 from jobyard.domain.chunks import ChunkRecord, summed
+from jobyard.domain.errors import Forbidden, Unknown
 from jobyard.domain.failures import Failure
-from jobyard.domain.hold import in_force, scopes_of
+from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepStatus, unrecorded
+from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import JobOutcome, Operation, tally
 from jobyard.domain.report import Report
 from jobyard.domain.task import state_of_only_task
@@ -33,12 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Looking:
-    """Who looks, at what time, and what at."""
+    """Who looks, at what time, and what at. `holds` are those on batches looked at before."""
 
     settings: Settings
     s3: "S3Client"
     person: Person
     now: datetime
+    holds: dict[str, Hold | None] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -122,10 +125,7 @@ def _why_batch(
     if state is BatchState.PENDING:
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
-        hold = in_force(holds.of_scopes(scopes_of(found.collection, found.job_type)), looking.now)
-        if hold:
-            return hold.words(), hold.until
-        return "held, though nothing holds it any more; release it", None
+        return _held_by(found, looking)
     waiting = _open_words(counts)
     retries = [
         passage.next_at for record in records for passage in record.runs.values() if passage.next_at
@@ -133,6 +133,9 @@ def _why_batch(
     next_retry = min(retries, default=None)
     if state is BatchState.PROCESSING and not found.entries:
         return "its manifest is being read", None
+    if state is BatchState.PROCESSING and counts["held"] and not _moves(counts):
+        stop = _hold_on(found, looking)
+        return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
         return waiting or "its last jobs are being counted", next_retry
     if state is BatchState.REPORTING:
@@ -141,6 +144,25 @@ def _why_batch(
         number = counts["failed"]
         return f"{number} failed job{'s' * (number != 1)} for a person to requeue or delete", None
     return (waiting if state is BatchState.FAILED else ""), None
+
+
+def _held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:
+    """Why a batch, or a job of it that the machine held, is held, and until when."""
+    stop = _hold_on(found, looking)
+    if stop:
+        return stop.words(), stop.until
+    return "held, though nothing holds it any more; release it", None
+
+
+def _hold_on(found: Batch, looking: Looking) -> Hold | None:
+    if found.batch_id not in looking.holds:
+        on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))
+        looking.holds[found.batch_id] = in_force(on_it, looking.now)
+    return looking.holds[found.batch_id]
+
+
+def _moves(counts: Mapping[str, int]) -> bool:
+    return any(counts[state] for state in ("running", "scheduled", "paused"))
 
 
 def _open_words(counts: Mapping[str, int]) -> str:
@@ -166,12 +188,16 @@ def list_batches(
     looking: Looking, *, state: str, collection: str, after: Mapping[str, str], limit: int
 ) -> Listed:
     """A page of batches. One filter is answered by its index; a second one is applied to what the
-    index gives, so such a page may cost more reads than it shows."""
+    index gives, so such a page may cost more reads than it shows.
+
+    Raises:
+        Forbidden: the person may see no batch at all.
+    """
     wanted = BATCH.state(state).name if state else ""
     person = looking.person
     if not person.roles & READERS:
         if "depositor" not in person.roles:
-            return Listed((), None)
+            raise Forbidden(f"batches are for depositor, {', '.join(sorted(READERS))}")
         pages = _pages(BatchItem.by_submitter, person.name, after.get("before", ""), limit)
     elif collection:
         pages = _pages(BatchItem.by_collection, collection, after.get("before", ""), limit)
@@ -262,7 +288,7 @@ def _job_view(
             record = replace(record, state=JobState.CANCELLED)
     job_type = TYPES[found.job_type]
     names = tuple(name for name, _ in job_type.steps)
-    why, until = _why_job(found, record, job_type.retry.retries)
+    why, until = _why_job(found, record, looking)
     done = {step.name for step in record.steps if step.status in _PASSED}
     current = next((name for name in names if name not in done), "")
     actions = JOB.actions(record.state, looking.person.roles)
@@ -284,15 +310,18 @@ def _job_view(
 _PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
-def _why_job(found: Batch, record: JobRecord, retries: int) -> tuple[str, datetime | None]:
+def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
     state = record.state
     if state is JobState.HELD:
         last = record.history[-1]
+        if last.actor == MACHINE:
+            return _held_by(found, looking)
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
         failed = record.attempts[-1] if record.attempts else None
         if failed and failed.code == "WAIT":
             return failed.message, record.next_at
+        retries = TYPES[found.job_type].retry.retries
         return f"retry {record.tries} of {retries} after {record.failure_code}", record.next_at
     if state is JobState.SCHEDULED:
         before = record.place.chunk * found.chunk_size + record.place.position
@@ -449,20 +478,53 @@ LINKED = ("jobs.csv", "failures.csv", "report.json", "report.html")
 def list_findings(
     batch_id: str, looking: Looking, *, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `limit` findings of a batch's manifest from number `after` on, and the next number."""
+    """Up to `limit` findings of a batch's manifest, and where the next ones begin, None at the end.
+
+    `after` is such a place: a byte of the file they lie in, so that no page reads those before it.
+    """
     found = visible(batch_id, looking.person, looking.now)
     if not found.findings:
         return [], None
-    body = looking.s3.get_object(
-        Bucket=looking.settings.work_bucket, Key=rows.findings_key(batch_id)
-    )["Body"]
+    answer = looking.s3.get_object(
+        Bucket=looking.settings.work_bucket,
+        Key=rows.findings_key(batch_id),
+        Range=f"bytes={after}-",
+    )
     shown: list[dict[str, Any]] = []
-    for number, line in enumerate(body.iter_lines()):
-        if number >= after + limit:
-            return shown, number
-        if number >= after:
-            shown.append(json.loads(line))
+    for line in answer["Body"].iter_lines(keepends=True):
+        if len(shown) == limit:
+            return shown, after
+        shown.append(json.loads(line))
+        after += len(line)
     return shown, None
+
+
+# Holds
+
+
+def list_holds(looking: Looking) -> list[Hold]:
+    """All holds by scope, those that have run out and were not lifted among them.
+
+    Raises:
+        Forbidden: the person may see no batch, so none of what stops them.
+    """
+    if not looking.person.roles & {*READERS, "depositor"}:
+        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    return sorted(holds.every(), key=lambda hold: hold.scope)
+
+
+def hold(scope: str, looking: Looking) -> Hold:
+    """The hold on a scope.
+
+    Raises:
+        Forbidden: as for `list_holds`. BadRequest: no such scope. Unknown: nothing holds it.
+    """
+    if not looking.person.roles & {*READERS, "depositor"}:
+        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    found = holds.get(checked_scope(scope))
+    if found is None:
+        raise Unknown(f"there is no hold on {scope}")
+    return found
 
 
 # The backlog
