@@ -1,1 +1,1 @@
-
+"""Programs ask: JSON over HTTP, described by the OpenAPI document at /api/openapi.json."""

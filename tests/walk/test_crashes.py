@@ -3,20 +3,16 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import environ
 from typing import Any
 
 import pytest
+
 from jobyard.services import asking
 from jobyard.store import tables
 from jobyard.store.remembered import secret
-
 from tests.walk.yard import Payloads, Yard, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
-POINTS = int(
-    environ.get("JOBYARD_CRASH_POINTS", "12")
-)  # of the story's calls that are tried in each way, spread over all of it
 
 
 class Died(Exception):
@@ -151,7 +147,8 @@ def test_a_batch_comes_to_the_same_end_when_a_call(
     label = f"c{list(WAYS.values()).index(way)}"
     undisturbed = story(yard, payloads, fate, f"{label}-calm")
     calls = undisturbed.pop("calls")
-    step = max(1, calls // POINTS) if POINTS else 1
+    points = request.config.getoption("--crash-points")
+    step = max(1, calls // points) if points else 1
     offset = list(WAYS.values()).index(way)
 
     wrong = {}

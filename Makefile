@@ -1,0 +1,53 @@
+# `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check local down deploy docs dev emulator sam
+MAKEFLAGS += --no-print-directory
+
+STACK ?= jobyard
+PARAMETERS ?=
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
+	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
+say = @printf '\033[1m%s\033[0m\n' "$(1)"
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target words; do \
+		printf '  make %-8s %s\n' "$$target" "$$words"; done
+
+demo: dev emulator ## Three manifests from upload to mail, on this laptop
+	@.venv/bin/python -m cli.demo
+
+local: dev emulator ## Start the stack on this laptop and leave it running
+	@.venv/bin/jobyard local up
+
+down: dev ## Stop it; what it holds is kept
+	@.venv/bin/jobyard local down
+
+test: check emulator sam ## Everything that is checked, live tests included
+	$(call say,all tests)
+	@.venv/bin/pytest
+
+check: dev ## The fast half: formatting, lint, types, imports, template, domain
+	$(call say,formatting)
+	@.venv/bin/ruff format --check .
+	$(call say,lint)
+	@.venv/bin/ruff check .
+	$(call say,types)
+	@.venv/bin/mypy layers/jobyard/jobyard functions cli
+	$(call say,import contracts)
+	@.venv/bin/lint-imports --no-cache
+	$(call say,template)
+	@.venv/bin/cfn-lint template.yaml
+	$(call say,domain and infrastructure)
+	@.venv/bin/pytest -q tests/domain tests/infra --deselect tests/infra/test_sam.py
+
+docs: dev ## Generate the lifecycle diagrams and the API's page anew
+	@.venv/bin/python -m cli.docs
+
+deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
+	@$(SAM) build --cached
+	@$(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+		$(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+dev emulator sam:
+	@requirements/install $@

@@ -1,0 +1,195 @@
+"""The commands that ask for a change: retry, hold, release, cancel, delete and the like."""
+
+from typing import Annotated
+
+import typer
+
+from cli import options, printing, progress
+from cli.client import Api, Document
+from cli.options import Json, OnStack, Reason, Watch
+from cli.printing import plural
+from cli.submitting import follow
+from jobyard.domain.ids import is_batch_id
+from jobyard.domain.job import Place
+
+app = typer.Typer()
+
+BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
+JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
+BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar="BATCH|JOB")]
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    target: BatchOrJob,
+    reason: Reason,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=options.failure_code,
+            metavar="CODE",
+            help="Only jobs that failed for this; may be repeated.",
+        ),
+    ] = None,
+    preview: Annotated[bool, typer.Option(help="Only say how many jobs that would be.")] = False,
+    watch: Watch = False,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Try failed jobs again, from the step after the last good one.
+
+    All failed jobs of a batch, those that failed for a CODE, or one job.
+    """
+    api = ctx.obj.api(stack)
+    batch_id = _batch_of(target)
+    wanted: Document = {"reason": reason, "preview": preview}
+    if code:
+        wanted["code"] = code
+    if target != batch_id:
+        wanted["job_ids"] = [target]
+    asked = api.post(f"/batches/{batch_id}/retries", wanted)
+    if not (as_json or preview):
+        printing.console().print(f"{plural(asked['matched'], 'job')} will be tried again")
+    if watch and not preview:
+        over = progress.is_over_after(api, batch_id, asked["operation_id"])
+        follow(ctx, api, batch_id, is_over=over, as_json=as_json)
+    elif as_json:
+        printing.document(asked)
+    elif preview:
+        printing.console().print(f"{plural(asked['matched'], 'job')} would be tried again")
+    else:
+        _hint_at_watching(batch_id)
+
+
+@app.command()
+def hold(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(parser=options.job_or_scope, metavar="SCOPE|JOB")],
+    reason: Reason,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            parser=options.moment,
+            metavar="TIME",
+            help="When it ends by itself: 30m, 2h, 1d, or a time as 2030-01-31T18:00.",
+        ),
+    ] = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Hold what would start: a job, `collection:NAME`, `type:NAME` or `everything`.
+
+    What runs goes on.
+    """
+    if options.is_job_id(target):
+        if until:
+            raise typer.BadParameter("a job is held until it is released; --until is for scopes")
+        _ask(ctx, "hold", target, reason, stack=stack, as_json=as_json)
+        return
+    wanted: Document = {"reason": reason} | ({"until": until} if until else {})
+    held = ctx.obj.api(stack).put(f"/holds/{target}", wanted)
+    if as_json:
+        printing.document(held)
+    else:
+        ends = f"until {printing.when(until)}" if until else "until it is released"
+        printing.console().print(f"{target} is on hold {ends}", markup=False)
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    target: Annotated[str, typer.Argument(parser=options.anything_held, metavar="SCOPE|BATCH|JOB")],
+    reason: Reason,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Release what is held: a job, a batch, or everything a hold on SCOPE holds."""
+    if options.is_job_id(target) or is_batch_id(target):
+        _ask(ctx, "release", target, reason, stack=stack, as_json=as_json)
+        return
+    lifted = ctx.obj.api(stack).delete(f"/holds/{target}", reason=reason)
+    if as_json:
+        printing.document(lifted)
+        return
+    held = plural(lifted.get("released", 0), "batch")
+    printing.console().print(f"{target} is released; it held {held}", markup=False)
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context,
+    target: BatchOrJob,
+    reason: Reason,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Stop a batch or a job. What runs ends, nothing else starts, and the batch reports."""
+    _ask(ctx, "cancel", target, reason, stack=stack, as_json=as_json)
+
+
+@app.command()
+def force_fail(
+    ctx: typer.Context, target: JobId, reason: Reason, stack: OnStack = "", as_json: Json = False
+) -> None:
+    """Make a job fail that has not ended, so that its batch can."""
+    _ask(ctx, "force_fail", target, reason, stack=stack, as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    target: BatchOrJob,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Give up a failed or held batch or job. A tombstone with its history remains."""
+    if not yes:
+        typer.confirm(f"Give up {target} for good?", abort=True, err=True)
+    _ask(ctx, "delete", target, reason, stack=stack, as_json=as_json)
+
+
+@app.command()
+def update_reporting(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    reason: Reason,
+    watch: Watch = False,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Report a failed batch again, if the outcome of any job has changed since the last report."""
+    api = ctx.obj.api(stack)
+    asked = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
+    if watch:
+        follow(ctx, api, batch_id, as_json=as_json)
+    else:
+        _show(batch_id, asked, as_json=as_json)
+
+
+def _ask(
+    ctx: typer.Context, event: str, target: str, reason: str, *, stack: str, as_json: bool
+) -> None:
+    kind = "jobs" if options.is_job_id(target) else "batches"
+    api: Api = ctx.obj.api(stack)
+    _show(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
+
+
+def _show(target: str, asked: Document, *, as_json: bool) -> None:
+    if as_json:
+        printing.document(asked)
+        return
+    printing.console().print(f"{target} is", printing.state(asked["state"]))
+    if asked["state"] not in {"held", "deleted"}:
+        _hint_at_watching(_batch_of(target))
+
+
+def _hint_at_watching(batch_id: str) -> None:
+    printing.console().print(printing.commands([(f"jobyard watch {batch_id}", "how it goes")]))
+
+
+def _batch_of(target: str) -> str:
+    place = Place.of(target)
+    return place.batch_id if place else target

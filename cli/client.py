@@ -1,0 +1,250 @@
+"""The API's client: documents in and out, problems as one refusal, repeats that are safe.
+
+Every change carries an Idempotency-Key and is sent again with the same key when the connection
+breaks or the server fails, so that nothing is done twice.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from jobyard.domain.errors import JobyardError
+
+Document = dict[str, Any]  # a JSON document of the API, as docs/api.md names its fields
+
+TRIES = 5
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 10.0
+TIMEOUT = httpx.Timeout(35.0, connect=5.0)  # the gateway gives up after 30 s: aws.md, 59
+PAGE = 100
+
+
+class Refused(JobyardError):
+    """The API refused. `status` is HTTP's; `problem` is its document, {} when it sent none."""
+
+    def __init__(self, words: str, status: int, problem: Document) -> None:
+        super().__init__(words)
+        self.status = status
+        self.problem = problem
+
+
+class Unreachable(JobyardError):
+    """The API does not answer."""
+
+
+class Bearer(Protocol):
+    """Who asks: hands out the access token."""
+
+    def token(self) -> str:
+        """An access token that is good now."""
+
+    def renewed(self) -> str:
+        """Another one, because the API refused the last."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A document and its version. `document` is None when it is still the version asked about."""
+
+    document: Document | None
+    etag: str
+
+
+class Api:
+    """The API of one stack, asked by one person.
+
+    `transport` is the network unless a test brings its own; `pause` waits between repeats.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        bearer: Bearer,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url
+        self._bearer = bearer
+        self._pause = pause
+        # A proxy cannot reach this machine's own loopback address.
+        self._http = httpx.Client(
+            transport=transport, mounts={"all://127.0.0.1": transport}, timeout=TIMEOUT
+        )
+
+    def get(self, path: str, **query: Any) -> Document:
+        """A document. `query` parameters that are empty are left out.
+
+        Raises:
+            Refused, Unreachable: there is no answer, or not the one asked for. So do all others.
+        """
+        return _document(self._asked("GET", path, query=query))
+
+    def look(self, path: str, etag: str = "") -> Looked:
+        """A document if it has changed since it was of version `etag`."""
+        headers = {"If-None-Match": etag} if etag else {}
+        answer = self._asked("GET", path, headers=headers)
+        if answer.status_code == httpx.codes.NOT_MODIFIED:
+            return Looked(None, etag)
+        return Looked(_document(answer), answer.headers.get("ETag", ""))
+
+    def listed(self, path: str, limit: int | None = None, **query: Any) -> Document:
+        """A list with its pages put together, `limit` items at most.
+
+        `cursor` of the answer is where the rest begins, None when there is no rest.
+        """
+        items: list[Document] = []
+        cursor: str | None = query.pop("cursor", None)
+        while True:
+            wanted = PAGE if limit is None else min(PAGE, limit - len(items))
+            page = self.get(path, **query, cursor=cursor, limit=wanted)
+            items += page["items"]
+            cursor = page.get("cursor")
+            if not cursor or (limit is not None and len(items) >= limit):
+                return {**page, "items": items, "cursor": cursor}
+
+    def post(self, path: str, body: Document) -> Document:
+        """Ask for a change."""
+        return _document(self._asked("POST", path, body=body))
+
+    def put(self, path: str, body: Document) -> Document:
+        """Set something."""
+        return _document(self._asked("PUT", path, body=body))
+
+    def delete(self, path: str, **query: Any) -> Document:
+        """Take something away."""
+        return _document(self._asked("DELETE", path, query=query))
+
+    def upload(self, upload: Document, file: Path) -> None:
+        """Send `file` where the API said, as the form it gave."""
+
+        with file.open("rb") as content:
+
+            def build() -> httpx.Request:
+                content.seek(0)
+                return self._http.build_request(
+                    "POST", upload["url"], data=upload["fields"], files={"file": content}
+                )
+
+            answer = self._sent(build)
+        if answer.is_error:
+            raise Refused(_bucket_words(answer), answer.status_code, {})
+
+    def download(self, url: str, target: Path) -> None:
+        """Write what a link of the API leads to into `target`."""
+        try:
+            with self._http.stream("GET", url) as answer, target.open("wb") as file:
+                if answer.is_error:
+                    answer.read()
+                    raise Refused(_bucket_words(answer), answer.status_code, {})
+                for block in answer.iter_bytes():
+                    file.write(block)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{target.name} did not arrive ({type(error).__name__})") from error
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Document | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        sent = dict(headers or {})
+        if method != "GET":
+            sent["Idempotency-Key"] = str(uuid.uuid4())
+        token = self._bearer.token()
+
+        def build() -> httpx.Request:
+            return self._http.build_request(
+                method,
+                f"{self._url}/api{path}",
+                params=given,
+                json=body,
+                headers={**sent, "Authorization": f"Bearer {token}"},
+            )
+
+        answer = self._sent(build)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            token = self._bearer.renewed()
+            answer = self._sent(build)
+        if answer.is_error:
+            raise _refusal(answer)
+        return answer
+
+    def _sent(self, build: Callable[[], httpx.Request]) -> httpx.Response:
+        """The answer to a request, made anew and sent again while nobody has really answered."""
+        for pause_s in _pauses():
+            try:
+                answer = self._http.send(build())
+            except httpx.TransportError:
+                self._pause(pause_s)
+                continue
+            if not _is_worth_repeating(answer):
+                return answer
+            self._pause(min(max(pause_s, _asked_pause(answer)), LONGEST_PAUSE_S))
+        try:
+            return self._http.send(build())
+        except httpx.TransportError as error:
+            host = httpx.URL(self._url).netloc.decode()
+            raise Unreachable(
+                f"{host} does not answer ({type(error).__name__}), tried {TRIES} times"
+            ) from error
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait after each try but the last."""
+    for number in range(TRIES - 1):
+        yield FIRST_PAUSE_S * 3**number
+
+
+def _is_worth_repeating(answer: httpx.Response) -> bool:
+    """Whether a repeat may help: the server is busy or broken, or at work on the first try."""
+    busy = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+    at_work = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
+    return busy or at_work or answer.is_server_error
+
+
+def _asked_pause(answer: httpx.Response) -> float:
+    """The seconds a server asks for; 0 when it names none, or a date."""
+    asked = answer.headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else 0.0
+
+
+def _document(answer: httpx.Response) -> Document:
+    document: Document = answer.json() if answer.content else {}
+    return document
+
+
+def _refusal(answer: httpx.Response) -> Refused:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {}
+    words = problem.get("detail") or problem.get("title") or problem.get("message")
+    reason = answer.reason_phrase or "no reason given"
+    return Refused(
+        str(words or f"HTTP {answer.status_code}: {reason}"), answer.status_code, problem
+    )
+
+
+def _bucket_words(answer: httpx.Response) -> str:
+    """What S3 says in its XML, which is short and flat."""
+    code = _between(answer.text, "<Code>", "</Code>")
+    message = _between(answer.text, "<Message>", "</Message>")
+    if code == "EntityTooLarge":
+        return "the manifest is larger than this stack takes"
+    return f"S3 answered {answer.status_code} {code}: {message}"
+
+
+def _between(text: str, before: str, after: str) -> str:
+    return text.partition(before)[2].partition(after)[0]

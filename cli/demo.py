@@ -1,0 +1,251 @@
+"""What `make demo` runs: three manifests from the first byte to the last mail, on this laptop."""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli import printing, progress, session
+from cli.client import Api, Document
+from cli.local import clients, deployment, emulator, mail, people
+from cli.local.emulator import HOME, HOST, PORT, ROOT, Emulator, EmulatorError
+from cli.local.mail import Mail
+from cli.main import app
+from cli.session import Deployment, Surroundings
+from cli.submitting import submitted
+from jobyard.domain.errors import JobyardError
+
+EXAMPLES = ROOT / "examples" / "deposit"
+LATE = Path("containers") / "ratification.zip"  # the file that is missing at first
+COLLECTION = "demo"
+MAIL_LINES = 18
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
+    port: Annotated[
+        int | None, typer.Option(envvar="JOBYARD_PORT", help=f"The stack's.  [default: {PORT}]")
+    ] = None,
+    files_port: Annotated[
+        int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Where the example files are served.")
+    ] = deployment.FILES_PORT,
+) -> None:
+    """Deposit the files of examples/deposit, repair what fails, and show what was told to whom."""
+    console = printing.console()
+    began = time.monotonic()
+    try:
+        with _files(files_port) as files, _stack(port, files_port, keep, console) as running:
+            _tell(_Stage(console, files, running.endpoint))
+            _where_to_look(console, stays=keep)
+            took = time.monotonic() - began
+            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
+    except JobyardError as error:
+        printing.complain(str(error))
+        raise typer.Exit(1) from error
+
+
+@dataclass(frozen=True)
+class Files:
+    """The folder that is served, and where."""
+
+    folder: Path
+    base_url: str
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves a folder as a good server does: length, version, HEAD; and says nothing of it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def end_headers(self) -> None:
+        asked = Path(self.translate_path(self.path))
+        if asked.is_file():
+            self.send_header("ETag", f'"{sha256(asked.read_bytes()).hexdigest()[:32]}"')
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _files(port: int) -> Iterator[Files]:
+    """The example files on loopback, all but the late one, with the manifests filled in."""
+    taken_by = emulator.listener(port)
+    if taken_by is not None:
+        raise EmulatorError(
+            f"port {port}, for the example files, is taken by {taken_by}: choose another with "
+            "--files-port, or JOBYARD_FILES_PORT for make"
+        )
+    with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as made:
+        folder = Path(made)
+        shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+        (folder / LATE).unlink()
+        files = Files(folder, f"http://{HOST}:{port}")
+        for template in (*folder.glob("*.checkm"), *folder.glob("*.csv")):
+            template.write_text(template.read_text().replace("{base_url}", files.base_url))
+        server = ThreadingHTTPServer((HOST, port), partial(_Handler, directory=folder))
+        thread = threading.Thread(target=server.serve_forever, name="files", daemon=True)
+        thread.start()
+        try:
+            yield files
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+@contextmanager
+def _stack(port: int | None, files_port: int, keep: bool, console: Console) -> Iterator[Emulator]:
+    """The local stack, started if it does not run; one that was is stopped at the end."""
+    before = emulator.running(HOME)
+    if before is None:
+        console.print("[dim]starting the local stack[/]")
+    running = before or emulator.start(HOME, port or PORT)
+    try:
+        stack = deployment.deploy(
+            running.endpoint,
+            deployment.parameters(running.endpoint, files_port),
+            build=HOME / "build",
+            say=lambda words: console.print(f"[dim]{words}[/]"),
+        )
+        people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
+        yield running
+    finally:
+        if before is None and not keep:
+            emulator.stop(HOME)
+            console.print(
+                "[dim]The stack is stopped, and keeps what it holds: "
+                "[/][bold]make local[/][dim] starts it again.[/]"
+            )
+
+
+class _Stage:
+    """What the demo's acts share. `run` shows a command as one would type it, and runs it."""
+
+    def __init__(self, console: Console, files: Files, endpoint: str) -> None:
+        self.console = console
+        self.files = files
+        self.endpoint = endpoint
+
+    def act(self, title: str) -> None:
+        """Begin the next part of the story."""
+        self.console.print()
+        self.console.rule(f"[bold]{title}[/]", align="left", style="dim")
+
+    def type(self, command: str) -> None:
+        """Show a command."""
+        self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
+
+    def run(self, person: str, *words: str) -> None:
+        """Run a command as one of the demo's people."""
+        shown = [f'"{word}"' if " " in word else word for word in words]
+        self.type(f"jobyard {' '.join(shown)}")
+        app(words, standalone_mode=False, obj=self.as_person(person))
+
+    def as_person(self, person: str) -> Surroundings:
+        """The CLI's surroundings with `person` signed in, apart from whoever is signed in here."""
+
+        def deployed(_: str) -> Deployment:
+            kept = self.files.folder.with_suffix(f".{person}.json")
+            return replace(session.on_this_laptop(HOME), kept=kept, person=person)
+
+        return Surroundings(deployed)
+
+
+def _tell(stage: _Stage) -> None:
+    api = stage.as_person("depositor").api("")
+    before = len(mail.sent(stage.endpoint))
+
+    stage.act("A depositor describes three objects and submits three manifests")
+    for folder in sorted((stage.files.folder / "objects").iterdir()):
+        _describe(stage, folder)
+    made = [_submit(stage, api, name) for name in ("objects.checkm", "containers.csv")]
+    refused = _submit(stage, api, "refused.checkm")
+
+    stage.act("Every line becomes a job; here they go")
+    _watch(stage, api, [*made, refused])
+
+    stage.act("The refused manifest: what is wrong, by line and column")
+    stage.run("depositor", "findings", refused)
+
+    stage.act("The missing file is put where it belongs, and an operator tries again")
+    shutil.copyfile(EXAMPLES / LATE, stage.files.folder / LATE)
+    stage.run("operator", "jobs", made[1], "--state", "failed")
+    stage.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
+
+    stage.act("An administrator has the batch reported again: only what changed is told")
+    stage.run("admin", "update-reporting", made[1], "--reason", "repaired", "--watch")
+
+    stage.act("The mails that were sent")
+    for each in mail.sent(stage.endpoint)[before:]:
+        _show_mail(stage.console, each)
+
+
+def _describe(stage: _Stage, folder: Path) -> None:
+    """Make the manifest of an object's folder, as its depositor would."""
+    base_url = f"{stage.files.base_url}/objects/{folder.name}"
+    target = folder.with_suffix(".checkm")
+    stage.run(
+        "depositor",
+        *("manifest", "make", str(folder), "--base-url", base_url),
+        *("--profile", "mrt-ingest-manifest", "--output", str(target)),
+    )
+
+
+def _submit(stage: _Stage, api: Api, name: str) -> str:
+    stage.type(f"jobyard submit {name} --collection {COLLECTION}")
+    wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
+    batch_id: str = submitted(api, stage.files.folder / name, wanted)["batch_id"]
+    stage.console.print(f"batch [bold]{batch_id}[/]")
+    return batch_id
+
+
+def _watch(stage: _Stage, api: Api, batch_ids: Sequence[str]) -> None:
+    stage.type(f"jobyard watch {' '.join(batch_ids)}")
+    for batch in progress.watch(api, batch_ids, stage.console):
+        stage.console.print(f"\n[bold]{batch['filename']}[/]")
+        progress.show_end(api, batch, stage.console)
+
+
+def _show_mail(console: Console, sent: Mail) -> None:
+    console.print(Text(sent.subject, style="bold"))
+    console.print(Text(f"to {', '.join(sent.to)}", style="dim"))
+    lines = sent.text.rstrip().splitlines()
+    for line in lines[:MAIL_LINES]:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    if len(lines) > MAIL_LINES:
+        console.print(f"  [dim]… {printing.plural(len(lines) - MAIL_LINES, 'line')} more[/]")
+    console.print()
+
+
+def _where_to_look(console: Console, *, stays: bool) -> None:
+    console.rule("[bold]Where to look next[/]", align="left", style="dim")
+    up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
+    console.print(
+        printing.commands(
+            [
+                *up,
+                ("jobyard local mail", "these mails in full"),
+                ("jobyard batches", "the batches; then jobyard batch, jobs, job"),
+                ("jobyard lifecycle batch", "the states of a batch, and who may do what in each"),
+                ("jobyard --help", "everything else"),
+            ]
+        )
+    )
+    console.print("  [bold]docs/[/]   [dim]manifests, deposits, operating, the API, job types[/]")
+
+
+if __name__ == "__main__":
+    typer.run(demo)

@@ -1,0 +1,61 @@
+"""`jobyard lifecycle`: the tables of the domain, printed. Nothing has to run for that."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli import printing
+from cli.options import Json
+from jobyard.domain.errors import Unknown
+from jobyard.domain.lifecycle import Lifecycle
+from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
+
+app = typer.Typer()
+
+
+@app.command()
+def lifecycle(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(LIFECYCLES)}.")],
+    as_json: Json = False,
+    mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="Print a diagram, as docs/job-lifecycles.md has it.")
+    ] = False,
+) -> None:
+    """The states of a batch, a job or a task, and the moves between them."""
+    if as_json and mermaid:
+        raise typer.BadParameter("give --json or --mermaid, not both")
+    try:
+        found = lifecycle_called(name)
+    except Unknown as error:
+        raise typer.BadParameter(str(error), param_hint="NAME") from error
+    if as_json:
+        printing.document(found.document())
+    elif mermaid:
+        typer.echo(found.diagram(), nl=False)
+    else:
+        _show(found, printing.console())
+
+
+def _show(found: Lifecycle, console: Console) -> None:
+    states = [
+        (
+            printing.state(state.name),
+            state.type.value,
+            " / ".join(dict.fromkeys(state.words.values())),
+            state.meaning,
+        )
+        for state in found.states
+    ]
+    console.print(printing.table(("!state", "!type", "shown as", "meaning"), states))
+    moves = [
+        (
+            printing.state(move.before),
+            move.event,
+            printing.state(move.after),
+            ", ".join(move.senders),
+        )
+        for move in found.transitions
+    ]
+    console.print()
+    console.print(printing.table(("!from", "!event", "!to", "sent by"), moves))

@@ -1,0 +1,100 @@
+"""Packs functions and layers into the zip files a deployment uploads, named by their content."""
+
+import compileall
+import hashlib
+import io
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from py_compile import PycInvalidationMode
+
+from jobyard.domain.errors import JobyardError
+
+
+class ArtifactError(JobyardError):
+    """A layer cannot be built from what is installed here."""
+
+
+def zipped(folder: Path, prefix: str = "") -> bytes:
+    """A zip of `folder`, the same bytes for the same content whenever and wherever it is made."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder)
+            if path.is_dir() or inside.parts[0].startswith("."):
+                continue
+            entry = zipfile.ZipInfo(f"{prefix}{inside.as_posix()}", (1980, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+    return packed.getvalue()
+
+
+def compiled(source: Path, target: Path) -> Path:
+    """A copy of `source` at `target` with its byte code, which halves a worker's start.
+
+    The byte code is unchecked, so it must be made anew whenever the source changes: `target` is
+    replaced whole.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    compileall.compile_dir(
+        target, quiet=2, workers=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
+    )
+    return target
+
+
+def vendor_layer(layer: Path, build: Path) -> Path:
+    """The folder of the vendor layer for this machine, built from what is installed beside us.
+
+    Built once for each set of requirements and each Python. On AWS the layer's own Makefile
+    builds it, for Lambda's platform.
+
+    Raises:
+        ArtifactError: an installed package is not the pinned one.
+    """
+    requirements = (layer / "requirements.txt").read_text()
+    recipe = [Path(__file__), *(layer / name for name in ("trim.py", "services.txt"))]
+    key = hashlib.sha256(
+        "\n".join([sys.version, requirements, *(file.read_text() for file in recipe)]).encode()
+    ).hexdigest()[:16]
+    done = build / f"vendor-{key}"
+    if done.exists():
+        return done
+    unfinished = build / f"vendor-{key}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for name, version in pinned(requirements):
+        _copy_installed(name, version, unfinished)
+    subprocess.run([sys.executable, str(layer / "trim.py"), str(unfinished)], check=True)
+    compileall.compile_dir(
+        unfinished, quiet=2, workers=0, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
+    )
+    for stale in build.glob("vendor-*"):
+        if stale != unfinished:
+            shutil.rmtree(stale)
+    unfinished.rename(done)
+    return done
+
+
+def pinned(requirements: str) -> list[tuple[str, str]]:
+    """(name, version) of each line of a lock file, in its order."""
+    return re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", requirements, re.MULTILINE)
+
+
+def _copy_installed(name: str, version: str, target: Path) -> None:
+    installed = metadata.distribution(name)
+    if installed.version != version:
+        raise ArtifactError(
+            f"{name} {installed.version} is installed, layers/vendor/requirements.txt pins "
+            f"{version}: run `make local`, which sets up anew"
+        )
+    for file in installed.files or ():
+        if ".." in file.parts or file.suffix == ".pyc":
+            continue  # console scripts, and byte code that says where it was made
+        copy = target / file
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(str(installed.locate_file(file))), copy)

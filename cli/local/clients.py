@@ -1,0 +1,34 @@
+"""boto3 clients for the emulator."""
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+REGION = "us-east-1"
+# The emulator's own account and its root key; they open nothing anywhere else.
+ACCOUNT = "000000000000"
+KEY = "test"
+
+
+def session() -> Any:
+    """The emulator's root, who never reads the caller's AWS settings."""
+    return boto3.session.Session(
+        aws_access_key_id=KEY, aws_secret_access_key=KEY, region_name=REGION
+    )
+
+
+def client(service: str, endpoint: str) -> Any:
+    """A client of `service` at the emulator."""
+    return session().client(
+        service,
+        endpoint_url=endpoint,
+        config=Config(
+            signature_version="s3v4" if service == "s3" else None,
+            s3={"addressing_style": "path"},
+            retries={"mode": "standard", "total_max_attempts": 3},
+            connect_timeout=5,
+            read_timeout=60,
+            proxies={},
+        ),
+    )

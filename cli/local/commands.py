@@ -1,0 +1,185 @@
+"""`jobyard local`: the stack on a laptop."""
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.local import clients, deployment, emulator, mail, people, stack
+from cli.local.emulator import HOME, PORT, Emulator
+from jobyard.domain.errors import JobyardError
+
+app = typer.Typer(help="The stack on this laptop.", no_args_is_help=True)
+console = Console(highlight=False)
+complaints = Console(stderr=True, highlight=False)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None,
+        typer.Option(help=f"Port on 127.0.0.1.  [default: {PORT}]", envvar="JOBYARD_PORT"),
+    ] = None,
+    iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
+) -> None:
+    """Start the emulator, deploy template.yaml to it, make the demo's people."""
+    try:
+        running = _running_or_started(port, iam=iam)
+        deployed = deployment.deploy(
+            running.endpoint,
+            deployment.parameters(running.endpoint),
+            build=HOME / "build",
+            say=lambda words: console.print(f"[dim]{words}[/]"),
+        )
+        people.ensure(clients.client("cognito-idp", running.endpoint), deployed.user_pool)
+    except JobyardError as error:
+        _refuse(error)
+    _show(running, deployed)
+
+
+@app.command()
+def down() -> None:
+    """Stop the emulator and its workers. What it holds is kept."""
+    console.print("stopped" if emulator.stop(HOME) else "nothing runs")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Where the API, the AWS endpoint, the buckets and the machines are, and the demo's people.
+
+    Ends with 1 if nothing runs.
+    """
+    running = emulator.running(HOME)
+    if running is None:
+        if as_json:
+            typer.echo(json.dumps({"running": False}))
+        else:
+            console.print("nothing runs: start it with [bold]jobyard local up[/]")
+        raise typer.Exit(1)
+    try:
+        deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
+    except JobyardError as error:
+        _refuse(error)
+    if as_json:
+        typer.echo(json.dumps(_described(running, deployed), indent=2))
+    else:
+        _show(running, deployed)
+
+
+@app.command()
+def reset() -> None:
+    """Stop the emulator and throw away everything it holds."""
+    emulator.stop(HOME)
+    emulator.forget(HOME)
+    console.print("gone; [bold]jobyard local up[/] starts anew")
+
+
+@app.command("mail")
+def mails(as_json: Json = False) -> None:
+    """The mails that were sent, oldest first."""
+    found = mail.sent(_running().endpoint)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        console.rule(f"[bold]{one.subject}[/]", align="left")
+        console.print(f"{one.at}  from {one.sender}  to {', '.join(one.to)}", style="dim")
+        console.print(one.text, markup=False)
+    console.print(f"{len(found)} sent")
+
+
+@app.command()
+def logs(
+    function: Annotated[
+        str, typer.Argument(help="Only this function's, as Open or ExecuteChunk.")
+    ] = "",
+    minutes: Annotated[int, typer.Option(help="How far back.")] = 10,
+) -> None:
+    """What the functions logged, oldest first."""
+    endpoint = _running().endpoint
+    since_ms = int((time.time() - minutes * 60) * 1000)
+    rows = sorted(_log_lines(endpoint, function, since_ms))
+    for at_ms, name, message in rows:
+        at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        console.print(f"{at} {name} {message}", markup=False, soft_wrap=True)
+
+
+def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
+    running = emulator.running(HOME)
+    if running is None:
+        console.print("[dim]starting the emulator[/]")
+        return emulator.start(HOME, port or PORT, iam=iam)
+    if (port or running.port, iam) != (running.port, running.iam):
+        raise emulator.EmulatorError(
+            f"it runs already, on port {running.port} {'with' if running.iam else 'without'} IAM: "
+            "`jobyard local down` first"
+        )
+    return running
+
+
+def _running() -> Emulator:
+    running = emulator.running(HOME)
+    if running is None:
+        _refuse(emulator.EmulatorError("nothing runs: start it with `jobyard local up`"))
+    return running
+
+
+def _refuse(error: JobyardError) -> NoReturn:
+    complaints.print(str(error), style="red", markup=False)
+    raise typer.Exit(1)
+
+
+def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
+    return {
+        "running": True,
+        "endpoint": running.endpoint,
+        "region": clients.REGION,
+        "access_key_id": clients.KEY,
+        "secret_access_key": clients.KEY,
+        "iam": running.iam,
+        "pid": running.pid,
+        "log": str(running.log),
+        **asdict(deployed),
+        "people": [asdict(person) for person in people.DEMO],
+    }
+
+
+def _show(running: Emulator, deployed: stack.Stack) -> None:
+    where = Table.grid(padding=(0, 2))
+    rows = {
+        "API": f"{deployed.api_url}/api/docs",
+        "AWS endpoint": f"{running.endpoint}  (region {clients.REGION}, keys {clients.KEY})",
+        "intake": f"s3://{deployed.intake_bucket}/manifests/COLLECTION/",
+        "work": f"s3://{deployed.work_bucket}",
+        "archive": f"s3://{deployed.archive_bucket}",
+        "machines": f"{deployed.batch_machine}\n{deployed.job_machine}",
+        "people": f"{', '.join(person.username for person in people.DEMO)}"
+        f"  (password {people.PASSWORD})",
+        "log": str(running.log),
+    }
+    for name, value in rows.items():
+        where.add_row(f"[bold]{name}[/]", value)
+    console.print(where, soft_wrap=True)
+
+
+def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:
+    resources = clients.client("cloudformation", endpoint).describe_stack_resources(
+        StackName=deployment.STACK
+    )["StackResources"]
+    found = []
+    pages = clients.client("logs", endpoint).get_paginator("filter_log_events")
+    for row in resources:
+        name = row["LogicalResourceId"].removesuffix("Logs")
+        if row["ResourceType"] != "AWS::Logs::LogGroup" or (function and name != function):
+            continue
+        for page in pages.paginate(logGroupName=row["PhysicalResourceId"], startTime=since_ms):
+            for event in page["events"]:
+                found.append((int(event["timestamp"]), name, event["message"].rstrip()))
+    return found

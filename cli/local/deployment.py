@@ -1,0 +1,227 @@
+"""Deploys template.yaml to the emulator: packs, expands, creates or updates, all by its API."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from cli.local import artifacts, stack
+from cli.local.clients import client, session
+from cli.local.emulator import HOST, ROOT
+from jobyard.domain.errors import JobyardError
+
+STACK = "jobyard"
+ARTIFACTS = "jobyard-artifacts"
+API_ID = "jobyard"
+FILES_PORT = 4915  # where the demo serves the files its manifests name
+
+# Resource types of the template that are left out here, each with the reason.
+NOT_EMULATED = {
+    "AWS::Cognito::ManagedLoginBranding": "unknown to the emulator, whose sign-in page needs none",
+    "AWS::S3::BucketPolicy": "ours refuse plain HTTP, which is all the emulator speaks",
+}
+
+
+class DeploymentError(JobyardError):
+    """The stack could not be made; the message is CloudFormation's reason."""
+
+
+def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
+    """What a laptop sets of the template's parameters."""
+    return {
+        "PublicUrl": api_url(endpoint),
+        "Instance": "local",
+        # A worker is a process of about 50 MB here, and the emulator's one thread is the bound.
+        "MaxConcurrency": "4",
+        "AllowedHosts": f"{HOST}:{files_port}",
+        "MailFrom": "jobyard@example.org",
+        "MailTo": "operators@example.org",
+        "MailIdentity": "example.org",
+        "LogLevel": "INFO",
+        "DeletionProtection": "false",
+    }
+
+
+def api_url(endpoint: str) -> str:
+    """The API's address at the emulator. Names below localhost do not resolve everywhere."""
+    return f"{endpoint}/_aws/execute-api/{API_ID}/$default"
+
+
+def deploy(
+    endpoint: str,
+    values: Mapping[str, str],
+    *,
+    build: Path,
+    root: Path = ROOT,
+    say: Callable[[str], None] = lambda _: None,
+) -> stack.Stack:
+    """Bring the stack to what the project at `root` says; does nothing when it is there already.
+
+    `build` is a folder to keep built layers in.
+
+    Raises:
+        DeploymentError: CloudFormation gave up.
+    """
+    say("packing functions and layers")
+    template = read_template(root)
+    s3 = client("s3", endpoint)
+    _ensure_bucket(s3)
+    _package(s3, template, root, build)
+    for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
+        del template["Resources"][name]
+    expanded = expand(template, values)
+    body = json.dumps(expanded, indent=1).encode()
+    key = f"template-{hashlib.sha256(body).hexdigest()[:16]}.json"
+    s3.put_object(Bucket=ARTIFACTS, Key=key, Body=body)
+
+    cloudformation = client("cloudformation", endpoint)
+    _create_or_update(cloudformation, f"{endpoint}/{ARTIFACTS}/{key}", values, say)
+    _set_what_the_emulator_drops(s3, cloudformation, expanded)
+    return stack.read(cloudformation, STACK)
+
+
+def read_template(root: Path) -> dict[str, Any]:
+    """template.yaml of `root`, its short intrinsics (!Ref) written out."""
+    template: dict[str, Any] = yaml_parse((root / "template.yaml").read_text())
+    return template
+
+
+def expand(template: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """The SAM transform, as CloudFormation makes it of a packaged template."""
+    translator = Translator(None, Parser(), boto_session=session())
+    expanded: dict[str, Any] = translator.translate(
+        template, parameter_values=dict(values), get_managed_policy_map=dict
+    )
+    return expanded
+
+
+def _ensure_bucket(s3: Any) -> None:
+    try:
+        s3.head_bucket(Bucket=ARTIFACTS)
+    except ClientError:
+        s3.create_bucket(Bucket=ARTIFACTS)
+
+
+def _package(s3: Any, template: dict[str, Any], root: Path, build: Path) -> None:
+    """Put code and definitions where the template can name them, as `sam package` does."""
+    functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
+    layers = {
+        "JobyardLayer": artifacts.compiled(
+            root / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"
+        ).parent,
+        "VendorLayer": artifacts.vendor_layer(root / "layers" / "vendor", build),
+    }
+    template["Globals"]["Function"]["CodeUri"] = _upload(s3, functions, "functions", "zip")
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            packed = artifacts.zipped(layers[name], "python/")
+            properties["ContentUri"] = _upload(s3, packed, name, "zip")
+            resource.pop("Metadata")
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            definition = (root / properties["DefinitionUri"]).read_bytes()
+            properties["DefinitionUri"] = _upload(s3, definition, name, "asl.json")
+
+
+def _upload(s3: Any, content: bytes, name: str, suffix: str) -> dict[str, str]:
+    key = f"{name}-{hashlib.sha256(content).hexdigest()[:16]}.{suffix}"
+    try:
+        s3.head_object(Bucket=ARTIFACTS, Key=key)
+    except ClientError:
+        s3.put_object(Bucket=ARTIFACTS, Key=key, Body=content)
+    return {"Bucket": ARTIFACTS, "Key": key}
+
+
+def _create_or_update(
+    cloudformation: Any, template_url: str, values: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    request = {
+        "StackName": STACK,
+        "TemplateURL": template_url,
+        "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()],
+        "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        "Tags": [{"Key": "ms-custom-id", "Value": API_ID}],  # so that the API's address is known
+    }
+    state = _state(cloudformation)
+    if state == "ROLLBACK_COMPLETE":  # its creation failed: as on AWS, it can only be deleted
+        cloudformation.delete_stack(StackName=STACK)
+        _wait(cloudformation)
+        state = None
+    say("creating the stack" if state is None else "updating the stack")
+    try:
+        if state is None:
+            cloudformation.create_stack(**request)
+        else:
+            cloudformation.update_stack(**request)
+    except ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return
+        raise DeploymentError(str(error)) from error
+    state = _wait(cloudformation)
+    if state not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise DeploymentError(f"the stack is {state}:\n{_reasons(cloudformation)}")
+
+
+def _state(cloudformation: Any) -> str | None:
+    try:
+        found = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return str(found[0]["StackStatus"])
+
+
+def _wait(cloudformation: Any) -> str | None:
+    state = _state(cloudformation)
+    while state is not None and state.endswith("_IN_PROGRESS"):
+        time.sleep(0.1)
+        state = _state(cloudformation)
+    return state
+
+
+def _reasons(cloudformation: Any) -> str:
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    return "\n".join(
+        f"  {event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+    )
+
+
+def _set_what_the_emulator_drops(s3: Any, cloudformation: Any, expanded: Mapping[str, Any]) -> None:
+    """Lifecycle rules of buckets, the same values, through the service's own API.
+
+    Reserved concurrency is dropped too, and off unless asked for.
+    """
+    resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+    physical = {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
+    for name, resource in expanded["Resources"].items():
+        if resource["Type"] == "AWS::S3::Bucket":
+            rules = resource["Properties"]["LifecycleConfiguration"]["Rules"]
+            s3.put_bucket_lifecycle_configuration(
+                Bucket=physical[name],
+                LifecycleConfiguration={"Rules": [_lifecycle_rule(rule) for rule in rules]},
+            )
+
+
+def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+    """CloudFormation's spelling of a rule in the S3 API's."""
+    asked: dict[str, Any] = {
+        "ID": rule["Id"],
+        "Status": rule["Status"],
+        "Filter": {"Prefix": rule.get("Prefix", "")},
+    }
+    if "ExpirationInDays" in rule:
+        asked["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    for same in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
+        if same in rule:
+            asked[same] = rule[same]
+    return asked

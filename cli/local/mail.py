@@ -1,0 +1,50 @@
+"""The mails that were sent: the emulator delivers none and keeps them all."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from cli.local.clients import ACCOUNT
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One sent mail. `at` is ISO in UTC."""
+
+    message_id: str
+    at: str
+    sender: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    bcc: tuple[str, ...]
+    subject: str
+    text: str
+    html: str
+
+
+def sent(endpoint: str) -> list[Mail]:
+    """Every mail sent so far, oldest first."""
+    answer = httpx.get(
+        f"{endpoint}/_ministack/ses/messages",
+        params={"account": ACCOUNT},
+        timeout=30,
+        trust_env=False,
+    )
+    answer.raise_for_status()
+    return [_mail(row) for row in answer.json()["messages"].get(ACCOUNT, [])]
+
+
+def _mail(row: dict[str, Any]) -> Mail:
+    return Mail(
+        message_id=row["MessageId"],
+        at=datetime.fromtimestamp(row["Timestamp"], UTC).isoformat(timespec="milliseconds"),
+        sender=row["Source"],
+        to=tuple(row["To"]),
+        cc=tuple(row["CC"]),
+        bcc=tuple(row["BCC"]),
+        subject=row["Subject"],
+        text=row["BodyText"] or "",
+        html=row["BodyHtml"] or "",
+    )

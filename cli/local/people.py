@@ -1,0 +1,55 @@
+"""The demo's people: one for each role, with a password anyone may know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin")
+PASSWORD = "Jobyard-demo-1"
+
+
+@dataclass(frozen=True)
+class Person:
+    username: str
+    password: str
+    role: str
+    email: str
+
+
+DEMO = tuple(Person(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
+
+
+def ensure(cognito: Any, user_pool: str) -> tuple[Person, ...]:
+    """Make the demo's people where they are missing; their passwords are set anew."""
+    for person in DEMO:
+        try:
+            cognito.admin_create_user(
+                UserPoolId=user_pool,
+                Username=person.username,
+                MessageAction="SUPPRESS",
+                UserAttributes=[
+                    {"Name": "email", "Value": person.email},
+                    {"Name": "email_verified", "Value": "true"},
+                ],
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "UsernameExistsException":
+                raise
+        cognito.admin_set_user_password(
+            UserPoolId=user_pool, Username=person.username, Password=person.password, Permanent=True
+        )
+        cognito.admin_add_user_to_group(
+            UserPoolId=user_pool, Username=person.username, GroupName=person.role
+        )
+    return DEMO
+
+
+def sign_in(cognito: Any, client_id: str, person: Person) -> str:
+    """An access token of `person`."""
+    answer = cognito.initiate_auth(
+        ClientId=client_id,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": person.username, "PASSWORD": person.password},
+    )
+    return str(answer["AuthenticationResult"]["AccessToken"])

@@ -1,0 +1,52 @@
+"""What a deployed stack is called and where it is: its outputs, here as on AWS."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from jobyard.domain.errors import JobyardError
+
+
+class NoStack(JobyardError):
+    """There is no such stack, or it is not one of ours."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The outputs of template.yaml that programs need. Urls have no slash at their end."""
+
+    name: str
+    api_url: str
+    intake_bucket: str
+    work_bucket: str
+    archive_bucket: str
+    user_pool: str
+    user_pool_client: str
+    batch_machine: str
+    job_machine: str
+
+
+def read(cloudformation: Any, name: str) -> Stack:
+    """The stack `name` as CloudFormation tells of it.
+
+    Raises:
+        NoStack: there is none of that name, or an output is missing.
+    """
+    try:
+        found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise NoStack(f"there is no stack called {name}") from error
+    outputs = {row["OutputKey"]: row["OutputValue"] for row in found.get("Outputs", [])}
+    named = {field.name: _output_name(field.name) for field in fields(Stack)[1:]}
+    missing = sorted(set(named.values()) - outputs.keys())
+    if missing:
+        raise NoStack(f"stack {name} is {found['StackStatus']} and says no {', '.join(missing)}")
+    return Stack(name=name, **{field: outputs[output] for field, output in named.items()})
+
+
+def _output_name(field: str) -> str:
+    """`api_url` is the output ApiUrl."""
+    return "".join(part.capitalize() for part in field.split("_"))

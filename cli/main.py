@@ -1,0 +1,67 @@
+"""`jobyard`: the command. It puts the commands together and says in words what went wrong."""
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from cli import asking, lifecycles, printing, showing, signing, submitting
+from cli.session import Surroundings
+from jobyard.domain.errors import JobyardError
+
+# Groups whose modules take long to import: only when one of them is called.
+LATE = {
+    "local": ("cli.local.commands", "The stack on this laptop: up, down, status, mail, logs."),
+    "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
+}
+
+
+class Commands(TyperGroup):
+    """The commands of `jobyard`. A refusal is its words on standard error and exit code 1."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return [*super().list_commands(ctx), *LATE]
+
+    def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
+        """A command; of those in LATE only what help says of it."""
+        if name in LATE:
+            return TyperGroup(name=name, help=LATE[name][1])
+        return super().get_command(ctx, name)
+
+    def resolve_command(  # type: ignore[override]
+        self, ctx: typer.Context, args: list[str]
+    ) -> tuple[str | None, Any, list[str]]:
+        if args[0] in LATE:
+            module = importlib.import_module(LATE[args[0]][0])
+            return args[0], get_group(module.app), args[1:]
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # whoever read has seen enough
+        except (JobyardError, OSError) as error:
+            printing.complain(str(error))
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Without --stack all commands talk to the local stack, as the demo's admin unless you "
+    "sign in as someone else.",
+)
+for module in (submitting, showing, asking, signing, lifecycles):
+    app.add_typer(module.app)
+
+
+@app.callback()
+def main(ctx: typer.Context) -> None:
+    """Jobyard: manifests become jobs, files in an archive, and one report in the inbox."""
+    ctx.obj = ctx.obj or Surroundings()

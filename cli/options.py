@@ -1,0 +1,115 @@
+"""What many commands take, spelled once."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.failures import Failure
+from jobyard.domain.hold import checked_scope
+from jobyard.domain.ids import is_batch_id
+from jobyard.domain.job import Place
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")
+]
+OnStack = Annotated[
+    str,
+    typer.Option(
+        "--stack",
+        metavar="NAME",
+        envvar="JOBYARD_STACK",
+        show_default=False,
+        help="An AWS stack by its CloudFormation name.  [default: the local stack]",
+    ),
+]
+Reason = Annotated[str, typer.Option(help="Why. It stays in the history.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress until the end.")]
+
+_LENGTH = re.compile(r"(\d+)([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def is_job_id(text: str) -> bool:
+    """Whether `text` is the id of a job."""
+    place = Place.of(text)
+    return place is not None and is_batch_id(place.batch_id)
+
+
+def batch_id(text: str) -> str:
+    """`text` if it has the form of a batch id; a wrong one is a usage error."""
+    if not is_batch_id(text):
+        raise typer.BadParameter(f"{text!r} is no batch id; one is b and 20 letters or digits")
+    return text
+
+
+def job_id(text: str) -> str:
+    """`text` if it has the form of a job id; a wrong one is a usage error."""
+    if not is_job_id(text):
+        raise typer.BadParameter(f"{text!r} is no job id; one is BATCH.CHUNK.POSITION")
+    return text
+
+
+def batch_or_job(text: str) -> str:
+    """`text` if it is the id of a batch or a job."""
+    if not (is_batch_id(text) or is_job_id(text)):
+        raise typer.BadParameter(f"{text!r} is no id of a batch or of a job")
+    return text
+
+
+def job_or_scope(text: str) -> str:
+    """`text` if it is the id of a job or names the scope of a hold."""
+    if is_job_id(text):
+        return text
+    if is_batch_id(text):
+        raise typer.BadParameter("a batch is not held by itself: hold its collection or its jobs")
+    return _scope(text)
+
+
+def anything_held(text: str) -> str:
+    """`text` if it is the id of a job or a batch or names the scope of a hold."""
+    return text if is_job_id(text) or is_batch_id(text) else _scope(text)
+
+
+def _scope(text: str) -> str:
+    try:
+        return checked_scope(text)
+    except BadRequest as error:
+        raise typer.BadParameter(f"{error}; or give the id of a job") from error
+
+
+def failure_code(text: str) -> str:
+    """`text` in capitals if it is a failure code."""
+    code = text.upper()
+    if code not in set(Failure):
+        raise typer.BadParameter(f"{text!r} is no failure code; there are {', '.join(Failure)}")
+    return code
+
+
+def moment(text: str) -> str:
+    """A time as the API takes it, of `2h` from now or of a date and a time.
+
+    A time without a zone is the reader's own.
+    """
+    length = _LENGTH.fullmatch(text)
+    if length:
+        number, unit = length.groups()
+        at = datetime.now(UTC) + timedelta(**{_UNITS[unit]: int(number)})
+    else:
+        try:
+            at = datetime.fromisoformat(text).astimezone(UTC)
+        except ValueError:
+            raise typer.BadParameter(
+                f"{text!r} is no time: give 30m, 2h, 1d, or 2030-01-31T18:00"
+            ) from None
+    return at.isoformat(timespec="seconds")
+
+
+def pair(text: str) -> str:
+    """`text` if it is `name=value`."""
+    name, separator, _ = text.partition("=")
+    if not (name and separator):
+        raise typer.BadParameter(f"{text!r} is not of the form name=value")
+    return text

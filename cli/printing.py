@@ -1,0 +1,134 @@
+"""How things look on a terminal: colours of states, times, tables. JSON goes past all of this."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.client import Document
+
+PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
+
+STYLES = {
+    "succeeded": "green",
+    "completed": "green",
+    "partially_succeeded": "yellow",
+    "failed": "red",
+    "running": "cyan",
+    "processing": "cyan",
+    "reporting": "cyan",
+    "update_reporting": "cyan",
+    "cancelling": "magenta",
+    "cancelled": "magenta",
+    "replaced": "magenta",
+    "deleted": "magenta",
+    "held": "yellow",
+    "paused": "yellow",
+    "error": "red",
+    "warning": "yellow",
+    "delivered": "green",
+    "sent": "green",
+    "bounced": "red",
+}
+
+
+def console() -> Console:
+    """Standard output, as wide as the terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+def complain(words: str) -> None:
+    """Say on standard error what went wrong."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(words, style="red", markup=False)
+
+
+def document(document: Document | list[Document]) -> None:
+    """The one JSON document a program asked for."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(name, style=STYLES.get(name, ""))
+
+
+def when(iso: str | None) -> str:
+    """A time of the API's in the reader's zone; today's without the date."""
+    if not iso:
+        return "-"
+    at = datetime.fromisoformat(iso).astimezone()
+    today = at.date() == datetime.now(UTC).astimezone().date()
+    return at.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+
+
+def how_long(seconds: float) -> str:
+    """A length of time in the two units that matter."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def waiting(why: str, until: str | None) -> str:
+    """Why something waits and until when; "" when it waits for nothing."""
+    if not until:
+        return why
+    left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
+    soon = f"in {how_long(left)}" if left > 0 else "any moment"
+    return f"{why}, until {when(until)} ({soon})"
+
+
+def plural(number: int, noun: str) -> str:
+    """`3 jobs`, `1 job`, `2 batches`."""
+    ending = "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{'' if number == 1 else ending}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts in words, those of no job left out."""
+    told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
+    return ", ".join(told) or "no jobs"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
+    """A plain table. A column whose name begins with "!" is never broken or cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        whole = column.startswith("!")
+        made.add_column(column.removeprefix("!"), no_wrap=whole, overflow="fold")
+    for row in rows:
+        made.add_row(*(_plain(cell) for cell in row))
+    return made
+
+
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Names and values below each other; empty values are left out."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            made.add_row(name, _plain(value))
+    return made
+
+
+def commands(lines: Iterable[tuple[str, str]]) -> Table:
+    """What to call next, and what it does."""
+    made = Table.grid(padding=(0, 3))
+    for command, does in lines:
+        made.add_row(f"  [bold]{command}[/]", f"[dim]{does}[/]")
+    return made
+
+
+def _plain(cell: RenderableType) -> RenderableType:
+    """Words from outside are not markup."""
+    return Text(cell) if isinstance(cell, str) else cell

@@ -1,0 +1,300 @@
+"""Watching batches: a live picture on a terminal, a line a change elsewhere, until they end."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.client import Api, Document
+from cli.printing import STYLES, commands, counted, how_long, plural, state, waiting
+from jobyard.domain.batch import BATCH
+from jobyard.domain.lifecycle import StateType
+
+EAGER_S = 5.0  # so long it looks more often than once a second: most small batches end within
+EAGER_PAUSE_S = 0.3
+PAUSE_S = 1.0
+RATE_OVER_S = 20.0
+LINE_EVERY_S = 10.0  # where nobody looks at a terminal, as long as the state stays the same
+
+# What a bar is made of, from its left end to its right.
+SEGMENTS = (
+    "succeeded",
+    "partially_succeeded",
+    "failed",
+    "cancelled",
+    "replaced",
+    "deleted",
+    "running",
+    "paused",
+    "held",
+    "scheduled",
+)
+ENDED = SEGMENTS[:6]
+UNDER_WAY = ("running", "paused", "scheduled")
+
+
+def is_over(batch: Document) -> bool:
+    """Whether nothing more will happen to a batch unless a person acts.
+
+    A failed batch whose jobs are being repaired is not over yet.
+    """
+    settled = BATCH.state(batch["state"]).type in {StateType.TERMINAL, StateType.INTERACTION}
+    return settled and not any(batch["counts"].get(name) for name in UNDER_WAY)
+
+
+def is_good(batch: Document) -> bool:
+    """Whether a batch that is over went well."""
+    return bool(batch["state"] == "completed")
+
+
+@dataclass
+class Watched:
+    """A batch as it was seen last, and how fast it has been going."""
+
+    api: Api
+    batch_id: str
+    batch: Document = field(default_factory=dict)
+    etag: str = ""
+    seen: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def look(self, at: float) -> bool:
+        """Ask how it stands; True when that has changed. `at` is seconds of any one clock."""
+        looked = self.api.look(f"/batches/{self.batch_id}", self.etag)
+        if looked.document is not None:
+            self.batch, self.etag = looked.document, looked.etag
+        self.seen.append((at, self.ended))
+        while at - self.seen[0][0] > RATE_OVER_S:
+            self.seen.popleft()
+        return looked.document is not None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many jobs are in each state."""
+        counts: Mapping[str, int] = self.batch["counts"]
+        return counts
+
+    @property
+    def ended(self) -> int:
+        """How many jobs have ended, well or badly."""
+        return sum(self.counts.get(name, 0) for name in ENDED)
+
+    @property
+    def total(self) -> int:
+        """How many jobs there are; 0 until the manifest is read."""
+        return self.counts.get("total", 0)
+
+    @property
+    def rate(self) -> float:
+        """Jobs that ended per second, lately."""
+        (first_at, first), (last_at, last) = self.seen[0], self.seen[-1]
+        return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
+
+    @property
+    def pace(self) -> str:
+        """How fast it goes and how long that will take, in words; "" when nobody can say."""
+        rate = self.rate
+        if rate <= 0 or is_over(self.batch) or self.ended >= self.total:
+            return ""
+        left = how_long((self.total - self.ended) / rate)
+        return f"{rate:.1f} jobs/s, about {left} left"
+
+    @property
+    def why(self) -> str:
+        """What it waits for and until when."""
+        return waiting(self.batch.get("why") or "", self.batch.get("until"))
+
+
+def watch(
+    api: Api,
+    batch_ids: Sequence[str],
+    console: Console | None,
+    pause: Callable[[float], None] = time.sleep,
+    is_over: Callable[[Document], bool] = is_over,
+) -> list[Document]:
+    """Show how batches go until all are over; the answer is how each ended.
+
+    On a terminal it is a picture that moves, elsewhere lines. No `console`, nothing shown.
+    """
+    watched = [Watched(api, batch_id) for batch_id in batch_ids]
+    looks = _looks(watched, pause, is_over)
+    if console is None:
+        for _ in looks:
+            pass
+    elif console.is_terminal:
+        _show_picture(watched, looks, console)
+    else:
+        _show_lines(looks, console)
+    return [each.batch for each in watched]
+
+
+def _looks(
+    watched: Sequence[Watched],
+    pause: Callable[[float], None],
+    is_over: Callable[[Document], bool],
+) -> Iterator[Watched]:
+    """Each batch as often as it has changed, until all are over."""
+    slept = 0.0
+    going = list(watched)
+    while True:
+        for each in going:
+            if each.look(time.monotonic()):
+                yield each
+        going = [each for each in going if not is_over(each.batch)]
+        if not going:
+            return
+        pause_s = EAGER_PAUSE_S if slept < EAGER_S else PAUSE_S
+        pause(pause_s)
+        slept += pause_s
+
+
+def _show_lines(looks: Iterator[Watched], console: Console) -> None:
+    said: dict[str, tuple[str, float]] = {}
+    for each in looks:
+        now = time.monotonic()
+        before, at = said.get(each.batch_id, ("", 0.0))
+        if each.batch["state"] != before or now - at >= LINE_EVERY_S:
+            said[each.batch_id] = (each.batch["state"], now)
+            console.print(line(each), markup=False, soft_wrap=True)
+
+
+def line(watched: Watched) -> str:
+    """How a batch stands, for a log."""
+    batch = watched.batch
+    clock = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+    told = [f"{clock} {batch['batch_id']} {batch['state']}"]
+    if watched.total:
+        ended = f"{watched.ended} of {plural(watched.total, 'job')}"
+        told.append(f"{ended}: {counted(watched.counts)}")
+    told += [words for words in (watched.pace, watched.why) if words]
+    return "; ".join(told)
+
+
+def _show_picture(watched: Sequence[Watched], looks: Iterator[Watched], console: Console) -> None:
+    first = next(looks, None)  # nothing to draw before that; a refusal comes out plain
+    if first is None:
+        return
+
+    def picture() -> RenderableType:
+        return Group(*(_picture(each, console) for each in watched if each.batch))
+
+    with Live(get_renderable=picture, console=console, refresh_per_second=8):
+        for _ in looks:
+            pass
+
+
+def _picture(watched: Watched, console: Console) -> RenderableType:
+    batch = watched.batch
+    head = Table.grid(expand=True)
+    head.add_column()
+    head.add_column(justify="right")
+    name = Text.assemble((batch["filename"], "bold"), "  ", state(batch["state"]))
+    head.add_row(name, Text(batch["batch_id"], style="dim"))
+    lines: list[RenderableType] = [head, _bar_line(watched, console)]
+    lines.append(_legend(watched))
+    if watched.why:
+        lines.append(Text(watched.why, style="dim"))
+    return Group(*lines, Text(""))
+
+
+def _bar_line(watched: Watched, console: Console) -> RenderableType:
+    done = f"{watched.ended}/{watched.total}" if watched.total else ""
+    width = max(10, console.width - len(done) - 1)
+    drawn = bar(watched.counts, width, ascii_only=console.options.ascii_only)
+    return Text.assemble(drawn, " ", done)
+
+
+def bar(counts: Mapping[str, int], width: int, *, ascii_only: bool = False) -> Text:
+    """Jobs by state as one bar of `width` cells; a state with any job at all can be seen."""
+    full, rest = ("#", "-") if ascii_only else ("━", "─")
+    drawn = Text()
+    for name, cells in zip(SEGMENTS, _cells(counts, width), strict=True):
+        waits = name == "scheduled"
+        drawn.append((rest if waits else full) * cells, style=STYLES.get(name, "dim"))
+    if not drawn.plain:
+        drawn.append(rest * width, style="dim")
+    return drawn
+
+
+def _cells(counts: Mapping[str, int], width: int) -> list[int]:
+    """How many of `width` cells each segment gets: its share, but at least one if it has any."""
+    numbers = [counts.get(name, 0) for name in SEGMENTS]
+    total = sum(numbers)
+    if not total:
+        return [0] * len(numbers)
+    cells = [max(1, number * width // total) if number else 0 for number in numbers]
+    largest = max(range(len(cells)), key=cells.__getitem__)
+    cells[largest] += width - sum(cells)
+    return cells
+
+
+def _legend(watched: Watched) -> Text:
+    told = Text()
+    for name in SEGMENTS:
+        number = watched.counts.get(name, 0)
+        if number:
+            word = "waiting" if name == "scheduled" else name.replace("_", " ")
+            told.append(f"{number} {word}", style=STYLES.get(name, "dim"))
+            told.append("   ")
+    if watched.pace:
+        told.append(watched.pace)
+    return told
+
+
+# How it ended
+
+
+def show_end(api: Api, batch: Document, console: Console) -> None:
+    """How a batch ended, what was told to whom, and what one may do next."""
+    console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
+    for group in batch.get("failure_groups", []):
+        console.print(f"  {group['count']} x {group['code']}: {group['sentence']}", markup=False)
+    for report in api.get(f"/batches/{batch['batch_id']}/reports")["items"][-1:]:
+        console.print(told(report), markup=False)
+    console.print(commands(following(batch)))
+
+
+def _outcome(batch: Document) -> str:
+    return batch.get("message") or counted(batch["counts"])
+
+
+def told(report: Document) -> str:
+    """What became of a report, in words."""
+    delivery = report["delivery"]
+    to = ", ".join(report["to"]) or "nobody"
+    trouble = f" ({delivery['error']})" if delivery.get("error") else ""
+    return f"report {report['seq']} to {to}: {delivery['state']}{trouble}"
+
+
+def following(batch: Document) -> list[tuple[str, str]]:
+    """The commands that make sense now, and what each does."""
+    batch_id, counts = batch["batch_id"], batch["counts"]
+    offered = []
+    if batch.get("findings_count"):
+        offered.append((f"jobyard findings {batch_id}", "what is wrong with the manifest, by line"))
+    if counts.get("failed"):
+        offered += [
+            (f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"),
+            (f'jobyard retry {batch_id} --watch --reason "…"', "try them again"),
+        ]
+    if batch["state"] == "failed" and counts.get("total"):
+        offered.append(
+            (f'jobyard update-reporting {batch_id} --watch --reason "…"', "report what has changed")
+        )
+    if batch["state"] == "completed":
+        offered.append((f"jobyard jobs {batch_id}", "every job"))
+    return [*offered, (f"jobyard reports {batch_id} --download .", "the report's files")]
+
+
+def is_over_after(api: Api, batch_id: str, operation_id: str) -> Callable[[Document], bool]:
+    """`is_over` for a batch that an operation has just been asked of.
+
+    The operation begins a moment later, and until then the batch looks as if nothing was asked.
+    """
+    path = f"/batches/{batch_id}/retries/{operation_id}"
+    return lambda batch: is_over(batch) and api.get(path)["state"] == "done"

@@ -1,0 +1,301 @@
+"""The commands that show: batches, jobs, holds, findings, reports."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from cli import options, printing
+from cli.client import Document
+from cli.options import Json, OnStack
+from cli.printing import plural, state, waiting, when
+from cli.progress import told
+from jobyard.domain.batch import BatchState
+from jobyard.domain.job import JobState
+
+app = typer.Typer()
+
+BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
+JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
+Limit = Annotated[int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")]
+Rows = list[tuple[RenderableType, ...]]
+
+
+@app.command()
+def batches(
+    ctx: typer.Context,
+    state: Annotated[BatchState | None, typer.Option(help="Only those in this state.")] = None,
+    collection: Annotated[str, typer.Option(help="Only those of this collection.")] = "",
+    limit: Limit = 20,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Batches, newest first."""
+    found = ctx.obj.api(stack).listed("/batches", limit, state=state, collection=collection)
+    rows: Rows = [
+        (
+            each["batch_id"],
+            printing.state(each["state"]),
+            _jobs_of(each),
+            f"{each['collection']}/{each['filename']}",
+            when(each["submitted_at"]),
+            _wait_of(each),
+        )
+        for each in found["items"]
+    ]
+    columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waits")
+    _list(found, columns, rows, "batch", as_json=as_json)
+
+
+@app.command()
+def batch(
+    ctx: typer.Context, batch_id: BatchId, stack: OnStack = "", as_json: Json = False
+) -> None:
+    """One batch: how it stands, why, and what happened to it."""
+    found = ctx.obj.api(stack).get(f"/batches/{batch_id}")
+    if as_json:
+        printing.document(found)
+        return
+    console = printing.console()
+    console.print(
+        printing.facts(
+            (
+                ("batch", found["batch_id"]),
+                ("state", state(found["state"])),
+                ("waits", _wait_of(found)),
+                ("message", found.get("message") or ""),
+                ("jobs", printing.counted(found["counts"])),
+                ("manifest", f"{found['collection']}/{found['filename']}"),
+                ("job type", found["job_type"]),
+                ("profile", found.get("profile") or ""),
+                ("submitted", f"{when(found['submitted_at'])} by {found['submitter']}"),
+                ("ended", when(found["ended_at"]) if found.get("ended_at") else ""),
+                ("reports to", ", ".join(found.get("notify") or ())),
+                ("findings", str(found.get("findings_count") or "")),
+                ("you may", ", ".join(found.get("actions") or ())),
+            )
+        )
+    )
+    groups: Rows = [
+        (str(group["count"]), group["code"], group["sentence"])
+        for group in found.get("failure_groups", ())
+    ]
+    _section("Failures", ("jobs", "!code", "what it means"), groups)
+    _section("History", *_history(found))
+
+
+@app.command()
+def jobs(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    state: Annotated[JobState | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Limit = 100,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """A batch's jobs, in the order of its manifest."""
+    found = ctx.obj.api(stack).listed(f"/batches/{batch_id}/jobs", limit, state=state)
+    rows: Rows = [
+        (
+            each["job_id"],
+            printing.state(each["state"]),
+            each["name"],
+            each.get("step") or "",
+            _trouble_of(each),
+        )
+        for each in found["items"]
+    ]
+    _list(found, ("!job", "!state", "file", "step", "why"), rows, "job", as_json=as_json)
+
+
+@app.command()
+def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = False) -> None:
+    """One job: its steps, its attempts, and what happened to it."""
+    found = ctx.obj.api(stack).get(f"/jobs/{job_id}")
+    if as_json:
+        printing.document(found)
+        return
+    console = printing.console()
+    results: Rows = [(name, str(value)) for name, value in (found.get("result") or {}).items()]
+    console.print(
+        printing.facts(
+            (
+                ("job", found["job_id"]),
+                ("state", state(found["state"])),
+                ("waits", _wait_of(found)),
+                ("failure", _failure_of(found)),
+                ("file", found["name"]),
+                ("URL", found["url"]),
+                ("line", str(found["line"])),
+                ("requeued", str(found.get("requeues") or "")),
+                ("you may", ", ".join(found.get("actions") or ())),
+            )
+        )
+    )
+    _section("Result", ("name", "value"), results)
+    steps: Rows = [
+        (
+            step["name"],
+            state(step["status"]),
+            when(step.get("started_at")),
+            when(step.get("completed_at") or step.get("skipped_at")),
+        )
+        for step in found.get("steps", ())
+    ]
+    _section("Steps", ("step", "status", "started", "ended"), steps)
+    attempts: Rows = [
+        (
+            when(each["started_at"]),
+            when(each.get("ended_at")),
+            each.get("step") or "",
+            each.get("code") or "",
+            each.get("message") or "",
+        )
+        for each in found.get("attempts", ())
+    ]
+    _section("Attempts", ("started", "ended", "step", "!code", "message"), attempts)
+    _section("History", *_history(found))
+
+
+@app.command()
+def findings(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    limit: Limit = 1000,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """What was found in a batch's manifest, by line and column."""
+    found = ctx.obj.api(stack).listed(f"/batches/{batch_id}/findings", limit)
+    rows: Rows = [
+        (
+            f"{each['line'] or '-'}:{each['column'] or '-'}",
+            state(each["level"]),
+            each["code"],
+            each["message"],
+        )
+        for each in found["items"]
+    ]
+    columns = ("!line:column", "!level", "!code", "message")
+    _list(found, columns, rows, "finding", as_json=as_json)
+
+
+@app.command()
+def reports(
+    ctx: typer.Context,
+    batch_id: BatchId,
+    download: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Put every report's files there."),
+    ] = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """What was told about a batch, to whom, and whether it arrived."""
+    api = ctx.obj.api(stack)
+    found = api.get(f"/batches/{batch_id}/reports")
+    written = []
+    if download is not None:
+        download.mkdir(parents=True, exist_ok=True)
+        for report in found["items"]:
+            for name, url in report["files"].items():
+                target = download / _file_name(batch_id, report["seq"], name)
+                api.download(url, target)
+                written.append(target)
+    if as_json:
+        printing.document(found)
+        return
+    console = printing.console()
+    for report in found["items"]:
+        console.print(
+            f"{when(report['at'])}  {report['kind']}: {told(report)}; "
+            f"{printing.counted(report['counts'])}",
+            markup=False,
+        )
+    for target in written:
+        console.print(f"  {target}", markup=False, soft_wrap=True)
+    if not found["items"]:
+        console.print("nothing was reported yet")
+
+
+@app.command()
+def holds(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> None:
+    """What is on hold, by whom, why and until when."""
+    found = ctx.obj.api(stack).get("/holds")
+    rows: Rows = [
+        (
+            each["scope"],
+            each["owner"],
+            when(each["since"]),
+            when(each["until"]) if each.get("until") else "released",
+            each["reason"],
+        )
+        for each in found["items"]
+    ]
+    _list(found, ("!scope", "held by", "!since", "!until", "why"), rows, "hold", as_json=as_json)
+
+
+def _list(
+    found: Document, columns: tuple[str, ...], rows: Rows, noun: str, *, as_json: bool
+) -> None:
+    if as_json:
+        printing.document(found)
+        return
+    console = printing.console()
+    if not rows:
+        console.print(f"no {noun}" if noun != "batch" else "no batch: `jobyard submit` makes one")
+        return
+    console.print(printing.table(columns, rows))
+    if found.get("cursor"):
+        console.print(f"[dim]the first {plural(len(rows), noun)}; --limit shows more[/]")
+
+
+def _section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
+    if rows:
+        table = printing.table(columns, rows)
+        printing.console().print(f"\n[bold underline]{title}[/]", table, sep="\n")
+
+
+def _history(found: Document) -> tuple[tuple[str, ...], Rows]:
+    rows: Rows = [
+        (
+            when(entry["at"]),
+            entry["event"],
+            Text.assemble(state(entry["from"]), " → ", state(entry["to"])),
+            entry["actor"],
+            entry["reason"],
+        )
+        for entry in found.get("history", ())
+    ]
+    return ("!at", "!event", "move", "by", "reason"), rows
+
+
+def _jobs_of(found: Document) -> Text:
+    counts = found["counts"]
+    ended = sum(counts[name] for name in ("succeeded", "partially_succeeded"))
+    told = Text(f"{ended}/{counts['total']}" if counts["total"] else "-")
+    if counts["failed"]:
+        told.append(f" {counts['failed']} failed", style="red")
+    return told
+
+
+def _wait_of(found: Document) -> str:
+    return waiting(found.get("why") or "", found.get("until"))
+
+
+def _failure_of(found: Document) -> str:
+    if not found.get("failure_code") or found["state"] == "succeeded":
+        return ""
+    return f"{found['failure_code']}: {found['failure_message']}"
+
+
+def _trouble_of(found: Document) -> str:
+    return _failure_of(found) if found["state"] == "failed" else _wait_of(found)
+
+
+def _file_name(batch_id: str, seq: int, name: str) -> str:
+    """`all_csv` of report 1 is `BATCH-1-all.csv`."""
+    stem, _, suffix = name.rpartition("_")
+    return f"{batch_id}-{seq}-{stem}.{suffix}" if stem else f"{batch_id}-{seq}-report.{name}"

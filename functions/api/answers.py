@@ -1,0 +1,71 @@
+"""The last touch of every answer: safe headers, an ETag, gzip for what is large."""
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+Answer = dict[str, Any]  # as Lambda hands it to the gateway
+
+COMPRESSED_FROM = 4096  # bytes; below, the saved milliseconds are spent on compressing
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+}
+PRIVATE = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def finished(event: Mapping[str, Any], answer: Answer) -> Answer:
+    """`answer` to `event` as it is sent: 304 without a body if the caller has it already."""
+    headers = PRIVATE | answer["headers"] | SAFE_HEADERS
+    body: str = answer.get("body") or ""
+    if event["requestContext"]["http"]["method"] == "GET" and answer["statusCode"] == 200:
+        tag = tag_of(body)
+        headers["ETag"] = tag
+        if has_tag(event["headers"].get("if-none-match", ""), tag):
+            kept = {name: text for name, text in headers.items() if name != "Content-Type"}
+            return _sent(304, kept, "")
+    size = len(body.encode())
+    if size < COMPRESSED_FROM:
+        return _sent(answer["statusCode"], headers, body)
+    headers["Vary"] = "Accept-Encoding"
+    if not takes_gzip(event["headers"].get("accept-encoding", "")):
+        return _sent(answer["statusCode"], headers, body)
+    compressed = gzip.compress(body.encode(), compresslevel=6, mtime=0)
+    headers["Content-Encoding"] = "gzip"
+    return _sent(answer["statusCode"], headers, base64.b64encode(compressed).decode(), encoded=True)
+
+
+def _sent(status: int, headers: Mapping[str, str], body: str, *, encoded: bool = False) -> Answer:
+    return {
+        "statusCode": int(status),
+        "headers": dict(headers),
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+
+
+def tag_of(body: str) -> str:
+    """The ETag of a body; weak, for it is the same whether or not it is compressed."""
+    return f'W/"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+
+
+def has_tag(if_none_match: str, tag: str) -> bool:
+    """Whether an If-None-Match header names `tag`, weakly compared (RFC 9110, 13.1.2)."""
+    named = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return "*" in named or tag.removeprefix("W/") in named
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip (RFC 9110, 12.5.3)."""
+    weights = {}
+    for each in accept_encoding.lower().replace(" ", "").split(","):
+        name, _, weight = each.partition(";q=")
+        weights[name] = weight
+    weight = weights.get("gzip", weights.get("*", "0"))
+    return weight.strip("0.") != "" or weight == ""

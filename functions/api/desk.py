@@ -1,0 +1,120 @@
+"""What a request works with: the deployment's clients and clock, who asks, and for what."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
+
+from api.people import person_of
+from api.problems import BadFields
+from jobyard.services import cursors
+from jobyard.services.asking import Asking, Person
+from jobyard.services.settings import Settings
+from jobyard.services.views import Looking
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+_KEY_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a deployment's requests share.
+
+    `email_of` knows people's addresses by name, `cursor_key` is what cursors are sealed with,
+    `requests` is where answers to repeated requests lie.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    machines: "SFNClient"
+    requests: "BasePersistenceLayer"
+    email_of: Callable[[str], str]
+    cursor_key: Callable[[], bytes]
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request: who asks, and the key a repeat of it has too ("" when none was sent)."""
+
+    desk: Desk
+    person: Person
+    route: str
+    request_id: str
+    repeat_key: str
+
+    @property
+    def key(self) -> str:
+        """A key that is the same when, and only when, the same is asked again.
+
+        It names person and route, so that a key sent twice by mistake starts nothing by halves.
+        """
+        return "\n".join((self.person.name, self.route, self.repeat_key or self.request_id))
+
+    def looking(self) -> Looking:
+        """For reads."""
+        return Looking(self.desk.settings, self.desk.s3, self.person, self.desk.now())
+
+    def asking(self, reason: str = "") -> Asking:
+        """For changes."""
+        desk = self.desk
+        return Asking(
+            desk.settings, desk.s3, desk.machines, desk.now, self.person, self.key, reason
+        )
+
+    def with_email(self) -> "Visit":
+        """The same with the person's e-mail address, which costs a call."""
+        email = self.desk.email_of(self.person.name)
+        return replace(self, person=replace(self.person, email=email))
+
+    def link(self, path: str) -> str:
+        """The address of `path` below /api."""
+        return f"{self.desk.settings.url}/api/{path}"
+
+    def cursor(self, place: Any, *kind: str) -> str | None:
+        """A cursor of `place` in the list of this kind, None when there is no next page."""
+        if place is None:
+            return None
+        return cursors.sealed(place, "\n".join(kind), self.desk.cursor_key())
+
+    def place(self, cursor: str, *kind: str, first: Any) -> Any:
+        """The place a cursor stands for in the list of this kind; `first` without a cursor.
+
+        Raises:
+            BadRequest: the cursor is not of this list.
+        """
+        if not cursor:
+            return first
+        return cursors.opened(cursor, "\n".join(kind), self.desk.cursor_key())
+
+
+def visit_of(router: BaseRouter) -> Visit:
+    """The request that is being answered.
+
+    Raises:
+        NotSignedIn: nobody we know sent it. BadFields: its idempotency key has not that form.
+    """
+    event: Mapping[str, Any] = router.current_event.raw_event
+    context = event["requestContext"]
+    claims = context.get("authorizer", {}).get("jwt", {}).get("claims", {})
+    return Visit(
+        router.context["desk"],
+        person_of(claims),
+        f"{context['http']['method']} {event['rawPath']}",
+        context["requestId"],
+        _repeat_key(event),
+    )
+
+
+def _repeat_key(event: Mapping[str, Any]) -> str:
+    key: str = event["headers"].get("idempotency-key", "")
+    if len(key) > _KEY_LENGTH or not key.isascii() or not (key.isprintable() or not key):
+        words = f"an idempotency key is 1 to {_KEY_LENGTH} printable ASCII characters"
+        raise BadFields([("header.Idempotency-Key", words)])
+    return key

@@ -1,0 +1,150 @@
+"""Fields that several documents share, each with its bounds and the words that refuse the rest."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, Field, JsonValue
+
+Links = Annotated[dict[str, str], Field(description="Addresses of what belongs to it, by name.")]
+
+
+def _shaped(pattern: str, words: str) -> AfterValidator:
+    shape = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not shape.fullmatch(text):
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
+
+
+_COLLECTION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+Collection = Annotated[
+    str,
+    _shaped(
+        _COLLECTION,
+        "a collection is 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
+        "digit",
+    ),
+    Field(json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
+]
+
+_FILENAME_BYTES = 255
+
+
+def _filename(text: str) -> str:
+    # "${filename}" would have S3 put the uploader's own name there.
+    bad = "/" in text or "\\" in text or "${" in text or text in {".", ".."}
+    if bad or not text.isprintable() or len(text.encode()) > _FILENAME_BYTES or not text.strip():
+        raise ValueError(
+            f"a file name is 1 to {_FILENAME_BYTES} bytes of printable text without slashes "
+            "and without ${"
+        )
+    return text
+
+
+Filename = Annotated[
+    str,
+    AfterValidator(_filename),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _FILENAME_BYTES}),
+]
+
+Email = Annotated[
+    str,
+    _shaped(
+        r"(?=.{3,254}\Z)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
+        r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}",
+        "an e-mail address is name@host.tld",
+    ),
+    Field(json_schema_extra={"format": "email", "maxLength": 254}),
+]
+
+_URL_LENGTH = 2048
+
+
+def _callback(text: str) -> str:
+    words = f"a callback URL is http or https, names a host, and has up to {_URL_LENGTH} characters"
+    if len(text) > _URL_LENGTH or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(words)
+    try:
+        parts = urlsplit(text)
+        complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise ValueError(words) from None
+    if not complete:
+        raise ValueError(words)
+    return text
+
+
+CallbackUrl = Annotated[
+    str,
+    AfterValidator(_callback),
+    Field(json_schema_extra={"format": "uri", "maxLength": _URL_LENGTH}),
+]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tabs and line breaks
+
+
+def _text(longest: int) -> AfterValidator:
+    def check(text: str) -> str:
+        if not text.strip() or len(text) > longest or _CONTROL.search(text):
+            raise ValueError(
+                f"1 to {longest} characters, not only blanks, without control characters"
+            )
+        return text
+
+    return AfterValidator(check)
+
+
+_REASON_LENGTH = 1000
+Reason = Annotated[
+    str,
+    _text(_REASON_LENGTH),
+    Field(
+        description="Why. It stays in the history, for those who look later.",
+        json_schema_extra={"minLength": 1, "maxLength": _REASON_LENGTH},
+    ),
+]
+
+_NOTE_LENGTH = 2000
+Note = Annotated[
+    str,
+    _text(_NOTE_LENGTH),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_LENGTH}),
+]
+
+_PARAMETERS_BYTES = 4096
+
+
+def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(json.dumps(document, separators=(",", ":")).encode()) > _PARAMETERS_BYTES:
+        raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
+    if "callback_url" in document:
+        raise ValueError("callback_url is a field of its own, beside the parameters")
+    return document
+
+
+Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
+
+_JOB_ID = r"b[a-z2-7]{20}\.[0-9]{1,9}\.[0-9]{1,9}"
+JobId = Annotated[
+    str,
+    _shaped(_JOB_ID, "a job id is batch_id.chunk.position"),
+    Field(json_schema_extra={"pattern": f"^{_JOB_ID}$"}),
+]
+
+
+class Entry(BaseModel):
+    """One line of a history."""
+
+    event: str = Field(description="What happened.")
+    before: str = Field(alias="from", description="The state before.")
+    after: str = Field(alias="to", description="The state after; the same when only noted.")
+    at: datetime = Field(description="When.")
+    actor: str = Field(description='Who: a person\'s name, or "machine".')
+    reason: str = Field(description='Why; "" when nobody said.')
+    cause: str = Field(description="The request or pass of the machine that made it happen.")

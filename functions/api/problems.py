@@ -1,0 +1,171 @@
+"""Refusals as HTTP problems (RFC 9457): one table says which status each has."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from pydantic import BaseModel, Field
+
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    IllegalMove,
+    JobyardError,
+    StaleState,
+    Unknown,
+)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class NotSignedIn(JobyardError):
+    """There is no access token of somebody known here."""
+
+
+class TooLarge(JobyardError):
+    """The body is larger than a request may be."""
+
+
+class NotJson(JobyardError):
+    """The body is of another media type than JSON."""
+
+
+class BadFields(JobyardError):
+    """The request can be read, but a field of it is not as the description says.
+
+    `errors` are (where, what is allowed).
+    """
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{where}: {allowed}" for where, allowed in errors))
+        self.errors = errors
+
+
+class KeyReused(JobyardError):
+    """The idempotency key was sent before, with another body."""
+
+
+class InProgress(JobyardError):
+    """A request with this idempotency key is being carried out; ask again in a moment."""
+
+
+class Surprise(JobyardError):
+    """Something failed here that should not have."""
+
+
+STATUS: Mapping[type[JobyardError], HTTPStatus] = {
+    BadRequest: HTTPStatus.BAD_REQUEST,
+    NotSignedIn: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    Unknown: HTTPStatus.NOT_FOUND,
+    IllegalMove: HTTPStatus.CONFLICT,
+    StaleState: HTTPStatus.CONFLICT,
+    InProgress: HTTPStatus.CONFLICT,
+    Gone: HTTPStatus.GONE,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    BadFields: HTTPStatus.UNPROCESSABLE_ENTITY,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Surprise: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+_HEADERS: Mapping[type[JobyardError], Mapping[str, str]] = {
+    NotSignedIn: {"WWW-Authenticate": "Bearer"},
+    InProgress: {"Retry-After": "1"},
+}
+
+
+class WrongField(BaseModel):
+    """One field that is wrong."""
+
+    where: str = Field(description="The field: `body.notify[0]`, `query.limit`.")
+    allowed: str = Field(description="What may stand there.")
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="A URL that tells kinds of problems apart and explains them.")
+    title: str = Field(description="The kind of problem, in a sentence that is always the same.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What was wrong this time, and what is allowed.")
+    instance: str = Field(description="The path that was asked.")
+    request_id: str = Field(description="The name under which this request is logged.")
+    errors: list[WrongField] | None = Field(
+        default=None, description="With status 422: each field that is wrong."
+    )
+
+
+def slug_of(kind: type[JobyardError]) -> str:
+    """The last part of a problem's type: `stale-state`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def title_of(kind: type[JobyardError]) -> str:
+    """What a kind of problem is called: the first line of its docstring."""
+    return (kind.__doc__ or kind.__name__).partition("\n")[0].rstrip(".")
+
+
+def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
+    """The answer that tells of `error`; `url` is where the API lies."""
+    kind = next(kind for kind in (*type(error).__mro__, Surprise) if kind in STATUS)
+    wrong = [WrongField(where=where, allowed=words) for where, words in _errors_of(error)]
+    problem = Problem(
+        type=f"{url}/api/docs#{slug_of(kind)}",
+        title=title_of(kind),
+        status=STATUS[kind],
+        detail=str(error),
+        instance=event["rawPath"],
+        request_id=event["requestContext"]["requestId"],
+        errors=wrong or None,
+    )
+    return Response(
+        status_code=STATUS[kind],
+        content_type=CONTENT_TYPE,
+        body=json.dumps(problem.model_dump(exclude_none=True), separators=(",", ":")),
+        headers=_HEADERS.get(kind, {}),
+    )
+
+
+def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
+    return error.errors if isinstance(error, BadFields) else ()
+
+
+def wrong_fields(found: Sequence[Mapping[str, Any]]) -> BadFields:
+    """What the validation found, in words."""
+    return BadFields([(_where(each["loc"]), _allowed(each)) for each in found])
+
+
+def _where(place: Sequence[str | int]) -> str:
+    """`body.notify[0]` for ("body", "notify", 0)."""
+    first, *rest = place
+    return str(first) + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in rest)
+
+
+_WORDS = {
+    "missing": "this field is needed",
+    "extra_forbidden": "there is no such field",
+}
+
+
+def _allowed(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return _WORDS.get(error["type"], message)
+
+
+def documented(*kinds: type[JobyardError]) -> dict[int, dict[str, Any]]:
+    """The problems a route may answer with, as its OpenAPI responses."""
+    grouped: dict[int, list[str]] = {}
+    for kind in kinds:
+        grouped.setdefault(STATUS[kind].value, []).append(f"`{slug_of(kind)}`: {title_of(kind)}.")
+    return {
+        status: {
+            "description": " ".join(words),
+            "content": {CONTENT_TYPE: {"model": Problem}},
+        }
+        for status, words in grouped.items()
+    }
+

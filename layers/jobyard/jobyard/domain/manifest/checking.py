@@ -1,0 +1,216 @@
+"""One row at a time: every check of a row, and the words for what it finds."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from jobyard.domain.manifest import urls
+from jobyard.domain.manifest.entry import NOTHING, Entry
+from jobyard.domain.manifest.findings import Check, Finding, shown
+from jobyard.domain.manifest.names import Names
+from jobyard.domain.manifest.profiles import (
+    CONTAINER_ENDINGS,
+    MANIFEST,
+    MANIFEST_ENDING,
+    Column,
+    Profile,
+    kind_of,
+)
+
+HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
+ARK = re.compile(r"ark:/[0-9]+/[A-Za-z][A-Za-z0-9]*")
+SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
+
+_SIZE = re.compile(f"[0-9]{{1,{SIZE_DIGITS}}}")
+_HEX = re.compile("[0-9A-Fa-f]*")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ABSOLUTE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
+
+
+class Cell(NamedTuple):
+    """The text of a row in one column, and the character it begins at, from 1 (0: unknown)."""
+
+    text: str
+    column: int
+
+
+BLANK = Cell("", 0)
+
+
+@dataclass(slots=True)
+class Row:
+    """A row as its format read it, before any check; `findings` are those of the format.
+
+    Of a row that is not `readable` nothing else can be said.
+    """
+
+    line: int
+    cells: Mapping[Column, Cell]
+    local: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    findings: list[Finding] = field(default_factory=list)
+    readable: bool = True
+
+    def cell(self, column: Column) -> Cell:
+        """The cell in `column`, blanks at its ends left out; a blank one if there is none."""
+        cell = self.cells.get(column, BLANK)
+        return Cell(cell.text.strip(), cell.column)
+
+
+def locals_in(text: str) -> tuple[str, ...]:
+    """The local identifiers in `text`, separated by ";"; "%sc" stands for a semicolon in one."""
+    parts = (part.strip() for part in text.split(";"))
+    return tuple(re.sub("%sc", ";", part, flags=re.IGNORECASE) for part in parts if part)
+
+
+def checked(row: Row, profile: Profile, names: Names) -> tuple[Entry | None, list[Finding]]:
+    """The entry of `row`, None if a check found an error; and all that was found."""
+    if not row.readable:
+        return None, row.findings
+    findings = row.findings + _controls(row)
+    url = row.cell(Column.URL)
+    findings += _url(row.line, url)
+    algorithm, digest, found = _digest(row)
+    findings += found
+    size, found = _size(row)
+    findings += found
+    name, found = _name(row, url, profile, names)
+    findings += found
+    primary = row.cell(Column.PRIMARY)
+    if primary.text and not ARK.fullmatch(primary.text):
+        words = f"primaryIdentifier {shown(primary.text)} is not of the form ark:/12345/x1234abcd"
+        findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, words))
+    if any(finding.level == "error" for finding in findings):
+        return None, findings
+    entry = Entry(
+        row.line,
+        profile.kind or kind_of(name),
+        url.text,
+        name,
+        algorithm,
+        digest,
+        size,
+        primary.text,
+        row.local,
+        row.cell(Column.CREATOR).text,
+        row.cell(Column.TITLE).text,
+        row.cell(Column.DATE).text,
+        row.parameters,
+    )
+    return entry, findings
+
+
+def repeated(line: int, column: int, name: str, first: int) -> Finding:
+    """The finding for a `name` that line `first` had before."""
+    words = f"fileName {shown(name)} is that of line {first} already: every name may stand once"
+    return Check.NAME_REPEATED.at(line, column, words)
+
+
+def _controls(row: Row) -> list[Finding]:
+    findings = []
+    texts = [(str(column), *cell) for column, cell in row.cells.items()]
+    if not row.cell(Column.LOCAL).text:  # a list of them, as JSON has it
+        texts += [(str(Column.LOCAL), each, row.cell(Column.LOCAL).column) for each in row.local]
+    for label, text, column in texts:
+        bad = _CONTROL.search(text)
+        if bad:
+            words = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
+            place = column + bad.start() if column else 0
+            findings.append(Check.CONTROL_CHARACTER.at(row.line, place, words))
+    return findings
+
+
+def _url(line: int, url: Cell) -> list[Finding]:
+    if not url.text:
+        words = "fileUrl is empty: every row needs the URL of its file"
+        return [Check.URL_MISSING.at(line, url.column, words)]
+    fault = urls.fault(url.text)
+    if not fault:
+        return []
+    return [Check.URL_BAD.at(line, url.column, f"fileUrl {shown(url.text)} {fault}")]
+
+
+def _digest(row: Row) -> tuple[str, str, list[Finding]]:
+    algorithm, digest = row.cell(Column.ALGORITHM), row.cell(Column.DIGEST)
+    name = algorithm.text.lower()
+    if name and name not in HEX_LENGTHS:
+        words = f"hashAlgorithm {shown(algorithm.text)} is not known: {', '.join(HEX_LENGTHS)} are"
+        return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, words)]
+    if digest.text and not name:
+        words = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
+        return "", "", [Check.ALGORITHM_MISSING.at(row.line, algorithm.column, words)]
+    if name and not digest.text:
+        words = f"hashValue is empty beside {name}: give both or neither"
+        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column, words)]
+    if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
+        words = (
+            f"hashValue {shown(digest.text)} has {len(digest.text)} characters: "
+            f"{name} has {HEX_LENGTHS[name]} of 0-9 and a-f"
+        )
+        return "", "", [Check.DIGEST_BAD.at(row.line, digest.column, words)]
+    return name, digest.text.lower(), []
+
+
+def _size(row: Row) -> tuple[int | None, list[Finding]]:
+    size = row.cell(Column.SIZE)
+    if not size.text:
+        return None, []
+    if _SIZE.fullmatch(size.text):
+        return int(size.text), []
+    words = (
+        f"fileSize {shown(size.text)} is not a number of bytes: up to {SIZE_DIGITS} digits, no more"
+    )
+    return None, [Check.SIZE_BAD.at(row.line, size.column, words)]
+
+
+def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, list[Finding]]:
+    findings = []
+    name = row.cells.get(Column.NAME, BLANK)
+    if not name.text.strip():
+        taken = Cell(urls.name_in(url.text) if not urls.fault(url.text) else "", url.column)
+        if not taken.text or _CONTROL.search(taken.text):
+            if urls.fault(url.text):
+                return "", []  # the URL's own finding says what to do
+            words = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
+            return "", [Check.NAME_MISSING.at(row.line, name.column, words)]
+        words = f"fileName is empty: {shown(taken.text)} is taken from the URL"
+        findings.append(Check.NAME_FROM_URL.at(row.line, name.column, words))
+        name = taken
+    fault = _path_fault(name.text)
+    if fault:
+        words = f"fileName {shown(name.text)} {fault}: a relative path such as a/b.txt is allowed"
+        findings.append(Check.NAME_BAD.at(row.line, name.column, words))
+        return name.text, findings
+    findings += _ending(row.line, name, profile)
+    first = names.add(name.text, row.line)
+    if first:
+        findings.append(repeated(row.line, name.column, name.text, first))
+    return name.text, findings
+
+
+def _path_fault(name: str) -> str:
+    if _ABSOLUTE.match(name):
+        return "is an absolute path"
+    if ".." in re.split(r"[/\\]", name):
+        return 'holds ".."'
+    if any(part in ("", ".") for part in name.split("/")):
+        return 'holds an empty part or "."'
+    return ""
+
+
+def _ending(line: int, name: Cell, profile: Profile) -> list[Finding]:
+    kind = kind_of(name.text)
+    if kind not in profile.accepts:
+        if profile.accepts == {MANIFEST}:
+            allowed = f"must end in {MANIFEST_ENDING}"
+        elif MANIFEST not in profile.accepts and kind == MANIFEST:
+            allowed = f"must not end in {MANIFEST_ENDING}"
+        else:
+            allowed = f"must end in {', '.join(CONTAINER_ENDINGS)}"
+        words = f"fileName {shown(name.text)} {allowed} in {profile.name}"
+        return [Check.NAME_EXTENSION.at(line, name.column, words)]
+    if kind in profile.warns:
+        words = f"{shown(name.text)} is a container, and will be kept as one file, not unpacked"
+        return [Check.CONTAINER_AS_FILE.at(line, name.column, words)]
+    return []

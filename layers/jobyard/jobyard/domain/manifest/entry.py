@@ -1,0 +1,75 @@
+"""A row of a manifest, and the line of JSON it is kept as: the form every later step reads."""
+
+import json
+from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quoted
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Entry(NamedTuple):
+    """One row, checked. What the manifest leaves blank is "", (), None or an empty mapping.
+
+    `kind` says what the URL leads to: a `file`, a `container` to unpack, or a `manifest` that
+    describes an object. `line` is the row's line in its manifest, from 1.
+    """
+
+    line: int
+    kind: str
+    url: str
+    name: str  # where the file lies in its object: relative, unique; from the URL when blank
+    algorithm: str = ""  # md5, sha-256 or sha-512
+    digest: str = ""  # lower-case hex
+    size: int | None = None  # bytes
+    primary: str = ""  # ark of an object that exists
+    local: tuple[str, ...] = ()
+    creator: str = ""
+    title: str = ""
+    date: str = ""
+    parameters: Mapping[str, Any] = NOTHING  # JSON Lines only
+
+
+def row(entry: Entry) -> bytes:
+    """`entry` as one line of JSON with its line end; what is empty is left out."""
+    (
+        line,
+        kind,
+        url,
+        name,
+        algorithm,
+        digest,
+        size,
+        primary,
+        local,
+        creator,
+        title,
+        date,
+        parameters,
+    ) = entry
+    text = f'{{"line":{line},"kind":"{kind}","url":{quoted(url)},"name":{quoted(name)}'
+    if digest:
+        text += f',"algorithm":"{algorithm}","digest":"{digest}"'
+    if size is not None:
+        text += f',"size":{size}'
+    if primary:
+        text += f',"primary":{quoted(primary)}'
+    if local:
+        text += f',"local":[{",".join(map(quoted, local))}]'
+    if creator:
+        text += f',"creator":{quoted(creator)}'
+    if title:
+        text += f',"title":{quoted(title)}'
+    if date:
+        text += f',"date":{quoted(date)}'
+    if parameters:
+        text += f',"parameters":{json.dumps(dict(parameters), separators=(",", ":"))}'
+    return (text + "}\n").encode("ascii")
+
+
+def entry(row: bytes) -> Entry:
+    """The entry that `row` wrote."""
+    fields = json.loads(row)
+    fields["local"] = tuple(fields.get("local", ()))
+    return Entry(**fields)

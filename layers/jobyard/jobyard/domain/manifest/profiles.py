@@ -1,0 +1,120 @@
+"""Columns and profiles as data: what a row may say, and what a row of each profile is.
+
+Source of names and order: Merritt's Checkm 0.7 dialect.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROFILE_BASE = "http://uc3.cdlib.org/registry/ingest/manifest/"
+PREFIXES = {
+    "mrt:": "http://merritt.cdlib.org/terms#",
+    "nfo:": "http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",
+}
+
+
+class Column(StrEnum):
+    """A column by its name without prefix. `alias` is what an `Entry` calls it, "" if it has none.
+
+    The modification time and the media type are taken and ignored, as Merritt does.
+    """
+
+    prefix: str
+    alias: str
+
+    URL = "fileUrl", "nfo:", "url"
+    ALGORITHM = "hashAlgorithm", "nfo:", "algorithm"
+    DIGEST = "hashValue", "nfo:", "digest"
+    SIZE = "fileSize", "nfo:", "size"
+    MODIFIED = "fileLastModified", "nfo:", ""
+    NAME = "fileName", "nfo:", "name"
+    MEDIA_TYPE = "mimeType", "mrt:", ""
+    PRIMARY = "primaryIdentifier", "mrt:", "primary"
+    LOCAL = "localIdentifier", "mrt:", "local"
+    CREATOR = "creator", "mrt:", "creator"
+    TITLE = "title", "mrt:", "title"
+    DATE = "date", "mrt:", "date"
+
+    def __new__(cls, name: str, prefix: str, alias: str) -> "Column":
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.prefix = prefix
+        member.alias = alias
+        return member
+
+    @property
+    def heading(self) -> str:
+        """The column's name as a `#%fields` header gives it."""
+        return self.prefix + self.value
+
+
+COMMON = (
+    Column.URL,
+    Column.ALGORITHM,
+    Column.DIGEST,
+    Column.SIZE,
+    Column.MODIFIED,
+    Column.NAME,
+)
+OBJECT = (Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE, Column.DATE)
+# Any of these says that a row is an object of its own; a date alone does not (CSV, JSON Lines).
+TELLING = frozenset({Column.PRIMARY, Column.LOCAL, Column.CREATOR, Column.TITLE})
+
+FILE, CONTAINER, MANIFEST = "file", "container", "manifest"
+MANIFEST_ENDING = ".checkm"
+CONTAINER_ENDINGS = (".zip", ".tar", ".tar.gz", ".bz2")
+ANY_KIND = frozenset({FILE, CONTAINER, MANIFEST})
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a row is. `kind` is every entry's kind, "" where each row's file name decides.
+
+    A file name must end as one of `accepts` does, and a row of a kind in `warns` is remarked on.
+    `per_object` is true when all rows are files of one object.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    accepts: frozenset[str] = ANY_KIND
+    warns: frozenset[str] = frozenset()
+    per_object: bool = False
+
+
+INGEST = Profile(
+    "mrt-ingest-manifest", FILE, (*COMMON, Column.MEDIA_TYPE), accepts=ANY_KIND, per_object=True
+)
+BATCH = Profile("mrt-batch-manifest", MANIFEST, (*COMMON, *OBJECT), accepts=frozenset({MANIFEST}))
+CONTAINER_BATCH = Profile(
+    "mrt-container-batch-manifest",
+    CONTAINER,
+    (*COMMON, *OBJECT),
+    accepts=frozenset({CONTAINER}),
+)
+SINGLE_FILE_BATCH = Profile(
+    "mrt-single-file-batch-manifest",
+    FILE,
+    (*COMMON, *OBJECT),
+    accepts=frozenset({FILE, CONTAINER}),
+    warns=frozenset({CONTAINER}),
+)
+PROFILES = {
+    profile.name: profile for profile in (INGEST, BATCH, CONTAINER_BATCH, SINGLE_FILE_BATCH)
+}
+# Not of Merritt's: a row of a manifest whose profile is unknown, and of one that names none.
+UNKNOWN = Profile("", FILE, COMMON)
+INFERRED = Profile("", "", (*COMMON, *OBJECT))
+
+
+def kind_of(name: str) -> str:
+    """What the file called `name` is, by its ending in any case."""
+    lower = name.lower()
+    if lower.endswith(MANIFEST_ENDING):
+        return MANIFEST
+    return CONTAINER if lower.endswith(CONTAINER_ENDINGS) else FILE
+
+
+def takes(profile: Profile, column: Column) -> bool:
+    """Whether `column` may stand in CSV or JSON Lines of `profile`."""
+    return column not in TELLING or column in profile.columns

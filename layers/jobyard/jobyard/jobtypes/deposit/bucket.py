@@ -1,0 +1,76 @@
+"""Verbs on S3 that answer what they found, where boto3 raises."""
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+# Nothing that a browser would run: whoever serves an object sets its type (aws.md 51).
+CONTENT_TYPE = "application/octet-stream"
+
+_RACES = 5  # times S3 may answer 409 to writers of the same key before we give up
+
+
+def is_refused_write(error: ClientError) -> bool:
+    """True when a conditional write found its key taken (412), or being written right now (409).
+
+    Or when its upload is gone: the answer to a first try was lost, and botocore tried again.
+    """
+    return _status(error) in {409, 412} or error.response["Error"].get("Code") == "NoSuchUpload"
+
+
+def exists(s3: "S3Client", bucket: str, key: str) -> bool:
+    """Whether there is such an object. Without the right to list, S3 says 403 of a missing one."""
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if _status(error) in {403, 404}:
+            return False
+        raise
+    return True
+
+
+def read(s3: "S3Client", bucket: str, key: str) -> bytes | None:
+    """A small object's bytes; None when there is no such object."""
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if _status(error) in {403, 404}:
+            return None
+        raise
+    return body
+
+
+def put_new(s3: "S3Client", bucket: str, key: str, body: bytes | bytearray) -> bool:
+    """Write an object unless its key is taken; False when it is."""
+    for race in range(1, _RACES + 1):
+        try:
+            s3.put_object(
+                Bucket=bucket, Key=key, Body=body, ContentType=CONTENT_TYPE, IfNoneMatch="*"
+            )
+        except ClientError as error:
+            if _status(error) == 412:
+                return False
+            if _status(error) != 409 or race == _RACES:
+                raise
+        else:
+            break
+    return True
+
+
+def remove_all(s3: "S3Client", bucket: str, prefix: str) -> None:
+    """Remove every object under a prefix."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        keys: list[ObjectIdentifierTypeDef] = [
+            {"Key": found["Key"]} for found in page.get("Contents", [])
+        ]
+        if keys:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+
+
+def _status(error: ClientError) -> int:
+    status: int = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return status

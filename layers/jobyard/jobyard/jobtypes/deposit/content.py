@@ -1,0 +1,359 @@
+"""From a stream of blocks to an object in the archive, hashed on the way, in constant memory.
+
+S3 has no rename and a digest is known at the end only. So a small file is hashed in memory and put
+under its digest; a large one whose sha-256 the manifest gives goes there directly, and is only
+completed when our own hash agrees; any other large one is staged in the work bucket and copied.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, TypedDict
+
+from botocore.exceptions import ClientError
+
+from jobyard.domain.failures import Failure
+from jobyard.jobtypes.deposit import bucket
+from jobyard.jobtypes.deposit.keys import content_key
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.fetch import RESERVE_S
+from jobyard.jobtypes.touch import Touch
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+SHA256 = "sha-256"
+
+# A worker has about 14 minutes; at 10 MB/s, a good server's pace, that is 8 GiB. A hash cannot be
+# put aside in the middle, so a file has to come whole within one attempt.
+MAX_FILE_BYTES = 8 * 1024**3
+
+SMALL_BYTES = 8 * 1024**2  # one PutObject up to here: a multipart upload is three requests at least
+_PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
+
+# Memory: a large file holds a part being filled and one being sent. So few of them at once fill a
+# worker's line and leave the rest of its 25 jobs room; small ones are not held up by them.
+_LIGHT_BYTES = 1024**2
+_HEAVY = BoundedSemaphore(8)
+
+_COPY_AT_ONCE = 1024**3  # S3 copies 5 GB at once at most; pieces go in parallel
+_COPY_PIECE = 512 * 1024**2
+_COPIES = 4
+
+_HASHES = {"md5": "md5", SHA256: "sha256", "sha-512": "sha512"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a file is to be: the manifest's `size` in bytes and lower-case `digest`, if it has them.
+
+    `limit` is the most bytes we take.
+    """
+
+    name: str
+    size: int | None = None
+    algorithm: str = ""
+    digest: str = ""
+    limit: int = MAX_FILE_BYTES
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in the archive under its digest. `digests` are by algorithm, sha-256 always."""
+
+    name: str
+    size: int
+    digests: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """Its key in the archive."""
+        return content_key(self.digests[SHA256])
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A file that lies in the work bucket. `etag` names the very bytes that were hashed."""
+
+    key: str
+    etag: str
+    size: int
+    digests: Mapping[str, str]
+
+
+class Hashing:
+    """The digests and the size of what has come so far."""
+
+    def __init__(self, algorithm: str) -> None:
+        names = sorted({SHA256, algorithm} & _HASHES.keys())
+        self._hashes = {name: hashlib.new(_HASHES[name], usedforsecurity=False) for name in names}
+        self.size = 0
+
+    def update(self, block: bytes) -> None:
+        self.size += len(block)
+        for each in self._hashes.values():
+            each.update(block)
+
+    def digests(self) -> dict[str, str]:
+        return {name: each.hexdigest() for name, each in self._hashes.items()}
+
+
+def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch) -> Stored:
+    """Bring a file into the archive. Doing it again changes nothing.
+
+    Raises:
+        Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH; TIMEOUT, the worker's time is up;
+            STEP_ERROR, another worker came between.
+    """
+    hashing = Hashing(wanted.algorithm)
+    with _begun(checked(blocks, wanted, touch, hashing), touch) as (small, large):
+        if small is not None:
+            stored = Stored(wanted.name, hashing.size, hashing.digests())
+            bucket.put_new(touch.s3, touch.archive_bucket, stored.key, small)
+            return stored
+        if wanted.algorithm == SHA256 and wanted.digest:
+            _keep_known(large, wanted, touch)
+            return Stored(wanted.name, hashing.size, hashing.digests())
+        etag = _Upload(touch.s3, touch.work_bucket, staging_key, wanted).send(large)
+    stored = Stored(wanted.name, hashing.size, hashing.digests())
+    _adopt(Staged(staging_key, etag, hashing.size, stored.digests), touch)
+    return stored
+
+
+def stage(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch) -> Staged:
+    """Bring a file into the work bucket.
+
+    Raises:
+        Refused: as `keep`.
+    """
+    s3, into = touch.s3, touch.work_bucket
+    hashing = Hashing(wanted.algorithm)
+    with _begun(checked(blocks, wanted, touch, hashing), touch) as (small, large):
+        if small is not None:
+            etag = s3.put_object(Bucket=into, Key=staging_key, Body=small)["ETag"]
+        else:
+            etag = _Upload(s3, into, staging_key, wanted).send(large)
+    return Staged(staging_key, etag, hashing.size, hashing.digests())
+
+
+def part_bytes(size: int) -> int:
+    """The least size of the parts a file of `size` bytes is sent in."""
+    return max(SMALL_BYTES, -(-size // _PARTS))
+
+
+def checked(
+    blocks: Iterable[bytes], wanted: Wanted, touch: Touch, hashing: Hashing | None = None
+) -> Iterator[bytes]:
+    """The blocks, hashed; ends in a refusal when they are not what was wanted.
+
+    Raises:
+        Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH, TIMEOUT.
+    """
+    hashing = hashing or Hashing(wanted.algorithm)
+    for block in blocks:
+        if touch.remaining() <= RESERVE_S:
+            words = f"{wanted.name}: the worker's time was up in the middle of the file"
+            raise Refused(Failure.TIMEOUT, words)
+        hashing.update(block)
+        if hashing.size > wanted.limit:
+            raise Refused(Failure.TOO_LARGE, f"{wanted.name} has more than {wanted.limit} bytes")
+        if wanted.size is not None and hashing.size > wanted.size:
+            words = f"{wanted.name} has more than the {wanted.size} bytes of its manifest"
+            raise Refused(Failure.SIZE_MISMATCH, words)
+        yield block
+    if wanted.size is not None and hashing.size != wanted.size:
+        words = f"{wanted.name} has {hashing.size} bytes, its manifest says {wanted.size}"
+        raise Refused(Failure.SIZE_MISMATCH, words)
+    found = hashing.digests().get(wanted.algorithm, "")
+    if wanted.digest and found != wanted.digest:
+        words = (
+            f"{wanted.name} has the {wanted.algorithm} {found}, its manifest says {wanted.digest}"
+        )
+        raise Refused(Failure.DIGEST_MISMATCH, words)
+
+
+@contextmanager
+def _begun(
+    flow: Iterator[bytes], touch: Touch
+) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
+    """The whole of a small stream, at its end; else None and the stream, from its start."""
+    start = bytearray()
+    with ExitStack() as room:
+        for block in flow:
+            if len(start) <= _LIGHT_BYTES < len(start) + len(block):
+                room.enter_context(_room(touch))
+            start += block
+            if len(start) > SMALL_BYTES:
+                begun = [start]
+                del start, block  # or they would be held until the last byte is sent
+                yield None, _followed(begun, flow)
+                return
+        yield start, iter(())
+
+
+def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes | bytearray]:
+    yield begun.pop()
+    yield from flow
+
+
+@contextmanager
+def _room(touch: Touch) -> Iterator[None]:
+    if not _HEAVY.acquire(timeout=max(touch.remaining() - RESERVE_S, 0)):
+        raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
+    try:
+        yield
+    finally:
+        _HEAVY.release()
+
+
+def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: Touch) -> None:
+    """Send a file to the key of the digest it must have; only read it when it is there already."""
+    key = content_key(wanted.digest)
+    if bucket.exists(touch.s3, touch.archive_bucket, key):
+        for _ in blocks:
+            pass
+        return
+    with _unless_kept(key, touch):
+        _Upload(touch.s3, touch.archive_bucket, key, wanted, only_new=True).send(blocks)
+
+
+def _adopt(staged: Staged, touch: Touch) -> None:
+    """Copy a staged file to its place in the archive: those very bytes and no others."""
+    key = content_key(staged.digests[SHA256])
+    if bucket.exists(touch.s3, touch.archive_bucket, key):
+        return
+    with _unless_kept(key, touch):
+        if staged.size > _COPY_AT_ONCE:
+            _copy_in_pieces(staged, key, touch)
+            return
+        touch.s3.copy_object(
+            Bucket=touch.archive_bucket,
+            Key=key,
+            CopySource={"Bucket": touch.work_bucket, "Key": staged.key},
+            CopySourceIfMatch=staged.etag,
+            IfNoneMatch="*",
+            ContentType=bucket.CONTENT_TYPE,
+            MetadataDirective="REPLACE",
+        )
+
+
+@contextmanager
+def _unless_kept(key: str, touch: Touch) -> Iterator[None]:
+    """A write that found the file kept already has done its work: the digest is the key.
+
+    Raises:
+        Refused: STEP_ERROR, the write was refused and yet the file is not there.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if not bucket.is_refused_write(error):
+            raise
+        if not bucket.exists(touch.s3, touch.archive_bucket, key):
+            words = "another worker came between while the file was written"
+            raise Refused(Failure.STEP_ERROR, words) from error
+
+
+def _copy_in_pieces(staged: Staged, key: str, touch: Touch) -> None:
+    with _multipart(touch.s3, touch.archive_bucket, key) as upload_id:
+
+        def copy(number: int) -> "CompletedPartTypeDef":
+            first = (number - 1) * _COPY_PIECE
+            last = min(first + _COPY_PIECE, staged.size) - 1
+            copied = touch.s3.upload_part_copy(
+                Bucket=touch.archive_bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                CopySource={"Bucket": touch.work_bucket, "Key": staged.key},
+                CopySourceIfMatch=staged.etag,
+                CopySourceRange=f"bytes={first}-{last}",
+            )
+            return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
+
+        with ThreadPoolExecutor(_COPIES) as pool:
+            parts = list(pool.map(copy, range(1, -(-staged.size // _COPY_PIECE) + 1)))
+        touch.s3.complete_multipart_upload(
+            Bucket=touch.archive_bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+            MpuObjectSize=staged.size,
+            IfNoneMatch="*",
+        )
+
+
+@dataclass(frozen=True)
+class _Upload:
+    """A multipart upload. S3 checks each part against botocore's CRC32 of it."""
+
+    s3: "S3Client"
+    bucket: str
+    key: str
+    wanted: Wanted
+    only_new: bool = False
+
+    def send(self, blocks: Iterable[bytes | bytearray]) -> str:
+        """Upload the blocks and return the ETag; one part is sent while the next one is filled."""
+        with _multipart(self.s3, self.bucket, self.key) as upload_id:
+            parts: list[CompletedPartTypeDef] = []
+            sent = 0
+            with ThreadPoolExecutor(1) as line:
+                sending: Future[CompletedPartTypeDef] | None = None
+                for number, part in enumerate(self._parts(blocks), start=1):
+                    sent += len(part)
+                    if sending:
+                        parts.append(sending.result())
+                    sending = line.submit(self._send_part, upload_id, number, part)
+                if sending:
+                    parts.append(sending.result())
+            return self._complete(upload_id, parts, sent)
+
+    def _parts(self, blocks: Iterable[bytes | bytearray]) -> Iterator[bytearray]:
+        least = part_bytes(self.wanted.size or self.wanted.limit)
+        part = bytearray()
+        for block in blocks:
+            if len(part) >= least:
+                yield part
+                part = bytearray()
+            part += block
+        yield part
+
+    def _send_part(self, upload_id: str, number: int, part: bytearray) -> "CompletedPartTypeDef":
+        answer = self.s3.upload_part(
+            Bucket=self.bucket, Key=self.key, UploadId=upload_id, PartNumber=number, Body=part
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _complete(self, upload_id: str, parts: "list[CompletedPartTypeDef]", size: int) -> str:
+        condition: _OnlyNew = {"IfNoneMatch": "*"} if self.only_new else {}
+        return self.s3.complete_multipart_upload(
+            Bucket=self.bucket,
+            Key=self.key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+            MpuObjectSize=size,
+            **condition,
+        )["ETag"]
+
+
+class _OnlyNew(TypedDict, total=False):
+    IfNoneMatch: str
+
+
+@contextmanager
+def _multipart(s3: "S3Client", into: str, key: str) -> Iterator[str]:
+    """A multipart upload's id. It is aborted unless the block ends well: parts cost until then."""
+    upload_id = s3.create_multipart_upload(Bucket=into, Key=key, ContentType=bucket.CONTENT_TYPE)[
+        "UploadId"
+    ]
+    try:
+        yield upload_id
+    except BaseException:
+        with suppress(ClientError):
+            s3.abort_multipart_upload(Bucket=into, Key=key, UploadId=upload_id)
+        raise

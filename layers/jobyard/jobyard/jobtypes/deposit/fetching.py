@@ -1,0 +1,172 @@
+"""Bringing an object's files into the archive, and going on where an earlier attempt stopped."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Work
+from jobyard.jobtypes.deposit import payloads, receipts
+from jobyard.jobtypes.deposit.containers import MAX_OBJECT_BYTES, members
+from jobyard.jobtypes.deposit.content import SMALL_BYTES, Staged, Stored, Wanted, keep, stage
+from jobyard.jobtypes.deposit.keys import staging
+from jobyard.jobtypes.deposit.listing import File
+from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.fetch import FetchRefused
+from jobyard.jobtypes.touch import Touch
+
+_AT_ONCE = 4  # files of one object on their way
+
+
+def fetch_one(work: Work, touch: Touch, file: File, staged_as: str = "file") -> Stored:
+    """Fetch a file.
+
+    Raises:
+        Refused, FetchRefused: it cannot be kept, or not be had.
+    """
+    with _opened(file, touch) as blocks:
+        return keep(blocks, file.wanted, staging(work.job_id, staged_as), touch)
+
+
+def fetch_all(work: Work, touch: Touch, files: tuple[File, ...]) -> tuple[Stored, ...]:
+    """Fetch the files of an object, those not yet there.
+
+    Raises:
+        Refused, FetchRefused: as `fetch_one`, for the file that decides.
+        NotYet: the worker's time was up, but some files came: the next attempt goes on.
+    """
+    sheets = _Sheets(work.job_id, touch)
+    for place in range(0, len(files), receipts.SHEET):
+        sheets.turn_to(place)
+        here = enumerate(files[place : place + receipts.SHEET], start=place)
+        missing = {each: file for each, file in here if each not in sheets.noted}
+        with sheets.kept():
+            _fetch_missing(missing, sheets, work, touch)
+    return receipts.conclude(work.job_id, sheets.all(), touch)
+
+
+def unpack(work: Work, touch: Touch, file: File) -> tuple[Stored, ...]:
+    """Fetch a container and bring its members into the archive, those not yet there.
+
+    Raises:
+        Refused, FetchRefused, NotYet: as `fetch_all`.
+    """
+    sheets = _Sheets(work.job_id, touch)
+    container = receipts.container(work.job_id, touch)
+    if container is None:
+        container = _stage_container(work, touch, file)
+        sheets.fresh += 1
+    reader = StagedReader(touch.s3, touch.work_bucket, container)
+    with sheets.kept():
+        for place, member in enumerate(members(file.wanted.name, container.size, reader)):
+            if place % receipts.SHEET == 0:
+                sheets.turn_to(place)
+            if place not in sheets.noted:
+                staged_as = staging(work.job_id, "member")
+                sheets.add(place, keep(member.blocks, Wanted(member.name), staged_as, touch))
+    return receipts.conclude(work.job_id, sheets.all(), touch)
+
+
+def _stage_container(work: Work, touch: Touch, file: File) -> Staged:
+    with _opened(file, touch) as blocks:
+        staged = stage(blocks, file.wanted, staging(work.job_id, "container"), touch)
+    receipts.note_container(work.job_id, staged, touch)
+    return staged
+
+
+@contextmanager
+def _opened(file: File, touch: Touch) -> Iterator[Iterator[bytes]]:
+    try:
+        with payloads.opened(file.url, touch) as payload:
+            yield payloads.blocks(payload, file.wanted)
+    except FetchRefused as refusal:
+        raise refusal.about(file.wanted.name) from refusal
+
+
+class _Sheets:
+    """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
+
+    def __init__(self, job_id: str, touch: Touch) -> None:
+        self._job_id = job_id
+        self._touch = touch
+        self._done: list[Stored] = []
+        self._number = 0
+        self._bytes = 0
+        self._unwritten = False
+        self.noted: dict[int, Stored] = {}
+        self.fresh = 0
+
+    def turn_to(self, place: int) -> None:
+        """Go to the sheet that begins with this place."""
+        self._write()
+        self._done += self._in_order()
+        self._number = place // receipts.SHEET
+        self.noted = receipts.sheet(self._job_id, self._number, self._touch)
+        self._bytes += sum(stored.size for stored in self.noted.values())
+
+    def add(self, place: int, stored: Stored) -> None:
+        """Note that a file is stored; at once when it was a large one.
+
+        Raises:
+            Refused: TOO_LARGE, the files are too much together.
+        """
+        self.noted[place] = stored
+        self._unwritten = True
+        self.fresh += 1
+        self._bytes += stored.size
+        if stored.size > SMALL_BYTES:
+            self._write()
+        if self._bytes > MAX_OBJECT_BYTES:
+            words = f"the object has more than {MAX_OBJECT_BYTES} bytes"
+            raise Refused(Failure.TOO_LARGE, words)
+
+    def all(self) -> list[Stored]:
+        """Everything noted, in order. The last sheet is not written: the whole list follows."""
+        return [*self._done, *self._in_order()]
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write the sheet at a refusal; when time was up, an attempt that got on goes on later."""
+        try:
+            yield
+        except (Refused, FetchRefused) as refusal:
+            self._write()
+            if refusal.code is Failure.TIMEOUT and self.fresh:
+                words = f"{self.fresh} files came in this attempt; the next one goes on from there"
+                raise NotYet(0, words) from refusal
+            raise
+
+    def _in_order(self) -> list[Stored]:
+        return [stored for _, stored in sorted(self.noted.items())]
+
+    def _write(self) -> None:
+        if self._unwritten:
+            receipts.note(self._job_id, self._number, self.noted, self._touch)
+            self._unwritten = False
+
+
+def _fetch_missing(missing: dict[int, File], sheets: _Sheets, work: Work, touch: Touch) -> None:
+    """Fetch files, several at once. After a refusal no further one is begun.
+
+    Raises:
+        Refused, FetchRefused: the refusal that decides: one that no retry mends, then the first.
+    """
+    refused: list[tuple[bool, int, Refused | FetchRefused]] = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        going: dict[Future[Stored], int] = {
+            pool.submit(fetch_one, work, touch, file, f"files/{place}"): place
+            for place, file in missing.items()
+        }
+        for future in as_completed(going):
+            if future.cancelled():
+                continue
+            try:
+                sheets.add(going[future], future.result())
+            except (Refused, FetchRefused) as refusal:
+                refused.append((refusal.retryable, going[future], refusal))
+            if refused:
+                for each in going:
+                    each.cancel()
+    if refused:
+        raise min(refused)[2]

@@ -1,0 +1,103 @@
+"""Which object a deposit is a version of, and what is said about it."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Work
+from jobyard.domain.objects import IdentifierConflict
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.touch import Touch
+
+# The name assigning authority of arks that are examples; an archive's own comes with its minter.
+NAAN = "99999"
+
+_ARK = re.compile(r"ark:/[0-9]+/[A-Za-z][A-Za-z0-9]*")
+_UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a depositor says of an object; "" and () where nothing is said."""
+
+    primary: str
+    local: tuple[str, ...]
+    creator: str
+    title: str
+    date: str
+
+    def metadata(self, ark: str) -> dict[str, str]:
+        """The object's ERC: who, what, when, where."""
+        return {
+            "who": self.creator or _UNKNOWN,
+            "what": self.title or _UNKNOWN,
+            "when": self.date or _UNKNOWN,
+            "where": ark,
+        }
+
+
+def described(work: Work) -> Description:
+    """The description in the job's row, or in the submission when that is the object's manifest."""
+    fields = work.parameters if work.entry["kind"] == "files" else work.entry
+    return Description(
+        primary=fields.get("primary", ""),
+        local=_listed(fields.get("local", ())),
+        creator=fields.get("creator", ""),
+        title=fields.get("title", ""),
+        date=fields.get("date", ""),
+    )
+
+
+def lock(entry: Mapping[str, Any]) -> str:
+    """The object a row is about, as far as the row tells: jobs of the same one take turns."""
+    return entry.get("primary") or next(iter(_listed(entry.get("local", ()))), "")
+
+
+def identify(work: Work, touch: Touch) -> str:
+    """The ark of the job's object: the one given, the local ids' own, or one made for this job.
+
+    Raises:
+        Refused: IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is not an ark.
+    """
+    said = described(work)
+    if said.primary:
+        _refuse_strange(said.primary, work, touch)
+    ark = said.primary or mint(work.job_id)
+    if not said.local:
+        return ark
+    try:
+        owner = touch.objects.identify(work.collection, said.local, ark)
+    except IdentifierConflict as conflict:
+        raise _conflict(str(conflict)) from conflict
+    if said.primary and owner != said.primary:
+        raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
+    return owner
+
+
+def mint(job_id: str) -> str:
+    """A new ark for a job: the same whenever it is asked for, so that a retry mints no second."""
+    digest = hashlib.sha256(job_id.encode()).digest()[:15]
+    return f"ark:/{NAAN}/j{base64.b32encode(digest).decode().lower()}"
+
+
+def _refuse_strange(primary: str, work: Work, touch: Touch) -> None:
+    if not _ARK.fullmatch(primary):
+        words = f"the primary identifier {primary} is not of the form ark:/digits/name"
+        raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
+    latest = touch.objects.latest(primary)
+    if latest and latest.collection != work.collection:
+        raise _conflict(f"{primary} belongs to another collection")
+
+
+def _listed(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Local ids of a row (a list), or of a submission (may be one text, separated by ";")."""
+    given = local.split(";") if isinstance(local, str) else local
+    return tuple(dict.fromkeys(each.strip() for each in given if each.strip()))
+
+
+def _conflict(message: str) -> Refused:
+    return Refused(Failure.IDENTIFIER_CONFLICT, message, recoverable=False)

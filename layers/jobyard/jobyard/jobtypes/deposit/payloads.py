@@ -1,0 +1,137 @@
+"""Where a payload comes from: a server on the web, or a bucket that the deployment lists.
+
+An s3:// payload is read with the worker's own rights, so only listed places may be named, and never
+our own buckets: a depositor would read what others deposited.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jobyard.domain.failures import Failure
+from jobyard.jobtypes.deposit.content import Wanted
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.fetch import BLOCK, RESERVE_S, FetchRefused, failure_of
+from jobyard.jobtypes.touch import Touch
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+_S3_URL = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
+
+
+class Payload(Protocol):
+    """A file being read, as `fetch.Answer` describes it."""
+
+    @property
+    def length(self) -> int | None: ...
+
+    @property
+    def framed(self) -> bool: ...
+
+    def blocks(self) -> Iterator[bytes]: ...
+
+
+def length(url: str, touch: Touch) -> int | None:
+    """How many bytes its server says the file has; None when it does not say.
+
+    Raises:
+        FetchRefused: it cannot be asked, or there is no such file.
+    """
+    if not url.startswith("s3://"):
+        return touch.fetch.head(url, touch.remaining)
+    bucket, key = _place(url, touch)
+    with _telling():
+        return touch.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+
+
+@contextmanager
+def opened(url: str, touch: Touch) -> Iterator[Payload]:
+    """The file, ready to be read.
+
+    Raises:
+        FetchRefused: it cannot be had.
+    """
+    if not url.startswith("s3://"):
+        with touch.fetch.get(url, touch.remaining) as answer:
+            yield answer
+        return
+    bucket, key = _place(url, touch)
+    with _telling():
+        found = touch.s3.get_object(Bucket=bucket, Key=key)
+    with found["Body"] as body:
+        yield _InBucket(found["ContentLength"], body, touch)
+
+
+def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
+    """The payload's blocks, unless its declared length shows already that it is not wanted.
+
+    Raises:
+        Refused: SIZE_MISMATCH, TOO_LARGE.
+        FetchRefused: PAYLOAD_REFUSED, nobody could tell whether the file is whole; and as `opened`.
+    """
+    name, length = wanted.name, payload.length
+    if length is not None and wanted.size not in {None, length}:
+        words = f"{name}: the server declares {length} bytes, its manifest says {wanted.size}"
+        raise Refused(Failure.SIZE_MISMATCH, words)
+    if length is not None and length > wanted.limit:
+        raise Refused(Failure.TOO_LARGE, f"{name} has {length} bytes, more than {wanted.limit}")
+    if not payload.framed and wanted.size is None and not wanted.digest:
+        words = "neither the server nor the manifest tells its length, nor a digest"
+        raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+    yield from payload.blocks()
+
+
+@dataclass(frozen=True)
+class _InBucket:
+    length: int
+    body: "StreamingBody"
+    touch: Touch
+    framed: bool = True
+
+    def blocks(self) -> Iterator[bytes]:
+        while True:
+            if self.touch.remaining() <= RESERVE_S:
+                words = "the worker's time was up in the middle of a file"
+                raise FetchRefused(Failure.TIMEOUT, words)
+            try:
+                block = self.body.read(BLOCK)
+            except BotoCoreError as error:
+                words = "S3 hung up before the end of the file"
+                raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+            if not block:
+                return
+            yield block
+
+
+def _place(url: str, touch: Touch) -> tuple[str, str]:
+    match = _S3_URL.fullmatch(url)
+    if match is None:
+        raise FetchRefused(
+            Failure.ADDRESS_NOT_ALLOWED, "the URL is not of the form s3://bucket/key"
+        )
+    bucket, key = match.groups()
+    ours = bucket in {touch.work_bucket, touch.archive_bucket}
+    listed = any(
+        f"{bucket}/{key}".startswith(f"{source.rstrip('/')}/") for source in touch.s3_sources
+    )
+    if ours or not listed:
+        words = f"payloads may not be read from this place in the bucket {bucket}"
+        raise FetchRefused(Failure.ADDRESS_NOT_ALLOWED, words)
+    return bucket, key
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        words = f"S3 answered {status} {error.response['Error'].get('Code', '')}"
+        raise FetchRefused(failure_of(status), words, status=status) from error
+    except BotoCoreError as error:
+        raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, "S3 cannot be reached") from error

@@ -1,0 +1,69 @@
+"""What a job has stored so far, written down so that it is not fetched again.
+
+While files come, a sheet of them is written now and then: a help, which may be lost. When all are
+there, the whole list is written once and for all; two workers at the same job agree by it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from jobyard.jobtypes.deposit import bucket
+from jobyard.jobtypes.deposit.content import Staged, Stored
+from jobyard.jobtypes.deposit.keys import staging
+from jobyard.jobtypes.touch import Touch
+
+SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
+
+
+def sheet(job_id: str, number: int, touch: Touch) -> dict[int, Stored]:
+    """What is noted on a sheet: files by their place in the object's list."""
+    text = bucket.read(touch.s3, touch.work_bucket, _sheet_key(job_id, number)) or b""
+    lines = map(json.loads, text.splitlines())
+    return {place: Stored(**stored) for place, stored in lines}
+
+
+def note(job_id: str, number: int, stored: Mapping[int, Stored], touch: Touch) -> None:
+    """Write a sheet anew."""
+    touch.s3.put_object(
+        Bucket=touch.work_bucket,
+        Key=_sheet_key(job_id, number),
+        Body=b"".join(_line([place, vars(each)]) for place, each in sorted(stored.items())),
+    )
+
+
+def conclude(job_id: str, stored: Iterable[Stored], touch: Touch) -> tuple[Stored, ...]:
+    """Write the list of all files, and return the one that counts: the first that was written."""
+    body = b"".join(_line(vars(each)) for each in stored)
+    bucket.put_new(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"), body)
+    return concluded(job_id, touch) or ()
+
+
+def concluded(job_id: str, touch: Touch) -> tuple[Stored, ...] | None:
+    """The list of all files; None when not all of them are there yet."""
+    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"))
+    if text is None:
+        return None
+    return tuple(Stored(**json.loads(line)) for line in text.splitlines())
+
+
+def container(job_id: str, touch: Touch) -> Staged | None:
+    """The container that was staged for the job, unless it was staged anew since; else None."""
+    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "container.json"))
+    return None if text is None else Staged(**json.loads(text))
+
+
+def note_container(job_id: str, staged: Staged, touch: Touch) -> None:
+    """Write down that the container is staged, and which bytes it has."""
+    touch.s3.put_object(
+        Bucket=touch.work_bucket,
+        Key=staging(job_id, "container.json"),
+        Body=_line(vars(staged)),
+    )
+
+
+def _sheet_key(job_id: str, number: int) -> str:
+    return staging(job_id, f"stored/{number:06d}.jsonl")
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,165 @@
+"""A version of an object: its manifest in the archive, and its record.
+
+A version's manifest is written once and never over: writing it takes the number. The record, a
+conditional insert too, makes it count. A job that dies between the two leaves a number unused.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobtype import Work
+from jobyard.domain.objects import ObjectVersion
+from jobyard.jobtypes.deposit import bucket
+from jobyard.jobtypes.deposit.content import Stored
+from jobyard.jobtypes.deposit.identity import described
+from jobyard.jobtypes.deposit.keys import version_key
+from jobyard.jobtypes.deposit.refusal import NotYet
+from jobyard.jobtypes.touch import Touch
+
+FORMAT = "jobyard-object-1"
+
+# How long a number that was taken and not recorded is waited for: longer than a worker may live.
+_ABANDONED = timedelta(minutes=20)
+_WAIT_S = 15.0
+_RACES = 5  # numbers lost to other jobs before we wait
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A version's manifest as it lies in the archive. `same`: nothing new, it is the latest's."""
+
+    version: int
+    digest: str
+    files: int
+    bytes: int
+    same: bool = False
+
+
+def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...]) -> Kept:
+    """Write the manifest of the object's next version, if there is anything new in it.
+
+    A job has one version of an object, however often it comes by.
+
+    Raises:
+        NotYet: another job has taken the number and not recorded it yet.
+    """
+    mine = touch.objects.of_job(ark, work.job_id)
+    if mine:
+        return Kept(mine.version, mine.manifest_digest, mine.files, mine.bytes)
+    latest = touch.objects.latest(ark)
+    content = _content(work, ark, stored)
+    if latest and _holds(latest, content, touch):
+        return Kept(latest.version, latest.manifest_digest, latest.files, latest.bytes, same=True)
+    version = latest.version if latest else 0
+    while True:
+        version += 1
+        body = _json({**content, **_origin(work), "version": version})
+        key = version_key(ark, version)
+        if bucket.put_new(touch.s3, touch.archive_bucket, key, body):
+            return _kept(version, body)
+        found = touch.s3.get_object(Bucket=touch.archive_bucket, Key=key)
+        body = found["Body"].read()
+        owner = json.loads(body)["job_id"]
+        if owner == work.job_id:
+            return _kept(version, body)
+        if touch.now() - found["LastModified"] < _ABANDONED:
+            raise NotYet(_WAIT_S, f"job {owner} is storing version {version} of {ark}")
+
+
+def record(
+    work: Work, touch: Touch, ark: str, kept: Kept, stored: Callable[[], tuple[Stored, ...]]
+) -> Kept:
+    """Record the version; when its number was lost to another job, the next one.
+
+    Raises:
+        NotYet: too many other jobs do the same right now.
+    """
+    for _ in range(_RACES):
+        mine = touch.objects.of_job(ark, work.job_id)
+        if mine:
+            return replace(kept, version=mine.version, digest=mine.manifest_digest)
+        latest = touch.objects.latest(ark)
+        if not latest or latest.version < kept.version:
+            try:
+                touch.objects.record(_version(work, touch, ark, kept))
+            except StaleState:
+                pass  # another job took it in this moment
+            else:
+                return kept
+        kept = keep_version(work, touch, ark, stored())
+        if kept.same:
+            return kept
+    raise NotYet(_WAIT_S, f"other jobs are recording versions of {ark}")
+
+
+def _version(work: Work, touch: Touch, ark: str, kept: Kept) -> ObjectVersion:
+    return ObjectVersion(
+        ark=ark,
+        version=kept.version,
+        collection=work.collection,
+        batch_id=work.batch_id,
+        job_id=work.job_id,
+        files=kept.files,
+        bytes=kept.bytes,
+        manifest_digest=kept.digest,
+        local_ids=described(work).local,
+        at=touch.now(),
+    )
+
+
+def _content(work: Work, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
+    """What makes a version differ from another: files by name, identifiers, metadata."""
+    said = described(work)
+    return {
+        "format": FORMAT,
+        "ark": ark,
+        "collection": work.collection,
+        "local_ids": list(said.local),
+        "metadata": said.metadata(ark),
+        "bytes": sum(each.size for each in stored),
+        "files": [
+            {
+                "name": each.name,
+                "size": each.size,
+                "digests": dict(each.digests),
+                "key": each.key,
+            }
+            for each in sorted(stored, key=lambda each: each.name)
+        ],
+    }
+
+
+def _origin(work: Work) -> dict[str, Any]:
+    """Where a version comes from. A URL is kept without its query: that may carry a signature."""
+    source = {"kind": work.entry["kind"], "name": work.entry["name"]}
+    if url := work.entry.get("url"):
+        source["url"] = urlunsplit((*urlsplit(url)[:3], "", ""))
+    return {"batch_id": work.batch_id, "job_id": work.job_id, "source": source}
+
+
+def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: Touch) -> bool:
+    """Whether the latest version has just this content."""
+    if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
+        return False
+    key = version_key(latest.ark, latest.version)
+    body = bucket.read(touch.s3, touch.archive_bucket, key)
+    held = json.loads(body) if body else {}
+    return all(held.get(name) == value for name, value in content.items())
+
+
+def _kept(version: int, body: bytes) -> Kept:
+    manifest = json.loads(body)
+    digest = hashlib.sha256(body).hexdigest()
+    return Kept(version, digest, len(manifest["files"]), manifest["bytes"])
+
+
+def _json(value: object) -> bytes:
+    """Canonical: the same value is always the same bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode() + b"\n"

@@ -1,0 +1,85 @@
+"""Reading a staged container from anywhere in it, a window at a time."""
+
+import io
+from typing import TYPE_CHECKING
+
+from jobyard.domain.failures import Failure
+from jobyard.jobtypes.deposit.content import Staged
+from jobyard.jobtypes.deposit.refusal import Refused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_WINDOW = 4 * 1024**2  # bytes of one request to S3
+
+# Nothing but the directory of a zip file is read at once, and 4 MiB of it name more files than an
+# object may have.
+_AT_ONCE = 4 * 1024**2
+
+
+class StagedReader(io.RawIOBase):
+    """The bytes of a staged file, seekable. Reads fail when the file was staged anew meanwhile."""
+
+    def __init__(self, s3: "S3Client", bucket: str, staged: Staged) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._staged = staged
+        self._at = 0
+        self._window = b""
+        self._window_at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._staged.size}[whence]
+        if start + offset < 0:
+            raise ValueError("seek before the start")
+        self._at = start + offset
+        return self._at
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        taken = self._in_window(len(buffer))
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+    def read(self, size: int = -1) -> bytes:
+        """All of `size` bytes, unless the file ends before."""
+        left = max(self._staged.size - self._at, 0)
+        size = left if size < 0 else min(size, left)
+        if size > _AT_ONCE:
+            raise Refused(Failure.CONTAINER_LIMIT, "the container's directory is too long")
+        pieces = []
+        while size:
+            piece = bytes(self._in_window(size))
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def _in_window(self, size: int) -> memoryview:
+        if self._at >= self._staged.size:
+            return memoryview(b"")
+        offset = self._at - self._window_at
+        if not 0 <= offset < len(self._window):
+            self._window = self._fetched(self._at)
+            self._window_at, offset = self._at, 0
+        taken = memoryview(self._window)[offset : offset + size]
+        self._at += len(taken)
+        return taken
+
+    def _fetched(self, start: int) -> bytes:
+        last = min(start + _WINDOW, self._staged.size) - 1
+        found = self._s3.get_object(
+            Bucket=self._bucket,
+            Key=self._staged.key,
+            Range=f"bytes={start}-{last}",
+            IfMatch=self._staged.etag,
+        )
+        window: bytes = found["Body"].read()
+        return window

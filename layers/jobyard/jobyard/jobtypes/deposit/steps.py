@@ -1,0 +1,200 @@
+"""The seven steps of a deposit. Each may run again, or in two workers at once, to the same end."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
+from jobyard.jobtypes.deposit import bucket, listing, receipts
+from jobyard.jobtypes.deposit.containers import MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
+from jobyard.jobtypes.deposit.fetching import fetch_all, fetch_one, unpack
+from jobyard.jobtypes.deposit.identity import identify
+from jobyard.jobtypes.deposit.keys import staging
+from jobyard.jobtypes.deposit.record import Kept, keep_version, record
+from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.fetch import FetchRefused
+from jobyard.jobtypes.touch import Touch
+
+Step = Callable[[Work, Touch], Outcome]
+
+
+def _answering(step: Step) -> Step:
+    """The step, with what it refuses as the outcome that it is."""
+
+    def answer(work: Work, touch: Touch) -> Outcome:
+        try:
+            return step(work, touch)
+        except NotYet as wait:
+            return Wait(wait.seconds, wait.message)
+        except FetchRefused as refusal:
+            return Stop(
+                refusal.code,
+                refusal.message,
+                retryable=refusal.retryable,
+                retry_after=refusal.retry_after,
+            )
+        except Refused as refusal:
+            return Stop(
+                refusal.code,
+                refusal.message,
+                retryable=refusal.retryable,
+                recoverable=refusal.recoverable,
+            )
+
+    return answer
+
+
+def estimating(work: Work, touch: Touch) -> Outcome:
+    """List the object's files and ask their servers how large they are."""
+    if not listing.is_listed(work.entry):
+        estimate = listing.estimate((listing.file(work.entry),), touch)
+        result: dict[str, Any] = {"files": 1}
+    else:
+        rows = listing.rows(work, touch)
+        estimate = listing.estimate(listing.files(rows), touch)
+        result = {"files": len(rows), "largest": estimate.largest}
+        if work.entry["kind"] == "manifest":
+            listing.write_down(work, touch, rows)
+            result["staged"] = True
+    if estimate.total is not None:
+        result["bytes"] = estimate.total
+    return Done(result)
+
+
+def provisioning(work: Work, touch: Touch) -> Outcome:
+    """Refuse what is too large to begin with; there is no disk to wait for."""
+    total = work.data.get("bytes")
+    if total is None:
+        return Skipped("no server told a size; it is watched while the files come")
+    largest = work.data.get("largest", total)
+    if largest > MAX_FILE_BYTES:
+        words = f"a file has {largest} bytes; {MAX_FILE_BYTES} are allowed"
+        raise Refused(Failure.TOO_LARGE, words)
+    if total > MAX_OBJECT_BYTES:
+        words = f"the object has {total} bytes; {MAX_OBJECT_BYTES} are allowed"
+        raise Refused(Failure.TOO_LARGE, words)
+    return Done()
+
+
+def downloading(work: Work, touch: Touch) -> Outcome:
+    """Bring the files into the archive under their digests, checked against the manifest's."""
+    stored = _brought(work, touch)
+    result: dict[str, Any] = {
+        "files": len(stored),
+        "bytes": sum(each.size for each in stored),
+    }
+    if work.entry["kind"] == "file" and result["bytes"] <= SMALL_BYTES:
+        return Done({**result, "digests": dict(stored[0].digests)})
+    return Done({**result, "staged": True})
+
+
+def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:
+    """The object's files, in the archive: as the job's receipts say, else fetched now.
+
+    A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
+    """
+    kind = work.entry["kind"]
+    if kind == "file" and work.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES:
+        return (fetch_one(work, touch, listing.file(work.entry)),)
+    stored = receipts.concluded(work.job_id, touch)
+    if stored is not None:
+        return stored
+    if kind == "container":
+        return unpack(work, touch, listing.file(work.entry))
+    if listing.is_listed(work.entry):
+        return fetch_all(work, touch, listing.files(listing.rows(work, touch)))
+    one = fetch_one(work, touch, listing.file(work.entry))
+    return (one,) if one.size <= SMALL_BYTES else receipts.conclude(work.job_id, [one], touch)
+
+
+def _stored(work: Work, touch: Touch) -> tuple[Stored, ...]:
+    """What downloading brought. Once its receipts are cleared away, it is brought again."""
+    if digests := work.data.get("digests"):
+        return (Stored(work.entry["name"], work.data["bytes"], digests),)
+    return _brought(work, touch)
+
+
+def processing(work: Work, touch: Touch) -> Outcome:
+    """Find or make the object's identifier."""
+    return Done({"ark": identify(work, touch)})
+
+
+def storing(work: Work, touch: Touch) -> Outcome:
+    """Write the manifest of the object's next version."""
+    kept = keep_version(work, touch, work.data["ark"], _stored(work, touch))
+    return Done(_version(kept), _nothing_new(kept))
+
+
+def recording(work: Work, touch: Touch) -> Outcome:
+    """Record the version, so that it counts."""
+    if work.data.get("same"):
+        return Skipped("the version is recorded already")
+    data = work.data
+    kept = Kept(data["version"], data["manifest"], data["files"], data["bytes"])
+    recorded = record(work, touch, data["ark"], kept, lambda: _stored(work, touch))
+    return Done(_version(recorded), _nothing_new(recorded))
+
+
+def _version(kept: Kept) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "version": kept.version,
+        "manifest": kept.digest,
+        "files": kept.files,
+        "bytes": kept.bytes,
+    }
+    return {**result, "same": True} if kept.same else result
+
+
+def _nothing_new(kept: Kept) -> str:
+    return f"nothing new: identical to version {kept.version}" if kept.same else ""
+
+
+def notify(work: Work, touch: Touch) -> Outcome:
+    """Call back whom the submission names, and clear what was staged."""
+    url = work.parameters.get("callback_url")
+    message = _call_back(url, work, touch) if url else ""
+    if work.data.get("staged"):
+        bucket.remove_all(touch.s3, touch.work_bucket, staging(work.job_id))
+    return Done(message=message) if url else Skipped("the submission names no callback")
+
+
+def _call_back(url: str, work: Work, touch: Touch) -> str:
+    """Post what became of the job; what went wrong for good is only worth a message.
+
+    Raises:
+        Refused: CALLBACK_FAILED, the server failed or did not answer in time.
+    """
+    body = {
+        "batch_id": work.batch_id,
+        "job_id": work.job_id,
+        "ark": work.data["ark"],
+        "version": work.data["version"],
+        "status": "succeeded",
+    }
+    headers = {"Content-Type": "application/json", "Idempotency-Key": work.job_id}
+    try:
+        status = touch.fetch.post(url, json.dumps(body).encode(), headers, touch.remaining)
+    except FetchRefused as refusal:
+        if refusal.code is Failure.TIMEOUT:
+            raise
+        if refusal.code in RETRIED:
+            words = f"the callback could not be delivered: {refusal.message}"
+            raise Refused(Failure.CALLBACK_FAILED, words) from refusal
+        return f"no callback: {refusal.message}"
+    if status >= 500:
+        words = f"the callback's server answered {status}"
+        raise Refused(Failure.CALLBACK_FAILED, words)
+    return "" if 200 <= status < 300 else f"the callback was answered with {status}"
+
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("estimating", _answering(estimating)),
+    ("provisioning", _answering(provisioning)),
+    ("downloading", _answering(downloading)),
+    ("processing", _answering(processing)),
+    ("storing", _answering(storing)),
+    ("recording", _answering(recording)),
+    ("notify", _answering(notify)),
+)

@@ -1,0 +1,126 @@
+"""How long we wait for a server: for its answer, for each next byte, and for all of them.
+
+A socket's own timeout starts anew with every byte, so a server that drips one now and then would
+hold a worker for ever. Here every wait is bounded, and the waits together too.
+"""
+
+import io
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobyard.domain.failures import Failure
+from jobyard.jobtypes.fetch.refusal import FetchRefused
+
+RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to put things in order
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds we wait, and the least we take.
+
+    `answer_s` is for status and headers in all, `silence_s` for the next byte of the body. In each
+    `window_s` of waiting for the body at least `slowest` bytes a second must come; the time we take
+    ourselves, to hash and to store, does not count.
+    """
+
+    connect_s: float = 10.0
+    answer_s: float = 30.0
+    silence_s: float = 30.0
+    window_s: float = 30.0
+    slowest: int = 16 * 1024
+
+
+class Pace:
+    """The waits of one request. `remaining` is the seconds until the worker must stop."""
+
+    def __init__(self, patience: Patience, remaining: Callable[[], float]) -> None:
+        self._patience = patience
+        self._remaining = remaining
+        self._answer_left_s = patience.answer_s
+        self._in_body = False
+        self._waited_s = 0.0
+        self._bytes = 0
+
+    def connect_s(self) -> float:
+        """Seconds to connect in."""
+        return min(self._patience.connect_s, self._left_s())
+
+    def begin_body(self) -> None:
+        """Status and headers are read; what comes now is the body."""
+        self._in_body = True
+
+    def wait(self, sock: socket.socket, read: Callable[[], int | None]) -> int:
+        """Do one `read` of `sock` and return how many bytes came.
+
+        Raises:
+            FetchRefused: PAYLOAD_TIMEOUT, the server is too slow; TIMEOUT, our own time is up.
+        """
+        before_s = self._remaining()
+        left_s = self._left_s()
+        patience_s = self._patience.silence_s if self._in_body else self._answer_left_s
+        sock.settimeout(max(min(patience_s, left_s), 0.001))
+        try:
+            count = read() or 0
+        except TimeoutError as error:
+            if left_s <= patience_s:
+                raise _out_of_time() from error
+            raise self._silent() from error
+        self._note(before_s - self._remaining(), count)
+        return count
+
+    def _note(self, waited_s: float, count: int) -> None:
+        if not self._in_body:
+            self._answer_left_s -= waited_s
+            if self._answer_left_s <= 0:
+                raise self._silent()
+            return
+        self._waited_s += waited_s
+        self._bytes += count
+        if self._waited_s >= self._patience.window_s:
+            if self._bytes < self._waited_s * self._patience.slowest:
+                raise _too_slow(f"less than {self._patience.slowest} bytes a second came")
+            self._waited_s, self._bytes = 0.0, 0
+
+    def _silent(self) -> FetchRefused:
+        if self._in_body:
+            return _too_slow(f"nothing came for {self._patience.silence_s:g} seconds")
+        return _too_slow(f"no whole answer within {self._patience.answer_s:g} seconds")
+
+    def _left_s(self) -> float:
+        left_s = self._remaining() - RESERVE_S
+        if left_s <= 0:
+            raise _out_of_time()
+        return left_s
+
+
+class PacedReader(io.RawIOBase):
+    """The bytes of a socket, each wait for them under a pace. Once `dry` it has no more."""
+
+    dry = False
+
+    def __init__(self, sock: socket.socket, pace: Pace) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._pace = pace
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        if self.dry:
+            return 0
+        return self._pace.wait(self._sock, lambda: self._raw.readinto(buffer))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+def _too_slow(message: str) -> FetchRefused:
+    return FetchRefused(Failure.PAYLOAD_TIMEOUT, message)
+
+
+def _out_of_time() -> FetchRefused:
+    return FetchRefused(Failure.TIMEOUT, "the worker's time was up in the middle of a file")

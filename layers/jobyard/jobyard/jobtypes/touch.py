@@ -1,0 +1,56 @@
+"""What a step may touch besides its own work: all of it handed in, nothing looked up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from jobyard.domain.objects import ObjectVersion
+from jobyard.jobtypes.fetch import Fetch
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class Objects(Protocol):
+    """The objects' records and who owns which identifier. Every read sees the last write."""
+
+    def identify(self, collection: str, local_ids: Sequence[str], ark: str) -> str:
+        """The ark all of `local_ids` belong to from now on: their owner's, else `ark`.
+
+        Local ids nobody has yet are claimed for that ark; each is unique within its collection.
+
+        Raises:
+            IdentifierConflict: they belong to different arks.
+        """
+
+    def latest(self, ark: str) -> ObjectVersion | None:
+        """The highest version of the object; None when it has none."""
+
+    def record(self, version: ObjectVersion) -> None:
+        """Record a version; a repeat by the same job changes nothing.
+
+        Raises:
+            StaleState: another job has recorded that version.
+        """
+
+    def of_job(self, ark: str, job_id: str) -> ObjectVersion | None:
+        """The version of the object that this job recorded; None when it has not."""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """The outside world of a step. Steps run in many threads at once and share all of this.
+
+    `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `now` is aware UTC;
+    `remaining` is the seconds until the worker must stop.
+    """
+
+    s3: "S3Client"
+    work_bucket: str
+    archive_bucket: str
+    fetch: Fetch
+    s3_sources: tuple[str, ...]
+    objects: Objects
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]

@@ -1,0 +1,97 @@
+"""Deposits as tests make them: a job's work, its steps in order, and what is left in the end."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jobyard.domain.jobtype import Done, Outcome, Skipped, Work
+from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.touch import Touch
+
+BATCH = "b" + "a" * 20
+CHECKM = """#%checkm_0.7
+#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-ingest-manifest
+#%prefix | mrt: | http://merritt.cdlib.org/terms#
+#%prefix | nfo: | http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#
+#%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize | \
+nfo:fileLastModified | nfo:fileName | mrt:mimeType
+"""
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_key(content: bytes) -> str:
+    digest = sha256(content)
+    return f"content/sha256/{digest[:2]}/{digest[2:4]}/{digest}"
+
+
+def work(
+    entry: Mapping[str, Any],
+    job: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Work:
+    return Work(
+        batch_id=BATCH,
+        job_id=f"{BATCH}.0.{job}",
+        collection="maps",
+        entry={"line": 1, **entry},
+        parameters=parameters or {},
+        data=data or {},
+        attempt=1,
+    )
+
+
+def file_entry(url: str, name: str = "map.tif", **fields: Any) -> dict[str, Any]:
+    return {"kind": "file", "url": url, "name": name, **fields}
+
+
+def checkm(*rows: str) -> bytes:
+    """A manifest of one object's files."""
+    return (CHECKM + "".join(f"{row}\n" for row in rows) + "#%eof\n").encode()
+
+
+@dataclass
+class Driven:
+    """What the steps of a job answered, until one did not end well."""
+
+    work: Work
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def last(self) -> Outcome:
+        return list(self.outcomes.values())[-1]
+
+    @property
+    def ended_well(self) -> bool:
+        return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
+
+    def go_on(self, touch: Touch) -> "Driven":
+        """Run the steps from the first that is not done."""
+        for name, step in DEPOSIT.steps:
+            if isinstance(self.outcomes.get(name), Done | Skipped):
+                continue
+            outcome = self.outcomes[name] = step(self.work, touch)
+            if isinstance(outcome, Done):
+                data = {**self.work.data, **outcome.result}
+                self.work = replace(self.work, data=data)
+            if not isinstance(outcome, Done | Skipped):
+                break
+        return self
+
+
+def drive(work: Work, touch: Touch) -> Driven:
+    return Driven(work).go_on(touch)
+
+
+def held(touch: Touch, bucket: str) -> dict[str, bytes]:
+    """All objects of a bucket, by key."""
+    pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {
+        found["Key"]: touch.s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+        for page in pages
+        for found in page.get("Contents", [])
+    }

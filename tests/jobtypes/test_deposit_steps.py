@@ -1,0 +1,578 @@
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+from deposits import checkm, content_key, drive, file_entry, held, sha256, work
+from payload_server import PayloadServer, saying, sending, without_head
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Done, Skipped, Stop, Wait
+from jobyard.jobtypes.touch import Touch
+
+SMALL = b"a small map"
+LARGE = bytes(range(256)) * 40_000  # ten megabytes: more than one part
+
+
+def stopped(driven: Any) -> Stop:
+    assert isinstance(driven.last, Stop), driven.outcomes
+    return driven.last
+
+
+# What goes well
+
+
+def test_a_small_file_becomes_an_object_of_one_version(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/map.tif", SMALL)
+    entry = file_entry(url, creator="Ada", title="A map", local=["m-1"])
+
+    done = drive(work(entry), touch)
+
+    assert done.ended_well
+    ark = done.work.data["ark"]
+    version = touch.objects.latest(ark)
+    assert version
+    assert (version.version, version.files, version.bytes) == (1, 1, len(SMALL))
+    archive = held(touch, touch.archive_bucket)
+    key = f"objects/{ark.replace(':/', '-').replace('/', '-')}/v1.json"
+    assert archive.keys() == {content_key(SMALL), key}
+    assert archive[content_key(SMALL)] == SMALL
+    assert sha256(archive[key]) == version.manifest_digest
+    manifest = json.loads(archive[key])
+    assert manifest["metadata"] == {
+        "who": "Ada",
+        "what": "A map",
+        "when": "(:unav)",
+        "where": ark,
+    }
+    assert manifest["files"] == [
+        {
+            "name": "map.tif",
+            "size": len(SMALL),
+            "digests": {"sha-256": sha256(SMALL)},
+            "key": content_key(SMALL),
+        }
+    ]
+    assert held(touch, touch.work_bucket) == {}
+
+
+def test_a_small_file_costs_few_requests_to_s3(touch: Touch, payloads: PayloadServer) -> None:
+    calls: list[str] = []
+    entry = file_entry(payloads.serve("/map.tif", SMALL))
+
+    def note(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+
+    touch.s3.meta.events.register("before-call.s3", note)
+    try:
+        drive(work(entry), touch)
+    finally:
+        touch.s3.meta.events.unregister("before-call.s3", note)
+
+    assert calls == ["PutObject", "PutObject"]
+
+
+@pytest.mark.parametrize("given", [{}, {"algorithm": "sha-256", "digest": sha256(LARGE)}])
+def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
+    touch: Touch, payloads: PayloadServer, given: dict[str, str]
+) -> None:
+    entry = file_entry(payloads.serve("/map.tif", LARGE), **given)
+
+    done = drive(work(entry), touch)
+
+    assert done.ended_well
+    assert held(touch, touch.archive_bucket)[content_key(LARGE)] == LARGE
+    assert held(touch, touch.work_bucket) == {}
+
+
+@pytest.mark.parametrize(("algorithm", "letters"), [("md5", 32), ("sha-512", 128)])
+def test_the_digest_that_was_asked_for_is_checked_and_kept(
+    touch: Touch, payloads: PayloadServer, algorithm: str, letters: int
+) -> None:
+    digest = hashlib.new(algorithm.replace("-", ""), SMALL).hexdigest()
+    url = payloads.serve("/map.tif", SMALL)
+
+    good = drive(work(file_entry(url, algorithm=algorithm, digest=digest.upper())), touch)
+    bad = drive(work(file_entry(url, algorithm=algorithm, digest="0" * letters), job=1), touch)
+
+    assert good.work.data["digests"] == {"sha-256": sha256(SMALL), algorithm: digest}
+    assert stopped(bad).code is Failure.DIGEST_MISMATCH
+    assert not stopped(bad).retryable
+
+
+def test_an_object_of_a_nested_manifest_has_all_its_files(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    contents = {f"folder/{n:03d}.txt": f"text {n}".encode() for n in range(70)} | {"big": LARGE}
+    rows = [
+        f"{payloads.serve('/' + name, content)} | sha-256 | {sha256(content)} |  |  | {name}"
+        for name, content in contents.items()
+    ]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+
+    done = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+
+    assert done.ended_well
+    assert (done.work.data["files"], done.work.data["bytes"]) == (
+        71,
+        sum(map(len, contents.values())),
+    )
+    archive = held(touch, touch.archive_bucket)
+    assert all(archive[content_key(content)] == content for content in contents.values())
+    assert held(touch, touch.work_bucket) == {}
+
+
+def test_a_manifest_that_was_uploaded_itself_is_one_object(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    rows = [
+        {"line": n, "kind": "file", "url": payloads.serve(f"/{n}", b"x" * n), "name": f"{n}.txt"}
+        for n in range(1, 4)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    touch.s3.put_object(Bucket=touch.work_bucket, Key="work/b/files.jsonl", Body=text.encode())
+    entry = {"kind": "files", "files_key": "work/b/files.jsonl", "count": 3, "name": "map.checkm"}
+
+    done = drive(work(entry, parameters={"title": "A map", "local": "m-1; m-2"}), touch)
+
+    assert done.ended_well
+    version = touch.objects.latest(done.work.data["ark"])
+    assert version
+    assert (version.files, version.local_ids) == (3, ("m-1", "m-2"))
+    assert held(touch, touch.work_bucket).keys() == {"work/b/files.jsonl"}
+
+
+def test_a_file_may_come_from_a_listed_place_in_s3(touch: Touch) -> None:
+    from conftest import ELSEWHERE
+
+    touch.s3.put_object(Bucket=ELSEWHERE, Key="open/map.tif", Body=SMALL)
+
+    done = drive(work(file_entry(f"s3://{ELSEWHERE}/open/map.tif")), touch)
+
+    assert done.ended_well
+    assert held(touch, touch.archive_bucket)[content_key(SMALL)] == SMALL
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "depositors-bucket/closed/map.tif",
+        "depositors-bucket/open-not/map.tif",
+        "depositors-bucket/open",
+        "jobyard-archive/content/sha256/ab/cd/abcd",
+        "jobyard-work/staging/x",
+        "somebody-elses/open/map.tif",
+        "depositors-bucket",
+    ],
+)
+def test_a_file_may_not_come_from_anywhere_else_in_s3(touch: Touch, place: str) -> None:
+    touch = replace(touch, s3_sources=(*touch.s3_sources, "jobyard-archive", "jobyard-work/"))
+
+    stop = stopped(drive(work(file_entry(f"s3://{place}")), touch))
+
+    assert (stop.code, stop.retryable) == (Failure.ADDRESS_NOT_ALLOWED, False)
+
+
+def test_a_file_that_s3_does_not_have_is_not_found(touch: Touch) -> None:
+    stop = stopped(drive(work(file_entry("s3://depositors-bucket/open/none")), touch))
+
+    assert stop.code is Failure.PAYLOAD_NOT_FOUND
+
+
+# Estimating and provisioning
+
+
+def test_a_missing_file_fails_before_anything_is_fetched(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    driven = drive(work(file_entry(payloads.url("/none"))), touch)
+
+    assert list(driven.outcomes) == ["estimating"]
+    assert (stopped(driven).code, stopped(driven).retryable) == (Failure.PAYLOAD_NOT_FOUND, False)
+    assert "map.tif" in stopped(driven).message
+
+
+def test_all_missing_files_of_an_object_are_counted(touch: Touch, payloads: PayloadServer) -> None:
+    rows = [f"{payloads.url(f'/{n}')} |  |  |  |  | {n}.txt" for n in range(5)]
+    rows.append(f"{payloads.serve('/there', SMALL)} |  |  |  |  | there.txt")
+    url = payloads.serve("/object.checkm", checkm(*rows))
+
+    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+
+    assert stopped(driven).code is Failure.PAYLOAD_NOT_FOUND
+    assert "0.txt" in stopped(driven).message
+    assert "and 2 more" in stopped(driven).message
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
+def test_a_server_without_head_is_asked_with_get(
+    touch: Touch, payloads: PayloadServer, status: int
+) -> None:
+    url = payloads.behave("/map.tif", without_head(SMALL, status))
+
+    done = drive(work(file_entry(url)), touch)
+
+    assert done.ended_well
+    assert isinstance(done.outcomes["provisioning"], Skipped)
+
+
+def test_what_is_too_large_fails_before_it_is_fetched(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.behave("/map.tif", saying(200, {"Content-Length": str(9 * 1024**3)}))
+
+    driven = drive(work(file_entry(url)), touch)
+
+    assert list(driven.outcomes) == ["estimating", "provisioning"]
+    assert stopped(driven).code is Failure.TOO_LARGE
+    assert payloads.asked("GET") == []
+
+
+def test_what_turns_out_too_large_is_not_read(touch: Touch, payloads: PayloadServer) -> None:
+    def lie(request: BaseHTTPRequestHandler) -> None:
+        length = "10" if request.command == "HEAD" else str(9 * 1024**3)
+        saying(200, {"Content-Length": length})(request)
+
+    driven = drive(work(file_entry(payloads.behave("/map.tif", lie))), touch)
+
+    assert list(driven.outcomes)[-1] == "downloading"
+    assert stopped(driven).code is Failure.TOO_LARGE
+
+
+def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    rows = [
+        f"{payloads.url('/a')} | sha-256 | {'0' * 64} | ten |  | a.txt",
+        f"{payloads.url('/b')} | crc32 | 00 | 10 |  | b.txt",
+    ]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+
+    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+
+    assert stopped(driven).code is Failure.BAD_MANIFEST
+    assert "line 6, column" in stopped(driven).message
+    assert "line 7, column" in stopped(driven).message
+    assert not stopped(driven).retryable
+
+
+def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadServer) -> None:
+    row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
+    text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")
+    url = payloads.serve("/object.checkm", text)
+
+    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+
+    assert stopped(driven).code is Failure.BAD_MANIFEST
+
+
+def test_a_nested_manifest_over_five_megabytes_is_too_large(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/object.checkm", checkm() + b"# " + b"x" * 5_000_000)
+
+    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+
+    assert stopped(driven).code is Failure.TOO_LARGE
+
+
+# Downloading
+
+
+@pytest.mark.parametrize(
+    ("raw", "fields", "code", "retryable"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+            {},
+            Failure.PAYLOAD_TRUNCATED,
+            True,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+            {"size": 4},
+            Failure.SIZE_MISMATCH,
+            False,
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", {"size": 4}, Failure.SIZE_MISMATCH, False),
+        (b"HTTP/1.0 200 OK\r\n\r\nabcde", {"size": 4}, Failure.SIZE_MISMATCH, False),
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", {}, Failure.PAYLOAD_REFUSED, False),
+        (
+            b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
+            {},
+            Failure.PAYLOAD_SERVER_ERROR,
+            True,
+        ),
+        (b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n", {}, Failure.PAYLOAD_BUSY, True),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", {}, Failure.PAYLOAD_NOT_FOUND, False),
+    ],
+)
+def test_what_goes_wrong_in_the_download_has_its_code(
+    touch: Touch,
+    payloads: PayloadServer,
+    raw: bytes,
+    fields: dict[str, Any],
+    code: Failure,
+    retryable: bool,
+) -> None:
+    def behave(request: BaseHTTPRequestHandler) -> None:
+        (saying(405) if request.command == "HEAD" else sending(raw))(request)
+
+    driven = drive(work(file_entry(payloads.behave("/map.tif", behave), **fields)), touch)
+
+    stop = stopped(driven)
+    assert (list(driven.outcomes)[-1], stop.code, stop.retryable) == (
+        "downloading",
+        code,
+        retryable,
+    )
+    assert stop.retry_after == (7.0 if code is Failure.PAYLOAD_SERVER_ERROR else None)
+    assert "map.tif" in stop.message
+    assert held(touch, touch.archive_bucket) == {}
+
+
+def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    def behave(request: BaseHTTPRequestHandler) -> None:
+        raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
+        (saying(405) if request.command == "HEAD" else sending(raw))(request)
+
+    url = payloads.behave("/map.tif", behave)
+
+    assert drive(work(file_entry(url, size=3)), touch).ended_well
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 64])
+def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
+    touch: Touch, payloads: PayloadServer, digest: str
+) -> None:
+    wrong = {"algorithm": "sha-256", "digest": digest} if digest else {"size": len(LARGE) + 1}
+    url = payloads.behave("/map.tif", without_head(LARGE))
+
+    stop = stopped(drive(work(file_entry(url, **wrong)), touch))
+
+    assert stop.code is (Failure.DIGEST_MISMATCH if digest else Failure.SIZE_MISMATCH)
+    for bucket in (touch.archive_bucket, touch.work_bucket):
+        assert held(touch, bucket) == {}
+        assert "Uploads" not in touch.s3.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_worker_whose_time_is_up_stops_cleanly_in_a_file(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    def left() -> Iterator[float]:
+        yield from [600.0] * 12
+        while True:
+            yield 11.0
+
+    times = left()
+    entry = file_entry(payloads.behave("/map.tif", without_head(LARGE)))
+
+    stop = stopped(drive(work(entry), replace(touch, remaining=lambda: next(times))))
+
+    assert (stop.code, stop.retryable) == (Failure.TIMEOUT, True)
+    assert "Uploads" not in touch.s3.list_multipart_uploads(Bucket=touch.work_bucket)
+
+
+def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
+    rows = [f"{payloads.serve(f'/{n}', b'%d' % n)} |  |  |  |  | {n:03d}.txt" for n in range(count)]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+    return {"kind": "manifest", "url": url, "name": "object.checkm"}
+
+
+def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    entry = _object_of(40, payloads)
+    time_left = [12.5]
+
+    def give_once(request: BaseHTTPRequestHandler) -> None:
+        saying(200, body=b"late")(request)
+        if request.command == "GET":
+            time_left[0] = 11.9
+
+    payloads.behave("/20", give_once)
+    driven = drive(work(entry), replace(touch, remaining=lambda: time_left[0]))
+    fetched_before = len(payloads.asked("GET"))
+
+    assert isinstance(driven.last, Wait)
+    assert "next one goes on" in driven.last.message
+    assert driven.go_on(touch).ended_well
+    again = payloads.asked("GET")[fetched_before:]
+    assert len(again) < 25
+    assert held(touch, touch.work_bucket) == {}
+
+
+def test_a_requeue_fetches_only_what_is_missing(touch: Touch, payloads: PayloadServer) -> None:
+    entry = _object_of(10, payloads)
+    payloads.behave("/9", without_head(b"", 405))
+    payloads.behave("/9", lambda request: _head_only(request))
+    driven = drive(work(entry), touch)
+    assert stopped(driven).code is Failure.PAYLOAD_NOT_FOUND
+    payloads.behaviours.clear()
+    payloads.requests.clear()
+
+    driven.go_on(touch)
+
+    assert driven.ended_well
+    assert payloads.asked("GET") == ["/9"]
+
+
+def _head_only(request: BaseHTTPRequestHandler) -> None:
+    saying(200 if request.command == "HEAD" else 404)(request)
+
+
+def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    entry = _object_of(4, payloads)
+
+    def busy(request: BaseHTTPRequestHandler) -> None:
+        saying(200 if request.command == "HEAD" else 503)(request)
+
+    for n in range(3):
+        payloads.behave(f"/{n}", busy)
+    payloads.behave("/3", _head_only)
+
+    stop = stopped(drive(work(entry), touch))
+
+    assert stop.code in {Failure.PAYLOAD_NOT_FOUND, Failure.PAYLOAD_SERVER_ERROR}
+    assert stop.retryable is (stop.code is Failure.PAYLOAD_SERVER_ERROR)
+
+
+# Versions and identifiers
+
+
+def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/map.tif", SMALL)
+    first = drive(work(file_entry(url, local=["m-1"])), touch)
+    payloads.serve("/map.tif", SMALL + b", corrected")
+
+    second = drive(work(file_entry(url, local=["m-1", "m-2"]), job=1), touch)
+    by_ark = drive(work(file_entry(url, primary=first.work.data["ark"], title="T"), job=2), touch)
+
+    assert second.work.data["ark"] == first.work.data["ark"] == by_ark.work.data["ark"]
+    versions = [each.work.data["version"] for each in (first, second, by_ark)]
+    assert versions == [1, 2, 3]
+
+
+def test_identical_content_makes_no_new_version(touch: Touch, payloads: PayloadServer) -> None:
+    entry = file_entry(payloads.serve("/map.tif", SMALL), local=["m-1"])
+    first = drive(work(entry), touch)
+
+    again = drive(work(entry, job=1), touch)
+
+    assert again.ended_well
+    assert again.work.data["version"] == 1
+    assert isinstance(again.outcomes["recording"], Skipped)
+    storing = again.outcomes["storing"]
+    assert isinstance(storing, Done)
+    assert "identical to version 1" in storing.message
+    latest = touch.objects.latest(first.work.data["ark"])
+    assert latest
+    assert latest.job_id == first.work.job_id
+
+
+def test_identifiers_of_different_objects_are_refused_for_good(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/map.tif", SMALL)
+    first = drive(work(file_entry(url, local=["m-1"])), touch)
+    drive(work(file_entry(url, local=["m-2"]), job=1), touch)
+
+    both = drive(work(file_entry(url, local=["m-1", "m-2"]), job=2), touch)
+    other = file_entry(url, local=["m-2"], primary=first.work.data["ark"])
+    wrong = drive(work(other, job=3), touch)
+    elsewhere = replace(work(file_entry(url, primary=first.work.data["ark"]), job=4))
+    foreign = drive(replace(elsewhere, collection="books"), touch)
+
+    for driven in (both, wrong, foreign):
+        stop = stopped(driven)
+        assert (stop.code, stop.recoverable) == (Failure.IDENTIFIER_CONFLICT, False)
+
+
+def test_a_primary_identifier_that_is_no_ark_is_refused(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/map.tif", SMALL)
+
+    stop = stopped(drive(work(file_entry(url, primary="../../x")), touch))
+
+    assert stop.code is Failure.BAD_MANIFEST
+
+
+# Notify
+
+
+def test_the_callback_is_called_once_with_what_became_of_the_job(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    entry = file_entry(payloads.serve("/map.tif", SMALL))
+    callback = payloads.behave("/hook", saying(204))
+
+    done = drive(work(entry, parameters={"callback_url": callback}), touch)
+
+    assert done.ended_well
+    ((headers, body),) = payloads.bodies
+    assert headers["idempotency-key"] == done.work.job_id
+    assert json.loads(body) == {
+        "batch_id": done.work.batch_id,
+        "job_id": done.work.job_id,
+        "ark": done.work.data["ark"],
+        "version": 1,
+        "status": "succeeded",
+    }
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_callback_server_that_fails_is_called_again(
+    touch: Touch, payloads: PayloadServer, status: int
+) -> None:
+    entry = file_entry(payloads.serve("/map.tif", SMALL))
+    callback = payloads.behave("/hook", saying(status))
+
+    stop = stopped(drive(work(entry, parameters={"callback_url": callback}), touch))
+
+    assert (stop.code, stop.retryable) == (Failure.CALLBACK_FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("callback", "words"),
+    [
+        ("/gone", "404"),
+        ("/moved", "302"),
+        ("http://169.254.169.254/", "public"),
+        ("s3://b/k", "http"),
+    ],
+)
+def test_any_other_answer_of_a_callback_is_only_noted(
+    touch: Touch, payloads: PayloadServer, callback: str, words: str
+) -> None:
+    entry = file_entry(payloads.serve("/map.tif", SMALL))
+    payloads.behave("/moved", saying(302, {"Location": "/hook"}))
+    url = payloads.url(callback) if callback.startswith("/") else callback
+
+    done = drive(work(entry, parameters={"callback_url": url}), touch)
+
+    assert done.ended_well
+    assert isinstance(done.last, Done)
+    assert words in done.last.message
+
+
+def test_a_callback_that_nobody_answers_is_tried_again(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    entry = file_entry(payloads.serve("/map.tif", SMALL))
+    callback = payloads.behave("/hook", sending(b""))
+
+    stop = stopped(drive(work(entry, parameters={"callback_url": callback}), touch))
+
+    assert (stop.code, stop.retryable) == (Failure.CALLBACK_FAILED, True)

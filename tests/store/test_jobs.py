@@ -1,0 +1,209 @@
+"""Jobs in the table: who comes second is refused, who repeats is let be."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.job import (
+    JOB,
+    Attempt,
+    JobRecord,
+    JobState,
+    Place,
+    StepRecord,
+    StepStatus,
+    unrecorded,
+)
+from jobyard.domain.lifecycle import Cause
+from jobyard.store import chunks, jobs, tables
+
+pytestmark = pytest.mark.emulator
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+_numbers = iter(range(10**6))
+STEPS = (
+    "estimating",
+    "provisioning",
+    "downloading",
+    "processing",
+    "storing",
+    "recording",
+    "notify",
+)
+
+
+@pytest.fixture
+def batch_id(bound: str) -> str:
+    """A batch nobody else uses."""
+    return f"b{next(_numbers):020d}"
+
+
+def running(place: Place, cause: str = "main.p1.c0.t1") -> JobRecord:
+    before = unrecorded(place, NOON)
+    return before.moved(JOB.move("scheduled", "start", NOON, Cause(cause)), tries=1)
+
+
+def ended(job: JobRecord, event: str = "succeed", cause: str = "main.p1.c0.t1") -> JobRecord:
+    return job.moved(JOB.move("running", event, NOON, Cause(cause)))
+
+
+def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
+    full = replace(
+        running(Place(batch_id, 3, 7)),
+        next_at=NOON,
+        failure_code="TIMEOUT",
+        failure_message="too slow",
+        recoverable=False,
+        lost=1,
+        requeues=2,
+        steps=(
+            StepRecord("downloading", StepStatus.COMPLETED, NOON, NOON),
+            StepRecord("storing", StepStatus.FAILED, NOON, None, "odd"),
+        ),
+        attempts=(Attempt(NOON, NOON), Attempt(NOON, NOON, "storing", "TIMEOUT", "too slow")),
+        data={"ark": "ark:/99999/j1", "bytes": 12},
+    )
+
+    jobs.write_many([(None, full)])
+
+    assert jobs.get(full.place) == full
+
+
+def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None:
+    place = Place(batch_id, 0, 0)
+    mine, theirs = running(place), running(place, "main.p2.c0.t1")
+    jobs.write_many([(None, mine)])
+
+    assert jobs.write_many([(None, theirs)]) == [None]
+    assert jobs.get(place) == mine
+
+
+def test_a_repeat_of_the_same_cause_is_success(batch_id: str) -> None:
+    mine = running(Place(batch_id, 0, 0))
+    jobs.write_many([(None, mine)])
+
+    assert jobs.write_many([(None, mine)]) == [mine]
+
+
+def test_the_second_of_two_updates_is_lost(batch_id: str) -> None:
+    job = running(Place(batch_id, 0, 0))
+    jobs.write_many([(None, job)])
+    jobs.write_many([(job, ended(job))])
+
+    assert jobs.write_many([(job, ended(job, "fail", "other"))]) == [None]
+
+
+def test_a_hundred_records_are_written_in_order_and_told_apart(batch_id: str) -> None:
+    taken = running(Place(batch_id, 0, 50), "other")
+    jobs.write_many([(None, taken)])
+
+    stored = jobs.write_many([(None, running(Place(batch_id, 0, n))) for n in range(100)])
+
+    assert [n for n, job in enumerate(stored) if job is None] == [50]
+    assert [job.place.position for job in jobs.of_chunk(batch_id, 0)] == list(range(100))
+
+
+def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
+    job = running(Place(batch_id, 0, 0))
+
+    with pytest.raises(ValueError, match="name a job once"):
+        jobs.write_many([(None, job), (None, job)])
+
+
+@pytest.fixture
+def throttled(bound: str) -> Iterator[list[float]]:
+    """Every third answer of a statement says it was throttled, once; the waits it cost."""
+    waits: list[float] = []
+    seen: dict[str, int] = {}
+
+    def rewrite(parsed: dict[str, Any], **_: Any) -> None:
+        for response in parsed.get("Responses", ()):
+            number = seen["n"] = seen.get("n", 0) + 1
+            if number % 3 == 0 and number < 60:
+                response["Error"] = {"Code": "ThrottlingError", "Message": "slow down"}
+
+    events = tables.client().meta.events
+    events.register("after-call.dynamodb.BatchExecuteStatement", rewrite)
+    yield waits
+    events.unregister("after-call.dynamodb.BatchExecuteStatement", rewrite)
+
+
+def test_throttled_statements_are_sent_again_whether_they_were_applied_or_not(
+    batch_id: str, throttled: list[float]
+) -> None:
+    changes = [(None, running(Place(batch_id, 0, n))) for n in range(30)]
+
+    stored = jobs.write_many(changes, pause=throttled.append)
+
+    assert [job and job.place.position for job in stored] == list(range(30))
+    assert throttled
+
+
+def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
+    job = running(Place(batch_id, 2, 0))
+    failed = replace(ended(job, "fail"), failure_code="TIMEOUT")
+    jobs.write_many([(None, job)])
+    jobs.apply(job, failed)
+
+    assert chunks.get(batch_id, 2).counts == {"failed": 1}
+    assert chunks.get(batch_id, 2).failures == {"TIMEOUT": 1}
+
+    requeued = failed.moved(JOB.move("failed", "requeue", NOON, Cause("press")))
+    jobs.apply(failed, requeued)
+
+    assert chunks.get(batch_id, 2).counts == {"scheduled": 1}
+    assert chunks.get(batch_id, 2).failures == {}
+
+
+def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> None:
+    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+    jobs.apply(before, held)
+
+    cancelled = before.moved(JOB.move("scheduled", "cancel", NOON, Cause("two", "lee")))
+    with pytest.raises(StaleState, match="it is held"):
+        jobs.apply(before, cancelled)
+
+
+def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
+    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+
+    assert jobs.apply(before, held) == jobs.apply(before, held) == held
+    assert chunks.get(batch_id, 0).counts == {"held": 1}
+
+
+def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
+    batch_id: str,
+) -> None:
+    place = Place(batch_id, 9999, 99)
+    job = replace(
+        running(place, "main.p1.c9999.t1"),
+        steps=tuple(StepRecord(name, StepStatus.COMPLETED, NOON, NOON) for name in STEPS),
+        data={
+            "count": 1,
+            "bytes": 123456789012,
+            "sha256": "a" * 64,
+            "ark": "ark:/99999/j" + "b" * 24,
+            "version": 1,
+        },
+    )
+    done = ended(job, cause="main.p1.c9999.t1")
+    done = replace(done, attempts=(Attempt(NOON, NOON),))
+    jobs.write_many([(None, done)])
+
+    item = tables.client().get_item(
+        TableName=tables.JobItem.Meta.table_name,
+        Key={"chunk_id": {"S": f"{batch_id}#9999"}, "position": {"N": "99"}},
+    )["Item"]
+    # Names and strings by their bytes; a number takes a byte for two digits, and one.
+    size = sum(
+        len(name) + (len(value["S"].encode()) if "S" in value else len(value["N"]) // 2 + 2)
+        for name, value in item.items()
+    )
+
+    assert done.state is JobState.SUCCEEDED
+    assert size < 1024
