@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from jobyard.domain.job import Place
 from jobyard.services.opening import batch_of_key
+from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
 from report.desk import LOGGER, SETTLING, now
@@ -30,6 +32,9 @@ def _follow(event: dict[str, Any]) -> Next:
             return Next("", "end")
         return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, _words(event))
     run = Run(event["run"], event["pass"])
+    if "error" in event and "position" in event:
+        place = Place(event["batch_id"], event["chunk"], event["position"])
+        give_up_job(place, run, now())
     if event.get("command") == "open":
         return give_up(event["batch_id"], run, SETTLING, _words(event))
     return settle(event["batch_id"], run, SETTLING)

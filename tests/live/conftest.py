@@ -55,6 +55,4 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int) -> Sta
 @pytest.fixture(scope="session")
 def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
     """An access token of the demo's person of that name, which is also a role's."""
-    return lambda name: people.sign_in(
-        aws("cognito-idp"), stack.user_pool_client, BY_NAME[name]
-    )
+    return lambda name: people.sign_in(aws("cognito-idp"), stack.user_pool_client, BY_NAME[name])

@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,10 +12,12 @@ from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unkn
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.operation import Filter
-from jobyard.services import asking, holding, views
+from jobyard.services import asking, holding, opening, views
+from jobyard.services.performing import started
+from jobyard.services.steering import Run
 from jobyard.services.views import list_jobs
-from jobyard.store import jobs, reports
-from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
+from jobyard.store import jobs, reports, tables
+from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files, source_of
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 
@@ -211,7 +215,7 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(yard: Yard, payloads: 
     view = views.operation(batch_id, operation.operation_id, yard.looking())
     assert operation.matched == 2
     assert view.operation.state == "done"
-    assert view.counts == {"accepted": 2}
+    assert view.counts == {"succeeded": 2}
     assert [each.job_id for each in view.outcomes] == [f"{batch_id}.0.1", f"{batch_id}.2.0"]
     assert yard.batch(batch_id).counts["succeeded"] == 4
     assert yard.batch(batch_id).counts["failed"] == 1
@@ -519,3 +523,161 @@ def test_a_hold_that_has_run_out_holds_nothing(yard: Yard, payloads: Payloads) -
 
     assert hold.until is not None
     assert yard.batch(batch_id).batch.state == "completed"
+
+
+# Workers that vanish
+
+
+class WorkerKilledError(Exception):
+    """The worker is no more; nothing after this line runs."""
+
+
+@pytest.fixture
+def poison(yard: Yard) -> Iterator[None]:
+    """Whoever has started the second job of a first chunk is killed at once."""
+    sent: list[bool] = []
+
+    def starts_it(statement: dict[str, Any]) -> bool:
+        values = [next(iter(each.values())) for each in statement["Parameters"]]
+        chunk, position, state = values[:3] if len(values) == 5 else (*values[3:5], values[0])
+        return bool(chunk.endswith("#0") and position == "1" and state == "running")
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        sent.append(any(starts_it(each) for each in params["Statements"]))
+
+    def kill(**_: Any) -> None:
+        if sent.pop():
+            raise WorkerKilledError
+
+    events = tables.client().meta.events
+    events.register("provide-client-params.dynamodb.BatchExecuteStatement", look)
+    events.register("after-call.dynamodb.BatchExecuteStatement", kill)
+    yield
+    events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", look)
+    events.unregister("after-call.dynamodb.BatchExecuteStatement", kill)
+
+
+@pytest.mark.usefixtures("poison")
+def test_a_job_that_always_kills_its_worker_fails_and_the_others_end_well(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, {"a.txt": b"1", "poison.txt": b"2", "c.txt": b"3"})
+
+    batch_id = yard.drop(manifest)
+
+    poison = jobs.get(Place(batch_id, 0, 1))
+    assert poison is not None
+    assert (poison.state, poison.failure_code) == ("failed", "WORKER_LOST")
+    assert yard.batch(batch_id).counts["succeeded"] == 2
+    assert yard.batch(batch_id).batch.state == "failed"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_a_batch_whose_workers_never_get_through_fails_as_a_whole(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+
+    def vanish(event: dict[str, Any]) -> dict[str, Any]:
+        raise WorkerKilledError
+
+    yard.machines._functions = {**yard.machines._functions, "ExecuteChunkFunction": vanish}
+
+    batch_id = yard.drop(manifest)
+
+    view = yard.batch(batch_id)
+    assert view.batch.state == "failed"
+    assert "ended early in 5 passes in a row" in view.batch.message
+    assert "FAIL" in yard.mails_of(batch_id)[0].subject
+
+
+def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    with_c_back(payloads)
+    whole = dict(yard.machines._functions)
+
+    def vanish(event: dict[str, Any]) -> dict[str, Any]:
+        run = Run(event["run"], event["pass"])
+        job = jobs.get(Place(batch_id, 1, 0))
+        assert job is not None
+        if job.state is JobState.SCHEDULED:
+            jobs.write_many([(job, started(job, yard.now(), run.cause(1, 1)))])
+        raise WorkerKilledError
+
+    yard.machines._functions = whole | {"ExecuteJobFunction": vanish}
+    yard.ask_job(f"{batch_id}.1.0", "requeue")
+    lost = jobs.get(Place(batch_id, 1, 0))
+    assert lost is not None
+    assert (lost.state, lost.failure_code) == ("failed", "WORKER_LOST")
+
+    yard.machines._functions = whole
+    yard.ask_job(f"{batch_id}.1.0", "requeue")
+
+    assert yard.batch(batch_id).counts["succeeded"] == 3
+
+
+def test_a_batch_that_cannot_be_opened_tells_so(yard: Yard, payloads: Payloads) -> None:
+    manifest = single_files(payloads, THREE)
+    whole = dict(yard.machines._functions)
+
+    def half(event: dict[str, Any]) -> dict[str, Any]:
+        opening.open_object(
+            source_of(event["input"]),
+            opening.Opening(yard.settings, NoReads(yard.s3), yard.now, event["execution"]),
+        )
+        raise AssertionError
+
+    yard.machines._functions = whole | {"OpenFunction": half}
+
+    batch_id = yard.drop(manifest)
+
+    assert yard.batch(batch_id).batch.state == "failed"
+    assert "could not be read" in yard.mails_of(batch_id)[0].text
+
+
+class NoReads:
+    """An S3 client that can do all but read."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def get_object(self, **_: Any) -> Any:
+        """Refuse."""
+        raise WorkerKilledError("it could not be read")
+
+
+def test_a_dropped_manifest_for_an_unknown_job_type_is_refused_in_words(
+    yard: Yard, payloads: Payloads
+) -> None:
+    yard.s3.put_object(
+        Bucket="intake",
+        Key="manifests/maps/odd.checkm",
+        Body=single_files(payloads, THREE).encode(),
+        Metadata={"job-type": "odd"},
+    )
+    head = yard.s3.head_object(Bucket="intake", Key="manifests/maps/odd.checkm")
+    found = {
+        "key": "manifests/maps/odd.checkm",
+        "size": head["ContentLength"],
+        "version-id": head["VersionId"],
+    }
+    event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
+
+    yard.machines.run("batch", "odd", event)
+
+    view = yard.batch(yard.batch_id_of(event))
+    assert view.batch.state == "failed"
+    assert "there is no job type 'odd'; there are deposit" in view.batch.message
+
+
+def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+
+    with pytest.raises(IllegalMove, match="at work"):
+        asking.ask_batch(batch_id, "delete", yard.asking())

@@ -21,7 +21,7 @@ from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.opening import Opening, batch_of_key, open_object
 from jobyard.services.reporting import Reporting, deliver_waiting, note_delivery, report
 from jobyard.services.resuming import resume
-from jobyard.services.running import MARGIN_S, Worker, run_chunk, run_job
+from jobyard.services.running import MARGIN_S, Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
@@ -144,7 +144,7 @@ class Yard:
 
     def _opened(self, asked: dict[str, Any], opening: Opening) -> Next:
         if "detail" in asked:
-            return open_object(_source(asked), opening)
+            return open_object(source_of(asked), opening)
         run = Run(asked["run"], asked["pass"])
         return resume(asked["batch_id"], asked["command"], run, opening)
 
@@ -178,12 +178,15 @@ class Yard:
         """The Settle state's function."""
         settling = Settling(self.settings, self.s3, self.now)
         if "detail" in event:
-            source = _source(event)
+            source = source_of(event)
             found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
             assert found
             words = json.dumps(event["error"])
             return give_up(found.batch_id, Run(MAIN, 1), settling, words).document()
         run = Run(event["run"], event["pass"])
+        if "error" in event and "position" in event:
+            place = Place(event["batch_id"], event["chunk"], event["position"])
+            give_up_job(place, run, self.now())
         return settle(event["batch_id"], run, settling).document()
 
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +215,7 @@ class Yard:
 
     def batch_id_of(self, event: dict[str, Any]) -> str:
         """The batch an event made."""
-        source = _source(event)
+        source = source_of(event)
         found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
         assert found
         return found.batch_id
@@ -267,7 +270,8 @@ class Yard:
         self.at += timedelta(seconds=seconds)
 
 
-def _source(event: dict[str, Any]) -> Source:
+def source_of(event: dict[str, Any]) -> Source:
+    """The object an event tells of."""
     found = event["detail"]["object"]
     return Source(
         event["detail"]["bucket"]["name"], found["key"], found["version-id"], found["size"]

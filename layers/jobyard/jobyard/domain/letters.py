@@ -148,8 +148,8 @@ def page(told: Told) -> str:
     if told.more_jobs:
         parts.append(f"<p>and {told.more_jobs} more; the files have them all</p>")
     if told.findings:
-        rows = [(line,) for line in told.findings]
-        parts += ["<h2>Findings in the manifest</h2>", _table((), rows)]
+        lines = [(line,) for line in told.findings]
+        parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
     if told.more_findings:
         parts.append(f"<p>and {told.more_findings} more; the report has them all</p>")
     link = escape(told.link, quote=True)

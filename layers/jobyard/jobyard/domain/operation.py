@@ -66,9 +66,13 @@ class Operation:
     ended_at: datetime | None = None
 
 
+ACCEPTED, REFUSED = "accepted", "refused"
+
+
 @dataclass(frozen=True)
 class JobOutcome:
-    """What an operation did to one job: the state it is in now, or why it was refused."""
+    """What an operation did to one job: accepted, or refused and why. A view says instead of
+    accepted how the job stands now."""
 
     job_id: str
     outcome: str

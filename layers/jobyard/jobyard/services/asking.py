@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.chunks import summed
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
@@ -184,12 +185,20 @@ def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
             raise IllegalMove(f"batch {batch_id} was never reported")
         if event == "update_reporting" and not batch.entries:
             raise IllegalMove(f"batch {batch_id} never had a job; there is nothing to compare")
+        if event == "delete" and _is_at_work(batch_id):
+            raise IllegalMove(f"jobs of batch {batch_id} are at work; force fail or await them")
         ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
     command = {"release": "open", "cancel": "settle", "update_reporting": "settle"}.get(event)
     if command:
         start_batch(batch_id, command, asking)
     return batch
+
+
+def _is_at_work(batch_id: str) -> bool:
+    counts = summed(record.counts for record in chunks.of_batch(batch_id))
+    busy = counts.get("running", 0) + counts.get("scheduled", 0)
+    return bool(busy) or operations.is_any_running(batch_id)
 
 
 def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:

@@ -19,6 +19,7 @@ from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.manifest.entry import row
 from jobyard.domain.manifest.reading import Reading
+from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
 from jobyard.services.steering import MAIN, Next, Run
@@ -153,6 +154,10 @@ def _read(batch: Batch, opening: Opening) -> Next:
         raise Unknown(f"batch {batch.batch_id} has no manifest")
     if source.size > MANIFEST_BYTES:
         return _refuse(batch, opening, f"the manifest is larger than {MANIFEST_BYTES} bytes", 0)
+    kinds = [name for name, job_type in TYPES.items() if not job_type.system]
+    if batch.job_type not in kinds:
+        words = f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
+        return _refuse(batch, opening, words, 0)
     digest = hashlib.sha256()
     body = opening.s3.get_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)[
         "Body"

@@ -22,7 +22,7 @@ from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
 from jobyard.domain.jobtype import JobType, Stop, Work
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.operation import JobOutcome, Operation
+from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.touch import Touch
 from jobyard.services import rows
@@ -102,6 +102,13 @@ def run_job(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
     return Next(place.batch_id, "settle", run=run), work.finished
 
 
+def give_up_job(place: Place, run: Run, at: datetime) -> None:
+    """Fail a job whose own execution could not get through it, if it still holds it."""
+    job = jobs.get(place)
+    if job and job.state is JobState.RUNNING and run.owns(job.cause):
+        jobs.apply(job, lost(job, at, f"{run.cause(place.chunk, job.tries)}.lost"))
+
+
 @dataclass
 class _ChunkWork:
     """A worker's pass over a chunk. Only `records` and `version` are carried from call to call."""
@@ -139,25 +146,25 @@ class _ChunkWork:
         """
         matching = [job for job in self.records.values() if operation.filter.matches(job)]
         outcomes = [
-            JobOutcome(job.place.job_id, job.state.value)
+            JobOutcome(job.place.job_id, ACCEPTED)
             for job in self.records.values()
-            if self.run_.owns(job.cause) or any(self.run_.owns(e.cause) for e in job.history)
+            if any(entry.cause == operation.operation_id for entry in job.history)
         ]
         changes, refused = [], []
         for job in matching:
             try:
                 changes.append((job, self._sent(job, operation)))
             except IllegalMove as refusal:
-                refused.append(JobOutcome(job.place.job_id, "refused", str(refusal)))
+                refused.append(JobOutcome(job.place.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
         stored = jobs.write_many(changes)
         for (before, after), now in zip(changes, stored, strict=True):
             if now is None:
                 words = "someone else changed it first"
-                refused.append(JobOutcome(before.place.job_id, "refused", words))
+                refused.append(JobOutcome(before.place.job_id, REFUSED, words))
             else:
                 self.records[after.place.position] = now
-                outcomes.append(JobOutcome(after.place.job_id, "accepted"))
+                outcomes.append(JobOutcome(after.place.job_id, ACCEPTED))
         self._put_outcomes(operation, [*outcomes, *refused])
 
     def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:

@@ -16,7 +16,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepStatus, unrecorded
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.domain.operation import JobOutcome, Operation, tally
+from jobyard.domain.operation import ACCEPTED, JobOutcome, Operation, tally
 from jobyard.domain.report import Report
 from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
@@ -327,7 +327,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
         before = record.place.chunk * found.chunk_size + record.place.position
         if record.history:
             return "waits for a worker", None
-        return f"waits for a worker, behind {before} other jobs of its batch", None
+        return f"waits for a worker, behind up to {before} other jobs of its batch", None
     if state is JobState.FAILED:
         if not record.recoverable:
             return "the depositor has to submit it again", None
@@ -439,7 +439,12 @@ def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcom
         body = looking.s3.get_object(Bucket=looking.settings.work_bucket, Key=key)["Body"]
     except looking.s3.exceptions.NoSuchKey:
         return []
-    return [JobOutcome(*json.loads(line)) for line in body.read().splitlines()]
+    stands = {job.place.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
+    outcomes = [JobOutcome(*json.loads(line)) for line in body.read().splitlines()]
+    return [
+        replace(each, outcome=stands[each.job_id]) if each.outcome == ACCEPTED else each
+        for each in outcomes
+    ]
 
 
 def list_reports(batch_id: str, looking: Looking) -> list[Report]:

@@ -139,10 +139,14 @@ def _digest(row: Row) -> tuple[str, str, list[Finding]]:
         return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, words)]
     if digest.text and not name:
         words = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
-        return "", "", [Check.ALGORITHM_MISSING.at(row.line, algorithm.column, words)]
+        return (
+            "",
+            "",
+            [Check.ALGORITHM_MISSING.at(row.line, algorithm.column or digest.column, words)],
+        )
     if name and not digest.text:
         words = f"hashValue is empty beside {name}: give both or neither"
-        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column, words)]
+        return "", "", [Check.DIGEST_MISSING.at(row.line, digest.column or algorithm.column, words)]
     if name and (len(digest.text) != HEX_LENGTHS[name] or not _HEX.fullmatch(digest.text)):
         words = (
             f"hashValue {shown(digest.text)} has {len(digest.text)} characters: "
@@ -173,9 +177,9 @@ def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, lis
             if urls.fault(url.text):
                 return "", []  # the URL's own finding says what to do
             words = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
-            return "", [Check.NAME_MISSING.at(row.line, name.column, words)]
+            return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, words)]
         words = f"fileName is empty: {shown(taken.text)} is taken from the URL"
-        findings.append(Check.NAME_FROM_URL.at(row.line, name.column, words))
+        findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, words))
         name = taken
     fault = _path_fault(name.text)
     if fault:

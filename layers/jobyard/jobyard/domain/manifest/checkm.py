@@ -70,7 +70,8 @@ class CheckmLayout:
         columns = columns_of(text, "|", self._at_most or len(text))
         if columns is None:
             return None
-        self._padding.saw(len(columns), first)
+        if any(values[0] for values in columns):
+            self._padding.saw(len(columns), first)
         texts: dict[Column, Sequence[str]] = {}
         for column, values in zip(self._columns, columns, strict=False):
             if "%" in text and column not in (Column.URL, Column.LOCAL):

@@ -56,7 +56,8 @@ class CsvLayout:
         columns = None if '"' in text else columns_of(text, ",", len(self._columns))
         if columns is None:
             return None
-        self._padding.saw(len(columns), first)
+        if any(values[0] for values in columns):
+            self._padding.saw(len(columns), first)
         named = zip(self._columns, columns, strict=False)
         return {column: texts for column, texts in named if column is not None and any(texts)}
 

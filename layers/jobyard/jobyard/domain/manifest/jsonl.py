@@ -50,13 +50,12 @@ class JsonLayout:
         """The columns of lines whose objects hold nothing but strings, and whole sizes."""
         try:
             objects = list(map(_decode, text.split("\n")))
-            keys = dict.fromkeys(key for each in objects for key in each)
-        except (ValueError, RecursionError, TypeError):
+        except (ValueError, RecursionError):
             return None
-        if not all(type(each) is dict for each in objects):
+        if set(map(type, objects)) != {dict}:
             return None
         texts: dict[Column, Sequence[str]] = {}
-        for key in keys:
+        for key in set().union(*objects):
             column = column_of(key, aliases=True)
             if column is None or column in texts or not takes(self._profile, column):
                 return None
@@ -123,6 +122,8 @@ class JsonLayout:
                 row.findings += found
                 row.local = locals_in(text) if column is Column.LOCAL else row.local
         row.cells = cells
+        # A value of the wrong type is no value to check further.
+        row.readable = all(finding.code != Check.VALUE_TYPE for finding in row.findings)
         return row
 
 

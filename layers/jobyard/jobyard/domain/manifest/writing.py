@@ -70,7 +70,7 @@ def line(entry: Entry, profile: Profile) -> bytes:
 
 def _url(url: str) -> str:
     if "|" in url or url != url.strip():
-        raise BadRequest(f"{shown(url)} cannot be written in a Checkm manifest: quote it")
+        raise BadRequest(f"{shown(url)} cannot be written in a Checkm manifest: no bar is allowed")
     return url
 
 

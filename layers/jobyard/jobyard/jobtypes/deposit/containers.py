@@ -129,7 +129,7 @@ def _zip(reader: StagedReader, limits: _Limits) -> Iterator[Member]:
         names = [_admitted(info, limits) for info in files]  # all, before the first is kept
         for name, info in zip(names, files, strict=True):
             with archive.open(info) as source:
-                yield from _member(name, _counted(source, limits))
+                yield from _member(name, _whole(source, info.file_size, limits))
 
 
 def _admitted(info: zipfile.ZipInfo, limits: _Limits) -> str:
@@ -220,6 +220,17 @@ def _counted(source: IO[bytes], limits: _Limits) -> Iterator[bytes]:
     while block := source.read(BLOCK):
         limits.grow(len(block))
         yield block
+
+
+def _whole(source: IO[bytes], size: int, limits: _Limits) -> Iterator[bytes]:
+    """What is read of a zip's member, which zipfile ends without a word when it falls short."""
+    came = 0
+    for block in _counted(source, limits):
+        came += len(block)
+        yield block
+    if came != size:
+        words = f"a member has {came} bytes; the container's directory says {size}"
+        raise Refused(Failure.BAD_CONTAINER, words)
 
 
 def _member(name: str, source: Iterator[bytes]) -> Iterator[Member]:

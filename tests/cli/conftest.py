@@ -1,0 +1,69 @@
+"""The CLI in surroundings of its own: a fake API, a fake Cognito, a folder for tokens."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import httpx
+import pytest
+from fake_api import URL, FakeApi, Run
+from fake_cognito import FakeCognito
+from typer.testing import CliRunner, Result
+
+from cli.local.stack import Stack
+from cli.main import app
+from cli.session import Deployment, Surroundings
+
+STACK = Stack(
+    **{each.name: each.name for each in fields(Stack)}
+    | {"api_url": URL, "user_pool": "us-east-1_pool"}
+)
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    """The API that the commands talk to."""
+    return FakeApi()
+
+
+@pytest.fixture
+def cognito() -> FakeCognito:
+    """Where they sign in."""
+    return FakeCognito()
+
+
+@pytest.fixture
+def local(tmp_path: Path, cognito: FakeCognito) -> Deployment:
+    """The local stack, as if it ran."""
+    return Deployment(
+        "local",
+        tmp_path / "session.json",
+        lambda: STACK,
+        lambda _: cognito,
+        address=URL,
+        passwords={"admin": "secret", "operator": "secret"},
+        person="admin",
+    )
+
+
+@pytest.fixture
+def on_aws(tmp_path: Path, cognito: FakeCognito) -> Deployment:
+    """A stack on AWS, where nobody is signed in yet."""
+    return Deployment("prod", tmp_path / "aws" / "prod.json", lambda: STACK, lambda _: cognito)
+
+
+@pytest.fixture
+def surroundings(api: FakeApi, local: Deployment, on_aws: Deployment) -> Surroundings:
+    """What commands are handed here."""
+    return Surroundings(
+        lambda name: on_aws if name else local, httpx.MockTransport(api), api.paused.append
+    )
+
+
+@pytest.fixture
+def run(surroundings: Surroundings) -> Run:
+    """Run `jobyard` with these words."""
+
+    def run(*words: str, typed: str = "") -> Result:
+        return CliRunner().invoke(app, list(words), input=typed, obj=surroundings)
+
+    return run

@@ -1,0 +1,149 @@
+import httpx
+import pytest
+from fake_api import URL, FakeApi, pages, problem
+
+from cli.client import TRIES, Api, Refused, Unreachable
+
+
+class Somebody:
+    """A bearer whose token is renewed once."""
+
+    def __init__(self) -> None:
+        self.tokens = ["old", "new"]
+
+    def token(self) -> str:
+        return self.tokens[0]
+
+    def renewed(self) -> str:
+        self.tokens.pop(0)
+        return self.tokens[0]
+
+
+@pytest.fixture
+def client(api: FakeApi) -> Api:
+    return Api(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+
+
+def test_a_change_is_sent_again_with_the_same_key_until_somebody_answers(
+    api: FakeApi, client: Api
+) -> None:
+    api.answers(
+        "POST /batches",
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        problem(502, "bad gateway"),
+        {"batch_id": "b1"},
+    )
+
+    made = client.post("/batches", {"collection": "maps"})
+
+    keys = {request.headers["Idempotency-Key"] for request in api.requests}
+    assert made == {"batch_id": "b1"}
+    assert len(api.requests) == 4
+    assert len(keys) == 1
+    assert api.paused == sorted(api.paused)
+
+
+def test_two_changes_have_two_keys(api: FakeApi, client: Api) -> None:
+    api.answers("POST /batches", {})
+
+    client.post("/batches", {})
+    client.post("/batches", {})
+
+    assert len({request.headers["Idempotency-Key"] for request in api.requests}) == 2
+
+
+def test_asking_again_while_the_first_try_is_at_work_waits_for_it(
+    api: FakeApi, client: Api
+) -> None:
+    at_work = problem(409, "it is being carried out", **{"Retry-After": "2"})
+    api.answers("POST /batches", at_work, {"batch_id": "b1"})
+
+    assert client.post("/batches", {}) == {"batch_id": "b1"}
+    assert api.paused == [2.0]
+
+
+def test_a_refusal_is_not_sent_again(api: FakeApi, client: Api) -> None:
+    api.answers("POST /batches/b1/cancel", problem(409, "batch is completed: cannot cancel"))
+
+    with pytest.raises(Refused, match="batch is completed: cannot cancel") as refusal:
+        client.post("/batches/b1/cancel", {"reason": "why"})
+
+    assert refusal.value.status == 409
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(404, json={"message": "Not Found"}), "Not Found"),
+        (httpx.Response(400, text="<html>"), "HTTP 400: Bad Request"),
+        (httpx.Response(400, json=[1]), "HTTP 400: Bad Request"),
+    ],
+)
+def test_an_answer_that_is_no_problem_document_is_still_told_in_words(
+    answer: httpx.Response, words: str, api: FakeApi, client: Api
+) -> None:
+    api.answers("GET /batches", answer)
+
+    with pytest.raises(Refused, match=words):
+        client.get("/batches")
+
+
+def test_who_never_answers_is_unreachable(api: FakeApi, client: Api) -> None:
+    api.answers("GET /batches", httpx.ConnectError("refused"))
+
+    with pytest.raises(Unreachable, match=r"api\.example\.org does not answer"):
+        client.get("/batches")
+
+    assert len(api.requests) == TRIES
+
+
+def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(
+    api: FakeApi, client: Api
+) -> None:
+    api.answers("POST /batches", problem(401, "Unauthorized"), {"batch_id": "b1"})
+
+    client.post("/batches", {})
+
+    first, second = api.requests
+    assert first.headers["Authorization"] == "Bearer old"
+    assert second.headers["Authorization"] == "Bearer new"
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+def test_pages_are_put_together(api: FakeApi, client: Api) -> None:
+    api.answers("GET /batches", *pages([{"n": 1}, {"n": 2}], [{"n": 3}]))
+
+    found = client.listed("/batches", state="failed", collection="")
+
+    assert found == {"items": [{"n": 1}, {"n": 2}, {"n": 3}], "cursor": None}
+    assert api.asked() == [
+        "GET /batches?state=failed&limit=100",
+        "GET /batches?state=failed&cursor=c1&limit=100",
+    ]
+
+
+def test_a_limit_fetches_no_page_too_many_and_says_where_the_rest_begins(
+    api: FakeApi, client: Api
+) -> None:
+    api.answers("GET /batches", *pages([{"n": 1}, {"n": 2}], [{"n": 3}], [{"n": 4}]))
+
+    found = client.listed("/batches", 3)
+
+    assert [each["n"] for each in found["items"]] == [1, 2, 3]
+    assert found["cursor"] == "c2"
+    assert [request.url.params["limit"] for request in api.requests] == ["3", "1"]
+
+
+def test_a_document_that_has_not_changed_is_not_sent_again(api: FakeApi, client: Api) -> None:
+    fresh = httpx.Response(200, json={"state": "pending"}, headers={"ETag": '"1"'})
+    api.answers("GET /batches/b1", fresh, httpx.Response(304))
+
+    first = client.look("/batches/b1")
+    second = client.look("/batches/b1", first.etag)
+
+    assert first.document == {"state": "pending"}
+    assert second.document is None
+    assert second.etag == '"1"'
+    assert api.requests[1].headers["If-None-Match"] == '"1"'

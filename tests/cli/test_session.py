@@ -1,0 +1,161 @@
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_api import FakeApi, Run, problem, token
+from fake_cognito import FakeCognito
+
+from cli import session
+from cli.session import Deployment, NotRunning, SignedIn, SignInNeeded, SignInRefused, Surroundings
+
+
+def test_on_the_local_stack_one_is_admin_without_signing_in(local: Deployment) -> None:
+    opened = session.opened(local)
+
+    assert opened.username == "admin"
+    assert opened.roles == ["admin"]
+
+
+def test_a_session_is_kept_for_its_owner_alone(local: Deployment, cognito: FakeCognito) -> None:
+    first = session.opened(local)
+    again = session.opened(local)
+
+    assert again == first
+    assert cognito.calls == ["USER_PASSWORD_AUTH"]
+    assert stat.S_IMODE(local.kept.stat().st_mode) == 0o600
+
+
+def test_a_kept_file_of_another_program_version_is_as_good_as_none(local: Deployment) -> None:
+    local.kept.write_text('{"token": "of old"}')
+
+    assert session.opened(local).username == "admin"
+
+
+def test_on_aws_one_has_to_sign_in_first(on_aws: Deployment) -> None:
+    with pytest.raises(SignInNeeded, match="`jobyard login --stack prod`"):
+        session.opened(on_aws)
+
+
+def test_a_token_that_ends_soon_is_renewed_before_it_is_used(
+    local: Deployment, cognito: FakeCognito
+) -> None:
+    ended = replace(session.opened(local), access_token=token("admin", "admin", expires=1))
+
+    bearer = SignedIn(local, ended)
+
+    assert bearer.token() == token("someone", "operator")
+    assert cognito.calls[-1] == "REFRESH_TOKEN_AUTH"
+    assert session.opened(local).access_token == bearer.token()
+
+
+def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
+    on_aws: Deployment, cognito: FakeCognito
+) -> None:
+    opened = session.sign_in(on_aws, "someone", "secret")
+    cognito.is_over = True
+
+    with pytest.raises(SignInNeeded, match=r"has ended: `jobyard login --stack prod`"):
+        SignedIn(on_aws, opened).renewed()
+
+
+def test_after_a_reset_the_local_people_sign_in_again_by_themselves(
+    local: Deployment, cognito: FakeCognito
+) -> None:
+    opened = session.opened(local)
+    cognito.is_over = True
+
+    assert SignedIn(local, opened).renewed() == token("admin", "admin")
+
+
+def test_a_local_stack_on_another_port_is_signed_in_to_anew(
+    local: Deployment, cognito: FakeCognito
+) -> None:
+    session.sign_in(local, "operator", "secret")
+
+    session.opened(replace(local, address="http://127.0.0.1:1"))
+
+    assert cognito.calls == ["USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"]
+    assert json.loads(local.kept.read_text())["username"] == "operator"
+
+
+def test_a_first_password_is_changed_on_the_way_in(
+    on_aws: Deployment, cognito: FakeCognito
+) -> None:
+    cognito.challenges = ["NEW_PASSWORD_REQUIRED", "SOFTWARE_TOKEN_MFA"]
+    answers = {"NEW_PASSWORD_REQUIRED": "better", "SOFTWARE_TOKEN_MFA": "123456"}
+
+    opened = session.sign_in(on_aws, "someone", "secret", answers.__getitem__)
+
+    assert opened.username == "someone"
+    assert cognito.given["NEW_PASSWORD"] == "better"
+    assert cognito.given["SOFTWARE_TOKEN_MFA_CODE"] == "123456"
+
+
+def test_a_wrong_password_is_told_in_cognitos_words(on_aws: Deployment) -> None:
+    with pytest.raises(SignInRefused, match="Incorrect username or password"):
+        session.sign_in(on_aws, "someone", "wrong")
+
+
+def test_without_a_running_stack_one_is_told_how_to_start_it(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="`jobyard local up`"):
+        session.on_this_laptop(tmp_path)
+
+
+def test_login_as_a_role_and_whoami_agree(run: Run) -> None:
+    login = run("login", "--as", "operator", "--json")
+    whoami = run("whoami", "--json")
+
+    assert json.loads(login.stdout) == json.loads(whoami.stdout)
+    assert json.loads(whoami.stdout)["roles"] == ["operator"]
+
+
+def test_logout_makes_one_admin_again(run: Run, cognito: FakeCognito) -> None:
+    run("login", "--as", "operator")
+
+    assert run("logout").stdout == "signed out\n"
+    assert run("logout").stdout == "nobody was signed in\n"
+    assert "revoked" in cognito.calls
+    assert json.loads(run("whoami", "--json").stdout)["username"] == "admin"
+
+
+def test_a_password_may_come_from_a_pipe(run: Run) -> None:
+    signed_in = run("login", "--stack", "prod", "--username", "someone", typed="secret\n")
+
+    assert signed_in.exit_code == 0
+    assert "someone" in signed_in.stdout
+    assert "secret" not in signed_in.output
+
+
+def test_a_refused_login_ends_with_1(run: Run) -> None:
+    signed_in = run("login", "--stack", "prod", "--username", "someone", typed="wrong\n")
+
+    assert signed_in.exit_code == 1
+    assert "Incorrect username or password" in signed_in.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("--as", "nobody"), ("--as", "admin", "--username", "admin"), ("--as", "planner")]
+)
+def test_a_login_that_makes_no_sense_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+    assert run("login", *words).exit_code == 2
+
+
+def test_the_demos_people_are_not_on_aws(run: Run) -> None:
+    signed_in = run("login", "--stack", "prod", "--as", "admin")
+
+    assert signed_in.exit_code == 2
+    assert "no demo people there" in signed_in.stderr
+
+
+def test_an_ended_token_is_renewed_silently_in_the_middle_of_a_command(
+    run: Run, api: FakeApi, cognito: FakeCognito, surroundings: Surroundings
+) -> None:
+    api.answers("GET /holds", problem(401, "Unauthorized"), {"items": [], "cursor": None})
+
+    shown = run("holds", "--json")
+
+    assert shown.exit_code == 0
+    assert cognito.calls == ["USER_PASSWORD_AUTH", "REFRESH_TOKEN_AUTH"]
+    assert shown.stderr == ""

@@ -1,0 +1,54 @@
+"""The template as it is written, as CloudFormation expands it, and the machines it deploys."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reading import Resources
+
+from cli.local import deployment
+from cli.local.emulator import ROOT
+
+
+@pytest.fixture(scope="session")
+def template() -> dict[str, Any]:
+    """template.yaml, its short intrinsics written out."""
+    return deployment.read_template(ROOT)
+
+
+@pytest.fixture(scope="session")
+def expanded(template: dict[str, Any]) -> dict[str, Any]:
+    """What the SAM transform makes of it."""
+    packaged = copy.deepcopy(template)
+    packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions.zip"
+    for resource in packaged["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = "s3://bucket/machine.asl.json"
+    return deployment.expand(packaged, {})
+
+
+@pytest.fixture(scope="session")
+def resources(expanded: dict[str, Any]) -> Resources:
+    """Every resource of the expanded template, by its logical id."""
+    found: Resources = expanded["Resources"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def definitions(template: dict[str, Any]) -> dict[str, Any]:
+    """The machines' definitions by logical id, substituted as CloudFormation does it: as text."""
+    found = {}
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::StateMachine":
+            continue
+        properties = resource["Properties"]
+        text = Path(ROOT, properties["DefinitionUri"]).read_text()
+        for placeholder in properties["DefinitionSubstitutions"]:
+            arn = f"arn:aws:lambda:us-east-1:123456789012:function:{placeholder}"
+            text = text.replace(f"${{{placeholder}}}", arn)
+        found[name] = json.loads(text)
+    return found

@@ -1,0 +1,490 @@
+"""template.yaml keeps what is kept, closes what is closed, watches what can break."""
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reading import Resources, of_type, written
+
+from cli.local.emulator import ROOT
+from cli.local.people import ROLES
+from cli.local.stack import Stack, output_name
+from jobyard.domain import metrics
+
+FUNCTIONS = {
+    "OpenFunction": "ingest.opening.handler",
+    "ExecuteChunkFunction": "execute.chunk.handler",
+    "ExecuteJobFunction": "execute.job.handler",
+    "SettleFunction": "report.settling.handler",
+    "ReportFunction": "report.reporting.handler",
+    "TickFunction": "report.tick.handler",
+    "DeliveryFunction": "report.delivery.handler",
+    "ApiFunction": "api.handler.handler",
+}
+
+# (hash, range, {index: (hash, range)}, expires)
+TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
+    "BatchesTable": (
+        "batch_id",
+        "",
+        {
+            "by_month": ("month", "submitted"),
+            "by_state": ("state", "submitted"),
+            "by_collection": ("collection", "submitted"),
+            "by_submitter": ("submitter", "submitted"),
+        },
+        True,
+    ),
+    "JobsTable": ("chunk_id", "position", {}, False),
+    "ChunksTable": ("batch_id", "chunk", {}, False),
+    "ReportsTable": ("batch_id", "seq", {"undelivered": ("undelivered", "queued_at")}, False),
+    "HoldsTable": ("scope", "", {}, False),
+    "ObjectsTable": ("ark", "version", {}, False),
+    "IdentifiersTable": ("identifier", "", {}, False),
+    "OperationsTable": ("batch_id", "operation_id", {}, False),
+    "RequestsTable": ("id", "", {}, True),
+}
+
+# Properties by which a resource gets a physical name. One that survives its stack under such a
+# name stands in the way of the next.
+NAMES = {
+    "AlarmName",
+    "BucketName",
+    "DashboardName",
+    "FunctionName",
+    "LogGroupName",
+    "PolicyName",
+    "QueueName",
+    "RoleName",
+    "StateMachineName",
+    "TableName",
+    "TopicName",
+    "UserPoolName",
+}
+# Names inside another resource, where they can meet nothing.
+INNER = {"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::Lambda::Permission"}
+
+# What AWS emits by itself, with the dimensions it does so.
+SERVICE_METRICS = {
+    ("AWS/Lambda", "Errors"): {"FunctionName"},
+    ("AWS/Lambda", "Throttles"): {"FunctionName"},
+    ("AWS/States", "ExecutionsStarted"): {"StateMachineArn"},
+    ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
+    ("AWS/ApiGateway", "Count"): {"ApiId"},
+    ("AWS/ApiGateway", "4xx"): {"ApiId"},
+    ("AWS/ApiGateway", "5xx"): {"ApiId"},
+}
+
+ACCOUNT = "123456789012"
+LONGEST_STACK_NAME = "jobyard-production-of-the-university-library"
+
+
+# ---- What is kept
+
+
+def test_tables_are_those_the_store_knows(resources: Resources) -> None:
+    found = {}
+    for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
+        properties = table["Properties"]
+        indexes = {
+            index["IndexName"]: _keys(index)
+            for index in properties.get("GlobalSecondaryIndexes", [])
+        }
+        expires = properties.get("TimeToLiveSpecification", {})
+        found[name] = (*_keys(properties), indexes, expires.get("AttributeName") == "expires")
+
+    assert found == TABLES
+
+
+def test_tables_are_paid_by_use_restorable_and_encrypted(resources: Resources) -> None:
+    for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
+        properties = table["Properties"]
+
+        assert properties["BillingMode"] == "PAY_PER_REQUEST", name
+        assert properties["PointInTimeRecoverySpecification"] == {
+            "PointInTimeRecoveryEnabled": True
+        }, name
+        assert properties["SSESpecification"] == {"SSEEnabled": True}, name
+        assert properties["DeletionProtectionEnabled"] == {
+            "Fn::If": ["ProtectData", True, False]
+        }, name
+
+
+@pytest.mark.parametrize(
+    "kind", ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Cognito::UserPool"]
+)
+def test_what_holds_data_outlives_its_stack(resources: Resources, kind: str) -> None:
+    for name, resource in of_type(resources, kind).items():
+        assert resource["DeletionPolicy"] == "Retain", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_nothing_has_a_fixed_name(resources: Resources) -> None:
+    named = {
+        f"{logical}.{key}": value
+        for logical, resource in resources.items()
+        if resource["Type"] not in INNER
+        for key, value in resource.get("Properties", {}).items()
+        if key in NAMES and set(value) != {"Ref"} and "${AWS::StackName}" not in written(value)
+    }
+
+    assert named == {}
+
+
+def test_buckets_are_private_encrypted_and_versioned(resources: Resources) -> None:
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        properties = bucket["Properties"]
+        rules = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+
+        assert rules == [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}], name
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}, name
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}, name
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4, name
+        assert properties["OwnershipControls"] == {
+            "Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        }, name
+
+
+def test_buckets_answer_over_tls_only(resources: Resources) -> None:
+    policies = {
+        written(policy["Properties"]["Bucket"]): policy["Properties"]["PolicyDocument"]["Statement"]
+        for policy in of_type(resources, "AWS::S3::BucketPolicy").values()
+    }
+
+    for name in of_type(resources, "AWS::S3::Bucket"):
+        (statement,) = policies[f"${{{name}}}"]
+        assert statement["Effect"] == "Deny"
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert [written(one) for one in statement["Resource"]] == [
+            f"${{{name}.Arn}}",
+            f"${{{name}.Arn}}/*",
+        ]
+
+
+def test_unfinished_uploads_and_staged_files_are_cleared_away(resources: Resources) -> None:
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
+
+    rules = resources["WorkBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    (staging,) = (rule for rule in rules if rule.get("Prefix") == "staging/")
+    assert staging["ExpirationInDays"] > 0
+    assert staging["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
+
+
+def test_no_rule_ends_what_is_archived(resources: Resources) -> None:
+    rules = resources["ArchiveBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+
+    assert [set(rule) for rule in rules] == [{"Id", "Status", "AbortIncompleteMultipartUpload"}]
+
+
+def test_only_the_intake_bucket_sends_events(resources: Resources) -> None:
+    sending = {
+        name
+        for name, bucket in of_type(resources, "AWS::S3::Bucket").items()
+        if "NotificationConfiguration" in bucket["Properties"]
+    }
+
+    assert sending == {"IntakeBucket"}
+
+
+# ---- The functions
+
+
+def test_the_functions_are_those_of_the_house(resources: Resources) -> None:
+    found = {
+        name: function["Properties"]["Handler"]
+        for name, function in of_type(resources, "AWS::Lambda::Function").items()
+    }
+
+    assert found == FUNCTIONS
+
+
+@pytest.mark.parametrize("handler", FUNCTIONS.values())
+def test_every_handler_is_there(handler: str) -> None:
+    module = handler.rpartition(".")[0].replace(".", "/")
+
+    assert Path(ROOT, "functions", f"{module}.py").exists()
+
+
+def test_every_function_is_traced_and_logs_where_lines_expire(resources: Resources) -> None:
+    groups = of_type(resources, "AWS::Logs::LogGroup")
+    used = []
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        properties = function["Properties"]
+        logging = properties["LoggingConfig"]
+
+        assert properties["TracingConfig"] == {"Mode": "Active"}, name
+        assert (properties["Runtime"], properties["Architectures"]) == ("python3.13", ["arm64"])
+        assert logging["LogFormat"] == "JSON", name
+        used.append(logging["LogGroup"]["Ref"])
+
+    assert len(set(used)) == len(used)
+    assert set(used) <= groups.keys()
+    for name, group in groups.items():
+        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
+
+
+def test_every_function_of_a_folder_has_the_folder_s_role(resources: Resources) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        folder = FUNCTIONS[name].split(".")[0]
+
+        assert written(function["Properties"]["Role"]) == f"${{{folder.capitalize()}Role.Arn}}"
+
+
+def test_the_api_answers_before_the_gateway_gives_up(resources: Resources) -> None:
+    (integration,) = of_type(resources, "AWS::ApiGatewayV2::Integration").values()
+    gateway_ms = integration["Properties"]["TimeoutInMillis"]
+
+    assert gateway_ms <= 30_000  # more is accepted by every tool and refused by AWS
+    assert resources["ApiFunction"]["Properties"]["Timeout"] * 1000 < gateway_ms
+    assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
+
+
+def test_the_environment_is_what_wire_reads(resources: Resources) -> None:
+    source = Path(ROOT, "layers/jobyard/jobyard/wiring.py").read_text()
+    read = set(re.findall(r'env\["(JOBYARD_\w+)"\]', source))
+    read |= {f"JOBYARD_{name.removesuffix('Table').upper()}_TABLE" for name in TABLES}
+
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert read - variables.keys() == set(), name
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == metrics.NAMESPACE
+
+
+def test_the_environment_fits_with_the_longest_names(resources: Resources) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        variables = function["Properties"]["Environment"]["Variables"]
+        size = sum(len(key) + len(_longest(value)) for key, value in variables.items())
+
+        assert size < 4096 - 500, name  # 4 KB is AWS's limit; the rest is for what people set
+
+
+def test_the_minute_s_call_is_never_made_up_for(resources: Resources) -> None:
+    configured = [
+        config["Properties"]
+        for config in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
+        if config["Properties"]["FunctionName"] == {"Ref": "TickFunction"}
+    ]
+    (target,) = resources["MinuteRule"]["Properties"]["Targets"]
+
+    assert [one["MaximumRetryAttempts"] for one in configured] == [0]
+    assert [one["MaximumEventAgeInSeconds"] for one in configured] == [60]
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+
+
+# ---- Who may wake what
+
+
+def test_every_function_that_a_rule_or_the_api_wakes_permits_it(resources: Resources) -> None:
+    permitted = {
+        (written(one["FunctionName"]), one["Principal"], written(one["SourceArn"]))
+        for one in (
+            permission["Properties"]
+            for permission in of_type(resources, "AWS::Lambda::Permission").values()
+        )
+    }
+    woken = set()
+    for name, rule in of_type(resources, "AWS::Events::Rule").items():
+        for target in rule["Properties"]["Targets"]:
+            function = written(target["Arn"]).removesuffix(".Arn}") + "}"
+            if function.strip("${}") in FUNCTIONS:
+                woken.add((function, "events.amazonaws.com", f"${{{name}.Arn}}"))
+    api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"
+    woken.add(("${ApiFunction}", "apigateway.amazonaws.com", api))
+
+    assert permitted == woken
+
+
+def test_events_that_reach_nobody_are_kept(resources: Resources) -> None:
+    allowed = json.dumps(resources["DeadLettersPolicy"]["Properties"]["PolicyDocument"])
+    for name, rule in of_type(resources, "AWS::Events::Rule").items():
+        for target in rule["Properties"]["Targets"]:
+            if name == "MinuteRule":
+                continue  # the next minute does better
+            assert written(target["DeadLetterConfig"]["Arn"]) == "${DeadLetters.Arn}", name
+            assert f'["{name}", "Arn"]' in allowed
+
+
+def test_a_manifest_that_lands_starts_the_batch_machine(resources: Resources) -> None:
+    rule = resources["ManifestRule"]["Properties"]
+    (target,) = rule["Targets"]
+
+    assert rule["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {
+            "bucket": {"name": [{"Ref": "IntakeBucket"}]},
+            "object": {"key": [{"prefix": "manifests/"}]},
+        },
+    }
+    assert target["Arn"] == {"Ref": "BatchMachine"}
+    assert written(target["RoleArn"]) == "${ManifestRuleRole.Arn}"
+
+
+def test_an_execution_that_cannot_speak_any_more_is_spoken_of(resources: Resources) -> None:
+    rule = resources["FailedExecutionRule"]["Properties"]
+
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    assert [written(one) for one in rule["EventPattern"]["detail"]["stateMachineArn"]] == [
+        "${BatchMachine}",
+        "${JobMachine}",
+    ]
+    assert [written(target["Arn"]) for target in rule["Targets"]] == ["${AlarmTopic}"]
+
+
+def test_only_the_api_s_own_description_is_open(resources: Resources) -> None:
+    routes = {
+        route["Properties"]["RouteKey"]: route["Properties"]["AuthorizationType"]
+        for route in of_type(resources, "AWS::ApiGatewayV2::Route").values()
+    }
+
+    assert routes == {
+        "ANY /api/{proxy+}": "JWT",
+        "GET /api/openapi.json": "NONE",
+        "GET /api/docs": "NONE",
+    }
+
+
+# ---- People
+
+
+def test_a_group_is_a_role(resources: Resources) -> None:
+    groups = [
+        group["Properties"]["GroupName"]
+        for group in of_type(resources, "AWS::Cognito::UserPoolGroup").values()
+    ]
+
+    assert tuple(groups) == ROLES
+
+
+def test_the_sign_in_page_has_what_it_needs_to_appear(resources: Resources) -> None:
+    (domain,) = of_type(resources, "AWS::Cognito::UserPoolDomain").values()
+    (page,) = of_type(resources, "AWS::Cognito::ManagedLoginBranding").values()
+
+    assert domain["Properties"]["ManagedLoginVersion"] == 2
+    assert page["Properties"]["ClientId"] == {"Ref": "UserPoolClient"}
+    assert resources["UserPool"]["Properties"]["UserPoolTier"] == "ESSENTIALS"
+
+
+def test_a_role_that_is_taken_away_is_gone_soon(resources: Resources) -> None:
+    client = resources["UserPoolClient"]["Properties"]
+
+    assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (
+        15,
+        "minutes",
+    )
+
+
+def test_nobody_makes_their_own_account(resources: Resources) -> None:
+    pool = resources["UserPool"]["Properties"]
+
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    assert pool["DeletionProtection"] == {"Fn::If": ["ProtectData", "ACTIVE", "INACTIVE"]}
+
+
+# ---- Watching
+
+
+def test_every_alarm_names_a_metric_that_something_emits(resources: Resources) -> None:
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        properties = alarm["Properties"]
+        dimensions = {row["Name"]: written(row["Value"]) for row in properties["Dimensions"]}
+        fault = _not_emitted(properties["Namespace"], properties["MetricName"], dimensions)
+
+        assert not fault, f"{name}: {fault}"
+
+
+def test_every_line_of_the_dashboard_is_a_metric_that_something_emits(
+    resources: Resources,
+) -> None:
+    body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    lines = [line for widget in body["widgets"] for line in widget["properties"]["metrics"]]
+    assert lines
+
+    for line in lines:
+        namespace, metric, *pairs = [part for part in line if isinstance(part, str)]
+        dimensions = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        assert not _not_emitted(namespace, metric, dimensions), line
+
+
+def test_every_alarm_tells_and_is_silent_when_nothing_runs(resources: Resources) -> None:
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        properties = alarm["Properties"]
+
+        assert properties["TreatMissingData"] == "notBreaching", name
+        assert properties["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+
+
+def test_what_can_break_has_an_alarm(resources: Resources) -> None:
+    watched = {
+        (alarm["Properties"]["MetricName"], written(alarm["Properties"]["Dimensions"][-1]["Value"]))
+        for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+    }
+
+    assert {("Errors", f"${{{name}}}") for name in FUNCTIONS} <= watched
+    assert {
+        ("ExecutionsFailed", "${BatchMachine}"),
+        ("ExecutionsFailed", "${JobMachine}"),
+        ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
+        ("Throttles", "${ExecuteChunkFunction}"),
+        ("Throttles", "${ApiFunction}"),
+        ("JobsFailed", "deposit"),
+        ("OldestOpenBatchSeconds", "jobyard"),
+        ("UndeliveredReports", "jobyard"),
+    } <= watched
+
+
+def test_alarms_are_not_lost_to_a_key_cloudwatch_may_not_use(resources: Resources) -> None:
+    assert "KmsMasterKeyId" not in resources["AlarmTopic"].get("Properties", {})
+
+
+# ---- The template itself
+
+
+def test_a_stack_needs_nothing_to_be_said(template: dict[str, Any]) -> None:
+    without = [name for name, one in template["Parameters"].items() if "Default" not in one]
+
+    assert without == []
+
+
+def test_the_outputs_are_what_programs_look_for(template: dict[str, Any]) -> None:
+    wanted = {output_name(field.name) for field in fields(Stack) if field.name != "name"}
+
+    assert wanted <= template["Outputs"].keys()
+
+
+def test_the_template_stays_far_from_cloudformation_s_limits(expanded: dict[str, Any]) -> None:
+    assert len(expanded["Resources"]) < 350  # of 500
+    assert len(json.dumps(expanded)) < 700_000  # of 1 MB
+
+
+def _keys(keyed: dict[str, Any]) -> tuple[str, str]:
+    kinds = {key["KeyType"]: key["AttributeName"] for key in keyed["KeySchema"]}
+    return kinds["HASH"], kinds.get("RANGE", "")
+
+
+def _longest(value: Any) -> str:
+    """`value` as long as AWS would make it: generated names are stack, logical id, 13 letters."""
+    text = written(value)
+    text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
+    text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
+    return re.sub(r"\$\{AWS::\w+\}", ACCOUNT, text)
+
+
+def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str:
+    if namespace == metrics.NAMESPACE:
+        emitted: set[str] | None = set(metrics.DIMENSIONS.get(metric, ()))
+    else:
+        emitted = SERVICE_METRICS.get((namespace, metric))
+    if not emitted:
+        return f"nothing emits {namespace} {metric}"
+    if dimensions.keys() != emitted:
+        return f"{metric} is emitted by {sorted(emitted)}, not by {sorted(dimensions)}"
+    if dimensions.get("service", "jobyard") != "jobyard":
+        return f"the service is jobyard, not {dimensions['service']}"
+    return ""

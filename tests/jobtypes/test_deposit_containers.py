@@ -1,0 +1,385 @@
+import bz2
+import gzip
+import io
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from deposits import content_key, drive, held, work
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from payload_server import PayloadServer
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Stop, Wait
+from jobyard.jobtypes.deposit import containers
+from jobyard.jobtypes.deposit.containers import Member, members
+from jobyard.jobtypes.deposit.content import Staged
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.touch import Touch
+
+FILES = {"a.txt": b"alpha", "folder/b.bin": bytes(range(256)) * 5000, "empty": b""}
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w", method) as archive:
+        archive.mkdir("folder")
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return into.getvalue()
+
+
+def tarred(files: dict[str, bytes]) -> bytes:
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w") as archive:
+        folder = tarfile.TarInfo("folder")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return into.getvalue()
+
+
+def tar_member(name: str, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes:
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w") as archive:
+        info = tarfile.TarInfo(name)
+        info.type = kind
+        for field, value in fields.items():
+            setattr(info, field, value)
+        archive.addfile(info)
+    return into.getvalue()
+
+
+def found_in(name: str, content: bytes, touch: Touch) -> dict[str, bytes]:
+    """What `members` finds in a container, staged for it."""
+    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
+    staged = Staged("staging/c", put["ETag"], len(content), {})
+    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    return {member.name: b"".join(member.blocks) for member in members(name, len(content), reader)}
+
+
+def refused(name: str, content: bytes, touch: Touch) -> Refused:
+    with pytest.raises(Refused) as caught:
+        found_in(name, content, touch)
+    return caught.value
+
+
+CONTAINERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "x.zip": zipped,
+    "X.ZIP": lambda files: zipped(files, zipfile.ZIP_STORED),
+    "x.tar": tarred,
+    "x.tar.gz": lambda files: gzip.compress(tarred(files)),
+    "x.tar.bz2": lambda files: bz2.compress(tarred(files)),
+    "x.bz2": lambda files: bz2.compress(tarred(files)),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_kind_of_container_gives_its_files_and_not_its_folders(
+    touch: Touch, name: str
+) -> None:
+    assert found_in(name, CONTAINERS[name](FILES), touch) == FILES
+
+
+def test_a_bzip2_of_one_file_is_that_file(touch: Touch) -> None:
+    assert found_in("maps/map.tif.bz2", bz2.compress(b"abc"), touch) == {"map.tif": b"abc"}
+
+
+def test_a_gzip_in_several_parts_is_read_to_its_end(touch: Touch) -> None:
+    whole = tarred(FILES)
+    parts = gzip.compress(whole[:700]) + gzip.compress(whole[700:])
+
+    assert found_in("x.tar.gz", parts, touch) == FILES
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_members_that_nobody_reads_are_passed_over(touch: Touch, name: str) -> None:
+    content = CONTAINERS[name](FILES)
+    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
+    staged = Staged("staging/c", put["ETag"], len(content), {})
+    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+
+    assert [member.name for member in members(name, len(content), reader)] == list(FILES)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_container_becomes_one_object_of_its_members(
+    touch: Touch, payloads: PayloadServer, name: str
+) -> None:
+    url = payloads.serve(f"/{name}", CONTAINERS[name](FILES))
+
+    done = drive(work({"kind": "container", "url": url, "name": name}), touch)
+
+    assert done.ended_well, done.outcomes
+    assert done.work.data["files"] == 3
+    archive = held(touch, touch.archive_bucket)
+    assert all(archive[content_key(content)] == content for content in FILES.values())
+    assert len(archive) == 4  # the container itself is not kept
+    assert held(touch, touch.work_bucket) == {}
+
+
+def test_a_large_container_with_a_large_member_is_unpacked(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    files = {"big": b"0123456789abcdef" * 600_000, "small": b"x"}
+    url = payloads.serve("/x.zip", zipped(files, zipfile.ZIP_STORED))
+
+    done = drive(work({"kind": "container", "url": url, "name": "x.zip"}), touch)
+
+    assert done.ended_well
+    assert held(touch, touch.archive_bucket)[content_key(files["big"])] == files["big"]
+
+
+def test_unpacking_goes_on_where_it_stopped(touch: Touch, payloads: PayloadServer) -> None:
+    files = {f"{n}.txt": b"%d" % n for n in range(50)}
+    url = payloads.serve("/x.tar", tarred(files))
+    puts: list[str] = []
+    stop_at = [40]
+
+    def count(params: dict[str, Any], **_: Any) -> None:
+        puts.append(params["Key"])
+
+    touch.s3.meta.events.register("provide-client-params.s3.PutObject", count)
+    limited = replace(touch, remaining=lambda: 600.0 if len(puts) < stop_at[0] else 5.0)
+    try:
+        driven = drive(work({"kind": "container", "url": url, "name": "x.tar"}), limited)
+        waited, first = driven.last, len(puts)
+        stop_at[0] = 10_000
+        driven.go_on(limited)
+    finally:
+        touch.s3.meta.events.unregister("provide-client-params.s3.PutObject", count)
+
+    assert isinstance(waited, Wait)
+    assert driven.ended_well
+    assert driven.work.data["files"] == 50
+    assert len(puts) - first < 20
+    assert payloads.asked("GET") == ["/x.tar"]
+
+
+# What is refused
+
+BAD_NAMES = [
+    "../x",
+    "a/../../x",
+    "/etc/passwd",
+    "C:/x",
+    "C:\\x",
+    "..\\x",
+    "\\x",
+    "a\x01b",
+    "a\nb",
+    ".",
+    "a" * 256,
+    "/".join(["a" * 200] * 6),
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
+def test_a_name_that_leads_astray_is_refused(touch: Touch, kind: str, name: str) -> None:
+    content = CONTAINERS[kind]({"fine": b"", name: b"x"})
+
+    assert refused(kind, content, touch).code is Failure.CONTAINER_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("./a/b", "a/b"), ("a//b", "a/b"), ("naïve\u3000é.txt", "naïve\u3000é.txt")]
+)
+def test_a_name_is_kept_in_its_plain_form(touch: Touch, name: str, kept: str) -> None:
+    assert found_in("x.tar", tarred({name: b"x"}), touch) == {kept: b"x"}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_files_of_one_name_are_refused(touch: Touch) -> None:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as archive:
+        archive.writestr("a", b"1")
+        archive.writestr("a", b"2")
+
+    assert refused("x.zip", into.getvalue(), touch).code is Failure.CONTAINER_LIMIT
+    twice = tarred({"a": b"1", "./a": b"2"})
+    assert refused("x.tar", twice, touch).code is Failure.CONTAINER_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (tarfile.SYMTYPE, {"linkname": "/etc/passwd"}),
+        (tarfile.LNKTYPE, {"linkname": "a"}),
+        (tarfile.CHRTYPE, {}),
+        (tarfile.BLKTYPE, {}),
+        (tarfile.FIFOTYPE, {}),
+        (tarfile.GNUTYPE_SPARSE, {}),
+    ],
+)
+def test_a_tar_member_that_is_no_plain_file_is_refused(
+    touch: Touch, kind: bytes, fields: dict[str, str]
+) -> None:
+    assert refused("x.tar", tar_member("a", kind, **fields), touch).code is Failure.BAD_CONTAINER
+
+
+def test_a_link_in_a_zip_is_refused(touch: Touch) -> None:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as archive:
+        info = zipfile.ZipInfo("a")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+
+    assert refused("x.zip", into.getvalue(), touch).code is Failure.BAD_CONTAINER
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_packed_by_a_method_without_bounds_is_refused(touch: Touch, method: int) -> None:
+    content = zipped({"a": b"x" * 100}, method)
+
+    assert refused("x.zip", content, touch).code is Failure.BAD_CONTAINER
+
+
+def test_an_encrypted_zip_is_refused(touch: Touch) -> None:
+    content = bytearray(zipped({"a": b"x"}))
+    for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.rindex(signature) + flags_at
+        content[at] |= 1
+
+    refusal = refused("x.zip", bytes(content), touch)
+
+    assert refusal.code is Failure.BAD_CONTAINER
+    assert "encrypted" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.zip", b""),
+        ("x.zip", b"no zip at all"),
+        ("x.zip", zipped({})),
+        ("x.zip", zipped(FILES)[:-30]),
+        ("x.tar", b""),
+        ("x.tar", b"no tar at all" * 100),
+        ("x.tar", tarred({})),
+        ("x.tar", tarred({"a": b"x" * 2000})[:1024]),
+        ("x.tar", tarred({"a": b"x"})[:1536]),  # cut off between a member and the end mark
+        ("x.tar", tarred({"a": b"x"})[:1536] + b"rubbish!" * 64),
+        ("x.tar.gz", tarred(FILES)),
+        ("x.tar.gz", gzip.compress(tarred(FILES))[:-9]),
+        ("x.tar.gz", gzip.compress(tarred(FILES))[:-8] + b"12345678"),
+        ("x.bz2", b"BZh9 but no bzip2"),
+        ("x.tar.bz2", bz2.compress(tarred(FILES))[:-9]),
+        ("x.rar", b"Rar!"),
+    ],
+)
+def test_a_broken_container_is_refused(touch: Touch, name: str, content: bytes) -> None:
+    assert refused(name, content, touch).code is Failure.BAD_CONTAINER
+
+
+def test_a_zip_whose_member_is_not_what_its_checksum_says_is_refused(touch: Touch) -> None:
+    content = bytearray(zipped({"a": b"x" * 1000}, zipfile.ZIP_STORED))
+    content[content.index(b"xxxx")] = ord("y")
+
+    assert refused("x.zip", bytes(content), touch).code is Failure.BAD_CONTAINER
+
+
+# Bombs
+
+
+def _read_through(found: Iterator[Member]) -> None:
+    for member in found:
+        for _ in member.blocks:
+            pass
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.bz2", "x.bz2"])
+def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(touch: Touch, name: str) -> None:
+    content = CONTAINERS[name]({"bomb": bytes(80 * 1024**2)})
+    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
+    staged = Staged("staging/c", put["ETag"], len(content), {})
+    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    tracemalloc.start()
+
+    with pytest.raises(Refused) as caught:
+        _read_through(members(name, len(content), reader))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert caught.value.code is Failure.CONTAINER_LIMIT
+    assert peak < 40 * 1024**2
+
+
+def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(touch: Touch) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type = tarfile.GNUTYPE_LONGNAME
+    header.size = 60 * 1024**2
+    content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + b"a" * header.size, 1)
+    tracemalloc.start()
+
+    refusal = refused("x.tar.gz", content, touch)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert refusal.code is Failure.CONTAINER_LIMIT
+    assert peak < 40 * 1024**2
+
+
+def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(touch: Touch) -> None:
+    content = bytearray(zipped({"a": b"x"}, zipfile.ZIP_STORED))
+    at = content.rindex(b"PK\x01\x02") + 24
+    content[at : at + 4] = struct.pack("<L", 4_000_000)
+
+    assert refused("x.zip", bytes(content), touch).code is Failure.BAD_CONTAINER
+
+
+def test_too_many_files_are_refused(touch: Touch) -> None:
+    content = zipped({str(n): b"" for n in range(containers.MAX_FILES + 1)})
+
+    assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
+
+
+def test_a_zip_with_a_directory_too_long_to_hold_is_refused(touch: Touch) -> None:
+    content = zipped({"a" * 200 + str(n): b"" for n in range(17_500)}, zipfile.ZIP_STORED)
+
+    assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    name=st.sampled_from(sorted(CONTAINERS)),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+    cut=st.floats(0.3, 1),
+)
+def test_however_a_container_is_broken_it_is_refused_or_read(
+    touch: Touch, name: str, changes: list[tuple[float, int]], cut: float
+) -> None:
+    content = bytearray(CONTAINERS[name]({"a.txt": b"alpha" * 50, "b/c": b"x" * 700}))
+    for where, value in changes:
+        content[int(where * len(content))] = value
+
+    try:
+        found = found_in(name, bytes(content[: int(cut * len(content)) or 1]), touch)
+    except Refused as refusal:
+        assert refusal.code in {Failure.BAD_CONTAINER, Failure.CONTAINER_LIMIT}  # noqa: PT017
+    else:
+        assert found
+
+
+def test_what_unpacks_badly_stores_no_object(touch: Touch, payloads: PayloadServer) -> None:
+    url = payloads.serve("/x.tar", tarred({"a": b"1"})[:1536])
+
+    driven = drive(work({"kind": "container", "url": url, "name": "x.tar"}), touch)
+
+    assert isinstance(driven.last, Stop)
+    assert (driven.last.code, driven.last.retryable) == (Failure.BAD_CONTAINER, False)
+    assert not [key for key in held(touch, touch.archive_bucket) if key.startswith("objects/")]

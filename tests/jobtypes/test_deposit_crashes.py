@@ -1,0 +1,303 @@
+"""Deposits that die at any call to S3, run twice, or run at once: always the same end."""
+
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from deposits import checkm, drive, file_entry, held, sha256, work
+from payload_server import PayloadServer, saying
+
+from jobyard.domain.jobtype import Done, Skipped, Stop, Work
+from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.touch import Touch
+from jobyard.store import tables
+
+LARGE = bytes(range(256)) * 36_000  # nine megabytes: two parts
+
+
+class Died(BaseException):
+    """The worker is gone."""
+
+
+class Death:
+    """A worker that dies at its `at`-th call to S3, before or after the call is carried out.
+
+    Once dead it calls nothing any more, until it is replaced.
+    """
+
+    def __init__(self, touch: Touch) -> None:
+        self._events = touch.s3.meta.events
+        self._lock = threading.Lock()
+        self.calls = 0
+        self.at = 0
+        self.after = False
+        self.dead = False
+        self.came = 0
+
+    @contextmanager
+    def lurking(self, at: int, after: bool) -> Iterator[None]:
+        self.calls, self.at, self.after, self.dead = 0, at, after, False
+        self._events.register("before-call.s3", self._before)
+        self._events.register("after-call.s3", self._after)
+        try:
+            yield
+        finally:
+            self._events.unregister("before-call.s3", self._before)
+            self._events.unregister("after-call.s3", self._after)
+
+    def _before(self, **_: Any) -> None:
+        with self._lock:
+            self.calls += 1
+            if self.dead or (self.calls == self.at and not self.after):
+                self.dead = True
+                raise Died
+
+    def _after(self, **_: Any) -> None:
+        with self._lock:
+            if self.dead or (self.calls >= self.at > 0 and self.after):
+                self.dead = True
+                raise Died
+
+
+def small(payloads: PayloadServer) -> dict[str, Any]:
+    return file_entry(payloads.serve("/map.tif", b"a small map"), local=["m-1"])
+
+
+def large(payloads: PayloadServer) -> dict[str, Any]:
+    return file_entry(payloads.serve("/map.tif", LARGE))
+
+
+def large_with_digest(payloads: PayloadServer) -> dict[str, Any]:
+    given = {"algorithm": "sha-256", "digest": sha256(LARGE)}
+    return file_entry(payloads.serve("/map.tif", LARGE), **given)
+
+
+def listed(payloads: PayloadServer) -> dict[str, Any]:
+    rows = [f"{payloads.serve(f'/{n}', b'%d' % n)} |  |  |  |  | {n:03d}.txt" for n in range(34)]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+    return {"kind": "manifest", "url": url, "name": "object.checkm"}
+
+
+def container(payloads: PayloadServer) -> dict[str, Any]:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as archive:
+        for n in range(34):
+            archive.writestr(f"{n:03d}.txt", b"%d" % n)
+    url = payloads.serve("/x.zip", into.getvalue())
+    return {"kind": "container", "url": url, "name": "x.zip"}
+
+
+KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
+    each.__name__: each for each in (small, large, large_with_digest, listed, container)
+}
+_EVERY = {"listed": 5, "container": 5}  # of many like calls, not each one is died at
+
+
+def end_of(touch: Touch) -> Any:
+    """What a deposit leaves: the archive, and the record but for its time."""
+    archive = held(touch, touch.archive_bucket)
+    (manifest,) = [json.loads(archive[key]) for key in archive if key.startswith("objects/")]
+    latest = touch.objects.latest(manifest["ark"])
+    assert latest
+    record = {name: value for name, value in vars(latest).items() if name != "at"}
+    return archive, record, held(touch, touch.work_bucket)
+
+
+def clear(touch: Touch) -> None:
+    for bucket in (touch.archive_bucket, touch.work_bucket):
+        for key in held(touch, bucket):
+            touch.s3.delete_object(Bucket=bucket, Key=key)
+    for model in (tables.ObjectItem, tables.IdentifierItem):
+        for item in model.scan():
+            item.delete()
+
+
+def drive_through_deaths(job: Work, touch: Touch, death: Death) -> None:
+    """Run the steps; a step the worker died in is run again, by a worker that lives."""
+    for _, step in DEPOSIT.steps:
+        try:
+            outcome = step(job, touch)
+        except Died:
+            death.at, death.dead = 0, False
+            death.came += 1
+            outcome = step(job, touch)
+        assert isinstance(outcome, Done | Skipped), outcome
+        if isinstance(outcome, Done):
+            job = replace(job, data={**job.data, **outcome.result})
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_dies_at_any_call_to_s3_changes_nothing_in_the_end(
+    touch: Touch, payloads: PayloadServer, kind: str, after: bool
+) -> None:
+    entry = KINDS[kind](payloads)
+    death = Death(touch)
+    with death.lurking(0, after):
+        drive_through_deaths(work(entry), touch, death)
+        calls = death.calls
+    undisturbed = end_of(touch)
+
+    sweep = range(1, calls + 1, _EVERY.get(kind, 1))
+    for at in sweep:
+        clear(touch)
+        with death.lurking(at, after):
+            drive_through_deaths(work(entry), touch, death)
+
+        assert end_of(touch) == undisturbed, f"died {'after' if after else 'before'} call {at}"
+    assert death.came == len(sweep)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_step_may_run_twice(touch: Touch, payloads: PayloadServer, kind: str) -> None:
+    entry = KINDS[kind](payloads)
+    job = work(entry)
+    assert drive(job, touch).ended_well
+    once = end_of(touch)
+    clear(touch)
+
+    for name, step in DEPOSIT.steps[:-1]:
+        first, second = step(job, touch), step(job, touch)
+        assert first == second, name
+        if isinstance(first, Done):
+            job = replace(job, data={**job.data, **first.result})
+    DEPOSIT.steps[-1][1](job, touch)
+
+    assert end_of(touch) == once
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_workers_at_the_same_job_come_to_one_end(
+    touch: Touch, payloads: PayloadServer, kind: str
+) -> None:
+    entry = KINDS[kind](payloads)
+    assert drive(work(entry), touch).ended_well
+    alone = end_of(touch)
+    clear(touch)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: drive(work(entry), touch), range(2)))
+
+    assert any(driven.ended_well for driven in both)
+    archive, record, _ = end_of(touch)
+    assert (archive, record) == alone[:2]
+
+
+def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    turns = iter(range(100))
+
+    def change(request: Any) -> None:
+        saying(200, body=b"version %03d" % next(turns))(request)
+
+    rows = [f"{payloads.behave(f'/{n}', change)} |  |  |  |  | {n}.txt" for n in range(5)]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+    entry = {"kind": "manifest", "url": url, "name": "object.checkm"}
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: drive(work(entry), touch), range(2)))
+
+    archive, record, _ = end_of(touch)
+    (manifest,) = [json.loads(archive[key]) for key in archive if key.startswith("objects/")]
+    assert record["version"] == 1
+    assert all(
+        sha256(archive[file["key"]]) == file["digests"]["sha-256"] for file in manifest["files"]
+    )
+
+
+# S3 as it really is: what moto is too kind to say
+
+
+class _Answered:
+    def __init__(self, status: int) -> None:
+        self.status_code = status
+
+
+class UnkindS3:
+    """Conflicts with the first of every two conditional writes; hides what it may not list; wants
+    parts of five megabytes; knows conditions on copies."""
+
+    def __init__(self, touch: Touch) -> None:
+        self._touch = touch
+        self._conflicted: set[str] = set()
+        self.said: list[str] = []
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        events = self._touch.s3.meta.events
+        hooks = {
+            "before-call.s3.PutObject": self._conflict,
+            "before-call.s3.CompleteMultipartUpload": self._complete,
+            "before-call.s3.CopyObject": self._copy,
+            "after-call.s3.HeadObject": self._hide,
+            "after-call.s3.GetObject": self._hide,
+        }
+        for event, hook in hooks.items():
+            events.register(event, hook)
+        try:
+            yield
+        finally:
+            for event, hook in hooks.items():
+                events.unregister(event, hook)
+
+    def _say(self, status: int, code: str) -> tuple[_Answered, dict[str, Any]]:
+        self.said.append(code)
+        error = {"Error": {"Code": code, "Message": code}}
+        return _Answered(status), error | {"ResponseMetadata": {"HTTPStatusCode": status}}
+
+    def _conflict(self, params: dict[str, Any], **_: Any) -> Any:
+        path = params["url_path"]
+        if "If-None-Match" in params["headers"] and path not in self._conflicted:
+            self._conflicted.add(path)
+            return self._say(409, "ConditionalRequestConflict")
+        return None
+
+    def _complete(self, params: dict[str, Any], **_: Any) -> Any:
+        bucket, key = params["context"]["signing"]["bucket"], params["url_path"].split("/", 2)[2]
+        upload_id = params["query_string"]["uploadId"]
+        parts = self._touch.s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
+        if any(part["Size"] < 5 * 1024**2 for part in parts[:-1]):
+            return self._say(400, "EntityTooSmall")
+        return self._conflict(params)
+
+    def _copy(self, params: dict[str, Any], **_: Any) -> Any:
+        headers = params["headers"]
+        assert headers["x-amz-copy-source-if-match"]
+        assert headers["If-None-Match"] == "*"
+        return self._conflict(params)
+
+    def _hide(self, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        if http_response.status_code == 404:
+            http_response.status_code = 403
+            parsed["Error"] = {"Code": "403", "Message": "Forbidden"}
+            parsed["ResponseMetadata"]["HTTPStatusCode"] = 403
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unkind_s3_changes_nothing_in_the_end(
+    touch: Touch, payloads: PayloadServer, kind: str
+) -> None:
+    entry = KINDS[kind](payloads)
+    assert drive(work(entry), touch).ended_well
+    alone = end_of(touch)
+    clear(touch)
+    unkind = UnkindS3(touch)
+
+    with unkind.answering():
+        driven = drive(work(entry), touch)
+        for _ in range(3):
+            if isinstance(driven.last, Stop):
+                assert driven.last.retryable, driven.last
+                driven.go_on(touch)
+
+    assert driven.ended_well, driven.last
+    assert "ConditionalRequestConflict" in unkind.said
+    assert end_of(touch) == alone
