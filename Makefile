@@ -1,7 +1,7 @@
 # `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check local down deploy docs dev emulator sam
+.PHONY: help demo test check look local down deploy docs dev emulator sam
 MAKEFLAGS += --no-print-directory
 
 STACK ?= jobyard
@@ -23,11 +23,15 @@ local: dev emulator ## Start the stack on this laptop and leave it running
 down: dev ## Stop it; what it holds is kept
 	@.venv/bin/jobyard local down
 
-test: check emulator sam ## Everything that is checked, live tests included
+test: look emulator sam ## Everything that is checked, live tests included
 	$(call say,all tests)
 	@.venv/bin/pytest
 
-check: dev ## The fast half: formatting, lint, types, imports, template, domain
+check: look ## The fast half: formatting, lint, types, imports, template, domain
+	$(call say,tests of domain and infrastructure)
+	@.venv/bin/pytest -q tests/domain tests/infra --ignore tests/infra/test_sam.py
+
+look: dev
 	$(call say,formatting)
 	@.venv/bin/ruff format --check .
 	$(call say,lint)
@@ -38,8 +42,6 @@ check: dev ## The fast half: formatting, lint, types, imports, template, domain
 	@.venv/bin/lint-imports --no-cache
 	$(call say,template)
 	@.venv/bin/cfn-lint template.yaml
-	$(call say,domain and infrastructure)
-	@.venv/bin/pytest -q tests/domain tests/infra --deselect tests/infra/test_sam.py
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
 	@.venv/bin/python -m cli.docs

@@ -13,7 +13,18 @@ from jobyard.domain.task import TASK, TaskState
 
 
 def test_the_job_states_are_the_canonical_set() -> None:
-    assert [state.name for state in JOB.states] == ["scheduled", "held", "running", "paused", "succeeded", "partially_succeeded", "failed", "cancelled", "replaced", "deleted"]
+    assert [state.name for state in JOB.states] == [
+        "scheduled",
+        "held",
+        "running",
+        "paused",
+        "succeeded",
+        "partially_succeeded",
+        "failed",
+        "cancelled",
+        "replaced",
+        "deleted",
+    ]
 
 
 @pytest.mark.parametrize(

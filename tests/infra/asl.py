@@ -99,7 +99,7 @@ def _of_task(name: str, state: Definition, around: Surroundings, *, child: bool)
     timeout = state.get("TimeoutSeconds")
     if timeout is None:
         yield f"{name} has no TimeoutSeconds: a lost answer would hang it for a year"
-    elif resource in around.takes_s and timeout < around.takes_s[resource] + 10:
+    elif float(timeout) < around.takes_s.get(resource, 0) + 10:
         yield f"{name} gives up before its function does, which then runs beside its successor"
     retried = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
     if resource in around.takes_s and not retried >= RETRIED:

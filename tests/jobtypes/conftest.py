@@ -95,7 +95,7 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3_client(aws: None) -> "S3Client":
-    client = boto3.client(
+    client: S3Client = boto3.client(
         "s3", region_name=REGION, config=Config(retries={"mode": "standard", "max_attempts": 1})
     )
     for bucket in (WORK, ARCHIVE, ELSEWHERE):

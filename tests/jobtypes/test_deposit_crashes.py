@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 from deposits import checkm, drive, file_entry, held, sha256, work
 from payload_server import PayloadServer, saying
 
@@ -97,7 +99,7 @@ def container(payloads: PayloadServer) -> dict[str, Any]:
 KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
     each.__name__: each for each in (small, large, large_with_digest, listed, container)
 }
-_EVERY = {"listed": 5, "container": 5}  # of many like calls, not each one is died at
+_EVERY = {"listed": 11, "container": 11}  # of many like calls, not each one is died at
 
 
 def end_of(touch: Touch) -> Any:
@@ -182,10 +184,15 @@ def test_two_workers_at_the_same_job_come_to_one_end(
     alone = end_of(touch)
     clear(touch)
 
-    with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda _: drive(work(entry), touch), range(2)))
+    def come_by(_: int) -> bool:
+        try:
+            return drive(work(entry), touch).ended_well
+        except ClientError:
+            return False  # the other one was done, and had cleared away what this one was reading
 
-    assert any(driven.ended_well for driven in both)
+    with ThreadPoolExecutor(2) as pool:
+        assert any(pool.map(come_by, range(2)))
+
     archive, record, _ = end_of(touch)
     assert (archive, record) == alone[:2]
 
@@ -254,14 +261,15 @@ class UnkindS3:
         return _Answered(status), error | {"ResponseMetadata": {"HTTPStatusCode": status}}
 
     def _conflict(self, params: dict[str, Any], **_: Any) -> Any:
-        path = params["url_path"]
-        if "If-None-Match" in params["headers"] and path not in self._conflicted:
-            self._conflicted.add(path)
+        place = params["url"].partition("?")[0]
+        if "If-None-Match" in params["headers"] and place not in self._conflicted:
+            self._conflicted.add(place)
             return self._say(409, "ConditionalRequestConflict")
         return None
 
     def _complete(self, params: dict[str, Any], **_: Any) -> Any:
-        bucket, key = params["context"]["signing"]["bucket"], params["url_path"].split("/", 2)[2]
+        url = urlsplit(params["url"])
+        bucket, key = (url.hostname or "").partition(".")[0], url.path[1:]
         upload_id = params["query_string"]["uploadId"]
         parts = self._touch.s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
         if any(part["Size"] < 5 * 1024**2 for part in parts[:-1]):

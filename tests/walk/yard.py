@@ -44,8 +44,8 @@ class Payloads:
 
 
 @contextmanager
-def serving() -> Iterator[Payloads]:
-    """A web server on the loopback address."""
+def serving(port: int = 0) -> Iterator[Payloads]:
+    """A web server on the loopback address; on a free port unless one is given."""
     payloads = Payloads()
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def serving() -> Iterator[Payloads]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     payloads.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -10,6 +10,7 @@ from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.findings import Check, Finding, shown
 from jobyard.domain.manifest.names import Names
 from jobyard.domain.manifest.profiles import (
+    CONTAINER,
     CONTAINER_ENDINGS,
     MANIFEST,
     MANIFEST_ENDING,
@@ -55,7 +56,8 @@ class Row:
     def cell(self, column: Column) -> Cell:
         """The cell in `column`, blanks at its ends left out; a blank one if there is none."""
         cell = self.cells.get(column, BLANK)
-        return Cell(cell.text.strip(), cell.column)
+        text = cell.text.strip()
+        return cell if text == cell.text else Cell(text, cell.column)
 
 
 def locals_in(text: str) -> tuple[str, ...]:
@@ -108,6 +110,8 @@ def repeated(line: int, column: int, name: str, first: int) -> Finding:
 
 
 def _controls(row: Row) -> list[Finding]:
+    if "".join((*(cell.text for cell in row.cells.values()), *row.local)).isprintable():
+        return []
     findings = []
     texts = [(str(column), *cell) for column, cell in row.cells.items()]
     if not row.cell(Column.LOCAL).text:  # a list of them, as JSON has it
@@ -116,8 +120,7 @@ def _controls(row: Row) -> list[Finding]:
         bad = _CONTROL.search(text)
         if bad:
             words = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
-            place = column + bad.start() if column else 0
-            findings.append(Check.CONTROL_CHARACTER.at(row.line, place, words))
+            findings.append(Check.CONTROL_CHARACTER.at(row.line, column, words))
     return findings
 
 
@@ -162,9 +165,7 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
         return None, []
     if _SIZE.fullmatch(size.text):
         return int(size.text), []
-    words = (
-        f"fileSize {shown(size.text)} is not a number of bytes: up to {SIZE_DIGITS} digits, no more"
-    )
+    words = f"fileSize {shown(size.text)} is not a number of bytes: give 1 to {SIZE_DIGITS} digits"
     return None, [Check.SIZE_BAD.at(row.line, size.column, words)]
 
 
@@ -208,10 +209,10 @@ def _ending(line: int, name: Cell, profile: Profile) -> list[Finding]:
     if kind not in profile.accepts:
         if profile.accepts == {MANIFEST}:
             allowed = f"must end in {MANIFEST_ENDING}"
-        elif MANIFEST not in profile.accepts and kind == MANIFEST:
-            allowed = f"must not end in {MANIFEST_ENDING}"
+        elif profile.accepts == {CONTAINER}:
+            allowed = f"must end in one of {', '.join(CONTAINER_ENDINGS)}"
         else:
-            allowed = f"must end in {', '.join(CONTAINER_ENDINGS)}"
+            allowed = f"must not end in {MANIFEST_ENDING}"
         words = f"fileName {shown(name.text)} {allowed} in {profile.name}"
         return [Check.NAME_EXTENSION.at(line, name.column, words)]
     if kind in profile.warns:

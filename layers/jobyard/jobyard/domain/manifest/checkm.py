@@ -95,7 +95,7 @@ class CheckmLayout:
             findings.append(Check.TOO_MANY_FIELDS.at(number, place, words))
         cells = dict(zip(self._columns, fields, strict=False))
         local = cells.get(Column.LOCAL)
-        for column, cell in cells.items():
+        for column, cell in cells.items() if "%" in line else ():
             if column is not Column.URL:
                 cells[column] = Cell(unescaped(cell.text), cell.column)
         return Row(number, cells, locals_in(local.text) if local else (), findings=findings)

@@ -82,11 +82,11 @@ def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
         return repeat(""), repeat("")
     if not algorithms or not digests:
         return None
-    only = algorithms[0]
-    if algorithms.count(only) == len(algorithms):
-        algorithms = [only] * len(algorithms)
-        pairs = {(only, length) for length in set(map(len, digests))}
+    if algorithms.count(algorithms[0]) == len(algorithms):
+        algorithms = [algorithms[0].lower()] * len(algorithms)
+        pairs = {(algorithms[0], length) for length in set(map(len, digests))}
     else:
+        algorithms = list(map(str.lower, algorithms))
         pairs = set(zip(algorithms, map(len, digests), strict=True))
     if not pairs <= _DIGESTS:
         return None

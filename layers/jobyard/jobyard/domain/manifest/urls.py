@@ -23,7 +23,7 @@ def fault(url: str) -> str:
         if not _BUCKET.fullmatch(bucket):
             return "has no valid bucket: s3://bucket/key is expected"
         return "" if key else "has no key: s3://bucket/key is expected"
-    if any(each.isspace() for each in url):
+    if len(url.split()) != 1:
         return "holds a blank: write it as %20"
     try:
         parts = urlsplit(url)

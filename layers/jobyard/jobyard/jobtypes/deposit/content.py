@@ -38,7 +38,7 @@ _PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
 # Memory: a large file holds a part being filled and one being sent. So few of them at once fill a
 # worker's line and leave the rest of its 25 jobs room; small ones are not held up by them.
 _LIGHT_BYTES = 1024**2
-_HEAVY = BoundedSemaphore(8)
+HEAVY = BoundedSemaphore(8)
 
 _COPY_AT_ONCE = 1024**3  # S3 copies 5 GB at once at most; pieces go in parallel
 _COPY_PIECE = 512 * 1024**2
@@ -202,12 +202,12 @@ def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes |
 
 @contextmanager
 def _room(touch: Touch) -> Iterator[None]:
-    if not _HEAVY.acquire(timeout=max(touch.remaining() - RESERVE_S, 0)):
+    if not HEAVY.acquire(timeout=max(touch.remaining() - RESERVE_S, 0)):
         raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
     try:
         yield
     finally:
-        _HEAVY.release()
+        HEAVY.release()
 
 
 def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: Touch) -> None:

@@ -149,7 +149,9 @@ def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: Touch) -> b
         return False
     key = version_key(latest.ark, latest.version)
     body = bucket.read(touch.s3, touch.archive_bucket, key)
-    held = json.loads(body) if body else {}
+    if body is None or hashlib.sha256(body).hexdigest() != latest.manifest_digest:
+        return False
+    held = json.loads(body)
     return all(held.get(name) == value for name, value in content.items())
 
 

@@ -20,8 +20,9 @@ _AT_ONCE = 4 * 1024**2
 class StagedReader(io.RawIOBase):
     """The bytes of a staged file, seekable. Reads fail when the file was staged anew meanwhile."""
 
-    def __init__(self, s3: "S3Client", bucket: str, staged: Staged) -> None:
+    def __init__(self, s3: "S3Client", bucket: str, staged: Staged, window: int = _WINDOW) -> None:
         self._s3 = s3
+        self._window_bytes = window
         self._bucket = bucket
         self._staged = staged
         self._at = 0
@@ -74,7 +75,7 @@ class StagedReader(io.RawIOBase):
         return taken
 
     def _fetched(self, start: int) -> bytes:
-        last = min(start + _WINDOW, self._staged.size) - 1
+        last = min(start + self._window_bytes, self._staged.size) - 1
         found = self._s3.get_object(
             Bucket=self._bucket,
             Key=self._staged.key,

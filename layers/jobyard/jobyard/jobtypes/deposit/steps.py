@@ -96,9 +96,8 @@ def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:
     A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
     """
     kind = work.entry["kind"]
-    if kind == "file" and work.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES:
-        return (fetch_one(work, touch, listing.file(work.entry)),)
-    stored = receipts.concluded(work.job_id, touch)
+    small = kind == "file" and work.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
+    stored = None if small else receipts.concluded(work.job_id, touch)
     if stored is not None:
         return stored
     if kind == "container":

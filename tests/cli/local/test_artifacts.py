@@ -1,0 +1,64 @@
+"""What is packed is the same for the same content, and complete."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cli.local import artifacts
+from cli.local.emulator import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "made"
+    (made / "inner").mkdir(parents=True)
+    (made / "inner" / "module.py").write_text("NAME = 'module'\n")
+    return made
+
+
+def test_the_same_content_makes_the_same_zip(folder: Path, tmp_path: Path) -> None:
+    first = artifacts.zipped(folder)
+    again = artifacts.zipped(artifacts.copied(folder, tmp_path / "copy"))
+
+    assert first == again
+
+
+def test_a_layer_lies_under_the_folder_lambda_looks_in(folder: Path) -> None:
+    packed = zipfile.ZipFile(io.BytesIO(artifacts.zipped(folder, "python/")))
+
+    assert packed.namelist() == ["python/inner/module.py"]
+
+
+def test_compiled_code_goes_along_and_the_old_one_does_not(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "compiled"
+    artifacts.compiled(folder, target)
+    (folder / "inner" / "module.py").rename(folder / "inner" / "renamed.py")
+
+    artifacts.compiled(folder, target)
+
+    names = {path.name.split(".")[0] for path in target.rglob("*") if path.is_file()}
+    assert names == {"renamed"}
+    assert len(list(target.rglob("*.pyc"))) == 1
+
+
+def test_the_vendor_layer_is_built_once(tmp_path: Path) -> None:
+    first = artifacts.vendor_layer(ROOT / "layers" / "vendor", tmp_path)
+    made = first.stat().st_mtime_ns
+
+    again = artifacts.vendor_layer(ROOT / "layers" / "vendor", tmp_path)
+
+    assert (again, again.stat().st_mtime_ns) == (first, made)
+    assert (first / "pynamodb" / "models.py").exists()
+    services = (ROOT / "layers/vendor/services.txt").read_text().split()
+    data = first / "botocore" / "data"
+    assert sorted(path.name for path in data.iterdir() if path.is_dir()) == sorted(services)
+
+
+def test_a_layer_is_not_built_from_another_version_than_the_pinned(tmp_path: Path) -> None:
+    layer = artifacts.copied(ROOT / "layers" / "vendor", tmp_path / "vendor")
+    (layer / "requirements.txt").write_text("pynamodb==1.0.0\n")
+
+    with pytest.raises(artifacts.ArtifactError, match=r"pynamodb .* pins 1\.0\.0"):
+        artifacts.vendor_layer(layer, tmp_path / "build")

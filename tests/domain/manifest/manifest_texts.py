@@ -1,0 +1,83 @@
+"""Builders: manifests as text, and what reading one gives."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jobyard.domain.manifest.entry import Entry
+from jobyard.domain.manifest.findings import Finding
+from jobyard.domain.manifest.profiles import (
+    BATCH,
+    CONTAINER_BATCH,
+    INGEST,
+    PROFILES,
+    SINGLE_FILE_BATCH,
+    Profile,
+)
+from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifest.writing import headers
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+SHA_256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+SHA_512 = SHA_256 * 2
+
+NAMES = {INGEST: "a.txt", BATCH: "a.checkm", CONTAINER_BATCH: "a.zip", SINGLE_FILE_BATCH: "a.txt"}
+EVERY_PROFILE = tuple(PROFILES.values())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that reading a manifest gave."""
+
+    reading: Reading
+    entries: list[Entry]
+    findings: list[Finding]
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the errors and warnings, in the order found."""
+        return [each.code for each in self.findings if each.level != "information"]
+
+    @property
+    def places(self) -> list[tuple[str, int, int]]:
+        """The same, each with its line and column."""
+        return [
+            (each.code, each.line, each.column)
+            for each in self.findings
+            if each.level != "information"
+        ]
+
+
+def read(
+    text: str | bytes | Iterable[bytes],
+    filename: str = "manifest.checkm",
+    profile: str | None = None,
+) -> Outcome:
+    """Read a manifest to its end."""
+    if isinstance(text, str):
+        text = text.encode()
+    reading = Reading(
+        [text] if isinstance(text, bytes) else text, filename=filename, profile=profile
+    )
+    entries: list[Entry] = []
+    findings: list[Finding] = []
+    for some, found in reading:
+        entries += some
+        findings += found
+    return Outcome(reading, entries, findings)
+
+
+def checkm(*rows: str, profile: Profile = INGEST, end: str = "#%eof\n") -> str:
+    """A manifest with good headers. The first row is line 6."""
+    return b"".join(headers(profile)).decode() + "".join(f"{row}\n" for row in rows) + end
+
+
+def row(
+    url: str = "https://example.org/a.txt",
+    algorithm: str = "",
+    digest: str = "",
+    size: str = "",
+    name: str = "a.txt",
+    *more: str,
+) -> str:
+    """A row of Checkm; `more` are the columns after the file name."""
+    return " | ".join((url, algorithm, digest, size, "", name, *more))

@@ -1,0 +1,38 @@
+"""The lock files, the project's own requirements and the layer's are of one mind."""
+
+import re
+import tomllib
+
+from cli.local.artifacts import pinned
+from cli.local.emulator import ROOT
+
+
+def test_what_the_project_asks_for_is_what_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["dev"],
+        *project["build-system"]["requires"],
+    ]
+    locked = _locked("requirements/dev.txt")
+
+    for requirement in asked:
+        name, _, version = re.sub(r"\[.*?\]", "", requirement).partition("==")
+        assert _plain(name) in locked, requirement
+        assert version in ("", locked[_plain(name)]), requirement
+
+
+def test_the_vendor_layer_has_the_versions_that_are_tested() -> None:
+    tested = _locked("requirements/dev.txt")
+
+    for name, version in _locked("layers/vendor/requirements.txt").items():
+        assert tested[name] == version
+
+
+def _locked(path: str) -> dict[str, str]:
+    return {_plain(name): version for name, version in pinned((ROOT / path).read_text())}
+
+
+def _plain(name: str) -> str:
+    """Names of packages as the index compares them."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,100 @@
+"""AWS's own tools find nothing wrong with the template, and build what Lambda can hold."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cli.local.artifacts import pinned
+from cli.local.emulator import ROOT
+
+ENVIRONMENT = ROOT / ".venv-sam"
+UNZIPPED = 250 * 2**20  # what a function and its layers may come to, by AWS
+
+Sam = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> Sam:
+    """Runs the SAM CLI away from the network and from whoever's AWS settings; what it printed."""
+    program = ENVIRONMENT / "bin" / "sam"
+    assert program.exists(), "the SAM CLI is not installed here: run `make sam`"
+    home = tmp_path_factory.mktemp("home")
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(program), *arguments, "--region", "us-east-1"],
+            cwd=ROOT,
+            env={
+                "PATH": f"{ENVIRONMENT / 'bin'}:{os.defpath}",
+                "HOME": str(home),
+                "SAM_CLI_TELEMETRY": "0",
+                "WHEELS": str(ENVIRONMENT / "wheels"),
+                "LANG": "C.UTF-8",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def built(sam: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` makes: a folder for each function and each layer."""
+    folder = tmp_path_factory.mktemp("built")
+    sam("build", "--build-dir", str(folder))
+    return folder
+
+
+def test_cfn_lint_finds_nothing() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), str(ROOT / "template.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_sam_finds_the_template_valid(sam: Sam) -> None:
+    assert "is a valid SAM Template" in sam("validate", "--lint")
+
+
+def test_what_is_built_fits_into_lambda(built: Path) -> None:
+    layers = sum(_size(built / layer) for layer in ("JobyardLayer", "VendorLayer"))
+
+    assert layers + _size(built / "OpenFunction") < UNZIPPED / 4  # smaller starts sooner
+
+
+def test_the_vendor_layer_is_for_lambda_and_complete(built: Path) -> None:
+    vendor = built / "VendorLayer" / "python"
+    wanted = pinned((ROOT / "layers/vendor/requirements.txt").read_text())
+    there = {path.name for path in vendor.glob("*.dist-info")}
+
+    assert there == {f"{name.replace('-', '_')}-{version}.dist-info" for name, version in wanted}
+    assert list(vendor.glob("pydantic_core/*cpython-313-aarch64-linux-gnu.so"))
+
+
+def test_no_layer_has_the_x_ray_sdk(built: Path) -> None:
+    """Active tracing needs none, and it would cost every cold start a third of a second."""
+    assert not (built / "VendorLayer" / "python" / "aws_xray_sdk").exists()
+
+
+def test_the_jobyard_layer_is_the_package(built: Path) -> None:
+    package = ROOT / "layers" / "jobyard" / "jobyard"
+    there = {path.relative_to(package) for path in package.rglob("*.py")}
+    layered = built / "JobyardLayer" / "python" / "jobyard"
+
+    assert {path.relative_to(layered) for path in layered.rglob("*.py")} == there
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,190 @@
+import hashlib
+import io
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from deposits import content_key, held, sha256, work
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from payload_server import PayloadServer
+
+from jobyard.domain.failures import Failure
+from jobyard.jobtypes.deposit import content
+from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Staged, Wanted, keep, part_bytes, stage
+from jobyard.jobtypes.deposit.fetching import fetch_one
+from jobyard.jobtypes.deposit.listing import File
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.touch import Touch
+
+MIB = 1024**2
+
+
+def blocks(body: bytes, size: int = 1_000_003) -> Iterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20_000_000])
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
+def test_a_file_of_any_size_lies_under_its_digest(touch: Touch, size: int, known: bool) -> None:
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    wanted = Wanted("x", algorithm="sha-256", digest=sha256(body)) if known else Wanted("x")
+
+    stored = keep(blocks(body), wanted, "staging/j/x", touch)
+
+    assert (stored.size, stored.digests, stored.key) == (
+        size,
+        {"sha-256": sha256(body)},
+        content_key(body),
+    )
+    assert held(touch, touch.archive_bucket) == {content_key(body): body}
+
+
+def test_a_file_that_is_kept_already_is_read_but_not_sent_again(touch: Touch) -> None:
+    body = b"0123456789" * MIB
+    known = Wanted("x", algorithm="sha-256", digest=sha256(body))
+    keep(blocks(body), known, "staging/j/x", touch)
+    sent: list[str] = []
+
+    def note(model: object, **_: object) -> None:
+        sent.append(getattr(model, "name", ""))
+
+    touch.s3.meta.events.register("before-call.s3", note)
+    try:
+        keep(blocks(body), known, "staging/j/x", touch)
+        with pytest.raises(Refused):
+            keep(blocks(body[:-1] + b"x"), known, "staging/j/x", touch)
+    finally:
+        touch.s3.meta.events.unregister("before-call.s3", note)
+
+    assert sent == ["HeadObject", "HeadObject"]
+
+
+def test_more_than_the_limit_is_refused_as_soon_as_it_comes(touch: Touch) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * MIB
+
+    with pytest.raises(Refused) as caught:
+        keep(endless(), Wanted("x", limit=20 * MIB), "staging/j/x", touch)
+
+    assert caught.value.code is Failure.TOO_LARGE
+    assert held(touch, touch.archive_bucket) == {}
+
+
+def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(touch: Touch) -> None:
+    came = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            came.append(MIB)
+            yield b"x" * MIB
+
+    with pytest.raises(Refused) as caught:
+        keep(endless(), Wanted("x", size=3 * MIB), "staging/j/x", touch)
+
+    assert (caught.value.code, len(came)) == (Failure.SIZE_MISMATCH, 4)
+
+
+def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
+    touch: Touch,
+) -> None:
+    staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", touch)
+    stage(iter([b"new bytes"]), Wanted("x"), "staging/j/c", touch)
+    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+
+    with pytest.raises(touch.s3.exceptions.ClientError):
+        reader.read(3)
+
+
+def test_without_room_for_a_large_file_the_worker_stops_in_time(touch: Touch) -> None:
+    rooms = [content.HEAVY.acquire() for _ in range(8)]
+    short = replace(touch, remaining=lambda: 12.05)
+    try:
+        with pytest.raises(Refused) as caught:
+            keep(blocks(b"x" * 3 * MIB), Wanted("x"), "staging/j/x", short)
+        small = keep(blocks(b"x" * MIB), Wanted("x"), "staging/j/x", short)
+    finally:
+        for _ in rooms:
+            content.HEAVY.release()
+
+    assert caught.value.code is Failure.TIMEOUT
+    assert small.size == MIB
+
+
+@given(st.integers(1, 50 * 1024**4))
+def test_no_file_needs_more_parts_than_s3_takes_nor_smaller_ones(size: int) -> None:
+    assert part_bytes(size) >= 5 * MIB
+    assert -(-size // part_bytes(size)) <= 10_000
+
+
+def test_the_largest_file_we_take_goes_in_the_smallest_parts() -> None:
+    assert part_bytes(MAX_FILE_BYTES) == 8 * MIB
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.sampled_from(["seek", "end", "read"]), st.integers(0, 300)), max_size=30)
+)
+def test_a_staged_file_reads_like_any_file(touch: Touch, moves: list[tuple[str, int]]) -> None:
+    body = bytes(range(256))
+    etag = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=body)["ETag"]
+    staged = Staged("staging/c", etag, len(body), {})
+    ours = StagedReader(touch.s3, touch.work_bucket, staged, window=32)
+    theirs = io.BytesIO(body)
+
+    for move, number in moves:
+        if move == "seek":
+            assert ours.seek(number) == theirs.seek(number)
+        elif move == "end":
+            assert ours.seek(-min(number, 256), io.SEEK_END) == theirs.seek(
+                -min(number, 256), io.SEEK_END
+            )
+        else:
+            assert ours.read(number) == theirs.read(number)
+        assert ours.tell() == theirs.tell()
+
+
+class _Swallowing:
+    """S3 that takes parts and keeps none, so that only our own memory is measured."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def create_multipart_upload(self, **_: object) -> dict[str, str]:
+        return {"UploadId": "u"}
+
+    def upload_part(self, *, Body: bytearray, **_: object) -> dict[str, str]:
+        self.digest.update(Body)
+        return {"ETag": "e"}
+
+    def complete_multipart_upload(self, **_: object) -> dict[str, str]:
+        return {"ETag": "e"}
+
+    def head_object(self, **_: object) -> dict[str, str]:
+        return {}
+
+
+def test_two_hundred_megabytes_pass_through_in_forty(touch: Touch, payloads: PayloadServer) -> None:
+    def pour(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(200 * MIB))
+        request.end_headers()
+        for number in range(200):
+            request.wfile.write(bytes([number]) * MIB)
+
+    file = File(payloads.behave("/big", pour), Wanted("big"))
+    s3 = _Swallowing()
+    tracemalloc.start()
+
+    stored = fetch_one(work({}), replace(touch, s3=s3), file)  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert stored.size == 200 * MIB
+    assert stored.digests["sha-256"] == s3.digest.hexdigest()
+    assert peak < 40 * MIB

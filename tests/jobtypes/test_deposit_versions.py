@@ -1,0 +1,201 @@
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from deposits import drive, file_entry, held, work
+from hypothesis import given
+from hypothesis import strategies as st
+from payload_server import PayloadServer
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobtype import Done, Wait, Work
+from jobyard.domain.objects import ObjectVersion
+from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.deposit.identity import described, mint
+from jobyard.jobtypes.deposit.keys import version_key
+from jobyard.jobtypes.touch import Touch
+
+ARK = "ark:/99999/jmap"
+STORED = [name for name, _ in DEPOSIT.steps].index("storing") + 1
+
+
+def numbered(count: int, payloads: PayloadServer) -> list[Work]:
+    """Jobs that each bring other content for one object."""
+    return [
+        work(file_entry(payloads.serve(f"/{n}", b"%d" % n), primary=ARK), job=n)
+        for n in range(count)
+    ]
+
+
+def until_stored(job: Work, touch: Touch) -> Work:
+    """The job after storing, its version not yet recorded."""
+    for _, step in DEPOSIT.steps[:STORED]:
+        outcome = step(job, touch)
+        if isinstance(outcome, Done):
+            job = replace(job, data={**job.data, **outcome.result})
+    return job
+
+
+def manifests(touch: Touch) -> dict[int, str]:
+    """Which job's manifest each version of the object is."""
+    found = held(touch, touch.archive_bucket)
+    documents = [json.loads(found[key]) for key in found if key.startswith("objects/")]
+    return {document["version"]: document["job_id"] for document in documents}
+
+
+def recording(job: Work, touch: Touch) -> Any:
+    return dict(DEPOSIT.steps)["recording"](job, touch)
+
+
+def test_a_version_that_is_being_stored_is_waited_for(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    first, second = numbered(2, payloads)
+    until_stored(first, touch)
+
+    waiting = drive(second, touch)
+
+    assert isinstance(waiting.last, Wait)
+    assert first.job_id in waiting.last.message
+    assert manifests(touch) == {1: first.job_id}
+
+
+def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    first, second = numbered(2, payloads)
+    left = until_stored(first, touch)
+    later = replace(touch, now=lambda: touch.now() + timedelta(minutes=30))
+
+    done = drive(second, later)
+    late = recording(left, later)
+
+    assert done.work.data["version"] == 2
+    assert isinstance(late, Done)
+    assert late.result["version"] == 3
+    assert manifests(touch) == {1: first.job_id, 2: second.job_id, 3: first.job_id}
+    latest = touch.objects.latest(ARK)
+    assert latest
+    assert (latest.version, latest.job_id) == (3, first.job_id)
+
+
+def test_a_job_that_loses_the_number_takes_the_next_one(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    (job,) = numbered(1, payloads)
+    stored = until_stored(job, touch)
+
+    class Raced:
+        """Objects where another job is quicker, once."""
+
+        raced = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(touch.objects, name)
+
+        def record(self, version: ObjectVersion) -> None:
+            if not self.raced:
+                self.raced = True
+                others = replace(version, job_id="another", manifest_digest="0" * 64)
+                touch.objects.record(others)
+                raise StaleState("another was quicker")
+            touch.objects.record(version)
+
+    outcome = recording(stored, replace(touch, objects=Raced()))
+
+    assert isinstance(outcome, Done)
+    assert outcome.result["version"] == 2
+    latest = touch.objects.latest(ARK)
+    assert latest
+    assert (latest.version, latest.job_id) == (2, job.job_id)
+
+
+def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    jobs = numbered(4, payloads)
+
+    def through(job: Work) -> int:
+        driven = drive(job, touch)
+        while isinstance(driven.last, Wait):
+            driven.go_on(touch)
+        assert driven.ended_well, driven.last
+        return int(driven.work.data["version"])
+
+    with ThreadPoolExecutor(4) as pool:
+        versions = list(pool.map(through, jobs))
+
+    assert len(set(versions)) == 4
+    recorded = {version: job.job_id for version, job in zip(versions, jobs, strict=True)}
+    assert recorded.items() <= manifests(touch).items()
+
+
+def test_a_job_records_one_version_however_often_it_comes_by(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    (job,) = numbered(1, payloads)
+    done = drive(job, touch)
+
+    again = drive(job, touch)
+
+    assert again.work.data["version"] == done.work.data["version"] == 1
+    assert manifests(touch) == {1: job.job_id}
+
+
+@given(st.text(), st.text())
+def test_a_job_mints_one_ark_and_two_jobs_mint_two(one: str, other: str) -> None:
+    assert mint(one) == mint(one)
+    assert (mint(one) == mint(other)) is (one == other)
+    assert mint(one).removeprefix("ark:/99999/j").isalnum()
+
+
+@pytest.mark.parametrize(
+    ("local", "ids"),
+    [([], ()), (["a", "b"], ("a", "b")), (["a", "a"], ("a",)), ("a; b;;a", ("a", "b"))],
+)
+def test_local_ids_come_as_a_list_or_as_one_text(local: Any, ids: tuple[str, ...]) -> None:
+    job = work({"kind": "files", "name": "x"}, parameters={"local": local})
+
+    assert described(job).local == ids
+
+
+@pytest.mark.parametrize(
+    ("entry", "lock"),
+    [
+        ({"primary": ARK, "local": ["m-1"]}, ARK),
+        ({"local": ["m-1", "m-2"]}, "m-1"),
+        ({}, ""),
+    ],
+)
+def test_jobs_of_one_object_take_turns_by_what_their_row_names(
+    entry: dict[str, Any], lock: str
+) -> None:
+    assert DEPOSIT.lock({"kind": "file", **entry}) == lock
+
+
+def test_versions_of_different_arks_never_share_a_place() -> None:
+    arks = ["ark:/99999/jabc", "ark:/9999/9jabc", "ark:/99999/jab", "ark:/99998/jabc"]
+
+    assert len({version_key(ark, 1) for ark in arks}) == len(arks)
+
+
+def test_the_deposit_has_merritts_words_and_steps() -> None:
+    words: Callable[[str], str] = TYPES["deposit"].words.__getitem__
+
+    assert words("scheduled") == "Pending"
+    assert words("running") == "Processing"
+    assert words("succeeded") == "Completed"
+    assert [name for name, _ in TYPES["deposit"].steps] == [
+        "estimating",
+        "provisioning",
+        "downloading",
+        "processing",
+        "storing",
+        "recording",
+        "notify",
+    ]

@@ -1,0 +1,132 @@
+"""The deployed stack lets in whom it should, and tells when something is wrong."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.local import deployment, people
+from cli.local.emulator import Emulator
+from cli.local.stack import Stack
+
+Aws = Callable[[str], Any]
+PATIENCE_S = 60  # until a test gives up waiting; no measure of anything
+
+
+@pytest.fixture
+def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
+    """What the alarm topic has told since the test began, newest last; waits for something."""
+    sqs, sns = aws("sqs"), aws("sns")
+    queue = sqs.create_queue(QueueName=f"ears-{time.monotonic_ns()}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=_physical(aws, "AlarmTopic"), Protocol="sqs", Endpoint=arn["QueueArn"])
+
+    def heard() -> list[str]:
+        give_up = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up:
+            found = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=2).get("Messages", [])
+            if found:
+                return [json.loads(message["Body"])["Message"] for message in found]
+        return []
+
+    return heard
+
+
+def test_deploying_again_replaces_nothing(stack: Stack, platform: Emulator, aws: Aws) -> None:
+    before = _resources(aws)
+
+    again = deployment.deploy(
+        platform.endpoint,
+        deployment.parameters(platform.endpoint),
+        build=platform.home / "build",
+    )
+
+    assert again == stack
+    assert _resources(aws) == before
+
+
+@pytest.mark.parametrize("role", people.ROLES)
+def test_everyone_signs_in_and_has_their_role(role: str, token: Callable[[str], str]) -> None:
+    claims = _claims(token(role))
+
+    assert claims["cognito:groups"] == [role]
+    assert (claims["username"], claims["token_use"]) == (role, "access")
+
+
+def test_the_api_lets_nobody_in_without_a_token(stack: Stack) -> None:
+    answer = httpx.get(f"{stack.api_url}/api/batches", trust_env=False)
+
+    assert answer.status_code == 401
+
+
+def test_the_api_lets_nobody_in_with_a_token_they_changed(
+    stack: Stack, token: Callable[[str], str]
+) -> None:
+    head, body, signature = token("viewer").split(".")
+    claims = json.loads(_decoded(body)) | {"cognito:groups": ["admin"]}
+    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+    answer = httpx.get(
+        f"{stack.api_url}/api/batches",
+        headers={"Authorization": f"Bearer {head}.{forged}.{signature}"},
+        trust_env=False,
+    )
+
+    assert answer.status_code == 401
+
+
+def test_an_execution_that_fails_is_told_of(
+    stack: Stack, aws: Aws, alarms: Callable[[], list[str]]
+) -> None:
+    started = aws("stepfunctions").start_execution(stateMachineArn=stack.batch_machine, input="{}")
+    aws("stepfunctions").stop_execution(executionArn=started["executionArn"])
+
+    told = [json.loads(message) for message in alarms()]
+
+    assert [event["detail"]["status"] for event in told] == ["ABORTED"]
+    assert told[0]["detail"]["executionArn"] == started["executionArn"]
+
+
+def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
+    stack: Stack, aws: Aws, alarms: Callable[[], list[str]]
+) -> None:
+    """The emulator makes no metrics of the log lines that functions write them in."""
+    aws("cloudwatch").put_metric_data(
+        Namespace="Jobyard",
+        MetricData=[
+            {
+                "MetricName": "OldestOpenBatchSeconds",
+                "Dimensions": [{"Name": "service", "Value": "jobyard"}],
+                "Timestamp": datetime.now(UTC),
+                "Value": 7 * 86400,
+            }
+        ],
+    )
+
+    told = [json.loads(message) for message in alarms()]
+
+    assert [(alarm["NewStateValue"], alarm["AlarmDescription"]) for alarm in told] == [
+        ("ALARM", "A batch has been open for too long")
+    ]
+
+
+def _physical(aws: Aws, logical: str) -> str:
+    return _resources(aws)[logical]
+
+
+def _resources(aws: Aws) -> dict[str, str]:
+    rows = aws("cloudformation").describe_stack_resources(StackName=deployment.STACK)
+    return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in rows["StackResources"]}
+
+
+def _claims(token: str) -> Any:
+    return json.loads(_decoded(token.split(".")[1]))
+
+
+def _decoded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

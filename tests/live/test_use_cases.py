@@ -1,0 +1,231 @@
+"""The seed's four use cases on the real local stack, through the API, to the inbox."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.local import mail
+from cli.local.emulator import Emulator
+from cli.local.stack import Stack
+from tests.walk.yard import Payloads, serving, single_files
+
+THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+PATIENCE_S = 120  # until a test gives up waiting; no measure of anything
+
+
+@dataclass
+class Visitor:
+    """Someone who uses the API, and reads the mails."""
+
+    api: httpx.Client
+    endpoint: str
+
+    def submit(self, manifest: str, **said: Any) -> str:
+        """Submit a manifest as a depositor does; the answer is the batch's id."""
+        answer = self.api.post(
+            "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | said
+        )
+        assert answer.status_code == 201, answer.text
+        document = answer.json()
+        upload = document["upload"]
+        sent = httpx.post(
+            upload["url"],
+            data=upload["fields"],
+            files={"file": ("may.checkm", manifest.encode())},
+            trust_env=False,
+        )
+        assert sent.is_success, sent.text
+        return str(document["batch_id"])
+
+    def get(self, path: str) -> Any:
+        """What the API answers."""
+        answer = self.api.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, **body: Any) -> Any:
+        """What the API answers to a request that changes something."""
+        answer = self.api.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def await_state(self, path: str, *states: str) -> Any:
+        """The thing at `path` once it is in one of `states`."""
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            found = self.get(path)
+            if found["state"] in states:
+                return found
+            assert time.monotonic() < give_up, f"{path} is still {found['state']}: {found['why']}"
+            time.sleep(0.1)
+
+    def mails_of(self, batch_id: str) -> list[mail.Mail]:
+        """The mails that were sent about a batch."""
+        return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
+
+
+@pytest.fixture
+def payloads(files_port: int) -> Iterator[Payloads]:
+    """A depositor's web server, at the one address the stack may call."""
+    with serving(files_port) as server:
+        yield server
+
+
+@pytest.fixture
+def visit(
+    platform: Emulator, stack: Stack, token: Callable[[str], str]
+) -> Iterator[Callable[[str], Visitor]]:
+    """Visits by the demo's people, by role."""
+    clients: list[httpx.Client] = []
+
+    def visitor(role: str) -> Visitor:
+        api = httpx.Client(
+            base_url=stack.api_url,
+            headers={"Authorization": f"Bearer {token(role)}"},
+            trust_env=False,
+            timeout=60,
+        )
+        clients.append(api)
+        return Visitor(api, platform.endpoint)
+
+    yield visitor
+    for each in clients:
+        each.close()
+
+
+def failing(payloads: Payloads) -> str:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/c.txt"] = 404
+    return manifest
+
+
+def test_a_successful_batch_sends_one_mail(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    depositor = visit("depositor")
+
+    batch_id = depositor.submit(single_files(payloads, THREE))
+
+    batch = depositor.await_state(f"/api/batches/{batch_id}", "completed", "failed")
+    assert batch["state"] == "completed"
+    assert batch["counts"]["succeeded"] == 3
+    (sent,) = depositor.mails_of(batch_id)
+    assert "OK" in sent.subject
+    assert sent.to == ("depositor@example.org",)
+    reports = depositor.get(f"/api/batches/{batch_id}/reports")["items"]
+    page = httpx.get(reports[0]["files"]["all_csv"], trust_env=False)
+    assert page.text.count("Completed") == 3
+
+
+def test_a_failed_batch_sends_one_mail_and_none_when_deleted(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    admin = visit("admin")
+    batch_id = admin.submit(failing(payloads))
+    path = f"/api/batches/{batch_id}"
+    batch = admin.await_state(path, "failed")
+
+    admin.post(f"{path}/delete", reason="it will not be resubmitted")
+
+    assert batch["failure_groups"][0]["code"] == "PAYLOAD_NOT_FOUND"
+    assert admin.get(path)["state"] == "deleted"
+    (sent,) = admin.mails_of(batch_id)
+    assert "FAIL" in sent.subject
+
+
+def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    admin, operator = visit("admin"), visit("operator")
+    batch_id = admin.submit(failing(payloads))
+    path = f"/api/batches/{batch_id}"
+    admin.await_state(path, "failed")
+    payloads.status.clear()
+
+    operation = operator.post(f"{path}/retries", reason="the file is back")
+    operator.await_state(f"/api/jobs/{batch_id}.0.2", "succeeded")
+    assert operator.get(path)["state"] == "failed"
+    admin.post(f"{path}/update_reporting", reason="repaired")
+    admin.await_state(path, "completed")
+
+    first, second = admin.mails_of(batch_id)
+    assert ("FAIL" in first.subject, "OK" in second.subject) == (True, True)
+    assert "c.txt: failed -> succeeded" in second.text
+    outcomes = operator.get(f"{path}/retries/{operation['operation_id']}")
+    assert outcomes["counts"] == {"succeeded": 1}
+
+
+def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    admin = visit("admin")
+    batch_id = admin.submit(failing(payloads))
+    path = f"/api/batches/{batch_id}"
+    admin.await_state(path, "failed")
+
+    admin.post(f"/api/jobs/{batch_id}.0.2/requeue", reason="perhaps it is back")
+    admin.await_state(f"/api/jobs/{batch_id}.0.2", "failed")
+    admin.post(f"{path}/update_reporting", reason="tried again")
+    batch = admin.await_state(path, "failed")
+
+    assert len(admin.mails_of(batch_id)) == 1
+    assert batch["history"][-1]["reason"] == "no change since the last report"
+
+
+def test_a_refused_manifest_is_mailed_with_its_lines(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    depositor = visit("depositor")
+    manifest = single_files(payloads, THREE).replace(" | sha-256 | ", " | crc | ", 1)
+
+    batch_id = depositor.submit(manifest)
+
+    batch = depositor.await_state(f"/api/batches/{batch_id}", "failed")
+    assert batch["counts"]["total"] == 0
+    (sent,) = depositor.mails_of(batch_id)
+    assert "line 6" in sent.text
+
+
+def test_a_manifest_that_is_dropped_makes_a_batch_too(
+    visit: Callable[[str], Visitor],
+    payloads: Payloads,
+    stack: Stack,
+    aws: Callable[[str], Any],
+) -> None:
+    viewer = visit("viewer")
+    aws("s3").put_object(
+        Bucket=stack.intake_bucket,
+        Key="manifests/drops/june.checkm",
+        Body=single_files(payloads, THREE).encode(),
+        Metadata={"notify": "drop@example.org"},
+    )
+
+    give_up = time.monotonic() + PATIENCE_S
+    while not (found := viewer.get("/api/batches?collection=drops")["items"]):
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+    batch_id = found[0]["batch_id"]
+    viewer.await_state(f"/api/batches/{batch_id}", "completed")
+
+    (sent,) = viewer.mails_of(batch_id)
+    assert sent.to == ("drop@example.org",)
+
+
+def test_a_held_collection_waits_and_says_why(
+    visit: Callable[[str], Visitor], payloads: Payloads
+) -> None:
+    operator = visit("operator")
+    scope = "/api/holds/collection:quiet"
+    assert operator.api.put(scope, json={"reason": "maintenance"}).is_success
+    batch_id = operator.submit(single_files(payloads, THREE), collection="quiet")
+    held = operator.await_state(f"/api/batches/{batch_id}", "held")
+    assert "maintenance" in held["why"]
+
+    assert operator.api.delete(scope).is_success
+
+    operator.await_state(f"/api/batches/{batch_id}", "completed")
+    assert len(operator.mails_of(batch_id)) == 1
