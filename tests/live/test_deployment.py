@@ -23,8 +23,21 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
     """What the alarm topic has told since the test began, newest last; waits for something."""
     sqs, sns = aws("sqs"), aws("sns")
     queue = sqs.create_queue(QueueName=f"ears-{time.monotonic_ns()}")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
-    sns.subscribe(TopicArn=_physical(aws, "AlarmTopic"), Protocol="sqs", Endpoint=arn["QueueArn"])
+    said = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = said["Attributes"]["QueueArn"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "sns.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+            }
+        ],
+    }
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    sns.subscribe(TopicArn=_resources(aws)["AlarmTopic"], Protocol="sqs", Endpoint=arn)
 
     def heard() -> list[str]:
         give_up = time.monotonic() + PATIENCE_S
@@ -113,10 +126,6 @@ def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
     assert [(alarm["NewStateValue"], alarm["AlarmDescription"]) for alarm in told] == [
         ("ALARM", "A batch has been open for too long")
     ]
-
-
-def _physical(aws: Aws, logical: str) -> str:
-    return _resources(aws)[logical]
 
 
 def _resources(aws: Aws) -> dict[str, str]:

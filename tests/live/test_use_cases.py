@@ -1,5 +1,6 @@
 """The seed's four use cases on the real local stack, through the API, to the inbox."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -229,3 +230,22 @@ def test_a_held_collection_waits_and_says_why(
 
     operator.await_state(f"/api/batches/{batch_id}", "completed")
     assert len(operator.mails_of(batch_id)) == 1
+
+
+def test_every_line_of_log_of_a_batch_names_it(
+    visit: Callable[[str], Visitor], payloads: Payloads, aws: Callable[[str], Any]
+) -> None:
+    admin = visit("admin")
+    batch_id = admin.submit(failing(payloads))
+    admin.await_state(f"/api/batches/{batch_id}", "failed")
+
+    lines = []
+    for group in aws("logs").describe_log_groups()["logGroups"]:
+        for event in aws("logs").filter_log_events(logGroupName=group["logGroupName"])["events"]:
+            if batch_id in event["message"] and event["message"].startswith("{"):
+                lines.append(json.loads(event["message"]))
+    said = {line["message"]: line for line in lines if "level" in line}
+
+    assert {"opened", "ran", "settled", "reported", "job failed"} <= set(said)
+    assert said["job failed"]["job_id"] == f"{batch_id}.0.2"
+    assert all(line["batch_id"] == batch_id for line in said.values())

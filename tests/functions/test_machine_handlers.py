@@ -1,0 +1,221 @@
+"""The handlers the machines and rules wake: recorded events in, answers and effects out."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from cli.local import clients
+from jobyard.domain.batch import Batch, BatchState, Source
+from jobyard.domain.ids import batch_id_of_object
+from jobyard.domain.metrics import DIMENSIONS
+from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.store import batches, reports, tables
+
+pytestmark = pytest.mark.emulator
+NOW = datetime.now(UTC)
+BUCKETS = ("fn-intake", "fn-work", "fn-archive")
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a handler beside the event."""
+
+    function_name: str = "f"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    aws_request_id: str = "8f5a6a2e-0000-4000-8000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Five minutes."""
+        return 300_000
+
+
+@pytest.fixture(scope="module")
+def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
+    """The handlers' modules, imported with a deployment's environment."""
+    s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
+    for bucket in BUCKETS:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ses.create_email_identity(EmailIdentity="fn@example.org")
+    environment = {
+        "AWS_REGION": clients.REGION,
+        "AWS_DEFAULT_REGION": clients.REGION,
+        "AWS_ENDPOINT_URL": bound,
+        "JOBYARD_INTAKE_BUCKET": BUCKETS[0],
+        "JOBYARD_WORK_BUCKET": BUCKETS[1],
+        "JOBYARD_ARCHIVE_BUCKET": BUCKETS[2],
+        "JOBYARD_BATCH_MACHINE": "batch",
+        "JOBYARD_JOB_MACHINE": "job",
+        "JOBYARD_CHUNK_SIZE": "100",
+        "JOBYARD_MAX_CONCURRENCY": "4",
+        "JOBYARD_MAIL_FROM": "fn@example.org",
+        "JOBYARD_MAIL_TO": "ops@example.org",
+        "JOBYARD_MAIL_BCC": "",
+        "JOBYARD_MAIL_CONFIGURATION_SET": "fn",
+        "JOBYARD_INSTANCE": "fn",
+        "JOBYARD_STAGE_URL": "http://fn.example.org/",
+        "JOBYARD_ALLOWED_HOSTS": "",
+        "JOBYARD_S3_SOURCES": "",
+        "POWERTOOLS_SERVICE_NAME": "jobyard",
+    }
+    for noun in tables.MODELS:
+        environment[f"JOBYARD_{noun.upper()}_TABLE"] = f"test-{noun}"
+    names = ("ingest.opening", "execute.chunk", "execute.job", "report.settling")
+    names += ("report.reporting", "report.tick", "report.delivery")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield {name: importlib.import_module(name) for name in names}
+    same = {noun: f"test-{noun}" for noun in tables.MODELS}
+    tables.bind(same, region=clients.REGION, host=bound)
+
+
+def emitted(output: str) -> dict[str, Any]:
+    """The metrics in what a handler printed, by name, with their dimensions."""
+    found: dict[str, Any] = {}
+    for line in output.splitlines():
+        document = json.loads(line)
+        for group in document.get("_aws", {}).get("CloudWatchMetrics", ()):
+            for metric in group["Metrics"]:
+                found[metric["Name"]] = tuple(group["Dimensions"][0])
+    return found
+
+
+def event_of(key: str, body: bytes) -> dict[str, Any]:
+    """The event of an object that was just put into the intake bucket."""
+    return {"detail": {"bucket": {"name": BUCKETS[0]}, "object": {"key": key, "size": len(body)}}}
+
+
+def test_a_refused_manifest_goes_through_open_and_report(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    body = b"no manifest at all"
+    key = "manifests/fn/bad.checkm"
+    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+
+    opened = functions["ingest.opening"].handler(
+        {"input": event_of(key, body), "execution": "one"}, Context()
+    )
+    told = functions["report.reporting"].handler(opened, Context())
+
+    assert opened["next"] == "report"
+    assert told["next"] == "end"
+    batch = batches.get(opened["batch_id"], NOW)
+    assert batch.state is BatchState.FAILED
+
+
+def test_an_open_that_failed_is_settled_into_a_report(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    body = b"x"
+    key = "manifests/fn/broken.checkm"
+    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+    event = event_of(key, body)
+    source = functions["ingest.opening"].source_of(event)
+    s3 = clients.client("s3", bound)
+    version = s3.head_object(Bucket=source.bucket, Key=key)["VersionId"]
+    batch_id = batch_id_of_object(source.bucket, key, version)
+    batches.put_new(
+        Batch(
+            batch_id,
+            BatchState.PROCESSING,
+            0,
+            "fn",
+            "s3",
+            "deposit",
+            "broken.checkm",
+            NOW,
+            source=Source(source.bucket, key, version, 1),
+        )
+    )
+
+    settled = functions["report.settling"].handler(
+        event | {"error": {"Error": "Odd", "Cause": "out of memory"}}, Context()
+    )
+
+    assert settled["next"] == "report"
+    assert "out of memory" in batches.get(batch_id, NOW).message
+
+
+def test_an_open_that_failed_before_there_was_a_batch_ends_quietly(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    body = b"x"
+    key = "manifests/fn/nothing.checkm"
+    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+
+    settled = functions["report.settling"].handler(
+        event_of(key, body) | {"error": {"Error": "Odd", "Cause": "x"}}, Context()
+    )
+
+    assert settled["next"] == "end"
+
+
+def report(batch_id: str, state: DeliveryState) -> Report:
+    return reports.put_new(
+        Report(
+            batch_id,
+            1,
+            ReportKind.FIRST,
+            NOW,
+            ("a@example.org",),
+            f"subject {batch_id}",
+            "OK",
+            {"succeeded": 1},
+            0,
+            {"mail.txt": f"{batch_id}.txt", "report.html": f"{batch_id}.html"},
+            Delivery(state, NOW),
+        )
+    )
+
+
+def test_the_minute_sends_what_waits_and_tells_how_things_stand(
+    functions: dict[str, ModuleType], bound: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = clients.client("s3", bound)
+    for suffix in ("txt", "html"):
+        s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
+    report("b-queued", DeliveryState.QUEUED)
+
+    functions["report.tick"].handler({}, Context())
+
+    assert reports.get("b-queued", 1).delivery.state is DeliveryState.SENT
+    found = emitted("\n".join(x for x in capsys.readouterr().out.splitlines() if "_aws" in x))
+    assert {name: dims for name, dims in found.items() if DIMENSIONS[name] != dims} == {}
+    assert {"UndeliveredReports", "OpenBatches", "OldestOpenBatchSeconds"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("news", "state"),
+    [("Delivery", "delivered"), ("Bounce", "bounced"), ("Reject", "failed"), ("Open", "sent")],
+)
+def test_what_the_mail_service_tells_is_noted_with_the_report(
+    functions: dict[str, ModuleType], news: str, state: str
+) -> None:
+    batch_id = f"b-news-{news.lower()}"
+    report(batch_id, DeliveryState.SENT)
+    detail = {
+        "eventType": news,
+        "mail": {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}},
+    }
+
+    functions["report.delivery"].handler({"detail": detail}, Context())
+    functions["report.delivery"].handler({"detail": detail}, Context())
+
+    assert reports.get(batch_id, 1).delivery.state == state
+
+
+def test_news_of_mails_that_are_not_ours_is_let_be(functions: dict[str, ModuleType]) -> None:
+    handler = functions["report.delivery"].handler
+    foreign = {"eventType": "Delivery", "mail": {"messageId": "m", "tags": {}}}
+    unknown = {"messageId": "m", "tags": {"batch_id": ["b-none"], "seq": ["7"]}}
+
+    assert handler({"detail": foreign}, Context()) == {}
+    assert handler({"detail": foreign | {"mail": unknown}}, Context()) == {}
