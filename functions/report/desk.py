@@ -29,6 +29,12 @@ SES = boto3.client(
         retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=30
     ),
 )
+MACHINES = boto3.client(
+    "stepfunctions",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30
+    ),
+)
 
 
 def now() -> datetime:

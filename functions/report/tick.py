@@ -1,17 +1,21 @@
-"""A minute passed: how old is what is open, and what does the outbox still hold?"""
+"""A minute passed: lift what is over, send what waits, tell how old is what is open."""
 
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from jobyard.domain import metrics
+from jobyard.domain.hold import Hold
+from jobyard.services.asking import Asking, Person
+from jobyard.services.holding import lift_ended
 from jobyard.services.reporting import deliver_waiting
 from jobyard.services.views import backlog
-from report.desk import LOGGER, REPORTING, now
+from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Send what waits to be sent; emit how things stand, zeros included."""
+    """Lift what was held until now, send what waits to be sent, emit how things stand."""
+    lifted = lift_ended(_owner_asks, now())
     left = deliver_waiting(REPORTING)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
@@ -20,5 +24,18 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
-    LOGGER.info("ticked", undelivered=left, open_batches=found.open_batches)
+    LOGGER.info("ticked", lifted=lifted, undelivered=left, open_batches=found.open_batches)
     return {"undelivered": left, "open_batches": found.open_batches}
+
+
+def _owner_asks(hold: Hold) -> Asking:
+    """What the owner of a hold asked for when they gave it an end."""
+    return Asking(
+        SETTINGS,
+        S3,
+        MACHINES,
+        now,
+        Person(hold.owner, frozenset({"operator"})),
+        key=f"{hold.scope} until {hold.until}",
+        reason=f"the hold on {hold.scope} was over",
+    )

@@ -681,3 +681,40 @@ def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads
 
     with pytest.raises(IllegalMove, match="at work"):
         asking.ask_batch(batch_id, "delete", yard.asking())
+
+
+def test_a_hold_with_an_end_is_lifted_when_it_comes(yard: Yard, payloads: Payloads) -> None:
+    until = yard.now() + timedelta(minutes=4)
+    holding.place("collection:timed", until, yard.asking(reason="lunch"))
+    batch_id = yard.drop(single_files(payloads, THREE), collection="timed")
+    assert yard.batch(batch_id).until == until
+
+    holding.lift_ended(lambda hold: yard.asking(), yard.now())
+    assert yard.batch(batch_id).batch.state == "held"
+    yard.later(240)
+    assert holding.lift_ended(lambda hold: yard.asking(), yard.now()) == 1
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
+    yard: Yard, payloads: Payloads
+) -> None:
+    holding.place("collection:twice", None, yard.asking(reason="maintenance"))
+    batch_id = yard.drop(single_files(payloads, THREE), collection="twice")
+    deaf = yard.asking(key="lift")
+    start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
+    with pytest.raises(WorkerKilledError):
+        holding.lift("collection:twice", deaf)
+    yard.machines.start_execution = start  # type: ignore[method-assign]
+    assert yard.batch(batch_id).batch.state == "pending"
+
+    holding.lift("collection:twice", yard.asking(key="lift"))
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def _deaf(**_: Any) -> None:
+    raise WorkerKilledError

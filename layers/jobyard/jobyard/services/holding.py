@@ -1,5 +1,6 @@
 """Placing holds and lifting them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -46,15 +47,29 @@ def lift(scope: str, asking: Asking) -> int:
     if hold is None:
         raise Unknown(f"there is no hold on {scope}")
     reason = asking.reason.strip() or f"the hold on {scope} was lifted"
-    asking = replace(asking, reason=reason)
+    return _lift(hold, replace(asking, reason=reason))
+
+
+def lift_ended(asking_as: Callable[[Hold], Asking], now: datetime) -> int:
+    """Lift the holds whose time is over, as their owners asked when they placed them; the answer
+    is how many there were."""
+    over = [hold for hold in holds.every() if hold.until is not None and hold.until <= now]
+    for hold in over:
+        _lift(hold, asking_as(hold))
+    return len(over)
+
+
+def _lift(hold: Hold, asking: Asking) -> int:
     # Released before it is removed from the table: a lift that dies half-way can be repeated.
-    ended = replace(hold, until=asking.now())
-    holds.put(ended)
-    released = 0
-    for suggested in [*batches.in_state(BatchState.HELD), *batches.in_state(BatchState.PROCESSING)]:
-        if hold.covers(suggested.collection, suggested.job_type):
-            released += _release(suggested, asking)
-    holds.delete(scope)
+    holds.put(replace(hold, until=min(hold.until or asking.now(), asking.now())))
+    waiting = (BatchState.HELD, BatchState.PENDING, BatchState.PROCESSING)
+    suggested = [batch for state in waiting for batch in batches.in_state(state)]
+    released = sum(
+        _release(batch, asking)
+        for batch in suggested
+        if hold.covers(batch.collection, batch.job_type)
+    )
+    holds.delete(hold.scope)
     return released
 
 
@@ -71,6 +86,13 @@ def _release(suggested: Batch, asking: Asking) -> bool:
             return False  # somebody released or deleted it just now
         start_batch(batch.batch_id, "open", asking)
         return True
+    if batch.state is BatchState.PENDING:
+        mine = bool(batch.history) and batch.history[-1].cause == asking.cause.key
+        if mine:  # released by a lift that died before it told the machine
+            start_batch(batch.batch_id, "open", asking)
+        return mine
+    if batch.state is not BatchState.PROCESSING:
+        return False
     held = summed(record.counts for record in chunks.of_batch(batch.batch_id)).get("held", 0)
     if not held:
         return False

@@ -74,7 +74,7 @@ class CheckmLayout:
             self._padding.saw(len(columns), first)
         texts: dict[Column, Sequence[str]] = {}
         for column, values in zip(self._columns, columns, strict=False):
-            if "%" in text and column not in (Column.URL, Column.LOCAL):
+            if "%" in text and column is not Column.URL:
                 values = list(map(unescaped, values))
                 if column is not Column.NAME:
                     values = list(map(str.strip, values))
@@ -94,10 +94,10 @@ class CheckmLayout:
             place = fields[self._at_most].column
             findings.append(Check.TOO_MANY_FIELDS.at(number, place, words))
         cells = dict(zip(self._columns, fields, strict=False))
-        local = cells.get(Column.LOCAL)
         for column, cell in cells.items() if "%" in line else ():
             if column is not Column.URL:
                 cells[column] = Cell(unescaped(cell.text), cell.column)
+        local = cells.get(Column.LOCAL)
         return Row(number, cells, locals_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:

@@ -58,11 +58,16 @@ class Rows:
             return None
         self.count += len(entries)
         findings = self._layout.notes()
-        names = texts[Column.NAME]
-        for index, earlier in self._names.add_all(names, first):
-            row = self._layout.row(text.split("\n")[index], first + index)
-            column = row.cell(Column.NAME).column if row else 0
-            findings.append(repeated(first + index, column, names[index], earlier))
+        again = self._names.add_all(texts[Column.NAME], first)
+        if again:
+            lines = text.split("\n")
+            for index, earlier in again:
+                row = self._layout.row(lines[index], first + index)
+                column = row.cell(Column.NAME).column if row else 0
+                name = entries[index].name
+                findings.append(repeated(first + index, column, name, earlier))
+            for index, _ in reversed(again):
+                del entries[index]
         return entries, findings
 
     def _one_by_one(self, lines: Sequence[str], first: int) -> Part:
