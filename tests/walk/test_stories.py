@@ -718,3 +718,14 @@ def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
 
 def _deaf(**_: Any) -> None:
     raise WorkerKilledError
+
+
+def test_a_list_shows_the_counts_that_were_reported(yard: Yard, payloads: Payloads) -> None:
+    batch_id = yard.drop(with_c_missing(payloads), collection="listed")
+
+    listed = views.list_batches(yard.looking(), state="", collection="listed", after={}, limit=10)
+
+    (view,) = listed.items
+    assert view.batch.batch_id == batch_id
+    assert (view.counts["succeeded"], view.counts["failed"], view.counts["total"]) == (2, 1, 3)
+    assert listed.after is None

@@ -158,7 +158,8 @@ class Batch:
     """A batch as it is stored. `version` counts its writes; times are aware UTC.
 
     `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
-    hold fewer). `message` says why it failed as a whole, "" when it did not.
+    hold fewer). `message` says why it failed as a whole, "" when it did not. `reported` are the
+    counts the last report told, by job state.
     """
 
     batch_id: str
@@ -185,6 +186,7 @@ class Batch:
     message: str = ""
     checked_at: datetime | None = None
     last_report: int = 0
+    reported: Mapping[str, int] = field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
 
     @property

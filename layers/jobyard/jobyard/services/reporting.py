@@ -66,7 +66,7 @@ def report(batch_id: str, reporting: Reporting) -> Batch:
     if written is None:
         return _end(batch, _last_counts(batch), reporting, "no change since the last report")
     deliver(written, reporting)
-    return _end(batch, written.counts, reporting, "", last_report=seq)
+    return _end(batch, written.counts, reporting, "", last_report=seq, reported=written.counts)
 
 
 def _last_counts(batch: Batch) -> dict[str, int]:

@@ -259,10 +259,20 @@ def _is_over(found: Batch, now: datetime) -> bool:
 
 
 def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
-    return tuple(
-        _batch_view(each, list(chunks.of_batch(each.batch_id)) if each.entries else [], looking)
-        for each in found
-    )
+    """Batches as a list shows them: with the counts their last report told, if there was one.
+
+    So a list reads no more than it shows; only a batch that is open for the first time is counted.
+    """
+    views = []
+    for each in found:
+        count = each.entries and not each.reported
+        view = _batch_view(each, list(chunks.of_batch(each.batch_id)) if count else [], looking)
+        if each.reported:
+            told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
+            counts = {state.value: told.get(state.value, 0) for state in JobState}
+            view = replace(view, counts=counts | {"total": each.entries})
+        views.append(view)
+    return tuple(views)
 
 
 # Jobs

@@ -49,6 +49,7 @@ def _item(batch: Batch) -> BatchItem:
             "message": batch.message,
             "checked_at": batch.checked_at and stamp(batch.checked_at),
             "last_report": batch.last_report,
+            "reported": dict(batch.reported),
             "history": history_document(batch.history),
         }
     )
@@ -92,6 +93,7 @@ def _batch(item: BatchItem) -> Batch:
         message=body.get("message", ""),
         checked_at=moment_or_none(body.get("checked_at")),
         last_report=body.get("last_report", 0),
+        reported=body.get("reported", {}),
         history=history_of(body.get("history", [])),
     )
 

@@ -18,7 +18,7 @@ def s3_place(url: str) -> tuple[str, str]:
 
 def fault(url: str) -> str:
     """Why no file can be fetched from `url`, "" if nothing speaks against it."""
-    if url[:5].lower() == "s3://":
+    if url.startswith("s3://"):
         bucket, key = s3_place(url)
         if not _BUCKET.fullmatch(bucket):
             return "has no valid bucket: s3://bucket/key is expected"
@@ -39,7 +39,7 @@ def fault(url: str) -> str:
 
 def name_in(url: str) -> str:
     """The last part of the path of `url`, unquoted; "" if it has none that is UTF-8."""
-    if url[:5].lower() == "s3://":
+    if url.startswith("s3://"):
         return s3_place(url)[1].rpartition("/")[2]
     try:
         return unquote(urlsplit(url).path.rpartition("/")[2], errors="strict")
