@@ -1,16 +1,6 @@
 from collections import Counter
 
 import pytest
-from manifest_texts import (
-    EVERY_PROFILE,
-    MD5,
-    NAMES,
-    SHA_256,
-    SHA_512,
-    checkm,
-    read,
-    row,
-)
 
 from jobyard.domain.manifest.profiles import (
     BATCH,
@@ -19,6 +9,16 @@ from jobyard.domain.manifest.profiles import (
     PROFILE_BASE,
     SINGLE_FILE_BATCH,
     Profile,
+)
+from tests.domain.manifest.manifest_texts import (
+    EVERY_PROFILE,
+    MD5,
+    NAMES,
+    SHA_256,
+    SHA_512,
+    checkm,
+    read,
+    row,
 )
 
 GOOD = checkm(row())
@@ -148,6 +148,10 @@ HEADERS = {
     "a blank line after the end": (GOOD + "\n", [("AFTER_EOF", 8, 1)]),
     "rows after the end": (GOOD + row() + "\n" + row() + "\n", [("AFTER_EOF", 8, 1)]),
     "a comment after the end": (GOOD + "# thanks", [("AFTER_EOF", 8, 1)]),
+    "a word that only begins like the end": (
+        GOOD.replace("#%eof", "#%eof-not"),
+        [("EOF_MISSING", 7, 0)],
+    ),
     "no rows": (checkm(), [("NO_ROWS", 6, 0)]),
     "no rows and no end": (checkm(end=""), [("EOF_MISSING", 5, 0), ("NO_ROWS", 5, 0)]),
     "nothing": ("", [("NO_ROWS", 1, 0)]),
@@ -176,75 +180,62 @@ def test_headers_and_end_are_checked(case: str) -> None:
     assert outcome.places == places
 
 
-ROWS = {
+A = "https://example.org/a"
+# A row, and for each finding its code and the text that stands where it points, or a column.
+ROWS: dict[str, tuple[str, list[tuple[str, str | int]]]] = {
     "no URL": (row(url=""), [("URL_MISSING", 1)]),
-    "URL of another scheme": (row(url="ftp://example.org/a.txt"), [("URL_BAD", 1)]),
-    "URL without a scheme": (row(url="example.org/a.txt"), [("URL_BAD", 1)]),
-    "URL without a host": (row(url="https:///a.txt"), [("URL_BAD", 1)]),
-    "URL with a blank": (row(url="https://example.org/a b"), [("URL_BAD", 1)]),
-    "URL with a port beyond": (row(url="https://example.org:65536/a"), [("URL_BAD", 1)]),
-    "URL with half an IPv6 address": (row(url="https://[::1/a"), [("URL_BAD", 1)]),
-    "URL with a host of signs": (row(url="https://-/a"), [("URL_BAD", 1)]),
-    "S3 URL without a key": (row(url="s3://bucket/"), [("URL_BAD", 1)]),
-    "S3 URL without a bucket": (row(url="s3:///key"), [("URL_BAD", 1)]),
-    "algorithm nobody knows": (
-        row("https://example.org/a", "sha-1", MD5),
-        [("ALGORITHM_UNKNOWN", 25)],
+    "URL of another scheme": (row("ftp://example.org/a.txt"), [("URL_BAD", "ftp")]),
+    "URL without a scheme": (row("example.org/a.txt"), [("URL_BAD", "example")]),
+    "URL without a host": (row("https:///a.txt"), [("URL_BAD", "https")]),
+    "URL with a blank": (row("https://example.org/a b"), [("URL_BAD", "https")]),
+    "URL with a port beyond": (row("https://example.org:65536/a"), [("URL_BAD", "https")]),
+    "URL with half an IPv6 address": (row("https://[::1/a"), [("URL_BAD", "https")]),
+    "URL with a host of signs": (row("https://-/a"), [("URL_BAD", "https")]),
+    "S3 URL without a key": (row("s3://bucket/"), [("URL_BAD", "s3")]),
+    "S3 URL without a bucket": (row("s3:///key"), [("URL_BAD", "s3")]),
+    "algorithm nobody knows": (row(A, "sha-1", MD5), [("ALGORITHM_UNKNOWN", "sha-1")]),
+    "digest without algorithm": (row(A, "", MD5), [("ALGORITHM_MISSING", len(A) + 3)]),
+    "algorithm without digest": (row(A, "md5"), [("DIGEST_MISSING", len(A) + 9)]),
+    "algorithm at the end": (f"{A} | md5", [("DIGEST_MISSING", "md5"), ("NAME_FROM_URL", 1)]),
+    "md5 too short": (row(A, "md5", MD5[:-1]), [("DIGEST_BAD", MD5[:-1])]),
+    "md5 not hex": (row(A, "md5", "g" * 32), [("DIGEST_BAD", "g" * 32)]),
+    "sha-256 of md5's length": (row(A, "sha-256", MD5), [("DIGEST_BAD", MD5)]),
+    "sha-512 too long": (row(A, "sha-512", SHA_512 + "0"), [("DIGEST_BAD", SHA_512)]),
+    "digest with blanks": (row(A, "md5", "00 " * 10 + "00"), [("DIGEST_BAD", len(A) + 10)]),
+    "size not a number": (row(A, size="1k"), [("SIZE_BAD", "1k")]),
+    "negative size": (row(A, size="-1"), [("SIZE_BAD", "-1")]),
+    "size in other digits": (row(A, size="\u0661"), [("SIZE_BAD", "\u0661")]),
+    "size beyond an exabyte": (row(A, size="1" * 19), [("SIZE_BAD", "1" * 19)]),
+    "absolute name": (row(A, name="/etc/x"), [("NAME_BAD", "/etc")]),
+    "absolute name of Windows": (row(A, name="C:\\a"), [("NAME_BAD", "C:")]),
+    "share of Windows": (row(A, name="\\\\server\\a"), [("NAME_BAD", "\\\\")]),
+    "name that climbs": (row(A, name="../x"), [("NAME_BAD", "../")]),
+    "name that climbs later": (row(A, name="x/../../b"), [("NAME_BAD", "x/")]),
+    "name that climbs with backslashes": (row(A, name="x\\..\\b"), [("NAME_BAD", "x")]),
+    "name with an empty part": (row(A, name="x//b"), [("NAME_BAD", "x/")]),
+    "name with a dot for a part": (row(A, name="./x"), [("NAME_BAD", "./")]),
+    "name of a folder": (row(A, name="x/"), [("NAME_BAD", "x/")]),
+    "no name and none in the URL": (
+        "https://example.org/ | | | | |",
+        [("NAME_MISSING", len("https://example.org/ | | | | |") + 1)],
     ),
-    "digest without algorithm": (
-        row("https://example.org/a", "", MD5),
-        [("ALGORITHM_MISSING", 25)],
-    ),
-    "algorithm without digest": (row("https://example.org/a", "md5", ""), [("DIGEST_MISSING", 31)]),
-    "md5 too short": (row("https://example.org/a", "md5", MD5[:-1]), [("DIGEST_BAD", 31)]),
-    "md5 not hex": (row("https://example.org/a", "md5", "g" * 32), [("DIGEST_BAD", 31)]),
-    "sha-256 of md5's length": (row("https://example.org/a", "sha-256", MD5), [("DIGEST_BAD", 35)]),
-    "sha-512 too long": (
-        row("https://example.org/a", "sha-512", SHA_512 + "0"),
-        [("DIGEST_BAD", 35)],
-    ),
-    "digest with blanks": (
-        row("https://example.org/a", "md5", "00 " * 10 + "00"),
-        [("DIGEST_BAD", 31)],
-    ),
-    "size not a number": (row("https://example.org/a", "", "", "1k"), [("SIZE_BAD", 31)]),
-    "negative size": (row("https://example.org/a", "", "", "-1"), [("SIZE_BAD", 31)]),
-    "size in other digits": (row("https://example.org/a", "", "", "\u0661"), [("SIZE_BAD", 31)]),
-    "size beyond an exabyte": (row("https://example.org/a", "", "", "1" * 19), [("SIZE_BAD", 31)]),
-    "absolute name": (row(name="/etc/passwd"), [("NAME_BAD", 38)]),
-    "absolute name of Windows": (row(name="C:\\a"), [("NAME_BAD", 38)]),
-    "share of Windows": (row(name="\\\\server\\a"), [("NAME_BAD", 38)]),
-    "name that climbs": (row(name="../a"), [("NAME_BAD", 38)]),
-    "name that climbs later": (row(name="a/../../b"), [("NAME_BAD", 38)]),
-    "name that climbs with backslashes": (row(name="a\\..\\b"), [("NAME_BAD", 38)]),
-    "name with an empty part": (row(name="a//b"), [("NAME_BAD", 38)]),
-    "name with a dot for a part": (row(name="./a"), [("NAME_BAD", 38)]),
-    "name of a folder": (row(name="a/"), [("NAME_BAD", 38)]),
-    "no name and none in the URL": (row("https://example.org/", name=""), [("NAME_MISSING", 32)]),
-    "too many fields": (
-        row("https://example.org/a", "", "", "", "a", "", "x"),
-        [("TOO_MANY_FIELDS", 42)],
-    ),
-    "a tab in a name": (row(name="a\tb"), [("CONTROL_CHARACTER", 38)]),
+    "too many fields": (row(A, "", "", "", "a", "", "x"), [("TOO_MANY_FIELDS", "x")]),
+    "a tab in a name": (row(A, name="x\tb"), [("CONTROL_CHARACTER", "x")]),
     "several at once": (
-        row("ftp://x", "sha-1", "x", "x", "../x"),
-        [
-            ("URL_BAD", 1),
-            ("ALGORITHM_UNKNOWN", 11),
-            ("SIZE_BAD", 23),
-            ("NAME_BAD", 29),
-        ],
+        row("ftp://x", "sha-1", "x", "1x", "../x"),
+        [("URL_BAD", 1), ("ALGORITHM_UNKNOWN", "sha"), ("SIZE_BAD", "1x"), ("NAME_BAD", "..")],
     ),
 }
 
 
 @pytest.mark.parametrize("case", ROWS)
 def test_every_field_of_a_row_is_checked(case: str) -> None:
-    bad, places = ROWS[case]
+    bad, expected = ROWS[case]
+    places = [(code, 7, at if isinstance(at, int) else bad.rindex(at) + 1) for code, at in expected]
 
     outcome = read(checkm(row(name="before"), bad, row(name="after")))
 
-    assert outcome.places == [(code, 7, column) for code, column in places]
+    assert outcome.places == places
     assert [entry.name for entry in outcome.entries] == ["before", "after"]
 
 
@@ -306,7 +297,7 @@ def test_a_primary_identifier_is_an_ark(primary: str, codes: list[str]) -> None:
         ("one; two;three", ("one", "two", "three")),
         ("; one ;; ", ("one",)),
         ("a%scb; c%SCd", ("a;b", "c;d")),
-        ("a%7Cb", ("a%7Cb",)),
+        ("a%7Cb", ("a|b",)),
     ],
 )
 def test_local_identifiers_stand_between_semicolons(
@@ -330,6 +321,24 @@ def test_bars_and_blanks_at_the_ends_of_a_name_are_escaped(field: str, name: str
     (entry,) = read(checkm(row(name=field))).entries
 
     assert entry.name == name
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://example.org/a/b%20c.txt?d=e/f#g/h", "b c.txt"),
+        ("s3://bucket/a/b%20c d.txt", "b%20c d.txt"),
+        ("https://example.org/%e4", None),
+        ("https://example.org/a%00", None),
+        ("https://example.org/a/", None),
+        ("s3://bucket/a/", None),
+    ],
+)
+def test_a_blank_name_is_the_last_part_of_the_urls_path(url: str, name: str | None) -> None:
+    outcome = read(checkm(row(url, name="")))
+
+    assert outcome.codes == ["NAME_MISSING" if name is None else "NAME_FROM_URL"]
+    assert [entry.name for entry in outcome.entries] == ([] if name is None else [name])
 
 
 def test_escapes_of_a_url_are_left_alone() -> None:
@@ -373,7 +382,8 @@ def test_a_repeated_name_is_told_with_the_line_that_had_it_first() -> None:
     outcome = read(checkm(row(name="a/x"), row(name="b"), row(name="A/x"), row(name="a/x")))
 
     (finding,) = [each for each in outcome.findings if each.level == "error"]
-    assert (finding.code, finding.line, finding.column) == ("NAME_REPEATED", 9, 38)
+    place = row(name="a/x").index("a/x") + 1
+    assert (finding.code, finding.line, finding.column) == ("NAME_REPEATED", 9, place)
     assert "line 6" in finding.message
 
 
@@ -494,7 +504,7 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
     )
     def test_13_without_a_profile_only_that_is_reported(self, profile_line: str) -> None:
         text = checkm(
-            *(row(name=f"{number}", *("x",) * number) for number in range(1, 9)),
+            *(row(name=f"{number}") + " | x" * number for number in range(1, 9)),
             profile=BATCH,
         ).replace(checkm(profile=BATCH).splitlines()[1] + "\n", profile_line)
 

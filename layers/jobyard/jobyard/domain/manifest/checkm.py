@@ -25,7 +25,8 @@ END_LINE = "#%eof"
 _ORDER = ("checkm", "profile", "prefix", "fields")
 _MARKED = re.compile(r"[ \t]*#")
 _MARKED_LATER = re.compile(r"\n[ \t]*#")
-_ENDS = re.compile(r"^(?:%20)+|(?:%20)+$")
+_END = re.compile(r"\s*#%\s*eof\s*(?:\||$)", re.IGNORECASE)
+_BLANK_ENDS = re.compile(r"^(?:%20)+|(?:%20)+$")
 _BAR = re.compile("%7c", re.IGNORECASE)
 
 
@@ -33,7 +34,7 @@ def unescaped(text: str) -> str:
     """`text` with "%7c" read as a bar and "%20" at its ends as blanks."""
     if "%" not in text:
         return text
-    return _BAR.sub("|", _ENDS.sub(lambda ends: " " * (len(ends[0]) // 3), text))
+    return _BAR.sub("|", _BLANK_ENDS.sub(lambda ends: " " * (len(ends[0]) // 3), text))
 
 
 def escaped(text: str) -> str:
@@ -324,7 +325,7 @@ class Checkm:
     def _read_mark(self, line: str, number: int) -> list[Finding]:
         if self._ended:
             return self._after_end(number)
-        if line.lower().replace(" ", "").startswith(END_LINE):
+        if _END.match(line):
             self._ended = True
             return self._begin_rows(number) if self._rows is None else []
         return self._headers.read(line, number) if self._rows is None else []

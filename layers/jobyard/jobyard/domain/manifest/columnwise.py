@@ -24,7 +24,7 @@ from jobyard.domain.manifest.profiles import (
 
 Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
 
-_SERVER = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,4})?/")
+_SERVER = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[1-5]?[0-9]{1,4})?/")
 _ARKS = re.compile(rf"(?:(?:{ARK.pattern})?\n)*+")
 _DIGESTS = {("", 0), *HEX_LENGTHS.items()}
 # In the names, each between two line ends: whatever might be blank, an absolute path, an empty

@@ -37,7 +37,7 @@ class Format(Protocol):
 class Reading:
     """One pass over a manifest. Iterate it for `(entries, findings)`, in file order, once.
 
-    Memory is flat but for 20 to 28 bytes a row, which find a repeated file name: so write entries
+    Memory is flat but for at most 40 bytes a row, which find a repeated file name: so write entries
     and findings out as they come. What comes must be thrown away again if, at the end, `verdict`
     is "error": then no object may be created. The properties tell what was read so far.
 

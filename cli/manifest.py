@@ -1,0 +1,333 @@
+"""`jobyard manifest`: check a manifest before it is submitted, and make one for a folder.
+
+Neither needs a deployment: the rules are the domain's own, those that ingest applies.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Annotated
+from urllib.parse import quote, urlsplit
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from cli.printing import STYLES, complain, plural
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.manifest import urls, writing
+from jobyard.domain.manifest.entry import Entry
+from jobyard.domain.manifest.findings import Finding
+from jobyard.domain.manifest.profiles import PROFILES, Profile, kind_of
+from jobyard.domain.manifest.reading import Reading
+
+app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
+
+LISTED = 1_000  # findings a listing shows: more than anyone reads, less than floods a terminal
+REFUSED, UNUSABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
+
+_BLOCK = 1_048_576
+_HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
+    "sha-256": hashlib.sha256,
+    "sha-512": hashlib.sha512,
+}
+
+
+class ProfileName(StrEnum):
+    """The profiles, as the command line offers them."""
+
+    INGEST = "mrt-ingest-manifest"
+    BATCH = "mrt-batch-manifest"
+    CONTAINER_BATCH = "mrt-container-batch-manifest"
+    SINGLE_FILE_BATCH = "mrt-single-file-batch-manifest"
+
+
+class Algorithm(StrEnum):
+    """The digest algorithms, as the command line offers them."""
+
+    MD5 = "md5"
+    SHA_256 = "sha-256"
+    SHA_512 = "sha-512"
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="The manifest; - is standard input.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+    ] = False,
+    profile: Annotated[
+        ProfileName | None,
+        typer.Option(help="What the manifest is to be.  [default: what it says itself]"),
+    ] = None,
+) -> None:
+    """Check a manifest: Checkm, CSV or JSON Lines.
+
+    Exit code 0: no errors, it can be submitted. 1: errors, no object would be created. 2: there
+    is no such file, or it cannot be read.
+    """
+    try:
+        with _opened(file) as stream:
+            reading = Reading(_blocks(stream), filename=file, profile=profile)
+            if as_json:
+                _print_document(reading)
+            else:
+                _print_listing(reading, file)
+    except BrokenPipeError:
+        raise  # whoever read has seen enough
+    except OSError as error:
+        complain(f"{file} cannot be read: {error.strerror or error}")
+        raise typer.Exit(UNUSABLE) from error
+    if reading.verdict == "error":
+        raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    if file == "-":
+        yield sys.stdin.buffer
+    else:
+        with Path(file).open("rb") as stream:
+            yield stream
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK):
+        yield block
+
+
+def _print_document(reading: Reading) -> None:
+    """Print all as JSON. Findings lie on disk until the verdict, which comes first, is known."""
+    with TemporaryFile() as spool:
+        for _, findings in reading:
+            for finding in findings:
+                spool.write(b", " if spool.tell() else b"")
+                spool.write(json.dumps(asdict(finding)).encode("ascii"))
+        head = {
+            "verdict": reading.verdict,
+            "profile": reading.profile,
+            "entries": reading.entries,
+            "files": reading.files,
+        }
+        typer.echo(json.dumps(head)[:-1] + ', "findings": [', nl=False)
+        spool.seek(0)
+        for block in _blocks(spool):
+            typer.echo(block.decode("ascii"), nl=False)
+        typer.echo("]}")
+
+
+def _print_listing(reading: Reading, file: str) -> None:
+    """Print a line a finding, and what they come to."""
+    console = Console(highlight=False, soft_wrap=True)
+    found = 0
+    for _, findings in reading:
+        for finding in islice(findings, max(0, LISTED - found)):
+            console.print(_line_of(finding, file))
+        found += len(findings)
+    if found > LISTED:
+        console.print(f"… and {found - LISTED} more: --json lists them all")
+    console.print(_summary(reading, file))
+
+
+def _line_of(finding: Finding, file: str) -> Text:
+    place = f"{file}:{finding.line}:{finding.column}"
+    level = (finding.level, STYLES.get(finding.level, "dim"))
+    return Text.assemble(place, " ", level, f" {finding.message} ({finding.code})")
+
+
+def _summary(reading: Reading, file: str) -> Text:
+    levels = (("error", reading.errors), ("warning", reading.warnings))
+    counts = [plural(count, level) for level, count in levels if count]
+    if reading.verdict == "error":
+        verdict = Text("NO OBJECTS will be created", style="bold red")
+    else:
+        noun = "file" if reading.per_object else "row"
+        made = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
+        verdict = Text(f"{made} will be created ({reading.profile})", style="green")
+    return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'nothing to remark'}")
+
+
+@app.command()
+def make(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder whose files the manifest lists.", metavar="DIR")
+    ],
+    base_url: Annotated[
+        str,
+        typer.Option(help="Where the folder can be fetched from: https://…, http://… or s3://…"),
+    ],
+    profile: Annotated[ProfileName, typer.Option(help="What a file is.")] = ProfileName.INGEST,
+    algorithm: Annotated[
+        Algorithm, typer.Option(help="How the files are digested.")
+    ] = Algorithm.SHA_256,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write.  [default: standard output]")
+    ] = None,
+) -> None:
+    """Make a Checkm manifest for the files of a folder.
+
+    Files come sorted by path. Hidden ones, links to folders and files that the profile does not
+    take are left out, each with a word. What is written passes `check`.
+    """
+    task = _Task(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
+    try:
+        _refuse_base(task)
+        files = _files_of(task)
+        _refuse_names(task, files)
+        total = sum(size for _, size in files)
+        with _written(output) as stream, _bar(total) as advance:
+            for line in writing.manifest(_digested(task, files, advance), task.profile):
+                stream.write(line)
+    except BadRequest as error:
+        complain(str(error))
+        raise typer.Exit(REFUSED) from error
+    except BrokenPipeError:
+        raise  # whoever read has seen enough
+    except OSError as error:
+        complain(f"{error.filename or folder}: {error.strerror or error}")
+        raise typer.Exit(UNUSABLE) from error
+    where = f" to {output}" if output else ""
+    typer.echo(f"{plural(len(files), 'file')} written{where}", err=True)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What `make` is asked for."""
+
+    folder: Path
+    base_url: str
+    profile: Profile
+    algorithm: str
+    output: Path | None
+
+    def url(self, name: str) -> str:
+        """Where the file called `name` can be fetched from. Keys in S3 are literal."""
+        is_s3 = self.base_url.lower().startswith("s3://")
+        return f"{self.base_url}/{name if is_s3 else quote(name)}"
+
+
+def _refuse_base(task: _Task) -> None:
+    fault = urls.fault(f"{task.base_url}/x")
+    if not fault and task.base_url.startswith("http"):
+        parts = urlsplit(task.base_url)
+        fault = "has a query or a fragment: it has to be a folder" * bool(
+            parts.query or parts.fragment
+        )
+    if fault:
+        raise BadRequest(f"--base-url {task.base_url} {fault}")
+
+
+def _files_of(task: _Task) -> list[tuple[str, int]]:
+    """Name and bytes of each file, sorted by name; a word for every one that is left out."""
+    if not task.folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(task.folder))
+    files = []
+    for path, why in _walked(task.folder):
+        name = path.relative_to(task.folder).as_posix()
+        if not why and task.output and path.resolve() == task.output.resolve():
+            why = "is the manifest to be written"
+        if not why and kind_of(name) not in task.profile.accepts:
+            why = f"is not of {task.profile.name}"
+        if why:
+            typer.echo(f"skipped {name!a}: {why}", err=True)
+        else:
+            files.append((name, path.stat().st_size))
+    if not files:
+        raise BadRequest(f"{task.folder} holds no file that {task.profile.name} takes")
+    return sorted(files)
+
+
+def _walked(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below `folder`, with the reason if it is to be left out, else ""."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            yield path, "is hidden"
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _walked(path)
+        elif entry.is_dir():
+            yield path, "is a link to a folder"
+        elif not entry.is_file():
+            yield path, "is not a file" if path.exists() else "is a link to nothing"
+        else:
+            yield path, ""
+
+
+def _refuse_names(task: _Task, files: Sequence[tuple[str, int]]) -> None:
+    """Refuse names that a manifest cannot hold before hours go into digests."""
+    entries = (Entry(0, task.profile.kind, task.url(name), name) for name, _ in files)
+    reading = Reading(writing.manifest(entries, task.profile), filename="manifest.checkm")
+    faults = [
+        finding.message
+        for _, findings in reading
+        for finding in findings
+        if finding.level == "error"
+    ]
+    if faults:
+        raise BadRequest("\n".join(faults))
+
+
+def _digested(
+    task: _Task, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
+) -> Iterator[Entry]:
+    """The entry of each file; its size is that of the bytes that were digested."""
+    for name, _ in files:
+        digest, size = _HASHES[task.algorithm](), 0
+        with (task.folder / name).open("rb") as stream:
+            for block in _blocks(stream):
+                digest.update(block)
+                size += len(block)
+                advance(len(block))
+        url = task.url(name)
+        yield Entry(0, task.profile.kind, url, name, task.algorithm, digest.hexdigest(), size)
+
+
+@contextmanager
+def _written(output: Path | None) -> Iterator[IO[bytes]]:
+    """A stream to `output`, which appears whole or not at all."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = output.with_name(f".{output.name}.part")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar over `total` bytes on standard error, and what advances it."""
+    columns = (
+        TextColumn("digesting"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    seen = console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda count: progress.update(bar, advance=count)

@@ -1,0 +1,280 @@
+"""`jobyard manifest`, by itself: it needs no deployment."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.manifest import LISTED, Algorithm, ProfileName, app
+from jobyard.domain.manifest.checking import HEX_LENGTHS
+from jobyard.domain.manifest.profiles import PROFILES
+
+HEADER = """\
+#%checkm_0.7
+#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-ingest-manifest
+#%prefix | mrt: | http://merritt.cdlib.org/terms#
+#%prefix | nfo: | http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#
+#%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize | nfo:fileLastModified \
+| nfo:fileName | mrt:mimeType
+"""
+GOOD = HEADER + "https://x/a | | | 3 | | a | \n#%eof\n"
+WARNED = GOOD.replace("| a |", "| |")
+BAD = GOOD.replace("https", "gopher")
+
+
+def run(*arguments: str | Path, standard_input: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments], input=standard_input)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with files in it, some of which no manifest should list."""
+    folder = tmp_path / "folder"
+    (folder / "b" / ".git").mkdir(parents=True)
+    for name in ("a file.txt", "b/ä|c.txt", "b.zip", "z.checkm", ".hidden", "b/.git/config"):
+        (folder / name).write_text(f"this is {name}")
+    (folder / "empty").touch()
+    (folder / "loop").symlink_to(folder)
+    (folder / "nowhere").symlink_to("gone")
+    return folder
+
+
+def check_json(*arguments: str | Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(run("check", "--json", *arguments).stdout)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "exit_code"),
+    [(GOOD, "pass", 0), (WARNED, "warning", 0), (BAD, "error", 1)],
+)
+def test_check_tells_programs_the_verdict(
+    tmp_path: Path, text: str, verdict: str, exit_code: int
+) -> None:
+    file = tmp_path / "manifest.checkm"
+    file.write_text(text)
+
+    result = run("check", file, "--json")
+
+    document = json.loads(result.stdout)
+    assert list(document) == ["verdict", "profile", "entries", "files", "findings"]
+    assert document["verdict"] == verdict
+    assert document["profile"] == "mrt-ingest-manifest"
+    assert document["entries"] == (0 if verdict == "error" else 1)
+    assert document["files"] == 1
+    assert result.exit_code == exit_code
+
+
+def test_check_tells_programs_every_finding(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.checkm"
+    file.write_text(BAD.replace("| 3 |", "| three |"))
+
+    findings = check_json(file)["findings"]
+
+    assert [list(each) for each in findings] == [["level", "code", "line", "column", "message"]] * 2
+    assert [(each["code"], each["line"], each["column"]) for each in findings] == [
+        ("URL_BAD", 6, 1),
+        ("SIZE_BAD", 6, 20),
+    ]
+
+
+def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.checkm"
+    file.write_text(BAD)
+
+    result = run("check", file)
+
+    finding, summary = result.stdout.splitlines()
+    assert finding.startswith(f'{file}:6:1 error fileUrl "gopher://x/a" must begin with')
+    assert finding.endswith("(URL_BAD)")
+    assert summary == f"{file}: NO OBJECTS will be created: 1 error"
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        (GOOD, "1 object of 1 file will be created (mrt-ingest-manifest): nothing to remark"),
+        (WARNED, "1 object of 1 file will be created (mrt-ingest-manifest): 1 warning"),
+        (
+            "fileUrl,fileName,title\nhttp://x/a,a,\nhttp://x/b,b,\n",
+            "2 objects of 2 rows will be created (mrt-single-file-batch-manifest): "
+            "nothing to remark",
+        ),
+    ],
+)
+def test_check_tells_people_what_will_be_made(text: str, summary: str) -> None:
+    result = run("check", "-", standard_input=text)
+
+    assert result.stdout.splitlines()[-1] == f"-: {summary}"
+    assert result.exit_code == 0
+
+
+def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.jsonl"
+    file.write_text("nonsense\n" * (LISTED + 5))
+
+    lines = run("check", file).stdout.splitlines()
+
+    assert len(lines) == LISTED + 2
+    assert lines[-2] == "… and 5 more: --json lists them all"
+    assert len(check_json(file)["findings"]) == LISTED + 5
+
+
+def test_words_of_a_manifest_are_not_taken_for_markup(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.csv"
+    file.write_text("fileUrl\n[bold]x[/bold]\n")
+
+    assert '"[bold]x[/bold]"' in run("check", file).stdout
+
+
+def test_check_can_be_told_the_profile(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.checkm"
+    file.write_text(GOOD)
+
+    codes = [
+        each["code"] for each in check_json(file, "--profile", "mrt-batch-manifest")["findings"]
+    ]
+
+    assert codes == ["PROFILE_DIFFERS"]
+    assert run("check", file, "--profile", "mrt-no-manifest").exit_code == 2
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_file_that_cannot_be_read_is_unusable(tmp_path: Path, as_json: list[str]) -> None:
+    for file, words in ((tmp_path / "none", "No such file"), (tmp_path, "directory")):
+        result = run("check", file, *as_json)
+
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert words in result.stderr
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_is_made_passes_the_check(folder: Path, tmp_path: Path, profile: str) -> None:
+    output = tmp_path / "made.checkm"
+
+    result = run(
+        "make", folder, "--base-url", "https://x/f/", "--profile", profile, "--output", output
+    )
+
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    document = check_json(output, "--profile", profile)
+    assert {each["level"] for each in document["findings"]} <= {"warning"}
+    assert (
+        document["files"]
+        == {
+            "mrt-ingest-manifest": 5,
+            "mrt-batch-manifest": 1,
+            "mrt-container-batch-manifest": 1,
+            "mrt-single-file-batch-manifest": 4,
+        }[profile]
+    )
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "hashed"),
+    [("md5", hashlib.md5), ("sha-256", hashlib.sha256), ("sha-512", hashlib.sha512)],
+)
+def test_what_is_made_is_sorted_quoted_digested_and_says_what_it_skipped(
+    folder: Path, algorithm: str, hashed: Any
+) -> None:
+    result = run("make", folder, "--base-url", "https://x/f", "--algorithm", algorithm)
+
+    rows = [line for line in result.stdout.splitlines() if not line.startswith("#")]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "https://x/f/a%20file.txt",
+        "https://x/f/b.zip",
+        "https://x/f/b/%C3%A4%7Cc.txt",
+        "https://x/f/empty",
+        "https://x/f/z.checkm",
+    ]
+    content = (folder / "b" / "ä|c.txt").read_bytes()
+    digest = hashed(content).hexdigest()
+    assert rows[2].split(" | ")[1:] == [
+        algorithm,
+        digest,
+        str(len(content)),
+        "",
+        "b/ä%7cc.txt |",
+    ]
+    skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped")]
+    assert skipped == [
+        "skipped '.hidden': is hidden",
+        "skipped 'b/.git': is hidden",
+        "skipped 'loop': is a link to a folder",
+        "skipped 'nowhere': is a link to nothing",
+    ]
+    assert "5 files written" in result.stderr
+
+
+def test_the_keys_of_s3_are_literal(folder: Path) -> None:
+    (folder / "b" / "ä|c.txt").unlink()
+
+    result = run("make", folder, "--base-url", "s3://bucket/f")
+
+    assert "s3://bucket/f/a file.txt | sha-256" in result.stdout
+
+
+def test_a_manifest_does_not_list_itself(folder: Path) -> None:
+    output = folder / "manifest.checkm"
+    for _ in range(2):
+        result = run("make", folder, "--base-url", "https://x", "--output", output)
+
+    assert "skipped 'manifest.checkm': is the manifest to be written" in result.stderr
+    assert "manifest.checkm" not in output.read_text()
+    assert not list(folder.glob(".*.part"))
+
+
+@pytest.mark.parametrize(
+    "base_url", ["x", "ftp://x/", "https://", "https://x/?a=", "https://x/#a", "s3://"]
+)
+def test_a_base_that_no_file_can_be_fetched_from_is_refused(folder: Path, base_url: str) -> None:
+    result = run("make", folder, "--base-url", base_url)
+
+    assert result.exit_code == 1
+    assert f"--base-url {base_url.rstrip('/')}" in result.stderr
+    assert result.stdout == ""
+
+
+def test_names_that_a_manifest_cannot_hold_are_refused_before_anything_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("tab\there", "escape%7chere"):
+        (folder / name).touch()
+        output = tmp_path / "made.checkm"
+
+        result = run("make", folder, "--base-url", "https://x", "--output", output)
+
+        assert result.exit_code == 1
+        assert "here" in result.stderr
+        assert not output.exists()
+        (folder / name).unlink()
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+
+    result = run("make", tmp_path, "--base-url", "https://x", "--profile", "mrt-batch-manifest")
+
+    assert result.exit_code == 1
+    assert "holds no file that mrt-batch-manifest takes" in result.stderr
+
+
+def test_a_folder_that_is_none_is_unusable(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+
+    for folder in (tmp_path / "none", tmp_path / "a.txt"):
+        result = run("make", folder, "--base-url", "https://x")
+
+        assert result.exit_code == 2
+        assert "is no folder" in result.stderr
+
+
+def test_the_command_line_offers_what_the_domain_knows() -> None:
+    assert list(ProfileName) == list(PROFILES)
+    assert list(Algorithm) == list(HEX_LENGTHS)

@@ -1,0 +1,55 @@
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobyard.domain.manifest.names import Names
+
+few_names = st.lists(st.integers(0, 300).map(str), min_size=1, max_size=40)
+
+
+@given(st.lists(few_names, max_size=12))
+@settings(deadline=None)
+def test_a_name_is_repeated_if_an_earlier_line_had_it(groups: list[list[str]]) -> None:
+    names, known = Names(), {}
+    line = 1
+    for group in groups:
+        expected = []
+        for index, name in enumerate(group):
+            if name in known:
+                expected.append((index, known[name]))
+            known.setdefault(name, line + index)
+
+        assert names.add_all(group, line) == expected
+        line += len(group)
+
+
+def test_one_at_a_time_is_as_good_as_many() -> None:
+    names = Names()
+
+    lines = [names.add(name, line) for line, name in enumerate("abcacz", start=1)]
+
+    assert lines == [0, 0, 0, 1, 3, 0]
+
+
+def test_names_are_found_again_after_any_number_of_others() -> None:
+    names = Names()
+    many = [f"name {number}" for number in range(10_000)]
+    names.add_all(many, 1)
+
+    assert names.add_all(many[::-1], 20_000) == [(index, 10_000 - index) for index in range(10_000)]
+    assert names.add("name", 1) == 0
+
+
+@pytest.mark.parametrize("count", [30_000, 33_000])  # before and after more slots are made
+@pytest.mark.parametrize("form", ["{:07d}", "{}"], ids=["sorted", "unsorted"])
+def test_a_name_costs_at_most_forty_bytes(count: int, form: str) -> None:
+    names = Names()
+    tracemalloc.start()
+    for start in range(0, count, 1_000):
+        names.add_all([form.format(number) for number in range(start, start + 1_000)], start)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (peak - 200_000) / count <= 40  # less the thousand names in hand
