@@ -25,7 +25,7 @@ def check_body(event: Mapping[str, Any]) -> None:
     if not body:
         return
     media_type = event.get("headers", {}).get("content-type", "application/json")
-    if media_type.partition(";")[0].strip().lower() != "application/json":
+    if media_type.partition(";")[0].strip() != "application/json":
         raise NotJson(f"the body is {media_type!r}; send application/json")
     try:
         document = json.loads(body.decode(), parse_constant=_refuse)

@@ -26,8 +26,8 @@ _KEY_LENGTH = 255
 class Desk:
     """What a deployment's requests share.
 
-    `email_of` knows people's addresses by name, `cursor_key` is what cursors are sealed with,
-    `requests` is where answers to repeated requests lie.
+    `requests` is where answers to repeated requests lie, `email_of` knows people's addresses by
+    name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw.
     """
 
     settings: Settings
@@ -37,6 +37,7 @@ class Desk:
     email_of: Callable[[str], str]
     cursor_key: Callable[[], bytes]
     now: Callable[[], datetime]
+    surprised: Callable[[Exception], None]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel, Field
 
 from jobyard.domain.errors import (
@@ -118,7 +120,7 @@ def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Respo
         title=title_of(kind),
         status=STATUS[kind],
         detail=str(error),
-        instance=event["rawPath"],
+        instance=quote(event["rawPath"]),
         request_id=event["requestContext"]["requestId"],
         errors=wrong or None,
     )
@@ -156,7 +158,7 @@ def _allowed(error: Mapping[str, Any]) -> str:
     return _WORDS.get(error["type"], message)
 
 
-def documented(*kinds: type[JobyardError]) -> dict[int, dict[str, Any]]:
+def documented(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:
     """The problems a route may answer with, as its OpenAPI responses."""
     grouped: dict[int, list[str]] = {}
     for kind in kinds:
@@ -168,4 +170,3 @@ def documented(*kinds: type[JobyardError]) -> dict[int, dict[str, Any]]:
         }
         for status, words in grouped.items()
     }
-

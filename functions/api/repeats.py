@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.utilities.idempotency import (
+    BasePersistenceLayer,
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
     idempotent_function,
@@ -58,9 +59,8 @@ def once(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Respon
     )
 
 
-def _kept(
-    requests: DynamoDBPersistenceLayer, context: LambdaContext
-) -> Callable[..., dict[str, Any]]:
+def _kept(requests: BasePersistenceLayer, context: LambdaContext) -> Callable[..., dict[str, Any]]:
+    """`_carried_out`, but what was asked before is answered from `requests`."""
     config = IdempotencyConfig(
         event_key_jmespath="key",
         payload_validation_jmespath="body",
@@ -68,18 +68,18 @@ def _kept(
         hash_function="sha256",
         lambda_context=context,  # what is left of its time bounds how long it may be in progress
     )
-
-    @idempotent_function(
+    kept: Callable[..., dict[str, Any]] = idempotent_function(
+        _carried_out,
         data_keyword_argument="asked",
         persistence_store=requests,
         config=config,
         key_prefix="request",
     )
-    def answered(asked: dict[str, Any], carry_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        return carry_out()
+    return kept
 
-    result: Callable[..., dict[str, Any]] = answered
-    return result
+
+def _carried_out(asked: dict[str, Any], carry_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return carry_out()
 
 
 def _document(answer: Response[Any]) -> dict[str, Any]:

@@ -145,8 +145,9 @@ class Batch(BatchInBrief):
     notify: list[str] = Field(description="Who is told how it ended.")
     parameters: dict[str, JsonValue] = Field(description="What was set for all its jobs.")
     files: int = Field(description="Files its manifest names.")
-    checked_at: datetime | None = Field(description="When its last report was written or found "
-        "needless.")
+    checked_at: datetime | None = Field(
+        description="When its last report was written or found needless."
+    )
     history: list[Entry] = Field(description="All that happened to it, oldest first.")
 
 
@@ -157,8 +158,8 @@ class Batches(BaseModel):
     cursor: Cursor
 
 
-class Asked(BaseModel):
-    """Something asked of a batch or a job."""
+class Reasoned(BaseModel):
+    """What is asked of a batch or a job needs a reason."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -179,18 +180,14 @@ class Retry(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason | None = Field(
-        default=None, description="Why; needed unless it is a preview."
-    )
+    reason: Reason | None = Field(default=None, description="Why; needed unless it is a preview.")
     code: list[Failure] = Field(
         default_factory=list, max_length=len(Failure), description="Only those of these codes."
     )
     job_ids: list[JobId] = Field(
         default_factory=list, max_length=1000, description="Only these jobs."
     )
-    preview: StrictBool = Field(
-        default=False, description="Only count them: nothing is changed."
-    )
+    preview: StrictBool = Field(default=False, description="Only count them: nothing is changed.")
 
     @model_validator(mode="after")
     def _needs_a_reason(self) -> Self:
@@ -211,7 +208,7 @@ class Outcome(BaseModel):
     """What became of one job."""
 
     job_id: str = Field(description="The job's id.")
-    outcome: str = Field(description="The state it was brought to, or `refused`.")
+    outcome: str = Field(description="`refused`, or the state the job is in now.")
     message: str = Field(description='Why it was refused; "" otherwise.')
 
 

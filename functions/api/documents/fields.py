@@ -118,6 +118,7 @@ Note = Annotated[
 ]
 
 _PARAMETERS_BYTES = 4096
+_DESCRIBING = ("primary", "creator", "title", "date")  # what a deposit takes of one object
 
 
 def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -125,6 +126,11 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
     if "callback_url" in document:
         raise ValueError("callback_url is a field of its own, beside the parameters")
+    texts = [document[name] for name in _DESCRIBING if name in document]
+    local = document.get("local", [])
+    texts += local if isinstance(local, list) else [local]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{', '.join(_DESCRIBING)} are text, and local is text or a list of texts")
     return document
 
 

@@ -1,0 +1,74 @@
+"""The routes put together, and what becomes of each refusal. Nothing here knows a deployment.
+
+A request is answered with `router.context["desk"]`, which the handler lays there.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from api.desk import Desk
+from api.problems import Surprise, problem_of, wrong_fields
+from api.routes import batches, docs, holds, jobs, lifecycles, people
+from jobyard.domain.errors import JobyardError, Unknown
+
+APP = APIGatewayHttpResolver(
+    enable_validation=True,
+    serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
+)
+for noun in (batches, jobs, holds, lifecycles, people, docs):
+    APP.include_router(noun.router)
+
+
+def _problem(error: JobyardError) -> Response[str]:
+    desk: Desk = APP.context["desk"]
+    return problem_of(error, APP.current_event.raw_event, desk.settings.url)
+
+
+def _invalid(error: RequestValidationError) -> Response[str]:
+    return _problem(wrong_fields(error.errors()))
+
+
+def _unrouted(error: NotFoundError) -> Response[str]:
+    method = APP.current_event.http_method
+    return _problem(Unknown(f"nothing answers {method} here; /api/docs says what there is to ask"))
+
+
+def _unforeseen(error: Exception) -> Response[str]:
+    desk: Desk = APP.context["desk"]
+    desk.surprised(error)
+    return _problem(Surprise("it is logged under the request id; asking again may help"))
+
+
+APP.exception_handler(JobyardError)(_problem)
+APP.exception_handler(RequestValidationError)(_invalid)
+APP.exception_handler(NotFoundError)(_unrouted)
+APP.exception_handler(Exception)(_unforeseen)
+
+
+def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
+    """What a request's log line says of it: who asked what of which batch or job.
+
+    `location` is the address of what it made, "" when it made nothing.
+    """
+    context = event["requestContext"]
+    claims = context.get("authorizer", {}).get("jwt", {}).get("claims", {})
+    about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
+    noun, _, rest = about.partition("/")
+    named = rest.partition("/")[0]
+    ids = {
+        "batches": {"batch_id": named},
+        "jobs": {"batch_id": named.partition(".")[0], "job_id": named},
+    }.get(noun, {})
+    return {
+        "request_id": context["requestId"],
+        "method": context["http"]["method"],
+        "path": event["rawPath"],
+        "actor": claims.get("username", claims.get("client_id", "")),
+        **{name: value for name, value in ids.items() if value},
+    }

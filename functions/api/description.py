@@ -1,0 +1,164 @@
+"""The OpenAPI document: what Powertools makes of the routes, with what all routes have in common.
+
+Every route that needs a token may answer 401, every GET takes If-None-Match, every change takes an
+Idempotency-Key: said here once instead of at each route.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
+
+from api.bodies import LARGEST
+from api.problems import (
+    CONTENT_TYPE,
+    STATUS,
+    BadFields,
+    InProgress,
+    KeyReused,
+    NotJson,
+    NotSignedIn,
+    Surprise,
+    TooLarge,
+    slug_of,
+    title_of,
+)
+from jobyard.domain.errors import BadRequest, JobyardError
+from jobyard.domain.failures import Failure
+
+VERSION = "1"  # of the API, not of the program: it changes when a caller has to
+_DESCRIPTION = f"""\
+Manifests become durable jobs, and everyone is told how it ended.
+
+Send the access token of your sign-in as `Authorization: Bearer …`. Times are ISO 8601 in UTC. \
+Bodies are JSON objects of up to {LARGEST // 1024} KB. Lists come in pages of `limit`; send the \
+answer's `cursor` to get the next. Refusals are problems (RFC 9457): 400 when a request cannot be \
+read or carried out as it stands, 422 when a field of it is not as described here.
+
+A change that is sent with an `Idempotency-Key` can be sent again with the same key for a day: it \
+is done once, and answered as it was answered first. A GET that is sent with the `ETag` of an \
+earlier answer as `If-None-Match` is answered 304 without a body while nothing has changed."""
+_TAGS = (
+    Tag(name="Batches", description="A batch is one submitted manifest: its jobs and reports."),
+    Tag(name="Jobs", description="A job is what is done for one line of a manifest."),
+    Tag(name="Holds", description="A hold is a deliberate stop, with an owner and a reason."),
+    Tag(name="Lifecycles", description="Which states there are, and who may send which event."),
+    Tag(name="People", description="Who you are here."),
+    Tag(name="Documents", description="This description. It needs no token."),
+)
+_LEFT_OUT = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
+# Lists of words that are the domain's: it describes them to programmers, this to callers.
+_LISTS = {
+    "BatchState": "Where a batch stands. The lifecycle `batch` says what each state means.",
+    "JobState": "Where a job stands. The lifecycle `job` says what each state means.",
+    "BatchEvent": "What people may ask of a batch.",
+    "JobEvent": "What people may ask of a job.",
+    "StateType": "What a state waits for: a person, nothing more, the machine at work, or time.",
+    "StepStatus": "How a step stands.",
+    "OperationState": "Where an operation stands.",
+    "ReportKind": "`first`: the batch ended. `refused`: its manifest was refused, or it failed as "
+    "a whole. `update`: an administrator asked, and something had changed.",
+    "DeliveryState": "How far a mail got: `queued`, `sending` and `sent` by us, `delivered` or "
+    "`bounced` by the recipient's server; `failed`: refused by the mail service; `suppressed`: "
+    "the batch wants no mail.",
+    "Failure": "Why a job failed.\n\n"
+    + "\n".join(f"- `{failure.value}`: {failure.sentence}" for failure in Failure),
+    "JsonValue": "Any JSON value.",
+    "Profile": "What a line of a manifest is, in Merritt's names.",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Makes it safe to send this again. Make up a new one for each change.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_KNOWN_TAG = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the answer you have.",
+    "schema": {"type": "string"},
+}
+_ETAG = {
+    "ETag": {"description": "Tells versions of the answer apart.", "schema": {"type": "string"}}
+}
+
+
+@cache
+def document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `app` as it is deployed at `url`."""
+    text = app.get_openapi_json_schema(
+        title="Jobyard",
+        version=VERSION,
+        description=_DESCRIPTION,
+        tags=list(_TAGS),
+        servers=[Server(url=url)],
+        security=[{"token": []}],
+        security_schemes={"token": HTTPBearer(bearerFormat="JWT")},
+    )
+    described: dict[str, Any] = json.loads(text)
+    for name in _LEFT_OUT:
+        described["components"]["schemas"].pop(name, None)
+    _drop_titles(described["components"])
+    _drop_titles(described["paths"])
+    for operations in described["paths"].values():
+        for method, operation in operations.items():
+            _complete(method, operation)
+    for name, words in _LISTS.items():
+        described["components"]["schemas"][name]["description"] = words
+    described["paths"] = dict(sorted(described["paths"].items()))
+    return described
+
+
+def _drop_titles(schema: Any) -> None:
+    """Titles repeat the names they stand beside."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("title"), str):
+            del schema["title"]
+        for part in schema.values():
+            _drop_titles(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _drop_titles(part)
+
+
+def _complete(method: str, operation: dict[str, Any]) -> None:
+    """Add what every operation of its method has."""
+    answers: dict[str, Any] = operation["responses"]
+    parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
+    answers.pop("422", None)
+    kinds: list[type[JobyardError]] = [Surprise]
+    if operation["tags"] == ["Documents"]:
+        operation["security"] = []
+    else:
+        kinds += [NotSignedIn]
+    if parameters or "requestBody" in operation:
+        kinds += [BadFields]
+    if method == "get":
+        parameters.append(_KNOWN_TAG)
+        answers["200"]["headers"] = _ETAG
+        answers["304"] = {"description": "You have it already."}
+    else:
+        parameters.append(_KEY)
+        kinds += [BadRequest, InProgress, TooLarge, NotJson, KeyReused]
+    for kind in kinds:
+        _add_problem(answers, kind)
+    operation["responses"] = dict(sorted(answers.items()))
+    if not parameters:
+        del operation["parameters"]
+
+
+def _add_problem(answers: dict[str, Any], kind: type[JobyardError]) -> None:
+    words = f"`{slug_of(kind)}`: {title_of(kind)}."
+    there = answers.setdefault(
+        str(STATUS[kind].value),
+        {
+            "description": "",
+            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        },
+    )
+    if words not in there["description"]:
+        there["description"] = f"{there['description']} {words}".strip()

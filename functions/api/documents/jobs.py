@@ -1,0 +1,81 @@
+"""Jobs: what is shown of them."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, Field, JsonValue
+
+from api.documents.batches import Cursor
+from api.documents.fields import Entry, Links
+from jobyard.domain.job import JOB, JobState, StepStatus
+
+JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
+
+
+class JobInBrief(BaseModel):
+    """A job as lists show it."""
+
+    job_id: str = Field(description="The job's id: batch_id.chunk.position.")
+    batch_id: str = Field(description="Its batch.")
+    line: int = Field(description="Its line in the manifest, from 1.")
+    name: str = Field(description="The file's name.")
+    url: str = Field(description='Where the file comes from; "" for a manifest of one object.')
+    state: JobState = Field(description="Where it stands.")
+    word: str = Field(description="The state in its depositors' words.")
+    why: str = Field(description='What it waits for; "" when for nothing.')
+    until: datetime | None = Field(description="When the waiting ends, if that is known.")
+    step: str = Field(description='The step it is at or goes on with; "" when all are done.')
+    failure_code: str = Field(description='Why its last attempt failed; "" when it did not.')
+    failure_message: str = Field(description="The same in words.")
+    requeues: int = Field(description="How often a person had it tried again.")
+    actions: list[JobEvent] = Field(
+        description="What you may ask of it now, as POST /api/jobs/{job_id}/{event}."
+    )
+    links: Links
+
+
+class Step(BaseModel):
+    """A step of a job."""
+
+    name: str = Field(description="What is done.")
+    status: StepStatus = Field(description="How it stands.")
+    started_at: datetime | None = Field(description="When it began.")
+    skipped_at: datetime | None = Field(description="When it was found not to be needed.")
+    completed_at: datetime | None = Field(description="When it was done.")
+    message: str = Field(description='A warning worth showing; "" when there is none.')
+
+
+class Attempt(BaseModel):
+    """One try of a job."""
+
+    started_at: datetime = Field(description="When it began.")
+    ended_at: datetime | None = Field(description="When it ended.")
+    step: str = Field(description='The step it failed at; "" when it did not.')
+    code: str = Field(description='Why it failed; "" when it did not.')
+    message: str = Field(description="The same in words.")
+
+
+class Job(JobInBrief):
+    """A job."""
+
+    steps: list[Step] = Field(description="All steps of its type, in order.")
+    attempts: list[Attempt] = Field(description="Every try, first to last.")
+    result: dict[str, JsonValue] = Field(description="What its steps have found and made.")
+    history: list[Entry] = Field(description="All that happened to it, oldest first.")
+
+
+class Jobs(BaseModel):
+    """A page of jobs, in the manifest's order."""
+
+    items: list[JobInBrief]
+    cursor: Cursor
+
+
+class MovedJob(BaseModel):
+    """A job after what was asked of it."""
+
+    job_id: str = Field(description="The job's id.")
+    batch_id: str = Field(description="Its batch.")
+    state: JobState = Field(description="Where it stands now.")
+    actions: list[JobEvent] = Field(description="What you may ask of it next.")
+    links: Links

@@ -1,0 +1,357 @@
+"""Batches: submitted, looked at, asked; their retries, reports and findings."""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from api.desk import Visit, visit_of
+from api.documents import batches as documents
+from api.documents.batches import BatchEvent
+from api.documents.fields import Entry
+from api.problems import documented
+from api.repeats import once
+from api.routes.jobs import BatchId, Cursor, Limit
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobState
+from jobyard.domain.operation import Filter
+from jobyard.domain.report import Report
+from jobyard.services import asking, views
+from jobyard.services.asking import Submission
+from jobyard.services.settings import MANIFEST_BYTES
+from jobyard.services.views import BatchView
+
+router = Router()  # type: ignore[no-untyped-call]
+
+_CHUNKS_A_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
+
+
+def links(batch_id: str, visit: Visit) -> dict[str, str]:
+    """Where to go from a batch."""
+    own = visit.link(f"batches/{batch_id}")
+    parts = ("jobs", "findings", "reports", "retries")
+    return {"self": own, **{part: f"{own}/{part}" for part in parts}}
+
+
+def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
+    batch = view.batch
+    groups = [
+        documents.FailureGroup(code=Failure(code), sentence=sentence, count=count)
+        for code, sentence, count in view.failure_groups
+    ]
+    return {
+        "batch_id": batch.batch_id,
+        "collection": batch.collection,
+        "state": batch.state,
+        "words": view.word,
+        "job_type": batch.job_type,
+        "filename": batch.filename,
+        "profile": batch.profile,
+        "submitter": batch.submitter,
+        "note": batch.note,
+        "submitted_at": batch.submitted_at,
+        "started_at": batch.started_at,
+        "ended_at": batch.ended_at,
+        "why": view.why,
+        "until": view.until,
+        "counts": dict(view.counts),
+        "failure_groups": groups,
+        "message": batch.message,
+        "findings_count": batch.findings,
+        "similar_to": batch.similar_to,
+        "actions": [BatchEvent(action) for action in view.actions],
+        "links": links(batch.batch_id, visit),
+    }
+
+
+@router.post(
+    "/api/batches",
+    operation_id="submit_batch",
+    tags=["Batches"],
+    summary="Submit a manifest",
+    description="The answer says where to upload the manifest; the batch begins when it has "
+    "arrived, and is gone if it has not within 15 minutes. For depositor, operator and admin.",
+    status_code=201,
+    responses={
+        201: {
+            "description": "The batch is promised.",
+            "headers": {
+                "Location": {"description": "Where the batch is.", "schema": {"type": "string"}}
+            },
+        },
+        **documented(BadRequest, Forbidden, Gone),
+    },
+    middlewares=[once],
+)
+def submit_batch(submission: documents.Submission) -> Response[documents.Submitted]:
+    visit = visit_of(router)
+    if submission.notify is None:
+        visit = visit.with_email()
+    batch, upload = asking.submit(_submission(submission), MANIFEST_BYTES, visit.asking())
+    submitted = documents.Submitted(
+        batch_id=batch.batch_id,
+        state=batch.state,
+        upload=documents.Upload(
+            url=upload.url, fields=dict(upload.fields), expires_at=upload.expires_at
+        ),
+        links=links(batch.batch_id, visit),
+    )
+    headers = {"Location": submitted.links["self"]}
+    return Response(201, "application/json", submitted, headers)
+
+
+def _submission(document: documents.Submission) -> Submission:
+    callback = {"callback_url": document.callback_url} if document.callback_url else {}
+    return Submission(
+        collection=document.collection,
+        filename=document.filename,
+        job_type=document.job_type,
+        profile=document.profile or "",
+        notify=None if document.notify is None else tuple(document.notify),
+        parameters=document.parameters | callback,
+        note=document.note or "",
+    )
+
+
+@router.get(
+    "/api/batches",
+    operation_id="list_batches",
+    tags=["Batches"],
+    summary="Batches, newest first",
+    description="A depositor sees those of their own.",
+    responses={200: {"description": "A page of batches."}, **documented(BadRequest, Forbidden)},
+)
+def list_batches(
+    state: Annotated[BatchState | None, Query(description="Only those in this state.")] = None,
+    collection: Annotated[
+        str, Query(description="Only those of this collection.", max_length=200)
+    ] = "",
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> documents.Batches:
+    visit = visit_of(router)
+    kind = ("batches", state or "", collection)
+    page = views.list_batches(
+        visit.looking(),
+        state=state or "",
+        collection=collection,
+        after=visit.place(cursor, *kind, first={}),
+        limit=limit,
+    )
+    return documents.Batches(
+        items=[documents.BatchInBrief(**_brief(view, visit)) for view in page.items],
+        cursor=visit.cursor(page.after, *kind),
+    )
+
+
+@router.get(
+    "/api/batches/<batch_id>",
+    operation_id="get_batch",
+    tags=["Batches"],
+    summary="A batch, with its counts and history",
+    responses={200: {"description": "The batch."}, **documented(Unknown, Gone)},
+)
+def get_batch(batch_id: BatchId) -> documents.Batch:
+    visit = visit_of(router)
+    view = views.batch(batch_id, visit.looking())
+    return documents.Batch(
+        **_brief(view, visit),
+        notify=list(view.batch.notify),
+        parameters=dict(view.batch.parameters),
+        files=view.batch.files,
+        checked_at=view.batch.checked_at,
+        history=[Entry.model_validate(line) for line in views.history(view.batch.history)],
+    )
+
+
+@router.post(
+    "/api/batches/<batch_id>/retries",
+    operation_id="retry_jobs",
+    tags=["Batches"],
+    summary="Try failed jobs again",
+    description="All of them, those of some failure codes, or those named. Each goes on after its "
+    "last good step. The operation's address says what became of each. For operator and admin.",
+    status_code=202,
+    responses={
+        202: {"description": "They are being requeued."},
+        200: {"description": "A preview: nothing was changed."},
+        **documented(BadRequest, Forbidden, Unknown, IllegalMove, Gone),
+    },
+    middlewares=[once],
+)
+def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.Retried]:
+    visit = visit_of(router)
+    wanted = Filter(
+        JobState.FAILED, frozenset(code.value for code in retry.code), frozenset(retry.job_ids)
+    )
+    own = visit.link(f"batches/{batch_id}")
+    if retry.preview:
+        matched = asking.preview(batch_id, "requeue", wanted, visit.asking())
+        shown = documents.Retried(operation_id=None, matched=matched, links={"batch": own})
+        return Response(200, "application/json", shown)
+    operation = asking.retry(batch_id, wanted, visit.asking(retry.reason or ""))
+    address = f"{own}/retries/{operation.operation_id}"
+    accepted = documents.Retried(
+        operation_id=operation.operation_id,
+        matched=operation.matched,
+        links={"self": address, "batch": own},
+    )
+    return Response(202, "application/json", accepted, {"Location": address})
+
+
+@router.get(
+    "/api/batches/<batch_id>/retries/<operation_id>",
+    operation_id="get_retry",
+    tags=["Batches"],
+    summary="What became of a retry, job by job",
+    responses={
+        200: {"description": "The operation, and a page of outcomes."},
+        **documented(BadRequest, Unknown, Gone),
+    },
+)
+def get_retry(
+    batch_id: BatchId,
+    operation_id: Annotated[str, Path(description="The operation's id.", max_length=64)],
+    cursor: Cursor = "",
+) -> documents.Operation:
+    visit = visit_of(router)
+    kind = ("outcomes", batch_id, operation_id)
+    view = views.operation(
+        batch_id,
+        operation_id,
+        visit.looking(),
+        after=visit.place(cursor, *kind, first=0),
+        limit=_CHUNKS_A_PAGE,
+    )
+    operation = view.operation
+    own = visit.link(f"batches/{batch_id}")
+    return documents.Operation(
+        operation_id=operation.operation_id,
+        batch_id=operation.batch_id,
+        state=operation.state,
+        event=operation.event,
+        code=sorted(operation.filter.codes),
+        matched=operation.matched,
+        counts=dict(view.counts),
+        outcomes=[documents.Outcome.model_validate(vars(each)) for each in view.outcomes],
+        actor=operation.actor,
+        reason=operation.reason,
+        asked_at=operation.asked_at,
+        ended_at=operation.ended_at,
+        cursor=visit.cursor(view.after, *kind),
+        links={"self": f"{own}/retries/{operation_id}", "batch": own},
+    )
+
+
+@router.get(
+    "/api/batches/<batch_id>/reports",
+    operation_id="list_reports",
+    tags=["Batches"],
+    summary="What was told about a batch, to whom, and whether it arrived",
+    responses={200: {"description": "Its reports."}, **documented(Unknown, Gone)},
+)
+def list_reports(batch_id: BatchId) -> documents.Reports:
+    looking = visit_of(router).looking()
+    return documents.Reports(
+        items=[_report(report, looking) for report in views.list_reports(batch_id, looking)]
+    )
+
+
+def _report(report: Report, looking: views.Looking) -> documents.Report:
+    linked = {
+        name: views.link_to(report, name, looking) if name in report.files else None
+        for name in views.LINKED
+    }
+    delivery = report.delivery
+    return documents.Report(
+        seq=report.seq,
+        kind=report.kind,
+        at=report.at,
+        to=list(report.to),
+        subject=report.subject,
+        delivery=documents.Delivery(
+            state=delivery.state,
+            at=delivery.at,
+            message_id=delivery.message_id,
+            error=delivery.error,
+        ),
+        counts=dict(report.counts),
+        changed=report.changed,
+        files=documents.Files(
+            all_csv=linked["jobs.csv"],
+            failures_csv=linked["failures.csv"],
+            json=linked["report.json"],
+            html=linked["report.html"],
+        ),
+    )
+
+
+@router.get(
+    "/api/batches/<batch_id>/findings",
+    operation_id="list_findings",
+    tags=["Batches"],
+    summary="What was found in a batch's manifest, by line and column",
+    responses={
+        200: {"description": "A page of findings."},
+        **documented(BadRequest, Unknown, Gone),
+    },
+)
+def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> documents.Findings:
+    visit = visit_of(router)
+    kind = ("findings", batch_id)
+    found, following = views.list_findings(
+        batch_id, visit.looking(), after=visit.place(cursor, *kind, first=0), limit=limit
+    )
+    return documents.Findings(
+        items=[documents.Finding.model_validate(each) for each in found],
+        cursor=visit.cursor(following, *kind),
+    )
+
+
+_GOES_ON = frozenset({"release", "cancel", "update_reporting"})  # the machine has more to do
+
+
+@router.post(
+    "/api/batches/<batch_id>/<event>",
+    operation_id="ask_batch",
+    tags=["Batches"],
+    summary="Release, cancel or delete a batch, or have it reported anew",
+    description="Which state knows which event, and who may send it, is in the lifecycle "
+    "`batch`; a batch's `actions` are those that are open to you.",
+    responses={
+        200: {"description": "It is done."},
+        202: {"description": "It is done, and the batch goes on."},
+        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def ask_batch(
+    batch_id: BatchId,
+    event: Annotated[
+        str,
+        Path(
+            description="What is asked.",
+            json_schema_extra={"enum": [*BATCH.people_events()]},
+            max_length=64,
+        ),
+    ],
+    asked: documents.Reasoned,
+) -> Response[documents.MovedBatch]:
+    visit = visit_of(router)
+    if event not in BATCH.people_events():
+        known = ", ".join(BATCH.people_events())
+        raise Unknown(f"there is no event {event!r} of batches; there are {known}")
+    batch = asking.ask_batch(batch_id, event, visit.asking(asked.reason))
+    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, visit))
+
+
+def _moved(batch: Batch, visit: Visit) -> documents.MovedBatch:
+    return documents.MovedBatch(
+        batch_id=batch.batch_id,
+        state=batch.state,
+        actions=[BatchEvent(each) for each in BATCH.actions(batch.state, visit.person.roles)],
+        links=links(batch.batch_id, visit),
+    )

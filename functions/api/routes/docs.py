@@ -1,0 +1,53 @@
+"""The API's own description, for programs and for people."""
+
+import json
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from api.description import document
+from api.desk import Desk
+from api.page import HEADERS, page
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/openapi.json",
+    operation_id="get_openapi",
+    tags=["Documents"],
+    summary="This API as an OpenAPI document",
+    responses={
+        200: {
+            "description": "The document.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+def get_openapi() -> Response[str]:
+    described = json.dumps(_described(), ensure_ascii=False, separators=(",", ":"))
+    headers = {"Cache-Control": "public, max-age=300"}
+    return Response(200, "application/json", described, headers)
+
+
+@router.get(
+    "/api/docs",
+    operation_id="get_docs",
+    tags=["Documents"],
+    summary="This API as a page to read",
+    responses={
+        200: {
+            "description": "The page.",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        }
+    },
+)
+def get_docs() -> Response[str]:
+    return Response(200, "text/html; charset=utf-8", page(_described()), HEADERS)
+
+
+def _described() -> dict[str, object]:
+    desk: Desk = router.context["desk"]
+    app = router.api_resolver
+    assert isinstance(app, APIGatewayHttpResolver)
+    return document(app, desk.settings.url)

@@ -1,0 +1,98 @@
+"""Holds: deliberate stops, placed and lifted."""
+
+from typing import Annotated
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from api.desk import Visit, visit_of
+from api.documents.fields import Reason
+from api.documents.holds import Hold, Holds, Lifted, Placing
+from api.problems import documented
+from api.repeats import once
+from jobyard.domain import hold as holds
+from jobyard.domain.errors import BadRequest, Forbidden, Unknown
+from jobyard.services import holding, views
+
+router = Router()  # type: ignore[no-untyped-call]
+
+Scope = Annotated[
+    str, Path(description="`everything`, `collection:NAME` or `type:NAME`.", max_length=200)
+]
+
+
+def shown(hold: holds.Hold, visit: Visit) -> Hold:
+    """A hold as its document."""
+    return Hold(
+        scope=hold.scope,
+        owner=hold.owner,
+        reason=hold.reason,
+        since=hold.since,
+        until=hold.until,
+        in_force=holds.in_force([hold], visit.desk.now()) is not None,
+        links={"self": visit.link(f"holds/{hold.scope}")},
+    )
+
+
+@router.get(
+    "/api/holds",
+    operation_id="list_holds",
+    tags=["Holds"],
+    summary="All holds",
+    responses={200: {"description": "The holds, by scope."}, **documented(Forbidden)},
+)
+def list_holds() -> Holds:
+    visit = visit_of(router)
+    return Holds(items=[shown(hold, visit) for hold in views.list_holds(visit.looking())])
+
+
+@router.get(
+    "/api/holds/<scope>",
+    operation_id="get_hold",
+    tags=["Holds"],
+    summary="The hold on a scope",
+    responses={
+        200: {"description": "The hold."},
+        **documented(BadRequest, Forbidden, Unknown),
+    },
+)
+def get_hold(scope: Scope) -> Hold:
+    visit = visit_of(router)
+    return shown(views.hold(unquote(scope), visit.looking()), visit)
+
+
+@router.put(
+    "/api/holds/<scope>",
+    operation_id="place_hold",
+    tags=["Holds"],
+    summary="Hold a collection, a job type or everything",
+    description="From now on what would start is held; what runs goes on. A hold of the same "
+    "scope is replaced. For operator and admin.",
+    responses={200: {"description": "The hold."}, **documented(BadRequest, Forbidden)},
+    middlewares=[once],
+)
+def place_hold(scope: Scope, placing: Placing) -> Hold:
+    visit = visit_of(router)
+    hold = holding.place(unquote(scope), placing.until, visit.asking(placing.reason))
+    return shown(hold, visit)
+
+
+@router.delete(
+    "/api/holds/<scope>",
+    operation_id="lift_hold",
+    tags=["Holds"],
+    summary="Lift a hold, and release what it held",
+    description="What another hold still covers stays held. For operator and admin.",
+    responses={
+        200: {"description": "It is lifted."},
+        **documented(BadRequest, Forbidden, Unknown),
+    },
+    middlewares=[once],
+)
+def lift_hold(
+    scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
+) -> Lifted:
+    visit = visit_of(router)
+    named = unquote(scope)
+    return Lifted(scope=named, released=holding.lift(named, visit.asking(reason or "")))

@@ -1,0 +1,186 @@
+"""Jobs: looked at one by one or by the page, and sent what a person may send."""
+
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from api.desk import Visit, visit_of
+from api.documents.batches import Reasoned
+from api.documents.fields import Entry
+from api.documents.jobs import Attempt, Job, JobEvent, JobInBrief, Jobs, MovedJob, Step
+from api.problems import documented
+from api.repeats import once
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.job import JOB, JobRecord, JobState, StepRecord, StepStatus
+from jobyard.services import asking, views
+from jobyard.services.views import JobView
+
+router = Router()  # type: ignore[no-untyped-call]
+
+JobId = Annotated[str, Path(description="The job's id: batch_id.chunk.position.", max_length=64)]
+BatchId = Annotated[str, Path(description="The batch's id.", max_length=64)]
+Cursor = Annotated[
+    str, Query(description="Where the page begins, from the page before.", max_length=1024)
+]
+Limit = Annotated[int, Query(description="How many, at most.", ge=1, le=200)]
+
+_PAGE_BYTES = 4 * 1024 * 1024  # a line may be 64 KB, and Lambda answers with 6 MB at most
+_GOES_ON = frozenset({"release", "requeue"})  # the machine has more to do than to count
+
+
+def links(job_id: str, visit: Visit) -> dict[str, str]:
+    """Where to go from a job."""
+    batch_id = job_id.partition(".")[0]
+    return {"self": visit.link(f"jobs/{job_id}"), "batch": visit.link(f"batches/{batch_id}")}
+
+
+def in_brief(view: JobView, visit: Visit) -> JobInBrief:
+    """A job as lists show it."""
+    return JobInBrief(**_brief(view, visit))
+
+
+def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
+    record, place = view.job, view.job.place
+    return {
+        "job_id": place.job_id,
+        "batch_id": place.batch_id,
+        "line": view.row["line"],
+        "name": view.row.get("name", ""),
+        "url": view.row.get("url", ""),
+        "state": record.state,
+        "word": view.word,
+        "why": view.why,
+        "until": view.until,
+        "step": view.step,
+        "failure_code": record.failure_code,
+        "failure_message": record.failure_message,
+        "requeues": record.requeues,
+        "actions": [JobEvent(action) for action in view.actions],
+        "links": links(place.job_id, visit),
+    }
+
+
+def in_full(view: JobView, visit: Visit) -> Job:
+    """A job with all that is known of it."""
+    recorded = {step.name: step for step in view.job.steps}
+    return Job(
+        **_brief(view, visit),
+        steps=[_step(name, recorded.get(name)) for name in view.all_steps],
+        attempts=[Attempt.model_validate(vars(attempt)) for attempt in view.job.attempts],
+        result=dict(view.job.data),
+        history=[Entry.model_validate(line) for line in views.history(view.job.history)],
+    )
+
+
+def _step(name: str, record: StepRecord | None) -> Step:
+    if record is None:
+        return Step(
+            name=name,
+            status=StepStatus.PENDING,
+            started_at=None,
+            skipped_at=None,
+            completed_at=None,
+            message="",
+        )
+    return Step(
+        name=name,
+        status=record.status,
+        started_at=record.started_at,
+        skipped_at=record.ended_at if record.status is StepStatus.SKIPPED else None,
+        completed_at=record.ended_at if record.status is StepStatus.COMPLETED else None,
+        message=record.message,
+    )
+
+
+@router.get(
+    "/api/batches/<batch_id>/jobs",
+    operation_id="list_jobs",
+    tags=["Jobs"],
+    summary="A batch's jobs, in the manifest's order",
+    responses={
+        200: {"description": "A page of jobs."},
+        **documented(BadRequest, Unknown, Gone),
+    },
+)
+def list_jobs(
+    batch_id: BatchId,
+    state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> Jobs:
+    visit = visit_of(router)
+    kind = ("jobs", batch_id, state or "")
+    chunk, position = visit.place(cursor, *kind, first=(0, 0))
+    page = views.list_jobs(
+        batch_id, visit.looking(), state=state or "", after=(chunk, position), limit=limit
+    )
+    items: list[JobInBrief] = []
+    size = 0
+    for view in page.items:
+        item = in_brief(view, visit)
+        size += len(item.model_dump_json())
+        if items and size > _PAGE_BYTES:
+            place = view.job.place
+            return Jobs(items=items, cursor=visit.cursor((place.chunk, place.position), *kind))
+        items.append(item)
+    return Jobs(items=items, cursor=visit.cursor(page.after, *kind))
+
+
+@router.get(
+    "/api/jobs/<job_id>",
+    operation_id="get_job",
+    tags=["Jobs"],
+    summary="A job, with its steps, attempts and history",
+    responses={200: {"description": "The job."}, **documented(Unknown, Gone)},
+)
+def get_job(job_id: JobId) -> Job:
+    visit = visit_of(router)
+    return in_full(views.job(job_id, visit.looking()), visit)
+
+
+@router.post(
+    "/api/jobs/<job_id>/<event>",
+    operation_id="ask_job",
+    tags=["Jobs"],
+    summary="Hold, release, requeue, force to fail, cancel or delete a job",
+    description="A requeued job goes on after its last good step. Which state knows which event, "
+    "and who may send it, is in the lifecycle `job`; a job's `actions` are those that are open "
+    "to you.",
+    responses={
+        200: {"description": "It is done."},
+        202: {"description": "It is done, and the job goes on."},
+        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def ask_job(
+    job_id: JobId,
+    event: Annotated[
+        str,
+        Path(
+            description="What is asked.",
+            json_schema_extra={"enum": [*JOB.people_events()]},
+            max_length=64,
+        ),
+    ],
+    asked: Reasoned,
+) -> Response[MovedJob]:
+    visit = visit_of(router)
+    if event not in JOB.people_events():
+        known = ", ".join(JOB.people_events())
+        raise Unknown(f"there is no event {event!r} of jobs; there are {known}")
+    job = asking.ask_job(job_id, event, visit.asking(asked.reason))
+    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, visit))
+
+
+def _moved(job: JobRecord, visit: Visit) -> MovedJob:
+    actions = JOB.actions(job.state, visit.person.roles)
+    return MovedJob(
+        job_id=job.place.job_id,
+        batch_id=job.place.batch_id,
+        state=job.state,
+        actions=[JobEvent(each) for each in actions if each != "requeue" or job.recoverable],
+        links=links(job.place.job_id, visit),
+    )

@@ -1,0 +1,30 @@
+"""Lifecycles as they are in force."""
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path
+
+from api.desk import visit_of
+from api.documents.lifecycles import Lifecycle
+from api.problems import documented
+from jobyard.domain.errors import Unknown
+from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/lifecycles/<name>",
+    operation_id="get_lifecycle",
+    tags=["Lifecycles"],
+    summary="A lifecycle: its states, and who may send which event",
+    responses={200: {"description": "The lifecycle."}, **documented(Unknown)},
+)
+def get_lifecycle(
+    name: Annotated[
+        str, Path(description="Its name.", json_schema_extra={"enum": [*LIFECYCLES]}, max_length=64)
+    ],
+) -> Lifecycle:
+    visit_of(router)
+    return Lifecycle.model_validate(lifecycle_called(name).document())

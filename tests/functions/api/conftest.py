@@ -1,0 +1,77 @@
+"""The API's function as Lambda has it, on moto, asked with events as the gateway sends them."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from tests import tables
+from tests.functions.api.asking import Api
+
+ENVIRONMENT = {
+    "AWS_REGION": tables.REGION,
+    "AWS_DEFAULT_REGION": tables.REGION,
+    **{f"JOBYARD_{noun.upper()}_TABLE": name for noun, name in tables.NAMES.items()},
+    **{f"JOBYARD_{bucket.upper()}_BUCKET": bucket for bucket in tables.BUCKETS},
+    "JOBYARD_CHUNK_SIZE": "2",
+    "JOBYARD_MAX_CONCURRENCY": "4",
+    "JOBYARD_MAIL_FROM": "jobyard@example.org",
+    "JOBYARD_MAIL_TO": "operators@example.org",
+    "JOBYARD_MAIL_BCC": "",
+    "JOBYARD_MAIL_CONFIGURATION_SET": "jobyard",
+    "JOBYARD_INSTANCE": "test",
+    "JOBYARD_ALLOWED_HOSTS": "",
+    "JOBYARD_S3_SOURCES": "",
+    "JOBYARD_STAGE_URL": "https://jobyard.example.org",
+    "POWERTOOLS_SERVICE_NAME": "jobyard",
+    "POWERTOOLS_METRICS_NAMESPACE": "Jobyard",
+}
+_MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[dict[str, Any]]:
+    """A deployment on moto, and what the store is bound to in it."""
+    theirs = tables.binding()
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        tables.lay_out()
+        machines = boto3.client("stepfunctions")
+        for noun in ("batch", "job"):
+            role = "arn:aws:iam::123456789012:role/machine"
+            made = machines.create_state_machine(name=noun, definition=_MACHINE, roleArn=role)
+            patch.setenv(f"JOBYARD_{noun.upper()}_MACHINE", made["stateMachineArn"])
+        patch.setenv("JOBYARD_USER_POOL", _people())
+        from api.handler import handler  # reads the environment
+
+        mine = tables.binding()
+        tables.rebind(theirs)
+        yield {"handler": handler, "binding": mine}
+
+
+def _people() -> str:
+    """A user pool with a person whose address is verified and one whose is not."""
+    cognito = boto3.client("cognito-idp")
+    pool: str = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
+    for name, verified in (("depositor", "true"), ("operator", "false")):
+        cognito.admin_create_user(
+            UserPoolId=pool,
+            Username=name,
+            UserAttributes=[
+                {"Name": "email", "Value": f"{name}@example.org"},
+                {"Name": "email_verified", "Value": verified},
+            ],
+        )
+    return pool
+
+
+@pytest.fixture
+def api(deployment: dict[str, Any]) -> Iterator[Api]:
+    """The API of an empty deployment."""
+    with tables.borrowed(deployment["binding"]):
+        yield Api(deployment["handler"])
+        tables.clear()

@@ -1,0 +1,383 @@
+"""Batches through the API: submitted, listed, looked at, asked."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobyard.domain.batch import BATCH
+from jobyard.domain.hold import Hold
+from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.store import holds, reports
+from tests.functions.api.asking import Api
+from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
+
+SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
+WHY = {"reason": "the server is back"}
+
+
+def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
+    answer = api.post("/batches", SUBMISSION, role="depositor")
+
+    assert answer.status == 201
+    submitted = answer.json
+    assert submitted["state"] == "pending"
+    upload = submitted["upload"]
+    assert upload["fields"]["key"] == f"manifests/maps/{submitted['batch_id']}/may.checkm"
+    assert upload["expires_at"].endswith("Z")
+    assert answer.headers["location"] == submitted["links"]["self"]
+    shown = api.get(f"/batches/{submitted['batch_id']}", role="depositor").json
+    assert shown["why"] == "waits for its manifest to be uploaded"
+    assert shown["until"] == upload["expires_at"]
+
+
+def test_what_a_submission_says_is_kept(api: Api) -> None:
+    said = {
+        **SUBMISSION,
+        "profile": "mrt-batch-manifest",
+        "notify": ["maps@example.org", "archive@example.org"],
+        "callback_url": "https://maps.example.org/done",
+        "parameters": {"title": "Maps of May", "local": ["a", "b"]},
+        "note": "second try",
+    }
+
+    submitted = api.post("/batches", said, role="operator").json
+
+    shown = api.get(f"/batches/{submitted['batch_id']}").json
+    assert shown["profile"] == "mrt-batch-manifest"
+    assert shown["notify"] == said["notify"]
+    assert shown["note"] == "second try"
+    assert shown["submitter"] == "operator"
+    assert shown["parameters"] == {
+        "title": "Maps of May",
+        "local": ["a", "b"],
+        "callback_url": "https://maps.example.org/done",
+    }
+
+
+@pytest.mark.parametrize(
+    ("role", "named", "told"),
+    [
+        ("depositor", None, ["depositor@example.org"]),
+        ("operator", None, ["operators@example.org"]),  # whose own address is not verified
+        ("admin", None, ["operators@example.org"]),  # who is not in the pool any more
+        ("depositor", [], []),
+        ("depositor", ["maps@example.org"], ["maps@example.org"]),
+    ],
+)
+def test_whom_a_batch_tells(api: Api, role: str, named: list[str] | None, told: list[str]) -> None:
+    said = SUBMISSION if named is None else {**SUBMISSION, "notify": named}
+
+    submitted = api.post("/batches", said, role=role).json
+
+    assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == told
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "where"),
+    [
+        ("collection", "", "body.collection"),
+        ("collection", "maps/1890", "body.collection"),
+        ("collection", ".maps", "body.collection"),
+        ("collection", "m" * 65, "body.collection"),
+        ("filename", "a/b.checkm", "body.filename"),
+        ("filename", "a\\b.checkm", "body.filename"),
+        ("filename", "a\nb.checkm", "body.filename"),
+        ("filename", "..", "body.filename"),
+        ("filename", "${filename}", "body.filename"),
+        ("filename", "é" * 128, "body.filename"),
+        ("profile", "mrt-other-manifest", "body.profile"),
+        ("notify", ["maps.example.org"], "body.notify[0]"),
+        ("notify", ["maps@example.org", "a@b@example.org"], "body.notify[1]"),
+        ("notify", ["maps@example.org\r\nBcc: other@example.org"], "body.notify[0]"),
+        ("notify", ["a@example.org"] * 21, "body.notify"),
+        ("callback_url", "ftp://maps.example.org/", "body.callback_url"),
+        ("callback_url", "https:///done", "body.callback_url"),
+        ("callback_url", "https://maps.example.org:port/", "body.callback_url"),
+        ("callback_url", "https://maps.example.org/" + "a" * 2048, "body.callback_url"),
+        ("parameters", {"title": "a" * 4096}, "body.parameters"),
+        ("parameters", {"callback_url": "file:///etc/passwd"}, "body.parameters"),
+        ("parameters", {"title": 7}, "body.parameters"),
+        ("parameters", {"local": ["a", None]}, "body.parameters"),
+        ("parameters", [], "body.parameters"),
+        ("note", " ", "body.note"),
+        ("note", "a\x00b", "body.note"),
+        ("priority", 5, "body.priority"),
+        ("job_type", "a" * 65, "body.job_type"),
+    ],
+)
+def test_a_field_that_is_wrong_is_named_with_what_is_allowed(
+    api: Api, field: str, value: object, where: str
+) -> None:
+    answer = api.post("/batches", {**SUBMISSION, field: value}, role="depositor")
+
+    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert [each["where"] for each in answer.json["errors"]] == [where]
+    assert answer.json["errors"][0]["allowed"]
+    assert api.get("/batches").json["items"] == []
+
+
+def test_every_wrong_field_is_told_at_once(api: Api) -> None:
+    answer = api.post("/batches", {"filename": "a/b", "notify": ["?"]}, role="depositor")
+
+    told = {each["where"]: each["allowed"] for each in answer.json["errors"]}
+    assert told["body.collection"] == "this field is needed"
+    assert set(told) == {"body.collection", "body.filename", "body.notify[0]"}
+
+
+def test_a_job_type_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
+    answer = api.post("/batches", {**SUBMISSION, "job_type": "sweep"}, role="depositor")
+
+    assert (answer.status, answer.kind) == (400, "bad-request")
+    assert "deposit" in answer.json["detail"]
+
+
+def test_a_promise_that_was_not_kept_is_gone(api: Api) -> None:
+    late = datetime.now(UTC) - timedelta(minutes=1)
+    batch = a_batch("pending", source=None, upload_until=late)
+
+    answer = api.get(f"/batches/{batch.batch_id}")
+
+    assert (answer.status, answer.kind) == (410, "gone")
+    assert api.get("/batches").json["items"] == []
+
+
+def test_batches_are_listed_newest_first_and_by_the_page(api: Api) -> None:
+    made = [a_batch(submitted_at=HOUR_AGO + timedelta(seconds=n)).batch_id for n in range(5)]
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = api.get("/batches", query={"limit": 2, "cursor": cursor}).json
+        assert len(page["items"]) <= 2
+        seen += [each["batch_id"] for each in page["items"]]
+        cursor = page["cursor"]
+
+    assert seen == made[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({}, ["failed maps", "completed maps", "failed books"]),
+        ({"state": "failed"}, ["failed maps", "failed books"]),
+        ({"collection": "maps"}, ["failed maps", "completed maps"]),
+        ({"state": "failed", "collection": "maps"}, ["failed maps"]),
+        ({"state": "held"}, []),
+        ({"collection": "nowhere"}, []),
+    ],
+)
+def test_batches_are_found_by_state_and_collection(
+    api: Api, query: dict[str, str], found: list[str]
+) -> None:
+    for seconds, (state, collection) in enumerate(
+        [("failed", "books"), ("completed", "maps"), ("failed", "maps")]
+    ):
+        at = HOUR_AGO + timedelta(seconds=seconds)
+        a_batch(state, collection=collection, submitted_at=at)
+
+    items = api.get("/batches", query=query).json["items"]
+
+    assert [f"{each['state']} {each['collection']}" for each in items] == found
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "many", "1.5"])
+def test_a_page_has_1_to_200_items(api: Api, limit: str) -> None:
+    answer = api.get("/batches", query={"limit": limit})
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["where"] == "query.limit"
+
+
+def test_a_state_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
+    answer = api.get("/batches", query={"state": "broken"})
+
+    assert answer.status == 422
+    assert "update_reporting" in answer.json["errors"][0]["allowed"]
+
+
+def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> None:
+    batch = a_batch("failed", entries=5)
+    a_job(batch, 0, "succeeded")
+    a_job(batch, 1, "failed")
+    a_job(batch, 2, "failed")
+    a_job(batch, 3, "failed", failure_code="TIMEOUT")
+    a_job(batch, 4, "succeeded")
+
+    shown = api.get(f"/batches/{batch.batch_id}").json
+
+    assert shown["counts"]["succeeded"] == 2
+    assert shown["counts"]["failed"] == 3
+    assert shown["counts"]["total"] == 5
+    groups = [(each["code"], each["count"]) for each in shown["failure_groups"]]
+    assert groups == [("PAYLOAD_NOT_FOUND", 2), ("TIMEOUT", 1)]
+    assert shown["words"] == "Failed"
+    assert shown["why"] == "3 failed jobs for a person to requeue or delete"
+    assert shown["actions"] == ["update_reporting", "delete"]
+    assert [each["event"] for each in shown["history"]] == ["start", "report", "fail"]
+    assert shown["history"][0]["from"] == "pending"
+    assert shown["submitted_at"] == HOUR_AGO.strftime("%Y-%m-%dT%H:%M:%SZ")
+    for name in ("jobs", "findings", "reports"):
+        path = shown["links"][name].removeprefix("https://jobyard.example.org/api")
+        assert api.get(path).status == 200
+
+
+def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    holds.put(Hold("collection:maps", "olga", "the store moves", HOUR_AGO, until))
+    batch = a_batch("held")
+
+    shown = api.get(f"/batches/{batch.batch_id}").json
+
+    assert shown["why"] == "collection:maps is held by olga: the store moves"
+    assert shown["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    holds.put(Hold("everything", "olga", "the store moves", HOUR_AGO, until))
+    batch = a_batch("processing", entries=2)
+    a_job(batch, 0, "held")
+    a_job(batch, 1, "succeeded")
+
+    shown = api.get("/batches").json["items"][0]
+    job = api.get(f"/jobs/{batch.batch_id}.0.0").json
+
+    assert shown["why"] == "waits for its jobs: 1 held; everything is held by olga: the store moves"
+    assert shown["until"] == job["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert job["why"] == "everything is held by olga: the store moves"
+
+
+def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> None:
+    for batch_id in ("b" + "a" * 20, "b1", "holds", "b" * 64):
+        for rest in ("", "/jobs", "/findings", "/reports", "/retries/r1"):
+            answer = api.get(f"/batches/{batch_id}{rest}")
+            assert (answer.status, answer.kind) == (404, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "after", "status"),
+    [
+        ("held", "release", "pending", 202),
+        ("held", "delete", "deleted", 200),
+        ("processing", "cancel", "cancelling", 202),
+        ("failed", "update_reporting", "update_reporting", 202),
+        ("failed", "delete", "deleted", 200),
+    ],
+)
+def test_a_batch_does_what_it_is_asked_and_remembers_who_and_why(
+    api: Api, state: str, event: str, after: str, status: int
+) -> None:
+    batch = a_batch(state, last_report=1, entries=1)
+
+    answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY)
+
+    assert answer.status == status
+    assert answer.json["state"] == after
+    shown = api.get(f"/batches/{batch.batch_id}").json
+    assert shown["state"] == after
+    last = shown["history"][-1]
+    assert (last["actor"], last["reason"]) == ("admin", "the server is back")
+
+
+def test_the_machine_is_told_of_what_goes_on(api: Api) -> None:
+    batch = a_batch("processing", entries=1)
+
+    api.post(f"/batches/{batch.batch_id}/cancel", WHY)
+
+    told = [name for name in executions("batch") if name.startswith(batch.batch_id)]
+    assert len(told) == 1
+    assert told[0].startswith(f"{batch.batch_id}-settle-r")
+
+
+@pytest.mark.parametrize("state", [state.name for state in BATCH.states])
+def test_a_batch_refuses_what_its_state_does_not_know(api: Api, state: str) -> None:
+    known = BATCH.actions(state, ["admin"])
+    for event in BATCH.people_events():
+        if event not in known:
+            batch = a_batch(state)
+            answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY)
+            assert (answer.status, answer.kind) == (409, "illegal-move")
+            assert f"batch is {state}" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("event", ["start", "complete", "hold", "explode"])
+def test_only_events_a_person_may_send_are_there(api: Api, event: str) -> None:
+    batch = a_batch("pending")
+
+    answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY)
+
+    assert (answer.status, answer.kind) == (404, "unknown")
+    assert "release, delete, cancel, update_reporting" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("reason", [None, "", "  ", "a" * 1001, "a\x07"])
+def test_what_is_asked_needs_a_reason(api: Api, reason: str | None) -> None:
+    batch = a_batch("processing")
+
+    body = {} if reason is None else {"reason": reason}
+    answer = api.post(f"/batches/{batch.batch_id}/cancel", body)
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["where"] == "body.reason"
+
+
+def test_a_batch_that_was_never_reported_is_not_reported_anew(api: Api) -> None:
+    batch = a_batch("failed", entries=1)
+
+    answer = api.post(f"/batches/{batch.batch_id}/update_reporting", WHY)
+
+    assert (answer.status, answer.kind) == (409, "illegal-move")
+
+
+def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:
+    batch = a_batch("failed", entries=1)
+    keys = ("jobs.csv", "failures.csv", "report.json", "report.html", "outcomes")
+    first = Report(
+        batch.batch_id,
+        1,
+        ReportKind.FIRST,
+        HOUR_AGO,
+        ("depositor@example.org",),
+        "FAIL",
+        "failed",
+        {"failed": 1},
+        1,
+        {name: f"reports/{batch.batch_id}/1/{name}" for name in keys},
+        Delivery(DeliveryState.DELIVERED, HOUR_AGO, "m-1"),
+    )
+    reports.put_new(first)
+    reports.put_new(replace(first, seq=2, kind=ReportKind.UPDATE, files={}))
+
+    items = api.get(f"/batches/{batch.batch_id}/reports").json["items"]
+
+    assert [(each["seq"], each["kind"]) for each in items] == [(1, "first"), (2, "update")]
+    assert items[0]["delivery"]["state"] == "delivered"
+    assert items[0]["delivery"]["message_id"] == "m-1"
+    link = items[0]["files"]["failures_csv"]
+    assert f"/reports/{batch.batch_id}/1/failures.csv?" in link
+    assert "response-content-disposition=attachment" in link
+    assert items[1]["files"] == dict.fromkeys(("all_csv", "failures_csv", "json", "html"))
+
+
+def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
+    batch = a_batch("failed", findings=5)
+    found = [
+        {"level": "error", "code": "URL_BAD", "line": n, "column": 3, "message": "é no URL"}
+        for n in range(1, 6)
+    ]
+    put_findings(batch, found)
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        query = {"limit": 2, "cursor": cursor}
+        page = api.get(f"/batches/{batch.batch_id}/findings", query=query).json
+        seen += page["items"]
+        cursor = page["cursor"]
+
+    assert seen == found
+
+
+def test_a_batch_without_findings_has_none_to_show(api: Api) -> None:
+    batch = a_batch("completed")
+
+    assert api.get(f"/batches/{batch.batch_id}/findings").json == {"items": [], "cursor": None}

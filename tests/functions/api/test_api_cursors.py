@@ -1,0 +1,58 @@
+"""Cursors: a place in one list, in a form nobody can change."""
+
+import base64
+import json
+
+import pytest
+
+from tests.functions.api.asking import Api
+from tests.functions.api.records import a_batch, put_findings
+
+
+def test_a_cursor_that_was_changed_anywhere_is_refused(api: Api) -> None:
+    for _ in range(2):
+        a_batch()
+    cursor: str = api.get("/batches", query={"limit": 1}).json["cursor"]
+
+    for place in range(0, len(cursor) - 1, 7):
+        other = "A" if cursor[place] != "A" else "B"
+        changed = cursor[:place] + other + cursor[place + 1 :]
+        answer = api.get("/batches", query={"limit": 1, "cursor": changed})
+        assert (answer.status, answer.kind) == (400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "?", "é", "====", base64.urlsafe_b64encode(json.dumps([0, 0]).encode()).decode()],
+)
+def test_what_was_never_a_cursor_is_refused(api: Api, cursor: str) -> None:
+    batch = a_batch(entries=2)
+
+    for path in (
+        "/batches",
+        f"/batches/{batch.batch_id}/jobs",
+        f"/batches/{batch.batch_id}/findings",
+    ):
+        answer = api.get(path, query={"cursor": cursor})
+        assert (answer.status, answer.kind) == (400, "bad-request")
+        assert "page before" in answer.json["detail"]
+
+
+def test_a_cursor_is_of_one_list_only(api: Api) -> None:
+    batch, other = a_batch(entries=2), a_batch(entries=2)
+    finding = {"level": "error", "code": "C", "line": 1, "column": 0, "message": "m"}
+    put_findings(batch, [finding] * 2)
+    cursor = api.get(f"/batches/{batch.batch_id}/jobs", query={"limit": 1}).json["cursor"]
+
+    for path, query in (
+        (f"/batches/{other.batch_id}/jobs", {}),
+        (f"/batches/{batch.batch_id}/jobs", {"state": "failed"}),
+        (f"/batches/{batch.batch_id}/findings", {}),
+        ("/batches", {}),
+    ):
+        answer = api.get(path, query={**query, "cursor": cursor})
+        assert (answer.status, answer.kind) == (400, "bad-request")
+
+
+def test_a_cursor_that_is_far_too_long_is_refused(api: Api) -> None:
+    assert api.get("/batches", query={"cursor": "a" * 1025}).status == 422

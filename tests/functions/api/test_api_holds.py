@@ -1,0 +1,120 @@
+"""Holds, lifecycles and oneself, through the API."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.hold import Hold
+from jobyard.domain.lifecycles import LIFECYCLES
+from jobyard.store import holds
+from tests.functions.api.asking import Api
+from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions
+
+SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+
+
+def hold(api: Api, scope: str, **body: Any) -> Any:
+    """A hold that is placed."""
+    return api.ask("PUT", f"/holds/{scope}", role="operator", body={"reason": "moving", **body})
+
+
+@pytest.mark.parametrize("scope", ["everything", "collection:maps", "type:deposit"])
+def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
+    placed = hold(api, scope, until=SOON.isoformat())
+
+    assert placed.status == 200
+    assert placed.json["owner"] == "operator"
+    assert placed.json["reason"] == "moving"
+    assert placed.json["until"] == SOON.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert placed.json["in_force"] is True
+    assert api.get(f"/holds/{scope}").json == placed.json
+    assert api.get("/holds").json["items"] == [placed.json]
+    lifted = api.ask("DELETE", f"/holds/{scope}")
+    assert lifted.json == {"scope": scope, "released": 0}
+    assert api.get("/holds").json["items"] == []
+    assert api.get(f"/holds/{scope}").status == 404
+
+
+def test_a_scope_may_be_written_with_its_colon_encoded(api: Api) -> None:
+    hold(api, "collection%3Amaps")
+
+    assert api.get("/holds/collection:maps").json["scope"] == "collection:maps"
+
+
+def test_a_hold_that_ran_out_says_that_it_stops_nothing(api: Api) -> None:
+    holds.put(Hold("everything", "olga", "moving", HOUR_AGO, HOUR_AGO + timedelta(minutes=1)))
+
+    assert api.get("/holds/everything").json["in_force"] is False
+
+
+def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
+    hold(api, "collection:maps")
+    waiting = a_batch("held")
+    working = a_batch("processing", entries=1)
+    a_job(working, 0, "held")
+    other = a_batch("held", collection="books")
+
+    lifted = api.ask("DELETE", "/holds/collection:maps", query={"reason": "moved"})
+
+    assert lifted.json["released"] == 2
+    shown = api.get(f"/batches/{waiting.batch_id}").json
+    assert shown["state"] == "pending"
+    assert (shown["history"][-1]["actor"], shown["history"][-1]["reason"]) == ("admin", "moved")
+    assert api.get(f"/batches/{other.batch_id}").json["state"] == "held"
+    told = [each.rpartition("-r")[0] for each in executions("batch")]
+    assert f"{waiting.batch_id}-open" in told
+    assert f"{working.batch_id}-operation" in told
+
+
+@pytest.mark.parametrize("scope", ["nothing", "collection:", "collection:ma ps", "batch:b1"])
+def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) -> None:
+    for answer in (
+        hold(api, scope),
+        api.get(f"/holds/{scope}"),
+        api.ask("DELETE", f"/holds/{scope}"),
+    ):
+        assert (answer.status, answer.kind) == (400, "bad-request")
+        assert "collection:NAME" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "where"),
+    [
+        ({}, 422, "body.reason"),
+        ({"reason": "x", "until": "tomorrow"}, 422, "body.until"),
+        ({"reason": "x", "until": "2030-01-01T00:00:00"}, 422, "body.until"),
+        ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, 400, "lies in the past"),
+        ({"reason": "x", "because": "y"}, 422, "body.because"),
+    ],
+)
+def test_a_hold_that_cannot_be_is_refused(
+    api: Api, body: dict[str, Any], status: int, where: str
+) -> None:
+    answer = api.ask("PUT", "/holds/everything", body=body)
+
+    assert answer.status == status
+    assert where in answer.json["detail"]
+    assert api.get("/holds").json["items"] == []
+
+
+def test_what_is_not_held_is_not_lifted(api: Api) -> None:
+    answer = api.ask("DELETE", "/holds/everything")
+
+    assert (answer.status, answer.kind) == (404, "unknown")
+
+
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_a_lifecycle_is_shown_as_it_is_in_force(api: Api, name: str) -> None:
+    assert api.get(f"/lifecycles/{name}").json == LIFECYCLES[name].document()
+
+
+def test_an_unknown_lifecycle_is_answered_with_those_there_are(api: Api) -> None:
+    answer = api.get("/lifecycles/frog")
+
+    assert (answer.status, answer.kind) == (404, "unknown")
+    assert "batch, job, task" in answer.json["detail"]
+
+
+def test_one_is_told_who_one_is(api: Api) -> None:
+    assert api.get("/me", role="operator").json == {"name": "operator", "roles": ["operator"]}

@@ -1,0 +1,346 @@
+"""Jobs through the API: listed, looked at, asked, retried."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+
+from jobyard.domain.job import JOB
+from jobyard.services.running import outcomes_key
+from tests.functions.api.asking import Api
+from tests.functions.api.records import (
+    HOUR_AGO,
+    a_batch,
+    a_job,
+    executions,
+    put_lines,
+)
+
+WHY = {"reason": "the server is back"}
+NOBODYS = "b" + "a" * 20
+
+
+def all_pages(api: Api, path: str, **query: Any) -> list[dict[str, Any]]:
+    """Every item of a list, page by page."""
+    items, cursor = [], ""
+    while cursor is not None:
+        page = api.get(path, query={**query, "cursor": cursor}).json
+        items += page["items"]
+        cursor = page["cursor"]
+    return items
+
+
+def test_jobs_are_listed_in_the_manifests_order_recorded_or_not(api: Api) -> None:
+    batch = a_batch(entries=5)
+    a_job(batch, 1, "failed")
+    a_job(batch, 4, "running")
+
+    items = all_pages(api, f"/batches/{batch.batch_id}/jobs", limit=2)
+
+    assert [each["line"] for each in items] == [6, 7, 8, 9, 10]
+    states = [each["state"] for each in items]
+    assert states == ["scheduled", "failed", "scheduled", "scheduled", "running"]
+
+
+@pytest.mark.parametrize(
+    ("state", "lines"), [("failed", [6, 9]), ("scheduled", [8, 10]), ("held", [])]
+)
+def test_jobs_are_found_by_state(api: Api, state: str, lines: list[int]) -> None:
+    batch = a_batch(entries=5)
+    for number, brought_to in ((0, "failed"), (1, "succeeded"), (3, "failed")):
+        a_job(batch, number, brought_to)
+
+    items = all_pages(api, f"/batches/{batch.batch_id}/jobs", state=state, limit=1)
+
+    assert [each["line"] for each in items] == lines
+
+
+def test_a_page_of_long_lines_is_cut_before_lambda_cannot_answer_with_it(api: Api) -> None:
+    batch = a_batch(entries=150, chunk_size=100)
+    url = "https://files.example.org/" + "a" * 60_000
+    lines = [
+        json.dumps({"line": n + 1, "kind": "file", "url": url, "name": str(n)}).encode() + b"\n"
+        for n in range(150)
+    ]
+    put_lines(batch, lines)
+
+    first = api.get(f"/batches/{batch.batch_id}/jobs", query={"limit": 200})
+    items = all_pages(api, f"/batches/{batch.batch_id}/jobs", limit=200)
+
+    assert len(first.text) < 5_000_000
+    assert [each["line"] for each in items] == list(range(1, 151))
+
+
+def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, "failed", requeues=2, data={"size": 12})
+
+    shown = api.get(f"/jobs/{batch.batch_id}.0.0").json
+
+    at = HOUR_AGO.strftime("%Y-%m-%dT%H:%M:%SZ")
+    steps = {each["name"]: each for each in shown["steps"]}
+    assert steps["estimating"]["status"] == "completed"
+    assert steps["estimating"]["completed_at"] == at
+    assert steps["provisioning"]["skipped_at"] == at
+    assert steps["provisioning"]["completed_at"] is None
+    assert steps["downloading"]["status"] == "failed"
+    assert steps["storing"]["status"] == "pending"
+    assert steps["storing"]["started_at"] is None
+    assert shown["step"] == "downloading"
+    assert shown["attempts"] == [
+        {
+            "started_at": at,
+            "ended_at": at,
+            "step": "downloading",
+            "code": "PAYLOAD_NOT_FOUND",
+            "message": "404 from files.example.org",
+        }
+    ]
+    assert [each["event"] for each in shown["history"]] == ["start", "fail"]
+    assert shown["failure_code"] == "PAYLOAD_NOT_FOUND"
+    assert shown["word"] == "Failed"
+    assert shown["why"] == "waits for a person to requeue or delete it"
+    assert shown["actions"] == ["requeue", "delete"]
+    assert shown["requeues"] == 2
+    assert shown["result"] == {"size": 12}
+    assert shown["links"]["batch"].endswith(f"/api/batches/{batch.batch_id}")
+
+
+def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
+    later = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    batch = a_batch(entries=3)
+    a_job(batch, 0, "held")
+    record = a_job(batch, 1, "running", next_at=None)
+    from jobyard.domain.lifecycle import Cause
+    from jobyard.store import jobs
+
+    move = JOB.move("running", "reschedule", HOUR_AGO, Cause("main.p1.c0.t9"))
+    jobs.apply(record, record.moved(move, next_at=later, failure_code="PAYLOAD_BUSY"))
+
+    items = api.get(f"/batches/{batch.batch_id}/jobs").json["items"]
+
+    assert items[0]["why"] == "held, though nothing holds it any more; release it"
+    assert items[1]["why"] == "retry 1 of 3 after PAYLOAD_BUSY"
+    assert items[1]["until"] == later.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert items[2]["why"].startswith("waits for a worker, behind")
+
+
+@pytest.mark.parametrize(
+    "job_id",
+    [
+        "nonsense",
+        f"{NOBODYS}.0.0",
+        f"{NOBODYS}.0",
+        f"{NOBODYS}.0.x",
+        f"{NOBODYS}.00.0",
+        f"{NOBODYS}.-1.0",
+    ],
+)
+def test_an_unknown_job_is_not_found_whatever_its_id_looks_like(api: Api, job_id: str) -> None:
+    for answer in (api.get(f"/jobs/{job_id}"), api.post(f"/jobs/{job_id}/hold", WHY)):
+        assert (answer.status, answer.kind) == (404, "unknown")
+
+
+@pytest.mark.parametrize("place", ["0.2", "1.1", "2.0", "0.999999999999", "9" * 30 + ".0"])
+def test_a_job_beyond_its_batch_is_not_found(api: Api, place: str) -> None:
+    batch = a_batch(entries=3)
+
+    for answer in (
+        api.get(f"/jobs/{batch.batch_id}.{place}"),
+        api.post(f"/jobs/{batch.batch_id}.{place}/hold", WHY),
+    ):
+        assert (answer.status, answer.kind) == (404, "unknown")
+
+
+def test_an_id_that_is_far_too_long_is_refused(api: Api) -> None:
+    answer = api.get(f"/jobs/{NOBODYS}.{'1' * 5000}.0")
+
+    assert (answer.status, answer.kind) == (422, "bad-fields")
+
+
+def test_a_job_of_a_deleted_batch_is_gone(api: Api) -> None:
+    batch = a_batch("deleted", entries=1)
+
+    for answer in (
+        api.get(f"/jobs/{batch.batch_id}.0.0"),
+        api.post(f"/jobs/{batch.batch_id}.0.0/hold", WHY),
+    ):
+        assert (answer.status, answer.kind) == (410, "gone")
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "after", "status", "machine"),
+    [
+        ("scheduled", "hold", "held", 200, ""),
+        ("scheduled", "force_fail", "failed", 200, "batch"),
+        ("scheduled", "cancel", "cancelled", 200, "batch"),
+        ("held", "release", "scheduled", 202, "job"),
+        ("held", "delete", "deleted", 200, "batch"),
+        ("running", "force_fail", "failed", 200, "batch"),
+        ("failed", "requeue", "scheduled", 202, "job"),
+        ("failed", "delete", "deleted", 200, "batch"),
+    ],
+)
+def test_a_job_does_what_it_is_asked_and_the_machine_is_told(
+    api: Api, state: str, event: str, after: str, status: int, machine: str
+) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, state)
+    job_id = f"{batch.batch_id}.0.0"
+
+    answer = api.post(f"/jobs/{job_id}/{event}", WHY)
+
+    assert answer.status == status
+    assert answer.json["state"] == after
+    assert answer.json["actions"] == [*JOB.actions(after, ["admin"])]
+    last = api.get(f"/jobs/{job_id}").json["history"][-1]
+    assert (last["actor"], last["reason"]) == ("admin", "the server is back")
+    for name in ("batch", "job"):
+        told = [each for each in executions(name) if each.startswith(batch.batch_id)]
+        assert len(told) == (name == machine)
+
+
+@pytest.mark.parametrize("state", ["scheduled", "held", "running", "succeeded", "failed"])
+def test_a_job_refuses_what_its_state_does_not_know(api: Api, state: str) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, state)
+    for event in JOB.people_events():
+        if event not in JOB.actions(state, ["admin"]):
+            answer = api.post(f"/jobs/{batch.batch_id}.0.0/{event}", WHY)
+            assert (answer.status, answer.kind) == (409, "illegal-move")
+            assert f"job is {state}" in answer.json["detail"]
+
+
+def test_a_job_of_a_batch_that_is_over_is_left_alone(api: Api) -> None:
+    batch = a_batch("completed", entries=1)
+
+    answer = api.post(f"/jobs/{batch.batch_id}.0.0/hold", WHY)
+
+    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert "its batch is completed" in answer.json["detail"]
+
+
+def test_what_only_a_new_submission_helps_is_not_requeued(api: Api) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, "failed", recoverable=False)
+
+    answer = api.post(f"/jobs/{batch.batch_id}.0.0/requeue", WHY)
+
+    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert api.get(f"/jobs/{batch.batch_id}.0.0").json["actions"] == ["delete"]
+
+
+@pytest.mark.parametrize("event", ["start", "succeed", "replace", "explode"])
+def test_only_events_a_person_may_send_a_job_are_there(api: Api, event: str) -> None:
+    answer = api.post(f"/jobs/{NOBODYS}.0.0/{event}", WHY)
+
+    assert (answer.status, answer.kind) == (404, "unknown")
+    assert "requeue" in answer.json["detail"]
+
+
+def test_a_retry_takes_all_failed_jobs_or_those_that_match(api: Api) -> None:
+    batch = a_batch("failed", entries=6)
+    for number in (0, 2, 3):
+        a_job(batch, number, "failed")
+    a_job(batch, 5, "failed", failure_code="TIMEOUT")
+    a_job(batch, 4, "succeeded")
+    path = f"/batches/{batch.batch_id}/retries"
+    named = [f"{batch.batch_id}.0.0", f"{batch.batch_id}.2.0"]
+
+    def matched(**wanted: Any) -> int:
+        answer = api.post(path, {"preview": True, **wanted})
+        assert answer.status == 200
+        assert answer.json["operation_id"] is None
+        number: int = answer.json["matched"]
+        return number
+
+    assert matched() == 4
+    assert matched(code=["TIMEOUT"]) == 1
+    assert matched(code=["TIMEOUT", "PAYLOAD_NOT_FOUND"]) == 4
+    assert matched(job_ids=named) == 1
+    assert matched(job_ids=named, code=["TIMEOUT"]) == 0
+    assert not [each for each in executions("batch") if each.startswith(batch.batch_id)]
+
+
+def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
+    batch = a_batch("failed", entries=3)
+    a_job(batch, 0, "failed")
+    a_job(batch, 2, "failed")
+    path = f"/batches/{batch.batch_id}/retries"
+
+    answer = api.post(path, {"reason": "again", "code": ["PAYLOAD_NOT_FOUND"]})
+
+    assert (answer.status, answer.json["matched"]) == (202, 2)
+    operation_id = answer.json["operation_id"]
+    told = [each for each in executions("batch") if each.startswith(batch.batch_id)]
+    assert told == [f"{batch.batch_id}-operation-{operation_id}"]
+    s3 = boto3.client("s3")
+    for chunk, outcome in ((0, "accepted"), (1, "refused")):
+        line = [f"{batch.batch_id}.{chunk}.0", outcome, "" if chunk == 0 else "too late"]
+        key = outcomes_key(batch.batch_id, operation_id, chunk)
+        s3.put_object(Bucket="work", Key=key, Body=json.dumps(line).encode())
+    assert answer.headers["location"] == answer.json["links"]["self"]
+    shown = api.get(f"{path}/{operation_id}").json
+    assert shown["state"] == "running"
+    assert (shown["actor"], shown["reason"], shown["event"]) == ("admin", "again", "requeue")
+    assert shown["code"] == ["PAYLOAD_NOT_FOUND"]
+    outcomes = [(each["outcome"], each["message"]) for each in shown["outcomes"]]
+    assert outcomes == [("failed", ""), ("refused", "too late")]
+    assert shown["cursor"] is None
+
+
+def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
+    batch = a_batch("failed", entries=23)
+    for number in range(0, 23, 2):
+        a_job(batch, number, "failed")
+    path = f"/batches/{batch.batch_id}/retries"
+    operation_id = api.post(path, WHY).json["operation_id"]
+
+    first = api.get(f"{path}/{operation_id}").json
+    second = api.get(f"{path}/{operation_id}", query={"cursor": first["cursor"]}).json
+
+    assert first["cursor"]
+    assert second["cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 422, "give a reason"),
+        ({"reason": "again", "code": ["BROKEN"]}, 422, "PAYLOAD_NOT_FOUND"),
+        ({"reason": "again", "job_ids": ["b1.0.0"]}, 422, "batch_id.chunk.position"),
+        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.{'1' * 40}"]}, 422, "batch_id.chunk"),
+        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"]}, 400, "jobs of batch"),
+        ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"] * 1001}, 422, "at most 1000"),
+        ({"reason": "again", "preview": "yes"}, 422, "boolean"),
+        ({"reason": "again", "code": ["TIMEOUT"]}, 409, "no failed job"),
+    ],
+)
+def test_a_retry_of_what_is_not_there_is_refused(
+    api: Api, body: dict[str, Any], status: int, words: str
+) -> None:
+    batch = a_batch("failed", entries=1)
+    a_job(batch, 0, "failed")
+
+    answer = api.post(f"/batches/{batch.batch_id}/retries", body)
+
+    assert answer.status == status
+    assert words in answer.json["detail"]
+
+
+def test_nothing_of_a_batch_that_is_over_is_retried(api: Api) -> None:
+    batch = a_batch("completed", entries=1)
+
+    for body in (WHY, {"preview": True}):
+        answer = api.post(f"/batches/{batch.batch_id}/retries", body)
+        assert (answer.status, answer.kind) == (409, "illegal-move")
+
+
+def test_an_unknown_retry_is_not_found(api: Api) -> None:
+    batch = a_batch("failed")
+
+    answer = api.get(f"/batches/{batch.batch_id}/retries/r000000000000")
+
+    assert (answer.status, answer.kind) == (404, "unknown")

@@ -1,0 +1,49 @@
+"""From a token's claims to a person."""
+
+import pytest
+
+from api.people import person_of, roles_of
+from api.problems import NotSignedIn
+
+CLAIMS = {"token_use": "access", "username": "olga", "cognito:groups": "[operator]"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "roles"),
+    [
+        ("[admin viewer]", {"admin", "viewer"}),
+        ("[admin, viewer]", {"admin", "viewer"}),
+        ("[operator]", {"operator"}),
+        ("operator", {"operator"}),
+        ("[]", set()),
+        ("", set()),
+        (["admin", "viewer"], {"admin", "viewer"}),
+        ([], set()),
+        ("[root machine operators us-east-1_abc_SAML]", set()),
+        (["machine", "worker"], {"worker"}),
+    ],
+)
+def test_roles_are_the_groups_that_are_roles(groups: str | list[str], roles: set[str]) -> None:
+    assert roles_of(groups) == roles
+
+
+def test_somebody_without_groups_has_no_role() -> None:
+    assert person_of({"token_use": "access", "username": "olga"}).roles == frozenset()
+
+
+def test_a_programs_token_is_named_after_its_client() -> None:
+    assert person_of({"token_use": "access", "client_id": "nightly"}).name == "nightly"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        CLAIMS | {"token_use": "id"},
+        {"username": "olga", "cognito:groups": "[admin]"},
+        {"token_use": "access", "cognito:groups": "[admin]"},
+    ],
+)
+def test_only_an_access_token_of_somebody_lets_one_in(claims: dict[str, str]) -> None:
+    with pytest.raises(NotSignedIn):
+        person_of(claims)

@@ -1,0 +1,171 @@
+"""Who may do what: denied unless the table here says otherwise."""
+
+from typing import Any
+
+import pytest
+
+from jobyard.domain.hold import Hold
+from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.operation import Filter, Operation
+from jobyard.store import holds, operations
+from tests.functions.api.asking import Api
+from tests.functions.api.records import HOUR_AGO, a_batch, a_job
+
+WHY = {"reason": "because"}
+EVERYONE = {*ROLES, ""}  # "" is somebody without a role
+READERS = {"viewer", "operator", "admin"}
+OPERATORS = {"operator", "admin"}
+
+# What is asked of somebody else's batch, by whom, and how everyone else is refused. A depositor
+# is told that there is no such batch.
+FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
+    ("GET", "/batches/{batch}", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/jobs", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/findings", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/reports", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/retries/r1", None, "processing", READERS, 404),
+    ("GET", "/jobs/{batch}.0.0", None, "processing", READERS, 404),
+    ("POST", "/batches/{batch}/cancel", WHY, "processing", OPERATORS, 403),
+    ("POST", "/batches/{batch}/release", WHY, "held", OPERATORS, 403),
+    ("POST", "/batches/{batch}/delete", WHY, "held", {"admin"}, 403),
+    ("POST", "/batches/{batch}/delete", WHY, "failed", {"admin"}, 403),
+    ("POST", "/batches/{batch}/update_reporting", WHY, "failed", {"admin"}, 403),
+    ("POST", "/batches/{batch}/retries", WHY, "failed", OPERATORS, 403),
+    ("POST", "/batches/{batch}/retries", {"preview": True}, "failed", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.1.0/hold", WHY, "processing", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.1.0/cancel", WHY, "processing", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.1.0/force_fail", WHY, "processing", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.0.1/release", WHY, "processing", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.0.0/requeue", WHY, "failed", OPERATORS, 403),
+    ("POST", "/jobs/{batch}.0.0/delete", WHY, "failed", OPERATORS, 403),
+]
+
+
+def laid_out(state: str, submitter: str = "somebody else") -> str:
+    """A batch with a failed, a held and a scheduled job, and a retry."""
+    if state == "held":  # before anything was read, so there is no job yet
+        return a_batch(state, submitter=submitter).batch_id
+    batch = a_batch(state, submitter=submitter, entries=3, last_report=1)
+    a_job(batch, 0, "failed")
+    if state == "processing":
+        a_job(batch, 1, "held")
+        wanted = Filter(JobState.FAILED)
+        operations.put_new(
+            Operation(batch.batch_id, "r1", "requeue", wanted, "olga", "again", HOUR_AGO, 1, (0,))
+        )
+    return batch.batch_id
+
+
+@pytest.mark.parametrize(("method", "path", "body", "state", "allowed", "otherwise"), FOREIGN)
+def test_a_role_may_do_with_others_batches_what_the_table_says(
+    api: Api,
+    method: str,
+    path: str,
+    body: Any,
+    state: str,
+    allowed: set[str],
+    otherwise: int,
+) -> None:
+    asked = path.format(batch=laid_out(state))
+    refused = {
+        role: api.ask(method, asked, role=role, body=body).status for role in EVERYONE - allowed
+    }
+    taken = {
+        role: api.ask(method, path.format(batch=laid_out(state)), role=role, body=body).status
+        for role in allowed
+    }
+
+    assert refused == {role: otherwise if role in READERS else 404 for role in EVERYONE - allowed}
+    assert all(status in {200, 202} for status in taken.values())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "allowed"),
+    [
+        ("GET", "/me", None, EVERYONE),
+        ("GET", "/lifecycles/batch", None, EVERYONE),
+        ("GET", "/batches", None, {*READERS, "depositor"}),
+        ("GET", "/holds", None, {*READERS, "depositor"}),
+        ("GET", "/holds/everything", None, {*READERS, "depositor"}),
+        ("PUT", "/holds/type:deposit", WHY, OPERATORS),
+        ("DELETE", "/holds/everything", None, OPERATORS),
+        (
+            "POST",
+            "/batches",
+            {"collection": "maps", "filename": "may.checkm"},
+            {*OPERATORS, "depositor"},
+        ),
+    ],
+)
+def test_a_role_may_do_what_the_table_says(
+    api: Api, method: str, path: str, body: Any, allowed: set[str]
+) -> None:
+    refused = set()
+    for role in sorted(EVERYONE):
+        holds.put(Hold("everything", "olga", "moving", HOUR_AGO))
+        answer = api.ask(method, path, role=role, body=body)
+        if answer.status >= 400:
+            assert (answer.status, answer.kind) == (403, "forbidden")
+            refused.add(role)
+
+    assert refused == EVERYONE - allowed
+
+
+def test_every_route_is_in_a_table_here() -> None:
+    from tests.functions.api.asking import described, operation_of
+
+    ids = {"batch": "b" + "a" * 20}
+    asked = [(method, path) for method, path, *_ in FOREIGN]
+    asked += [
+        (mark[0], mark[1])
+        for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    ]
+    found = [operation_of(method, "/api" + path.format(**ids)) for method, path in asked]
+
+    named = {each["operationId"] for each in found if each}
+    needing = {
+        operation["operationId"]
+        for operations_of_path in described()["paths"].values()
+        for operation in operations_of_path.values()
+        if operation.get("security") != []
+    }
+    assert named == needing
+
+
+def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) -> None:
+    mine = laid_out("processing", submitter="depositor")
+    laid_out("processing")
+
+    listed = api.get("/batches", role="depositor").json["items"]
+    assert [each["batch_id"] for each in listed] == [mine]
+    for path in ("", "/jobs", "/findings", "/reports", "/retries/r1"):
+        assert api.get(f"/batches/{mine}{path}", role="depositor").status == 200
+    assert api.get(f"/jobs/{mine}.0.0", role="depositor").status == 200
+
+
+def test_a_depositor_may_not_steer_even_their_own(api: Api) -> None:
+    mine = laid_out("processing", submitter="depositor")
+
+    for path in (f"/batches/{mine}/cancel", f"/jobs/{mine}.1.0/hold", f"/batches/{mine}/retries"):
+        answer = api.post(path, WHY, role="depositor")
+        assert (answer.status, answer.kind) == (403, "forbidden")
+
+
+def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
+    a_batch(submitter="planner")
+
+    assert api.get("/batches", role="planner").status == 403
+
+
+@pytest.mark.parametrize("path", ["/me", "/batches", "/holds", "/lifecycles/job"])
+def test_without_a_token_there_is_nothing(api: Api, path: str) -> None:
+    answer = api.get(path, role="nobody")
+
+    assert (answer.status, answer.kind) == (401, "not-signed-in")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_description_needs_no_token(api: Api) -> None:
+    assert api.get("/openapi.json", role="nobody").status == 200
+    assert api.get("/docs", role="nobody").status == 200
