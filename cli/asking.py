@@ -23,7 +23,7 @@ BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar=
 def retry(
     ctx: typer.Context,
     target: BatchOrJob,
-    reason: Reason,
+    reason: Annotated[str, typer.Option(help="Why. Needed, unless it is a preview.")] = "",
     code: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,11 +39,15 @@ def retry(
 ) -> None:
     """Try failed jobs again, from the step after the last good one.
 
-    All failed jobs of a batch, those that failed for a CODE, or one job.
+    All failed jobs of a batch, those that failed for a CODE, or one job. With --watch the exit
+    code is 0 if no job of the batch is failed any more; the batch itself stays failed until
+    `update-reporting`.
     """
+    if not (reason or preview):
+        raise typer.BadParameter("give a reason, or ask for a --preview", param_hint="--reason")
     api = ctx.obj.api(stack)
     batch_id = _batch_of(target)
-    wanted: Document = {"reason": reason, "preview": preview}
+    wanted: Document = {"preview": preview} | ({"reason": reason} if reason else {})
     if code:
         wanted["code"] = code
     if target != batch_id:
@@ -53,7 +57,7 @@ def retry(
         printing.console().print(f"{plural(asked['matched'], 'job')} will be tried again")
     if watch and not preview:
         over = progress.is_over_after(api, batch_id, asked["operation_id"])
-        follow(ctx, api, batch_id, is_over=over, as_json=as_json)
+        follow(ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json)
     elif as_json:
         printing.document(asked)
     elif preview:
@@ -146,8 +150,8 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Give up a failed or held batch or job. A tombstone with its history remains."""
-    if not yes:
-        typer.confirm(f"Give up {target} for good?", abort=True, err=True)
+    if not yes and printing.answer(f"Give up {target} for good? [y/N]").lower() not in {"y", "yes"}:
+        raise typer.Abort
     _ask(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 

@@ -37,6 +37,14 @@ class Unreachable(JobyardError):
     """The API does not answer."""
 
 
+class Unsure(JobyardError):
+    """Something was sent, and nobody knows whether it arrived."""
+
+
+# How sending fails after the other side may have had all of it.
+_SENT_WHOLE = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
+
+
 class Bearer(Protocol):
     """Who asks: hands out the access token."""
 
@@ -121,8 +129,12 @@ class Api:
         return _document(self._asked("DELETE", path, query=query))
 
     def upload(self, upload: Document, file: Path) -> None:
-        """Send `file` where the API said, as the form it gave."""
+        """Send `file` where the API said, as the form it gave.
 
+        Raises:
+            Unsure: it was sent whole, and nobody said whether it arrived. Sent twice it might be
+                taken for two manifests, so it is not.
+        """
         with file.open("rb") as content:
 
             def build() -> httpx.Request:
@@ -131,19 +143,26 @@ class Api:
                     "POST", upload["url"], data=upload["fields"], files={"file": content}
                 )
 
-            answer = self._sent(build)
+            try:
+                answer = self._sent(build, unsure=_SENT_WHOLE)
+            except _SENT_WHOLE as error:
+                raise Unsure(
+                    f"it is not known whether the manifest arrived ({type(error).__name__}); "
+                    "see what has become of the batch before you submit it again"
+                ) from error
         if answer.is_error:
             raise Refused(_bucket_words(answer), answer.status_code, {})
 
     def download(self, url: str, target: Path) -> None:
         """Write what a link of the API leads to into `target`."""
         try:
-            with self._http.stream("GET", url) as answer, target.open("wb") as file:
+            with self._http.stream("GET", url) as answer:
                 if answer.is_error:
                     answer.read()
                     raise Refused(_bucket_words(answer), answer.status_code, {})
-                for block in answer.iter_bytes():
-                    file.write(block)
+                with target.open("wb") as file:
+                    for block in answer.iter_bytes():
+                        file.write(block)
         except httpx.TransportError as error:
             raise Unreachable(f"{target.name} did not arrive ({type(error).__name__})") from error
 
@@ -179,11 +198,20 @@ class Api:
             raise _refusal(answer)
         return answer
 
-    def _sent(self, build: Callable[[], httpx.Request]) -> httpx.Response:
-        """The answer to a request, made anew and sent again while nobody has really answered."""
+    def _sent(
+        self,
+        build: Callable[[], httpx.Request],
+        unsure: tuple[type[httpx.TransportError], ...] = (),
+    ) -> httpx.Response:
+        """The answer to a request, made anew and sent again while nobody has really answered.
+
+        What fails as one of `unsure` is not sent again, and raised.
+        """
         for pause_s in _pauses():
             try:
                 answer = self._http.send(build())
+            except unsure:
+                raise
             except httpx.TransportError:
                 self._pause(pause_s)
                 continue
@@ -192,6 +220,8 @@ class Api:
             self._pause(min(max(pause_s, _asked_pause(answer)), LONGEST_PAUSE_S))
         try:
             return self._http.send(build())
+        except unsure:
+            raise
         except httpx.TransportError as error:
             host = httpx.URL(self._url).netloc.decode()
             raise Unreachable(
@@ -231,10 +261,11 @@ def _refusal(answer: httpx.Response) -> Refused:
     if not isinstance(problem, dict):
         problem = {}
     words = problem.get("detail") or problem.get("title") or problem.get("message")
-    reason = answer.reason_phrase or "no reason given"
-    return Refused(
-        str(words or f"HTTP {answer.status_code}: {reason}"), answer.status_code, problem
-    )
+    if not words:
+        words = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
+    if answer.is_server_error and "request_id" in problem:
+        words = f"{words} (request {problem['request_id']})"  # what an operator finds it by
+    return Refused(str(words), answer.status_code, problem)
 
 
 def _bucket_words(answer: httpx.Response) -> str:

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from cli import printing, progress, session
@@ -24,13 +25,12 @@ from cli.local.emulator import HOME, HOST, PORT, ROOT, Emulator, EmulatorError
 from cli.local.mail import Mail
 from cli.main import app
 from cli.session import Deployment, Surroundings
-from cli.submitting import submitted
 from jobyard.domain.errors import JobyardError
 
 EXAMPLES = ROOT / "examples" / "deposit"
 LATE = Path("containers") / "ratification.zip"  # the file that is missing at first
 COLLECTION = "demo"
-MAIL_LINES = 18
+MAIL_LINES = 20
 
 
 def demo(
@@ -46,7 +46,7 @@ def demo(
     console = printing.console()
     began = time.monotonic()
     try:
-        with _files(files_port) as files, _stack(port, files_port, keep, console) as running:
+        with served(files_port) as files, _stack(port, files_port, keep, console) as running:
             _tell(_Stage(console, files, running.endpoint))
             _where_to_look(console, stays=keep)
             took = time.monotonic() - began
@@ -58,10 +58,15 @@ def demo(
 
 @dataclass(frozen=True)
 class Files:
-    """The folder that is served, and where."""
+    """The folder that is served, where, and a folder beside it for the demo's own sessions."""
 
     folder: Path
+    sessions: Path
     base_url: str
+
+    def put_late(self) -> None:
+        """Put the file that is missing at first where it belongs."""
+        shutil.copyfile(EXAMPLES / LATE, self.folder / LATE)
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -80,8 +85,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def _files(port: int) -> Iterator[Files]:
-    """The example files on loopback, all but the late one, with the manifests filled in."""
+def served(port: int) -> Iterator[Files]:
+    """The example files on loopback, all but the late one, with the manifests filled in.
+
+    Raises:
+        EmulatorError: the port is taken; the message says by whom.
+    """
     taken_by = emulator.listener(port)
     if taken_by is not None:
         raise EmulatorError(
@@ -89,10 +98,9 @@ def _files(port: int) -> Iterator[Files]:
             "--files-port, or JOBYARD_FILES_PORT for make"
         )
     with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as made:
-        folder = Path(made)
-        shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+        folder = shutil.copytree(EXAMPLES, Path(made) / "deposit")
         (folder / LATE).unlink()
-        files = Files(folder, f"http://{HOST}:{port}")
+        files = Files(folder, Path(made) / "sessions", f"http://{HOST}:{port}")
         for template in (*folder.glob("*.checkm"), *folder.glob("*.csv")):
             template.write_text(template.read_text().replace("{base_url}", files.base_url))
         server = ThreadingHTTPServer((HOST, port), partial(_Handler, directory=folder))
@@ -131,6 +139,10 @@ def _stack(port: int | None, files_port: int, keep: bool, console: Console) -> I
             )
 
 
+class DemoFailed(JobyardError):
+    """A command of the demo ended badly; what it said stands above."""
+
+
 class _Stage:
     """What the demo's acts share. `run` shows a command as one would type it, and runs it."""
 
@@ -141,8 +153,7 @@ class _Stage:
 
     def act(self, title: str) -> None:
         """Begin the next part of the story."""
-        self.console.print()
-        self.console.rule(f"[bold]{title}[/]", align="left", style="dim")
+        self.console.print(f"\n[bold cyan]{title}[/]\n")
 
     def type(self, command: str) -> None:
         """Show a command."""
@@ -152,13 +163,14 @@ class _Stage:
         """Run a command as one of the demo's people."""
         shown = [f'"{word}"' if " " in word else word for word in words]
         self.type(f"jobyard {' '.join(shown)}")
-        app(words, standalone_mode=False, obj=self.as_person(person))
+        if app(words, standalone_mode=False, obj=self.as_person(person)):
+            raise DemoFailed(f"`{words[0]}` did not end as it should")
 
     def as_person(self, person: str) -> Surroundings:
         """The CLI's surroundings with `person` signed in, apart from whoever is signed in here."""
 
         def deployed(_: str) -> Deployment:
-            kept = self.files.folder.with_suffix(f".{person}.json")
+            kept = self.files.sessions / f"{person}.json"
             return replace(session.on_this_laptop(HOME), kept=kept, person=person)
 
         return Surroundings(deployed)
@@ -169,8 +181,9 @@ def _tell(stage: _Stage) -> None:
     before = len(mail.sent(stage.endpoint))
 
     stage.act("A depositor describes three objects and submits three manifests")
-    for folder in sorted((stage.files.folder / "objects").iterdir()):
-        _describe(stage, folder)
+    with chdir(stage.files.folder):
+        for folder in sorted(Path("objects").iterdir()):
+            _describe(stage, folder)
     made = [_submit(stage, api, name) for name in ("objects.checkm", "containers.csv")]
     refused = _submit(stage, api, "refused.checkm")
 
@@ -181,7 +194,7 @@ def _tell(stage: _Stage) -> None:
     stage.run("depositor", "findings", refused)
 
     stage.act("The missing file is put where it belongs, and an operator tries again")
-    shutil.copyfile(EXAMPLES / LATE, stage.files.folder / LATE)
+    stage.files.put_late()
     stage.run("operator", "jobs", made[1], "--state", "failed")
     stage.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
 
@@ -195,21 +208,19 @@ def _tell(stage: _Stage) -> None:
 
 def _describe(stage: _Stage, folder: Path) -> None:
     """Make the manifest of an object's folder, as its depositor would."""
-    base_url = f"{stage.files.base_url}/objects/{folder.name}"
+    base_url = f"{stage.files.base_url}/{folder}"
     target = folder.with_suffix(".checkm")
-    stage.run(
-        "depositor",
-        *("manifest", "make", str(folder), "--base-url", base_url),
-        *("--profile", "mrt-ingest-manifest", "--output", str(target)),
-    )
+    words = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))
+    stage.run("depositor", *words)
 
 
 def _submit(stage: _Stage, api: Api, name: str) -> str:
     stage.type(f"jobyard submit {name} --collection {COLLECTION}")
     wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
-    batch_id: str = submitted(api, stage.files.folder / name, wanted)["batch_id"]
-    stage.console.print(f"batch [bold]{batch_id}[/]")
-    return batch_id
+    made = api.post("/batches", wanted)
+    api.upload(made["upload"], stage.files.folder / name)
+    stage.console.print(f"batch [bold]{made['batch_id']}[/]")
+    return str(made["batch_id"])
 
 
 def _watch(stage: _Stage, api: Api, batch_ids: Sequence[str]) -> None:
@@ -224,14 +235,14 @@ def _show_mail(console: Console, sent: Mail) -> None:
     console.print(Text(f"to {', '.join(sent.to)}", style="dim"))
     lines = sent.text.rstrip().splitlines()
     for line in lines[:MAIL_LINES]:
-        console.print(Text(f"  {line}"), soft_wrap=True)
+        console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2)))
     if len(lines) > MAIL_LINES:
         console.print(f"  [dim]… {printing.plural(len(lines) - MAIL_LINES, 'line')} more[/]")
     console.print()
 
 
 def _where_to_look(console: Console, *, stays: bool) -> None:
-    console.rule("[bold]Where to look next[/]", align="left", style="dim")
+    console.print("[bold cyan]Where to look next[/]\n")
     up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
     console.print(
         printing.commands(

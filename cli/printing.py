@@ -47,6 +47,12 @@ def complain(words: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(words, style="red", markup=False)
 
 
+def answer(question: str) -> str:
+    """What somebody types, asked on standard error so that standard output stays a document."""
+    typer.echo(f"{question} ", nl=False, err=True)
+    return sys.stdin.readline().strip()
+
+
 def document(document: Document | list[Document]) -> None:
     """The one JSON document a program asked for."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -124,6 +130,8 @@ def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 def commands(lines: Iterable[tuple[str, str]]) -> Table:
     """What to call next, and what it does."""
     made = Table.grid(padding=(0, 3))
+    made.add_column(no_wrap=True)
+    made.add_column()
     for command, does in lines:
         made.add_row(f"  [bold]{command}[/]", f"[dim]{does}[/]")
     return made

@@ -53,6 +53,11 @@ def is_good(batch: Document) -> bool:
     return bool(batch["state"] == "completed")
 
 
+def is_repaired(batch: Document) -> bool:
+    """Whether no job of a batch is failed any more; only a new report can say so of the batch."""
+    return not batch["counts"].get("failed")
+
+
 @dataclass
 class Watched:
     """A batch as it was seen last, and how fast it has been going."""
@@ -155,12 +160,18 @@ def _looks(
 
 def _show_lines(looks: Iterator[Watched], console: Console) -> None:
     said: dict[str, tuple[str, float]] = {}
+    unsaid: dict[str, Watched] = {}
     for each in looks:
         now = time.monotonic()
         before, at = said.get(each.batch_id, ("", 0.0))
         if each.batch["state"] != before or now - at >= LINE_EVERY_S:
             said[each.batch_id] = (each.batch["state"], now)
+            unsaid.pop(each.batch_id, None)
             console.print(line(each), markup=False, soft_wrap=True)
+        else:
+            unsaid[each.batch_id] = each
+    for each in unsaid.values():
+        console.print(line(each), markup=False, soft_wrap=True)
 
 
 def line(watched: Watched) -> str:
@@ -196,7 +207,8 @@ def _picture(watched: Watched, console: Console) -> RenderableType:
     name = Text.assemble((batch["filename"], "bold"), "  ", state(batch["state"]))
     head.add_row(name, Text(batch["batch_id"], style="dim"))
     lines: list[RenderableType] = [head, _bar_line(watched, console)]
-    lines.append(_legend(watched))
+    if watched.total:
+        lines.append(_legend(watched))
     if watched.why:
         lines.append(Text(watched.why, style="dim"))
     return Group(*lines, Text(""))
@@ -250,17 +262,22 @@ def _legend(watched: Watched) -> Text:
 
 
 def show_end(api: Api, batch: Document, console: Console) -> None:
-    """How a batch ended, what was told to whom, and what one may do next."""
+    """How a batch ended, why if that was said, what was told to whom, and what to do next."""
     console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
     for group in batch.get("failure_groups", []):
         console.print(f"  {group['count']} x {group['code']}: {group['sentence']}", markup=False)
+    if batch["history"] and batch["history"][-1]["reason"]:
+        console.print(f"  {batch['history'][-1]['reason']}", markup=False)
     for report in api.get(f"/batches/{batch['batch_id']}/reports")["items"][-1:]:
         console.print(told(report), markup=False)
     console.print(commands(following(batch)))
 
 
 def _outcome(batch: Document) -> str:
-    return batch.get("message") or counted(batch["counts"])
+    counts = batch["counts"]
+    if batch["state"] == "failed" and counts["total"] and is_repaired(batch):
+        return f"its jobs are repaired ({counted(counts)}), which has not been reported yet"
+    return batch.get("message") or counted(counts)
 
 
 def told(report: Document) -> str:
@@ -280,11 +297,14 @@ def following(batch: Document) -> list[tuple[str, str]]:
     if counts.get("failed"):
         offered += [
             (f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"),
-            (f'jobyard retry {batch_id} --watch --reason "…"', "try them again"),
+            (f'jobyard retry {batch_id} --reason "…"', "try them again; for operators"),
         ]
     if batch["state"] == "failed" and counts.get("total"):
         offered.append(
-            (f'jobyard update-reporting {batch_id} --watch --reason "…"', "report what has changed")
+            (
+                f'jobyard update-reporting {batch_id} --reason "…"',
+                "report what has changed; for administrators",
+            )
         )
     if batch["state"] == "completed":
         offered.append((f"jobyard jobs {batch_id}", "every job"))

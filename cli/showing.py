@@ -73,7 +73,9 @@ def batch(
                 ("submitted", f"{when(found['submitted_at'])} by {found['submitter']}"),
                 ("ended", when(found["ended_at"]) if found.get("ended_at") else ""),
                 ("reports to", ", ".join(found.get("notify") or ())),
-                ("findings", str(found.get("findings_count") or "")),
+                ("findings", str(found["findings_count"] or "")),
+                ("looks like", found["similar_to"]),
+                ("note", found["note"]),
                 ("you may", ", ".join(found.get("actions") or ())),
             )
         )
@@ -201,6 +203,8 @@ def reports(
         download.mkdir(parents=True, exist_ok=True)
         for report in found["items"]:
             for name, url in report["files"].items():
+                if not url:
+                    continue
                 target = download / _file_name(batch_id, report["seq"], name)
                 api.download(url, target)
                 written.append(target)
@@ -229,7 +233,7 @@ def holds(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> Non
             each["scope"],
             each["owner"],
             when(each["since"]),
-            when(each["until"]) if each.get("until") else "released",
+            _end_of(each),
             each["reason"],
         )
         for each in found["items"]
@@ -249,7 +253,7 @@ def _list(
         return
     console.print(printing.table(columns, rows))
     if found.get("cursor"):
-        console.print(f"[dim]the first {plural(len(rows), noun)}; --limit shows more[/]")
+        console.print(f"[dim]that is {plural(len(rows), noun)}, not all: --limit shows more[/]")
 
 
 def _section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
@@ -270,6 +274,12 @@ def _history(found: Document) -> tuple[tuple[str, ...], Rows]:
         for entry in found.get("history", ())
     ]
     return ("!at", "!event", "move", "by", "reason"), rows
+
+
+def _end_of(hold: Document) -> str:
+    if not hold["in_force"]:
+        return "over"
+    return when(hold["until"]) if hold["until"] else "released"
 
 
 def _jobs_of(found: Document) -> Text:

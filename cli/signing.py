@@ -9,7 +9,7 @@ from cli import printing, session
 from cli.client import Document
 from cli.local.people import ROLES
 from cli.options import Json, OnStack
-from cli.session import Deployment, Session
+from cli.session import Deployment, Session, SignedIn
 
 app = typer.Typer()
 
@@ -45,7 +45,7 @@ def login(
     if role:
         opened = session.sign_in(deployment, role, deployment.passwords[role])
     else:
-        name = username or typer.prompt("Username", err=True)
+        name = username or printing.answer("Username:")
         opened = session.sign_in(deployment, name, _secret("Password"), _challenge)
     _show(deployment, opened, as_json=as_json)
 
@@ -63,6 +63,13 @@ def whoami(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> No
     """Who you are to which stack, and what you may be."""
     deployment = ctx.obj.deployment(stack)
     _show(deployment, session.opened(deployment), as_json=as_json)
+
+
+@app.command()
+def token(ctx: typer.Context, stack: OnStack = "") -> None:
+    """Print an access token, for curl and other programs. It is good for minutes."""
+    deployment = ctx.obj.deployment(stack)
+    typer.echo(SignedIn(deployment, session.opened(deployment)).token())
 
 
 def _show(deployment: Deployment, opened: Session, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import options, printing, progress
-from cli.client import Api, Document
+from cli.client import Api, Document, Unsure
 from cli.options import Json, OnStack, Watch
 
 app = typer.Typer()
@@ -18,17 +18,21 @@ app = typer.Typer()
 def submit(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A manifest, or an object's.")
+        Path,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help="A manifest, or an object's."
+        ),
     ],
     collection: Annotated[str, typer.Option(help="Where its objects belong.")] = "default",
     job_type: Annotated[str, typer.Option(help="What is done with each entry.")] = "deposit",
     profile: Annotated[
-        str, typer.Option(help="What a row is, if the manifest does not say itself.")
+        str, typer.Option(help="What a row is, if the manifest does not say so itself.")
     ] = "",
     notify: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Who gets the report, instead of you; repeatable."),
     ] = None,
+    no_mail: Annotated[bool, typer.Option("--no-mail", help="Nobody gets the report.")] = False,
     callback_url: Annotated[str, typer.Option(help="Called for each job that ends.")] = "",
     note: Annotated[str, typer.Option(help="A word to whoever looks at it later.")] = "",
     parameter: Annotated[
@@ -58,9 +62,15 @@ def submit(
         "parameters": dict(map(_parameter, parameter or ())),
     }
     wanted |= {name: value for name, value in optional.items() if value}
+    if no_mail:
+        wanted["notify"] = []
     api = ctx.obj.api(stack)
-    made = submitted(api, file, wanted)
+    made = api.post("/batches", wanted)
     batch_id = made["batch_id"]
+    try:
+        api.upload(made["upload"], file)
+    except Unsure as error:
+        raise Unsure(f"{error}: `jobyard batch {batch_id}`") from error
     if not as_json:
         printing.console().print(f"batch [bold]{batch_id}[/]")
     if watch:
@@ -82,21 +92,15 @@ def watch(
     follow(ctx, ctx.obj.api(stack), *batch_id, as_json=as_json)
 
 
-def submitted(api: Api, file: Path, wanted: Document) -> Document:
-    """Submit `file` as `wanted` says; the answer is the API's."""
-    made = api.post("/batches", wanted)
-    api.upload(made["upload"], file)
-    return made
-
-
 def follow(
     ctx: typer.Context,
     api: Api,
     *batch_ids: str,
     as_json: bool,
     is_over: Callable[[Document], bool] = progress.is_over,
+    is_good: Callable[[Document], bool] = progress.is_good,
 ) -> None:
-    """Watch batches to their end, show it, and end the command with what they deserve."""
+    """Watch batches to their end, show it, and end the command with 0 if all are good, else 1."""
     console = None if as_json else printing.console()
     try:
         ended = progress.watch(api, batch_ids, console, ctx.obj.pause, is_over)
@@ -109,7 +113,7 @@ def follow(
     elif console:
         for batch in ended:
             progress.show_end(api, batch, console)
-    if not all(map(progress.is_good, ended)):
+    if not all(map(is_good, ended)):
         raise typer.Exit(1)
 
 

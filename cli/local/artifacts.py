@@ -34,14 +34,20 @@ def zipped(folder: Path, prefix: str = "") -> bytes:
     return packed.getvalue()
 
 
+def copied(source: Path, target: Path) -> Path:
+    """A copy of `source` in place of whatever `target` was, without byte code."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    return target
+
+
 def compiled(source: Path, target: Path) -> Path:
     """A copy of `source` at `target` with its byte code, which halves a worker's start.
 
     The byte code is unchecked, so it must be made anew whenever the source changes: `target` is
     replaced whole.
     """
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    copied(source, target)
     compileall.compile_dir(
         target, quiet=2, workers=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 REGION = "us-east-1"
@@ -11,10 +12,17 @@ ACCOUNT = "000000000000"
 KEY = "test"
 
 
+# No profile, whatever the caller's AWS_PROFILE says: one that is not there would stop us.
+_NO_PROFILE = {"profile": (None, None, None, None)}
+
+
 def session() -> Any:
     """The emulator's root, who never reads the caller's AWS settings."""
     return boto3.session.Session(
-        aws_access_key_id=KEY, aws_secret_access_key=KEY, region_name=REGION
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+        region_name=REGION,
+        botocore_session=botocore.session.Session(session_vars=_NO_PROFILE),
     )
 
 

@@ -40,13 +40,13 @@ def read(cloudformation: Any, name: str) -> Stack:
             raise
         raise NoStack(f"there is no stack called {name}") from error
     outputs = {row["OutputKey"]: row["OutputValue"] for row in found.get("Outputs", [])}
-    named = {field.name: _output_name(field.name) for field in fields(Stack)[1:]}
+    named = {field.name: output_name(field.name) for field in fields(Stack)[1:]}
     missing = sorted(set(named.values()) - outputs.keys())
     if missing:
         raise NoStack(f"stack {name} is {found['StackStatus']} and says no {', '.join(missing)}")
     return Stack(name=name, **{field: outputs[output] for field, output in named.items()})
 
 
-def _output_name(field: str) -> str:
+def output_name(field: str) -> str:
     """`api_url` is the output ApiUrl."""
     return "".join(part.capitalize() for part in field.split("_"))

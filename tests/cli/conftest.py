@@ -5,13 +5,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fake_api import URL, FakeApi, Run
-from fake_cognito import FakeCognito
 from typer.testing import CliRunner, Result
 
 from cli.local.stack import Stack
 from cli.main import app
 from cli.session import Deployment, Surroundings
+from tests.cli.fake_api import URL, FakeApi, Run
+from tests.cli.fake_cognito import FakeCognito
 
 STACK = Stack(
     **{each.name: each.name for each in fields(Stack)}

@@ -101,6 +101,8 @@ def batch(state: str = "processing", **changes: Any) -> dict[str, Any]:
         "message": "",
         "notify": ["depositor@example.org"],
         "findings_count": 0,
+        "similar_to": "",
+        "note": "",
         "history": [entry("start", "pending", "processing")],
         "actions": ["cancel"],
         "links": {},

@@ -3,7 +3,8 @@
 from typing import Any
 
 from botocore.exceptions import ClientError
-from fake_api import token
+
+from tests.cli.fake_api import token
 
 
 class FakeCognito:

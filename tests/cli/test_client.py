@@ -1,8 +1,8 @@
 import httpx
 import pytest
-from fake_api import URL, FakeApi, pages, problem
 
 from cli.client import TRIES, Api, Refused, Unreachable
+from tests.cli.fake_api import URL, FakeApi, pages, problem
 
 
 class Somebody:

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_api import FakeApi, Run, problem, token
-from fake_cognito import FakeCognito
 
 from cli import session
 from cli.session import Deployment, NotRunning, SignedIn, SignInNeeded, SignInRefused, Surroundings
+from tests.cli.fake_api import FakeApi, Run, problem, token
+from tests.cli.fake_cognito import FakeCognito
 
 
 def test_on_the_local_stack_one_is_admin_without_signing_in(local: Deployment) -> None:
@@ -109,6 +109,10 @@ def test_login_as_a_role_and_whoami_agree(run: Run) -> None:
 
     assert json.loads(login.stdout) == json.loads(whoami.stdout)
     assert json.loads(whoami.stdout)["roles"] == ["operator"]
+
+
+def test_a_token_can_be_had_for_other_programs(run: Run) -> None:
+    assert run("token").stdout == f"{token('admin', 'admin')}\n"
 
 
 def test_logout_makes_one_admin_again(run: Run, cognito: FakeCognito) -> None:

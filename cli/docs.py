@@ -1,0 +1,60 @@
+"""Fills in what the docs take from the tables: `python -m cli.docs` writes docs/job-lifecycles.md.
+
+The prose is written by hand. Between `<!-- lifecycle NAME -->` and `<!-- end -->` stands what is
+generated, and a test refuses a page that is stale.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobyard.domain.lifecycle import Lifecycle
+from jobyard.domain.lifecycles import lifecycle_called
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "job-lifecycles.md"
+
+_MARKED = re.compile(r"(<!-- lifecycle (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """`text` with each marked place filled with the lifecycle it names.
+
+    Raises:
+        Unknown: a place names a lifecycle there is not.
+    """
+    return _MARKED.sub(
+        lambda place: place[1] + section(lifecycle_called(place[2])) + place[3], text
+    )
+
+
+def section(lifecycle: Lifecycle) -> str:
+    """The diagram and the tables of a lifecycle, in Markdown."""
+    states = [
+        (
+            f"`{each.name}`",
+            each.type.value,
+            " / ".join(dict.fromkeys(each.words.values())),
+            each.meaning,
+        )
+        for each in lifecycle.states
+    ]
+    moves = [
+        (f"`{each.before}`", f"`{each.event}`", f"`{each.after}`", ", ".join(each.senders))
+        for each in lifecycle.transitions
+    ]
+    return "\n".join(
+        [
+            f"```mermaid\n{lifecycle.diagram()}```\n",
+            _table(("state", "type", "shown as", "meaning"), states),
+            _table(("from", "event", "to", "sent by"), moves),
+        ]
+    )
+
+
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text()))

@@ -1,0 +1,195 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cli import options
+from tests.cli.fake_api import BATCH, JOB, FakeApi, Run, batch, problem, report
+
+WHY = ("--reason", "the file is there now")
+
+EVENTS = [
+    (("cancel", BATCH), f"/batches/{BATCH}/cancel"),
+    (("cancel", JOB), f"/jobs/{JOB}/cancel"),
+    (("hold", JOB), f"/jobs/{JOB}/hold"),
+    (("release", JOB), f"/jobs/{JOB}/release"),
+    (("release", BATCH), f"/batches/{BATCH}/release"),
+    (("force-fail", JOB), f"/jobs/{JOB}/force_fail"),
+    (("delete", BATCH, "--yes"), f"/batches/{BATCH}/delete"),
+    (("delete", JOB, "--yes"), f"/jobs/{JOB}/delete"),
+    (("update-reporting", BATCH), f"/batches/{BATCH}/update_reporting"),
+]
+
+
+@pytest.mark.parametrize(("words", "path"), EVENTS)
+def test_each_event_goes_to_its_route_with_its_reason(
+    words: tuple[str, ...], path: str, run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST {path}", {"state": "cancelled"})
+
+    asked = run(*words, *WHY)
+
+    assert asked.exit_code == 0
+    assert f"{words[1]} is cancelled" in asked.stdout
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
+    assert api.requests[-1].headers["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(("words", "path"), EVENTS)
+def test_with_json_the_answer_is_the_apis(
+    words: tuple[str, ...], path: str, run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST {path}", {"state": "cancelled", "links": {}})
+
+    asked = run(*words, *WHY, "--json")
+
+    assert json.loads(asked.stdout) == {"state": "cancelled", "links": {}}
+    assert asked.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "path"), EVENTS)
+def test_a_refused_event_ends_with_1_and_the_apis_words(
+    words: tuple[str, ...], path: str, run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST {path}", problem(409, "batch is completed: nothing more can happen to it"))
+
+    asked = run(*words, *WHY, "--json")
+
+    assert asked.exit_code == 1
+    assert asked.stdout == ""
+    assert asked.stderr == "batch is completed: nothing more can happen to it\n"
+
+
+@pytest.mark.parametrize(("words", "path"), EVENTS)
+def test_no_event_goes_out_without_a_reason(
+    words: tuple[str, ...], path: str, run: Run, api: FakeApi
+) -> None:
+    assert run(*words).exit_code == 2
+    assert api.requests == []
+
+
+def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/delete", {"state": "deleted"})
+
+    refused = run("delete", BATCH, *WHY, typed="n\n")
+    agreed = run("delete", BATCH, *WHY, "--json", typed="y\n")
+
+    assert refused.exit_code == 1
+    assert agreed.exit_code == 0
+    assert json.loads(agreed.stdout) == {"state": "deleted"}
+    assert len(api.requests) == 1
+
+
+def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
+
+    asked = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
+
+    assert api.bodies("POST") == [
+        {"preview": False, "reason": WHY[1], "code": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
+    ]
+    assert "3 jobs will be tried again" in asked.stdout
+
+
+def test_one_job_can_be_tried_again(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+
+    run("retry", JOB, *WHY)
+
+    assert api.bodies("POST")[0]["job_ids"] == [JOB]
+
+
+def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
+
+    asked = run("retry", BATCH, "--preview")
+
+    assert api.bodies("POST") == [{"preview": True}]
+    assert asked.stdout == "2 jobs would be tried again\n"
+    assert run("retry", BATCH).exit_code == 2
+
+
+def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is_failed(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1), batch("failed", succeeded=1))
+    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+
+    asked = run("retry", BATCH, *WHY, "--watch")
+
+    assert asked.exit_code == 0
+    assert "its jobs are repaired (1 succeeded)" in asked.stdout
+    assert f"jobyard update-reporting {BATCH}" in asked.stdout
+
+
+def test_a_retry_that_fails_again_ends_with_1(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1))
+    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+
+    asked = run("retry", BATCH, *WHY, "--watch", "--json")
+
+    assert asked.exit_code == 1
+    assert json.loads(asked.stdout)["state"] == "failed"
+
+
+def test_an_unknown_failure_code_is_a_usage_error_that_lists_the_known(run: Run) -> None:
+    asked = run("retry", BATCH, *WHY, "--code", "BROKEN")
+
+    assert asked.exit_code == 2
+    assert "DIGEST_MISMATCH" in asked.stderr
+
+
+def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/update_reporting", {"state": "update_reporting"})
+    last = {"event": "fail", "reason": "no change since the last report"}
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1, history=[last]))
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+
+    asked = run("update-reporting", BATCH, *WHY, "--watch")
+
+    assert asked.exit_code == 1
+    assert "no change since the last report" in asked.stdout
+
+
+def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> None:
+    api.answers("PUT /holds/collection:maps", {"scope": "collection:maps"})
+    api.answers("DELETE /holds/collection:maps", {"scope": "collection:maps", "released": 2})
+
+    held = run("hold", "collection:maps", *WHY, "--until", "2030-01-31T18:00+01:00")
+    released = run("release", "collection:maps", *WHY)
+
+    assert api.bodies("PUT") == [{"reason": WHY[1], "until": "2030-01-31T17:00:00+00:00"}]
+    assert "collection:maps is on hold until 2030-01-31" in held.stdout
+    assert "it held 2 batches" in released.stdout
+    assert api.requests[-1].url.params["reason"] == WHY[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hold", "collection:"),
+        ("hold", BATCH),
+        ("hold", "everything", "--until", "soon"),
+        ("hold", JOB, "--until", "2h"),
+        ("release", "somewhere"),
+        ("force-fail", BATCH),
+        ("update-reporting", JOB),
+    ],
+)
+def test_what_cannot_be_asked_is_a_usage_error(
+    words: tuple[str, ...], run: Run, api: FakeApi
+) -> None:
+    asked = run(*words, *WHY)
+
+    assert asked.exit_code == 2
+    assert api.requests == []
+
+
+def test_a_length_of_time_counts_from_now() -> None:
+    at = datetime.fromisoformat(options.moment("2h"))
+
+    assert timedelta(hours=1, minutes=59) < at - datetime.now(UTC) <= timedelta(hours=2)

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+
+from cli.docs import PAGE, filled
+from jobyard.domain.lifecycles import LIFECYCLES
+from tests.cli.fake_api import FakeApi, Run
+
+
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_a_lifecycle_is_printed_as_the_domain_has_it(name: str, run: Run, api: FakeApi) -> None:
+    lifecycle = LIFECYCLES[name]
+
+    assert json.loads(run("lifecycle", name, "--json").stdout) == lifecycle.document()
+    assert run("lifecycle", name, "--mermaid").stdout == lifecycle.diagram()
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_the_table_has_every_state_and_every_move(name: str, run: Run) -> None:
+    lifecycle = LIFECYCLES[name]
+
+    lines = [line.split() for line in run("lifecycle", name).stdout.splitlines()]
+
+    shown = {tuple(line[:3]) for line in lines}
+    assert {(move.before, move.event, move.after) for move in lifecycle.transitions} <= shown
+    assert {state.name for state in lifecycle.states} <= {line[0] for line in lines if line}
+
+
+@pytest.mark.parametrize("words", [("campaign",), ("batch", "--json", "--mermaid"), ()])
+def test_what_is_no_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+    assert run("lifecycle", *words).exit_code == 2
+
+
+def test_the_page_of_lifecycles_is_fresh() -> None:
+    """Generate it anew with `make docs` when this fails."""
+    text = PAGE.read_text()
+
+    assert filled(text) == text
+    assert all(lifecycle.diagram() in text for lifecycle in LIFECYCLES.values())

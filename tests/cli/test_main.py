@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+from cli.main import LATE
+from tests.cli.fake_api import FakeApi, Run
+
+SLOW = ("boto3", "samtranslator", "cli.local.commands")
+
+
+def test_help_names_every_command_and_imports_nothing_slow(run: Run) -> None:
+    asked = f"import sys, cli.main; print([name for name in {SLOW} if name in sys.modules])"
+    imported = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    )
+
+    shown = run("--help").stdout
+
+    assert imported.stdout == "[]\n"
+    assert all(f" {name} " in shown for name in ("submit", "watch", "retry", "lifecycle", *LATE))
+
+
+@pytest.mark.parametrize("group", LATE)
+def test_a_group_that_is_imported_late_has_its_commands(group: str, run: Run) -> None:
+    shown = run(group, "--help")
+
+    assert shown.exit_code == 0
+    assert "Commands" in shown.stdout
+
+
+def test_the_help_says_who_one_is_without_signing_in(run: Run) -> None:
+    assert "the demo's admin" in run("--help").stdout
+
+
+def test_a_misspelt_command_is_a_usage_error_with_a_suggestion(run: Run, api: FakeApi) -> None:
+    asked = run("batchs")
+
+    assert asked.exit_code == 2
+    assert "batches" in asked.stderr
+    assert api.requests == []

@@ -1,0 +1,207 @@
+import io
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from rich.console import Console
+
+from cli import progress
+from cli.client import Api, Refused
+from cli.progress import Watched
+from tests.cli.fake_api import BATCH, NOW, URL, FakeApi, batch, report, token
+
+
+class Somebody:
+    def token(self) -> str:
+        return token("operator", "operator")
+
+    def renewed(self) -> str:
+        return self.token()
+
+
+@pytest.fixture
+def client(api: FakeApi) -> Api:
+    return Api(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+
+
+def screen(width: int = 80) -> Console:
+    """A terminal that remembers what was drawn on it."""
+    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+
+
+def log() -> Console:
+    """A file that a command's output goes to."""
+    return Console(file=io.StringIO(), width=200)
+
+
+def drawn(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def versions(*found: dict[str, object]) -> Iterator[httpx.Response]:
+    """Answers with an ETag each."""
+    for number, document in enumerate(found):
+        yield httpx.Response(200, json=document, headers={"ETag": f'"{number}"'})
+
+
+def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: Api) -> None:
+    console = screen()
+    going = batch(running=2, scheduled=5, succeeded=3, why="waits for its jobs", until=NOW)
+    api.answers(f"GET /batches/{BATCH}", going, batch("completed", succeeded=10))
+
+    ended = progress.watch(client, [BATCH], console, api.paused.append)
+
+    assert [each["state"] for each in ended] == ["completed"]
+    assert "maps.checkm" in drawn(console)
+    assert "10/10" in drawn(console)
+    assert "10 succeeded" in drawn(console)
+    assert "\x1b[" in drawn(console)
+
+
+def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: Api) -> None:
+    console = log()
+    api.answers(
+        f"GET /batches/{BATCH}",
+        *versions(
+            batch("pending", why="waits for the machine to open it"),
+            batch(running=2, scheduled=1),
+            batch("failed", succeeded=2, failed=1),
+        ),
+    )
+
+    progress.watch(client, [BATCH], console, api.paused.append)
+
+    first, second, third = drawn(console).splitlines()
+    assert first.endswith(f"{BATCH} pending; waits for the machine to open it")
+    assert second.endswith("processing; 0 of 3 jobs: 1 scheduled, 2 running")
+    assert "failed; 3 of 3 jobs: 2 succeeded, 1 failed" in third
+    assert "\x1b[" not in drawn(console)
+
+
+def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
+    api: FakeApi, client: Api
+) -> None:
+    console = log()
+    api.answers(
+        f"GET /batches/{BATCH}",
+        *versions(batch("failed", running=1), batch("failed", succeeded=1)),
+    )
+
+    progress.watch(client, [BATCH], console, api.paused.append)
+
+    assert "1 of 1 job: 1 succeeded" in drawn(console).splitlines()[-1]
+
+
+def test_without_a_console_nothing_is_shown(
+    api: FakeApi, client: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answers(f"GET /batches/{BATCH}", batch(running=1), batch("completed", succeeded=1))
+
+    progress.watch(client, [BATCH], None, api.paused.append)
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
+    api: FakeApi, client: Api
+) -> None:
+    known = next(versions(batch(running=1)))
+    unchanged = [httpx.Response(304)] * 30
+    over = httpx.Response(200, json=batch("completed", succeeded=1), headers={"ETag": '"9"'})
+    api.answers(f"GET /batches/{BATCH}", known, *unchanged, over)
+
+    progress.watch(client, [BATCH], log(), api.paused.append)
+
+    asked = [request.headers.get("If-None-Match") for request in api.requests]
+    assert asked == [None, *['"0"'] * 31]
+    assert set(api.paused[-10:]) == {1.0}
+    assert sum(pause for pause in api.paused if pause < 1) < progress.EAGER_S + 1
+
+
+def test_a_refusal_while_watching_is_the_commands_own(api: FakeApi, client: Api) -> None:
+    with pytest.raises(Refused, match="there is no such thing"):
+        progress.watch(client, [BATCH], screen(), api.paused.append)
+
+
+@pytest.mark.parametrize("width", [10, 33, 100])
+def test_a_bar_fills_its_width_and_shows_even_a_single_job(width: int) -> None:
+    counts = {"succeeded": 999_998, "failed": 1, "running": 1, "scheduled": 0, "total": 1_000_000}
+
+    bar = progress.bar(counts, width)
+
+    styles = {str(span.style) for span in bar.spans}
+    assert len(bar.plain) == width
+    assert styles == {"green", "red", "cyan"}
+
+
+def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_nothing_else_can_be_shown() -> None:
+    assert progress.bar({}, 4).plain == "────"
+    assert progress.bar({"succeeded": 1, "scheduled": 1}, 4, ascii_only=True).plain == "##--"
+
+
+def test_the_pace_is_jobs_per_second_and_what_is_left_of_them(client: Api) -> None:
+    watched = Watched(client, BATCH, batch(succeeded=40, scheduled=60))
+    watched.seen.extend([(100.0, 0), (110.0, 40)])
+
+    assert watched.pace == "4.0 jobs/s, about 15 s left"
+
+
+def test_nobody_can_say_how_long_what_does_not_move_will_take(client: Api) -> None:
+    watched = Watched(client, BATCH, batch(scheduled=60))
+    watched.seen.extend([(100.0, 0), (110.0, 0)])
+
+    assert watched.pace == ""
+
+
+@pytest.mark.parametrize(
+    ("seen", "over"),
+    [
+        (batch("pending"), False),
+        (batch("held"), False),
+        (batch("processing", succeeded=1), False),
+        (batch("reporting"), False),
+        (batch("update_reporting"), False),
+        (batch("completed"), True),
+        (batch("cancelled"), True),
+        (batch("deleted"), True),
+        (batch("failed", failed=1), True),
+        (batch("failed", scheduled=1), False),
+        (batch("failed", running=1), False),
+        (batch("failed", held=1), True),
+    ],
+)
+def test_a_batch_is_over_when_only_a_person_can_move_it(
+    seen: dict[str, object], over: bool
+) -> None:
+    assert progress.is_over(seen) is over
+
+
+def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(api: FakeApi, client: Api) -> None:
+    console = log()
+    bounced = {"state": "bounced", "at": NOW, "message_id": "m", "error": "mailbox full"}
+    api.answers(
+        f"GET /batches/{BATCH}/reports", {"items": [report(), report(seq=2, delivery=bounced)]}
+    )
+    group = {"code": "TIMEOUT", "sentence": "The job did not end in time.", "count": 2}
+
+    progress.show_end(client, batch("failed", failed=2, failure_groups=[group]), console)
+
+    assert "failed: 2 failed" in drawn(console)
+    assert "2 x TIMEOUT: The job did not end in time." in drawn(console)
+    assert "report 2 to depositor@example.org: bounced (mailbox full)" in drawn(console)
+    assert f"jobyard retry {BATCH}" in drawn(console)
+    assert f"jobyard update-reporting {BATCH}" in drawn(console)
+
+
+def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: Api) -> None:
+    console = log()
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
+
+    progress.show_end(
+        client, batch("failed", message="the manifest has 6 errors", findings_count=6), console
+    )
+
+    assert "failed: the manifest has 6 errors" in drawn(console)
+    assert f"jobyard findings {BATCH}" in drawn(console)
+    assert "retry" not in drawn(console)

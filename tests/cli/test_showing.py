@@ -1,0 +1,190 @@
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
+
+READS = [
+    (("batches",), "GET /batches", {"items": [batch()], "cursor": None}),
+    (("batch", BATCH), f"GET /batches/{BATCH}", batch()),
+    (("jobs", BATCH), f"GET /batches/{BATCH}/jobs", {"items": [job()], "cursor": None}),
+    (("job", JOB), f"GET /jobs/{JOB}", job()),
+    (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "cursor": None}),
+    (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
+    (("holds",), "GET /holds", {"items": []}),
+]
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), READS)
+def test_json_is_the_apis_document_and_nothing_else(
+    words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+
+    shown = run(*words, "--json")
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == document
+    assert shown.stderr == ""
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), READS)
+def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
+    words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, problem(403, "this is for operators"))
+
+    shown = run(*words, "--json")
+
+    assert shown.exit_code == 1
+    assert shown.stdout == ""
+    assert shown.stderr == "this is for operators\n"
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), READS)
+def test_what_is_read_can_be_read(
+    words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+
+    shown = run(*words)
+
+    assert shown.exit_code == 0
+    assert "Traceback" not in shown.output
+    assert shown.stdout.strip()
+
+
+def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api: FakeApi) -> None:
+    broken = {"detail": "something failed here", "request_id": "r-1"}
+    api.answers("GET /holds", httpx.Response(500, json=broken))
+
+    assert run("holds").stderr == "something failed here (request r-1)\n"
+
+
+def test_batches_are_filtered_and_say_what_they_wait_for(run: Run, api: FakeApi) -> None:
+    held = batch("held", why="everything is held by admin: power", until=NOW)
+    api.answers("GET /batches", {"items": [held], "cursor": None})
+
+    shown = run("batches", "--state", "held", "--collection", "maps")
+
+    assert api.asked() == ["GET /batches?state=held&collection=maps&limit=20"]
+    assert BATCH in shown.stdout
+    assert "everything is held by admin: power, until 2030-01-31" in shown.stdout
+
+
+def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None:
+    api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
+
+    shown = run("batches", "--limit", "2")
+
+    assert "that is 2 batches, not all: --limit shows more" in shown.stdout
+
+
+def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi) -> None:
+    api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
+
+    shown = json.loads(run("batches", "--limit", "2", "--json").stdout)
+
+    assert len(shown["items"]) == 2
+    assert shown["cursor"] == "c1"
+
+
+def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /batches/{BATCH}/jobs", *pages([job()], [job()], [job()]))
+
+    shown = run("jobs", BATCH, "--state", "failed")
+
+    assert shown.stdout.count(JOB) == 3
+    assert "PAYLOAD_NOT_FOUND: 404 from files.example.org" in shown.stdout
+
+
+def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, api: FakeApi) -> None:
+    group = {"code": "SIZE_MISMATCH", "sentence": "The file is not as long.", "count": 2}
+    failed = batch("failed", failed=2, failure_groups=[group], actions=["update_reporting"])
+    api.answers(f"GET /batches/{BATCH}", failed)
+
+    shown = run("batch", BATCH).stdout
+
+    assert "SIZE_MISMATCH" in shown
+    assert "pending → processing" in shown
+    assert "update_reporting" in shown
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /jobs/{JOB}", job(name="[red]plan[/red].txt"))
+
+    assert "[red]plan[/red].txt" in run("job", JOB).stdout
+
+
+def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
+    finding = {
+        "level": "error",
+        "code": "URL_BAD",
+        "line": 7,
+        "column": 3,
+        "message": "must begin with https://",
+    }
+    api.answers(f"GET /batches/{BATCH}/findings", {"items": [finding], "cursor": None})
+
+    assert "7:3" in run("findings", BATCH).stdout
+
+
+def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    files = report()["files"] | {"failures_csv": None}
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report(files=files)]})
+    for name in ("jobs.csv", "report.json", "report.html"):
+        api.answers(f"GET /files/{name}", httpx.Response(200, content=name.encode()))
+
+    shown = run("reports", BATCH, "--download", str(tmp_path / "new"))
+
+    assert shown.exit_code == 0
+    assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == {
+        f"{BATCH}-1-all.csv": "jobs.csv",
+        f"{BATCH}-1-report.json": "report.json",
+        f"{BATCH}-1-report.html": "report.html",
+    }
+
+
+def test_a_link_that_is_over_is_told(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    words = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+    api.answers("GET /files/jobs.csv", httpx.Response(403, text=words))
+
+    shown = run("reports", BATCH, "--download", str(tmp_path))
+
+    assert shown.exit_code == 1
+    assert shown.stderr == "S3 answered 403 AccessDenied: Request has expired\n"
+
+
+def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
+    hold = {
+        "scope": "type:deposit",
+        "owner": "operator",
+        "reason": "power",
+        "since": NOW,
+        "until": NOW,
+        "in_force": False,
+    }
+    api.answers("GET /holds", {"items": [hold]})
+
+    assert "over" in run("holds").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("batch", "b1"),
+        ("job", BATCH),
+        ("jobs", JOB),
+        ("batches", "--state", "lost"),
+        ("batches", "--limit", "0"),
+        ("reports",),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+    shown = run(*words)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
