@@ -11,8 +11,7 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r target words; do \
-		printf '  make %-8s %s\n' "$$target" "$$words"; done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: dev emulator ## Three manifests from upload to mail, on this laptop
 	@.venv/bin/python -m cli.demo

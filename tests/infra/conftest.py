@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import Resources
 
 from cli.local import deployment
 from cli.local.emulator import ROOT
+from tests.infra.reading import Resources
 
 
 @pytest.fixture(scope="session")

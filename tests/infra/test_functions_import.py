@@ -3,12 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from reading import Resources, of_type, written
 
 from cli.local import artifacts
 from cli.local.emulator import ROOT
+from tests.infra.reading import Resources, of_type, written
 
 PROGRAM = """
 import sys
@@ -41,13 +42,14 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def environment(resources: Resources) -> dict[str, str]:
-    """A function's environment, with references for names."""
+def environment(template: dict[str, Any], resources: Resources) -> dict[str, str]:
+    """A function's environment in a deployment for which nothing was set."""
     functions = of_type(resources, "AWS::Lambda::Function")
     variables = functions["OpenFunction"]["Properties"]["Environment"]["Variables"]
-    numbers = {"JOBYARD_CHUNK_SIZE": "100", "JOBYARD_MAX_CONCURRENCY": "40"}
-    given = {name: written(value) for name, value in variables.items()} | numbers
-    return given | {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    defaults = {f"${{{name}}}": str(one["Default"]) for name, one in template["Parameters"].items()}
+    given = {name: written(value) for name, value in variables.items()}
+    region = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    return {name: defaults.get(value, value) for name, value in given.items()} | region
 
 
 @pytest.mark.parametrize("module", HANDLERS)

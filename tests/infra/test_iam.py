@@ -8,7 +8,8 @@ in a table, and the roles are compared with that.
 from typing import Any
 
 import pytest
-from reading import Resources, of_type, written
+
+from tests.infra.reading import Resources, of_type, written
 
 # What AWS asks for a call, where it is not the call's own name. Sources: the Service Authorization
 # Reference, and the developer guide for PartiQL and multipart uploads.
@@ -89,8 +90,22 @@ CALLS: dict[str, dict[str, list[str]]] = {
     },
     "ReportRole": {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-        "ChunksTable": ["dynamodb:Query"],
-        "JobsTable": ["dynamodb:Query"],
+        "ChunksTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "JobsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "HoldsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+        ],
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "IntakeBucket": ["s3:HeadObject"],
@@ -102,6 +117,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "s3:PutObject",
             "s3:UploadPart",
         ],
+        "BatchMachine": ["states:StartExecution"],
         "*": ["ses:SendEmail"],
     },
     "ApiRole": {
@@ -135,6 +151,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "WorkBucket": ["s3:GetObject"],
         "BatchMachine": ["states:StartExecution"],
         "JobMachine": ["states:StartExecution"],
+        "UserPool": ["cognito-idp:AdminGetUser"],
     },
 }
 

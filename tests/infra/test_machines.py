@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asl import Surroundings, events_in_a_pass, faults
-from reading import Resources, of_type
 
 from cli.local.emulator import ROOT
 from jobyard.domain.chunks import LINE_BYTES, Chunk
 from jobyard.services.settling import FRESH_AFTER
 from jobyard.services.steering import Next
+from tests.infra.asl import Surroundings, events_in_a_pass, faults
+from tests.infra.reading import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 # What the functions that a Choice or a Map comes after always give: the whole next state.

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import Resources, of_type, written
 
 from cli.local.emulator import ROOT
 from cli.local.people import ROLES
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
+from tests.infra.reading import Resources, of_type, written
 
 FUNCTIONS = {
     "OpenFunction": "ingest.opening.handler",

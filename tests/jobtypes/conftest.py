@@ -1,13 +1,14 @@
 """What a step touches: a payload server, S3 and the objects' records on moto."""
 
+import inspect
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
 import pytest
@@ -17,17 +18,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from moto import mock_aws
-from payload_server import PayloadServer
 
+import tests.tables
 from jobyard.jobtypes.fetch import Fetch, Patience
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import objects as recorded
 from jobyard.store import tables
+from tests.jobtypes.deposits import empty, forget_objects
+from tests.jobtypes.payload_server import PayloadServer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-REGION = "eu-west-1"
+REGION: Final = "eu-west-1"
 WORK, ARCHIVE, ELSEWHERE = "jobyard-work", "jobyard-archive", "depositors-bucket"
 QUICK = Patience(connect_s=2.0, answer_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
 
@@ -102,7 +105,27 @@ def s3_client(aws: None) -> "S3Client":
         client.create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-    return client
+    return cast("S3Client", _OneAtATime(client))
+
+
+class _OneAtATime:
+    """A client for many threads of an S3 that is not made for them, which moto's is not."""
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+        self._turn = RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        is_call = inspect.ismethod(found) and name != "get_paginator"
+        return self._taking_turns(found) if is_call else found
+
+    def _taking_turns(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def in_turn(**parameters: Any) -> Any:
+            with self._turn:
+                return call(**parameters)
+
+        return in_turn
 
 
 @pytest.fixture
@@ -110,8 +133,7 @@ def s3(s3_client: "S3Client") -> Iterator["S3Client"]:
     """S3 with three empty buckets, which it leaves without a half upload."""
     yield s3_client
     for bucket in (WORK, ARCHIVE, ELSEWHERE):
-        for found in s3_client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            s3_client.delete_object(Bucket=bucket, Key=found["Key"])
+        empty(s3_client, bucket)
         half = s3_client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
         for upload in half:
             s3_client.abort_multipart_upload(
@@ -120,40 +142,23 @@ def s3(s3_client: "S3Client") -> Iterator["S3Client"]:
 
 
 @pytest.fixture(scope="session")
-def table_names(aws: None) -> dict[str, str]:
-    """The objects' tables, made; the other nouns' names lead nowhere."""
-    names = {noun: f"jobtypes-{noun}" for noun in tables.MODELS}
-    with _bound(names):
-        for model in (tables.ObjectItem, tables.IdentifierItem):
-            model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-    return names
-
-
-@pytest.fixture(scope="module")
-def store(table_names: dict[str, str]) -> Iterator[ModuleType]:
-    with _bound(table_names):
-        yield recorded
+def bound(aws: None) -> dict[str, dict[str, Any]]:
+    """The store bound to tables for objects; the other nouns' names lead nowhere."""
+    before = tests.tables.binding()
+    tables.bind({noun: f"jobtypes-{noun}" for noun in tables.MODELS}, region=REGION)
+    for model in (tables.ObjectItem, tables.IdentifierItem):
+        model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    mine = tests.tables.binding()
+    tests.tables.rebind(before)
+    return mine
 
 
 @pytest.fixture
-def objects(store: ModuleType) -> Iterator[ModuleType]:
+def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
     """The store's objects, none yet."""
-    yield store
-    for model in (tables.ObjectItem, tables.IdentifierItem):
-        for item in model.scan():
-            item.delete()
-
-
-@contextmanager
-def _bound(names: dict[str, str]) -> Iterator[None]:
-    """The store on these tables; afterwards on those that another room had bound it to."""
-    meta = tables.ObjectItem.Meta
-    before = {noun: model.Meta.table_name for noun, model in tables.MODELS.items()}
-    where = getattr(meta, "region", None), getattr(meta, "host", None)
-    tables.bind(names, region=REGION)
-    yield
-    if where[0]:
-        tables.bind(before, region=where[0], host=where[1])
+    with tests.tables.borrowed(bound):
+        yield recorded
+        forget_objects()
 
 
 @pytest.fixture

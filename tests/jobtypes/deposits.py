@@ -3,11 +3,16 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.jobtype import Done, Outcome, Skipped, Work
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.touch import Touch
+from jobyard.store import tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 BATCH = "b" + "a" * 20
 CHECKM = """#%checkm_0.7
@@ -95,3 +100,26 @@ def held(touch: Touch, bucket: str) -> dict[str, bytes]:
         for page in pages
         for found in page.get("Contents", [])
     }
+
+
+def etags(touch: Touch, bucket: str) -> dict[str, str]:
+    """The ETags of all objects of a bucket, by key; quicker than `held`."""
+    pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", [])}
+
+
+def empty(s3: "S3Client", bucket: str) -> None:
+    """Remove all objects of a bucket."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        found: list[ObjectIdentifierTypeDef] = [
+            {"Key": each["Key"]} for each in page.get("Contents", [])
+        ]
+        if found:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": found})
+
+
+def forget_objects() -> None:
+    """Remove all records of objects and their identifiers."""
+    for model in (tables.ObjectItem, tables.IdentifierItem):
+        for item in model.scan():
+            item.delete()

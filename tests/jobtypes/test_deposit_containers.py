@@ -10,10 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from deposits import content_key, drive, held, work
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from payload_server import PayloadServer
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop, Wait
@@ -23,6 +21,8 @@ from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged import StagedReader
 from jobyard.jobtypes.touch import Touch
+from tests.jobtypes.deposits import content_key, drive, held, work
+from tests.jobtypes.payload_server import PayloadServer
 
 FILES = {"a.txt": b"alpha", "folder/b.bin": bytes(range(256)) * 5000, "empty": b""}
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from deposits import content_key, held, sha256, work
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from payload_server import PayloadServer
 
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit import content
@@ -19,6 +17,8 @@ from jobyard.jobtypes.deposit.listing import File
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged import StagedReader
 from jobyard.jobtypes.touch import Touch
+from tests.jobtypes.deposits import content_key, held, sha256, work
+from tests.jobtypes.payload_server import PayloadServer
 
 MIB = 1024**2
 

@@ -6,12 +6,12 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from deposits import checkm, content_key, drive, file_entry, held, sha256, work
-from payload_server import PayloadServer, saying, sending, without_head
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done, Skipped, Stop, Wait
 from jobyard.jobtypes.touch import Touch
+from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work
+from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 
 SMALL = b"a small map"
 LARGE = bytes(range(256)) * 40_000  # ten megabytes: more than one part
@@ -148,11 +148,9 @@ def test_a_manifest_that_was_uploaded_itself_is_one_object(
 
 
 def test_a_file_may_come_from_a_listed_place_in_s3(touch: Touch) -> None:
-    from conftest import ELSEWHERE
+    touch.s3.put_object(Bucket="depositors-bucket", Key="open/map.tif", Body=SMALL)
 
-    touch.s3.put_object(Bucket=ELSEWHERE, Key="open/map.tif", Body=SMALL)
-
-    done = drive(work(file_entry(f"s3://{ELSEWHERE}/open/map.tif")), touch)
+    done = drive(work(file_entry("s3://depositors-bucket/open/map.tif")), touch)
 
     assert done.ended_well
     assert held(touch, touch.archive_bucket)[content_key(SMALL)] == SMALL

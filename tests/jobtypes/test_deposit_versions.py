@@ -6,10 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from deposits import drive, file_entry, held, work
 from hypothesis import given
 from hypothesis import strategies as st
-from payload_server import PayloadServer
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobtype import Done, Wait, Work
@@ -19,6 +17,8 @@ from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.touch import Touch
+from tests.jobtypes.deposits import drive, file_entry, held, work
+from tests.jobtypes.payload_server import PayloadServer
 
 ARK = "ark:/99999/jmap"
 STORED = [name for name, _ in DEPOSIT.steps].index("storing") + 1

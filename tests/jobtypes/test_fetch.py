@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from payload_server import PayloadServer, saying, sending
 
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.jobtypes.fetch import Fetch, FetchRefused, Patience
 from jobyard.jobtypes.fetch.addresses import is_public, target
 from jobyard.jobtypes.fetch.pace import Pace
+from tests.jobtypes.payload_server import PayloadServer, saying, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 QUICK = Patience(connect_s=2.0, answer_s=0.3, silence_s=0.3, window_s=0.3, slowest=1000)

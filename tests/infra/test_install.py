@@ -1,0 +1,163 @@
+"""Setting up says in words what is missing, and does nothing when nothing is."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli.local.emulator import ROOT
+
+TOOLS = ("awk", "cat", "cksum", "dirname", "mktemp", "mv", "rm", "sed", "sh", "tail", "tr")
+
+
+class Machine:
+    """A machine on which the project lies, with the Pythons it is given and no others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.programs = folder / "bin"
+        (self.project / "layers").mkdir(parents=True)
+        self.programs.mkdir()
+        shutil.copytree(ROOT / "requirements", self.project / "requirements")
+        shutil.copytree(ROOT / "layers" / "vendor", self.project / "layers" / "vendor")
+        shutil.copyfile(ROOT / "pyproject.toml", self.project / "pyproject.toml")
+        for tool in TOOLS:
+            (self.programs / tool).symlink_to(str(shutil.which(tool)))
+
+    def give(self, name: str, script: str) -> None:
+        """Put a program on the path."""
+        path = self.programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def install(self, *names: str, **said: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["requirements/install", *names],
+            cwd=self.project,
+            env={"PATH": str(self.programs), "TMPDIR": str(self.project)} | said,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+OLD = 'case "$1" in --version) echo Python 3.9.1 ;; *) exit 1 ;; esac'
+# Suits, has venv, makes an environment whose pip does what $PIP says, and counts the times.
+NEW = f"""case "$1" in
+    --version) echo Python 3.12.1 ;;
+    -m) echo made >>"$TMPDIR/made"
+        {shutil.which("mkdir")} -p "$3/bin"
+        printf '%s\\n' '#!/bin/sh' \\
+            'case "$1" in -m) echo no route >&2; exit ${{PIP:-0}} ;; esac' >"$3/bin/python"
+        {shutil.which("chmod")} +x "$3/bin/python" ;;
+esac"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_an_old_python_is_told_what_is_needed(machine: Machine) -> None:
+    machine.give("python3", OLD)
+
+    done = machine.install("dev")
+
+    assert done.returncode == 1
+    assert "needs Python 3.11 or newer, and here is Python 3.9.1" in done.stderr
+
+
+def test_no_python_at_all_is_told_so(machine: Machine) -> None:
+    done = machine.install("dev")
+
+    assert done.returncode == 1
+    assert "needs Python 3.11 or newer, and here is no python3" in done.stderr
+
+
+def test_a_python_that_was_named_and_does_not_suit_is_named(machine: Machine) -> None:
+    machine.give("python3", NEW)
+    machine.give("mine", OLD)
+
+    done = machine.install("dev", PYTHON="mine")
+
+    assert (done.returncode, "PYTHON=mine is not a Python of 3.11" in done.stderr) == (1, True)
+
+
+def test_a_name_that_stands_for_nothing_is_passed_over(machine: Machine) -> None:
+    machine.give("python3.13", "echo no such version >&2; exit 127")
+    machine.give("python3", NEW)
+
+    assert machine.install("emulator").returncode == 0
+
+
+def test_a_python_without_venv_is_told_which_package_has_it(machine: Machine) -> None:
+    machine.give("python3", 'case "$2" in *venv*) exit 1 ;; esac')
+
+    done = machine.install("dev")
+
+    assert (done.returncode, "python3-venv" in done.stderr) == (1, True)
+
+
+def test_without_a_network_the_first_install_says_so(machine: Machine) -> None:
+    machine.give("python3", NEW)
+
+    done = machine.install("emulator", PIP="1")
+
+    assert done.returncode == 1
+    assert "no route" in done.stderr
+    assert "The first install needs a network" in done.stderr
+    assert not (machine.project / ".venv-emulator").exists()
+
+
+def test_what_is_there_is_not_made_again(machine: Machine) -> None:
+    machine.give("python3", NEW)
+
+    runs = [machine.install("emulator") for _ in range(3)]
+
+    assert [run.returncode for run in runs] == [0, 0, 0]
+    assert (machine.project / "made").read_text() == "made\n"
+
+
+def test_it_is_made_again_when_the_lock_changes(machine: Machine) -> None:
+    machine.give("python3", NEW)
+    machine.install("emulator")
+    lock = machine.project / "requirements" / "emulator.txt"
+    lock.write_text(lock.read_text() + "another==1.0\n")
+
+    machine.install("emulator")
+
+    assert (machine.project / "made").read_text() == "made\n" * 2
+
+
+def test_what_was_there_survives_an_install_that_fails(machine: Machine) -> None:
+    machine.give("python3", NEW)
+    machine.install("emulator")
+    (machine.project / ".venv-emulator" / "kept").touch()
+    lock = machine.project / "requirements" / "emulator.txt"
+    lock.write_text(lock.read_text() + "another==1.0\n")
+
+    done = machine.install("emulator", PIP="1")
+
+    assert done.returncode == 1
+    assert (machine.project / ".venv-emulator" / "kept").exists()
+
+
+def test_an_install_that_was_cut_short_is_made_again(machine: Machine) -> None:
+    machine.give("python3", NEW)
+    machine.install("emulator")
+    (machine.project / ".venv-emulator" / "made-of").unlink()
+
+    machine.install("emulator")
+
+    assert (machine.project / "made").read_text() == "made\n" * 2
+
+
+def test_ci_runs_what_people_run() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+
+    assert [line for line in lines if not line.startswith("#")] == [
+        'cd "$(dirname "$0")/.." && exec make test'
+    ]
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)

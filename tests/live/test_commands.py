@@ -1,0 +1,163 @@
+"""`jobyard local`, as a newcomer uses it: in a project of its own, in processes of their own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.local import clients, emulator
+from cli.local.emulator import ROOT
+
+PATIENCE_S = 60  # until a test gives up waiting; no measure of anything
+
+
+class Project:
+    """A copy of the project with a stack of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port = emulator.free_port()
+        without = shutil.ignore_patterns("__pycache__")
+        for folder in ("cli", "functions", "infra", "layers"):
+            shutil.copytree(ROOT / folder, root / folder, ignore=without)
+        shutil.copyfile(ROOT / "template.yaml", root / "template.yaml")
+        (root / ".venv-emulator").symlink_to(ROOT / ".venv-emulator")
+
+    def local(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `jobyard local` with these arguments."""
+        return subprocess.run(
+            [sys.executable, "-c", "from cli.main import app; app()", "local", *arguments],
+            cwd=self.root,
+            env={
+                "PATH": os.defpath,
+                "HOME": str(self.root),
+                "PYTHONPATH": os.pathsep.join(
+                    str(self.root / part) for part in ("", "functions", "layers/jobyard")
+                ),
+                "COLUMNS": "200",
+                "AWS_PROFILE": "one-that-is-not-there",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.local("up", "--port", str(self.port))
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.local("status", "--json").stdout)
+        return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    made = Project(tmp_path_factory.mktemp("project"))
+    yield made
+    emulator.stop(made.root / ".jobyard")
+
+
+@pytest.fixture
+def running(project: Project) -> dict[str, Any]:
+    """What `status` says of the project's stack, which runs."""
+    done = project.up()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project.status()
+
+
+def test_up_says_where_everything_is(project: Project) -> None:
+    done = project.up()
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"http://127.0.0.1:{project.port}" in done.stdout
+    assert "depositor" in done.stdout
+
+
+def test_status_tells_programs_all_they_need(project: Project, running: dict[str, Any]) -> None:
+    page = httpx.get(f"{running['api_url']}/api/openapi.json", trust_env=False)
+
+    assert page.status_code == 200
+    assert {person["role"] for person in running["people"]} >= {"depositor", "operator", "admin"}
+    assert {"endpoint", "region", "intake_bucket", "batch_machine"} <= running.keys()
+
+
+def test_up_again_changes_nothing(project: Project, running: dict[str, Any]) -> None:
+    assert project.up().returncode == 0
+
+    assert project.status() == running
+
+
+def test_another_port_needs_another_start(project: Project, running: dict[str, Any]) -> None:
+    done = project.local("up", "--port", str(emulator.free_port()))
+
+    assert done.returncode == 1
+    assert "it runs already" in done.stderr
+
+
+def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> None:
+    s3 = clients.client("s3", running["endpoint"])
+    s3.put_object(
+        Bucket=running["intake_bucket"], Key="manifests/maps/broken.checkm", Body=b"#%nonsense\n"
+    )
+    give_up = time.monotonic() + PATIENCE_S
+    mails: list[dict[str, Any]] = []
+    while not mails and time.monotonic() < give_up:
+        mails = json.loads(project.local("mail", "--json").stdout)
+
+    assert ["FAIL" in one["subject"] for one in mails] == [True]
+    assert "broken.checkm" in project.local("mail").stdout
+    assert '"opened"' in project.local("logs", "Open").stdout
+
+
+def test_a_stack_whose_emulator_was_killed_comes_up_as_it_was(
+    project: Project, running: dict[str, Any]
+) -> None:
+    home = project.root / ".jobyard"
+    while not list(home.glob("state/cloudformation.json")):
+        time.sleep(0.1)
+    os.killpg(running["pid"], signal.SIGKILL)
+    while emulator.running(home):
+        time.sleep(0.05)
+
+    assert project.up().returncode == 0
+
+    known = {"api_url", "intake_bucket", "user_pool", "batch_machine"}
+    assert {name: project.status()[name] for name in known} == {
+        name: running[name] for name in known
+    }
+
+
+def test_down_leaves_no_process_behind(project: Project, running: dict[str, Any]) -> None:
+    done = project.local("down")
+
+    assert (done.returncode, done.stdout.strip()) == (0, "stopped")
+    assert emulator.listener(project.port) is None
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running["pid"], 0)
+
+
+def test_what_does_not_run_says_how_to_start_it(project: Project) -> None:
+    project.local("down")
+
+    status, mails = project.local("status"), project.local("mail")
+
+    assert (status.returncode, mails.returncode) == (1, 1)
+    assert "jobyard local up" in status.stdout
+    assert "jobyard local up" in mails.stderr
+
+
+def test_reset_throws_everything_away(project: Project, running: dict[str, Any]) -> None:
+    assert project.local("reset").returncode == 0
+
+    assert project.up().returncode == 0
+    assert project.status()["intake_bucket"] != running["intake_bucket"]
+    assert json.loads(project.local("mail", "--json").stdout) == []

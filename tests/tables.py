@@ -1,0 +1,87 @@
+"""The tables and buckets of a deployment, on moto, as template.yaml declares them.
+
+The store is bound to one deployment at a time, and other rooms' tests have theirs on the emulator;
+so a test that wants this one borrows the store and gives it back as it was.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+from samtranslator.yaml_helper import yaml_parse
+
+from jobyard.store import tables
+
+REGION = "us-east-1"
+ROOT = Path(__file__).resolve().parents[1]
+BUCKETS = ("intake", "work", "archive")
+NAMES = {noun: f"yard-{noun}" for noun in tables.MODELS}
+
+_Binding = dict[str, dict[str, Any]]
+
+
+@cache
+def _declared() -> dict[str, dict[str, Any]]:
+    """What the template says of each noun's table."""
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    return {noun: resources[f"{noun.capitalize()}Table"]["Properties"] for noun in NAMES}
+
+
+def lay_out() -> None:
+    """Make the tables and buckets; moto must be on."""
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    shape = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    for noun, declared in _declared().items():
+        dynamodb.create_table(
+            TableName=NAMES[noun], **{part: declared[part] for part in shape if part in declared}
+        )
+    s3 = boto3.client("s3", region_name=REGION)
+    for bucket in BUCKETS:
+        s3.create_bucket(Bucket=bucket)
+
+
+def clear() -> None:
+    """Take everything out of the tables. Buckets stay: nothing finds an object but by a table.
+
+    Moto is asked directly, for a scan and a call for each item would take most of a test's time.
+    """
+    backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION]
+    for name in NAMES.values():
+        backend.tables[name].items.clear()
+
+
+def binding() -> _Binding:
+    """Which tables the store is bound to, and by which connections."""
+    return {
+        noun: {"meta": _public(model.Meta), "connection": model._connection}
+        for noun, model in tables.MODELS.items()
+    }
+
+
+def _public(meta: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(meta).items() if not name.startswith("_")}
+
+
+def rebind(to: Mapping[str, Mapping[str, Any]]) -> None:
+    """Bind the store as it was when `binding` gave `to`."""
+    for noun, model in tables.MODELS.items():
+        for name, value in to[noun]["meta"].items():
+            setattr(model.Meta, name, value)
+        model._connection = to[noun]["connection"]
+
+
+@contextmanager
+def borrowed(mine: _Binding) -> Iterator[None]:
+    """The store bound as `mine` for a while; `mine` keeps the connections made meanwhile."""
+    theirs = binding()
+    rebind(mine)
+    try:
+        yield
+    finally:
+        mine.update(binding())
+        rebind(theirs)
