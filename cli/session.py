@@ -75,14 +75,14 @@ class Deployment:
 
     `cognito` makes a client for a user pool; `passwords` are the demo's people, none on AWS, and
     `person` is the one of them who asks until somebody signs in.
-    `address` is what the API's URL must begin with, for a session that is kept to be of this stack.
+    `address` is what the API's URL begins with: on a laptop it tells kept sessions of other ports.
     """
 
     name: str
     kept: Path
     locate: Callable[[], Stack]
     cognito: Callable[[str], Any]
-    address: str = "https://"
+    address: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
     person: str = ""
 

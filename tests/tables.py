@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from samtranslator.yaml_helper import yaml_parse
 
 from jobyard.store import tables
 
 REGION = "us-east-1"
+ACCOUNT = "123456789012"  # moto's
 ROOT = Path(__file__).resolve().parents[1]
 BUCKETS = ("intake", "work", "archive")
 NAMES = {noun: f"yard-{noun}" for noun in tables.MODELS}
@@ -50,7 +50,7 @@ def clear() -> None:
 
     Moto is asked directly, for a scan and a call for each item would take most of a test's time.
     """
-    backend = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION]
+    backend = dynamodb_backends[ACCOUNT][REGION]
     for name in NAMES.values():
         backend.tables[name].items.clear()
 

@@ -35,7 +35,9 @@ Manifests become durable jobs, and everyone is told how it ended.
 Send the access token of your sign-in as `Authorization: Bearer …`. Times are ISO 8601 in UTC. \
 Bodies are JSON objects of up to {LARGEST // 1024} KB. Lists come in pages of `limit`; send the \
 answer's `cursor` to get the next. Refusals are problems (RFC 9457): 400 when a request cannot be \
-read or carried out as it stands, 422 when a field of it is not as described here.
+read or carried out as it stands, 422 when a field of it is not as described here. What comes \
+without a good token (401) or too often (429) is refused before it gets here, with a plain \
+`{{"message": …}}`.
 
 A change that is sent with an `Idempotency-Key` can be sent again with the same key for a day: it \
 is done once, and answered as it was answered first. A GET that is sent with the `ETag` of an \

@@ -120,7 +120,7 @@ def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Respo
         title=title_of(kind),
         status=STATUS[kind],
         detail=str(error),
-        instance=quote(event["rawPath"]),
+        instance=quote(event["rawPath"], safe="/:%"),
         request_id=event["requestContext"]["requestId"],
         errors=wrong or None,
     )

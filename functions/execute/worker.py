@@ -30,7 +30,6 @@ S3 = boto3.client(
 )
 
 
-
 def now() -> datetime:
     """The time, aware UTC."""
     return datetime.now(UTC)

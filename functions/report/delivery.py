@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobyard.domain.errors import StaleState, Unknown
-from jobyard.services.reporting import note_delivery
+from jobyard.services.mailing import note_delivery
 from report.desk import LOGGER, now
 
 

@@ -7,7 +7,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from jobyard.services.reporting import Reporting
+from jobyard.services.mailing import Reporting
 from jobyard.services.settling import Settling
 from jobyard.wiring import wire
 

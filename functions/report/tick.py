@@ -8,7 +8,7 @@ from jobyard.domain import metrics
 from jobyard.domain.hold import Hold
 from jobyard.services.asking import Asking, Person
 from jobyard.services.holding import lift_ended
-from jobyard.services.reporting import deliver_waiting
+from jobyard.services.mailing import deliver_waiting
 from jobyard.services.views import backlog
 from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 

@@ -18,8 +18,9 @@ from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.jobtypes.touch import Touch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
+from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
 from jobyard.services.opening import Opening, batch_of_key, open_object
-from jobyard.services.reporting import Reporting, deliver_waiting, note_delivery, report
+from jobyard.services.reporting import report
 from jobyard.services.resuming import resume
 from jobyard.services.running import MARGIN_S, Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings

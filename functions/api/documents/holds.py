@@ -1,10 +1,18 @@
 """Holds: what is asked and what is shown."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.documents.fields import Links, Reason
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999") from None
 
 
 class Placing(BaseModel):
@@ -13,7 +21,7 @@ class Placing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Reason
-    until: AwareDatetime | None = Field(
+    until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
         default=None,
         description="When it runs out by itself, as ISO 8601 with a zone. What it held stays held "
         "until it is lifted or released.",

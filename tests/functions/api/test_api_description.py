@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -38,7 +39,7 @@ def test_operations_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
 def test_a_route_says_what_it_does_and_how_it_may_refuse(
-    method: str, path: str, operation: dict
+    method: str, path: str, operation: dict[str, Any]
 ) -> None:
     answers = operation["responses"]
 

@@ -1,6 +1,6 @@
 """Holds, lifecycles and oneself, through the API."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ def hold(api: Api, scope: str, **body: Any) -> Any:
 
 @pytest.mark.parametrize("scope", ["everything", "collection:maps", "type:deposit"])
 def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
-    placed = hold(api, scope, until=SOON.isoformat())
+    placed = hold(api, scope, until=SOON.astimezone(timezone(timedelta(hours=2))).isoformat())
 
     assert placed.status == 200
     assert placed.json["owner"] == "operator"
@@ -84,6 +84,7 @@ def test_a_scope_that_is_none_is_refused_with_what_is_one(api: Api, scope: str) 
         ({}, 422, "body.reason"),
         ({"reason": "x", "until": "tomorrow"}, 422, "body.until"),
         ({"reason": "x", "until": "2030-01-01T00:00:00"}, 422, "body.until"),
+        ({"reason": "x", "until": "9999-12-31T23:59:59-12:00"}, 422, "body.until"),
         ({"reason": "x", "until": "2020-01-01T00:00:00Z"}, 400, "lies in the past"),
         ({"reason": "x", "because": "y"}, 422, "body.because"),
     ],

@@ -118,8 +118,7 @@ def test_every_route_is_in_a_table_here() -> None:
     ids = {"batch": "b" + "a" * 20}
     asked = [(method, path) for method, path, *_ in FOREIGN]
     asked += [
-        (mark[0], mark[1])
-        for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]  # type: ignore[attr-defined]
+        (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
     found = [operation_of(method, "/api" + path.format(**ids)) for method, path in asked]
 

@@ -4,7 +4,7 @@ Source: domain digest 1.e.6. All names .checkm: batch; all containers: container
 single-file, where a container is remarked on; manifests mixed with others are refused.
 """
 
-from jobyard.domain.manifest.entry import Entry
+from jobyard.domain.manifest.entry import Entry, row
 from jobyard.domain.manifest.findings import Check, Finding, shown
 from jobyard.domain.manifest.profiles import (
     BATCH,
@@ -17,7 +17,7 @@ from jobyard.domain.manifest.profiles import (
 )
 from jobyard.domain.manifest.rows import Part
 
-_HELD = 1_048_576  # characters of leading container rows held back until a row decides
+_HELD = 1_048_576  # bytes of leading container rows held back until a row decides
 _PROFILES = {MANIFEST: BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
 
 
@@ -71,7 +71,7 @@ class Inference:
 
     def _hold(self, entry: Entry) -> None:
         self._held.append(entry)
-        self._held_size += sum(map(len, (entry.url, entry.name, entry.title))) + 100
+        self._held_size += len(row(entry))
 
     def _released(self) -> list[Entry]:
         held, self._held = self._held, []

@@ -1,0 +1,131 @@
+"""The outbox: handing a report's mail to the mail service, once, and noting how it fared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.report import Delivery, DeliveryState, Report
+from jobyard.services.settings import Settings
+from jobyard.store import reports
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sesv2 import SESV2Client
+
+UNKNOWN_FOR = timedelta(minutes=15)  # how long a hand-over without an answer is let be
+MAIL_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What reporting needs: the deployment, S3, the mail service and the clock."""
+
+    settings: Settings
+    s3: "S3Client"
+    mail: "SESV2Client"
+    now: Callable[[], datetime]
+
+
+def deliver(report: Report, reporting: Reporting) -> Report:
+    """Hand a report's mail to the mail service, if that has not been done.
+
+    A hand-over whose answer was never written down is let be for a quarter of an hour and then
+    repeated: the mail service has no way to ask it whether it took a message, so in that case, and
+    only then, a mail may come twice.
+    """
+    now = reporting.now()
+    delivery = report.delivery
+    waiting = delivery.state is DeliveryState.QUEUED or (
+        delivery.state is DeliveryState.SENDING and now - delivery.at >= UNKNOWN_FOR
+    )
+    if not waiting:
+        return report
+    handing = Delivery(DeliveryState.SENDING, now, tries=delivery.tries + 1)
+    try:
+        report = reports.put_delivery(report, handing)
+    except StaleState:
+        return reports.get(report.batch_id, report.seq)  # another worker has it in hand
+    try:
+        message_id = _send(report, reporting)
+    except reporting.mail.exceptions.ClientError as refusal:
+        state = DeliveryState.QUEUED if handing.tries < MAIL_TRIES else DeliveryState.FAILED
+        return _note(report, replace(handing, state=state, error=str(refusal)), reporting)
+    sent = replace(handing, state=DeliveryState.SENT, message_id=message_id)
+    return _note(report, sent, reporting)
+
+
+def _note(report: Report, delivery: Delivery, reporting: Reporting) -> Report:
+    try:
+        return reports.put_delivery(report, replace(delivery, at=reporting.now()))
+    except StaleState:
+        return reports.get(report.batch_id, report.seq)  # news from the mail service came first
+
+
+def _send(report: Report, reporting: Reporting) -> str:
+    settings = reporting.settings
+
+    def words(name: str) -> str:
+        answer = reporting.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
+        text: str = answer["Body"].read().decode()
+        return text
+
+    answer = reporting.mail.send_email(
+        FromEmailAddress=settings.mail_from,
+        Destination={
+            "ToAddresses": list(report.to),
+            "BccAddresses": [settings.mail_bcc] if settings.mail_bcc else [],
+        },
+        Content={
+            "Simple": {
+                "Subject": {"Data": report.subject, "Charset": "UTF-8"},
+                "Body": {
+                    "Text": {"Data": words("mail.txt"), "Charset": "UTF-8"},
+                    "Html": {"Data": words("report.html"), "Charset": "UTF-8"},
+                },
+                # All mails of a batch in one thread.
+                "Headers": [{"Name": "References", "Value": f"<{report.batch_id}@jobyard>"}],
+            }
+        },
+        ConfigurationSetName=settings.mail_configuration_set,
+        EmailTags=[
+            {"Name": "batch_id", "Value": report.batch_id},
+            {"Name": "seq", "Value": str(report.seq)},
+        ],
+    )
+    return answer["MessageId"]
+
+
+def deliver_waiting(reporting: Reporting) -> int:
+    """Hand over what the outbox still holds; the answer is how many reports it holds after."""
+    left = 0
+    for seen in reports.undelivered():
+        report_now = deliver(reports.get(seen.batch_id, seen.seq), reporting)
+        left += report_now.delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
+    return left
+
+
+_NEWS = {
+    "Delivery": DeliveryState.DELIVERED,
+    "Bounce": DeliveryState.BOUNCED,
+    "Complaint": DeliveryState.BOUNCED,
+    "Reject": DeliveryState.FAILED,
+    "Send": DeliveryState.SENT,
+}
+
+
+def note_delivery(batch_id: str, seq: int, news: str, message_id: str, at: datetime) -> Report:
+    """Write down what the mail service tells of a report's mail; older news changes nothing.
+
+    Raises:
+        Unknown: there is no such report.
+        StaleState: someone else wrote at the same time; the caller should come again.
+    """
+    written = reports.get(batch_id, seq)
+    state = _NEWS.get(news)
+    final = {DeliveryState.DELIVERED, DeliveryState.BOUNCED, DeliveryState.FAILED}
+    if state is None or written.delivery.state in final or state is written.delivery.state:
+        return written
+    delivery = replace(written.delivery, state=state, message_id=message_id, at=at)
+    return reports.put_delivery(written, delivery)

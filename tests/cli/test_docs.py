@@ -1,0 +1,39 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from cli.local.emulator import ROOT
+from tests.cli.fake_api import Run
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples/deposit/README.md",
+]
+# `jobyard retry` in a line of code, at a prompt or between backticks.
+COMMAND = re.compile(r"(?:^ {4,}|[`(]|\$ )jobyard ([a-z][a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_a_page_names_is_there(page: Path, run: Run) -> None:
+    named = {found.groups() for found in COMMAND.finditer(page.read_text())}
+    for command, following in named:
+        words = (
+            (command, following) if command in {"local", "manifest"} and following else (command,)
+        )
+        assert run(*words, "--help").exit_code == 0, f"jobyard {' '.join(words)}"
+
+
+def test_every_alarm_has_its_line_in_the_runbook() -> None:
+    alarms = re.findall(r"^  (\w+Alarm):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
+    runbook = (ROOT / "docs" / "operating.md").read_text()
+
+    assert alarms
+    assert [alarm for alarm in alarms if alarm not in runbook] == []
+
+
+def test_the_readme_counts_the_alarms_it_prices() -> None:
+    alarms = re.findall(r"^  \w+Alarm:$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
+
+    assert f"| {len(alarms)} alarms, $0.10 each" in (ROOT / "README.md").read_text()

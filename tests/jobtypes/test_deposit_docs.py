@@ -1,0 +1,73 @@
+"""docs/deposit.md says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jobyard.domain.failures import RETRIED, Failure
+from jobyard.jobtypes.deposit import DEPOSIT, containers, content, listing
+from jobyard.jobtypes.fetch import Patience, failure_of
+from jobyard.jobtypes.fetch.addresses import PORTS
+from jobyard.jobtypes.fetch.opener import REDIRECTS
+
+DOC = (Path(__file__).parents[2] / "docs/deposit.md").read_text()
+OF_ANY_JOB = {Failure.WORKER_LOST, Failure.FORCED}
+
+
+def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
+
+    expected = [
+        (code.value, code.sentence, "yes" if code in RETRIED else "no")
+        for code in Failure
+        if code not in OF_ANY_JOB
+    ]
+    assert rows == expected
+
+
+def test_the_waits_of_the_retry_policy_are_documented() -> None:
+    waits = [DEPOSIT.retry.wait_s(failed) for failed in (1, 2, 3, 4)]
+
+    assert waits == [5, 20, 80, None]
+    assert "after 5, 20 and 80 seconds" in DOC
+
+
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [
+        ("a file", content.MAX_FILE_BYTES),
+        ("an object, unpacked", containers.MAX_OBJECT_BYTES),
+        ("files of an object", containers.MAX_FILES),
+        ("a nested manifest", listing.MANIFEST_BYTES),
+        ("what a container unpacks to", containers.MAX_RATIO),
+        ("a member's path, and a part of it", containers.MAX_PATH_BYTES),
+    ],
+)
+def test_every_limit_is_documented(what: str, limit: int) -> None:
+    assert f"| {what} | {limit:,} " in DOC
+
+
+def test_every_step_is_documented_in_order() -> None:
+    steps = re.findall(r"^\| `([a-z]+)` \|", DOC, re.MULTILINE)
+
+    assert steps == [name for name, _ in DEPOSIT.steps]
+
+
+def test_ports_redirects_and_patience_are_documented() -> None:
+    patience = Patience()
+
+    assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
+    assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
+    assert f"{patience.connect_s:.0f} seconds to connect, {patience.answer_s:.0f} for" in DOC
+    assert f"{patience.slowest // 1024} KiB a second" in DOC
+
+
+def test_every_status_with_a_code_of_its_own_is_documented() -> None:
+    rows = re.findall(r"^\| ([^|`]+) \| `([A-Z_]+)` \|$", DOC, re.MULTILINE)
+    told = {
+        int(status): code for what, code in rows for status in re.findall(r"\b[45]\d\d\b", what)
+    }
+
+    own = {status: failure_of(status).value for status in range(400, 500)}
+    assert told == {status: code for status, code in own.items() if code != "PAYLOAD_REFUSED"}
