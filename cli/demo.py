@@ -46,9 +46,10 @@ def demo(
     console = printing.console()
     began = time.monotonic()
     try:
-        with served(files_port) as files, _stack(port, files_port, keep, console) as running:
+        stays = keep or emulator.running(HOME) is not None
+        with served(files_port) as files, _stack(port, files_port, stays, console) as running:
             _tell(_Stage(console, files, running.endpoint))
-            _where_to_look(console, stays=keep)
+            _where_to_look(console, stays=stays)
             took = time.monotonic() - began
             console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
     except JobyardError as error:
@@ -115,12 +116,12 @@ def served(port: int) -> Iterator[Files]:
 
 
 @contextmanager
-def _stack(port: int | None, files_port: int, keep: bool, console: Console) -> Iterator[Emulator]:
-    """The local stack, started if it does not run; one that was is stopped at the end."""
-    before = emulator.running(HOME)
-    if before is None:
+def _stack(port: int | None, files_port: int, stays: bool, console: Console) -> Iterator[Emulator]:
+    """The local stack, started if it does not run, and stopped at the end unless it `stays`."""
+    running = emulator.running(HOME)
+    if running is None:
         console.print("[dim]starting the local stack[/]")
-    running = before or emulator.start(HOME, port or PORT)
+        running = emulator.start(HOME, port or PORT)
     try:
         stack = deployment.deploy(
             running.endpoint,
@@ -131,7 +132,7 @@ def _stack(port: int | None, files_port: int, keep: bool, console: Console) -> I
         people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
         yield running
     finally:
-        if before is None and not keep:
+        if not stays:
             emulator.stop(HOME)
             console.print(
                 "[dim]The stack is stopped, and keeps what it holds: "
@@ -235,7 +236,7 @@ def _show_mail(console: Console, sent: Mail) -> None:
     console.print(Text(f"to {', '.join(sent.to)}", style="dim"))
     lines = sent.text.rstrip().splitlines()
     for line in lines[:MAIL_LINES]:
-        console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2)))
+        console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2), expand=False))
     if len(lines) > MAIL_LINES:
         console.print(f"  [dim]… {printing.plural(len(lines) - MAIL_LINES, 'line')} more[/]")
     console.print()

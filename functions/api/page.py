@@ -110,16 +110,13 @@ def _request(request: Request, linked: frozenset[str]) -> str:
 def _parts(parts: tuple[Part, ...], linked: frozenset[str], heading: str) -> str:
     if not parts:
         return ""
-    rows = (
-        (
-            f"<code>{escape(part.name)}</code>{' <b>*</b>' if part.needed else ''}"
-            f"{f'<br><span class=dim>{part.place}</span>' if part.place else ''}",
-            _kind(part, linked),
-            _words(part.description),
-        )
-        for part in parts
-    )
+    rows = ((_named(part), _kind(part, linked), _words(part.description)) for part in parts)
     return _table((f"{heading} (* always there)", "is", ""), rows)
+
+
+def _named(part: Part) -> str:
+    name = f"<code>{escape(part.name)}</code>{' <b>*</b>' if part.needed else ''}"
+    return f'{name}<br><span class="dim">{part.place}</span>' if part.place else name
 
 
 def _kind(part: Part, linked: frozenset[str]) -> str:

@@ -194,7 +194,13 @@ def test_the_minute_sends_what_waits_and_tells_how_things_stand(
 
 @pytest.mark.parametrize(
     ("news", "state"),
-    [("Delivery", "delivered"), ("Bounce", "bounced"), ("Reject", "failed"), ("Open", "sent")],
+    [
+        ("Delivery", "delivered"),
+        ("Bounce", "bounced"),
+        ("Reject", "failed"),
+        ("Complaint", "complained"),
+        ("Open", "sent"),
+    ],
 )
 def test_what_the_mail_service_tells_is_noted_with_the_report(
     functions: dict[str, ModuleType], news: str, state: str

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit import content
-from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Staged, Wanted, keep, part_bytes, stage
+from jobyard.jobtypes.deposit.content import (
+    MAX_FILE_BYTES,
+    Staged,
+    Wanted,
+    copy_in_pieces,
+    keep,
+    part_bytes,
+    stage,
+)
 from jobyard.jobtypes.deposit.fetching import fetch_one
 from jobyard.jobtypes.deposit.listing import File
 from jobyard.jobtypes.deposit.refusal import Refused
@@ -62,6 +70,15 @@ def test_a_file_that_is_kept_already_is_read_but_not_sent_again(touch: Touch) ->
         touch.s3.meta.events.unregister("before-call.s3", note)
 
     assert sent == ["HeadObject", "HeadObject"]
+
+
+def test_a_file_too_large_for_one_copy_is_copied_in_pieces(touch: Touch) -> None:
+    body = bytes(range(256)) * 48_000
+    staged = stage(blocks(body), Wanted("x"), "staging/j/x", touch)
+
+    copy_in_pieces(staged, content_key(body), touch, piece=5 * MIB)
+
+    assert held(touch, touch.archive_bucket) == {content_key(body): body}
 
 
 def test_more_than_the_limit_is_refused_as_soon_as_it_comes(touch: Touch) -> None:

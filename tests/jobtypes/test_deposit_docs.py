@@ -60,6 +60,7 @@ def test_ports_redirects_and_patience_are_documented() -> None:
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
     assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
     assert f"{patience.connect_s:.0f} seconds to connect, {patience.answer_s:.0f} for" in DOC
+    assert f"eight at once, up to {listing.LOOKED_AT:,} files" in DOC
     assert f"{patience.slowest // 1024} KiB a second" in DOC
 
 

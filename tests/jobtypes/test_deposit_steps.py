@@ -9,6 +9,7 @@ import pytest
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done, Skipped, Stop, Wait
+from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
@@ -240,6 +241,28 @@ def test_what_turns_out_too_large_is_not_read(touch: Touch, payloads: PayloadSer
 
     assert list(driven.outcomes)[-1] == "downloading"
     assert stopped(driven).code is Failure.TOO_LARGE
+
+
+def test_a_listing_of_too_many_files_is_not_even_read(touch: Touch) -> None:
+    entry = {"kind": "files", "files_key": "nowhere", "count": 10_001, "name": "map.checkm"}
+
+    assert stopped(drive(work(entry), touch)).code is Failure.TOO_LARGE
+
+
+def test_of_very_many_files_only_the_first_thousand_are_asked_for(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/x", b"12345")
+    row = {"kind": "file", "url": url, "name": "x", "size": 5}
+    text = b"".join(json.dumps(row).encode() + b"\n" for _ in range(1_005))
+    touch.s3.put_object(Bucket=touch.work_bucket, Key="work/b/files.jsonl", Body=text)
+    entry = {"kind": "files", "files_key": "work/b/files.jsonl", "name": "map.checkm"}
+
+    outcome = DEPOSIT.steps[0][1](work(entry), touch)
+
+    assert outcome == Done({"files": 1_005, "largest": 5, "bytes": 5_025})
+    assert len(payloads.asked("HEAD")) == 1_000
+    assert payloads.connections <= 9
 
 
 def test_a_nested_manifest_with_errors_is_told_by_line_and_column(

@@ -1,13 +1,14 @@
-"""The API's own description, for programs and for people."""
+"""The API's own description, for programs and for people.
+
+What makes it is imported when first asked for: it takes longer to load than all other routes.
+"""
 
 import json
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from api.description import document
 from api.desk import Desk
-from api.page import HEADERS, page
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -43,10 +44,14 @@ def get_openapi() -> Response[str]:
     },
 )
 def get_docs() -> Response[str]:
+    from api.page import HEADERS, page
+
     return Response(200, "text/html; charset=utf-8", page(_described()), HEADERS)
 
 
 def _described() -> dict[str, object]:
+    from api.description import document
+
     desk: Desk = router.context["desk"]
     app = router.api_resolver
     assert isinstance(app, APIGatewayHttpResolver)

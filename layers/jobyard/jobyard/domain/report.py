@@ -24,6 +24,7 @@ class DeliveryState(StrEnum):
     SENT = "sent"  # the mail service took it
     DELIVERED = "delivered"  # the recipient's server took it
     BOUNCED = "bounced"  # the recipient's server refused it
+    COMPLAINED = "complained"  # the recipient marked it as unwanted
     FAILED = "failed"  # the mail service refused it; it will not be tried again
     SUPPRESSED = "suppressed"  # the batch wants no mail
 

@@ -106,12 +106,14 @@ def deliver_waiting(reporting: Reporting) -> int:
     return left
 
 
+# What each piece of news makes of a delivery, and of which deliveries it is news at all.
+_HANDED = frozenset({DeliveryState.SENDING, DeliveryState.SENT})
 _NEWS = {
-    "Delivery": DeliveryState.DELIVERED,
-    "Bounce": DeliveryState.BOUNCED,
-    "Complaint": DeliveryState.BOUNCED,
-    "Reject": DeliveryState.FAILED,
-    "Send": DeliveryState.SENT,
+    "Send": (DeliveryState.SENT, frozenset({DeliveryState.SENDING})),
+    "Delivery": (DeliveryState.DELIVERED, _HANDED),
+    "Bounce": (DeliveryState.BOUNCED, _HANDED | {DeliveryState.DELIVERED}),
+    "Complaint": (DeliveryState.COMPLAINED, _HANDED | {DeliveryState.DELIVERED}),
+    "Reject": (DeliveryState.FAILED, _HANDED),
 }
 
 
@@ -123,9 +125,8 @@ def note_delivery(batch_id: str, seq: int, news: str, message_id: str, at: datet
         StaleState: someone else wrote at the same time; the caller should come again.
     """
     written = reports.get(batch_id, seq)
-    state = _NEWS.get(news)
-    final = {DeliveryState.DELIVERED, DeliveryState.BOUNCED, DeliveryState.FAILED}
-    if state is None or written.delivery.state in final or state is written.delivery.state:
+    state, of = _NEWS.get(news, (written.delivery.state, frozenset()))
+    if written.delivery.state not in of:
         return written
     delivery = replace(written.delivery, state=state, message_id=message_id, at=at)
     return reports.put_delivery(written, delivery)

@@ -228,7 +228,7 @@ def _adopt(staged: Staged, touch: Touch) -> None:
         return
     with _unless_kept(key, touch):
         if staged.size > _COPY_AT_ONCE:
-            _copy_in_pieces(staged, key, touch)
+            copy_in_pieces(staged, key, touch)
             return
         touch.s3.copy_object(
             Bucket=touch.archive_bucket,
@@ -258,12 +258,13 @@ def _unless_kept(key: str, touch: Touch) -> Iterator[None]:
             raise Refused(Failure.STEP_ERROR, words) from error
 
 
-def _copy_in_pieces(staged: Staged, key: str, touch: Touch) -> None:
+def copy_in_pieces(staged: Staged, key: str, touch: Touch, piece: int = _COPY_PIECE) -> None:
+    """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
     with _multipart(touch.s3, touch.archive_bucket, key) as upload_id:
 
         def copy(number: int) -> "CompletedPartTypeDef":
-            first = (number - 1) * _COPY_PIECE
-            last = min(first + _COPY_PIECE, staged.size) - 1
+            first = (number - 1) * piece
+            last = min(first + piece, staged.size) - 1
             copied = touch.s3.upload_part_copy(
                 Bucket=touch.archive_bucket,
                 Key=key,
@@ -276,7 +277,7 @@ def _copy_in_pieces(staged: Staged, key: str, touch: Touch) -> None:
             return {"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]}
 
         with ThreadPoolExecutor(_COPIES) as pool:
-            parts = list(pool.map(copy, range(1, -(-staged.size // _COPY_PIECE) + 1)))
+            parts = list(pool.map(copy, range(1, -(-staged.size // piece) + 1)))
         touch.s3.complete_multipart_upload(
             Bucket=touch.archive_bucket,
             Key=key,

@@ -70,7 +70,7 @@ def identify(work: Work, touch: Touch) -> str:
     if not said.local:
         return ark
     try:
-        owner = touch.objects.identify(work.collection, said.local, ark)
+        owner = touch.objects.identify(work.collection, sorted(said.local), ark)
     except IdentifierConflict as conflict:
         raise _conflict(str(conflict)) from conflict
     if said.primary and owner != said.primary:

@@ -57,10 +57,12 @@ def rows(work: Work, touch: Touch) -> list[bytes]:
         Refused: TOO_LARGE, there are too many; BAD_MANIFEST, DIGEST_MISMATCH and the like.
         FetchRefused: a nested manifest cannot be had.
     """
+    if work.entry.get("count", 0) > MAX_FILES:  # before they are all read
+        raise _too_many()
     text = bucket.read(touch.s3, touch.work_bucket, _rows_key(work))
     found = _nested(work, touch) if text is None else text.splitlines()
     if len(found) > MAX_FILES:
-        raise Refused(Failure.TOO_LARGE, f"the object has more than {MAX_FILES} files")
+        raise _too_many()
     return found
 
 
@@ -124,6 +126,10 @@ def _worst(refused: list[FetchRefused]) -> FetchRefused:
     more = f" and {len(like) - _SHOWN} more" if len(like) > _SHOWN else ""
     message = "; ".join(each.message for each in like[:_SHOWN]) + more
     return FetchRefused(first.code, message, retry_after=first.retry_after, status=first.status)
+
+
+def _too_many() -> Refused:
+    return Refused(Failure.TOO_LARGE, f"the object has more than {MAX_FILES} files")
 
 
 def _rows_key(work: Work) -> str:

@@ -74,12 +74,12 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
         Refused: SIZE_MISMATCH, TOO_LARGE.
         FetchRefused: PAYLOAD_REFUSED, nobody could tell whether the file is whole; and as `opened`.
     """
-    name, length = wanted.name, payload.length
-    if length is not None and wanted.size not in {None, length}:
-        words = f"{name}: the server declares {length} bytes, its manifest says {wanted.size}"
+    name, declared = wanted.name, payload.length
+    if declared is not None and wanted.size not in {None, declared}:
+        words = f"{name}: the server declares {declared} bytes, its manifest says {wanted.size}"
         raise Refused(Failure.SIZE_MISMATCH, words)
-    if length is not None and length > wanted.limit:
-        raise Refused(Failure.TOO_LARGE, f"{name} has {length} bytes, more than {wanted.limit}")
+    if declared is not None and declared > wanted.limit:
+        raise Refused(Failure.TOO_LARGE, f"{name} has {declared} bytes, more than {wanted.limit}")
     if not payload.framed and wanted.size is None and not wanted.digest:
         words = "neither the server nor the manifest tells its length, nor a digest"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, words)

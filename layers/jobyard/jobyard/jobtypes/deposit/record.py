@@ -51,11 +51,11 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
     """
     mine = touch.objects.of_job(ark, work.job_id)
     if mine:
-        return Kept(mine.version, mine.manifest_digest, mine.files, mine.bytes)
+        return _recorded(mine)
     latest = touch.objects.latest(ark)
     content = _content(work, ark, stored)
     if latest and _holds(latest, content, touch):
-        return Kept(latest.version, latest.manifest_digest, latest.files, latest.bytes, same=True)
+        return replace(_recorded(latest), same=True)
     version = latest.version if latest else 0
     while True:
         version += 1
@@ -83,7 +83,7 @@ def record(
     for _ in range(_RACES):
         mine = touch.objects.of_job(ark, work.job_id)
         if mine:
-            return replace(kept, version=mine.version, digest=mine.manifest_digest)
+            return _recorded(mine)
         latest = touch.objects.latest(ark)
         if not latest or latest.version < kept.version:
             try:
@@ -153,6 +153,10 @@ def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: Touch) -> b
         return False
     held = json.loads(body)
     return all(held.get(name) == value for name, value in content.items())
+
+
+def _recorded(version: ObjectVersion) -> Kept:
+    return Kept(version.version, version.manifest_digest, version.files, version.bytes)
 
 
 def _kept(version: int, body: bytes) -> Kept:

@@ -95,7 +95,7 @@ class Fetch:
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         refuse_runtime_api(allowed_hosts)
-        self._allowed_hosts = allowed_hosts
+        self._allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self._now = now
         self._patience = patience or Patience()
         self._resolve = resolve
