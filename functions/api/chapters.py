@@ -157,7 +157,6 @@ def _document_of(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return str(schema["$ref"]).removeprefix(_REF)
     inner = [schema["items"]] if "items" in schema else [*schema.get("anyOf", ())]
-    inner += schema.get("allOf", ())
     return next((name for each in inner if (name := _document_of(each))), "")
 
 
@@ -167,12 +166,8 @@ def kind_of(schema: Mapping[str, Any]) -> str:
         return str(schema["$ref"]).removeprefix(_REF)
     if "anyOf" in schema:
         return " or ".join(kind_of(each) for each in schema["anyOf"])
-    if "allOf" in schema:
-        return " and ".join(kind_of(each) for each in schema["allOf"])
     if "enum" in schema:
         return " or ".join(str(each) for each in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
     if schema.get("type") == "array":
         return f"list of {kind_of(schema['items'])}{_bounds(schema, 'Items', '')}"
     if "properties" in schema:

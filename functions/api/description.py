@@ -63,8 +63,8 @@ _LISTS = {
     "ReportKind": "`first`: the batch ended. `refused`: its manifest was refused, or it failed as "
     "a whole. `update`: an administrator asked, and something had changed.",
     "DeliveryState": "How far a mail got: `queued`, `sending` and `sent` by us, `delivered` or "
-    "`bounced` by the recipient's server; `failed`: refused by the mail service; `suppressed`: "
-    "the batch wants no mail.",
+    "`bounced` by the recipient's server, `complained` of by the recipient; `failed`: refused by "
+    "the mail service; `suppressed`: the batch wants no mail.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.sentence}" for failure in Failure),
     "JsonValue": "Any JSON value.",
@@ -149,8 +149,6 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     for kind in kinds:
         _add_problem(answers, kind)
     operation["responses"] = dict(sorted(answers.items()))
-    if not parameters:
-        del operation["parameters"]
 
 
 def _add_problem(answers: dict[str, Any], kind: type[JobyardError]) -> None:

@@ -37,3 +37,10 @@ def test_the_readme_counts_the_alarms_it_prices() -> None:
     alarms = re.findall(r"^  \w+Alarm:$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
 
     assert f"| {len(alarms)} alarms, $0.10 each" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_a_page_links_to_is_there(page: Path) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
+
+    assert [link for link in linked if not (page.parent / link).exists()] == []

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,6 +7,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done, Skipped, Stop, Wait
@@ -181,6 +184,41 @@ def test_a_file_that_s3_does_not_have_is_not_found(touch: Touch) -> None:
     stop = stopped(drive(work(file_entry("s3://depositors-bucket/open/none")), touch))
 
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
+
+
+class _UnreliableS3:
+    """An S3 that gives a third of a file, or nothing at all."""
+
+    def __init__(self, status: int = 200) -> None:
+        self._status = status
+
+    def head_object(self, **_: object) -> dict[str, int]:
+        if self._status != 200:
+            answer = {"HTTPStatusCode": self._status}
+            raise ClientError(
+                {"Error": {"Code": "Other"}, "ResponseMetadata": answer},  # type: ignore[typeddict-item]
+                "HeadObject",
+            )
+        return {"ContentLength": 9}
+
+    def get_object(self, **_: object) -> dict[str, Any]:
+        return {"ContentLength": 9, "Body": StreamingBody(io.BytesIO(b"abc"), 9)}
+
+
+@pytest.mark.parametrize(
+    ("s3", "code"),
+    [
+        (_UnreliableS3(), Failure.PAYLOAD_TRUNCATED),
+        (_UnreliableS3(503), Failure.PAYLOAD_SERVER_ERROR),
+        (_UnreliableS3(429), Failure.PAYLOAD_BUSY),
+    ],
+)
+def test_what_goes_wrong_in_s3_has_the_same_codes(touch: Touch, s3: Any, code: Failure) -> None:
+    entry = file_entry("s3://depositors-bucket/open/map.tif", size=9)
+
+    stop = stopped(drive(work(entry), replace(touch, s3=s3)))
+
+    assert (stop.code, stop.retryable) == (code, True)
 
 
 # Estimating and provisioning

@@ -345,6 +345,17 @@ def test_a_host_that_does_not_exist_is_unreachable() -> None:
     assert refused(fetch, "http://nowhere.example/x").code is Failure.PAYLOAD_UNREACHABLE
 
 
+def test_a_head_with_a_length_that_is_no_number_is_refused(
+    fetch: Fetch, payloads: PayloadServer
+) -> None:
+    url = payloads.behave("/file", saying(200, {"Content-Length": "many"}))
+
+    with pytest.raises(FetchRefused) as caught:
+        fetch.head(url, plenty)
+
+    assert caught.value.code is Failure.PAYLOAD_REFUSED
+
+
 # Redirects
 
 
@@ -547,3 +558,11 @@ def test_a_certificate_is_checked_against_the_store_and_the_host(
     trusted.close()
 
     assert (wrong_name.code, unknown.code) == (Failure.PAYLOAD_UNTRUSTED,) * 2
+
+
+def test_a_server_that_does_not_speak_tls_is_unreachable_by_https(
+    fetch: Fetch, payloads: PayloadServer
+) -> None:
+    refusal = refused(fetch, f"https://{payloads.host}/file")
+
+    assert refusal.code is Failure.PAYLOAD_UNREACHABLE

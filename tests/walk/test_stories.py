@@ -728,4 +728,23 @@ def test_a_list_shows_the_counts_that_were_reported(yard: Yard, payloads: Payloa
     (view,) = listed.items
     assert view.batch.batch_id == batch_id
     assert (view.counts["succeeded"], view.counts["failed"], view.counts["total"]) == (2, 1, 3)
+    assert view.why == "1 failed job for a person to requeue or delete"
     assert listed.after is None
+
+
+def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
+    yard: Yard, payloads: Payloads
+) -> None:
+    submission = asking.Submission(
+        "promised", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
+    )
+    batch, _ = asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
+    for number in range(2):
+        name = f"{batch.batch_id}/may.checkm"
+        event = yard.put(single_files(payloads, THREE), name=name, collection="promised")
+        yard.machines.run("batch", f"promised-{number}", event)
+
+    listed = views.list_batches(yard.looking(), state="", collection="promised", after={}, limit=10)
+    assert [view.batch.batch_id for view in listed.items] == [batch.batch_id]
+    assert yard.batch(batch.batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch.batch_id)) == 1

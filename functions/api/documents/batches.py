@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -284,8 +284,3 @@ class Findings(BaseModel):
 
     items: list[Finding]
     cursor: Cursor
-
-
-def plain(document: BaseModel) -> dict[str, Any]:
-    """A document as JSON has it."""
-    return document.model_dump(mode="json", by_alias=True)

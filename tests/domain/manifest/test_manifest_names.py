@@ -1,4 +1,5 @@
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -6,12 +7,20 @@ from hypothesis import strategies as st
 
 from jobyard.domain.manifest.names import Names
 
-few_names = st.lists(st.integers(0, 300).map(str), min_size=1, max_size=40)
+some_numbers = st.lists(st.integers(0, 300), min_size=1, max_size=40)
 
 
-@given(st.lists(few_names, max_size=12))
+@given(st.lists(some_numbers, max_size=8), st.sampled_from(["none", "text", "counted"]), st.data())
 @settings(deadline=None)
-def test_a_name_is_repeated_if_an_earlier_line_had_it(groups: list[list[str]]) -> None:
+def test_a_name_is_repeated_if_an_earlier_line_had_it(
+    numbers: list[list[int]], order: str, choice: st.DataObject
+) -> None:
+    groups = [list(map(str, group)) for group in numbers]
+    if order != "none":  # all but perhaps the last group go on in one order
+        unique = list(dict.fromkeys(name for group in groups[:-1] for name in group))
+        unique.sort(key=int if order == "counted" else str)
+        cut = choice.draw(st.integers(0, len(unique)))
+        groups = [group for group in (unique[:cut], unique[cut:], *groups[-1:]) if group]
     names, known = Names(), {}
     line = 1
     for group in groups:
@@ -43,12 +52,16 @@ def test_names_are_found_again_after_any_number_of_others() -> None:
 
 
 @pytest.mark.parametrize("count", [30_000, 33_000])  # before and after more slots are made
-@pytest.mark.parametrize("form", ["{:07d}", "{}"], ids=["sorted", "unsorted"])
-def test_a_name_costs_at_most_forty_bytes(count: int, form: str) -> None:
+@pytest.mark.parametrize(
+    "named",
+    [lambda n: f"{n:07d}", str, lambda n: str(n)[::-1]],
+    ids=["sorted", "counted", "neither"],
+)
+def test_a_name_costs_at_most_forty_bytes(count: int, named: Callable[[int], str]) -> None:
     names = Names()
     tracemalloc.start()
     for start in range(0, count, 1_000):
-        names.add_all([form.format(number) for number in range(start, start + 1_000)], start)
+        names.add_all(list(map(named, range(start, start + 1_000))), start)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 

@@ -68,6 +68,13 @@ def test_a_document_and_its_fields_are_described(name: str) -> None:
         assert "$ref" in means or means.get("description"), field
 
 
+@pytest.mark.parametrize("name", ["DeliveryState", "ReportKind", "Failure"])
+def test_a_list_of_words_that_is_explained_is_explained_whole(name: str) -> None:
+    schema = described()["components"]["schemas"][name]
+
+    assert [word for word in schema["enum"] if f"`{word}`" not in schema["description"]] == []
+
+
 def test_nothing_is_described_that_is_not_used() -> None:
     text = str(described())
 

@@ -117,12 +117,11 @@ def _claimed(source: Source, opening: Opening) -> Batch:
     promised = _submitted_as(source.key)
     if promised:
         try:
-            submitted = batches.get(promised, now)
+            # A second upload to the same address is another version of the object: its execution
+            # finds the batch claimed and goes away.
+            return batches.get(promised, now)
         except (Unknown, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
-        else:
-            if submitted.source is None or submitted.source == source:
-                return submitted
     metadata = opening.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]

@@ -86,11 +86,13 @@ def batch(batch_id: str, looking: Looking) -> BatchView:
         Unknown, Gone: there is no such batch, or none this person may know of.
     """
     found = visible(batch_id, looking.person, looking.now)
-    return _batch_view(found, list(chunks.of_batch(batch_id)) if found.entries else [], looking)
+    records = list(chunks.of_batch(batch_id)) if found.entries else []
+    return _batch_view(found, counts_of(found, records), records, looking)
 
 
-def _batch_view(found: Batch, records: list[ChunkRecord], looking: Looking) -> BatchView:
-    counts = counts_of(found, records)
+def _batch_view(
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+) -> BatchView:
     failures = summed(record.failures for record in records)
     groups = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     why, until = _why_batch(found, counts, records, looking)
@@ -101,8 +103,14 @@ def _batch_view(found: Batch, records: list[ChunkRecord], looking: Looking) -> B
         failure_groups=tuple((code, Failure(code).sentence, number) for code, number in groups),
         why=why,
         until=until,
-        actions=BATCH.actions(found.state, looking.person.roles),
+        actions=_actions(found, looking.person),
     )
+
+
+def _actions(found: Batch, person: Person) -> tuple[str, ...]:
+    """What this person may ask of a batch; there is nothing to compare where no job ever was."""
+    actions = BATCH.actions(found.state, person.roles)
+    return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
 
 
 def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
@@ -265,13 +273,13 @@ def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
     """
     views = []
     for each in found:
-        count = each.entries and not each.reported
-        view = _batch_view(each, list(chunks.of_batch(each.batch_id)) if count else [], looking)
         if each.reported:
             told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
             counts = {state.value: told.get(state.value, 0) for state in JobState}
-            view = replace(view, counts=counts | {"total": each.entries})
-        views.append(view)
+            views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
+        else:
+            records = list(chunks.of_batch(each.batch_id)) if each.entries else []
+            views.append(_batch_view(each, counts_of(each, records), records, looking))
     return tuple(views)
 
 

@@ -1,10 +1,15 @@
 """File names seen so far: which line had a name first, in at most 40 bytes a name."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import lt
+from typing import Any
 
 _SLOTS = 1_024
+_ORDERS: tuple[Callable[[Sequence[str]], Sequence[Any]], ...] = (
+    lambda names: names,  # sorted as text
+    lambda names: list(zip(map(len, names), names, strict=True)),  # counted: file-9, file-10
+)
 
 
 class Names:
@@ -12,8 +17,8 @@ class Names:
 
     Two names of one hash would be taken for one: a chance of 3 in 100 million for a million names.
     A name costs 8 bytes for its hash, 4 for its line and 8 to 16 for its slot. As long as every
-    name is greater than the one before, as in a sorted list, none can repeat: slots are made when
-    that ends.
+    name comes after the one before, in the order that the first names have, none can repeat: slots
+    are made when that ends.
     """
 
     def __init__(self) -> None:
@@ -21,8 +26,8 @@ class Names:
         self._lines = array("I")
         # Open addressing: a slot holds a position in the two arrays, from 1; 0 is free.
         self._slots = array("I")
-        self._rising = True
-        self._last = ""
+        self._orders = _ORDERS  # those that may be the names' own; none once they had none
+        self._last: Any = None
 
     def add(self, name: str, line: int) -> int:
         """Remember `name` as of `line`; the line that had it first, 0 if none had."""
@@ -37,15 +42,23 @@ class Names:
         before = len(self._hashes)
         self._hashes.extend(map(hash, names))
         self._lines.extend(range(first, first + len(names)))
-        if self._rising:
-            self._rising = self._last < names[0] and all(map(lt, names, names[1:]))
-            self._last = names[-1]
-            if self._rising:
-                return []
+        if self._rise(names):
+            return []
         if len(self._slots) < 2 * len(self._hashes):
             self._make_slots(before)
         found = self._fill(before, self._hashes[before:])
         return [(position - before, self._lines[there]) for position, there in found]
+
+    def _rise(self, names: Sequence[str]) -> bool:
+        """Whether `names` go on in the order that all before them had."""
+        for order in self._orders:
+            keys = order(names)
+            goes_on = self._last is None or self._last < keys[0]
+            if goes_on and all(map(lt, keys, keys[1:])):
+                self._orders, self._last = (order,), keys[-1]
+                return True
+        self._orders = ()
+        return False
 
     def _make_slots(self, filled: int) -> None:
         """Twice as many slots as names or more, taken by the first `filled` of them."""
