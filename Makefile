@@ -44,6 +44,7 @@ look: dev
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
 	@.venv/bin/python -m cli.docs
+	@.venv/bin/python -m api.manual docs/api.md
 
 deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 	@$(SAM) build --cached

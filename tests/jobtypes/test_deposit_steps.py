@@ -196,7 +196,7 @@ class _UnreliableS3:
         if self._status != 200:
             answer = {"HTTPStatusCode": self._status}
             raise ClientError(
-                {"Error": {"Code": "Other"}, "ResponseMetadata": answer},  # type: ignore[typeddict-item]
+                {"Error": {"Code": "Other"}, "ResponseMetadata": answer},
                 "HeadObject",
             )
         return {"ContentLength": 9}

@@ -6,7 +6,7 @@ our own buckets: a depositor would read what others deposited.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,7 +63,7 @@ def opened(url: str, touch: Touch) -> Iterator[Payload]:
     bucket, key = _place(url, touch)
     with _telling():
         found = touch.s3.get_object(Bucket=bucket, Key=key)
-    with found["Body"] as body:
+    with closing(found["Body"]) as body:  # by itself it would hand out the bare socket's stream
         yield _InBucket(found["ContentLength"], body, touch)
 
 
