@@ -24,8 +24,6 @@ from jobyard.wiring import wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-USER_POOL = os.environ["JOBYARD_USER_POOL"]
-REQUESTS = os.environ["JOBYARD_REQUESTS_TABLE"]
 # The gateway gives up after 30 seconds, so no call may wait long.
 _PATIENCE = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
@@ -53,8 +51,8 @@ DESK = Desk(
     settings=SETTINGS,
     s3=boto3.client("s3", config=_PATIENCE.merge(Config(signature_version="s3v4"))),
     machines=boto3.client("stepfunctions", config=_PATIENCE),
-    requests=remembered_in(REQUESTS, boto3.client("dynamodb", config=_PATIENCE)),
-    email_of=lambda name: email_of(name, USER_POOL, _cognito()),
+    requests=remembered_in(SETTINGS.requests_table, boto3.client("dynamodb", config=_PATIENCE)),
+    email_of=lambda name: email_of(name, SETTINGS.user_pool, _cognito()),
     cursor_key=_cursor_key,
     now=_now,
     surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),

@@ -63,6 +63,7 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
         "JOBYARD_STAGE_URL": "http://fn.example.org/",
         "JOBYARD_ALLOWED_HOSTS": "",
         "JOBYARD_S3_SOURCES": "",
+        "JOBYARD_USER_POOL": "people",
         "POWERTOOLS_SERVICE_NAME": "jobyard",
     }
     for noun in tables.MODELS:

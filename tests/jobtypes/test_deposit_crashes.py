@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from jobyard.domain.jobtype import Done, Skipped, Stop, Work
-from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.deposit import DEPOSIT, receipts
+from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import (
     checkm,
@@ -237,6 +238,14 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
     files = json.loads(manifest)["files"]
     assert record["version"] == 1
     assert all(sha256(archive[file["key"]]) == file["digests"]["sha-256"] for file in files)
+
+
+def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: Touch) -> None:
+    first, second = (Stored("x", size, {"sha-256": str(size) * 64}) for size in (1, 2))
+
+    assert receipts.conclude("j", [first], touch) == (first,)
+    assert receipts.conclude("j", [second], touch) == (first,)
+    assert receipts.concluded("j", touch) == (first,)
 
 
 # S3 as it really is: what moto is too kind to say

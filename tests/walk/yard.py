@@ -110,6 +110,8 @@ class Yard:
             url="http://yard.example.org",
             allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
             s3_sources=(),
+            user_pool="people",
+            requests_table="test-requests",
         )
         self.fetch = Fetch(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
         functions = {

@@ -13,6 +13,14 @@ from jobyard.domain.operation import Filter
 from jobyard.services.asking import Asking, operate, start_batch
 from jobyard.store import batches, chunks, holds
 
+# States of a batch that may be held or have held jobs; in a failed one they were being repaired.
+_MAY_HOLD = (
+    BatchState.HELD,
+    BatchState.PENDING,
+    BatchState.PROCESSING,
+    BatchState.FAILED,
+    BatchState.UPDATE_REPORTING,
+)
 _HOLDERS = frozenset({"operator", "admin"})
 
 
@@ -62,8 +70,7 @@ def lift_ended(asking_as: Callable[[Hold], Asking], now: datetime) -> int:
 def _lift(hold: Hold, asking: Asking) -> int:
     # Released before it is removed from the table: a lift that dies half-way can be repeated.
     holds.put(replace(hold, until=min(hold.until or asking.now(), asking.now())))
-    waiting = (BatchState.HELD, BatchState.PENDING, BatchState.PROCESSING)
-    suggested = [batch for state in waiting for batch in batches.in_state(state)]
+    suggested = [batch for state in _MAY_HOLD for batch in batches.in_state(state)]
     released = sum(
         _release(batch, asking)
         for batch in suggested
@@ -91,7 +98,7 @@ def _release(suggested: Batch, asking: Asking) -> bool:
         if mine:  # released by a lift that died before it told the machine
             start_batch(batch.batch_id, "open", asking)
         return mine
-    if batch.state is not BatchState.PROCESSING:
+    if batch.state not in _MAY_HOLD:
         return False
     held = summed(record.counts for record in chunks.of_batch(batch.batch_id)).get("held", 0)
     if not held:

@@ -169,9 +169,8 @@ def _read(batch: Batch, opening: Opening) -> Next:
 
     reading = Reading(blocks(), filename=batch.filename, profile=batch.profile or None)
     with _spool() as lines, _spool() as findings, _spool() as index:
-        _spread(reading, _Spools(lines, findings, index), opening.settings.chunk_size)
+        found = _spread(reading, _Spools(lines, findings, index), opening.settings.chunk_size)
         _upload(opening, findings, rows.findings_key(batch.batch_id))
-        found = reading.errors + reading.warnings
         if reading.verdict == "error":
             words = f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
             return _refuse(batch, opening, words, found)
@@ -218,10 +217,12 @@ def _spool() -> "SpooledTemporaryFile[bytes]":
     return SpooledTemporaryFile(max_size=_IN_MEMORY)
 
 
-def _spread(reading: Reading, spools: _Spools, chunk_size: int) -> None:
-    """Write rows, findings and index while reading; nothing of it is kept in memory."""
-    number = start = end = held = 0
+def _spread(reading: Reading, spools: _Spools, chunk_size: int) -> int:
+    """Write rows, findings and index while reading, nothing of it kept in memory; the answer is
+    how many findings there are."""
+    number = start = end = held = found = 0
     for entries, findings in reading:
+        found += len(findings)
         for finding in findings:
             spools.findings.write(json.dumps(asdict(finding)).encode() + b"\n")
         for entry in entries:
@@ -234,6 +235,7 @@ def _spread(reading: Reading, spools: _Spools, chunk_size: int) -> None:
                 number, start, held = number + 1, end, 0
     if held:
         spools.index.write(Chunk(number, start, end).line())
+    return found
 
 
 def _upload(opening: Opening, spool: IO[bytes], key: str) -> None:

@@ -32,3 +32,5 @@ class Settings:
     url: str
     allowed_hosts: frozenset[str]
     s3_sources: tuple[str, ...]
+    user_pool: str
+    requests_table: str
