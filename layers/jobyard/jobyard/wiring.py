@@ -10,12 +10,21 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _foreign(sources: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
+    for source in sources:
+        if source.split("/")[0] in own:
+            raise ValueError(f"payloads may not come from our own bucket: {source}")
+    return sources
+
+
 def wire(env: Mapping[str, str]) -> Settings:
     """Read `env`, bind the store's tables, return the settings.
 
     Raises:
         KeyError: a required variable is missing; the function must not start.
+        ValueError: a bucket of our own is listed as a source of payloads.
     """
+    buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
     tables.bind(
         {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS},
         region=env["AWS_REGION"],
@@ -35,7 +44,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         instance=env["JOBYARD_INSTANCE"],
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
         allowed_hosts=frozenset(_listed(env["JOBYARD_ALLOWED_HOSTS"])),
-        s3_sources=_listed(env["JOBYARD_S3_SOURCES"]),
+        s3_sources=_foreign(_listed(env["JOBYARD_S3_SOURCES"]), buckets),
         user_pool=env["JOBYARD_USER_POOL"],
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
     )

@@ -16,27 +16,30 @@ _CONDITION_FAILED = "ConditionalCheckFailedException"
 def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
     """The ark all of `local_ids` belong to from now on: their owner's, else `ark`.
 
-    Each id is claimed by a conditional write of its own. Two jobs that claim the same ids in
-    another order can each win one; both are then told of the conflict.
+    Each id is claimed by a conditional write of its own, in sorted order, so that of two jobs with
+    the same ids one loses the very first claim and takes the winner's ark. Jobs whose ids only
+    overlap may each win one; the later is then told of the conflict.
 
     Raises:
         IdentifierConflict: they belong to different arks.
     """
-    names = {local_id: f"{collection}#{local_id}" for local_id in local_ids}
+    names = {local_id: f"{collection}#{local_id}" for local_id in sorted(local_ids)}
     owners = {name: owner for name in names.values() if (owner := _owner(name))}
-    arks = set(owners.values())
-    if len(arks) > 1:
-        raise IdentifierConflict(_conflict(names, owners))
-    chosen = arks.pop() if arks else ark
+    chosen = next(iter(owners.values()), ark)
     for name in names.values():
-        if name not in owners:
-            owners[name] = _claim(name, chosen)
-    others = set(owners.values()) - {chosen}
-    if len(others) == 1 and not set(owners.values()) - others:
-        return others.pop()  # another job claimed them all just now: it is that job's object
-    if others:
-        raise IdentifierConflict(_conflict(names, owners))
+        if name in owners:
+            continue
+        owners[name] = _claim(name, chosen)
+        if owners[name] != chosen and chosen == ark and ark not in _others(owners, name):
+            return identify(collection, local_ids, ark)  # nothing is ours yet: it is their object
+    if set(owners.values()) - {chosen}:
+        said = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
+        raise IdentifierConflict(f"the local identifiers belong to different objects: {said}")
     return chosen
+
+
+def _others(owners: dict[str, str], name: str) -> set[str]:
+    return {owner for other, owner in owners.items() if other != name}
 
 
 def _owner(name: str) -> str:
@@ -56,11 +59,6 @@ def _claim(name: str, ark: str) -> str:
             raise
         return _owner(name)
     return ark
-
-
-def _conflict(names: dict[str, str], owners: dict[str, str]) -> str:
-    said = ", ".join(f"{local_id} to {owners[name]}" for local_id, name in names.items())
-    return f"the local identifiers belong to different objects: {said}"
 
 
 def _version(item: ObjectItem) -> ObjectVersion:
