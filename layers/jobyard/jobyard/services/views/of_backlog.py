@@ -1,0 +1,33 @@
+"""How things stand as a whole, for the minute rule."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobyard.domain.batch import OPEN_STATES, BatchState
+from jobyard.store import batches
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many batches are open; how old the oldest and the oldest unopened are, in seconds."""
+
+    open_batches: int
+    oldest_s: float
+    queue_age_s: float
+
+
+def backlog(now: datetime) -> Backlog:
+    """What is open, as the index knows it."""
+    found = [
+        each
+        for state in sorted(OPEN_STATES)
+        for each in batches.in_state(BatchState(state))
+        if each.source is not None
+    ]
+    ages = [(now - each.submitted_at).total_seconds() for each in found]
+    waiting = [
+        (now - each.submitted_at).total_seconds()
+        for each in found
+        if each.state is BatchState.PENDING
+    ]
+    return Backlog(len(found), max(ages, default=0.0), max(waiting, default=0.0))

@@ -1,0 +1,223 @@
+"""Batches as those who look at them want them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.chunks import ChunkRecord, summed
+from jobyard.domain.errors import Forbidden
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobState
+from jobyard.services.asking import READERS, Person, visible
+from jobyard.services.views.looking import Looking, held_by, hold_on
+from jobyard.store import batches, chunks
+from jobyard.store.batches import Page
+from jobyard.store.tables import BatchItem
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """A batch with its counts. `why` and `until` say what it waits for, "" and None otherwise.
+
+    `failure_groups` are (code, sentence, count), the largest first; `actions` are the events this
+    person may send.
+    """
+
+    batch: Batch
+    word: str
+    counts: Mapping[str, int]
+    failure_groups: tuple[tuple[str, str, int], ...]
+    why: str
+    until: datetime | None
+    actions: tuple[str, ...]
+
+
+def batch(batch_id: str, looking: Looking) -> BatchView:
+    """One batch.
+
+    Raises:
+        Unknown, Gone: there is no such batch, or none this person may know of.
+    """
+    found = visible(batch_id, looking.person, looking.now)
+    records = list(chunks.of_batch(batch_id)) if found.entries else []
+    return _batch_view(found, counts_of(found, records), records, looking)
+
+
+def _batch_view(
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+) -> BatchView:
+    failures = summed(record.failures for record in records)
+    groups = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
+    why, until = _why_batch(found, counts, records, looking)
+    return BatchView(
+        batch=found,
+        word=BATCH.state(found.state).words["deposit"],
+        counts=counts,
+        failure_groups=tuple((code, Failure(code).sentence, number) for code, number in groups),
+        why=why,
+        until=until,
+        actions=_actions(found, looking.person),
+    )
+
+
+def _actions(found: Batch, person: Person) -> tuple[str, ...]:
+    """What this person may ask of a batch; there is nothing to compare where no job ever was."""
+    actions = BATCH.actions(found.state, person.roles)
+    return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
+
+
+def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
+    """How many of a batch's jobs are in each state; every state is named, and the total."""
+    recorded = summed(record.counts for record in records)
+    rest = found.entries - sum(recorded.values())
+    cancelled = any(entry.after == BatchState.CANCELLING for entry in found.history)
+    unrecorded_are = JobState.CANCELLED if cancelled else JobState.SCHEDULED
+    counts = {state.value: recorded.get(state.value, 0) for state in JobState}
+    counts[unrecorded_are] += rest
+    return counts | {"total": found.entries}
+
+
+def _why_batch(
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+) -> tuple[str, datetime | None]:
+    state = found.state
+    if state is BatchState.PENDING and found.source is None:
+        return "waits for its manifest to be uploaded", found.upload_until
+    if state is BatchState.PENDING:
+        return "waits for the machine to open it", None
+    if state is BatchState.HELD:
+        return held_by(found, looking)
+    waiting = _open_words(counts)
+    retries = [
+        passage.next_at for record in records for passage in record.runs.values() if passage.next_at
+    ]
+    next_retry = min(retries, default=None)
+    if state is BatchState.PROCESSING and not found.entries:
+        return "its manifest is being read", None
+    if state is BatchState.PROCESSING and counts["held"] and not _moves(counts):
+        stop = hold_on(found, looking)
+        return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
+    if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
+        return waiting or "its last jobs are being counted", next_retry
+    if state is BatchState.REPORTING:
+        return "its report is being written", None
+    if state is BatchState.FAILED and counts["failed"]:
+        number = counts["failed"]
+        return f"{number} failed job{'s' * (number != 1)} for a person to requeue or delete", None
+    return (waiting if state is BatchState.FAILED else ""), None
+
+
+def _moves(counts: Mapping[str, int]) -> bool:
+    return any(counts[state] for state in ("running", "scheduled", "paused"))
+
+
+def _open_words(counts: Mapping[str, int]) -> str:
+    named = (
+        ("running", "running"),
+        ("scheduled", "waiting for their turn or a retry"),
+        ("held", "held"),
+        ("paused", "paused"),
+    )
+    parts = [f"{counts[state]} {words}" for state, words in named if counts[state]]
+    return f"waits for its jobs: {', '.join(parts)}" if parts else ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Some batches, newest first, and where the next page begins, None when there is none."""
+
+    items: tuple[BatchView, ...]
+    after: Mapping[str, str] | None
+
+
+def list_batches(
+    looking: Looking, *, state: str, collection: str, after: Mapping[str, str], limit: int
+) -> Listed:
+    """A page of batches. One filter is answered by its index; a second one is applied to what the
+    index gives, so such a page may cost more reads than it shows.
+
+    Raises:
+        Forbidden: the person may see no batch at all.
+    """
+    wanted = BATCH.state(state).name if state else ""
+    person = looking.person
+    if not person.roles & READERS:
+        if "depositor" not in person.roles:
+            raise Forbidden(f"batches are for depositor, {', '.join(sorted(READERS))}")
+        pages = _pages(BatchItem.by_submitter, person.name, after.get("before", ""), limit)
+    elif collection:
+        pages = _pages(BatchItem.by_collection, collection, after.get("before", ""), limit)
+    elif wanted:
+        pages = _pages(BatchItem.by_state, wanted, after.get("before", ""), limit)
+    else:
+        return _by_month(looking, after, limit)
+    found: list[Batch] = []
+    place = ""
+    for page in pages:
+        for each in page.items:
+            right = (not wanted or each.state == wanted) and (
+                not collection or each.collection == collection
+            )
+            if right and not _is_over(each, looking.now):
+                found.append(each)
+        place = page.after
+        if len(found) >= limit:
+            break
+    shown = found[:limit]
+    if len(found) > limit:
+        place = batches.place_of(shown[-1])
+    return Listed(_views(shown, looking), {"before": place} if place else None)
+
+
+def _pages(index: Any, key: str, before: str, limit: int) -> Iterator[Page]:
+    while True:
+        page = batches.listed(index, key, limit=limit, before=before)
+        yield page
+        before = page.after
+        if not before:
+            return
+
+
+def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
+    """All batches, newest first: month by month back to the first month there is one in."""
+    month = after.get("month") or looking.now.strftime("%Y-%m")
+    before = after.get("before", "")
+    first = batches.first_month()
+    found: list[Batch] = []
+    while first and month >= first and len(found) < limit:
+        page = batches.listed(BatchItem.by_month, month, limit=limit - len(found), before=before)
+        found += [each for each in page.items if not _is_over(each, looking.now)]
+        before = page.after
+        month = month if before else _month_before(month)
+    more = bool(first) and month >= first
+    place = {"month": month, "before": before} if more else None
+    return Listed(_views(found, looking), place)
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
+
+
+def _is_over(found: Batch, now: datetime) -> bool:
+    never_came = found.state is BatchState.PENDING and found.source is None
+    return never_came and found.upload_until is not None and found.upload_until <= now
+
+
+def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
+    """Batches as a list shows them: with the counts their last report told, if there was one.
+
+    So a list reads no more than it shows; only a batch that is open for the first time is counted.
+    """
+    views = []
+    for each in found:
+        if each.reported:
+            told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
+            counts = {state.value: told.get(state.value, 0) for state in JobState}
+            views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
+        else:
+            records = list(chunks.of_batch(each.batch_id)) if each.entries else []
+            views.append(_batch_view(each, counts_of(each, records), records, looking))
+    return tuple(views)

@@ -1,0 +1,160 @@
+"""Jobs as those who look at them want them: records laid over rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepStatus, unrecorded
+from jobyard.domain.lifecycle import MACHINE
+from jobyard.domain.task import state_of_only_task
+from jobyard.jobtypes import TYPES
+from jobyard.services import rows
+from jobyard.services.asking import batch_and_place, visible
+from jobyard.services.steering import MAIN
+from jobyard.services.views.looking import Looking, held_by
+from jobyard.store import chunks, jobs
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with its row. `why` and `until` say what it waits for, "" and None otherwise."""
+
+    job: JobRecord
+    row: rows.Row
+    word: str
+    task_state: str
+    step: str
+    why: str
+    until: datetime | None
+    actions: tuple[str, ...]
+    all_steps: tuple[str, ...]
+
+
+def job(job_id: str, looking: Looking) -> JobView:
+    """One job.
+
+    Raises:
+        Unknown, Gone: there is no such job, or none this person may know of.
+    """
+    found, place = batch_and_place(job_id, looking.person, looking.now)
+    row = rows.row_of(looking.s3, looking.settings, found, place)
+    return _job_view(found, place, row, jobs.get(place), looking)
+
+
+def _job_view(
+    found: Batch, place: Place, row: rows.Row, record: JobRecord | None, looking: Looking
+) -> JobView:
+    if record is None:
+        record = unrecorded(place, found.submitted_at)
+        if any(entry.after == BatchState.CANCELLING for entry in found.history):
+            record = replace(record, state=JobState.CANCELLED)
+    job_type = TYPES[found.job_type]
+    names = tuple(name for name, _ in job_type.steps)
+    why, until = _why_job(found, record, looking)
+    done = {step.name for step in record.steps if step.status in _PASSED}
+    current = next((name for name in names if name not in done), "")
+    actions = JOB.actions(record.state, looking.person.roles)
+    if not record.recoverable:
+        actions = tuple(action for action in actions if action != "requeue")
+    return JobView(
+        job=record,
+        row=row,
+        word=job_type.words.get(record.state.value, record.state.value),
+        task_state=state_of_only_task(record).value,
+        step="" if record.state is JobState.SUCCEEDED else current,
+        why=why,
+        until=until,
+        actions=actions,
+        all_steps=names,
+    )
+
+
+_PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+
+
+def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
+    state = record.state
+    if state is JobState.HELD:
+        last = record.history[-1]
+        if last.actor == MACHINE:
+            return held_by(found, looking)
+        return f"held by {last.actor}: {last.reason}", None
+    if state is JobState.SCHEDULED and record.next_at:
+        failed = record.attempts[-1] if record.attempts else None
+        if failed and failed.code == "WAIT":
+            return failed.message, record.next_at
+        retries = TYPES[found.job_type].retry.retries
+        return f"retry {record.tries} of {retries} after {record.failure_code}", record.next_at
+    if state is JobState.SCHEDULED:
+        before = record.place.chunk * found.chunk_size + record.place.position
+        if record.history:
+            return "waits for a worker", None
+        return f"waits for a worker, behind up to {before} other jobs of its batch", None
+    if state is JobState.FAILED:
+        if not record.recoverable:
+            return "the depositor has to submit it again", None
+        return "waits for a person to requeue or delete it", None
+    return "", None
+
+
+@dataclass(frozen=True)
+class ListedJobs:
+    """Some jobs in manifest order, and the (chunk, position) the next page begins at, or None."""
+
+    items: tuple[JobView, ...]
+    after: tuple[int, int] | None
+
+
+def list_jobs(
+    batch_id: str, looking: Looking, *, state: str, after: tuple[int, int], limit: int
+) -> ListedJobs:
+    """A page of a batch's jobs. With a state, only chunks whose counts know of it are read."""
+    found = visible(batch_id, looking.person, looking.now)
+    wanted = JobState(JOB.state(state).name) if state else None
+    shown: list[JobView] = []
+    chunk, position = after
+    for number in _chunks_with(found, wanted, chunk):
+        first = position if number == chunk else 0
+        for view in _of_chunk(found, number, first, looking):
+            if wanted is None or view.job.state is wanted:
+                if len(shown) == limit:
+                    place = view.job.place
+                    return ListedJobs(tuple(shown), (place.chunk, place.position))
+                shown.append(view)
+    return ListedJobs(tuple(shown), None)
+
+
+def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:
+    """The chunks from `first` on that may hold a job in state `wanted` (None: any)."""
+    if wanted is None:
+        yield from range(first, found.chunks)
+        return
+    cancelled = any(entry.after == BatchState.CANCELLING for entry in found.history)
+    rest_is = JobState.CANCELLED if cancelled else JobState.SCHEDULED
+    records = chunks.of_batch(found.batch_id, first=first)
+    record = next(records, None)
+    for number in range(first, found.chunks):
+        here = record if record and record.chunk == number else None
+        if here:
+            record = next(records, None)
+        in_hand = here is not None and not here.passage(MAIN).passed
+        unrecorded_here = found.size_of(number) - (here.recorded if here else 0)
+        counted = here.count(wanted) if here else 0
+        if counted or in_hand or (wanted is rest_is and unrecorded_here > 0):
+            yield number
+        elif here is None and record is None and wanted is not rest_is:
+            return
+
+
+def _of_chunk(found: Batch, number: int, first: int, looking: Looking) -> Iterator[JobView]:
+    chunk = rows.chunk_of(looking.s3, looking.settings, found, number)
+    lines = rows.rows_of(looking.s3, looking.settings, found.batch_id, chunk)
+    records = jobs.of_chunk(found.batch_id, number, first=first)
+    record = next(records, None)
+    for position in range(first, len(lines)):
+        here = record if record and record.place.position == position else None
+        if here:
+            record = next(records, None)
+        place = Place(found.batch_id, number, position)
+        yield _job_view(found, place, lines[position], here, looking)
