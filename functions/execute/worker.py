@@ -12,8 +12,7 @@ from botocore.config import Config
 
 from jobyard.domain import metrics
 from jobyard.jobtypes.fetch import Fetch
-from jobyard.jobtypes.touch import Touch
-from jobyard.services.running import MARGIN_S, OVERLAP, Ended, Worker, objects_store
+from jobyard.services.running import OVERLAP, Ended, Worker
 from jobyard.wiring import wire
 
 LOGGER = Logger()
@@ -44,22 +43,22 @@ def worker(context: LambdaContext) -> Worker:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    touch = Touch(
-        s3=S3,
-        work_bucket=SETTINGS.work_bucket,
-        archive_bucket=SETTINGS.archive_bucket,
-        fetch=FETCH,
-        s3_sources=SETTINGS.s3_sources,
-        objects=objects_store,
-        now=now,
-        remaining=lambda: remaining() - MARGIN_S,
-    )
-    return Worker(SETTINGS, S3, touch, now, remaining)
+    return Worker(SETTINGS, S3, FETCH, now, remaining)
 
 
 def tell(finished: Iterable[Ended], **ids: object) -> None:
-    """One line for the pass, one for each job that failed, and the counts as metrics."""
-    ended = list(finished)
+    """One line for the pass, one for each job that failed or met a surprise, and the counts as
+    metrics."""
+    met = list(finished)
+    for job in met:
+        if job.surprise:
+            LOGGER.error(
+                "a step raised what it did not foresee",
+                batch_id=job.batch_id,
+                job_id=job.job_id,
+                exc_info=job.surprise,
+            )
+    ended = [job for job in met if job.state != "scheduled"]
     failed = [job for job in ended if job.state == "failed"]
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
     for job in failed:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from jobyard.services.mailing import Reporting
 from jobyard.services.settling import Settling
@@ -43,4 +44,4 @@ def now() -> datetime:
 
 
 SETTLING = Settling(SETTINGS, S3, now)
-REPORTING = Reporting(SETTINGS, S3, SES, now)
+REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now)

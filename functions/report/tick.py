@@ -15,7 +15,6 @@ from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Lift what was held until now, send what waits to be sent, emit how things stand."""
-    lifted = lift_ended(_owner_asks, now())
     left = deliver_waiting(REPORTING)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
@@ -24,6 +23,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
+    lifted = lift_ended(_owner_asks, now())
     LOGGER.info("ticked", lifted=lifted, undelivered=left, open_batches=found.open_batches)
     return {"undelivered": left, "open_batches": found.open_batches}
 

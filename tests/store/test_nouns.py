@@ -15,7 +15,6 @@ from jobyard.domain.objects import IdentifierConflict, ObjectVersion
 from jobyard.domain.operation import Filter, Operation
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store import batches, chunks, holds, objects, operations, remembered, reports
-from jobyard.store.tables import BatchItem
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -89,8 +88,8 @@ def test_batches_are_listed_newest_first_page_by_page() -> None:
         at = NOON + timedelta(minutes=number)
         batches.put_new(batch(f"b-list-{number}", collection="lists", submitted_at=at))
 
-    first = batches.listed(BatchItem.by_collection, "lists", limit=3)
-    second = batches.listed(BatchItem.by_collection, "lists", limit=3, before=first.after)
+    first = batches.of_collection("lists", limit=3)
+    second = batches.of_collection("lists", limit=3, before=first.after)
 
     assert [each.batch_id[-1] for each in first.items] == ["4", "3", "2"]
     assert [each.batch_id[-1] for each in second.items] == ["1", "0"]

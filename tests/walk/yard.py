@@ -10,24 +10,25 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from cli.local import mail
 from jobyard.domain.batch import Source
 from jobyard.domain.chunks import Chunk
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
-from jobyard.jobtypes.touch import Touch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
 from jobyard.services.opening import Opening, batch_of_key, open_object
 from jobyard.services.reporting import report
 from jobyard.services.resuming import resume
-from jobyard.services.running import MARGIN_S, Worker, give_up_job, run_chunk, run_job
+from jobyard.services.running import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
 from jobyard.services.views import BatchView, Looking, batch
-from jobyard.store import objects, reports
+from jobyard.store import reports
 from tests.walk.machines import Machines
 
 ADMIN = Person("ada", frozenset({"admin", "operator"}), "ada@example.org")
@@ -153,17 +154,7 @@ class Yard:
 
     def worker(self) -> Worker:
         """A worker with all the time there is."""
-        touch = Touch(
-            s3=self.s3,
-            work_bucket="work",
-            archive_bucket="archive",
-            fetch=self.fetch,
-            s3_sources=(),
-            objects=objects,
-            now=self.now,
-            remaining=lambda: 600 - MARGIN_S,
-        )
-        return Worker(self.settings, self.s3, touch, self.now, lambda: 600.0)
+        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0)
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
@@ -192,9 +183,13 @@ class Yard:
             give_up_job(place, run, self.now())
         return settle(event["batch_id"], run, settling).document()
 
+    def reporting(self) -> Reporting:
+        """What reporting needs."""
+        return Reporting(self.settings, self.s3, self.ses, BotoCoreError, self.now)
+
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
-        report(event["batch_id"], Reporting(self.settings, self.s3, self.ses, self.now))
+        report(event["batch_id"], self.reporting())
         return event | {"next": "end"}
 
     # What a test does
@@ -266,7 +261,7 @@ class Yard:
             if written.delivery.state == "sending" and written.subject in told:
                 note_delivery(batch_id, written.seq, "Send", "from the event", self.now())
         self.later(901)
-        deliver_waiting(Reporting(self.settings, self.s3, self.ses, self.now))
+        deliver_waiting(self.reporting())
 
     def later(self, seconds: float) -> None:
         """Let time pass."""

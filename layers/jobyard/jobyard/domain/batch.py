@@ -194,6 +194,11 @@ class Batch:
         """How many chunks its jobs lie in; 0 before it is opened."""
         return -(-self.entries // self.chunk_size) if self.entries else 0
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a person cancelled it: then its rows without a record are cancelled jobs."""
+        return any(entry.after == BatchState.CANCELLING for entry in self.history)
+
     def size_of(self, chunk: int) -> int:
         """How many jobs `chunk` (from 0) holds."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)

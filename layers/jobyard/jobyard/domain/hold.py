@@ -8,7 +8,8 @@ from datetime import datetime
 from jobyard.domain.errors import BadRequest
 
 EVERYTHING = "everything"
-_SCOPE = re.compile(r"everything|(?:collection|type):[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or a job type, as a regular expression
+_SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
 
 
 @dataclass(frozen=True)

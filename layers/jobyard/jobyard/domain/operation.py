@@ -21,14 +21,16 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs are meant: those in `state`, of the named codes, of the named ids.
+    """Which jobs are meant: those in `state`, of the named codes, of the named ids, put there by
+    `actor`.
 
-    An empty collection of codes or ids means any.
+    Nothing named means any.
     """
 
     state: JobState
     codes: frozenset[str] = frozenset()
     job_ids: frozenset[str] = frozenset()
+    actor: str = ""
 
     def matches(self, job: JobRecord) -> bool:
         """Whether `job` is meant."""
@@ -36,6 +38,7 @@ class Filter:
             job.state is self.state
             and (not self.codes or job.failure_code in self.codes)
             and (not self.job_ids or job.place.job_id in self.job_ids)
+            and (not self.actor or job.history[-1].actor == self.actor)
         )
 
     def matching(self, counts: Mapping[str, int], failures: Mapping[str, int]) -> int:

@@ -1,7 +1,7 @@
 """A report: what was told about a batch, when, to whom, and whether it arrived."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -65,7 +65,6 @@ class FailureGroup:
     code: str
     sentence: str
     count: int
-    examples: tuple[str, ...] = field(default_factory=tuple)
 
 
 # One character a job, in manifest order: what the last report told of each, to compare the next

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
-from jobyard.domain.errors import BadRequest, Forbidden, StaleState, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, StaleState, Unknown
 from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter
 from jobyard.services.asking import Asking, operate, start_batch
 from jobyard.store import batches, chunks, holds
@@ -21,6 +22,7 @@ _MAY_HOLD = (
     BatchState.FAILED,
     BatchState.UPDATE_REPORTING,
 )
+_LINGERS = timedelta(minutes=1)
 _HOLDERS = frozenset({"operator", "admin"})
 
 
@@ -68,20 +70,27 @@ def lift_ended(asking_as: Callable[[Hold], Asking], now: datetime) -> int:
 
 
 def _lift(hold: Hold, asking: Asking) -> int:
-    # Released before it is removed from the table: a lift that dies half-way can be repeated.
-    holds.put(replace(hold, until=min(hold.until or asking.now(), asking.now())))
+    """Let go of what the hold holds. It stays in the table, over, for a minute and the next tick:
+    a worker that saw it just before may still have been holding jobs, and a lift may die."""
+    now = asking.now()
+    over = replace(hold, until=min(hold.until or now, now))
+    holds.put(over)
     suggested = [batch for state in _MAY_HOLD for batch in batches.in_state(state)]
     released = sum(
         _release(batch, asking)
         for batch in suggested
         if hold.covers(batch.collection, batch.job_type)
     )
-    holds.delete(hold.scope)
+    if over.until is not None and over.until <= now - _LINGERS:
+        holds.delete(hold.scope)
     return released
 
 
 def _release(suggested: Batch, asking: Asking) -> bool:
-    batch = batches.get(suggested.batch_id, asking.now())
+    try:
+        batch = batches.get(suggested.batch_id, asking.now())
+    except (Unknown, Gone):
+        return False  # promised and never uploaded: nothing of it waits
     still = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
     if in_force(still, asking.now()):
         return False
@@ -94,16 +103,17 @@ def _release(suggested: Batch, asking: Asking) -> bool:
         start_batch(batch.batch_id, "open", asking)
         return True
     if batch.state is BatchState.PENDING:
-        mine = bool(batch.history) and batch.history[-1].cause == asking.cause.key
-        if mine:  # released by a lift that died before it told the machine
+        # Perhaps by a lift that died before it told the machine; telling twice is harmless.
+        released = bool(batch.history) and batch.history[-1].event == "release"
+        if released:
             start_batch(batch.batch_id, "open", asking)
-        return mine
+        return released
     if batch.state not in _MAY_HOLD:
         return False
     held = summed(record.counts for record in chunks.of_batch(batch.batch_id)).get("held", 0)
     if not held:
         return False
-    operate(batch.batch_id, "release", Filter(JobState.HELD), asking)
+    operate(batch.batch_id, "release", Filter(JobState.HELD, actor=MACHINE), asking)
     return True
 
 

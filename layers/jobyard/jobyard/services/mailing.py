@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
 
 UNKNOWN_FOR = timedelta(minutes=15)  # how long a hand-over without an answer is let be
-MAIL_TRIES = 10
+MAIL_TRIES = 10  # hand-overs in all
+MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
+TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
+_UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Reporting:
     settings: Settings
     s3: "S3Client"
     mail: "SESV2Client"
+    unanswered: type[Exception]  # what the mail client raises when no answer comes
     now: Callable[[], datetime]
 
 
@@ -47,11 +51,17 @@ def deliver(report: Report, reporting: Reporting) -> Report:
         report = reports.put_delivery(report, handing)
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # another worker has it in hand
+    last = handing.tries >= MAIL_TRIES
     try:
         message_id = _send(report, reporting)
     except reporting.mail.exceptions.ClientError as refusal:
-        state = DeliveryState.QUEUED if handing.tries < MAIL_TRIES else DeliveryState.FAILED
+        status = refusal.response["ResponseMetadata"].get("HTTPStatusCode", 500)
+        again = DeliveryState.SENDING if status >= _UNKNOWN_FROM else DeliveryState.QUEUED
+        state = DeliveryState.FAILED if last else again
         return _note(report, replace(handing, state=state, error=str(refusal)), reporting)
+    except reporting.unanswered as silence:
+        state = DeliveryState.FAILED if last else DeliveryState.SENDING
+        return _note(report, replace(handing, state=state, error=str(silence)), reporting)
     sent = replace(handing, state=DeliveryState.SENT, message_id=message_id)
     return _note(report, sent, reporting)
 
@@ -98,12 +108,15 @@ def _send(report: Report, reporting: Reporting) -> str:
 
 
 def deliver_waiting(reporting: Reporting) -> int:
-    """Hand over what the outbox still holds; the answer is how many reports it holds after."""
+    """Hand over what the outbox still holds; the answer is how many reports it holds after, those
+    included whose mail came to nothing within the last hour."""
     left = 0
-    for seen in reports.undelivered():
-        report_now = deliver(reports.get(seen.batch_id, seen.seq), reporting)
-        left += report_now.delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
-    return left
+    for number, seen in enumerate(reports.undelivered()):
+        report = reports.get(seen.batch_id, seen.seq)
+        if number < MAILS_A_MINUTE:
+            report = deliver(report, reporting)
+        left += report.delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
+    return left + sum(1 for _ in reports.came_to_nothing(reporting.now() - TOLD_FOR))
 
 
 # What each piece of news makes of a delivery, and of which deliveries it is news at all.

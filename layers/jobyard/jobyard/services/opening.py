@@ -5,6 +5,7 @@ Either every row is written and the batch has jobs, or the manifest has an error
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import Chunk
 from jobyard.domain.errors import Gone, StaleState, Unknown
-from jobyard.domain.hold import in_force, scopes_of
+from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.manifest.entry import row
@@ -50,8 +51,9 @@ class Opening:
 
 def open_object(source: Source, opening: Opening) -> Next:
     """Open the batch of a manifest that landed as `source`."""
-    if source.size == 0 or source.key.endswith("/") or not _collection_of(source.key):
-        return Next("", "end")
+    name = source.key.rsplit("/", 1)[-1]
+    if source.size == 0 or not name or name.startswith(".") or not _collection_of(source.key):
+        return Next("", "end")  # no manifest: a folder's marker, or a file its owner hides
     source = replace(source, version_id=_version_of(source, opening.s3))
     batch = _claimed(source, opening)
     return open_batch(replace(batch, source=batch.source or source), opening)
@@ -153,6 +155,9 @@ def _read(batch: Batch, opening: Opening) -> Next:
         raise Unknown(f"batch {batch.batch_id} has no manifest")
     if source.size > MANIFEST_BYTES:
         return _refuse(batch, opening, f"the manifest is larger than {MANIFEST_BYTES} bytes", 0)
+    if not re.fullmatch(NAME, batch.collection):
+        words = f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
+        return _refuse(batch, opening, words, 0)
     kinds = [name for name, job_type in TYPES.items() if not job_type.system]
     if batch.job_type not in kinds:
         words = f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"

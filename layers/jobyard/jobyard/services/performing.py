@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, Attempt, JobRecord, StepRecord, StepStatus
@@ -12,6 +13,8 @@ from jobyard.jobtypes.touch import Touch
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
+WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
+WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
 LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
 _PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
@@ -24,12 +27,6 @@ class Attempted:
     record: JobRecord
     outcome: Outcome
     step: str = ""
-
-
-def resume_step(job_type: JobType, record: JobRecord) -> str:
-    """The step an attempt would begin with; "" when all are done."""
-    passed = {step.name for step in record.steps if step.status in _PASSED}
-    return next((name for name, _ in job_type.steps if name not in passed), "")
 
 
 def perform(
@@ -97,15 +94,18 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             failure_code="",
             failure_message="",
         )
-    if isinstance(outcome, Wait):
+    if isinstance(outcome, Wait) and _waits(record) < WAITS:
         move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
-        waited = Attempt(began, at, attempted.step, "WAIT", outcome.message)
+        waited = Attempt(began, at, attempted.step, WAITED, outcome.message)
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
             next_at=_after(at, outcome.seconds),
             tries=record.tries - 1,
         )
+    if isinstance(outcome, Wait):
+        words = f"waited {WAITS} times: {outcome.message}"
+        outcome = Stop(Failure.TIMEOUT, words, retryable=True)
     failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
     wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
     event = "fail" if wait_s is None else "reschedule"
@@ -118,6 +118,11 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
         failure_message=outcome.message,
         recoverable=outcome.recoverable,
     )
+
+
+def _waits(record: JobRecord) -> int:
+    """How often in a row the job has only waited, up to now."""
+    return sum(1 for _ in takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
 
 
 def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:

@@ -8,7 +8,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from jobyard.domain import letters
-from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.batch import Batch
 from jobyard.domain.chunks import Chunk
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
@@ -92,7 +92,6 @@ class Files:
 @dataclass
 class Summary:
     counts: dict[str, int]
-    codes: dict[str, list[str]]
     code_counts: dict[str, int]
     shown: list[ToldJob]
     changed: int = 0
@@ -102,16 +101,13 @@ class Summary:
         """The failures by code, the largest group first."""
         ordered = sorted(self.code_counts, key=lambda code: (-self.code_counts[code], code))
         return tuple(
-            FailureGroup(
-                code, Failure(code).sentence, self.code_counts[code], tuple(self.codes[code])
-            )
-            for code in ordered
+            FailureGroup(code, Failure(code).sentence, self.code_counts[code]) for code in ordered
         )
 
 
 def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool) -> Summary:
     """Go through all jobs once, in manifest order, writing files and counting."""
-    summary = Summary({}, {}, {}, [])
+    summary = Summary({}, {}, [])
     told_before = _outcomes_told(batch, reporting) if update else iter(())
     files.all.writerow(COLUMNS)
     files.failures.writerow(COLUMNS)
@@ -131,8 +127,6 @@ def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool)
             summary.failed += 1
             code = job.failure_code
             summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
-            summary.codes.setdefault(code, [])[3:] = []
-            summary.codes[code].append(job.place.job_id)
         before = next(told_before, "") if update else ""
         is_news = before != letter if update else job.state is JobState.FAILED
         summary.changed += update and before != letter
@@ -159,7 +153,7 @@ def _outcomes_told(batch: Batch, reporting: Reporting) -> Iterator[str]:
 def _all_jobs(batch: Batch, reporting: Reporting) -> Iterator[tuple[rows.Row, JobRecord]]:
     """Every job of the batch with its row, in manifest order. A cancelled batch's rows that never
     ran are cancelled."""
-    cancelled = any(entry.after == BatchState.CANCELLING for entry in batch.history)
+    cancelled = batch.is_cancelled
     settings = reporting.settings
     lines = reporting.s3.get_object(
         Bucket=settings.work_bucket, Key=rows.index_key(batch.batch_id)

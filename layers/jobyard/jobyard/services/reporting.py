@@ -37,7 +37,7 @@ def _last_counts(batch: Batch) -> dict[str, int]:
 
 def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes: Any) -> Batch:
     now = reporting.now()
-    cancelled = any(entry.after == BatchState.CANCELLING for entry in batch.history)
+    cancelled = batch.is_cancelled
     if cancelled:
         event = "stop"
     elif counts.get("failed") or batch.message:

@@ -24,6 +24,7 @@ from jobyard.domain.jobtype import JobType, Stop, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.fetch import Fetch
 from jobyard.jobtypes.touch import Touch
 from jobyard.services import rows
 from jobyard.services.performing import (
@@ -37,13 +38,10 @@ from jobyard.services.performing import (
 )
 from jobyard.services.settings import Settings
 from jobyard.services.steering import MAIN, Next, Run
-from jobyard.store import batches, chunks, holds, jobs, operations
-from jobyard.store import objects as objects_store
+from jobyard.store import batches, chunks, holds, jobs, objects, operations
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-__all__ = ["MARGIN_S", "OVERLAP", "Ended", "Worker", "objects_store", "run_chunk", "run_job"]
 
 OVERLAP = 25  # jobs of a chunk at work at once
 _LOOK_S = 2.0  # how often a worker looks for holds and a cancel, and shows its counts
@@ -55,24 +53,44 @@ Going = dict[Future[Attempted | None], tuple[JobRecord, str]]  # jobs at work, a
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker is given: the deployment, S3, what steps may touch, clock, time left (s)."""
+    """What a worker is given: the deployment, S3, the safe opener, clock, time left (s)."""
 
     settings: Settings
     s3: "S3Client"
-    touch: Touch
+    fetch: Fetch
     now: Callable[[], datetime]
     remaining: Callable[[], float]
+
+    def touch(self, limit_s: float) -> Touch:
+        """What the steps of one attempt may touch, which may take `limit_s` at the most."""
+        began = self.now()
+
+        def remaining() -> float:
+            left = limit_s - (self.now() - began).total_seconds()
+            return min(left, self.remaining() - MARGIN_S)
+
+        return Touch(
+            s3=self.s3,
+            work_bucket=self.settings.work_bucket,
+            archive_bucket=self.settings.archive_bucket,
+            fetch=self.fetch,
+            s3_sources=self.settings.s3_sources,
+            objects=objects,
+            now=self.now,
+            remaining=remaining,
+        )
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that ended in this pass, for the log and the metrics."""
+    """A job that ended in this pass, or met a surprise, for the log and the metrics."""
 
     batch_id: str
     job_id: str
     job_type: str
     state: str
     failure_code: str
+    surprise: BaseException | None = None  # what a step raised that no step should raise
 
 
 def run_chunk(batch_id: str, chunk: Chunk, run: Run, worker: Worker) -> list[Ended]:
@@ -111,7 +129,7 @@ def give_up_job(place: Place, run: Run, at: datetime) -> None:
 
 @dataclass
 class _ChunkWork:
-    """A worker's pass over a chunk. Only `records` and `version` are carried from call to call."""
+    """A worker's pass over a chunk."""
 
     batch: Batch
     chunk: Chunk
@@ -128,6 +146,7 @@ class _ChunkWork:
         self.seen: ChunkRecord = chunks.get(batch_id, self.chunk.chunk)
         self._reread()
         self.ended: list[tuple[JobRecord, JobRecord]] = []
+        self.surprises: dict[int, BaseException] = {}
         self.looked_at = worker.now()
         self.hold: Hold | None = None
         self.cancelling = False
@@ -297,7 +316,8 @@ class _ChunkWork:
             data=job.data,
             attempt=job.tries,
         )
-        return perform(self.job_type, job, work, self.worker.touch, self.worker.now)
+        touch = self.worker.touch(self.job_type.time_limit)
+        return perform(self.job_type, job, work, touch, self.worker.now)
 
     def _gather(self, going: Going) -> None:
         """Wait for jobs to end; write their ends together, up to 25 of them."""
@@ -306,6 +326,8 @@ class _ChunkWork:
         for future in done:
             job, _ = going.pop(future)
             error = future.exception()
+            if error:
+                self.surprises[job.place.position] = error
             attempted = surprised(job, error) if error else future.result()
             if attempted is None:
                 continue
@@ -324,7 +346,8 @@ class _ChunkWork:
 
     def _finish(self, job: JobRecord) -> None:
         place = job.place
-        if job.state is not JobState.SCHEDULED:
+        surprise = self.surprises.pop(place.position, None)
+        if job.state is not JobState.SCHEDULED or surprise:
             self.finished.append(
                 Ended(
                     place.batch_id,
@@ -332,6 +355,7 @@ class _ChunkWork:
                     self.job_type.name,
                     job.state.value,
                     job.failure_code,
+                    surprise,
                 )
             )
 

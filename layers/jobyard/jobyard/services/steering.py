@@ -5,7 +5,7 @@ because a Choice on a field that is not there ends an execution.
 """
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 MAIN = "main"  # the run that a batch's own manifest started
@@ -54,5 +54,8 @@ class Next:
         return document | {
             "run": self.run.name,
             "pass": self.run.number,
-            "until": self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            # Rounded up: a pass that comes a moment too early finds nothing to do.
+            "until": (self.until.astimezone(UTC) + timedelta(microseconds=999_999)).strftime(
+                "%Y-%m-%dT%H:%M:%SZ"
+            ),
         }

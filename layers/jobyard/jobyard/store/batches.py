@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from pynamodb.exceptions import PutError
-from pynamodb.indexes import GlobalSecondaryIndex
 
 from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.errors import Gone, StaleState, Unknown
@@ -99,7 +98,7 @@ def _batch(item: BatchItem) -> Batch:
 
 
 def put_new(batch: Batch) -> Batch:
-    """Write a batch nobody has written yet, or one whose upload never came in time.
+    """Write a batch nobody has written yet.
 
     Raises:
         StaleState: there is one with its id.
@@ -208,13 +207,30 @@ class Page:
     after: str
 
 
-def listed(
-    index: GlobalSecondaryIndex[BatchItem], key: str, *, limit: int, before: str = ""
-) -> Page:
-    """Up to `limit` batches of one key of an index, newest first, older than `before`.
+def of_month(month: str, *, limit: int, before: str = "") -> Page:
+    """Up to `limit` batches submitted in `month` ("2026-11"), newest first, older than `before`.
 
-    `before` is a `submitted` text, as `Page.after` gives it.
+    `before` is a place, as `Page.after` gives it.
     """
+    return _page(BatchItem.by_month, month, limit, before)
+
+
+def of_state(state: str, *, limit: int, before: str = "") -> Page:
+    """Up to `limit` batches in `state`, newest first, older than `before`."""
+    return _page(BatchItem.by_state, state, limit, before)
+
+
+def of_collection(collection: str, *, limit: int, before: str = "") -> Page:
+    """Up to `limit` batches of a collection, newest first, older than `before`."""
+    return _page(BatchItem.by_collection, collection, limit, before)
+
+
+def of_submitter(submitter: str, *, limit: int, before: str = "") -> Page:
+    """Up to `limit` batches of one person, newest first, older than `before`."""
+    return _page(BatchItem.by_submitter, submitter, limit, before)
+
+
+def _page(index: Any, key: str, limit: int, before: str) -> Page:
     condition = BatchItem.submitted < before if before else None
     found = index.query(
         key, range_key_condition=condition, scan_index_forward=False, limit=limit + 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pynamodb.exceptions import PutError
@@ -11,7 +12,13 @@ from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store.documents import moment, sortable, stamp
 from jobyard.store.tables import ReportItem
 
-_WAITING = {DeliveryState.QUEUED, DeliveryState.SENDING}
+_LOST = {DeliveryState.FAILED, DeliveryState.BOUNCED}
+_UNDELIVERED = {
+    DeliveryState.QUEUED: "yes",
+    DeliveryState.SENDING: "yes",
+    DeliveryState.FAILED: "lost",
+    DeliveryState.BOUNCED: "lost",
+}
 
 
 def _item(report: Report) -> ReportItem:
@@ -20,8 +27,8 @@ def _item(report: Report) -> ReportItem:
         batch_id=report.batch_id,
         seq=report.seq,
         version=report.version,
-        undelivered="yes" if delivery.state in _WAITING else None,
-        queued_at=sortable(report.at),
+        undelivered=_UNDELIVERED.get(delivery.state),
+        queued_at=sortable(delivery.at if delivery.state in _LOST else report.at),
         body={
             "kind": report.kind.value,
             "at": stamp(report.at),
@@ -112,4 +119,10 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
 def undelivered() -> Iterator[Report]:
     """Reports whose mail is not with the mail service yet, oldest first, as the index knows it."""
     for item in ReportItem.waiting.query("yes"):
+        yield _report(item)
+
+
+def came_to_nothing(since: datetime) -> Iterator[Report]:
+    """Reports whose mail was refused or bounced after `since`, as the index knows it."""
+    for item in ReportItem.waiting.query("lost", ReportItem.queued_at > sortable(since)):
         yield _report(item)

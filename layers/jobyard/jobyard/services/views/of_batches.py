@@ -1,9 +1,8 @@
 """Batches as those who look at them want them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import ChunkRecord, summed
@@ -14,7 +13,6 @@ from jobyard.services.asking import READERS, Person, visible
 from jobyard.services.views.looking import Looking, held_by, hold_on
 from jobyard.store import batches, chunks
 from jobyard.store.batches import Page
-from jobyard.store.tables import BatchItem
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
     """How many of a batch's jobs are in each state; every state is named, and the total."""
     recorded = summed(record.counts for record in records)
     rest = found.entries - sum(recorded.values())
-    cancelled = any(entry.after == BatchState.CANCELLING for entry in found.history)
+    cancelled = found.is_cancelled
     unrecorded_are = JobState.CANCELLED if cancelled else JobState.SCHEDULED
     counts = {state.value: recorded.get(state.value, 0) for state in JobState}
     counts[unrecorded_are] += rest
@@ -146,11 +144,11 @@ def list_batches(
     if not person.roles & READERS:
         if "depositor" not in person.roles:
             raise Forbidden(f"batches are for depositor, {', '.join(sorted(READERS))}")
-        pages = _pages(BatchItem.by_submitter, person.name, after.get("before", ""), limit)
+        pages = _pages(batches.of_submitter, person.name, after.get("before", ""), limit)
     elif collection:
-        pages = _pages(BatchItem.by_collection, collection, after.get("before", ""), limit)
+        pages = _pages(batches.of_collection, collection, after.get("before", ""), limit)
     elif wanted:
-        pages = _pages(BatchItem.by_state, wanted, after.get("before", ""), limit)
+        pages = _pages(batches.of_state, wanted, after.get("before", ""), limit)
     else:
         return _by_month(looking, after, limit)
     found: list[Batch] = []
@@ -171,9 +169,9 @@ def list_batches(
     return Listed(_views(shown, looking), {"before": place} if place else None)
 
 
-def _pages(index: Any, key: str, before: str, limit: int) -> Iterator[Page]:
+def _pages(of: Callable[..., Page], key: str, before: str, limit: int) -> Iterator[Page]:
     while True:
-        page = batches.listed(index, key, limit=limit, before=before)
+        page = of(key, limit=limit, before=before)
         yield page
         before = page.after
         if not before:
@@ -187,7 +185,7 @@ def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
     first = batches.first_month()
     found: list[Batch] = []
     while first and month >= first and len(found) < limit:
-        page = batches.listed(BatchItem.by_month, month, limit=limit - len(found), before=before)
+        page = batches.of_month(month, limit=limit - len(found), before=before)
         found += [each for each in page.items if not _is_over(each, looking.now)]
         before = page.after
         month = month if before else _month_before(month)

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.batch import Batch
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepStatus, unrecorded
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.asking import batch_and_place, visible
+from jobyard.services.performing import WAITED
 from jobyard.services.steering import MAIN
 from jobyard.services.views.looking import Looking, held_by
 from jobyard.store import chunks, jobs
@@ -47,7 +48,7 @@ def _job_view(
 ) -> JobView:
     if record is None:
         record = unrecorded(place, found.submitted_at)
-        if any(entry.after == BatchState.CANCELLING for entry in found.history):
+        if found.is_cancelled:
             record = replace(record, state=JobState.CANCELLED)
     job_type = TYPES[found.job_type]
     names = tuple(name for name, _ in job_type.steps)
@@ -82,7 +83,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
         failed = record.attempts[-1] if record.attempts else None
-        if failed and failed.code == "WAIT":
+        if failed and failed.code == WAITED:
             return failed.message, record.next_at
         retries = TYPES[found.job_type].retry.retries
         return f"retry {record.tries} of {retries} after {record.failure_code}", record.next_at
@@ -130,7 +131,7 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
     if wanted is None:
         yield from range(first, found.chunks)
         return
-    cancelled = any(entry.after == BatchState.CANCELLING for entry in found.history)
+    cancelled = found.is_cancelled
     rest_is = JobState.CANCELLED if cancelled else JobState.SCHEDULED
     records = chunks.of_batch(found.batch_id, first=first)
     record = next(records, None)
