@@ -50,12 +50,14 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
     return heard
 
 
-def test_deploying_again_replaces_nothing(stack: Stack, platform: Emulator, aws: Aws) -> None:
+def test_deploying_again_replaces_nothing(
+    stack: Stack, platform: Emulator, aws: Aws, files_port: int
+) -> None:
     before = _resources(aws)
 
     again = deployment.deploy(
         platform.endpoint,
-        deployment.parameters(platform.endpoint),
+        deployment.parameters(platform.endpoint, files_port),
         build=platform.home / "build",
     )
 
