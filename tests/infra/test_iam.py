@@ -27,7 +27,7 @@ ACTIONS = {
     "s3:ListObjectsV2": ["s3:ListBucket"],
     "s3:UploadPart": ["s3:PutObject"],
     "s3:UploadPartCopy": ["s3:GetObject", "s3:PutObject"],
-    "ses:SendEmail": ["ses:SendEmail", "ses:SendRawEmail"],
+    "ses:SendEmail": ["ses:SendEmail"],
 }
 
 # The calls of each folder of functions/, by what they are made on.
@@ -180,7 +180,6 @@ UNBOUNDED = {
     "logs:PutResourcePolicy": "log deliveries have no ARN",
     "logs:UpdateLogDelivery": "log deliveries have no ARN",
     "ses:SendEmail": "bounded by the sender; the emulator asks it of *",
-    "ses:SendRawEmail": "bounded by the sender; the emulator asks it of *",
     "xray:GetSamplingRules": "X-Ray has no resources here",
     "xray:GetSamplingTargets": "X-Ray has no resources here",
     "xray:PutTelemetryRecords": "X-Ray has no resources here",

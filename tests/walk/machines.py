@@ -112,7 +112,7 @@ class Machines:
                 raise
             except Exception as error:  # what Lambda does with any error of a function
                 tries += 1
-                if tries <= 3 and step["Type"] == "Task":
+                if tries <= _retries(step):
                     continue
                 for catch in step.get("Catch", ()):
                     if catch["ErrorEquals"] == ["States.ALL"]:
@@ -155,6 +155,15 @@ class Machines:
             except Exception:  # a tolerated failure of a child
                 continue
         return []
+
+
+def _retries(step: dict[str, Any]) -> int:
+    """How often the definition has a task that failed tried again."""
+    return sum(
+        each["MaxAttempts"]
+        for each in step.get("Retry", ())
+        if "States.TaskFailed" in each["ErrorEquals"]
+    )
 
 
 def _looked_up(path: str, state: Any, context: dict[str, Any]) -> Any:

@@ -23,8 +23,8 @@ class Placing(BaseModel):
     reason: Reason
     until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
         default=None,
-        description="When it runs out by itself, as ISO 8601 with a zone. What it held stays held "
-        "until it is lifted or released.",
+        description="When it runs out by itself, as ISO 8601 with a zone. What it "
+        "held is then released, within a minute.",
     )
 
 

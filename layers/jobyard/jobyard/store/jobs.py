@@ -1,7 +1,7 @@
 """Jobs as they are stored: alone with their chunk's counts, or 25 at a time without them.
 
 A worker writes its chunk's jobs by BatchExecuteStatement, whose INSERT refuses a duplicate and
-whose UPDATE takes state and version as condition, and counts them once at the end. A person's move
+whose UPDATE takes state and version as condition, and counts them afterwards. A person's move
 of one job is a transaction with the chunk's counts.
 """
 

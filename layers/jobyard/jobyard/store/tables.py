@@ -1,7 +1,8 @@
 """The tables' models and their late binding; nothing here knows a name until `bind` is called.
 
 Each item has its keys, what conditions and indexes look at, and a `body`: everything else as one
-JSON document. Every write has the item's version in its condition, so a body is never half new.
+JSON document. Writes of batches, jobs, chunks and reports have the version in their condition, so a
+body is never half new.
 """
 
 from collections.abc import Mapping
