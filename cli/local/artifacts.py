@@ -1,6 +1,5 @@
 """Packs functions and layers into the zip files a deployment uploads, named by their content."""
 
-import compileall
 import hashlib
 import io
 import re
@@ -10,7 +9,6 @@ import sys
 import zipfile
 from importlib import metadata
 from pathlib import Path
-from py_compile import PycInvalidationMode
 
 from jobyard.domain.errors import JobyardError
 
@@ -45,13 +43,24 @@ def compiled(source: Path, target: Path) -> Path:
     """A copy of `source` at `target` with its byte code, which halves a worker's start.
 
     The byte code is unchecked, so it must be made anew whenever the source changes: `target` is
-    replaced whole.
+    replaced whole. It is made in a process of its own with a fixed hash seed, because byte code
+    depends on both, and a layer is named by its content.
     """
     copied(source, target)
-    compileall.compile_dir(
-        target, quiet=2, workers=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
-    )
+    _compile(target)
     return target
+
+
+_MODE = "--invalidation-mode=unchecked-hash"
+
+
+def _compile(folder: Path) -> None:
+    # Two workers; what does not compile, such as a package's templates, is left as it is.
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-qq", "-j2", _MODE, str(folder)],
+        env={"PYTHONHASHSEED": "0"},
+        check=False,
+    )
 
 
 def vendor_layer(layer: Path, build: Path) -> Path:
@@ -76,9 +85,7 @@ def vendor_layer(layer: Path, build: Path) -> Path:
     for name, version in pinned(requirements):
         _copy_installed(name, version, unfinished)
     subprocess.run([sys.executable, str(layer / "trim.py"), str(unfinished)], check=True)
-    compileall.compile_dir(
-        unfinished, quiet=2, workers=0, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH
-    )
+    _compile(unfinished)
     for stale in build.glob("vendor-*"):
         if stale != unfinished:
             shutil.rmtree(stale)
