@@ -836,3 +836,31 @@ def test_a_job_that_only_waits_fails_in_the_end(yard: Yard, payloads: Payloads) 
 
     last = ended(waiting, TYPES["deposit"], yard.now(), "c")
     assert (last.state, last.attempts[-1].code) == (JobState.SCHEDULED, "TIMEOUT")
+
+
+def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_and_tells(
+    yard: Yard, payloads: Payloads
+) -> None:
+    event = yard.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
+    source = source_of(event)
+    start = opening.Opening(yard.settings, NoReads(yard.s3), yard.now, "reading")
+    with pytest.raises(WorkerKilledError):
+        opening.open_object(source, start)
+    batch_id = yard.batch_id_of(event)
+
+    yard.ask_batch(batch_id, "cancel")
+    yard.machines.run("batch", "reading", event)
+
+    assert yard.batch(batch_id).batch.state == "cancelled"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    request = yard.asking()
+    asking.ask_batch(batch_id, "update_reporting", request)
+
+    with pytest.raises(IllegalMove, match="its batch is update_reporting"):
+        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 READERS = frozenset({"viewer", "operator", "admin"})
-_REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED, BatchState.UPDATE_REPORTING})
+# What may be asked of the jobs of a batch in these states. A report that is being written is let
+# be: a job requeued under it would be told as it stood before.
+_REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
+_OPEN_TO_JOBS = _REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
 _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 
@@ -219,7 +222,7 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
         before = stored or unrecorded(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
         _demand_reason(asking, event)
-        if batch.state not in _REPAIRABLE:
+        if batch.state not in (_REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS):
             raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
         job = jobs.apply(before, sent(before, event, asking.now(), asking.cause))
     if job.state is JobState.SCHEDULED:

@@ -40,7 +40,8 @@ def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes
     cancelled = batch.is_cancelled
     if cancelled:
         event = "stop"
-    elif counts.get("failed") or batch.message:
+    elif counts.get("failed") or counts.get("waiting") or batch.message:
+        # Waiting: a job was requeued while this report was being written; the next one tells.
         event = "fail"
     elif batch.entries and counts.get("deleted", 0) == batch.entries:
         event = "clear"

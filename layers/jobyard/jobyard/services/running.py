@@ -256,7 +256,7 @@ class _ChunkWork:
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
         self.hold = in_force(holds.of_scopes(scopes), now)
         state = batches.get(self.batch.batch_id, now).state
-        self.cancelling = state is BatchState.CANCELLING
+        self.cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
 
     def _look(self) -> None:
         """Every two seconds of a long pass: check, and show the counts."""
@@ -370,7 +370,7 @@ class _ChunkWork:
             own = [job for job, was_lost in todo if was_lost]
             waiting = [job for job in self.records.values() if job.state is not JobState.RUNNING]
             jobs_aside = [job for job in (*waiting, *own) if job.state in events]
-            reason = "the batch was cancelled"
+            reason = "its batch was cancelled or deleted"
         else:
             events = {JobState.SCHEDULED: "hold", JobState.RUNNING: "reschedule"}
             jobs_aside = [job for job, _ in todo]

@@ -44,9 +44,11 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
         mine = batch.history[-1].cause == cause
         return Next(batch_id, "report" if mine else "end", run=run)
     if not batch.entries:
-        if batch.state is BatchState.UPDATE_REPORTING:
-            return Next(batch_id, "report", run=run)
-        return Next(batch_id, "end", run=run)
+        if batch.state is BatchState.CANCELLING:
+            words = "it was cancelled before its manifest was read"
+            return _report(batch, run, cause, settling, words)
+        nothing_to_await = batch.state is BatchState.UPDATE_REPORTING
+        return Next(batch_id, "report" if nothing_to_await else "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
     again = _again(batch, records, run, settling)
     if again is not None:
