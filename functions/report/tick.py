@@ -9,6 +9,8 @@ from jobyard.domain.hold import Hold
 from jobyard.services.asking import Asking, Person
 from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import deliver_waiting
+from jobyard.services.retelling import retell
+from jobyard.services.starting import Starting
 from jobyard.services.views import backlog
 from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 
@@ -23,8 +25,11 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
+    told = retell(Starting(SETTINGS, MACHINES), now())
     lifted = lift_ended(_owner_asks, now())
-    LOGGER.info("ticked", lifted=lifted, undelivered=left, open_batches=found.open_batches)
+    LOGGER.info(
+        "ticked", lifted=lifted, told=told, undelivered=left, open_batches=found.open_batches
+    )
     return {"undelivered": left, "open_batches": found.open_batches}
 
 
@@ -36,6 +41,6 @@ def _owner_asks(hold: Hold) -> Asking:
         MACHINES,
         now,
         Person(hold.owner, frozenset({"operator"})),
-        key=f"{hold.scope} until {hold.until}",
+        key=f"{hold.scope} until {hold.until}, lifted at {now():%Y-%m-%d %H:%M}",
         reason=f"the hold on {hold.scope} was over",
     )

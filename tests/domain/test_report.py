@@ -1,10 +1,11 @@
 """What a report says, and that nothing in it bites."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.batch import Batch, BatchState, HistoryEntry
 from jobyard.domain.job import JobState
 from jobyard.domain.letters import Told, ToldJob, page, text
 from jobyard.domain.report import (
@@ -53,8 +54,22 @@ def test_the_subject_says_ok_or_fail() -> None:
     assert "Jobyard [demo]: OK" in told(instance="demo").subject
 
 
-def test_a_cancelled_or_refused_batch_is_no_ok() -> None:
-    assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "FAIL"
+def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None:
+    batch = told().batch
+    cancelled = HistoryEntry("cancel", "processing", "cancelling", NOON, "kim", "r1")
+
+    assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "OK"
+    assert told(batch=replace(batch, message="refused")).outcome == "FAIL"
+    assert told(batch=replace(batch, history=(cancelled,))).outcome == "FAIL"
+    assert told(counts={"succeeded": 1, "waiting": 1}).outcome == "FAIL"
+    assert told(counts={"succeeded": 1, "failed": 1}).outcome == "FAIL"
+
+
+def test_a_long_name_does_not_fill_the_mail() -> None:
+    long = told(jobs=(ToldJob("babc.0.2", "x" * 50_000, "failed", "", "y" * 50_000),))
+
+    assert len(text(long)) < 2_000
+    assert len(page(long)) < 5_000
 
 
 def test_the_mail_counts_groups_and_names_the_failures() -> None:

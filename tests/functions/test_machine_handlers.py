@@ -181,7 +181,7 @@ def test_the_minute_sends_what_waits_and_tells_how_things_stand(
     functions: dict[str, ModuleType], bound: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for hold in list(holds.every()):
-        holds.delete(hold.scope)  # other stories' holds, whose machines are not here
+        holds.delete(hold)  # other stories' holds, whose machines are not here
     s3 = clients.client("s3", bound)
     for suffix in ("txt", "html"):
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
@@ -234,7 +234,7 @@ def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for hold in list(holds.every()):
-        holds.delete(hold.scope)
+        holds.delete(hold)
     before = functions["report.tick"].handler({}, Context())["undelivered"]
     lost = report("b-lost", DeliveryState.SENT)
     reports.put_delivery(lost, Delivery(DeliveryState.BOUNCED, datetime.now(UTC)))

@@ -17,6 +17,7 @@ ACTIONS = {
     "dynamodb:BatchExecuteStatement(INSERT)": ["dynamodb:PartiQLInsert"],
     "dynamodb:BatchExecuteStatement(UPDATE)": ["dynamodb:PartiQLUpdate"],
     "dynamodb:TransactWriteItems(Put)": ["dynamodb:PutItem"],
+    "dynamodb:TransactWriteItems(ConditionCheck)": ["dynamodb:ConditionCheckItem"],
     "s3:CompleteMultipartUpload": ["s3:PutObject"],
     "s3:CopyObject": ["s3:GetObject", "s3:PutObject"],
     "s3:CreateMultipartUpload": ["s3:PutObject"],
@@ -89,13 +90,20 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "ReportRole": {
-        "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "BatchesTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
         "ChunksTable": [
             "dynamodb:GetItem",
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Put)",
         ],
         "JobsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
             "dynamodb:GetItem",
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Put)",
@@ -118,10 +126,16 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "s3:UploadPart",
         ],
         "BatchMachine": ["states:StartExecution"],
+        "JobMachine": ["states:StartExecution"],
         "*": ["ses:SendEmail"],
     },
     "ApiRole": {
-        "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "BatchesTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
         "ChunksTable": [
             "dynamodb:GetItem",
             "dynamodb:Query",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import (
     JOB,
@@ -19,9 +20,10 @@ from jobyard.domain.job import (
     unrecorded,
 )
 from jobyard.domain.lifecycle import Cause
-from jobyard.store import chunks, jobs, tables
+from jobyard.store import batches, chunks, jobs, tables
 
 pytestmark = pytest.mark.emulator
+PROCESSING = BatchState.PROCESSING
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _numbers = iter(range(10**6))
 STEPS = (
@@ -37,8 +39,12 @@ STEPS = (
 
 @pytest.fixture
 def batch_id(bound: str) -> str:
-    """A batch nobody else uses."""
-    return f"b{next(_numbers):020d}"
+    """A batch nobody else uses, at work."""
+    name = f"b{next(_numbers):020d}"
+    batches.put_new(
+        Batch(name, BatchState.PROCESSING, 0, "maps", "dee", "deposit", "m.checkm", NOON)
+    )
+    return name
 
 
 def running(place: Place, cause: str = "main.p1.c0.t1") -> JobRecord:
@@ -146,13 +152,13 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
     job = running(Place(batch_id, 2, 0))
     failed = replace(ended(job, "fail"), failure_code="TIMEOUT")
     jobs.write_many([(None, job)])
-    jobs.apply(job, failed)
+    jobs.apply(job, failed, PROCESSING)
 
     assert chunks.get(batch_id, 2).counts == {"failed": 1}
     assert chunks.get(batch_id, 2).failures == {"TIMEOUT": 1}
 
     requeued = failed.moved(JOB.move("failed", "requeue", NOON, Cause("press")))
-    jobs.apply(failed, requeued)
+    jobs.apply(failed, requeued, PROCESSING)
 
     assert chunks.get(batch_id, 2).counts == {"scheduled": 1}
     assert chunks.get(batch_id, 2).failures == {}
@@ -161,18 +167,18 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
 def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> None:
     before = unrecorded(Place(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
-    jobs.apply(before, held)
+    jobs.apply(before, held, PROCESSING)
 
     cancelled = before.moved(JOB.move("scheduled", "cancel", NOON, Cause("two", "lee")))
     with pytest.raises(StaleState, match="it is held"):
-        jobs.apply(before, cancelled)
+        jobs.apply(before, cancelled, PROCESSING)
 
 
 def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
     before = unrecorded(Place(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
 
-    assert jobs.apply(before, held) == jobs.apply(before, held) == held
+    assert jobs.apply(before, held, PROCESSING) == jobs.apply(before, held, PROCESSING) == held
     assert chunks.get(batch_id, 0).counts == {"held": 1}
 
 
@@ -207,3 +213,12 @@ def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
 
     assert done.state is JobState.SUCCEEDED
     assert size < 1024
+
+
+def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) -> None:
+    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+
+    with pytest.raises(StaleState, match="is no longer failed"):
+        jobs.apply(before, held, BatchState.FAILED)
+    assert jobs.get(before.place) is None

@@ -132,7 +132,7 @@ def test_holds_are_found_by_scope() -> None:
     holds.put(hold)
 
     assert holds.of_scopes(["everything", "collection:held", "type:x"]) == [hold]
-    holds.delete("collection:held")
+    holds.delete(hold)
     assert holds.get("collection:held") is None
 
 

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from jobyard.domain.operation import Filter
 from jobyard.jobtypes import TYPES
 from jobyard.services import asking, holding, opening, views
 from jobyard.services.performing import WAITS, Attempted, ended, started
+from jobyard.services.retelling import retell
+from jobyard.services.starting import Starting
 from jobyard.services.steering import Run
 from jobyard.services.views import list_jobs
 from jobyard.store import holds, jobs, reports, tables
@@ -576,22 +579,29 @@ def test_a_job_that_always_kills_its_worker_fails_and_the_others_end_well(
     assert len(yard.mails_of(batch_id)) == 1
 
 
-def test_a_batch_whose_workers_never_get_through_fails_as_a_whole(
+def test_jobs_no_worker_gets_through_fail_and_can_be_retried_when_it_is_mended(
     yard: Yard, payloads: Payloads
 ) -> None:
     manifest = single_files(payloads, THREE)
+    whole = dict(yard.machines._functions)
 
     def vanish(event: dict[str, Any]) -> dict[str, Any]:
         raise WorkerKilledError
 
-    yard.machines._functions = {**yard.machines._functions, "ExecuteChunkFunction": vanish}
-
+    yard.machines._functions = whole | {"ExecuteChunkFunction": vanish}
     batch_id = yard.drop(manifest)
-
     view = yard.batch(batch_id)
-    assert view.batch.state == "failed"
-    assert "ended early in 5 passes in a row" in view.batch.message
+    assert (view.batch.state, view.counts["failed"]) == ("failed", 3)
+    assert view.failure_groups[0][0] == "WORKER_LOST"
     assert "FAIL" in yard.mails_of(batch_id)[0].subject
+
+    yard.machines._functions = whole
+    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    yard.machines.run_all()
+    yard.ask_batch(batch_id, "update_reporting")
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert "OK" in yard.mails_of(batch_id)[1].subject
 
 
 def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
@@ -864,3 +874,44 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 
     with pytest.raises(IllegalMove, match="its batch is update_reporting"):
         asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+
+
+UNTOLD: dict[str, Callable[[str, asking.Asking], Any]] = {
+    "requeue": lambda batch, who: asking.ask_job(f"{batch}.1.0", "requeue", who),
+    "retry": lambda batch, who: asking.retry(batch, Filter(JobState.FAILED), who),
+    "update_reporting": lambda batch, who: asking.ask_batch(batch, "update_reporting", who),
+}
+
+
+@pytest.mark.parametrize("event", UNTOLD)
+def test_what_a_request_wrote_and_did_not_tell_is_told_a_minute_later(
+    yard: Yard, payloads: Payloads, event: str
+) -> None:
+    batch_id = yard.drop(with_c_missing(payloads))
+    with_c_back(payloads)
+    start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
+    with pytest.raises(WorkerKilledError):
+        UNTOLD[event](batch_id, yard.asking())
+    yard.machines.start_execution = start  # type: ignore[method-assign]
+    if event != "update_reporting":
+        yard.ask_batch(batch_id, "update_reporting")
+        assert yard.batch(batch_id).batch.state == "update_reporting"
+
+    yard.later(61)
+    retell(Starting(yard.settings, yard.machines), yard.now())  # type: ignore[arg-type]
+    yard.machines.run_all()
+
+    outcome = "failed" if event == "update_reporting" else "completed"
+    assert yard.batch(batch_id).batch.state == outcome
+
+
+def test_a_refused_manifest_of_many_findings_is_reported_with_all_of_them(yard: Yard) -> None:
+    head = single_files(Payloads(), {})
+    rows = "".join(f"x{n} | | | | | {n}.txt\n" for n in range(3000))
+    batch_id = yard.drop(head.replace("#%eof", rows + "#%eof"))
+
+    (report,) = reports.of_batch(batch_id)
+    body = yard.s3.get_object(Bucket="work", Key=report.files["report.json"])["Body"].read()
+    told = json.loads(body)["findings"]
+    assert len([each for each in told if each["level"] == "error"]) == 3000
+    assert f"and {len(told) - 50} more" in yard.mails_of(batch_id)[0].text

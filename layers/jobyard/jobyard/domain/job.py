@@ -105,6 +105,7 @@ JOB = Lifecycle(
         Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
         Transition(_S.SCHEDULED, "hold", _S.HELD, (MACHINE, "operator", "admin")),
         Transition(_S.SCHEDULED, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.SCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
         Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
         Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
         Transition(_S.HELD, "release", _S.SCHEDULED, ("operator", "admin")),

@@ -9,6 +9,7 @@ from jobyard.domain.batch import Batch
 from jobyard.domain.report import FailureGroup, ReportKind
 
 SHOWN = 50  # jobs a mail names; the files name all
+_LONGEST = 200  # characters of a name or message a mail shows
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Told:
 
     @property
     def outcome(self) -> str:
-        """OK when nothing failed, FAIL otherwise."""
-        bad = self.batch.message or self.counts.get("failed") or self.counts.get("cancelled")
-        return "FAIL" if bad else "OK"
+        """OK when nothing was refused or cancelled and no job failed or is open, else FAIL."""
+        bad = self.batch.is_cancelled or self.batch.message
+        return "FAIL" if bad or self.counts.get("failed") or self.counts.get("waiting") else "OK"
 
     @property
     def subject(self) -> str:
@@ -52,6 +53,10 @@ class Told:
         again = " (update)" if self.kind is ReportKind.UPDATE else ""
         told = f"Submission processed: {self.batch.batch_id}"
         return f"Jobyard{where}: {self.outcome} -- {told}{again}"
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
 
 def _time(at: datetime | None) -> str:
@@ -93,8 +98,8 @@ def _headline(told: Told) -> str:
 
 def _job_line(job: ToldJob) -> str:
     change = f"{job.before} -> {job.now}" if job.before else job.now
-    said = f" ({job.message})" if job.message else ""
-    return f"{job.name or job.job_id}: {change}{said} [{job.job_id}]"
+    said = f" ({_short(job.message)})" if job.message else ""
+    return f"{_short(job.name) or job.job_id}: {change}{said} [{job.job_id}]"
 
 
 def text(told: Told) -> str:
@@ -141,7 +146,11 @@ def page(told: Told) -> str:
     if told.jobs:
         title = "Changed since the last report" if told.kind is ReportKind.UPDATE else "Failed jobs"
         rows = [
-            (job.name, f"{job.before} → {job.now}" if job.before else job.now, job.message)
+            (
+                _short(job.name),
+                f"{job.before} → {job.now}" if job.before else job.now,
+                _short(job.message),
+            )
             for job in told.jobs
         ]
         parts += [f"<h2>{title}</h2>", _table(("File", "Outcome", "Message"), rows)]

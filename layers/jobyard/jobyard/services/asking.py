@@ -5,7 +5,6 @@ own move, takes it for done and tells the machine; an execution of the same name
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,8 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
 from jobyard.services.running import sent
-from jobyard.services.settings import UPLOAD_TIME, Settings
+from jobyard.services.settings import UPLOAD_GRACE, UPLOAD_TIME, Settings
+from jobyard.services.starting import Starting
 from jobyard.store import batches, chunks, jobs, operations
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ READERS = frozenset({"viewer", "operator", "admin"})
 # be: a job requeued under it would be told as it stood before.
 _REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
 _OPEN_TO_JOBS = _REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
+# What the batch machine is told after a person's event.
+COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
 _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 
@@ -63,6 +65,11 @@ class Asking:
     def cause(self) -> Cause:
         """The cause of what is asked."""
         return Cause(self.run, self.person.name, self.reason)
+
+    @property
+    def starting(self) -> Starting:
+        """How to tell the state machines."""
+        return Starting(self.settings, self.machines)
 
     @property
     def run(self) -> str:
@@ -126,7 +133,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         notify=_told(submission, asking),
         parameters=submission.parameters,
         note=submission.note,
-        upload_until=now + UPLOAD_TIME,
+        upload_until=now + UPLOAD_TIME + UPLOAD_GRACE,
     )
     try:
         batch = batches.put_new(batch)
@@ -192,9 +199,9 @@ def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
             raise IllegalMove(f"jobs of batch {batch_id} are at work; force fail or await them")
         ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
-    command = {"release": "open", "cancel": "settle", "update_reporting": "settle"}.get(event)
+    command = COMMANDS.get(event)
     if command:
-        start_batch(batch_id, command, asking)
+        asking.starting.batch(batch_id, command, asking.run)
     return batch
 
 
@@ -224,11 +231,12 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
         _demand_reason(asking, event)
         if batch.state not in (_REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS):
             raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
-        job = jobs.apply(before, sent(before, event, asking.now(), asking.cause))
+        after = sent(before, event, asking.now(), asking.cause)
+        job = jobs.apply(before, after, batch.state)
     if job.state is JobState.SCHEDULED:
-        _start_job(place, asking)
+        asking.starting.job(place, asking.run)
     elif job.state is not JobState.HELD:
-        start_batch(batch.batch_id, "settle", asking)
+        asking.starting.batch(batch.batch_id, "settle", asking.run)
     return job
 
 
@@ -303,7 +311,7 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
                 chunks=numbers,
             )
         )
-    start_batch(batch_id, "operation", asking)
+    asking.starting.batch(batch_id, "operation", asking.run)
     return operation
 
 
@@ -325,34 +333,6 @@ def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) ->
         raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
     if batch.state not in _REPAIRABLE:
         raise IllegalMove(f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it")
-
-
-def start_batch(batch_id: str, command: str, asking: Asking) -> None:
-    """Have the batch machine carry out `command`; once per request, however often it is sent."""
-    name = f"{batch_id}-{command}-{asking.run}"
-    document = {"batch_id": batch_id, "command": command, "run": asking.run, "pass": 1}
-    _start(asking, asking.settings.batch_machine, name, document)
-
-
-def _start_job(place: Place, asking: Asking) -> None:
-    name = f"{place.job_id}-{asking.run}"
-    document = {
-        "batch_id": place.batch_id,
-        "run": asking.run,
-        "pass": 1,
-        "chunk": place.chunk,
-        "position": place.position,
-    }
-    _start(asking, asking.settings.job_machine, name, document)
-
-
-def _start(asking: Asking, machine: str, name: str, document: dict[str, Any]) -> None:
-    try:
-        asking.machines.start_execution(
-            stateMachineArn=machine, name=name, input=json.dumps(document)
-        )
-    except asking.machines.exceptions.ExecutionAlreadyExists:
-        return
 
 
 def _demand_reason(asking: Asking, event: str) -> None:

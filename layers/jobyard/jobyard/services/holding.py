@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, StaleState, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter
-from jobyard.services.asking import Asking, operate, start_batch
+from jobyard.services.asking import Asking, operate
 from jobyard.store import batches, chunks, holds
 
 # States of a batch that may be held or have held jobs; in a failed one they were being repaired.
@@ -74,7 +74,8 @@ def _lift(hold: Hold, asking: Asking) -> int:
     a worker that saw it just before may still have been holding jobs, and a lift may die."""
     now = asking.now()
     over = replace(hold, until=min(hold.until or now, now))
-    holds.put(over)
+    if over != hold:
+        holds.change(hold, over)
     suggested = [batch for state in _MAY_HOLD for batch in batches.in_state(state)]
     released = sum(
         _release(batch, asking)
@@ -82,7 +83,7 @@ def _lift(hold: Hold, asking: Asking) -> int:
         if hold.covers(batch.collection, batch.job_type)
     )
     if over.until is not None and over.until <= now - _LINGERS:
-        holds.delete(hold.scope)
+        holds.delete(over)
     return released
 
 
@@ -100,20 +101,23 @@ def _release(suggested: Batch, asking: Asking) -> bool:
             batches.apply(batch, move)
         except StaleState:
             return False  # somebody released or deleted it just now
-        start_batch(batch.batch_id, "open", asking)
+        asking.starting.batch(batch.batch_id, "open", asking.run)
         return True
     if batch.state is BatchState.PENDING:
         # Perhaps by a lift that died before it told the machine; telling twice is harmless.
         released = bool(batch.history) and batch.history[-1].event == "release"
         if released:
-            start_batch(batch.batch_id, "open", asking)
+            asking.starting.batch(batch.batch_id, "open", asking.run)
         return released
     if batch.state not in _MAY_HOLD:
         return False
     held = summed(record.counts for record in chunks.of_batch(batch.batch_id)).get("held", 0)
     if not held:
         return False
-    operate(batch.batch_id, "release", Filter(JobState.HELD, actor=MACHINE), asking)
+    try:
+        operate(batch.batch_id, "release", Filter(JobState.HELD, actor=MACHINE), asking)
+    except IllegalMove:
+        return False  # it moved on meanwhile; the next tick looks again
     return True
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
 
 UNKNOWN_FOR = timedelta(minutes=15)  # how long a hand-over without an answer is let be
-MAIL_TRIES = 10  # hand-overs in all
+QUICK_TRIES = 10  # hand-overs a minute apart; after them one an hour
+MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
+_SLOWLY = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
 TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
 _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
@@ -41,10 +43,11 @@ def deliver(report: Report, reporting: Reporting) -> Report:
     """
     now = reporting.now()
     delivery = report.delivery
-    waiting = delivery.state is DeliveryState.QUEUED or (
-        delivery.state is DeliveryState.SENDING and now - delivery.at >= UNKNOWN_FOR
-    )
-    if not waiting:
+    pause = UNKNOWN_FOR if delivery.state is DeliveryState.SENDING else timedelta()
+    if delivery.tries >= QUICK_TRIES:
+        pause = _SLOWLY
+    waiting = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
+    if not waiting or now - delivery.at < pause:
         return report
     handing = Delivery(DeliveryState.SENDING, now, tries=delivery.tries + 1)
     try:

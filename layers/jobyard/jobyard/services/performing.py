@@ -13,6 +13,7 @@ from jobyard.jobtypes.touch import Touch
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
+MESSAGE = 500  # characters kept of what a step says: a server's words may be long
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
 LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
@@ -68,7 +69,7 @@ def _with_step(
         status, message = StepStatus.SKIPPED, outcome.message
     elif isinstance(outcome, Wait):
         status, message = StepStatus.PENDING, outcome.message
-    done = StepRecord(name, status, started, ended, message)
+    done = StepRecord(name, status, started, ended, message[:MESSAGE])
     others = tuple(step for step in record.steps if step.name != name)
     return replace(record, steps=(*others, done), data=data)
 
@@ -95,8 +96,10 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             failure_message="",
         )
     if isinstance(outcome, Wait) and _waits(record) < WAITS:
-        move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
-        waited = Attempt(began, at, attempted.step, WAITED, outcome.message)
+        move = JOB.move(
+            record.state, "reschedule", at, Cause(cause, reason=outcome.message[:MESSAGE])
+        )
+        waited = Attempt(began, at, attempted.step, WAITED, outcome.message[:MESSAGE])
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
@@ -106,7 +109,8 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
     if isinstance(outcome, Wait):
         words = f"waited {WAITS} times: {outcome.message}"
         outcome = Stop(Failure.TIMEOUT, words, retryable=True)
-    failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
+    message = outcome.message[:MESSAGE]
+    failed = Attempt(began, at, attempted.step, outcome.code.value, message)
     wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
     event = "fail" if wait_s is None else "reschedule"
     move = JOB.move(record.state, event, at, Cause(cause))
@@ -115,7 +119,7 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
         attempts=(*record.attempts, failed),
         next_at=None if wait_s is None else _after(at, wait_s),
         failure_code=outcome.code.value,
-        failure_message=outcome.message,
+        failure_message=message,
         recoverable=outcome.recoverable,
     )
 
@@ -127,7 +131,8 @@ def _waits(record: JobRecord) -> int:
 
 def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     """The record of a job given up because its worker vanished too often."""
-    move = JOB.move(record.state, "fail", at, Cause(cause))
+    event = "fail" if record.state == "running" else "give_up"
+    move = JOB.move(record.state, event, at, Cause(cause))
     code = Failure.WORKER_LOST
     gone = Attempt(record.at, at, "", code.value, code.sentence)
     return record.moved(
@@ -141,7 +146,7 @@ def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
 def surprised(record: JobRecord, error: BaseException) -> Attempted:
     """An attempt whose step raised something no step should raise; worth a retry all the same."""
     step = record.steps[-1].name if record.steps else ""
-    message = f"{type(error).__name__}: {error}"[:500]
+    message = f"{type(error).__name__}: {error}"[:MESSAGE]
     return Attempted(record, Stop(Failure.STEP_ERROR, message, retryable=True), step)
 
 

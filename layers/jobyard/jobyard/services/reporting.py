@@ -88,32 +88,37 @@ def _write(batch: Batch, seq: int, reporting: Reporting) -> Report | None:
 
 
 def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
-    findings = list(findings_of(batch, reporting))
-    shown = [finding_line(finding) for finding in findings[:SHOWN]]
-    told = Told(
-        batch=batch,
-        kind=ReportKind.REFUSED,
-        seq=seq,
-        at=reporting.now(),
-        instance=reporting.settings.instance,
-        counts={},
-        groups=(),
-        jobs=(),
-        more_jobs=0,
-        findings=shown,
-        more_findings=len(findings) - len(shown),
-        link=_link(batch, reporting),
-    )
+    shown: list[str] = []
     with Files() as files:
-        files.json.write(f'"findings": {json.dumps(findings)}'.encode() + b"}\n")
-        files.all.writerow(("level", "code", "line", "column", "message"))
-        for finding in findings:
-            files.all.writerow(
-                safe_cell(str(finding[name]))
-                for name in ("level", "code", "line", "column", "message")
-            )
+        files.all.writerow(FINDING_COLUMNS)
+        files.json.write(b'"findings": [')
+        separator = b"\n"
+        for finding in findings_of(batch, reporting):
+            files.all.writerow(safe_cell(str(finding[name])) for name in FINDING_COLUMNS)
+            files.json.write(separator + json.dumps(finding).encode())
+            separator = b",\n"
+            if len(shown) < SHOWN:
+                shown.append(finding_line(finding))
+        files.json.write(b"\n]}\n")
+        told = Told(
+            batch=batch,
+            kind=ReportKind.REFUSED,
+            seq=seq,
+            at=reporting.now(),
+            instance=reporting.settings.instance,
+            counts={},
+            groups=(),
+            jobs=(),
+            more_jobs=0,
+            findings=shown,
+            more_findings=batch.findings - len(shown),
+            link=_link(batch, reporting),
+        )
         keys = files.upload(_prefix(batch, seq), told, reporting)
     return _put(told, 0, keys, reporting)
+
+
+FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
 def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -> Report:

@@ -124,7 +124,28 @@ def give_up_job(place: Place, run: Run, at: datetime) -> None:
     """Fail a job whose own execution could not get through it, if it still holds it."""
     job = jobs.get(place)
     if job and job.state is JobState.RUNNING and run.owns(job.cause):
-        jobs.apply(job, lost(job, at, f"{run.cause(place.chunk, job.tries)}.lost"))
+        state = batches.get(place.batch_id, at).state
+        jobs.apply(job, lost(job, at, f"{run.cause(place.chunk, job.tries)}.lost"), state)
+
+
+def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
+    """Fail all of a chunk's jobs that the run owns and no worker got through, and count them."""
+    found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
+    changes: list[tuple[JobRecord | None, JobRecord]] = []
+    for position in range(batch.size_of(number)):
+        place = Place(batch.batch_id, number, position)
+        job = found.get(position) or unrecorded(place, at)
+        fresh = not job.version and run.name == MAIN
+        if job.state in {JobState.SCHEDULED, JobState.RUNNING} and (fresh or run.owns(job.cause)):
+            cause = f"{run.cause(number, job.tries)}.lost"
+            changes.append((_stored(job), lost(job, at, cause)))
+    for stored in jobs.write_many(changes):
+        if stored is not None:
+            found[stored.place.position] = stored
+    seen = chunks.get(batch.batch_id, number)
+    counts, failures = counted(found.values())
+    runs = {**seen.runs, run.name: Passage(run.number)}
+    chunks.put(replace(seen, counts=counts, failures=failures, runs=runs))
 
 
 @dataclass

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-UPLOAD_TIME = timedelta(minutes=15)  # how long a presigned upload is good for
+UPLOAD_TIME = timedelta(minutes=15)  # how long an upload may begin; it may end later
+UPLOAD_GRACE = timedelta(hours=1)  # how much longer the promised batch waits for its end
 MANIFEST_BYTES = 512 * 1024 * 1024  # the largest manifest taken: some five million lines
 SAME_MANIFEST = timedelta(hours=24)  # how long an equal manifest is worth a warning (DEC 1-12)
 

@@ -15,6 +15,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
+from jobyard.services.running import give_up_chunk
 from jobyard.services.settings import Settings
 from jobyard.services.steering import MAIN, Next, Run
 from jobyard.store import batches, chunks, operations
@@ -22,9 +23,11 @@ from jobyard.store import batches, chunks, operations
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-STALLED_PASSES = 5  # passes in a row that no chunk came through, until the batch is given up
+STALLED_PASSES = 5  # passes in a row that no chunk came through, until their jobs are given up
+_GIVEN_UP_AT_ONCE = 200  # chunks; Settle has five minutes, and the next pass tries the others
 FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
-_FIRST_WAIT_S = 2.0
+_FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
+_LONGEST_WAIT_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,9 @@ def _again(
         return None
     stalled = run.number - furthest
     if stalled >= STALLED_PASSES:
-        return _stalled(batch, run, settling)
-    backoff = timedelta(seconds=_FIRST_WAIT_S * 2**stalled) if stalled else timedelta()
+        return _stalled(batch, [*due], run, settling)
+    backoff_s = min(_FIRST_WAIT_S * 4 ** (stalled - 1), _LONGEST_WAIT_S) if stalled > 0 else 0.0
+    backoff = timedelta(seconds=backoff_s)
     until = max(min(due.values()), now + backoff)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
     following = Run(run.name, run.number + 1)
@@ -169,13 +173,12 @@ def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Itera
             yield chunk
 
 
-def _stalled(batch: Batch, run: Run, settling: Settling) -> Next:
-    """No worker comes through: an operation is given up, a batch fails as a whole and says so."""
-    if run.name != MAIN:
-        _end_operation(batch.batch_id, run, settling)
-        return Next(batch.batch_id, "end", run=run)
-    words = f"the workers of this batch ended early in {STALLED_PASSES} passes in a row"
-    return _report(batch, run, f"settle.{run.cause(0, 0)}", settling, words)
+def _stalled(batch: Batch, stalled: list[int], run: Run, settling: Settling) -> Next:
+    """No worker comes through: the jobs nobody could run fail, so that the batch ends and tells,
+    and a person can retry them when the cause is mended."""
+    for number in stalled[:_GIVEN_UP_AT_ONCE]:
+        give_up_chunk(batch, number, run, settling.now())
+    return settle(batch.batch_id, run, settling)
 
 
 def _end_operation(batch_id: str, run: Run, settling: Settling) -> None:

@@ -1,7 +1,11 @@
 """Holds as they are stored."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from pynamodb.exceptions import DeleteError, PutError
+
+from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold
 from jobyard.store.documents import moment, moment_or_none, stamp
 from jobyard.store.tables import HoldItem
@@ -12,13 +16,28 @@ def _hold(item: HoldItem) -> Hold:
     return Hold(item.scope, owner, reason, moment(since), moment_or_none(until))
 
 
+def _body(hold: Hold) -> list[Any]:
+    until = None if hold.until is None else stamp(hold.until)
+    return [hold.owner, hold.reason, stamp(hold.since), until]
+
+
 def put(hold: Hold) -> None:
     """Write a hold, over the one of its scope if there is one."""
-    until = None if hold.until is None else stamp(hold.until)
-    HoldItem(
-        scope=hold.scope,
-        body=[hold.owner, hold.reason, stamp(hold.since), until],
-    ).save()
+    HoldItem(scope=hold.scope, body=_body(hold)).save()
+
+
+def change(seen: Hold, new: Hold) -> None:
+    """Write `new` over the hold that was read.
+
+    Raises:
+        StaleState: another hold was placed on the scope since, or it was lifted.
+    """
+    try:
+        HoldItem(scope=seen.scope, body=_body(new)).save(condition=HoldItem.body == _body(seen))
+    except PutError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
+        raise StaleState(f"the hold on {seen.scope} is another one now") from error
 
 
 def get(scope: str) -> Hold | None:
@@ -29,9 +48,13 @@ def get(scope: str) -> Hold | None:
         return None
 
 
-def delete(scope: str) -> None:
-    """Remove the hold of a scope, if there is one."""
-    HoldItem(scope=scope).delete()
+def delete(seen: Hold) -> None:
+    """Remove the hold that was read; one that was placed in its stead stays."""
+    try:
+        HoldItem(scope=seen.scope).delete(condition=HoldItem.body == _body(seen))
+    except DeleteError as error:
+        if error.cause_response_code != "ConditionalCheckFailedException":
+            raise
 
 
 def of_scopes(scopes: Iterable[str]) -> list[Hold]:

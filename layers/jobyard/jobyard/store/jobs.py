@@ -14,6 +14,7 @@ from typing import Any
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.transactions import TransactWrite
 
+from jobyard.domain.batch import BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
@@ -26,7 +27,7 @@ from jobyard.store.documents import (
     stamp,
     without_blanks,
 )
-from jobyard.store.tables import ChunkItem, JobItem, client, connection
+from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection
 
 BATCH_LIMIT = 25  # statements a BatchExecuteStatement takes; source: DynamoDB API reference
 _THROTTLES = frozenset(
@@ -38,7 +39,8 @@ _THROTTLES = frozenset(
         "RequestLimitExceeded",
     }
 )
-_LOST = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
+_REFUSED = "ConditionalCheckFailed"
+_LOST = frozenset({_REFUSED, "DuplicateItem"})
 _TRIES = 8
 
 
@@ -231,22 +233,28 @@ def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
     }
 
 
-def apply(before: JobRecord, after: JobRecord) -> JobRecord:
-    """Write `after` over `before` and carry the change over to the chunk's counts, as one.
+def apply(before: JobRecord, after: JobRecord, batch_is: BatchState) -> JobRecord:
+    """Write `after` over `before`, while the batch is `batch_is`, and count it, as one.
 
     `before` of version 0 means there is no record yet. A repeat of the cause that wrote the record
     last is success and counts nothing twice.
 
     Raises:
-        StaleState: someone else changed the job since it was read.
+        StaleState: someone else changed the job, or moved its batch, since it was read.
     """
     for _ in range(_TRIES):
         seen = chunks.get(after.place.batch_id, after.place.chunk)
         try:
-            _transact(before, after, seen, _counted_with(seen, after))
+            _transact(before, after, seen, batch_is)
         except TransactWriteError as error:
-            job_reason = error.cancellation_reasons[0] if error.cancellation_reasons else None
-            if job_reason is None or job_reason.code != "ConditionalCheckFailed":
+            reasons = error.cancellation_reasons or [None, None, None]
+            failed = [reason is not None and reason.code == _REFUSED for reason in reasons]
+            # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
+            if failed[0]:
+                raise StaleState(
+                    f"the batch of job {after.place.job_id} is no longer {batch_is}"
+                ) from error
+            if not failed[1]:
                 continue  # the chunk's counts moved on, or the two collided: read them again
             now = get(after.place)
             if now is not None and now.cause == after.cause and now.state is after.state:
@@ -267,7 +275,8 @@ def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
     return replace(seen, version=seen.version + 1, counts=counts, failures=failures)
 
 
-def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, new: ChunkRecord) -> None:
+def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: BatchState) -> None:
+    new = _counted_with(seen, after)
     item = JobItem(
         chunk_id=_chunk_id(after.place),
         position=after.place.position,
@@ -287,4 +296,7 @@ def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, new: Chunk
             condition=ChunkItem.version == seen.version
             if seen.version
             else ChunkItem.batch_id.does_not_exist(),
+        )
+        transaction.condition_check(
+            BatchItem, after.place.batch_id, condition=BatchItem.state == batch_is.value
         )

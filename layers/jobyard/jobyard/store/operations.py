@@ -1,5 +1,6 @@
 """Operations on many jobs as they are stored."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -74,14 +75,19 @@ def find(batch_id: str, operation_id: str) -> Operation | None:
         return None
 
 
-def is_any_running(batch_id: str) -> bool:
-    """Whether some operation on the batch's jobs has not come to its end."""
-    running = OperationItem.query(
+def running(batch_id: str) -> Iterator[Operation]:
+    """The operations on a batch's jobs that have not come to their end."""
+    for item in OperationItem.query(
         batch_id,
         filter_condition=OperationItem.state == OperationState.RUNNING.value,
         consistent_read=True,
-    )
-    return any(True for _ in running)
+    ):
+        yield _operation(item)
+
+
+def is_any_running(batch_id: str) -> bool:
+    """Whether some operation on the batch's jobs has not come to its end."""
+    return any(True for _ in running(batch_id))
 
 
 def get(batch_id: str, operation_id: str) -> Operation:
