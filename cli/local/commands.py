@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.local import clients, deployment, emulator, mail, people, stack
 from cli.local.emulator import HOME, PORT, Emulator
@@ -27,6 +28,13 @@ def up(
         int | None,
         typer.Option(help=f"Port on 127.0.0.1.  [default: {PORT}]", envvar="JOBYARD_PORT"),
     ] = None,
+    files_port: Annotated[
+        int,
+        typer.Option(
+            help="Port on 127.0.0.1 that payloads may be fetched from.",
+            envvar="JOBYARD_FILES_PORT",
+        ),
+    ] = deployment.FILES_PORT,
     iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
 ) -> None:
     """Start the emulator, deploy template.yaml to it, make the demo's people."""
@@ -34,7 +42,7 @@ def up(
         running = _running_or_started(port, iam=iam)
         deployed = deployment.deploy(
             running.endpoint,
-            deployment.parameters(running.endpoint),
+            deployment.parameters(running.endpoint, files_port),
             build=HOME / "build",
             say=lambda words: console.print(f"[dim]{words}[/]"),
         )
@@ -89,9 +97,9 @@ def mails(as_json: Json = False) -> None:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
     for one in found:
-        console.rule(f"[bold]{one.subject}[/]", align="left")
+        console.rule(Text(one.subject, style="bold"), align="left")
         console.print(f"{one.at}  from {one.sender}  to {', '.join(one.to)}", style="dim")
-        console.print(one.text, markup=False)
+        console.print(one.text, markup=False, soft_wrap=True)
     console.print(f"{len(found)} sent")
 
 

@@ -27,7 +27,7 @@ def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
     assert upload["expires_at"].endswith("Z")
     assert answer.headers["location"] == submitted["links"]["self"]
     shown = api.get(f"/batches/{submitted['batch_id']}", role="depositor").json
-    assert shown["why"] == "waits for its manifest to be uploaded"
+    assert shown["why"] == "waits for its manifest to arrive and be opened"
     assert shown["until"] == upload["expires_at"]
 
 

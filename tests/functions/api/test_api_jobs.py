@@ -121,7 +121,7 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
 
     items = api.get(f"/batches/{batch.batch_id}/jobs").json["items"]
 
-    assert items[0]["why"] == "held, though nothing holds it any more; release it"
+    assert items[0]["why"] == "nothing holds it any more; it is released within a minute"
     assert items[1]["why"] == "retry 1 of 3 after PAYLOAD_BUSY"
     assert items[1]["until"] == later.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert items[2]["why"].startswith("waits for a worker, behind")

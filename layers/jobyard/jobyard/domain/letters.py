@@ -118,7 +118,8 @@ def text(told: Told) -> str:
         lines += ["", "Findings in the manifest:", *(f"  {line}" for line in told.findings)]
     if told.more_findings:
         lines.append(f"  and {told.more_findings} more; the report has them all")
-    lines += ["", f"Everything, with the files of this report: {told.link}", ""]
+    files = f"jobyard reports {told.batch.batch_id} --download ."
+    lines += ["", f"All of it, as files: {files}", f"For programs: {told.link}", ""]
     return "\n".join(lines)
 
 
@@ -161,8 +162,9 @@ def page(told: Told) -> str:
         parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
     if told.more_findings:
         parts.append(f"<p>and {told.more_findings} more; the report has them all</p>")
-    link = escape(told.link, quote=True)
-    parts.append(f'<p><a href="{link}">Everything, with the files of this report</a></p>')
+    files = f"jobyard reports {told.batch.batch_id} --download ."
+    parts.append(f"<p>All of it, as files: <code>{escape(files)}</code><br>")
+    parts.append(f"For programs: <code>{escape(told.link)}</code></p>")
     parts.append("</body></html>\n")
     return "".join(parts)
 

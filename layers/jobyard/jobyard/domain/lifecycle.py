@@ -165,6 +165,10 @@ class Lifecycle:
             IllegalMove: `before` does not know `event`.
             Forbidden: none of `roles` may send it; the message says who may.
         """
+        if not any(move.before == before and move.event == event for move in self.transitions):
+            known = self.actions(before, roles)
+            allowed = f"you can {', '.join(known)}" if known else "there is nothing you can do now"
+            raise IllegalMove(f"{self.name} is {before}: cannot {event}; {allowed}")
         move = self.move(before, event, at, cause)
         senders = self.transition(before, event).senders
         if not set(senders) & set(roles):

@@ -229,7 +229,7 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
         before = stored or unrecorded(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
         _demand_reason(asking, event)
-        if batch.state not in (_REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS):
+        if not is_open_to(batch, event):
             raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
         after = sent(before, event, asking.now(), asking.cause)
         job = jobs.apply(before, after, batch.state)
@@ -238,6 +238,11 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
     elif job.state is not JobState.HELD:
         asking.starting.batch(batch.batch_id, "settle", asking.run)
     return job
+
+
+def is_open_to(batch: Batch, event: str) -> bool:
+    """Whether a job of the batch may be sent `event`, as far as the batch is concerned."""
+    return batch.state in (_REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)
 
 
 def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, Place]:

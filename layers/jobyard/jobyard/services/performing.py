@@ -30,23 +30,32 @@ class Attempted:
     step: str = ""
 
 
+@dataclass
+class Progress:
+    """How far an attempt came, for those who have to end it if a step raises."""
+
+    record: JobRecord
+    step: str = ""
+    began: datetime | None = None
+
+
 def perform(
-    job_type: JobType, record: JobRecord, work: Work, touch: Touch, now: Callable[[], datetime]
+    job_type: JobType, progress: Progress, work: Work, touch: Touch, now: Callable[[], datetime]
 ) -> Attempted | None:
     """Run the steps of a job that was started; None when someone else took it away meanwhile.
 
     A step that has taken a second is written down at once, so that a crash does not repeat it;
-    that write also tells whether the job is still ours.
+    that write also tells whether the job is still ours. `progress` always says how far it came.
     """
     written_at = now()
     for name, step in job_type.steps:
-        passed = any(done.name == name and done.status in _PASSED for done in record.steps)
-        if passed:
+        record = progress.record
+        if any(done.name == name and done.status in _PASSED for done in record.steps):
             continue
-        started = now()
+        progress.step, progress.began = name, now()
         outcome = step(replace(work, data=record.data), touch)
         ended = now()
-        record = _with_step(record, name, started, ended, outcome)
+        progress.record = record = _with_step(record, name, progress.began, ended, outcome)
         if not isinstance(outcome, Done | Skipped):
             return Attempted(record, outcome, name)
         if (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
@@ -54,8 +63,8 @@ def perform(
             (stored,) = jobs.write_many([(record, written)])
             if stored is None:
                 return None
-            record, written_at = stored, ended
-    return Attempted(record, Done())
+            progress.record, written_at = stored, ended
+    return Attempted(progress.record, Done())
 
 
 def _with_step(
@@ -143,11 +152,13 @@ def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     )
 
 
-def surprised(record: JobRecord, error: BaseException) -> Attempted:
+def surprised(progress: Progress, error: BaseException, at: datetime) -> Attempted:
     """An attempt whose step raised something no step should raise; worth a retry all the same."""
-    step = record.steps[-1].name if record.steps else ""
-    message = f"{type(error).__name__}: {error}"[:MESSAGE]
-    return Attempted(record, Stop(Failure.STEP_ERROR, message, retryable=True), step)
+    outcome = Stop(Failure.STEP_ERROR, f"{type(error).__name__}: {error}", retryable=True)
+    record = progress.record
+    if progress.began is not None:
+        record = _with_step(record, progress.step, progress.began, at, outcome)
+    return Attempted(record, outcome, progress.step)
 
 
 def _after(at: datetime, seconds: float) -> datetime:

@@ -120,7 +120,13 @@ def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool)
         summary.counts[word] = summary.counts.get(word, 0) + 1
         cells = _cells(batch, row, job)
         files.all.writerow(safe_cell(cell) for cell in cells)
-        files.json.write(separator + json.dumps(dict(zip(COLUMNS, cells, strict=True))).encode())
+        typed = dict(zip(COLUMNS, cells, strict=True)) | {
+            "line": row.get("line"),
+            "attempts": len(job.attempts),
+            "requeues": job.requeues,
+            "result": dict(job.data),
+        }
+        files.json.write(separator + json.dumps(typed).encode())
         separator = b",\n"
         if job.state is JobState.FAILED:
             files.failures.writerow(safe_cell(cell) for cell in cells)

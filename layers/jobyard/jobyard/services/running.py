@@ -30,6 +30,7 @@ from jobyard.services import rows
 from jobyard.services.performing import (
     LOST_LIMIT,
     Attempted,
+    Progress,
     ended,
     lost,
     perform,
@@ -168,6 +169,7 @@ class _ChunkWork:
         self._reread()
         self.ended: list[tuple[JobRecord, JobRecord]] = []
         self.surprises: dict[int, BaseException] = {}
+        self.progress: dict[int, Progress] = {}
         self.looked_at = worker.now()
         self.hold: Hold | None = None
         self.cancelling = False
@@ -322,11 +324,12 @@ class _ChunkWork:
             self.records[after.place.position] = stored
             if stored.state is JobState.RUNNING:
                 key = self.job_type.lock(self.rows[after.place.position])
-                going[pool.submit(self._perform, stored)] = (stored, key)
+                progress = self.progress[stored.place.position] = Progress(stored)
+                going[pool.submit(self._perform, stored, progress)] = (stored, key)
             else:
                 self._finish(stored)
 
-    def _perform(self, job: JobRecord) -> Attempted | None:
+    def _perform(self, job: JobRecord, progress: Progress) -> Attempted | None:
         row = self.rows[job.place.position]
         work = Work(
             batch_id=self.batch.batch_id,
@@ -338,7 +341,7 @@ class _ChunkWork:
             attempt=job.tries,
         )
         touch = self.worker.touch(self.job_type.time_limit)
-        return perform(self.job_type, job, work, touch, self.worker.now)
+        return perform(self.job_type, progress, work, touch, self.worker.now)
 
     def _gather(self, going: Going) -> None:
         """Wait for jobs to end; write their ends together, up to 25 of them."""
@@ -349,7 +352,8 @@ class _ChunkWork:
             error = future.exception()
             if error:
                 self.surprises[job.place.position] = error
-            attempted = surprised(job, error) if error else future.result()
+            progress = self.progress.pop(job.place.position)
+            attempted = surprised(progress, error, now) if error else future.result()
             if attempted is None:
                 continue
             after = ended(attempted, self.job_type, now, job.cause)

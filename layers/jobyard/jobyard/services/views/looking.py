@@ -30,7 +30,7 @@ def held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:
     stop = hold_on(found, looking)
     if stop:
         return stop.words(), stop.until
-    return "held, though nothing holds it any more; release it", None
+    return "nothing holds it any more; it is released within a minute", None
 
 
 def hold_on(found: Batch, looking: Looking) -> Hold | None:

@@ -82,7 +82,7 @@ def _why_batch(
 ) -> tuple[str, datetime | None]:
     state = found.state
     if state is BatchState.PENDING and found.source is None:
-        return "waits for its manifest to be uploaded", found.upload_until
+        return "waits for its manifest to arrive and be opened", found.upload_until
     if state is BatchState.PENDING:
         return "waits for the machine to open it", None
     if state is BatchState.HELD:

@@ -10,7 +10,7 @@ from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
-from jobyard.services.asking import batch_and_place, visible
+from jobyard.services.asking import batch_and_place, is_open_to, visible
 from jobyard.services.performing import WAITED
 from jobyard.services.steering import MAIN
 from jobyard.services.views.looking import Looking, held_by
@@ -55,7 +55,11 @@ def _job_view(
     why, until = _why_job(found, record, looking)
     done = {step.name for step in record.steps if step.status in _PASSED}
     current = next((name for name in names if name not in done), "")
-    actions = JOB.actions(record.state, looking.person.roles)
+    actions = tuple(
+        event
+        for event in JOB.actions(record.state, looking.person.roles)
+        if is_open_to(found, event)
+    )
     if not record.recoverable:
         actions = tuple(action for action in actions if action != "requeue")
     return JobView(
@@ -93,6 +97,8 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
             return "waits for a worker", None
         return f"waits for a worker, behind up to {before} other jobs of its batch", None
     if state is JobState.FAILED:
+        if not (is_open_to(found, "requeue") or is_open_to(found, "delete")):
+            return "", None
         if not record.recoverable:
             return "the depositor has to submit it again", None
         return "waits for a person to requeue or delete it", None
