@@ -279,7 +279,7 @@ def _history(found: Document) -> tuple[tuple[str, ...], Rows]:
 def _end_of(hold: Document) -> str:
     if not hold["in_force"]:
         return "over"
-    return when(hold["until"]) if hold["until"] else "released"
+    return when(hold["until"]) if hold["until"] else "it is released"
 
 
 def _jobs_of(found: Document) -> Text:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobyard.domain.manifest.names import Names
+from jobyard.domain.manifest.reading import Reading
 
 some_numbers = st.lists(st.integers(0, 300), min_size=1, max_size=40)
 
@@ -66,3 +67,16 @@ def test_a_name_costs_at_most_forty_bytes(count: int, named: Callable[[int], str
     tracemalloc.stop()
 
     assert (peak - 200_000) / count <= 40  # less the thousand names in hand
+
+
+@pytest.mark.parametrize(("name", "is_taken"), [("ü" * 512, True), ("ü" * 513, False)])
+def test_a_name_is_at_most_as_long_as_a_key_in_s3(name: str, is_taken: bool) -> None:
+    text = "fileUrl,fileName,title\n" + "".join(
+        f"https://example.org/{n},{name}{n},t\n" for n in range(0 if is_taken else 2)
+    )
+    text += f"https://example.org/x,{name},t\n"
+
+    reading = Reading([text.encode()], filename="m.csv")
+    codes = {finding.code for _, findings in reading for finding in findings}
+
+    assert ("NAME_BAD" not in codes) is is_taken

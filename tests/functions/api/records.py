@@ -108,7 +108,7 @@ def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
         move = JOB.move(record.state, event, HOUR_AGO, cause)
         given = changes if event == events[-1] else {}
         record = record.moved(move, **(_signs(event) | given))
-    return jobs.apply(before, record) if events else record
+    return jobs.apply(before, record, batch.state) if events else record
 
 
 def _signs(event: str) -> dict[str, Any]:

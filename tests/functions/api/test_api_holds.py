@@ -42,10 +42,11 @@ def test_a_scope_may_be_written_with_its_colon_encoded(api: Api) -> None:
     assert api.get("/holds/collection:maps").json["scope"] == "collection:maps"
 
 
-def test_a_hold_that_ran_out_says_that_it_stops_nothing(api: Api) -> None:
+def test_a_hold_that_is_over_is_not_shown(api: Api) -> None:
     holds.put(Hold("everything", "olga", "moving", HOUR_AGO, HOUR_AGO + timedelta(minutes=1)))
 
-    assert api.get("/holds/everything").json["in_force"] is False
+    assert api.get("/holds/everything").status == 404
+    assert api.get("/holds").json["items"] == []
 
 
 def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:

@@ -117,7 +117,8 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
     from jobyard.store import jobs
 
     move = JOB.move("running", "reschedule", HOUR_AGO, Cause("main.p1.c0.t9"))
-    jobs.apply(record, record.moved(move, next_at=later, failure_code="PAYLOAD_BUSY"))
+    waiting = record.moved(move, next_at=later, failure_code="PAYLOAD_BUSY")
+    jobs.apply(record, waiting, batch.state)
 
     items = api.get(f"/batches/{batch.batch_id}/jobs").json["items"]
 

@@ -19,6 +19,7 @@ from jobyard.domain.manifest.profiles import (
     kind_of,
 )
 
+NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
 ARK = re.compile(r"ark:/[0-9]+/[A-Za-z][A-Za-z0-9]*")
 SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
@@ -195,6 +196,8 @@ def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, lis
 
 
 def _path_fault(name: str) -> str:
+    if len(name.encode(errors="surrogatepass")) > NAME_BYTES:
+        return f"is longer than {NAME_BYTES} bytes"
     if _ABSOLUTE.match(name):
         return "is an absolute path"
     if ".." in re.split(r"[/\\]", name):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from jobyard.domain.manifest.checking import ARK, HEX_LENGTHS, SIZE_DIGITS, locals_in
+from jobyard.domain.manifest.checking import ARK, HEX_LENGTHS, NAME_BYTES, SIZE_DIGITS, locals_in
 from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.profiles import (
     CONTAINER,
@@ -44,7 +44,9 @@ def entries_of(texts: Texts, first: int, profile: Profile) -> list[Entry] | None
     digests = _digests(texts)
     sizes = _sizes(texts.get(Column.SIZE, ()))
     kinds = _kinds(names, profile)
-    if digests is None or sizes is None or kinds is None:
+    # A character is at most four bytes, so no shorter name can be too long.
+    long = max(map(len, names)) > NAME_BYTES // 4
+    if digests is None or sizes is None or kinds is None or long:
         return None
     primaries = texts.get(Column.PRIMARY, ())
     if primaries and not _ARKS.fullmatch("\n".join(primaries) + "\n"):

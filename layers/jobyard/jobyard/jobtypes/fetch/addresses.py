@@ -26,6 +26,7 @@ _AUTHORITY = re.compile(r"[^:/?#\\]*://([^/?#\\]*)")
 _DISGUISES = tuple(
     ipaddress.ip_network(text)
     for text in (
+        "192.0.0.0/24",  # IETF protocol assignments, RFC 6890
         "192.88.99.0/24",  # 6to4 relays, RFC 7526
         "::/96",  # IPv4-compatible, RFC 4291 2.5.5.1
         "::ffff:0:0/96",  # IPv4-mapped, RFC 4291 2.5.5.2
@@ -34,6 +35,7 @@ _DISGUISES = tuple(
         "64:ff9b:1::/48",  # NAT64 local use, RFC 8215
         "2001::/32",  # Teredo, RFC 4380
         "2002::/16",  # 6to4, RFC 3056
+        "3fff::/20",  # documentation, RFC 9637
         "fec0::/10",  # site-local, RFC 3879
     )
 )

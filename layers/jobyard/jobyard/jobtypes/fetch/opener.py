@@ -63,7 +63,7 @@ class Answer:
         while True:
             try:
                 block = self._response.read(BLOCK, decode_content=False)
-            except HTTPError as error:
+            except (HTTPError, ValueError) as error:  # a negative chunk size is a ValueError
                 words = "the server hung up before the end of the file"
                 raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
             if not block:
@@ -183,7 +183,11 @@ class Fetch:
             connection.close()
             if response.status not in _REDIRECTING or not location:
                 raise refusal
-            url = urljoin(place.url, location)
+            try:
+                url = urljoin(place.url, location)
+            except ValueError as error:
+                words = f"the server redirects to what is no URL: {location[:100]!r}"
+                raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
         words = f"the URL redirects more than {REDIRECTS} times"
         raise FetchRefused(Failure.TOO_MANY_REDIRECTS, words)
 

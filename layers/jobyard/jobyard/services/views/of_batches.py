@@ -10,6 +10,7 @@ from jobyard.domain.errors import Forbidden
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.services.asking import READERS, Person, visible
+from jobyard.services.settings import UPLOAD_GRACE
 from jobyard.services.views.looking import Looking, held_by, hold_on
 from jobyard.store import batches, chunks
 from jobyard.store.batches import Page
@@ -82,7 +83,8 @@ def _why_batch(
 ) -> tuple[str, datetime | None]:
     state = found.state
     if state is BatchState.PENDING and found.source is None:
-        return "waits for its manifest to arrive and be opened", found.upload_until
+        ends = found.upload_until and found.upload_until - UPLOAD_GRACE
+        return "waits for its manifest to arrive and be opened", ends
     if state is BatchState.PENDING:
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
