@@ -11,7 +11,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def hold(scope: str, until: datetime | None = None) -> Hold:
-    return Hold(scope, "kim", "maintenance", NOON, until)
+    return Hold(scope, "operator", "maintenance", NOON, until)
 
 
 @pytest.mark.parametrize("scope", ["everything", "collection:maps", "type:deposit"])

@@ -8,7 +8,7 @@ from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
 from jobyard.domain.lifecycle import Cause, Lifecycle, State, StateType, Transition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-PRESS = Cause("request-1", "kim", "because")
+PRESS = Cause("request-1", "operator", "because")
 
 NEW = State("new", StateType.WAITING, "made")
 WORK = State("work", StateType.TRANSIENT, "started")

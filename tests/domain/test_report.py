@@ -21,9 +21,17 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 def told(**changes: object) -> Told:
     batch = Batch(
-        "babc", BatchState.REPORTING, 3, "maps", "kim", "deposit", "may.checkm", NOON, entries=3,
+        "babc",
+        BatchState.REPORTING,
+        3,
+        "maps",
+        "operator",
+        "deposit",
+        "may.checkm",
+        NOON,
+        entries=3,
         chunk_size=100,
-    )  # fmt: skip
+    )
     values: dict[str, object] = {
         "batch": batch,
         "kind": ReportKind.FIRST,
@@ -56,7 +64,7 @@ def test_the_subject_says_ok_or_fail() -> None:
 
 def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None:
     batch = told().batch
-    cancelled = HistoryEntry("cancel", "processing", "cancelling", NOON, "kim", "r1")
+    cancelled = HistoryEntry("cancel", "processing", "cancelling", NOON, "operator", "r1")
 
     assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "OK"
     assert told(batch=replace(batch, message="refused")).outcome == "FAIL"

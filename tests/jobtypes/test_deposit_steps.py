@@ -33,7 +33,7 @@ def test_a_small_file_becomes_an_object_of_one_version(
     touch: Touch, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
-    entry = file_entry(url, creator="Ada", title="A map", local=["m-1"])
+    entry = file_entry(url, creator="The survey", title="A map", local=["m-1"])
 
     done = drive(work(entry), touch)
 
@@ -49,7 +49,7 @@ def test_a_small_file_becomes_an_object_of_one_version(
     assert sha256(archive[key]) == version.manifest_digest
     manifest = json.loads(archive[key])
     assert manifest["metadata"] == {
-        "who": "Ada",
+        "who": "The survey",
         "what": "A map",
         "when": "(:unav)",
         "where": ark,

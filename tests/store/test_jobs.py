@@ -42,7 +42,7 @@ def batch_id(bound: str) -> str:
     """A batch nobody else uses, at work."""
     name = f"b{next(_numbers):020d}"
     batches.put_new(
-        Batch(name, BatchState.PROCESSING, 0, "maps", "dee", "deposit", "m.checkm", NOON)
+        Batch(name, BatchState.PROCESSING, 0, "maps", "depositor", "deposit", "m.checkm", NOON)
     )
     return name
 
@@ -166,17 +166,17 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
 
 def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> None:
     before = unrecorded(Place(batch_id, 0, 0), NOON)
-    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
     jobs.apply(before, held, PROCESSING)
 
-    cancelled = before.moved(JOB.move("scheduled", "cancel", NOON, Cause("two", "lee")))
+    cancelled = before.moved(JOB.move("scheduled", "cancel", NOON, Cause("two", "admin")))
     with pytest.raises(StaleState, match="it is held"):
         jobs.apply(before, cancelled, PROCESSING)
 
 
 def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
     before = unrecorded(Place(batch_id, 0, 0), NOON)
-    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
     assert jobs.apply(before, held, PROCESSING) == jobs.apply(before, held, PROCESSING) == held
     assert chunks.get(batch_id, 0).counts == {"held": 1}
@@ -217,7 +217,7 @@ def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
 
 def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) -> None:
     before = unrecorded(Place(batch_id, 0, 0), NOON)
-    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "kim")))
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
     with pytest.raises(StaleState, match="is no longer failed"):
         jobs.apply(before, held, BatchState.FAILED)

@@ -26,7 +26,7 @@ def batch(batch_id: str, **changes: object) -> Batch:
         "state": BatchState.PENDING,
         "version": 0,
         "collection": "maps",
-        "submitter": "dee",
+        "submitter": "depositor",
         "job_type": "deposit",
         "filename": "may.checkm",
         "submitted_at": NOON,
@@ -38,7 +38,7 @@ def test_a_batch_reads_back_as_it_was_written() -> None:
     full = batch(
         "b-full",
         source=Source("intake", "manifests/maps/may.checkm", "v1", 12),
-        notify=("dee@example.org",),
+        notify=("depositor@example.org",),
         parameters={"callback_url": "https://example.org"},
         note="first try",
         entries=3,
@@ -128,7 +128,7 @@ def test_a_report_is_written_once_and_its_delivery_by_one() -> None:
 
 
 def test_holds_are_found_by_scope() -> None:
-    hold = Hold("collection:held", "kim", "why", NOON, NOON + timedelta(hours=1))
+    hold = Hold("collection:held", "operator", "why", NOON, NOON + timedelta(hours=1))
     holds.put(hold)
 
     assert holds.of_scopes(["everything", "collection:held", "type:x"]) == [hold]
@@ -138,7 +138,7 @@ def test_holds_are_found_by_scope() -> None:
 
 def test_an_operation_ends_once() -> None:
     wanted = Filter(JobState.FAILED, frozenset({"TIMEOUT"}))
-    operation = Operation("b-op", "r1", "requeue", wanted, "kim", "why", NOON, 2, (0, 3))
+    operation = Operation("b-op", "r1", "requeue", wanted, "operator", "why", NOON, 2, (0, 3))
     operations.put_new(operation)
 
     assert operations.is_any_running("b-op")

@@ -268,7 +268,7 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
 
     held = yard.batch(batch_id)
     assert held.batch.state == "held"
-    assert "collection:quiet is held by ada: maintenance" in held.why
+    assert "collection:quiet is held by admin: maintenance" in held.why
     assert yard.mails_of(batch_id) == []
 
     holding.lift("collection:quiet", yard.asking())
@@ -430,7 +430,7 @@ def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payload
 
 def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    operator = asking.Person("otto", frozenset({"operator"}))
+    operator = asking.Person("operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="for admin"):
         asking.ask_batch(batch_id, "update_reporting", yard.asking(operator))

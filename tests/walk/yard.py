@@ -31,8 +31,8 @@ from jobyard.services.views import BatchView, Looking, batch
 from jobyard.store import reports
 from tests.walk.machines import Machines
 
-ADMIN = Person("ada", frozenset({"admin", "operator"}), "ada@example.org")
-DEPOSITOR = Person("dee", frozenset({"depositor"}), "dee@example.org")
+ADMIN = Person("admin", frozenset({"admin", "operator"}), "admin@example.org")
+DEPOSITOR = Person("depositor", frozenset({"depositor"}), "depositor@example.org")
 
 
 @dataclass

@@ -223,18 +223,18 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
 
 def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
-    holds.put(Hold("collection:maps", "olga", "the store moves", HOUR_AGO, until))
+    holds.put(Hold("collection:maps", "an-operator", "the store moves", HOUR_AGO, until))
     batch = a_batch("held")
 
     shown = api.get(f"/batches/{batch.batch_id}").json
 
-    assert shown["why"] == "collection:maps is held by olga: the store moves"
+    assert shown["why"] == "collection:maps is held by an-operator: the store moves"
     assert shown["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
     until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
-    holds.put(Hold("everything", "olga", "the store moves", HOUR_AGO, until))
+    holds.put(Hold("everything", "an-operator", "the store moves", HOUR_AGO, until))
     batch = a_batch("processing", entries=2)
     a_job(batch, 0, "held")
     a_job(batch, 1, "succeeded")
@@ -242,9 +242,12 @@ def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
     shown = api.get("/batches").json["items"][0]
     job = api.get(f"/jobs/{batch.batch_id}.0.0").json
 
-    assert shown["why"] == "waits for its jobs: 1 held; everything is held by olga: the store moves"
+    assert (
+        shown["why"]
+        == "waits for its jobs: 1 held; everything is held by an-operator: the store moves"
+    )
     assert shown["until"] == job["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert job["why"] == "everything is held by olga: the store moves"
+    assert job["why"] == "everything is held by an-operator: the store moves"
 
 
 def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> None:

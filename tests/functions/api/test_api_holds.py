@@ -43,7 +43,9 @@ def test_a_scope_may_be_written_with_its_colon_encoded(api: Api) -> None:
 
 
 def test_a_hold_that_is_over_is_not_shown(api: Api) -> None:
-    holds.put(Hold("everything", "olga", "moving", HOUR_AGO, HOUR_AGO + timedelta(minutes=1)))
+    holds.put(
+        Hold("everything", "an-operator", "moving", HOUR_AGO, HOUR_AGO + timedelta(minutes=1))
+    )
 
     assert api.get("/holds/everything").status == 404
     assert api.get("/holds").json["items"] == []

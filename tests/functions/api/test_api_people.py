@@ -5,7 +5,7 @@ import pytest
 from api.people import person_of, roles_of
 from api.problems import NotSignedIn
 
-CLAIMS = {"token_use": "access", "username": "olga", "cognito:groups": "[operator]"}
+CLAIMS = {"token_use": "access", "username": "an-operator", "cognito:groups": "[operator]"}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_roles_are_the_groups_that_are_roles(groups: str | list[str], roles: set
 
 
 def test_somebody_without_groups_has_no_role() -> None:
-    assert person_of({"token_use": "access", "username": "olga"}).roles == frozenset()
+    assert person_of({"token_use": "access", "username": "an-operator"}).roles == frozenset()
 
 
 def test_a_programs_token_is_named_after_its_client() -> None:
@@ -40,7 +40,7 @@ def test_a_programs_token_is_named_after_its_client() -> None:
     [
         {},
         CLAIMS | {"token_use": "id"},
-        {"username": "olga", "cognito:groups": "[admin]"},
+        {"username": "an-operator", "cognito:groups": "[admin]"},
         {"token_use": "access", "cognito:groups": "[admin]"},
     ],
 )

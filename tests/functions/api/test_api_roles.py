@@ -52,7 +52,9 @@ def laid_out(state: str, submitter: str = "somebody else") -> str:
         a_job(batch, 1, "held")
         wanted = Filter(JobState.FAILED)
         operations.put_new(
-            Operation(batch.batch_id, "r1", "requeue", wanted, "olga", "again", HOUR_AGO, 1, (0,))
+            Operation(
+                batch.batch_id, "r1", "requeue", wanted, "an-operator", "again", HOUR_AGO, 1, (0,)
+            )
         )
     return batch.batch_id
 
@@ -103,7 +105,7 @@ def test_a_role_may_do_what_the_table_says(
 ) -> None:
     refused = set()
     for role in sorted(EVERYONE):
-        holds.put(Hold("everything", "olga", "moving", HOUR_AGO))
+        holds.put(Hold("everything", "an-operator", "moving", HOUR_AGO))
         answer = api.ask(method, path, role=role, body=body)
         if answer.status >= 400:
             assert (answer.status, answer.kind) == (403, "forbidden")
