@@ -915,3 +915,19 @@ def test_a_refused_manifest_of_many_findings_is_reported_with_all_of_them(yard: 
     told = json.loads(body)["findings"]
     assert len([each for each in told if each["level"] == "error"]) == 3000
     assert f"and {len(told) - 50} more" in yard.mails_of(batch_id)[0].text
+
+
+def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, {"gone.txt": b"1", "busy.txt": b"2"})
+    payloads.status |= {"/gone.txt": 404, "/busy.txt": 404}
+    batch_id = yard.drop(manifest)
+    payloads.status["/busy.txt"] = 503  # tried again by itself, in later passes
+
+    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    yard.machines.run_all()
+
+    gone = jobs.get(Place(batch_id, 0, 0))
+    assert gone is not None
+    assert (gone.state, gone.requeues, len(gone.attempts)) == (JobState.FAILED, 1, 2)

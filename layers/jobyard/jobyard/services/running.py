@@ -186,11 +186,19 @@ class _ChunkWork:
         The chunk shows them as open before the first of them is, so that nobody can take the batch
         for ended in between.
         """
-        matching = [job for job in self.records.values() if operation.filter.matches(job)]
-        outcomes = [
-            JobOutcome(job.place.job_id, ACCEPTED)
-            for job in self.records.values()
+        # A later pass finds jobs that were sent it before and may have failed again: once is enough.
+        sent_before = {
+            position
+            for position, job in self.records.items()
             if any(entry.cause == operation.operation_id for entry in job.history)
+        }
+        outcomes = [
+            JobOutcome(self.records[each].place.job_id, ACCEPTED) for each in sorted(sent_before)
+        ]
+        matching = [
+            job
+            for position, job in self.records.items()
+            if position not in sent_before and operation.filter.matches(job)
         ]
         changes, refused = [], []
         for job in matching:
