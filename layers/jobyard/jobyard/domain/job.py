@@ -165,6 +165,9 @@ class StepStatus(StrEnum):
     FAILED = "failed"
 
 
+PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # steps an attempt goes on after
+
+
 @dataclass(frozen=True)
 class StepRecord:
     """A step of the job's task with its stamps; `message` is a warning worth showing."""

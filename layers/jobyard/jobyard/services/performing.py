@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB, Attempt, JobRecord, StepRecord, StepStatus
+from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, StepRecord, StepStatus
 from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes.touch import Touch
@@ -17,8 +17,6 @@ MESSAGE = 500  # characters kept of what a step says: a server's words may be lo
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
 LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
-
-_PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def perform(
     written_at = now()
     for name, step in job_type.steps:
         record = progress.record
-        if any(done.name == name and done.status in _PASSED for done in record.steps):
+        if any(done.name == name and done.status in PASSED for done in record.steps):
             continue
         progress.step, progress.began = name, now()
         outcome = step(replace(work, data=record.data), touch)

@@ -186,7 +186,7 @@ class _ChunkWork:
         The chunk shows them as open before the first of them is, so that nobody can take the batch
         for ended in between.
         """
-        # A later pass finds jobs that were sent it before and may have failed again: once is enough.
+        # A later pass finds jobs that were sent it before and failed again: once is enough.
         sent_before = {
             position
             for position, job in self.records.items()

@@ -58,15 +58,12 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
         return again
     if run.name != MAIN:
         _end_operation(batch_id, run, settling)
+    if _open(batch, records.values()) or operations.is_any_running(batch_id):
+        return Next(batch_id, "end", run=run)
     if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
-        if _open(batch, records.values()) or operations.is_any_running(batch_id):
-            return Next(batch_id, "end", run=run)
         return _report(batch, run, cause, settling, "")
-    if batch.state is BatchState.UPDATE_REPORTING and not (
-        _open(batch, records.values()) or operations.is_any_running(batch_id)
-    ):
-        return Next(batch_id, "report", run=run)
-    return Next(batch_id, "end", run=run)
+    updating = batch.state is BatchState.UPDATE_REPORTING
+    return Next(batch_id, "report" if updating else "end", run=run)
 
 
 def give_up(batch_id: str, run: Run, settling: Settling, words: str) -> Next:

@@ -137,18 +137,9 @@ def get(batch_id: str, now: datetime) -> Batch:
         batch = _batch(BatchItem.get(batch_id, consistent_read=True))
     except BatchItem.DoesNotExist:
         raise Unknown(f"there is no batch {batch_id}") from None
-    if _expired(batch, now):
+    if batch.has_expired(now):
         raise Gone(f"batch {batch_id} was never uploaded and has expired")
     return batch
-
-
-def _expired(batch: Batch, now: datetime) -> bool:
-    return (
-        batch.state is BatchState.PENDING
-        and batch.source is None
-        and batch.upload_until is not None
-        and batch.upload_until <= now
-    )
 
 
 def apply(batch: Batch, move: Move, **changes: Any) -> Batch:

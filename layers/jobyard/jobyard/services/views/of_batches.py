@@ -160,7 +160,7 @@ def list_batches(
             right = (not wanted or each.state == wanted) and (
                 not collection or each.collection == collection
             )
-            if right and not _is_over(each, looking.now):
+            if right and not each.has_expired(looking.now):
                 found.append(each)
         place = page.after
         if len(found) >= limit:
@@ -188,7 +188,7 @@ def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
     found: list[Batch] = []
     while first and month >= first and len(found) < limit:
         page = batches.of_month(month, limit=limit - len(found), before=before)
-        found += [each for each in page.items if not _is_over(each, looking.now)]
+        found += [each for each in page.items if not each.has_expired(looking.now)]
         before = page.after
         month = month if before else _month_before(month)
     more = bool(first) and month >= first
@@ -199,11 +199,6 @@ def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
 def _month_before(month: str) -> str:
     year, number = int(month[:4]), int(month[5:])
     return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
-
-
-def _is_over(found: Batch, now: datetime) -> bool:
-    never_came = found.state is BatchState.PENDING and found.source is None
-    return never_came and found.upload_until is not None and found.upload_until <= now
 
 
 def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobyard.domain.batch import Batch
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepStatus, unrecorded
+from jobyard.domain.job import JOB, PASSED, JobRecord, JobState, Place, unrecorded
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
@@ -53,7 +53,7 @@ def _job_view(
     job_type = TYPES[found.job_type]
     names = tuple(name for name, _ in job_type.steps)
     why, until = _why_job(found, record, looking)
-    done = {step.name for step in record.steps if step.status in _PASSED}
+    done = {step.name for step in record.steps if step.status in PASSED}
     current = next((name for name in names if name not in done), "")
     actions = tuple(
         event
@@ -73,9 +73,6 @@ def _job_view(
         actions=actions,
         all_steps=names,
     )
-
-
-_PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 
 def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
