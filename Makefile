@@ -1,7 +1,7 @@
 # `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check look local down deploy docs dev emulator sam
+.PHONY: help demo test check look local down deploy docs dev emulator sam faults bench
 MAKEFLAGS += --no-print-directory
 
 STACK ?= jobyard
@@ -41,6 +41,13 @@ look: dev
 	@.venv/bin/lint-imports --no-cache
 	$(call say,template)
 	@.venv/bin/cfn-lint template.yaml
+
+faults: dev emulator ## Every fault at every call, and the load with killed workers; half an hour
+	@.venv/bin/pytest tests/faults --points all --load full
+
+bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; half an hour
+	@requirements/install bench
+	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
 	@.venv/bin/python -m cli.docs
