@@ -10,8 +10,9 @@ from jobyard.store import tables
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many of a story's calls to AWS are struck, in each way; 0 strikes them all."""
-    parser.addoption("--crash-points", type=int, default=12)
+    """How much is tried of what takes long: `make faults` asks for all of it."""
+    parser.addoption("--points", choices=("once", "all"), default="once")
+    parser.addoption("--load", choices=("small", "full"), default="small")
 
 
 @pytest.fixture(scope="session")

@@ -147,8 +147,7 @@ def test_a_batch_comes_to_the_same_end_when_a_call(
     label = f"c{list(WAYS.values()).index(way)}"
     undisturbed = story(yard, payloads, fate, f"{label}-calm")
     calls = undisturbed.pop("calls")
-    points = request.config.getoption("--crash-points")
-    step = max(1, calls // points) if points else 1
+    step = 1 if request.config.getoption("--points") == "all" else len(WAYS)
     offset = list(WAYS.values()).index(way)
 
     wrong = {}

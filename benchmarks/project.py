@@ -1,0 +1,29 @@
+"""A copy of the project with the noop job type in it, added as docs/job-types.md says."""
+
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def with_noop(target: Path) -> Path:
+    """Copy what a deployment is made of to `target` and add the job type `noop`."""
+    for name in ("functions", "infra", "layers"):
+        shutil.copytree(
+            ROOT / name,
+            target / name,
+            ignore=shutil.ignore_patterns("__pycache__"),
+            dirs_exist_ok=True,
+        )
+    shutil.copy(ROOT / "template.yaml", target)
+    types = target / "layers" / "jobyard" / "jobyard" / "jobtypes"
+    shutil.copytree(ROOT / "benchmarks" / "noop", types / "noop", dirs_exist_ok=True)
+    registry = types / "__init__.py"
+    lines = registry.read_text().replace(
+        "    DEPOSIT.name: DEPOSIT,\n", "    DEPOSIT.name: DEPOSIT,\n    NOOP.name: NOOP,\n"
+    )
+    imported = "from jobyard.jobtypes.deposit import DEPOSIT\n"
+    registry.write_text(
+        lines.replace(imported, f"{imported}from jobyard.jobtypes.noop import NOOP\n")
+    )
+    return target
