@@ -14,7 +14,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
 from jobyard.domain.operation import Filter, Operation
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.store import batches, chunks, holds, objects, operations, remembered, reports
+from jobyard.store import batches, chunks, holds, objects, operations, remembered, reports, tables
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -188,3 +188,9 @@ def test_a_manifest_is_known_for_a_while() -> None:
     assert remembered.seen_before("m#1", "b1", NOON, until) == ""
     assert remembered.seen_before("m#1", "b2", NOON, until) == "b1"
     assert remembered.seen_before("m#1", "b3", until + timedelta(1), until + timedelta(2)) == ""
+
+
+def test_all_tables_are_reached_by_one_client(bound: str) -> None:
+    clients = {id(model._get_connection().connection.client) for model in tables.MODELS.values()}
+
+    assert clients == {id(tables.client())}

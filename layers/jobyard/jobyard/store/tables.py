@@ -174,6 +174,27 @@ class OperationItem(Model):
     body = JSONAttribute()
 
 
+class UsageItem(Model):
+    """What a part of Jobyard used for a batch."""
+
+    class Meta:
+        table_name: str | None = None
+
+    batch_id = UnicodeAttribute(hash_key=True)
+    part = UnicodeAttribute(range_key=True)
+    write_units = NumberAttribute(null=True)
+    read_units = NumberAttribute(null=True)
+    transitions = NumberAttribute(null=True)
+    invocations = NumberAttribute(null=True)
+    ms = NumberAttribute(null=True)
+    mb_ms = NumberAttribute(null=True)
+    s3_writes = NumberAttribute(null=True)
+    s3_reads = NumberAttribute(null=True)
+    bytes_stored = NumberAttribute(null=True)
+    mails = NumberAttribute(null=True)
+    events = NumberAttribute(null=True)
+
+
 class RememberedItem(Model):
     """Something kept for a while, or for good, under a name; beside the remembered requests."""
 
@@ -195,6 +216,7 @@ MODELS: Mapping[str, type[Model]] = {
     "identifiers": IdentifierItem,
     "operations": OperationItem,
     "requests": RememberedItem,
+    "usage": UsageItem,
 }
 
 
@@ -214,11 +236,23 @@ def bind(names: Mapping[str, str], *, region: str, host: str | None = None) -> N
         meta.max_retry_attempts = 4
         meta.max_pool_connections = 30  # a worker's overlapped jobs, and itself
         model._connection = None
+    _share(JobItem._get_connection().connection)
+
+
+def _share(one: Connection) -> None:
+    """Have all models use one connection, and so one client: PynamoDB makes one for each table,
+    and each loads and connects anew."""
+    for model in MODELS.values():
+        table = model._get_connection()
+        if table.connection is not one:
+            one.add_meta_table(table.get_meta_table())
+            table.connection = one
 
 
 def client() -> Any:
-    """The DynamoDB client PynamoDB holds, for the one thing it has no word for: PartiQL batches."""
-    return JobItem._get_connection().connection.client
+    """The DynamoDB client PynamoDB holds: for PartiQL batches, which it has no word for, and for
+    the meter."""
+    return connection().client
 
 
 def connection() -> Connection:
