@@ -4,8 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import tell, worker
+from execute.worker import METER, tell, worker
 from jobyard.domain.chunks import Chunk
+from jobyard.services.metering import SHARDS
 from jobyard.services.running import run_chunk
 from jobyard.services.steering import Run
 
@@ -14,6 +15,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk; what came of its jobs is in the tables, so the answer is empty."""
     chunk = Chunk(event["chunk"], event["start"], event["end"])
     run = Run(event["run"], event["pass"])
-    ended = run_chunk(event["batch_id"], chunk, run, worker(context))
-    tell(ended, batch_id=event["batch_id"], run=run.name, pass_=run.number, chunk=chunk.chunk)
+    part = f"chunk-{chunk.chunk % SHARDS}"
+    with METER.invocation(part, int(context.memory_limit_in_mb)) as billed:
+        billed.batch_id, billed.transitions = (
+            event["batch_id"],
+            2,
+        )  # the child's start, and its task
+        ended = run_chunk(event["batch_id"], chunk, run, worker(context))
+    tell(
+        ended,
+        batch_id=event["batch_id"],
+        run=run.name,
+        pass_=run.number,
+        chunk=chunk.chunk,
+        metered=billed.written,
+    )
     return {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from execute.worker import tell, worker
+from execute.worker import METER, tell, worker
 from jobyard.domain.job import Place
 from jobyard.services.running import run_job
 from jobyard.services.steering import Run
@@ -14,6 +14,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the job; the answer says whether to come again, and with what."""
     place = Place(event["batch_id"], event["chunk"], event["position"])
     run = Run(event["run"], event["pass"])
-    following, ended = run_job(place, run, worker(context))
-    tell(ended, batch_id=place.batch_id, job_id=place.job_id, run=run.name)
+    with METER.invocation("job", int(context.memory_limit_in_mb)) as billed:
+        billed.batch_id, billed.transitions = place.batch_id, 2
+        following, ended = run_job(place, run, worker(context))
+        billed.transitions += following.next == "again"  # Wait
+    tell(
+        ended,
+        batch_id=place.batch_id,
+        job_id=place.job_id,
+        run=run.name,
+        metered=billed.written,
+    )
     return following.document() | {"chunk": place.chunk, "position": place.position}

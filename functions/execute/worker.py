@@ -12,6 +12,7 @@ from botocore.config import Config
 
 from jobyard.domain import metrics
 from jobyard.jobtypes.fetch import Fetch
+from jobyard.services.metering import Meter
 from jobyard.services.running import OVERLAP, Ended, Worker
 from jobyard.wiring import wire
 
@@ -27,6 +28,7 @@ S3 = boto3.client(
         signature_version="s3v4",
     ),
 )
+METER = Meter([S3])
 
 
 def now() -> datetime:

@@ -6,10 +6,12 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from jobyard.domain.batch import Source
 from jobyard.domain.errors import StaleState
+from jobyard.services.metering import Meter
 from jobyard.services.opening import Opening, open_object
 from jobyard.services.resuming import resume
 from jobyard.services.steering import Next, Run
@@ -26,21 +28,28 @@ S3 = boto3.client(
         signature_version="s3v4",
     ),
 )
+METER = Meter([S3])
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Open what `event["input"]` names, for the execution `event["execution"]`."""
     opening = Opening(SETTINGS, S3, lambda: datetime.now(UTC), event["execution"])
-    try:
-        following = _follow(event["input"], opening)
-    except StaleState:
-        following = _follow(event["input"], opening)  # another execution was first: see how it is
+    with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
+        try:
+            following = _follow(event["input"], opening)
+        except StaleState:
+            # Another execution was first: see how it is.
+            following = _follow(event["input"], opening)
+        billed.batch_id = following.batch_id
+        billed.transitions = following.transitions
+        billed.events = "detail" in event["input"]
     LOGGER.info(
         "opened",
         batch_id=following.batch_id,
         next=following.next,
         run=following.run.name,
         execution=event["execution"],
+        metered=billed.written,
     )
     return following.document()
 

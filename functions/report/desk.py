@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from jobyard.services.mailing import Reporting
+from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling
 from jobyard.wiring import wire
 
@@ -43,5 +44,6 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+METER = Meter([S3, SES])
 SETTLING = Settling(SETTINGS, S3, now)
 REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now)

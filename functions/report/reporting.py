@@ -1,18 +1,28 @@
 """The last state: the report's files, its one mail, the batch's end."""
 
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.services.reporting import report
-from report.desk import LOGGER, REPORTING
+from report.desk import LOGGER, METER, REPORTING
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the batch `event` names."""
-    batch = report(event["batch_id"], REPORTING)
-    LOGGER.info("reported", batch_id=batch.batch_id, state=batch.state, report=batch.last_report)
+    with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
+        billed.batch_id, billed.transitions = event["batch_id"], 2  # Report, Done
+        batch = report(event["batch_id"], replace(REPORTING, used=lambda: METER.used(billed)))
+    LOGGER.info(
+        "reported",
+        batch_id=batch.batch_id,
+        state=batch.state,
+        report=batch.last_report,
+        metered=billed.written,
+    )
     if batch.started_at and batch.ended_at and batch.last_report == 1:
         emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
         seconds = (batch.ended_at - batch.started_at).total_seconds()

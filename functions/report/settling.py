@@ -2,23 +2,28 @@
 
 from typing import Any
 
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from jobyard.domain.job import Place
 from jobyard.services.opening import batch_of_key
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
-from report.desk import LOGGER, SETTLING, now
+from report.desk import LOGGER, METER, SETTLING, now
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Settle the batch that `event` names; one that could not be opened reports why."""
-    following = _follow(event)
+    with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
+        following = _follow(event)
+        billed.batch_id, billed.transitions = following.batch_id, following.transitions
     LOGGER.info(
         "settled",
         batch_id=following.batch_id,
         next=following.next,
         run=following.run.name,
         pass_=following.run.number,
+        metered=billed.written,
     )
     return following.document()
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobyard.domain.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.cost import Usage, priced
 from jobyard.domain.job import JobState
 from jobyard.domain.letters import Told, ToldJob, page, text
 from jobyard.domain.report import (
@@ -44,6 +45,7 @@ def told(**changes: object) -> Told:
         "more_jobs": 0,
         "findings": (),
         "more_findings": 0,
+        "cost": priced(Usage(write_units=2053, transitions=36, invocations=15)),
         "link": "https://example.org/api/batches/babc/reports",
     }
     return Told(**(values | changes))  # type: ignore[arg-type]

@@ -37,6 +37,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "HoldsTable": ["dynamodb:BatchGetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
+        "UsageTable": ["dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": [
             "s3:GetObject(VersionId)",
@@ -64,6 +65,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "HoldsTable": ["dynamodb:BatchGetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
+        "UsageTable": ["dynamodb:UpdateItem"],
         "ObjectsTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "WorkBucket": [
@@ -116,6 +118,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
         "IntakeBucket": ["s3:HeadObject"],
         "WorkBucket": [
             "s3:AbortMultipartUpload",
@@ -148,6 +151,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:Query"],
+        "UsageTable": ["dynamodb:Query"],
         "HoldsTable": [
             "dynamodb:BatchGetItem",
             "dynamodb:DeleteItem",

@@ -45,6 +45,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "ObjectsTable": ("ark", "version", {}, False),
     "IdentifiersTable": ("identifier", "", {}, False),
     "OperationsTable": ("batch_id", "operation_id", {}, False),
+    "UsageTable": ("batch_id", "part", {}, False),
     "RequestsTable": ("id", "", {}, True),
 }
 

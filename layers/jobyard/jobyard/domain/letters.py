@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from jobyard.domain.batch import Batch
+from jobyard.domain.cost import Cost
 from jobyard.domain.report import FailureGroup, ReportKind
 
 SHOWN = 50  # jobs a mail names; the files name all
@@ -39,6 +40,7 @@ class Told:
     findings: Sequence[str]
     more_findings: int
     link: str
+    cost: Cost
 
     @property
     def outcome(self) -> str:
@@ -79,6 +81,7 @@ def _facts(told: Told) -> list[tuple[str, str]]:
         ("Reported", _time(told.at)),
         ("Jobs", jobs),
     ]
+    facts.append(("Cost", told.cost.words()))
     if batch.message:
         facts.append(("Reason", batch.message))
     if batch.similar_to:

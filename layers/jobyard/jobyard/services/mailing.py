@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
 from jobyard.domain.report import Delivery, DeliveryState, Report
 from jobyard.services.settings import Settings
@@ -25,13 +26,17 @@ _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the 
 
 @dataclass(frozen=True)
 class Reporting:
-    """What reporting needs: the deployment, S3, the mail service and the clock."""
+    """What reporting needs: the deployment, S3, the mail service and the clock.
+
+    `used` tells what this invocation used up to now, for the bill in the report.
+    """
 
     settings: Settings
     s3: "S3Client"
     mail: "SESV2Client"
     unanswered: type[Exception]  # what the mail client raises when no answer comes
     now: Callable[[], datetime]
+    used: Callable[[], Usage] = Usage
 
 
 def deliver(report: Report, reporting: Reporting) -> Report:

@@ -5,15 +5,17 @@ that is found written is not written again. So each real change is told once, wh
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.cost import Cost, Usage, priced
 from jobyard.domain.letters import SHOWN, Told
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
 from jobyard.services.mailing import Reporting, deliver
 from jobyard.services.report_files import Files, finding_line, findings_of, summarise
-from jobyard.store import batches, reports
+from jobyard.store import batches, reports, usage
 
 
 def report(batch_id: str, reporting: Reporting) -> Batch:
@@ -80,9 +82,11 @@ def _write(batch: Batch, seq: int, reporting: Reporting) -> Report | None:
             findings=(),
             more_findings=0,
             link=_link(batch, reporting),
+            cost=_cost(batch, reporting),
         )
         files.json.write(b"\n],\n")
-        files.json.write(f'"counts": {json.dumps(summary.counts)}'.encode() + b"}\n")
+        files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
+        files.json.write(f'"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
         keys = files.upload(_prefix(batch, seq), told, reporting)
     return _put(told, summary.changed, keys, reporting)
 
@@ -99,7 +103,6 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
             separator = b",\n"
             if len(shown) < SHOWN:
                 shown.append(finding_line(finding))
-        files.json.write(b"\n]}\n")
         told = Told(
             batch=batch,
             kind=ReportKind.REFUSED,
@@ -113,7 +116,9 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
             findings=shown,
             more_findings=batch.findings - len(shown),
             link=_link(batch, reporting),
+            cost=_cost(batch, reporting),
         )
+        files.json.write(f'\n],\n"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
         keys = files.upload(_prefix(batch, seq), told, reporting)
     return _put(told, 0, keys, reporting)
 
@@ -139,6 +144,16 @@ def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -
             delivery=Delivery(state, told.at),
         )
     )
+
+
+def _cost(batch: Batch, reporting: Reporting) -> Cost:
+    """What the batch cost up to this report, which is still to be mailed."""
+    own_mail = Usage(mails=bool(batch.notify))
+    return priced(usage.of_batch(batch.batch_id) + reporting.used() + own_mail)
+
+
+def _cost_document(cost: Cost) -> str:
+    return json.dumps({"dollars": round(cost.dollars, 9), "usage": asdict(cost.usage)})
 
 
 def _prefix(batch: Batch, seq: int) -> str:

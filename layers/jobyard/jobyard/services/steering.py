@@ -13,6 +13,16 @@ MAIN = "main"  # the run that a batch's own manifest started
 Where = Literal["execute", "settle", "report", "again", "fresh", "end"]
 
 
+_BETWEEN: dict[Where, int] = {
+    "execute": 1,  # the Map
+    "settle": 0,
+    "report": 0,
+    "again": 2,  # Wait, the Map
+    "fresh": 2,  # Continue, Done
+    "end": 1,  # Done
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """One go at some jobs of a batch: its own manifest ("main"), an operation, or a single job.
@@ -46,6 +56,12 @@ class Next:
     index_version: str = ""
     max_concurrency: int = 1
     execution_name: str = ""
+
+    @property
+    def transitions(self) -> int:
+        """State transitions from the task that gives this answer up to the next task: the task's
+        own, its Choice's, and those of the states between, as infra/statemachines draws them."""
+        return 2 + _BETWEEN[self.next]
 
     def document(self) -> dict[str, Any]:
         """The state the machine carries on, flat and complete."""

@@ -192,7 +192,9 @@ def _execute(
 ) -> list[tuple[JobRecord | None, JobRecord]]:
     """Run one call, note what is settled in `answer`, give back what was throttled."""
     statements = [_statement(before, after) for before, after in changes]
-    responses = client().batch_execute_statement(Statements=statements)["Responses"]
+    responses = client().batch_execute_statement(
+        Statements=statements, ReturnConsumedCapacity="TOTAL"
+    )["Responses"]
     throttled: list[tuple[JobRecord | None, JobRecord]] = []
     for change, response in zip(changes, responses, strict=True):
         after = change[1]

@@ -1,0 +1,107 @@
+"""What a batch used of AWS, and what that costs: one table of prices, with its date and sources."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import date
+
+PRICED_ON = date(2026, 10, 4)
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What was used. `mb_ms` is memory (MB) times billed time (ms), summed over invocations.
+
+    Transitions count the start of each Map child, as AWS bills it. `bytes_stored` are those put
+    into S3; `s3_writes` are PUT, COPY, POST and LIST requests, `s3_reads` all others but DELETE,
+    which is free. `events` are those S3 sent.
+    """
+
+    write_units: float = 0.0
+    read_units: float = 0.0
+    transitions: int = 0
+    invocations: int = 0
+    ms: int = 0
+    mb_ms: int = 0
+    s3_writes: int = 0
+    s3_reads: int = 0
+    bytes_stored: int = 0
+    mails: int = 0
+    events: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, name) + getattr(other, name) for name in KINDS))
+
+
+KINDS = tuple(field.name for field in fields(Usage))
+
+
+@dataclass(frozen=True)
+class Price:
+    """`dollars` for `per` of what `kind` counts, without a free tier."""
+
+    kind: str
+    title: str
+    dollars: float
+    per: float
+    source: str
+
+
+_GB = 1024**3
+PRICES = (
+    Price("write_units", "DynamoDB write units", 0.625, 1e6, "DynamoDB pricing, on demand"),
+    Price("read_units", "DynamoDB read units", 0.125, 1e6, "DynamoDB pricing, on demand"),
+    Price("transitions", "Step Functions transitions", 0.025, 1e3, "Step Functions pricing"),
+    Price("invocations", "Lambda invocations", 0.20, 1e6, "Lambda pricing"),
+    Price("mb_ms", "Lambda MB·ms, arm64", 0.0000133334, 1024 * 1000, "Lambda pricing, per GB·s"),
+    Price("s3_writes", "S3 PUT, COPY, POST, LIST", 0.005, 1e3, "S3 pricing, Standard"),
+    Price("s3_reads", "S3 GET and other requests", 0.0004, 1e3, "S3 pricing, Standard"),
+    Price("bytes_stored", "S3 bytes, a month", 0.023, _GB, "S3 pricing, Standard, first 50 TB"),
+    Price("mails", "SES mails", 0.10, 1e3, "SES pricing, without a plan"),
+    Price("events", "EventBridge events from S3", 1.00, 1e6, "EventBridge pricing, opt-in events"),
+)
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """One line of a bill."""
+
+    title: str
+    quantity: float
+    dollars: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a batch cost, line by line, and in all (US dollars)."""
+
+    usage: Usage
+    lines: tuple[CostLine, ...]
+    dollars: float
+
+    def words(self) -> str:
+        """The cost in a line, for people."""
+        used = self.usage
+        return (
+            f"{self.amount()} ({used.write_units:,.0f} write units, {used.transitions:,} "
+            f"transitions, {used.invocations:,} invocations; {REGION} prices of {PRICED_ON})"
+        )
+
+    def amount(self) -> str:
+        """The sum with as many digits as say something."""
+        return f"${self.dollars:,.2f}" if self.dollars >= 1 else f"${self.dollars:.6f}"
+
+
+def priced(usage: Usage) -> Cost:
+    """What `usage` costs by the table."""
+    lines = tuple(
+        CostLine(price.title, quantity, quantity * price.dollars / price.per)
+        for price in PRICES
+        for quantity in [getattr(usage, price.kind)]
+    )
+    return Cost(usage, lines, sum(line.dollars for line in lines))
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """All of them together."""
+    return sum(usages, Usage())

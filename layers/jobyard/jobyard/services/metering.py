@@ -1,0 +1,129 @@
+"""What an invocation used: counted where the clients call AWS, added to its batch at the end.
+
+What belongs to no one batch is not here: the minute rule, people's looks and requests, logs.
+"""
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jobyard.domain.cost import Usage
+from jobyard.store import tables, usage
+
+SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all meet at one
+_READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
+_LISTS = frozenset({"ListObjectsV2", "ListObjectVersions"})
+_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
+_REFUSED_TRANSACTION = 2  # write units an item of a cancelled transaction takes
+
+
+@dataclass
+class Invocation:
+    """What a handler knows of its own invocation, for the bill. Without a batch there is none."""
+
+    part: str
+    memory_mb: int
+    batch_id: str = ""
+    transitions: int = 0
+    events: int = 0
+    written: bool = True  # whether the bill could be written
+
+
+class Meter:
+    """Counts what the clients it watches use: one invocation at a time, whatever its threads."""
+
+    def __init__(self, clients: Iterable[Any]) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._began = time.perf_counter()
+        self._init_ms: float | None = None  # not known before the first invocation
+        for client in (tables.client(), *clients):
+            events = client.meta.events
+            events.register("after-call.dynamodb.*", self._dynamodb)
+            events.register("before-send.s3.*", self._s3)
+            events.register("after-call.sesv2.SendEmail", self._mail)
+
+    @contextmanager
+    def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
+        """Count what is used inside, and add it to the batch that the block names.
+
+        What the process used before its first invocation, importing and connecting, is billed with
+        that one: its CPU time stands for it.
+        """
+        first = self._init_ms is None
+        if first:
+            self._init_ms = time.process_time() * 1000
+        with self._lock:
+            self._counts.clear()
+        self._began = time.perf_counter()
+        billed = Invocation(part, memory_mb)
+        try:
+            yield billed
+        finally:
+            if billed.batch_id:
+                used = self.used(billed, init_ms=self._init_ms if first else 0.0)
+                billed.written = usage.add(billed.batch_id, part, used)
+
+    def used(self, billed: Invocation, *, init_ms: float | None = 0.0) -> Usage:
+        """What was used since the invocation began, with the write that notes it."""
+        ms = math.ceil((time.perf_counter() - self._began) * 1000 + (init_ms or 0.0))
+        with self._lock:
+            counts = dict(self._counts)
+        return Usage(
+            write_units=counts.get("write_units", 0) + 1,
+            read_units=counts.get("read_units", 0),
+            transitions=billed.transitions,
+            invocations=1,
+            ms=ms,
+            mb_ms=ms * billed.memory_mb,
+            s3_writes=counts.get("s3_writes", 0),
+            s3_reads=counts.get("s3_reads", 0),
+            bytes_stored=counts.get("bytes_stored", 0),
+            mails=counts.get("mails", 0),
+            events=billed.events,
+        )
+
+    def _count(self, **used: float) -> None:
+        with self._lock:
+            self._counts.update(used)
+
+    def _dynamodb(self, parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        kind = "read_units" if model.name in _READS else "write_units"
+        self._count(**{kind: units_of(parsed, writes=kind == "write_units")})
+
+    def _s3(self, request: Any, event_name: str, **_: Any) -> None:
+        name = event_name.rpartition(".")[2]
+        if name in _FREE:
+            return
+        if request.method in {"PUT", "POST"} or name in _LISTS:
+            headers = request.headers
+            size = headers.get("X-Amz-Decoded-Content-Length") or headers.get("Content-Length")
+            self._count(s3_writes=1, bytes_stored=int(size or 0))
+        else:
+            self._count(s3_reads=1)
+
+    def _mail(self, **_: Any) -> None:
+        self._count(mails=1)
+
+
+def units_of(parsed: dict[str, Any], *, writes: bool) -> float:
+    """The capacity units an answer of DynamoDB stands for.
+
+    A refused write is charged and not reported: a unit for each statement, or for the one item,
+    two for each item of a transaction. Source: DynamoDB developer guide, Working with items.
+    """
+    reported = parsed.get("ConsumedCapacity", [])
+    tables_ = reported if isinstance(reported, list) else [reported]
+    units: float = sum(table.get("CapacityUnits", 0.0) for table in tables_)
+    if units or not writes:
+        return units
+    if "CancellationReasons" in parsed:
+        return _REFUSED_TRANSACTION * len(parsed["CancellationReasons"])
+    if "Error" in parsed:
+        return 1.0 if parsed["Error"]["Code"] == "ConditionalCheckFailedException" else 0.0
+    return sum(1.0 for each in parsed.get("Responses", ()) if "Error" in each)

@@ -1,0 +1,51 @@
+"""The bill: one table of prices, each line a quantity times its price."""
+
+import pytest
+
+from jobyard.domain.cost import KINDS, PRICES, Usage, priced, total
+
+
+def test_each_kind_of_use_but_plain_time_has_one_price() -> None:
+    priced_kinds = [price.kind for price in PRICES]
+
+    # Time is paid as memory times time; it stands in the bill's numbers for people.
+    assert sorted(priced_kinds) == sorted(set(KINDS) - {"ms"})
+    assert all(price.source for price in PRICES)
+
+
+def test_a_million_write_units_cost_what_the_table_says() -> None:
+    cost = priced(Usage(write_units=1_000_000))
+
+    assert cost.dollars == pytest.approx(0.625)
+    assert [line.title for line in cost.lines if line.dollars] == ["DynamoDB write units"]
+
+
+def test_a_gigabyte_second_is_priced_as_lambda_prices_it() -> None:
+    assert priced(Usage(mb_ms=512 * 2000)).dollars == pytest.approx(0.0000133334)
+
+
+def test_what_was_used_adds_up() -> None:
+    first = Usage(write_units=1.5, transitions=2, mails=1)
+    second = Usage(write_units=2.0, s3_reads=3)
+
+    assert total([first, second]) == Usage(write_units=3.5, transitions=2, mails=1, s3_reads=3)
+    assert total([]) == Usage()
+
+
+@pytest.mark.parametrize(
+    ("usage", "amount"),
+    [
+        (Usage(transitions=36), "$0.000900"),
+        (Usage(write_units=2_000_000), "$1.25"),
+        (Usage(), "$0.000000"),
+    ],
+)
+def test_small_sums_are_shown_with_digits_that_say_something(usage: Usage, amount: str) -> None:
+    assert priced(usage).amount() == amount
+
+
+def test_the_words_name_the_prices_date() -> None:
+    words = priced(Usage(write_units=2053, transitions=36, invocations=15)).words()
+
+    assert "2,053 write units, 36 transitions, 15 invocations" in words
+    assert "prices of 2026-10-04" in words

@@ -1,0 +1,139 @@
+"""The meter counts what clients really did, and adds it to the batch it was done for."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from cli.local import clients
+from jobyard.domain.cost import Usage
+from jobyard.services.metering import Meter, units_of
+from jobyard.store import tables, usage
+from jobyard.store.remembered import secret
+
+pytestmark = pytest.mark.emulator
+
+
+@pytest.fixture
+def s3(bound: str) -> Any:
+    client = clients.client("s3", bound)
+    client.create_bucket(Bucket="metered")
+    return client
+
+
+@pytest.fixture
+def meter(s3: Any) -> Meter:
+    secret("warm", "the store's client is there")
+    return Meter([s3])
+
+
+def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
+    with meter.invocation("open", 512) as billed:
+        billed.batch_id, billed.transitions = "b-metered", 3
+        s3.put_object(Bucket="metered", Key="a", Body=b"12345")
+        s3.get_object(Bucket="metered", Key="a")
+        s3.head_object(Bucket="metered", Key="a")
+        s3.list_objects_v2(Bucket="metered")
+        s3.delete_object(Bucket="metered", Key="a")
+
+    used = usage.of_batch("b-metered")
+    assert billed.written
+    assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
+    assert (used.transitions, used.invocations, used.write_units) == (3, 1, 1)
+    assert used.ms > 0
+    assert used.mb_ms == used.ms * 512
+
+
+def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: Any) -> None:
+    for part in ("open", "open", "report"):
+        with meter.invocation(part, 128) as billed:
+            billed.batch_id = "b-added"
+            s3.put_object(Bucket="metered", Key="a", Body=b"1")
+
+    used = usage.of_batch("b-added")
+    assert (used.invocations, used.s3_writes) == (3, 3)
+
+
+def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
+    with meter.invocation("open", 128) as billed:
+        billed.batch_id = "b-written"
+        tables.RememberedItem(id="small", content="x").save()
+        tables.RememberedItem(id="large", content="x" * 1500).save()
+        tables.RememberedItem.get("small", consistent_read=True)
+
+    used = usage.of_batch("b-written")
+    assert used.write_units == 1 + 2 + 1  # the two, and the bill's own
+    assert used.read_units > 0
+
+
+def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
+    def run() -> None:
+        with meter.invocation("report", 128) as billed:
+            billed.batch_id = "b-failed"
+            s3.put_object(Bucket="metered", Key="a", Body=b"1")
+            raise ConnectionError("the worker is cut off")
+
+    with pytest.raises(ConnectionError):
+        run()
+
+    assert usage.of_batch("b-failed").s3_writes == 1
+
+
+def test_what_is_for_no_batch_is_written_nowhere(meter: Meter) -> None:
+    before = sum(1 for _ in tables.UsageItem.scan())
+    with meter.invocation("open", 128):
+        pass
+
+    assert sum(1 for _ in tables.UsageItem.scan()) == before
+
+
+def test_a_workers_threads_are_counted_together(meter: Meter, s3: Any) -> None:
+    def put() -> None:
+        for _ in range(10):
+            s3.put_object(Bucket="metered", Key="t", Body=b"1")
+
+    with meter.invocation("chunk-0", 128) as billed:
+        billed.batch_id = "b-threads"
+        threads = [threading.Thread(target=put) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert usage.of_batch("b-threads").s3_writes == 40
+
+
+def test_a_bill_that_cannot_be_written_fails_nothing(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables.UsageItem.Meta, "table_name", "no-such-table")
+    monkeypatch.setattr(tables.UsageItem, "_connection", None)
+    with meter.invocation("open", 128) as billed:
+        billed.batch_id = "b-unwritten"
+
+    assert not billed.written
+
+
+REFUSED = {"Error": {"Code": "ConditionalCheckFailedException"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "units"),
+    [
+        ({"ConsumedCapacity": {"CapacityUnits": 4.0}}, 4.0),
+        ({"ConsumedCapacity": [{"CapacityUnits": 2.0}, {"CapacityUnits": 1.0}]}, 3.0),
+        (REFUSED, 1.0),
+        ({**REFUSED, "CancellationReasons": [{}, {}, {}]}, 6.0),
+        ({"Error": {"Code": "ThrottlingException"}}, 0.0),
+        # AWS reports no capacity when every statement of a batch was refused, and charges for each.
+        ({"Responses": [{"Error": {"Code": "ConditionalCheckFailed"}}] * 3}, 3.0),
+    ],
+)
+def test_a_refused_write_is_charged_though_not_reported(
+    answer: dict[str, Any], units: float
+) -> None:
+    assert units_of(answer, writes=True) == units
+
+
+def test_the_usage_of_an_unknown_batch_is_nothing(bound: str) -> None:
+    assert usage.of_batch("b-unheard-of") == Usage()
