@@ -162,6 +162,35 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
 
 
 @app.command()
+def cost(ctx: typer.Context, batch_id: BatchId, stack: OnStack = "", as_json: Json = False) -> None:
+    """What a batch used of AWS, and what that costs."""
+    found = ctx.obj.api(stack).get(f"/batches/{batch_id}/cost")
+    if as_json:
+        printing.document(found)
+        return
+    rows: Rows = [
+        (
+            each["title"],
+            f"{each['quantity']:,.0f}",
+            f"${each['price']:g} for {each['per']:,.0f}",
+            f"{each['dollars']:.6f}",
+        )
+        for each in found["lines"]
+        if each["quantity"]
+    ]
+    console = printing.console()
+    console.print(printing.table(("used", "!quantity", "price", "!US dollars"), rows))
+    per_job = found["dollars_per_job"]
+    million = f", {per_job * 1e6:,.2f} for a million such jobs" if per_job else ""
+    console.print(f"in all {found['dollars']:.6f} US dollars{million}")
+    console.print(
+        f"prices of {found['priced_on']}, {found['region']}, without a free tier; not in it: the "
+        "clock, requests, logs, and a month of keeping its records",
+        style="dim",
+    )
+
+
+@app.command()
 def findings(
     ctx: typer.Context,
     batch_id: BatchId,

@@ -14,14 +14,14 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from api.desk import Desk
 from api.problems import Surprise, problem_of, wrong_fields
-from api.routes import batches, docs, holds, jobs, lifecycles, people
+from api.routes import batches, costs, docs, holds, jobs, lifecycles, people
 from jobyard.domain.errors import JobyardError, Unknown
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
     serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
 )
-for noun in (batches, jobs, holds, lifecycles, people, docs):
+for noun in (batches, costs, jobs, holds, lifecycles, people, docs):
     APP.include_router(noun.router)
 
 

@@ -6,12 +6,36 @@ import pytest
 
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
+
+def cost() -> dict[str, object]:
+    line = {
+        "kind": "write_units",
+        "title": "DynamoDB write units",
+        "quantity": 2050.0,
+        "dollars": 0.00128125,
+        "price": 0.625,
+        "per": 1e6,
+        "source": "DynamoDB pricing, on demand",
+    }
+    return {
+        "batch_id": BATCH,
+        "dollars": 0.00128125,
+        "dollars_per_job": 0.00000128125,
+        "milliseconds": 0,
+        "lines": [line, line | {"kind": "mails", "title": "SES mails", "quantity": 0.0}],
+        "priced_on": "2026-10-04",
+        "region": "us-east-1",
+        "links": {},
+    }
+
+
 READS = [
     (("batches",), "GET /batches", {"items": [batch()], "cursor": None}),
     (("batch", BATCH), f"GET /batches/{BATCH}", batch()),
     (("jobs", BATCH), f"GET /batches/{BATCH}/jobs", {"items": [job()], "cursor": None}),
     (("job", JOB), f"GET /jobs/{JOB}", job()),
     (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "cursor": None}),
+    (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
     (("holds",), "GET /holds", {"items": []}),
 ]
@@ -54,6 +78,18 @@ def test_what_is_read_can_be_read(
     assert shown.exit_code == 0
     assert "Traceback" not in shown.output
     assert shown.stdout.strip()
+
+
+def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET /batches/{BATCH}/cost", cost())
+
+    shown = run("cost", BATCH).stdout
+
+    assert "DynamoDB write units" in shown
+    assert "$0.625 for 1,000,000" in shown
+    assert "SES mails" not in shown
+    assert "in all 0.001281 US dollars, 1.28 for a million such jobs" in shown
+    assert "prices of 2026-10-04, us-east-1" in shown
 
 
 def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api: FakeApi) -> None:

@@ -23,6 +23,7 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
     ("GET", "/batches/{batch}", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/jobs", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/findings", None, "processing", READERS, 404),
+    ("GET", "/batches/{batch}/cost", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/reports", None, "processing", READERS, 404),
     ("GET", "/batches/{batch}/retries/r1", None, "processing", READERS, 404),
     ("GET", "/jobs/{batch}.0.0", None, "processing", READERS, 404),
@@ -140,7 +141,7 @@ def test_a_depositor_sees_and_lists_their_own_batches_and_no_others(api: Api) ->
 
     listed = api.get("/batches", role="depositor").json["items"]
     assert [each["batch_id"] for each in listed] == [mine]
-    for path in ("", "/jobs", "/findings", "/reports", "/retries/r1"):
+    for path in ("", "/jobs", "/findings", "/cost", "/reports", "/retries/r1"):
         assert api.get(f"/batches/{mine}{path}", role="depositor").status == 200
     assert api.get(f"/jobs/{mine}.0.0", role="depositor").status == 200
 

@@ -3,6 +3,7 @@
 from jobyard.services.views.looking import Looking, history
 from jobyard.services.views.of_backlog import Backlog, backlog
 from jobyard.services.views.of_batches import BatchView, Listed, batch, list_batches
+from jobyard.services.views.of_costs import cost
 from jobyard.services.views.of_holds import hold, list_holds
 from jobyard.services.views.of_jobs import JobView, ListedJobs, job, list_jobs
 from jobyard.services.views.of_reports import (
@@ -25,6 +26,7 @@ __all__ = [
     "OperationView",
     "backlog",
     "batch",
+    "cost",
     "history",
     "hold",
     "job",

@@ -1,0 +1,48 @@
+"""What a batch cost."""
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from api.desk import visit_of
+from api.documents import costs as documents
+from api.problems import documented
+from api.routes.jobs import BatchId
+from jobyard.domain.cost import PRICED_ON, PRICES, REGION
+from jobyard.domain.errors import Gone, Unknown
+from jobyard.services import views
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/batches/<batch_id>/cost",
+    operation_id="get_cost",
+    tags=["Batches"],
+    summary="What a batch used of AWS, and what that costs",
+    responses={200: {"description": "Its bill up to now."}, **documented(Unknown, Gone)},
+)
+def get_cost(batch_id: BatchId) -> documents.Cost:
+    visit = visit_of(router)
+    cost = views.cost(batch_id, visit.looking())
+    jobs = views.batch(batch_id, visit.looking()).batch.entries
+    own = visit.link(f"batches/{batch_id}")
+    return documents.Cost(
+        batch_id=batch_id,
+        dollars=cost.dollars,
+        dollars_per_job=cost.dollars / jobs if jobs else None,
+        milliseconds=cost.usage.ms,
+        lines=[
+            documents.CostLine(
+                kind=price.kind,
+                title=price.title,
+                quantity=line.quantity,
+                dollars=line.dollars,
+                price=price.dollars,
+                per=price.per,
+                source=price.source,
+            )
+            for price, line in zip(PRICES, cost.lines, strict=True)
+        ],
+        priced_on=PRICED_ON,
+        region=REGION,
+        links={"self": f"{own}/cost", "batch": own},
+    )

@@ -1,0 +1,33 @@
+"""What a batch cost, through the API."""
+
+import pytest
+
+from jobyard.domain.cost import PRICES, Usage
+from jobyard.store import usage
+from tests.functions.api.asking import Api
+from tests.functions.api.records import a_batch
+
+
+def test_a_bill_adds_up_what_every_part_used(api: Api) -> None:
+    batch = a_batch("completed", entries=4)
+    usage.add(batch.batch_id, "open", Usage(write_units=3, transitions=3, invocations=1, ms=5))
+    usage.add(batch.batch_id, "chunk-0", Usage(write_units=9, transitions=2, invocations=1, ms=7))
+    usage.add(batch.batch_id, "chunk-0", Usage(write_units=1))
+
+    bill = api.get(f"/batches/{batch.batch_id}/cost").json
+
+    lines = {line["kind"]: line for line in bill["lines"]}
+    assert [*lines] == [price.kind for price in PRICES]
+    assert lines["write_units"]["quantity"] == 13
+    assert lines["transitions"]["quantity"] == 5
+    assert bill["milliseconds"] == 12
+    assert bill["dollars"] == pytest.approx(13 * 0.625e-6 + 5 * 25e-6 + 2 * 0.2e-6)
+    assert bill["dollars_per_job"] == pytest.approx(bill["dollars"] / 4)
+    assert bill["priced_on"] == "2026-10-04"
+
+
+def test_a_batch_that_used_nothing_yet_costs_nothing(api: Api) -> None:
+    bill = api.get(f"/batches/{a_batch('pending').batch_id}/cost").json
+
+    assert bill["dollars"] == 0
+    assert bill["dollars_per_job"] is None
