@@ -1,0 +1,221 @@
+"""Which calls each folder of functions makes, what AWS asks for them, and what the roles grant.
+
+`tests/infra/test_iam.py` compares the table with the roles; `tests/live/test_rights.py` compares it
+with the calls that the deployed functions make.
+"""
+
+from typing import Any
+
+from tests.infra.reading import Resources, of_type, written
+
+# What AWS asks for a call, where it is not the call's own name. Sources: the Service Authorization
+# Reference, and the developer guide for PartiQL and multipart uploads.
+ACTIONS = {
+    "dynamodb:BatchExecuteStatement(INSERT)": ["dynamodb:PartiQLInsert"],
+    "dynamodb:BatchExecuteStatement(UPDATE)": ["dynamodb:PartiQLUpdate"],
+    "dynamodb:TransactWriteItems(Put)": ["dynamodb:PutItem"],
+    "dynamodb:TransactWriteItems(ConditionCheck)": ["dynamodb:ConditionCheckItem"],
+    "s3:CompleteMultipartUpload": ["s3:PutObject"],
+    "s3:CopyObject": ["s3:GetObject", "s3:PutObject"],
+    "s3:CreateMultipartUpload": ["s3:PutObject"],
+    "s3:DeleteObjects": ["s3:DeleteObject"],
+    "s3:GetObject(VersionId)": ["s3:GetObjectVersion"],
+    "s3:HeadObject": ["s3:GetObject"],
+    "s3:HeadObject(VersionId)": ["s3:GetObjectVersion"],
+    "s3:ListObjectsV2": ["s3:ListBucket"],
+    "s3:UploadPart": ["s3:PutObject"],
+    "s3:UploadPartCopy": ["s3:GetObject", "s3:PutObject"],
+    "ses:SendEmail": ["ses:SendEmail"],
+}
+
+# The calls of each folder of functions/, by what they are made on.
+CALLS: dict[str, dict[str, list[str]]] = {
+    "IngestRole": {
+        "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "HoldsTable": ["dynamodb:BatchGetItem"],
+        "OperationsTable": ["dynamodb:GetItem"],
+        "UsageTable": ["dynamodb:UpdateItem"],
+        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "IntakeBucket": [
+            "s3:GetObject(VersionId)",
+            "s3:HeadObject",
+            "s3:HeadObject(VersionId)",
+        ],
+        "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
+            "s3:GetObject",
+            "s3:HeadObject",
+            "s3:PutObject",
+            "s3:UploadPart",
+        ],
+    },
+    "ExecuteRole": {
+        "BatchesTable": ["dynamodb:GetItem"],
+        "ChunksTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "JobsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+        ],
+        "HoldsTable": ["dynamodb:BatchGetItem"],
+        "OperationsTable": ["dynamodb:GetItem"],
+        "UsageTable": ["dynamodb:UpdateItem"],
+        "ObjectsTable": ["dynamodb:PutItem", "dynamodb:Query"],
+        "IdentifiersTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
+            "s3:DeleteObjects",
+            "s3:GetObject",
+            "s3:HeadObject",
+            "s3:ListObjectsV2",
+            "s3:PutObject",
+            "s3:UploadPart",
+        ],
+        "ArchiveBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CopyObject",
+            "s3:CreateMultipartUpload",
+            "s3:GetObject",
+            "s3:HeadObject",
+            "s3:PutObject",
+            "s3:UploadPart",
+            "s3:UploadPartCopy",
+        ],
+    },
+    "ReportRole": {
+        "BatchesTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
+        "ChunksTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "JobsTable": [
+            "dynamodb:BatchExecuteStatement(INSERT)",
+            "dynamodb:BatchExecuteStatement(UPDATE)",
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "HoldsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+        ],
+        "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
+        "IntakeBucket": ["s3:HeadObject"],
+        "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:UploadPart",
+        ],
+        "BatchMachine": ["states:StartExecution"],
+        "JobMachine": ["states:StartExecution"],
+        "*": ["ses:SendEmail"],
+    },
+    "ApiRole": {
+        "BatchesTable": [
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(ConditionCheck)",
+        ],
+        "ChunksTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "JobsTable": [
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Put)",
+        ],
+        "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+        "ReportsTable": ["dynamodb:Query"],
+        "UsageTable": ["dynamodb:Query"],
+        "HoldsTable": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Scan",
+        ],
+        "RequestsTable": [
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        ],
+        "IntakeBucket": ["s3:PutObject"],
+        "WorkBucket": ["s3:GetObject"],
+        "BatchMachine": ["states:StartExecution"],
+        "JobMachine": ["states:StartExecution"],
+        "UserPool": ["cognito-idp:AdminGetUser"],
+    },
+}
+
+# Granted although no call of ours asks for it, each with its reason.
+BESIDES = {
+    "dynamodb:BatchExecuteStatement": "the emulator's word for the PartiQL rights",
+    "logs:CreateLogStream": "Lambda itself writes the log",
+    "logs:PutLogEvents": "Lambda itself writes the log",
+    "s3:ListBucket": "else a missing object answers 403 instead of 404",
+    "sqs:SendMessage": "Lambda itself sends what failed to the dead letters",
+    "xray:GetSamplingRules": "active tracing, by Lambda itself",
+    "xray:GetSamplingTargets": "active tracing, by Lambda itself",
+    "xray:PutTelemetryRecords": "active tracing, by Lambda itself",
+    "xray:PutTraceSegments": "active tracing, by Lambda itself",
+}
+
+MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
+EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
+BATCH = "${AWS::StackName}-batch"
+
+
+def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
+    """A role's statements, those of policies that are always there included."""
+    documents = [
+        policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())
+    ]
+    documents += [
+        policy["Properties"]["PolicyDocument"]
+        for policy in of_type(resources, "AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Properties"]["Roles"] and "Condition" not in policy
+    ]
+    return [statement for document in documents for statement in document["Statement"]]
+
+
+def grants(resources: Resources, role: str) -> set[tuple[str, str]]:
+    """(action, resource as text) of everything a role may do."""
+    found = set()
+    for statement in statements(resources, role):
+        assert statement["Effect"] == "Allow"
+        actions, on = statement["Action"], statement["Resource"]
+        for action in actions if isinstance(actions, list) else [actions]:
+            for resource in on if isinstance(on, list) else [on]:
+                found.add((action, written(resource)))
+    return found
+
+
+def thing_of(resource: str) -> str:
+    """The logical id an ARN is of; * of one of everything."""
+    for machine in ("batch", "job"):
+        if resource == f"{MACHINE}${{AWS::StackName}}-{machine}":
+            return f"{machine.capitalize()}Machine"
+    return resource.removeprefix("${").split(".")[0]
