@@ -28,6 +28,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         run=run.name,
         pass_=run.number,
         chunk=chunk.chunk,
-        metered=billed.written,
+        unbilled=billed.unwritten,
     )
     return {}

@@ -23,6 +23,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         batch_id=place.batch_id,
         job_id=place.job_id,
         run=run.name,
-        metered=billed.written,
+        unbilled=billed.unwritten,
     )
     return following.document() | {"chunk": place.chunk, "position": place.position}

@@ -42,14 +42,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             following = _follow(event["input"], opening)
         billed.batch_id = following.batch_id
         billed.transitions = following.transitions
-        billed.events = "detail" in event["input"]
+        billed.events = int("detail" in event["input"])
     LOGGER.info(
         "opened",
         batch_id=following.batch_id,
         next=following.next,
         run=following.run.name,
         execution=event["execution"],
-        metered=billed.written,
+        unbilled=billed.unwritten,
     )
     return following.document()
 

@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         batch_id=batch.batch_id,
         state=batch.state,
         report=batch.last_report,
-        metered=billed.written,
+        unbilled=billed.unwritten,
     )
     if batch.started_at and batch.ended_at and batch.last_report == 1:
         emf = EphemeralMetrics(namespace=metrics.NAMESPACE)

@@ -23,7 +23,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         next=following.next,
         run=following.run.name,
         pass_=following.run.number,
-        metered=billed.written,
+        unbilled=billed.unwritten,
     )
     return following.document()
 

@@ -37,7 +37,7 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
         s3.delete_object(Bucket="metered", Key="a")
 
     used = usage.of_batch("b-metered")
-    assert billed.written
+    assert billed.unwritten == ""
     assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
     assert (used.transitions, used.invocations, used.write_units) == (3, 1, 1)
     assert used.ms > 0
@@ -111,7 +111,7 @@ def test_a_bill_that_cannot_be_written_fails_nothing(
     with meter.invocation("open", 128) as billed:
         billed.batch_id = "b-unwritten"
 
-    assert not billed.written
+    assert "no-such-table" in billed.unwritten
 
 
 REFUSED = {"Error": {"Code": "ConditionalCheckFailedException"}}

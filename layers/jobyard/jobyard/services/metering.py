@@ -31,7 +31,7 @@ class Invocation:
     batch_id: str = ""
     transitions: int = 0
     events: int = 0
-    written: bool = True  # whether the bill could be written
+    unwritten: str = ""  # why the bill could not be written
 
 
 class Meter:
@@ -67,7 +67,7 @@ class Meter:
         finally:
             if billed.batch_id:
                 used = self.used(billed, init_ms=self._init_ms if first else 0.0)
-                billed.written = usage.add(billed.batch_id, part, used)
+                billed.unwritten = usage.add(billed.batch_id, part, used)
 
     def used(self, billed: Invocation, *, init_ms: float | None = 0.0) -> Usage:
         """What was used since the invocation began, with the write that notes it."""

@@ -56,7 +56,8 @@ def perform(
         progress.record = record = _with_step(record, name, progress.began, ended, outcome)
         if not isinstance(outcome, Done | Skipped):
             return Attempted(record, outcome, name)
-        if (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
+        last = name == job_type.steps[-1][0]  # the end is written right after it
+        if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
             written = replace(record, version=record.version + 1)
             (stored,) = jobs.write_many([(record, written)])
             if stored is None:

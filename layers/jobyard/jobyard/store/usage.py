@@ -9,8 +9,9 @@ from jobyard.domain.cost import KINDS, Usage, total
 from jobyard.store.tables import UsageItem
 
 
-def add(batch_id: str, part: str, usage: Usage) -> bool:
-    """Add `usage` to what `part` of Jobyard used for the batch; False when it could not be written.
+def add(batch_id: str, part: str, usage: Usage) -> str:
+    """Add `usage` to what `part` of Jobyard used for the batch; the answer is why it could not be
+    written, "" when it was.
 
     A bill that lacks a line is no reason to fail a job, so that is an answer and no error.
     """
@@ -18,9 +19,9 @@ def add(batch_id: str, part: str, usage: Usage) -> bool:
     actions = [getattr(UsageItem, name).add(number) for name, number in used.items() if number]
     try:
         UsageItem(batch_id, part).update(actions=actions)
-    except UpdateError:
-        return False
-    return True
+    except UpdateError as error:
+        return str(error)
+    return ""
 
 
 def of_batch(batch_id: str) -> Usage:
