@@ -1,1 +1,1 @@
-"""What docs/performance.md rests on: each module measures one thing beside a peer in the same run."""
+"""What docs/performance.md rests on: each module measures one thing beside a peer."""

@@ -1,4 +1,4 @@
-"""A copy of the project with the noop job type in it, added as docs/job-types.md says."""
+"""A copy of the project with the job types of benchmarks/noop in it, as docs/job-types.md says."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def with_noop(target: Path) -> Path:
-    """Copy what a deployment is made of to `target` and add the job type `noop`."""
+    """Copy what a deployment is made of to `target` and add the job types `noop` and `second`."""
     for name in ("functions", "infra", "layers"):
         shutil.copytree(
             ROOT / name,
@@ -20,10 +20,11 @@ def with_noop(target: Path) -> Path:
     shutil.copytree(ROOT / "benchmarks" / "noop", types / "noop", dirs_exist_ok=True)
     registry = types / "__init__.py"
     lines = registry.read_text().replace(
-        "    DEPOSIT.name: DEPOSIT,\n", "    DEPOSIT.name: DEPOSIT,\n    NOOP.name: NOOP,\n"
+        "    DEPOSIT.name: DEPOSIT,\n",
+        "    DEPOSIT.name: DEPOSIT,\n    NOOP.name: NOOP,\n    SECOND.name: SECOND,\n",
     )
     imported = "from jobyard.jobtypes.deposit import DEPOSIT\n"
     registry.write_text(
-        lines.replace(imported, f"{imported}from jobyard.jobtypes.noop import NOOP\n")
+        lines.replace(imported, f"{imported}from jobyard.jobtypes.noop import NOOP, SECOND\n")
     )
     return target

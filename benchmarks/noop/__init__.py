@@ -1,4 +1,6 @@
-"""The noop job type: a job that does nothing, so that what is measured is what Jobyard adds."""
+"""Job types that do nothing, at once or for a second: what is measured is what Jobyard adds."""
+
+import time
 
 from jobyard.domain.jobtype import Done, JobType, Outcome, Work
 from jobyard.jobtypes.touch import Touch
@@ -9,4 +11,11 @@ def doing_nothing(work: Work, touch: Touch) -> Outcome:
     return Done()
 
 
+def taking_a_second(work: Work, touch: Touch) -> Outcome:
+    """Be done in a second."""
+    time.sleep(1)
+    return Done()
+
+
 NOOP = JobType(name="noop", title="Nothing", steps=(("doing_nothing", doing_nothing),))
+SECOND = JobType(name="second", title="A second", steps=(("taking_a_second", taking_a_second),))

@@ -1,0 +1,316 @@
+"""What a million jobs of a second each cost: Jobyard, and a plain Map with a Lambda an item.
+
+One batch of 1,000 jobs runs on the local stack at the default chunk size; its meter's figures, the
+jobs' records, the execution's own history and the log are read afterwards, and AWS's prices put on
+them. The peer runs in the same emulator: a Standard Distributed Map whose child invokes a Lambda
+that writes an item's start, its one second of work and its end, with a first write that makes it
+pending: three writes an item, which is what one would build first.
+
+Time is the emulator's: its Lambdas wait on its own DynamoDB, not on AWS's.
+"""
+
+import io
+import json
+import math
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
+from benchmarks.telling import say, tell
+from jobyard.domain.cost import PRICES, Usage, priced
+
+JOBS = 1000
+MILLION = 1_000_000
+MEMORY_MB = 512
+
+# What the product's own table does not price, because no batch can be told its share.
+LOG_GB = 0.50  # CloudWatch Logs, a GB taken in; source: CloudWatch pricing, 4 October 2026
+TABLE_GB_MONTH = 0.25 + 0.20  # DynamoDB storage and point-in-time recovery; the same day's pages
+_GB = 1024**3
+_PRICE = {price.kind: price.dollars / price.per for price in PRICES}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: what, how much of it for a million jobs, and its price."""
+
+    what: str
+    quantity: float
+    dollars: float
+
+
+def measure() -> dict[str, Any]:
+    """What a million jobs cost."""
+    with local_stack() as local:
+        ours, per_job = _ours(local)
+        plain = _plain(local)
+    say(f"{MILLION:,} jobs of a second, batches of {JOBS:,}, chunks of 100:")
+    dollars = _show(ours)
+    say("the same as a Standard Distributed Map, a Lambda an item, three writes an item:")
+    plain_dollars = _show(plain)
+    return per_job | {
+        "dollars_per_million": round(dollars, 2),
+        "plain_dollars_per_million": round(plain_dollars, 2),
+        "ratio": round(plain_dollars / dollars, 1),
+    }
+
+
+def _show(lines: list[Line]) -> float:
+    total = sum(line.dollars for line in lines)
+    for line in lines:
+        share = 100 * line.dollars / total
+        say(f"  {line.what:<58} {line.quantity:>14,.0f} {line.dollars:>9.3f} {share:>4.0f} %")
+    say(f"  {'total':<58} {'':>14} {total:>9.3f}")
+    return total
+
+
+# Ours
+
+
+def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
+    sent = send(local, manifest(JOBS), "warm.checkm")
+    reported_at(local, sent, JOBS)  # containers are there, as in the middle of a million
+    sent = send(local, manifest(JOBS), "cost.checkm", job_type="second")
+    reported_at(local, sent, JOBS)
+    time.sleep(2)  # the last invocation's bill and log are written after the batch's end
+    used = _usage(local, sent.batch_id)
+    whole = sum(used.values(), Usage())
+    chunks = sum((part for name, part in used.items() if name.startswith("chunk")), Usage())
+    rest = sum((part for name, part in used.items() if not name.startswith("chunk")), Usage())
+    records = [*_items(local, "JobsTable", "chunk_id", [f"{sent.batch_id}#{n}" for n in range(10)])]
+    sizes = [_size(record) for record in records]
+    job_writes = sum(
+        int(record["v"]["N"]) * math.ceil(size / 1024)
+        for record, size in zip(records, sizes, strict=True)
+    )
+    chunk_records = _items(local, "ChunksTable", "batch_id", [sent.batch_id])
+    chunk_writes = sum(int(record["version"]["N"]) for record in chunk_records)
+    metered = chunks.invocations
+    refused = chunks.write_units - job_writes - chunk_writes - metered
+    entered = _entered(local, sent.batch_id)
+    if entered + 2 * metered != whole.transitions:
+        say(f"the meter counts {whole.transitions} transitions, the execution {entered} + children")
+    log_bytes = _logged(local, sent.batch_id)
+    # The emulator reports a flat unit a read: what a report reads of jobs is added by its size.
+    read_units = whole.read_units + sum(sizes) / 4096
+    stored = sum(sizes) + 40 * 1024
+    times = MILLION / JOBS
+    lines = [
+        _line("job writes", "write_units", job_writes * times),
+        _line("refused statements and conditions", "write_units", refused * times),
+        _line("chunk counts", "write_units", chunk_writes * times),
+        _line("the meter's own writes", "write_units", whole.invocations * times),
+        _line(
+            "batch, report and outbox records, their indexes",
+            "write_units",
+            (rest.write_units - rest.invocations) * times,
+        ),
+        _line("reads", "read_units", read_units * times),
+        _line("transitions: children's starts and tasks", "transitions", 2 * metered * times),
+        _line("transitions: parents", "transitions", (whole.transitions - 2 * metered) * times),
+        _line("Lambda execute, MB·ms", "mb_ms", chunks.mb_ms * times),
+        _line("Lambda open, settle, report, MB·ms", "mb_ms", rest.mb_ms * times),
+        _line("Lambda requests", "invocations", whole.invocations * times),
+        _line(
+            "S3 PUT (manifest, rows, index, reports)", "s3_writes", (whole.s3_writes + 1) * times
+        ),
+        _line("S3 GET", "s3_reads", whole.s3_reads * times),
+        Line("logs, bytes", log_bytes * times, log_bytes * times / _GB * LOG_GB),
+        _line("mails", "mails", whole.mails * times),
+        _line("EventBridge, S3's events", "events", whole.events * times),
+        _line("S3 storage, a month, bytes", "bytes_stored", whole.bytes_stored * times),
+        Line(
+            "table storage + PITR, a month, bytes",
+            stored * times,
+            stored * times / _GB * TABLE_GB_MONTH,
+        ),
+    ]
+    say(f"what its meter says of the batch: {priced(whole).words()}")
+    say(f"a job's record has {min(sizes)} to {max(sizes)} bytes")
+    return lines, {
+        "write_units_per_job": round(whole.write_units / JOBS, 4),
+        "transitions_per_job": round(whole.transitions / JOBS, 4),
+        "invocations_per_job": round(whole.invocations / JOBS, 4),
+        "refused_statements_per_job": round(refused / JOBS, 4),
+        "record_bytes": max(sizes),
+    }
+
+
+def _line(what: str, kind: str, quantity: float) -> Line:
+    return Line(what, quantity, quantity * _PRICE[kind])
+
+
+def _usage(local: LocalStack, batch_id: str) -> dict[str, Usage]:
+    """What each part used, as the product's meter wrote it down."""
+    return {
+        item.pop("part")["S"]: Usage(
+            **{name: float(value["N"]) for name, value in item.items() if name != "batch_id"}
+        )
+        for item in _items(local, "UsageTable", "batch_id", [batch_id])
+    }
+
+
+def _items(
+    local: LocalStack, table: str, key: str, values: list[str]
+) -> Iterator[dict[str, Mapping[str, str]]]:
+    dynamodb = local.client("dynamodb")
+    for value in values:
+        pages = dynamodb.get_paginator("query").paginate(
+            TableName=local.tables[table],
+            KeyConditionExpression="#k = :v",
+            ExpressionAttributeNames={"#k": key},
+            ExpressionAttributeValues={":v": {"S": value}},
+        )
+        for page in pages:
+            yield from page["Items"]
+
+
+def _size(item: Mapping[str, Mapping[str, str]]) -> int:
+    """Bytes of an item of strings and numbers; source: DynamoDB developer guide, Item sizes."""
+    size = 0
+    for name, value in item.items():
+        ((kind, text),) = value.items()
+        number = math.ceil(len(text.strip("-").replace(".", "")) / 2) + 1
+        size += len(name.encode()) + (number if kind == "N" else len(text.encode()))
+    return size
+
+
+def _entered(local: LocalStack, batch_id: str) -> int:
+    """States the batch's own execution entered, as its history has them."""
+    machines = local.client("stepfunctions")
+    listed = machines.list_executions(stateMachineArn=local.stack.batch_machine)["executions"]
+    for execution in listed:
+        events = machines.get_execution_history(
+            executionArn=execution["executionArn"], maxResults=1000
+        )["events"]
+        if batch_id in json.dumps(events, default=str):
+            return sum(event["type"].endswith("StateEntered") for event in events)
+    return 0
+
+
+def _logged(local: LocalStack, batch_id: str) -> int:
+    """Bytes the batch's invocations logged: its lines, and those Lambda adds to each."""
+    logs = local.client("logs")
+    found = 0
+    for group in logs.describe_log_groups()["logGroups"]:
+        for page in logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group["logGroupName"]
+        ):
+            found += sum(
+                len(event["message"].encode()) + 26
+                for event in page["events"]
+                if batch_id in event["message"]
+            )
+    return found
+
+
+# The peer
+
+_ITEM = """
+import os, time
+import boto3
+
+TABLE = boto3.resource("dynamodb").Table(os.environ["TABLE"])
+
+
+def put(key, state):
+    answer = TABLE.update_item(
+        Key={"id": key},
+        UpdateExpression="SET #s = :s",
+        ExpressionAttributeNames={"#s": "state"},
+        ExpressionAttributeValues={":s": state},
+        ReturnConsumedCapacity="TOTAL",
+    )
+    return float(answer["ConsumedCapacity"]["CapacityUnits"])
+
+
+def handler(event, context):
+    began = time.perf_counter()
+    units = sum(put(event["id"], state) for state in ("pending", "running"))
+    time.sleep(1)
+    units += put(event["id"], "succeeded")
+    ms = round((time.perf_counter() - began) * 1000)
+    TABLE.update_item(
+        Key={"id": "bill"},
+        UpdateExpression="ADD units :u, ms :m, invocations :i",
+        ExpressionAttributeValues={":u": int(units), ":m": ms, ":i": 1},
+    )
+    print("done", event["id"])
+    return {}
+"""
+_ROLE = "arn:aws:iam::000000000000:role/plain"
+_PLAIN = {
+    "StartAt": "Items",
+    "States": {
+        "Items": {
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "MaxConcurrency": 25,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Item",
+                "States": {"Item": {"Type": "Task", "Resource": "", "End": True}},
+            },
+            "ResultPath": None,
+            "End": True,
+        }
+    },
+}
+PLAIN_ITEMS = 200  # its cost per item does not depend on how many there are
+
+
+def _plain(local: LocalStack) -> list[Line]:
+    dynamodb, functions = local.client("dynamodb"), local.client("lambda")
+    dynamodb.create_table(
+        TableName="plain",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("item.py", _ITEM)
+    layers = functions.list_layers()["Layers"]
+    (vendor,) = [each for each in layers if "vendor" in each["LayerName"].lower()]
+    made = functions.create_function(
+        FunctionName="plain",
+        Runtime="python3.13",
+        Handler="item.handler",
+        Role=_ROLE,
+        Code={"ZipFile": packed.getvalue()},
+        Environment={"Variables": {"TABLE": "plain"}},
+        Layers=[vendor["LatestMatchingVersion"]["LayerVersionArn"]],
+        MemorySize=MEMORY_MB,
+        Timeout=60,
+    )
+    definition = json.loads(json.dumps(_PLAIN))
+    processor = definition["States"]["Items"]["ItemProcessor"]
+    processor["States"]["Item"]["Resource"] = made["FunctionArn"]
+    machines = local.client("stepfunctions")
+    machine = machines.create_state_machine(
+        name="plain", definition=json.dumps(definition), roleArn=_ROLE
+    )["stateMachineArn"]
+    started = machines.start_execution(
+        stateMachineArn=machine,
+        input=json.dumps({"items": [{"id": f"item-{n}"} for n in range(PLAIN_ITEMS)]}),
+    )
+    while machines.describe_execution(executionArn=started["executionArn"])["status"] == "RUNNING":
+        time.sleep(0.2)
+    item = dynamodb.get_item(TableName="plain", Key={"id": {"S": "bill"}})["Item"]
+    units, ms, ran = (float(item[name]["N"]) for name in ("units", "ms", "invocations"))
+    if ran != PLAIN_ITEMS:
+        raise RuntimeError(f"the peer ran {ran} of {PLAIN_ITEMS} items")
+    times = MILLION / PLAIN_ITEMS
+    return [
+        _line("item writes", "write_units", units * times),
+        _line("transitions: children's starts and tasks", "transitions", 2 * ran * times),
+        _line("Lambda, MB·ms", "mb_ms", ms * MEMORY_MB * times),
+        _line("Lambda requests", "invocations", ran * times),
+    ]
+
+
+if __name__ == "__main__":
+    tell("cost", measure)
