@@ -1,4 +1,4 @@
-"""A minute passed: lift what is over, send what waits, tell how old is what is open."""
+"""A minute passed: lift what is over, send what waits, take up what nobody works on."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from jobyard.domain.hold import Hold
 from jobyard.services.asking import Asking, Person
 from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import deliver_waiting
-from jobyard.services.retelling import retell
+from jobyard.services.reconciling import reconcile
 from jobyard.services.starting import Starting
 from jobyard.services.views import backlog
 from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Lift what was held until now, send what waits to be sent, emit how things stand."""
+    """Send what waits, tell how things stand, take up what nobody works on, lift what is over."""
     left = deliver_waiting(REPORTING)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
@@ -25,10 +25,14 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
-    told = retell(Starting(SETTINGS, MACHINES), now())
+    taken_up = reconcile(Starting(SETTINGS, MACHINES), now())
     lifted = lift_ended(_owner_asks, now())
     LOGGER.info(
-        "ticked", lifted=lifted, told=told, undelivered=left, open_batches=found.open_batches
+        "ticked",
+        lifted=lifted,
+        taken_up=taken_up,
+        undelivered=left,
+        open_batches=found.open_batches,
     )
     return {"undelivered": left, "open_batches": found.open_batches}
 

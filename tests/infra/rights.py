@@ -125,8 +125,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "s3:PutObject",
             "s3:UploadPart",
         ],
-        "BatchMachine": ["states:StartExecution"],
-        "JobMachine": ["states:StartExecution"],
+        "BatchMachine": ["states:DescribeExecution", "states:StartExecution"],
+        "JobMachine": ["states:DescribeExecution", "states:StartExecution"],
         "*": ["ses:SendEmail"],
     },
     "ApiRole": {
@@ -216,6 +216,7 @@ def grants(resources: Resources, role: str) -> set[tuple[str, str]]:
 def thing_of(resource: str) -> str:
     """The logical id an ARN is of; * of one of everything."""
     for machine in ("batch", "job"):
-        if resource == f"{MACHINE}${{AWS::StackName}}-{machine}":
+        name = f"${{AWS::StackName}}-{machine}"
+        if resource in {f"{MACHINE}{name}", f"{EXECUTION}{name}:*"}:
             return f"{machine.capitalize()}Machine"
     return resource.removeprefix("${").split(".")[0]

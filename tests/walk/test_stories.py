@@ -18,7 +18,7 @@ from jobyard.domain.operation import Filter
 from jobyard.jobtypes import TYPES
 from jobyard.services import asking, holding, opening, views
 from jobyard.services.performing import WAITS, Attempted, ended, started
-from jobyard.services.retelling import retell
+from jobyard.services.reconciling import reconcile
 from jobyard.services.starting import Starting
 from jobyard.services.steering import Run
 from jobyard.services.views import list_jobs
@@ -898,7 +898,7 @@ def test_what_a_request_wrote_and_did_not_tell_is_told_a_minute_later(
         assert yard.batch(batch_id).batch.state == "update_reporting"
 
     yard.later(61)
-    retell(Starting(yard.settings, yard.machines), yard.now())  # type: ignore[arg-type]
+    reconcile(Starting(yard.settings, yard.machines), yard.now())  # type: ignore[arg-type]
     yard.machines.run_all()
 
     outcome = "failed" if event == "update_reporting" else "completed"

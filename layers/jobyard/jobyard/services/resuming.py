@@ -1,6 +1,7 @@
 """Where an execution that a person began goes first."""
 
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.lifecycle import MACHINE
 from jobyard.services import rows
 from jobyard.services.opening import Opening, open_batch
 from jobyard.services.settling import Settling, chunks_of
@@ -13,7 +14,7 @@ def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
     or go straight to Settle."""
     batch = batches.get(batch_id, opening.now())
     if command == "open":
-        return open_batch(batch, opening)
+        return open_batch(_claimed(batch, opening) if run.times else batch, opening)
     if command == "operation" and batch.state is not BatchState.DELETED:
         operation = operations.get(batch_id, run.name)
         settings = opening.settings
@@ -30,3 +31,14 @@ def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
             max_concurrency=settings.max_concurrency,
         )
     return Next(batch_id, "settle", run=run)
+
+
+def _claimed(batch: Batch, opening: Opening) -> Batch:
+    """The batch, claimed by an execution that takes up the reading of its manifest."""
+    cause = f"open.{opening.execution}"
+    known = any(entry.cause == cause for entry in batch.history)
+    if batch.state is not BatchState.PROCESSING or batch.entries or known:
+        return batch
+    words = "the execution that was reading its manifest had ended"
+    claim = HistoryEntry("open", batch.state, batch.state, opening.now(), MACHINE, cause, words)
+    return batches.note(batch, claim)

@@ -17,7 +17,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.services.running import give_up_chunk
 from jobyard.services.settings import Settings
-from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.steering import MAIN, TAKE_UP, Next, Run
 from jobyard.store import batches, chunks, operations
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
     batch = batches.get(batch_id, settling.now())
     cause = f"settle.{run.cause(0, 0)}"
     if batch.state is BatchState.REPORTING:
-        mine = batch.history[-1].cause == cause
+        mine = batch.history[-1].cause == cause or run.times > 0
         return Next(batch_id, "report" if mine else "end", run=run)
     if not batch.entries:
         if batch.state is BatchState.CANCELLING:
@@ -58,7 +58,7 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
         return again
     if run.name != MAIN:
         _end_operation(batch_id, run, settling)
-    if _open(batch, records.values()) or operations.is_any_running(batch_id):
+    if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return Next(batch_id, "end", run=run)
     if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
         return _report(batch, run, cause, settling, "")
@@ -86,7 +86,7 @@ def _report(batch: Batch, run: Run, cause: str, settling: Settling, words: str) 
     return Next(batch.batch_id, "report", run=run)
 
 
-def _open(batch: Batch, records: Iterable[ChunkRecord]) -> int:
+def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     """How many jobs have not ended. A cancelled batch's rows without a record have."""
     seen = list(records)
     counts = summed(record.counts for record in seen)
@@ -102,22 +102,10 @@ def _again(
 ) -> Next | None:
     """Another pass over the chunks that need one; None when no chunk does."""
     now = settling.now()
-    wanted = _wanted(batch, records, run)
-    due: dict[int, datetime] = {}
-    furthest = 0
-    for number in wanted:
-        record = records.get(number, ChunkRecord(batch.batch_id, number))
-        passage = record.passage(run.name)
-        furthest = max(furthest, passage.passed)
-        if not passage.passed:
-            due[number] = now
-        elif passage.next_at:
-            due[number] = passage.next_at
-        elif batch.state is BatchState.CANCELLING and _waiting(record):
-            due[number] = now
+    due, furthest = due_chunks(batch, records, run, now)
     if not due:
         return None
-    stalled = run.number - furthest
+    stalled = run.number - max(furthest, run.times * TAKE_UP)
     if stalled >= STALLED_PASSES:
         return _stalled(batch, [*due], run, settling)
     backoff_s = min(_FIRST_WAIT_S * 4 ** (stalled - 1), _LONGEST_WAIT_S) if stalled > 0 else 0.0
@@ -138,8 +126,41 @@ def _again(
         index_key=key,
         index_version=version,
         max_concurrency=settling.settings.max_concurrency,
-        execution_name=f"{batch.batch_id}-{run.name}-p{following.number}"[:80],
+        execution_name=_fresh_execution(batch.batch_id, following),
     )
+
+
+def _fresh_execution(batch_id: str, run: Run) -> str:
+    return f"{batch_id}-{run.name}-p{run.number}"[:80]
+
+
+def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
+    """The names of the fresh executions that may be at a run which came to pass `furthest`."""
+    latest = {(each // FRESH_AFTER) * FRESH_AFTER for each in (furthest, furthest + STALLED_PASSES)}
+    return [
+        _fresh_execution(batch_id, Run(run, number + 1))
+        for number in sorted(latest)
+        if number % TAKE_UP
+    ]
+
+
+def due_chunks(
+    batch: Batch, records: dict[int, ChunkRecord], run: Run, now: datetime
+) -> tuple[dict[int, datetime], int]:
+    """The chunks a run has to go through again, by number, and when; and its furthest pass."""
+    due: dict[int, datetime] = {}
+    furthest = 0
+    for number in _wanted(batch, records, run):
+        record = records.get(number, ChunkRecord(batch.batch_id, number))
+        passage = record.passage(run.name)
+        furthest = max(furthest, passage.passed)
+        if not passage.passed:
+            due[number] = now
+        elif passage.next_at:
+            due[number] = passage.next_at
+        elif batch.state is BatchState.CANCELLING and _waiting(record):
+            due[number] = now
+    return due, furthest
 
 
 def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: Run) -> Iterable[int]:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 MAIN = "main"  # the run that a batch's own manifest started
+# Passes of a run that was taken up again are counted from the next multiple of this: so no cause
+# of theirs is one that the execution before may have used.
+TAKE_UP = 1_000_000
 
 Where = Literal["execute", "settle", "report", "again", "fresh", "end"]
 
@@ -33,6 +36,16 @@ class Run:
 
     name: str
     number: int
+
+    @classmethod
+    def taken_up(cls, name: str, times: int) -> "Run":
+        """The run at its first pass, or at the first since it was taken up again that often."""
+        return cls(name, times * TAKE_UP + 1)
+
+    @property
+    def times(self) -> int:
+        """How often it was taken up again."""
+        return self.number // TAKE_UP
 
     def cause(self, chunk: int, attempt: int) -> str:
         """The cause of what this pass does to a job of `chunk` at its `attempt`-th start."""

@@ -1,0 +1,232 @@
+"""Taking up again what no execution works on.
+
+The tables are the truth, not the executions. What they say is still to be done has an execution,
+whose name follows from them; if that one ended without doing it, or was never started, the next of
+its line is started, whose name follows too. So nothing is written down here: whoever looks twice
+starts one execution, and a look that is cut off is simply repeated a minute later.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.chunks import ChunkRecord, counted
+from jobyard.domain.errors import Gone
+from jobyard.domain.job import JobRecord, JobState
+from jobyard.services.asking import COMMANDS
+from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
+from jobyard.services.starting import Look, Starting, batch_execution, job_execution
+from jobyard.services.steering import MAIN, Run
+from jobyard.store import batches, chunks, jobs, operations
+
+LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
+TAKEN_UP = 25  # executions a minute
+REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
+_PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
+# How long after its end an execution is followed. One that failed by itself has nothing at work
+# any more; one that was stopped may have workers that go on until their own time is over.
+_AFTER = {
+    "SUCCEEDED": _PATIENCE,
+    "FAILED": timedelta(),
+    "ABORTED": timedelta(minutes=15),
+    "TIMED_OUT": timedelta(minutes=15),
+}
+_LONGEST = timedelta(hours=1)  # between executions that fail one after the other
+_WATCHED = (
+    BatchState.PENDING,
+    BatchState.PROCESSING,
+    BatchState.CANCELLING,
+    BatchState.REPORTING,
+    BatchState.UPDATE_REPORTING,
+)
+_SETTLED_BY = re.compile(r"settle\.(\w+)\.p(\d+)\.")
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """Something an execution has to do: of which machine, told when, and who may be at it.
+
+    `name` is of its line of executions and `begin` starts one: the `first`-th (0: the request's
+    own), the next after that, and so on. `others` are names outside that line.
+    """
+
+    machine: str
+    since: datetime
+    first: int
+    name: Callable[[int], str]
+    begin: Callable[[int], None]
+    others: tuple[str, ...] = ()
+
+
+def reconcile(starting: Starting, now: datetime) -> int:
+    """Have executions take up whatever none works on; the answer is how many were started.
+
+    The oldest batches come first. Where there are more than can be looked at in a minute, the
+    next minute looks at the next ones.
+    """
+    begun = 0
+    for suggested in _turn(now):
+        try:
+            batch = batches.get(suggested.batch_id, now)
+        except Gone:
+            continue
+        for errand in _errands(batch, starting, now):
+            if begun == TAKEN_UP:
+                return begun
+            begun += _take_up(errand, starting, now)
+    return begun
+
+
+def _turn(now: datetime) -> list[Batch]:
+    """The batches this minute looks at, as the index knows them."""
+    found = [
+        batch for state in _WATCHED for batch in batches.in_state(state) if batch.source is not None
+    ]
+    found += batches.of_state(BatchState.FAILED.value, limit=REPAIRED).items
+    found.sort(key=lambda batch: batch.submitted_at)
+    if len(found) <= LOOKED_AT:
+        return found
+    start = int(now.timestamp() // 60) * LOOKED_AT % len(found)
+    return [*found[start:], *found[:start]][:LOOKED_AT]
+
+
+def _take_up(errand: _Errand, starting: Starting, now: datetime) -> bool:
+    """Start the next of the errand's executions, unless one is at work or it is too early."""
+    ended: list[Look] = []
+    for name in errand.others:
+        look = starting.look(errand.machine, name)
+        if look and look.is_at_work:
+            return False
+        ended += [look] if look else []
+    for number in count(errand.first):
+        look = starting.look(errand.machine, errand.name(number))
+        if look is None:
+            break
+        if look.is_at_work:
+            return False
+        ended.append(look)
+    if now < _earliest(errand, ended, number):
+        return False
+    errand.begin(number)
+    return True
+
+
+def _earliest(errand: _Errand, ended: list[Look], number: int) -> datetime:
+    """When the `number`-th execution of an errand may be started, the others having `ended`."""
+    last = max(ended, key=lambda look: look.ended_at, default=None)
+    if last is None or last.ended_at < errand.since:
+        return errand.since + _PATIENCE
+    pause = min(_PATIENCE * 2 ** min(number - 2, 10), _LONGEST) if number > 1 else timedelta()
+    return last.ended_at + max(pause, _AFTER[last.status])
+
+
+def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Errand]:
+    """What is to be done for a batch by executions, each with its line of them."""
+    since = batch.history[-1].at if batch.history else batch.submitted_at
+    reading = batch.state is BatchState.PROCESSING and not batch.entries
+    if batch.source is not None and (batch.state is BatchState.PENDING or reading):
+        yield _of_batch(batch, "open", _workers(batch), since, starting)
+        return
+    if batch.state is BatchState.REPORTING:
+        yield _of_batch(batch, "settle", _workers(batch), since, starting)
+        return
+    records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
+    running = [*operations.running(batch.batch_id)]
+    for operation in running:
+        run = operation.operation_id
+        furthest = max((each.passage(run).passed for each in records.values()), default=0)
+        yield _of_operation(batch, run, furthest, operation.asked_at, starting)
+    owners = {MAIN, *(operation.operation_id for operation in running)}
+    for record in records.values():
+        for job in _left_alone(record, owners):
+            yield _of_job(job, starting)
+    if batch.state is not BatchState.FAILED:
+        due, furthest = due_chunks(batch, records, Run(MAIN, 1), now)
+        passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
+        if passes or not (running or open_jobs(batch, records.values())):
+            yield _of_batch(batch, "settle", _workers(batch, furthest), since, starting)
+
+
+def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
+    """The executions that may be at work on a batch as a whole, as its history names them."""
+    names: dict[str, None] = {}
+    for entry in reversed(batch.history):
+        if entry.cause.startswith("open."):
+            names[entry.cause.removeprefix("open.")] = None
+            break
+    for entry in reversed(batch.history):
+        if entry.event in COMMANDS:
+            names[batch_execution(batch.batch_id, COMMANDS[entry.event], entry.cause)] = None
+            break
+    settled = _SETTLED_BY.match(batch.history[-1].cause) if batch.history else None
+    if settled:
+        run = Run(settled[1], int(settled[2]))
+        names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
+        if run.name != MAIN:
+            names[batch_execution(batch.batch_id, "operation", run.name)] = None
+            names[batch_execution(batch.batch_id, "settle", run.name, run.times)] = None
+    return (*names, *fresh_executions(batch.batch_id, MAIN, furthest))
+
+
+def _of_batch(
+    batch: Batch, command: str, others: tuple[str, ...], since: datetime, starting: Starting
+) -> _Errand:
+    return _Errand(
+        starting.settings.batch_machine,
+        since,
+        1,
+        lambda number: batch_execution(batch.batch_id, command, MAIN, number),
+        lambda number: starting.batch(batch.batch_id, command, MAIN, number),
+        others,
+    )
+
+
+def _of_operation(
+    batch: Batch, run: str, furthest: int, since: datetime, starting: Starting
+) -> _Errand:
+    def command(number: int) -> str:
+        return "settle" if number else "operation"
+
+    return _Errand(
+        starting.settings.batch_machine,
+        since,
+        0,
+        lambda number: batch_execution(batch.batch_id, command(number), run, number),
+        lambda number: starting.batch(batch.batch_id, command(number), run, number),
+        tuple(fresh_executions(batch.batch_id, run, furthest)),
+    )
+
+
+def _of_job(job: JobRecord, starting: Starting) -> _Errand:
+    run = _owner(job)
+    return _Errand(
+        starting.settings.job_machine,
+        job.at,
+        0,
+        lambda number: job_execution(job.place, run, number),
+        lambda number: starting.job(job.place, run, number),
+    )
+
+
+def _left_alone(record: ChunkRecord, owners: set[str]) -> Iterator[JobRecord]:
+    """The jobs of a chunk that requests for one job by itself have to bring to an end.
+
+    A chunk that the batch's own run is still in is let be until it is through.
+    """
+    busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
+    if not busy or not record.passage(MAIN).passed:
+        return
+    found = [*jobs.of_chunk(record.batch_id, record.chunk)]
+    own = [job for job in found if _owner(job) not in owners]
+    waiting = [job for job in own if job.state in {JobState.SCHEDULED, JobState.RUNNING}]
+    yield from waiting
+    if not waiting and own and counted(found)[0] != record.counts:
+        yield max(own, key=lambda job: job.at)  # it has ended, and nobody counted that
+
+
+def _owner(job: JobRecord) -> str:
+    """The name of the run that moved a job last."""
+    return job.cause.split(".")[0]
