@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from jobyard.domain.batch import Batch, BatchState, Source
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.store import batches, holds, reports, tables
+from jobyard.store import batches, holds, reports, tables, usage
 
 pytestmark = pytest.mark.emulator
 NOW = datetime.now(UTC)
@@ -110,6 +111,13 @@ def test_a_refused_manifest_goes_through_open_and_report(
     assert told["next"] == "end"
     batch = batches.get(opened["batch_id"], NOW)
     assert batch.state is BatchState.FAILED
+    used = usage.of_batch(batch.batch_id)
+    assert (used.invocations, used.events, used.mails) == (2, 1, 1)
+    assert used.transitions == len(["Open", "Opened", "Report", "Done"])
+    assert used.write_units > 5  # claimed, refused, told, handed over, ended
+    mail = reports.get(batch.batch_id, 1).files["mail.txt"]
+    text = clients.client("s3", bound).get_object(Bucket=BUCKETS[1], Key=mail)["Body"].read()
+    assert re.search(rb"Cost: +\$0\.000\d+ \(\d+ write units, 4 transitions", text)
 
 
 def test_an_open_that_failed_is_settled_into_a_report(
