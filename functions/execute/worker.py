@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -14,11 +13,11 @@ from jobyard.domain import metrics
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.metering import Meter
 from jobyard.services.running import OVERLAP, Ended, Worker
-from jobyard.wiring import wire
+from jobyard.wiring import session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = boto3.client(
+S3 = session().create_client(
     "s3",
     config=Config(
         retries={"mode": "standard", "max_attempts": 4},

@@ -4,7 +4,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
@@ -15,11 +14,11 @@ from jobyard.services.metering import Meter
 from jobyard.services.opening import Opening, open_object
 from jobyard.services.resuming import resume
 from jobyard.services.steering import Next, Run
-from jobyard.wiring import wire
+from jobyard.wiring import session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = boto3.client(
+S3 = session().create_client(
     "s3",
     config=Config(
         retries={"mode": "standard", "max_attempts": 4},

@@ -3,7 +3,6 @@
 import os
 from datetime import UTC, datetime
 
-import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
@@ -11,11 +10,11 @@ from botocore.exceptions import BotoCoreError
 from jobyard.services.mailing import Reporting
 from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling
-from jobyard.wiring import wire
+from jobyard.wiring import session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = boto3.client(
+S3 = session().create_client(
     "s3",
     config=Config(
         retries={"mode": "standard", "max_attempts": 4},
@@ -25,13 +24,13 @@ S3 = boto3.client(
     ),
 )
 # The mail service knows no token that makes a repeat harmless, so this client never repeats.
-SES = boto3.client(
+SES = session().create_client(
     "sesv2",
     config=Config(
         retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=30
     ),
 )
-MACHINES = boto3.client(
+MACHINES = session().create_client(
     "stepfunctions",
     config=Config(
         retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30

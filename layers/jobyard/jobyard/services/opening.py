@@ -245,7 +245,7 @@ def _spread(reading: Reading, spools: _Spools, chunk_size: int) -> int:
 
 def _upload(opening: Opening, spool: IO[bytes], key: str) -> None:
     spool.seek(0)
-    opening.s3.upload_fileobj(spool, opening.settings.work_bucket, key)
+    opening.s3.put_object(Bucket=opening.settings.work_bucket, Key=key, Body=spool)
 
 
 def _put_only_row(batch: Batch, files: int, opening: Opening) -> None:

@@ -76,7 +76,7 @@ class Files:
         for name, spool in self._spools.items():
             spool.seek(0)
             keys[name] = f"{prefix}/{name}"
-            reporting.s3.upload_fileobj(spool, bucket, keys[name])
+            reporting.s3.put_object(Bucket=bucket, Key=keys[name], Body=spool)
         written = {"report.html": letters.page(told), "mail.txt": letters.text(told)}
         for name, words in written.items():
             keys[name] = f"{prefix}/{name}"
