@@ -19,9 +19,8 @@ from jobyard.store.documents import (
     stamp,
     without_blanks,
 )
-from jobyard.store.tables import BatchItem, RememberedItem
+from jobyard.store.tables import BatchItem, RememberedItem, is_refused
 
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 _FIRST_MONTH = "first month"
 
 
@@ -108,7 +107,7 @@ def put_new(batch: Batch) -> Batch:
     try:
         _item(new).save(condition=BatchItem.batch_id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code != _CONDITION_FAILED:
+        if not is_refused(error):
             raise
         raise StaleState(f"there is a batch {batch.batch_id} already") from error
     return new
@@ -122,7 +121,7 @@ def _note_month(month: str) -> None:
             condition=RememberedItem.id.does_not_exist()
         )
     except PutError as error:
-        if error.cause_response_code != _CONDITION_FAILED:
+        if not is_refused(error):
             raise
 
 
@@ -177,7 +176,7 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
             & (BatchItem.state == before.state.value)
         )
     except PutError as error:
-        if error.cause_response_code != _CONDITION_FAILED:
+        if not is_refused(error):
             raise
         stored = _batch(BatchItem.get(before.batch_id, consistent_read=True))
         last = stored.history[-1] if stored.history else None

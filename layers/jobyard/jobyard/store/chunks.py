@@ -8,7 +8,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.chunks import ChunkRecord, Passage
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import moment_or_none, stamp, without_blanks
-from jobyard.store.tables import ChunkItem
+from jobyard.store.tables import ChunkItem, is_refused
 
 
 def item_of(record: ChunkRecord) -> ChunkItem:
@@ -67,7 +67,7 @@ def put(record: ChunkRecord) -> ChunkRecord:
     try:
         item_of(new).save(condition=condition)
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         raise StaleState(
             f"the counts of chunk {record.chunk} of batch {record.batch_id} changed"

@@ -8,7 +8,7 @@ from pynamodb.exceptions import DeleteError, PutError
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold
 from jobyard.store.documents import moment, moment_or_none, stamp
-from jobyard.store.tables import HoldItem
+from jobyard.store.tables import HoldItem, is_refused
 
 
 def _hold(item: HoldItem) -> Hold:
@@ -35,7 +35,7 @@ def change(seen: Hold, new: Hold) -> None:
     try:
         HoldItem(scope=seen.scope, body=_body(new)).save(condition=HoldItem.body == _body(seen))
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         raise StaleState(f"the hold on {seen.scope} is another one now") from error
 
@@ -53,7 +53,7 @@ def delete(seen: Hold) -> None:
     try:
         HoldItem(scope=seen.scope).delete(condition=HoldItem.body == _body(seen))
     except DeleteError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
 
 

@@ -6,6 +6,7 @@ of one job is a transaction with the chunk's counts.
 """
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -183,8 +184,14 @@ def _write_batch(
                 tries += 1
                 if tries == _TRIES:
                     raise RuntimeError("DynamoDB throttles statements without end")
-                pause(0.05 * 2**tries)
+                pause(_wait_s(tries))
     return [answer[after.place] for _, after in changes]
+
+
+def _wait_s(tries: int) -> float:
+    """Seconds until a try after `tries` that came to nothing: longer each time, by chance shorter,
+    so that those who collided do not meet again."""
+    return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 
 def _execute(
@@ -235,7 +242,12 @@ def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
     }
 
 
-def apply(before: JobRecord, after: JobRecord, batch_is: BatchState) -> JobRecord:
+def apply(
+    before: JobRecord,
+    after: JobRecord,
+    batch_is: BatchState,
+    pause: Callable[[float], None] = time.sleep,
+) -> JobRecord:
     """Write `after` over `before`, while the batch is `batch_is`, and count it, as one.
 
     `before` of version 0 means there is no record yet. A repeat of the cause that wrote the record
@@ -243,13 +255,18 @@ def apply(before: JobRecord, after: JobRecord, batch_is: BatchState) -> JobRecor
 
     Raises:
         StaleState: someone else changed the job, or moved its batch, since it was read.
+        TransactWriteError: DynamoDB fails; whether the move was made, a repeat of it will tell.
     """
-    for _ in range(_TRIES):
+    for tries in range(_TRIES):
+        if tries:
+            pause(_wait_s(tries))
         seen = chunks.get(after.place.batch_id, after.place.chunk)
         try:
             _transact(before, after, seen, batch_is)
         except TransactWriteError as error:
-            reasons = error.cancellation_reasons or [None, None, None]
+            reasons = error.cancellation_reasons
+            if not reasons:
+                raise  # not cancelled: throttled, or no answer came
             failed = [reason is not None and reason.code == _REFUSED for reason in reasons]
             # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
             if failed[0]:

@@ -8,9 +8,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.errors import StaleState
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
 from jobyard.store.documents import moment, stamp
-from jobyard.store.tables import IdentifierItem, ObjectItem
-
-_CONDITION_FAILED = "ConditionalCheckFailedException"
+from jobyard.store.tables import IdentifierItem, ObjectItem, is_refused
 
 
 def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
@@ -55,7 +53,7 @@ def _claim(name: str, ark: str) -> str:
             condition=IdentifierItem.identifier.does_not_exist()
         )
     except PutError as error:
-        if error.cause_response_code != _CONDITION_FAILED:
+        if not is_refused(error):
             raise
         return _owner(name)
     return ark
@@ -107,7 +105,7 @@ def record(version: ObjectVersion) -> None:
     try:
         item.save(condition=ObjectItem.ark.does_not_exist() | mine)
     except PutError as error:
-        if error.cause_response_code != _CONDITION_FAILED:
+        if not is_refused(error):
             raise
         raise StaleState(
             f"another job recorded version {version.version} of {version.ark}"

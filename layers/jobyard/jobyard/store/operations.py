@@ -10,7 +10,7 @@ from jobyard.domain.errors import Unknown
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter, Operation, OperationState
 from jobyard.store.documents import moment, moment_or_none, stamp
-from jobyard.store.tables import OperationItem
+from jobyard.store.tables import OperationItem, is_refused
 
 
 def _item(operation: Operation) -> OperationItem:
@@ -61,7 +61,7 @@ def put_new(operation: Operation) -> Operation:
     try:
         _item(operation).save(condition=OperationItem.batch_id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         return get(operation.batch_id, operation.operation_id)
     return operation
@@ -108,5 +108,5 @@ def end(operation: Operation, at: datetime) -> None:
     try:
         _item(done).save(condition=OperationItem.state == OperationState.RUNNING.value)
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise

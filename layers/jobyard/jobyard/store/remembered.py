@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pynamodb.exceptions import PutError
 
-from jobyard.store.tables import RememberedItem
+from jobyard.store.tables import RememberedItem, is_refused
 
 
 def secret(name: str, candidate: str) -> str:
@@ -16,7 +16,7 @@ def secret(name: str, candidate: str) -> str:
     try:
         item.save(condition=RememberedItem.id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         return RememberedItem.get(f"secret#{name}", consistent_read=True).content
     return candidate

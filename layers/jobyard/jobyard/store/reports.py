@@ -10,7 +10,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store.documents import moment, sortable, stamp
-from jobyard.store.tables import ReportItem
+from jobyard.store.tables import ReportItem, is_refused
 
 _LOST = {DeliveryState.FAILED, DeliveryState.BOUNCED}
 _UNDELIVERED = {
@@ -74,7 +74,7 @@ def put_new(report: Report) -> Report:
     try:
         _item(new).save(condition=ReportItem.batch_id.does_not_exist())
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         return get(report.batch_id, report.seq)
     return new
@@ -108,7 +108,7 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
     try:
         _item(new).save(condition=ReportItem.version == report.version)
     except PutError as error:
-        if error.cause_response_code != "ConditionalCheckFailedException":
+        if not is_refused(error):
             raise
         raise StaleState(
             f"the delivery of report {report.seq} of batch {report.batch_id} changed"

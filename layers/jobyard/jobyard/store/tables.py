@@ -10,6 +10,7 @@ from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
+from pynamodb.exceptions import PynamoDBException
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
@@ -258,3 +259,13 @@ def client() -> Any:
 def connection() -> Connection:
     """PynamoDB's connection, for transactions."""
     return JobItem._get_connection().connection
+
+
+def is_refused(error: PynamoDBException) -> bool:
+    """Whether a write was refused by its condition.
+
+    PynamoDB's own `cause_response_code` raises AttributeError of an answer that never came.
+    """
+    response = getattr(error.cause, "response", None) or {}
+    refused: bool = response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+    return refused
