@@ -6,13 +6,18 @@ import pytest
 
 from cli.local import clients
 from cli.local import emulator as emulators
+from jobyard.services.metering import Meter
 from jobyard.store import tables
+from jobyard.store.remembered import secret
+from tests.walk.yard import Clients, Payloads, Yard, serving
+from tests.wire import Wire
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How much is tried of what takes long: `make faults` asks for all of it."""
     parser.addoption("--points", choices=("once", "all"), default="once")
     parser.addoption("--load", choices=("small", "full"), default="small")
+    parser.addoption("--turn", type=int, help="a day of the year, to try what was tried on it")
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,33 @@ def bound(emulator: str) -> Iterator[str]:
         for model in tables.MODELS.values():
             model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def services(bound: str) -> Clients:
+    """Clients of the emulator with buckets and a mail identity in it, and what listens to them."""
+    s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
+    for bucket in ("intake", "work", "archive"):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ses.create_email_identity(EmailIdentity="jobyard@example.org")
+    ses.create_configuration_set(ConfigurationSetName="jobyard")
+    secret("warm", "the store's client exists from here on")
+    wire = Wire()
+    wire.attach(s3)
+    wire.attach(ses)
+    return Clients(s3, ses, wire, Meter([s3, ses]))
+
+
+@pytest.fixture
+def payloads() -> Iterator[Payloads]:
+    """A depositor's web server."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def yard(bound: str, services: Clients, payloads: Payloads) -> Yard:
+    """A deployment whose clock stands at noon."""
+    services.wire.attach(tables.client())  # the store may have been bound anew since
+    return Yard(bound, services, payloads)

@@ -12,12 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.wire import Wire
+
 DEFINITIONS = Path(__file__).parents[2] / "infra" / "statemachines"
 Function = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class ExecutionAlreadyExists(Exception):
     """There was an execution of that name."""
+
+
+class ExecutionDoesNotExist(Exception):
+    """There was never an execution of that name."""
 
 
 class ExecutionFailed(Exception):
@@ -31,28 +37,53 @@ class Machines:
         """The client's exceptions."""
 
         ExecutionAlreadyExists = ExecutionAlreadyExists
+        ExecutionDoesNotExist = ExecutionDoesNotExist
 
     def __init__(
-        self, functions: Mapping[str, Function], s3: Any, wait_until: Callable[[datetime], None]
+        self,
+        functions: Mapping[str, Function],
+        s3: Any,
+        wait_until: Callable[[datetime], None],
+        now: Callable[[], datetime],
+        wire: Wire,
     ) -> None:
         self._functions = functions
         self._s3 = s3
         self._wait_until = wait_until
+        self._now = now
+        self._wire = wire
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
-        self.names: set[str] = set()
-        self.reborn: Callable[[], None] = lambda: None  # called when an invocation begins
+        self.names: dict[str, dict[str, Any]] = {}
+        # How a function is invoked: tests put in what invokes it twice, or says that it was.
+        self.invoke: Callable[[str, Function, dict[str, Any]], dict[str, Any]] = (
+            lambda _name, function, handed: function(handed)
+        )
         self.visited: list[str] = []
 
     # What a client is asked
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:
-        """Put an execution in the queue; once per name."""
-        if name in self.names:
-            raise ExecutionAlreadyExists(name)
-        assert len(name) <= 80
-        assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
-        self.names.add(name)
-        self._waiting.append((stateMachineArn, name, json.loads(input)))
+        """Put an execution in the queue; once per name, though as long as it runs the same may be
+        said again."""
+        told = {"stateMachineArn": stateMachineArn, "name": name, "input": input}
+        with self._wire.carrying("stepfunctions", "StartExecution", told):
+            if name in self.names:
+                same = told.items() <= self.names[name].items()
+                if same and self.names[name]["status"] == "RUNNING":
+                    return
+                raise ExecutionAlreadyExists(name)
+            assert len(name) <= 80
+            assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+            self.names[name] = {**told, "status": "RUNNING", "startDate": self._now()}
+            self._waiting.append((stateMachineArn, name, json.loads(input)))
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
+        """How an execution stands, or ended."""
+        name = executionArn.rpartition(":")[2]
+        with self._wire.carrying("stepfunctions", "DescribeExecution", {"name": name}):
+            if name not in self.names:
+                raise ExecutionDoesNotExist(name)
+            return dict(self.names[name])
 
     # What a test asks
 
@@ -63,10 +94,19 @@ class Machines:
             self.run(machine, name, document)
 
     def run(self, machine: str, name: str, state: Any) -> Any:
-        """Run one execution of the machine called `machine` to its end."""
-        definition = json.loads((DEFINITIONS / f"{machine}.asl.json").read_text())
+        """Run one execution of `machine`, whose ARN or name ends in its own, to its end."""
+        own_name = re.split("[:-]", machine)[-1]
+        definition = json.loads((DEFINITIONS / f"{own_name}.asl.json").read_text())
         context = {"Execution": {"Name": name}, "StateMachine": {"Id": machine}}
-        return self._walk(definition, state, context)
+        noted = self.names.setdefault(name, {"startDate": self._now()})
+        noted["status"] = "RUNNING"
+        try:
+            answer = self._walk(definition, state, context)
+        except BaseException:
+            noted |= {"status": "FAILED", "stopDate": self._now()}
+            raise
+        noted |= {"status": "SUCCEEDED", "stopDate": self._now()}
+        return answer
 
     def _walk(self, definition: dict[str, Any], state: Any, context: dict[str, Any]) -> Any:
         here = definition["StartAt"]
@@ -135,9 +175,8 @@ class Machines:
                 input=json.dumps(handed["Input"]),
             )
             return {}
-        self.reborn()
         name = step["Resource"].removeprefix("${").removesuffix("}")
-        answer = self._functions[name](json.loads(json.dumps(handed)))
+        answer = self.invoke(name, self._functions[name], json.loads(json.dumps(handed)))
         assert len(json.dumps(answer)) < 10_000
         return json.loads(json.dumps(answer))
 

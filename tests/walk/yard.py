@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,17 +19,22 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
+from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
+from jobyard.services.metering import SHARDS, Meter
 from jobyard.services.opening import Opening, batch_of_key, open_object
+from jobyard.services.reconciling import reconcile
 from jobyard.services.reporting import report
 from jobyard.services.resuming import resume
 from jobyard.services.running import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
+from jobyard.services.starting import Starting
 from jobyard.services.steering import MAIN, Next, Run
-from jobyard.services.views import BatchView, Looking, batch
+from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports
-from tests.walk.machines import Machines
+from tests.walk.machines import Function, Machines
+from tests.wire import Wire
 
 ADMIN = Person("admin", frozenset({"admin", "operator"}), "admin@example.org")
 DEPOSITOR = Person("depositor", frozenset({"depositor"}), "depositor@example.org")
@@ -86,21 +91,49 @@ def serving(port: int = 0) -> Iterator[Payloads]:
         server.server_close()
 
 
+@dataclass(frozen=True)
+class Clients:
+    """The clients of a deployment, what listens to them, and the meter they are counted by."""
+
+    s3: Any
+    ses: Any
+    wire: Wire
+    meter: Meter
+
+
+# Whose rights a function has: the role's logical id in template.yaml.
+ROLES = {
+    "OpenFunction": "IngestRole",
+    "ExecuteChunkFunction": "ExecuteRole",
+    "ExecuteJobFunction": "ExecuteRole",
+    "SettleFunction": "ReportRole",
+    "ReportFunction": "ReportRole",
+}
+MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
+
+
 class Yard:
-    """One deployment. `endpoint` is the emulator's, `names` the buckets' by noun."""
+    """One deployment on the emulator at `endpoint`. Machines have the names that `machines` begins
+    with."""
 
     def __init__(
-        self, endpoint: str, clients: Mapping[str, Any], payloads: Payloads, chunk_size: int = 2
+        self,
+        endpoint: str,
+        clients: Clients,
+        payloads: Payloads,
+        chunk_size: int = 2,
+        machines: str = "",
     ) -> None:
         self.endpoint, self.payloads = endpoint, payloads
-        self.s3, self.ses = clients["s3"], clients["sesv2"]
+        self.s3, self.ses = clients.s3, clients.ses
+        self.wire, self.meter = clients.wire, clients.meter
         self.at = datetime(2026, 11, 22, 12, tzinfo=UTC)
         self.settings = Settings(
             intake_bucket="intake",
             work_bucket="work",
             archive_bucket="archive",
-            batch_machine="batch",
-            job_machine="job",
+            batch_machine=f"{machines}batch",
+            job_machine=f"{machines}job",
             chunk_size=chunk_size,
             max_concurrency=4,
             mail_from="jobyard@example.org",
@@ -122,8 +155,21 @@ class Yard:
             "SettleFunction": self.settle,
             "ReportFunction": self.report,
         }
-        self.machines = Machines(functions, self.s3, self.wait_until)
+        with_their_rights = {
+            name: self._with_rights(name, each) for name, each in functions.items()
+        }
+        self.machines = Machines(with_their_rights, self.s3, self.wait_until, self.now, self.wire)
         self._uploads = 0
+
+    def _with_rights(self, name: str, function: Function) -> Function:
+        def with_rights(event: dict[str, Any]) -> dict[str, Any]:
+            before, self.wire.role = self.wire.role, ROLES[name]
+            try:
+                return function(event)
+            finally:
+                self.wire.role = before
+
+        return with_rights
 
     # Time
 
@@ -141,10 +187,13 @@ class Yard:
         """The Open state's function."""
         opening = Opening(self.settings, self.s3, self.now, event["execution"])
         asked = event["input"]
-        try:
-            return self._opened(asked, opening).document()
-        except StaleState:
-            return self._opened(asked, opening).document()
+        with self.meter.invocation("open", MEMORY_MB) as billed:
+            try:
+                following = self._opened(asked, opening)
+            except StaleState:
+                following = self._opened(asked, opening)
+            billed.batch_id = following.batch_id
+        return following.document()
 
     def _opened(self, asked: dict[str, Any], opening: Opening) -> Next:
         if "detail" in asked:
@@ -159,29 +208,39 @@ class Yard:
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
         chunk = Chunk(event["chunk"], event["start"], event["end"])
-        run_chunk(event["batch_id"], chunk, Run(event["run"], event["pass"]), self.worker())
+        with self.meter.invocation(f"chunk-{chunk.chunk % SHARDS}", MEMORY_MB) as billed:
+            billed.batch_id = event["batch_id"]
+            run_chunk(event["batch_id"], chunk, Run(event["run"], event["pass"]), self.worker())
         return {}
 
     def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
         """The job machine's function."""
         place = Place(event["batch_id"], event["chunk"], event["position"])
-        following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
+        with self.meter.invocation("job", MEMORY_MB) as billed:
+            billed.batch_id = place.batch_id
+            following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
         return following.document() | {"chunk": place.chunk, "position": place.position}
 
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Settle state's function."""
+        with self.meter.invocation("settle", MEMORY_MB) as billed:
+            following = self._settled(event)
+            billed.batch_id = following.batch_id
+        return following.document()
+
+    def _settled(self, event: dict[str, Any]) -> Next:
         settling = Settling(self.settings, self.s3, self.now)
         if "detail" in event:
             source = source_of(event)
             found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
             assert found
             words = json.dumps(event["error"])
-            return give_up(found.batch_id, Run(MAIN, 1), settling, words).document()
+            return give_up(found.batch_id, Run(MAIN, 1), settling, words)
         run = Run(event["run"], event["pass"])
         if "error" in event and "position" in event:
             place = Place(event["batch_id"], event["chunk"], event["position"])
             give_up_job(place, run, self.now())
-        return settle(event["batch_id"], run, settling).document()
+        return settle(event["batch_id"], run, settling)
 
     def reporting(self) -> Reporting:
         """What reporting needs."""
@@ -189,8 +248,28 @@ class Yard:
 
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
-        report(event["batch_id"], self.reporting())
+        with self.meter.invocation("report", MEMORY_MB) as billed:
+            billed.batch_id = event["batch_id"]
+            used = replace(self.reporting(), used=lambda: self.meter.used(billed))
+            report(event["batch_id"], used)
         return event | {"next": "end"}
+
+    def minute(self) -> None:
+        """The minute rule's function."""
+        deliver_waiting(self.reporting())
+        backlog(self.now())
+        reconcile(Starting(self.settings, self.machines), self.now())  # type: ignore[arg-type]
+        lift_ended(lambda hold: self.asking(key=f"{hold.scope} {hold.until}"), self.now())
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """The function that the mail service's news wakes."""
+        tags = event["detail"]["mail"]["tags"]
+        of = tags["batch_id"][0], int(tags["seq"][0]), event["detail"]["eventType"]
+        message_id = event["detail"]["mail"]["messageId"]
+        try:
+            note_delivery(*of, message_id, self.now())
+        except StaleState:
+            note_delivery(*of, message_id, self.now())
 
     # What a test does
 

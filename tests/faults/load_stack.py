@@ -1,0 +1,152 @@
+"""A stack of the load test's own, whose workers are killed, and which is killed itself once."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.project import with_noop
+from cli.local import clients, deployment, emulator
+from cli.local.emulator import Emulator
+from cli.local.stack import Stack
+from jobyard.store import tables
+
+
+def with_counting(target: Path) -> Path:
+    """Copy what a deployment is made of to `target`, with the job type of tests/faults/counting."""
+    root = with_noop(target)
+    types = root / "layers" / "jobyard" / "jobyard" / "jobtypes"
+    counting = Path(__file__).with_name("counting")
+    shutil.copytree(counting, types / "counting", ignore=shutil.ignore_patterns("__pycache__"))
+    registry = types / "__init__.py"
+    imported = "from jobyard.jobtypes.deposit import DEPOSIT\n"
+    listed = "    DEPOSIT.name: DEPOSIT,\n"
+    registry.write_text(
+        registry.read_text()
+        .replace(imported, f"from jobyard.jobtypes.counting import COUNTING\n{imported}")
+        .replace(listed, f"    COUNTING.name: COUNTING,\n{listed}")
+    )
+    return root
+
+
+@dataclass
+class LoadStack:
+    """The emulator as it runs now, and the stack on it; `names` are physical by logical id."""
+
+    emulator: Emulator
+    stack: Stack
+    names: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A client of the emulator's root."""
+        return clients.client(service, self.emulator.endpoint)
+
+    def kill_and_start(self) -> None:
+        """End the emulator in the middle of whatever it does, and start it on the same state.
+
+        SIGTERM, not SIGKILL: the emulator keeps what it stores in memory and saves it then, all at
+        once, after it has let nobody in any more; killed outright it would lose writes it had
+        acknowledged, which AWS never does. For Jobyard it is as hard: what executions and workers
+        there are die where they stand, with every event that is on its way.
+        """
+        home, port = self.emulator.home, self.emulator.port
+        emulator.stop(home)
+        self.emulator = emulator.start(home, port, persist=True)
+
+
+@contextmanager
+def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
+    """Deploy the project with the counting job type to an emulator that keeps its state."""
+    started = emulator.start(home, emulator.free_port(), persist=True)
+    try:
+        values = deployment.parameters(started.endpoint, emulator.free_port())
+        stack = deployment.deploy(
+            started.endpoint,
+            values | {"ChunkSize": str(chunk_size), "MaxConcurrency": "2"},
+            build=home / "build",
+            root=with_counting(home / "project"),
+        )
+        resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
+            StackName=stack.name
+        )["StackResources"]
+        names = {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
+        yield LoadStack(started, stack, names)
+    finally:
+        emulator.stop(home)
+
+
+@contextmanager
+def store_of(load: LoadStack) -> Iterator[None]:
+    """Have the store look at this stack's tables, and at those it looked at before afterwards."""
+    before = {noun: model.Meta.table_name for noun, model in tables.MODELS.items()}  # type: ignore[attr-defined]
+    host = getattr(tables.JobItem.Meta, "host", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", clients.KEY)
+        names = {noun: load.names[f"{noun.capitalize()}Table"] for noun in tables.MODELS}
+        tables.bind(names, region=clients.REGION, host=load.emulator.endpoint)
+        yield
+        if host is not None:
+            tables.bind(before, region=clients.REGION, host=host)
+
+
+class Reaper:
+    """Kills a Lambda worker of the emulator every few hundred milliseconds, whichever it meets.
+
+    `seed` decides how long it waits and whom it takes of those there are.
+    """
+
+    def __init__(self, load: LoadStack, seed: int) -> None:
+        self.killed = 0
+        self._load = load
+        self._random = random.Random(seed)
+        self._resting = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._reap, name="reaper", daemon=True)
+
+    def __enter__(self) -> "Reaper":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Kill nobody meanwhile."""
+        with self._resting:
+            yield
+
+    def _reap(self) -> None:
+        while not self._over.wait(self._random.uniform(0.2, 0.6)):
+            with self._resting:
+                found = workers_of(self._load.emulator.pid)
+                if found:
+                    try:
+                        os.kill(self._random.choice(found), signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue  # it has just ended by itself
+                    self.killed += 1
+
+
+def workers_of(pid: int) -> list[int]:
+    """The Lambda workers among the children of the emulator's process, in order."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(None, 2) for line in listed.splitlines())
+    return sorted(
+        int(row[0])
+        for row in rows
+        if len(row) == 3 and int(row[1]) == pid and "ministack-lambda" in row[2]
+    )

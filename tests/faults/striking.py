@@ -1,0 +1,237 @@
+"""One call of a story goes wrong, in one way, once."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ReadTimeoutError
+
+from tests.wire import Answer, Call, Listener
+
+
+class Died(Exception):
+    """The function that made this call is no more."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A call as it is known again in another telling: what, on what, and the how-manieth of it."""
+
+    service: str
+    operation: str
+    on: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.operation} {self.on} #{self.number}"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way for a call to go wrong: what happens when it is asked, before it, and after it."""
+
+    name: str
+    asked: Callable[["Fate", Call], None] = lambda _fate, _call: None
+    before: Callable[["Fate", Call], Answer | None] = lambda _fate, _call: None
+    after: Callable[["Fate", Call, dict[str, Any]], None] = lambda _fate, _call, _parsed: None
+
+
+@dataclass
+class Fate(Listener):
+    """Strikes the calls of `plan`. A function that died calls nothing any more."""
+
+    plan: Mapping[Point, Way] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # names of this telling, and their meaning
+    points: list[Point] = field(default_factory=list)
+    struck: list[Point] = field(default_factory=list)
+    dead: bool = False
+    again: Callable[[], Any] = lambda: None  # what the function at work was woken for, once more
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._awake = False
+        self._elsewhere = threading.local()  # a thread that is doing what is not of this telling
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """What is called inside counts, and may be struck."""
+        self._awake = True
+        try:
+            yield
+        finally:
+            self._awake = False
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """What this thread calls inside neither counts nor is struck."""
+        self._elsewhere.now = True
+        try:
+            yield
+        finally:
+            self._elsewhere.now = False
+
+    def _sees(self) -> bool:
+        return self._awake and not getattr(self._elsewhere, "now", False)
+
+    def invoke(
+        self, _name: str, function: Callable[[dict[str, Any]], dict[str, Any]], handed: Any
+    ) -> dict[str, Any]:
+        """Wake a function, as Lambda does."""
+        return self.wake(lambda: function(handed))  # type: ignore[no-any-return]
+
+    def wake(self, work: Callable[[], Any]) -> Any:
+        """Do `work` as a function that lives until it has ended or died."""
+        self.dead, self.again = False, work
+        return work()
+
+    def asked(self, call: Call) -> None:
+        if not self._sees():
+            return
+        self._die_if_dead()
+        point = self._point(call)
+        if point in self.plan:
+            self.struck.append(point)
+            call.notes["way"] = self.plan[point]
+            self.plan[point].asked(self, call)
+
+    def before(self, call: Call) -> Answer | None:
+        if self._sees():
+            self._die_if_dead()
+        return call.notes["way"].before(self, call) if "way" in call.notes else None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if "way" in call.notes:
+            call.notes["way"].after(self, call, parsed)
+
+    def _die_if_dead(self) -> None:
+        if self.dead:
+            raise Died("the function is dead")
+
+    def _point(self, call: Call) -> Point:
+        on = _MOMENT.sub("NOW", _on(call))
+        for name, meaning in self.names.items():
+            on = on.replace(name, meaning)
+        on = on[:80]
+        with self._lock:
+            kind = (call.service, call.operation, on)
+            self._counts[kind] += 1
+            point = Point(*kind, self._counts[kind])
+            self.points.append(point)
+        return point
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+
+def _on(call: Call) -> str:
+    """What a call is made on: a table, an object, an execution."""
+    asked = call.parameters
+    match call.operation:
+        case "BatchExecuteStatement":
+            words = asked["Statements"][0]["Statement"].split()
+            return f"{words[0]} {words[1] if words[0] == 'UPDATE' else words[2]}"
+        case "TransactWriteItems":
+            return "+".join(next(iter(each.values()))["TableName"] for each in asked[
+                "TransactItems"
+            ])  # fmt: skip
+        case "BatchGetItem":
+            return "+".join(asked["RequestItems"])
+        case "SendEmail":
+            return ""
+    if "TableName" in asked:
+        return " ".join(filter(None, (asked["TableName"], asked.get("IndexName"), _key(asked))))
+    if "Bucket" in asked:
+        return f"{asked['Bucket']}/{asked.get('Key', asked.get('Prefix', ''))}"
+    return str(asked.get("name", ""))
+
+
+def _key(asked: dict[str, Any]) -> str:
+    """The key of the one item an operation is on, as far as it is told."""
+    values = asked.get("Key") or asked.get("ExpressionAttributeValues") or {}
+    return " ".join(str(next(iter(value.values()))) for value in values.values() if value)
+
+
+# The ways
+
+_THROTTLES = {
+    "dynamodb": Answer.error(400, "ThrottlingException", "Rate of requests exceeds the limit"),
+    "s3": Answer.error(503, "SlowDown", "Please reduce your request rate."),
+    "sesv2": Answer.error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+    "stepfunctions": Answer.error(400, "ThrottlingException", "Rate exceeded"),
+}
+_FAILURES = {
+    "dynamodb": Answer.error(500, "InternalServerError", "Internal server error"),
+    "s3": Answer.error(500, "InternalError", "We encountered an internal error."),
+    "sesv2": Answer.error(500, "InternalFailure", ""),
+    "stepfunctions": Answer.error(500, "InternalFailure", ""),
+}
+_EXCEEDED = Answer.error(
+    400, "ProvisionedThroughputExceededException", "The level of configured throughput is exceeded"
+)
+
+
+def _lose(_fate: Fate, call: Call, _parsed: dict[str, Any]) -> None:
+    raise ReadTimeoutError(endpoint_url=f"https://{call.service}.example.org")
+
+
+def _die(fate: Fate, call: Call, *_: Any) -> None:
+    fate.dead = True
+    raise Died(f"{call.service}.{call.operation}")
+
+
+def _twice(fate: Fate, _call: Call) -> None:
+    with fate.looking_away():
+        fate.again()
+
+
+def _withhold_first(_fate: Fate, call: Call) -> None:
+    call.notes["withheld"] = call.parameters["Statements"][0]
+    call.parameters["Statements"] = call.parameters["Statements"][1:]
+
+
+def _without_any(_fate: Fate, call: Call) -> Answer | None:
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
+    whole = {"Responses": [], "ResponseMetadata": metadata}
+    return None if call.parameters["Statements"] else Answer(200, whole)
+
+
+def _refuse_first(code: str, *, applied: bool) -> Way:
+    """The first statement of a batch is answered with `code`, inside a 200."""
+
+    def refuse(_fate: Fate, call: Call, parsed: dict[str, Any]) -> None:
+        error = {"Error": {"Code": code, "Message": ""}}
+        parsed["Responses"] = [error, *parsed["Responses"][1 if applied else 0 :]]
+
+    name = f"statement {code}, {'applied' if applied else 'not applied'}"
+    if applied:
+        return Way(name, after=refuse)
+    return Way(name, asked=_withhold_first, before=_without_any, after=refuse)
+
+
+TWICE = Way("its function is invoked twice, the other running whole right before it", asked=_twice)
+_EVERY = (
+    Way("fails before it is applied", before=lambda _fate, call: _FAILURES[call.service]),
+    Way("is applied and its answer lost", after=_lose),
+    Way("is throttled", before=lambda _fate, call: _THROTTLES[call.service]),
+    Way("is never made, for the function died", before=_die),
+    Way("is the last before the function dies", after=_die),
+    TWICE,
+)
+_TABLE = Way("is refused by its table's throughput", before=lambda _fate, _call: _EXCEEDED)
+_STATEMENTS = (
+    _refuse_first("ThrottlingError", applied=False),
+    _refuse_first("InternalServerError", applied=False),
+    _refuse_first("InternalServerError", applied=True),
+)
+
+
+def ways_of(point: Point) -> tuple[Way, ...]:
+    """The ways in which AWS may have a call go wrong."""
+    if point.operation == "BatchExecuteStatement":
+        return (*_EVERY, _TABLE, *_STATEMENTS)
+    return (*_EVERY, _TABLE) if point.service == "dynamodb" else _EVERY

@@ -1,0 +1,81 @@
+"""Whatever happens at whichever call to AWS: the same end, the same objects, the same mails."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tests.faults.story import Stage
+from tests.faults.striking import Point, Way, ways_of
+
+AT_ONCE = 4  # calls struck in one telling, a quarter of the story apart, when not all is tried
+
+
+def test_a_batch_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_way(
+    stage: Stage, everything: bool, turn: int, tell: Callable[[str], None]
+) -> None:
+    began = time.monotonic()
+    stage.tell()  # what only the first batch of a deployment writes is written
+    undisturbed = stage.tell()
+    calls = undisturbed.points
+    plans = singly(calls) if everything else by_turns(calls, turn)
+    wrong: dict[str, Any] = {}
+    points: set[tuple[Point, str]] = set()
+    tellings = 0
+    while plans:
+        plan = plans.pop()
+        told = stage.tell(plan)
+        tellings += 1
+        points |= {(point, plan[point].name) for point in told.struck}
+        if told.end != undisturbed.end:
+            wrong[words(plan)] = differing(told.end, undisturbed.end)
+        missed = {point: way for point, way in plan.items() if point not in told.struck}
+        if missed == plan:
+            wrong[words(plan)] = "it was never called again"
+        else:
+            plans += [{point: way} for point, way in missed.items()]
+    seconds = time.monotonic() - began
+    how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
+    tell(
+        f"faults: {len(calls)} calls, {len(points)} points tried in {tellings} tellings "
+        f"({how}), {seconds:.0f} s"
+    )
+
+    assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
+    assert undisturbed.end["batch"] == "completed"
+    assert [subject for subject, _ in undisturbed.end["mails"]] == [
+        "Jobyard [walk]: FAIL -- Submission processed: BATCH",
+        "Jobyard [walk]: OK -- Submission processed: BATCH (update)",
+    ]
+    assert {times for _, times in undisturbed.end["archive"].values()} == {1}
+    assert {call for call, _ in points} == set(calls)
+
+
+def singly(calls: Sequence[Point]) -> list[Mapping[Point, Way]]:
+    """Each call in each way, one in a telling."""
+    return [{call: way} for call in calls for way in ways_of(call)]
+
+
+def by_turns(calls: Sequence[Point], turn: int) -> list[Mapping[Point, Way]]:
+    """Each call in one way, another one each turn."""
+    apart = -(-len(calls) // AT_ONCE)
+    chosen = [
+        (call, ways_of(call)[(number + turn) % len(ways_of(call))])
+        for number, call in enumerate(calls)
+    ]
+    return [dict(chosen[first::apart]) for first in range(apart)]
+
+
+def words(plan: Mapping[Point, Way]) -> str:
+    """Which calls went wrong, and how."""
+    return "; ".join(f"{point} {way.name}" for point, way in plan.items())
+
+
+def differing(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two ends differ, and how."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        places = [(name, one.get(name), other.get(name)) for name in one | other]
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        places = [(str(n), *pair) for n, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return [] if one == other else [f"{where}: {str(one)[:200]}, not {str(other)[:200]}"]
+    return [line for name, *pair in places for line in differing(*pair, f"{where}/{name}")]

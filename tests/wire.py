@@ -1,0 +1,147 @@
+"""What goes between our clients and AWS: listeners see each call, and may answer in AWS's stead."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
+
+from botocore.exceptions import ClientError
+
+_KEY = "wire.call"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that does not come from AWS: an HTTP status and the parsed body."""
+
+    status: int
+    parsed: dict[str, Any]
+
+    @property
+    def status_code(self) -> int:
+        """As botocore asks for it."""
+        return self.status
+
+    @classmethod
+    def error(cls, status: int, code: str, message: str = "", **more: Any) -> "Answer":
+        """A refusal as AWS words it."""
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+        told = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
+        return cls(status, told | more)
+
+
+@dataclass
+class Call:
+    """One call. Listeners may change its parameters when it is asked, and keep `notes` on it."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class Listener:
+    """Hears of every call; hears nothing of what it does itself while it hears."""
+
+    def asked(self, call: Call) -> None:
+        """A call is being put together; its parameters may be changed."""
+
+    def before(self, call: Call) -> Answer | None:
+        """It is about to go out; an answer given here is all that comes of it."""
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        """It was answered; what was parsed may be changed."""
+
+
+class Wire:
+    """The listeners of some clients, and whose rights the calls are made with."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.role = ""  # the role's logical id in template.yaml; "" may do everything
+        self._silent = threading.local()
+        self._attached: WeakSet[Any] = WeakSet()
+
+    @contextmanager
+    def heard_by(self, *listeners: Listener) -> Iterator[None]:
+        """For a while, `listeners` hear too, after those that are there."""
+        self.listeners += listeners
+        try:
+            yield
+        finally:
+            self.listeners = [each for each in self.listeners if each not in listeners]
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """What this thread calls meanwhile is heard by nobody."""
+        before = getattr(self._silent, "on", False)
+        self._silent.on = True
+        try:
+            yield
+        finally:
+            self._silent.on = before
+
+    def attach(self, client: Any) -> None:
+        """Listen to a boto3 client, for as long as it lives; once, however often it is said."""
+        if client in self._attached:
+            return
+        self._attached.add(client)
+        events = client.meta.events
+        events.register_last("provide-client-params.*", self._asked)
+        events.register_first("before-call.*", self._before)
+        events.register_first("after-call.*", self._after)
+
+    def _asked(
+        self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
+    ) -> dict[str, Any] | None:
+        if getattr(self._silent, "on", False):
+            return None
+        call = Call(model.service_model.service_name, model.name, dict(params))
+        context[_KEY] = call
+        for listener in self.listeners:
+            listener.asked(call)
+        return call.parameters
+
+    def _before(self, context: dict[str, Any], **_: Any) -> tuple[Answer, dict[str, Any]] | None:
+        call = context.get(_KEY)
+        answer = self._answer(call) if call else None
+        return (answer, answer.parsed) if answer else None
+
+    def _answer(self, call: Call) -> Answer | None:
+        for listener in self.listeners:
+            answer = listener.before(call)
+            if answer:
+                return answer
+        return None
+
+    def _after(
+        self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
+    ) -> None:
+        call = context.get(_KEY)
+        for listener in self.listeners if call else ():
+            listener.after(call, http_response.status_code, parsed)
+
+    @contextmanager
+    def carrying(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Iterator[None]:
+        """A call to something that is not a boto3 client; the block is what AWS does.
+
+        Raises:
+            ClientError: a listener refused it.
+        """
+        if getattr(self._silent, "on", False):
+            yield
+            return
+        call = Call(service, operation, dict(parameters))
+        for listener in self.listeners:
+            listener.asked(call)
+        answer = self._answer(call)
+        if answer:
+            raise ClientError(answer.parsed, operation)
+        yield
+        for listener in self.listeners:
+            listener.after(call, 200, {})
