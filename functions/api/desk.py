@@ -26,14 +26,14 @@ _KEY_LENGTH = 255
 class Desk:
     """What a deployment's requests share.
 
-    `requests` is where answers to repeated requests lie, `email_of` knows people's addresses by
+    `requests` tells where answers to repeated requests lie, `email_of` knows people's addresses by
     name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw.
     """
 
     settings: Settings
     s3: "S3Client"
     machines: "SFNClient"
-    requests: "BasePersistenceLayer"
+    requests: Callable[[], "BasePersistenceLayer"]
     email_of: Callable[[str], str]
     cursor_key: Callable[[], bytes]
     now: Callable[[], datetime]

@@ -4,9 +4,8 @@ import os
 import secrets
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
@@ -14,13 +13,16 @@ from botocore.config import Config
 from api.answers import Answer, finished
 from api.application import APP, log_fields
 from api.bodies import check_body
+from api.clients import Late
 from api.desk import Desk
 from api.people import email_of
 from api.problems import NotJson, TooLarge, problem_of
-from api.repeats import remembered_in
 from jobyard.domain.errors import BadRequest
 from jobyard.services import cursors
-from jobyard.wiring import wire
+from jobyard.wiring import session, wire
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -36,10 +38,19 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+def _late(service: str, config: Config = _PATIENCE) -> Any:
+    return Late(lambda: session().create_client(service, config=config))
+
+
+_COGNITO = _late("cognito-idp")
+_DYNAMODB = _late("dynamodb")
+
+
 @cache
-def _cognito() -> Any:
-    """Made when first needed: its description is large and few requests ask for an address."""
-    return boto3.client("cognito-idp", config=_PATIENCE)
+def _requests() -> "BasePersistenceLayer":
+    from api.remembering import remembered_in
+
+    return remembered_in(SETTINGS.requests_table, _DYNAMODB)
 
 
 @cache
@@ -49,10 +60,10 @@ def _cursor_key() -> bytes:
 
 DESK = Desk(
     settings=SETTINGS,
-    s3=boto3.client("s3", config=_PATIENCE.merge(Config(signature_version="s3v4"))),
-    machines=boto3.client("stepfunctions", config=_PATIENCE),
-    requests=remembered_in(SETTINGS.requests_table, boto3.client("dynamodb", config=_PATIENCE)),
-    email_of=lambda name: email_of(name, SETTINGS.user_pool, _cognito()),
+    s3=_late("s3", _PATIENCE.merge(Config(signature_version="s3v4"))),
+    machines=_late("stepfunctions"),
+    requests=_requests,
+    email_of=lambda name: email_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
     now=_now,
     surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),
