@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from jobyard.domain.objects import ObjectVersion
-from jobyard.jobtypes.fetch import Fetch
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from jobyard.jobtypes.fetch import Fetch
 
 
 class Objects(Protocol):
@@ -49,7 +50,7 @@ class Touch:
     s3: "S3Client"
     work_bucket: str
     archive_bucket: str
-    fetch: Fetch
+    fetch: "Fetch"
     s3_sources: tuple[str, ...]
     objects: Objects
     now: Callable[[], datetime]

@@ -1,9 +1,25 @@
-"""The deposit job type: what a manifest names is brought into the archive. See docs/deposit.md."""
+"""The deposit job type: what a manifest names is brought into the archive. See docs/deposit.md.
+
+Its steps are imported when the first of them is taken: whoever only looks at deposits, as the API
+does, needs their names and none of what fetches and unpacks.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import JobType, RetryPolicy
+from jobyard.domain.jobtype import JobType, Outcome, RetryPolicy, Work
 from jobyard.jobtypes.deposit.identity import lock
-from jobyard.jobtypes.deposit.steps import STEPS
+
+_STEPS = (
+    "estimating",
+    "provisioning",
+    "downloading",
+    "processing",
+    "storing",
+    "recording",
+    "notify",
+)
 
 # Merritt's words for what becomes of a job.
 _WORDS = {
@@ -16,10 +32,20 @@ _WORDS = {
     JobState.DELETED: "Deleted",
 }
 
+
+def _step(name: str) -> Callable[[Work, Any], Outcome]:
+    def take(work: Work, touch: Any) -> Outcome:
+        from jobyard.jobtypes.deposit.steps import STEPS
+
+        return STEPS[name](work, touch)
+
+    return take
+
+
 DEPOSIT = JobType(
     name="deposit",
     title="Deposit",
-    steps=STEPS,
+    steps=tuple((name, _step(name)) for name in _STEPS),
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     words={state.value: word for state, word in _WORDS.items()},
     lock=lock,

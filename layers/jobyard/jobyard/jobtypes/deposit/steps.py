@@ -1,7 +1,7 @@
 """The seven steps of a deposit. Each may run again, or in two workers at once, to the same end."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.failures import RETRIED, Failure
@@ -188,12 +188,15 @@ def _call_back(url: str, work: Work, touch: Touch) -> str:
     return "" if 200 <= status < 300 else f"the callback was answered with {status}"
 
 
-STEPS: tuple[tuple[str, Step], ...] = (
-    ("estimating", _answering(estimating)),
-    ("provisioning", _answering(provisioning)),
-    ("downloading", _answering(downloading)),
-    ("processing", _answering(processing)),
-    ("storing", _answering(storing)),
-    ("recording", _answering(recording)),
-    ("notify", _answering(notify)),
-)
+STEPS: Mapping[str, Step] = {
+    step.__name__: _answering(step)
+    for step in (
+        estimating,
+        provisioning,
+        downloading,
+        processing,
+        storing,
+        recording,
+        notify,
+    )
+}
