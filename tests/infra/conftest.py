@@ -1,6 +1,5 @@
 """The template as it is written, as CloudFormation expands it, and the machines it deploys."""
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 
 from cli.local import deployment
 from cli.local.emulator import ROOT
-from tests.infra.reading import Resources
+from tests.infra.reading import Resources, expanded_of
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +20,7 @@ def template() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def expanded(template: dict[str, Any]) -> dict[str, Any]:
     """What the SAM transform makes of it."""
-    packaged = copy.deepcopy(template)
-    packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions.zip"
-    for resource in packaged["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::LayerVersion":
-            resource["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://bucket/machine.asl.json"
-    return deployment.expand(packaged, {})
+    return expanded_of(template)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,24 @@
-"""Finds things in an expanded template, and puts its intrinsics as text to compare and search."""
+"""Expands a template, finds things in it, and puts its intrinsics as text to compare and search."""
 
+import copy
 import json
 from typing import Any
 
+from cli.local import deployment
+
 Resources = dict[str, dict[str, Any]]
+
+
+def expanded_of(template: dict[str, Any]) -> dict[str, Any]:
+    """What the SAM transform makes of a template, as if it had been packaged."""
+    packaged = copy.deepcopy(template)
+    packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions.zip"
+    for resource in packaged["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = "s3://bucket/machine.asl.json"
+    return deployment.expand(packaged, {})
 
 
 def of_type(resources: Resources, kind: str) -> Resources:

@@ -1,14 +1,24 @@
-"""A whole stack of the session's own, whose roles are enforced as AWS enforces them."""
+"""A whole stack of the session's own, whose roles are enforced as far as the emulator can.
 
+Every call the product makes is signed by the role of the function that makes it; the root's key is
+for what a test does itself. `test_rights.py` holds that: the functions are deployed with a recorder
+that notes each of their calls and whose key it was signed with, and the recorded calls are compared
+with what AWS asks for them.
+"""
+
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cli.local import clients, deployment, emulator, people
-from cli.local.emulator import Emulator
+from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
+from tests.live.visiting import Visitor
+from tests.walk.yard import Payloads, serving
 
 BY_NAME = {person.username: person for person in people.DEMO}
 
@@ -18,6 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.live)
+    # Last, so that it looks at the calls of all the others too.
+    items.sort(key=lambda item: item.path == here / "test_rights.py")
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +53,35 @@ def files_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int) -> Stack:
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file into which the functions' recorders write; see `tests.live.recorder`."""
+    return tmp_path_factory.mktemp("notes") / "calls.jsonl"
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Path:
+    """The project as it is, but that each function records the AWS calls it makes."""
+    root = tmp_path_factory.mktemp("project")
+    without = shutil.ignore_patterns("__pycache__")
+    for folder in ("functions", "infra", "layers"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=without)
+    shutil.copyfile(ROOT / "template.yaml", root / "template.yaml")
+    functions = root / "functions"
+    shutil.copyfile(Path(__file__).with_name("recorder.py"), functions / "recorder.py")
+    for package in functions.glob("*/__init__.py"):
+        line = f"import recorder\nrecorder.record({package.parent.name!r}, {str(notes)!r})\n"
+        package.write_text(package.read_text() + line)
+    return root
+
+
+@pytest.fixture(scope="session")
+def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, project: Path) -> Stack:
     """template.yaml, deployed, with the demo's people."""
     deployed = deployment.deploy(
         platform.endpoint,
         deployment.parameters(platform.endpoint, files_port),
         build=platform.home / "build",
+        root=project,
     )
     people.ensure(aws("cognito-idp"), deployed.user_pool)
     return deployed
@@ -56,3 +91,32 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int) -> Sta
 def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
     """An access token of the demo's person of that name, which is also a role's."""
     return lambda name: people.sign_in(aws("cognito-idp"), stack.user_pool_client, BY_NAME[name])
+
+
+@pytest.fixture(scope="module")
+def payloads(files_port: int) -> Iterator[Payloads]:
+    """A depositor's web server, at the one address the stack may call."""
+    with serving(files_port) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def visit(
+    platform: Emulator, stack: Stack, token: Callable[[str], str]
+) -> Iterator[Callable[[str], Visitor]]:
+    """Visits by the demo's people, by role."""
+    clients: list[httpx.Client] = []
+
+    def visitor(role: str) -> Visitor:
+        api = httpx.Client(
+            base_url=stack.api_url,
+            headers={"Authorization": f"Bearer {token(role)}"},
+            trust_env=False,
+            timeout=60,
+        )
+        clients.append(api)
+        return Visitor(api, platform.endpoint)
+
+    yield visitor
+    for each in clients:
+        each.close()

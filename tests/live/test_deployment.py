@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,7 +52,7 @@ def alarms(stack: Stack, aws: Aws) -> Callable[[], list[str]]:
 
 
 def test_deploying_again_replaces_nothing(
-    stack: Stack, platform: Emulator, aws: Aws, files_port: int
+    stack: Stack, platform: Emulator, aws: Aws, files_port: int, project: Path
 ) -> None:
     before = _resources(aws)
 
@@ -59,6 +60,7 @@ def test_deploying_again_replaces_nothing(
         platform.endpoint,
         deployment.parameters(platform.endpoint, files_port),
         build=platform.home / "build",
+        root=project,
     )
 
     assert again == stack

@@ -2,100 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
 
-from cli.local import mail
-from cli.local.emulator import Emulator
 from cli.local.stack import Stack
-from tests.walk.yard import Payloads, serving, single_files
+from tests.live.visiting import PATIENCE_S, Visitor
+from tests.walk.yard import Payloads, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
-PATIENCE_S = 120  # until a test gives up waiting; no measure of anything
-
-
-@dataclass
-class Visitor:
-    """Someone who uses the API, and reads the mails."""
-
-    api: httpx.Client
-    endpoint: str
-
-    def submit(self, manifest: str, **said: Any) -> str:
-        """Submit a manifest as a depositor does; the answer is the batch's id."""
-        answer = self.api.post(
-            "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | said
-        )
-        assert answer.status_code == 201, answer.text
-        document = answer.json()
-        upload = document["upload"]
-        sent = httpx.post(
-            upload["url"],
-            data=upload["fields"],
-            files={"file": ("may.checkm", manifest.encode())},
-            trust_env=False,
-        )
-        assert sent.is_success, sent.text
-        return str(document["batch_id"])
-
-    def get(self, path: str) -> Any:
-        """What the API answers."""
-        answer = self.api.get(path)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def post(self, path: str, **body: Any) -> Any:
-        """What the API answers to a request that changes something."""
-        answer = self.api.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def await_state(self, path: str, *states: str) -> Any:
-        """The thing at `path` once it is in one of `states`."""
-        give_up = time.monotonic() + PATIENCE_S
-        while True:
-            found = self.get(path)
-            if found["state"] in states:
-                return found
-            assert time.monotonic() < give_up, f"{path} is still {found['state']}: {found['why']}"
-            time.sleep(0.1)
-
-    def mails_of(self, batch_id: str) -> list[mail.Mail]:
-        """The mails that were sent about a batch."""
-        return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
-
-
-@pytest.fixture
-def payloads(files_port: int) -> Iterator[Payloads]:
-    """A depositor's web server, at the one address the stack may call."""
-    with serving(files_port) as server:
-        yield server
-
-
-@pytest.fixture
-def visit(
-    platform: Emulator, stack: Stack, token: Callable[[str], str]
-) -> Iterator[Callable[[str], Visitor]]:
-    """Visits by the demo's people, by role."""
-    clients: list[httpx.Client] = []
-
-    def visitor(role: str) -> Visitor:
-        api = httpx.Client(
-            base_url=stack.api_url,
-            headers={"Authorization": f"Bearer {token(role)}"},
-            trust_env=False,
-            timeout=60,
-        )
-        clients.append(api)
-        return Visitor(api, platform.endpoint)
-
-    yield visitor
-    for each in clients:
-        each.close()
 
 
 def failing(payloads: Payloads) -> str:

@@ -1,0 +1,96 @@
+"""Goes into a deployed function and writes down every AWS call it makes, a line for each kind.
+
+It stands below `functions/` in the copy of the project that the live tests deploy, and each
+folder's `__init__.py` calls `record` there, before any client is made. It imports nothing but what
+a function has.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.handlers
+
+Call = dict[str, str]
+_seen: set[str] = set()
+
+
+def record(folder: str, notes: str) -> None:
+    """From now on append this process's calls to the file `notes`, as those of `folder`.
+
+    Each line is a JSON object: folder, key (role or another: whose key signs), call (service and
+    operation, what matters of it in brackets) and on (what it is made on, by its physical name).
+    """
+
+    def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+        for call in _calls(model.service_model.signing_name, model.name, params):
+            line = json.dumps({"folder": folder, "key": _key_kind()} | call)
+            if line not in _seen:
+                _seen.add(line)
+                with Path(notes).open("a") as lines:
+                    lines.write(line + "\n")
+
+    botocore.handlers.BUILTIN_HANDLERS.append(("before-parameter-build", note))
+
+
+def _key_kind() -> str:
+    """Whose key this process signs with: a role's begins with ASIA and comes with a token."""
+    environment = os.environ  # noqa: TID251  # a function has its key nowhere else
+    temporary = environment["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    return "role" if temporary and environment.get("AWS_SESSION_TOKEN") else "another"
+
+
+def _calls(service: str, operation: str, params: dict[str, Any]) -> Iterator[Call]:
+    match service:
+        case "dynamodb":
+            yield from _dynamodb(operation, params)
+        case "s3":
+            yield from _s3(operation, params)
+        case "states":
+            on = params.get("stateMachineArn") or params["executionArn"]
+            yield {"call": f"states:{operation}", "on": on}
+        case "cognito-idp":
+            yield {"call": f"cognito-idp:{operation}", "on": params["UserPoolId"]}
+        case _:
+            yield {"call": f"{service}:{operation}", "on": "*"}
+
+
+def _dynamodb(operation: str, params: dict[str, Any]) -> Iterator[Call]:
+    name = f"dynamodb:{operation}"
+    if "Statements" in params:
+        for statement in params["Statements"]:
+            kind, *words = statement["Statement"].split()
+            table = next(word for word in words if word.startswith('"'))
+            yield {"call": f"{name}({kind.upper()})", "on": table.strip('"')}
+    elif "TransactItems" in params:
+        for item in params["TransactItems"]:
+            for kind, one in item.items():
+                yield {"call": f"{name}({kind})", "on": one["TableName"]}
+    elif "RequestItems" in params:
+        for table in params["RequestItems"]:
+            yield {"call": name, "on": table}
+    else:
+        index = params.get("IndexName")
+        on = f"{params['TableName']}/index/{index}" if index else params["TableName"]
+        yield {"call": name, "on": on}
+
+
+def _s3(operation: str, params: dict[str, Any]) -> Iterator[Call]:
+    version = "(VersionId)" if params.get("VersionId") else ""
+    bucket, key = params["Bucket"], params.get("Key", "")
+    if operation == "CreateBucket":  # what botocore builds the address of a presigned POST with
+        operation, key = "PostObject", "manifests/"
+    if operation == "DeleteObjects":
+        key = params["Delete"]["Objects"][0]["Key"]
+    yield {"call": f"s3:{operation}{version}", "on": f"{bucket}/{_shelf(key)}" if key else bucket}
+    if "CopySource" in params:
+        source, _, key = params["CopySource"].partition("/")  # botocore has made it text by now
+        yield {"call": "s3:GetObject", "on": f"{source}/{_shelf(key)}"}
+
+
+def _shelf(key: str) -> str:
+    """The first part of a key, by which roles tell keys apart."""
+    first, slash, _ = key.partition("/")
+    return f"{first}{slash}…"

@@ -1,0 +1,353 @@
+"""What the deployed functions really call, beside what is written down and what AWS would allow.
+
+The emulator asks other rights than AWS for some calls and none at all for others, so a story that
+passes on it proves less than it seems. Here the calls themselves are looked at: those of the story
+below, and, where the other live tests ran before, theirs too.
+"""
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cli.local import deployment
+from cli.local.emulator import ROOT
+from cli.local.stack import Stack
+from tests.infra.reading import Resources, expanded_of
+from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
+from tests.live.visiting import Visitor
+from tests.walk.yard import Payloads, single_files
+
+LARGE = bytes(9 * 2**20)  # more than one PutObject takes
+NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
+Aws = Callable[[str], Any]
+
+# Lines of the table that the story does not come to, each with the reason.
+OVER_8_MIB = "only what is larger than one PutObject goes up in parts"
+UNSEEN: dict[tuple[str, str, str], str] = {
+    **{
+        (role, "WorkBucket", f"s3:{call}"): OVER_8_MIB
+        for role in ("IngestRole", "ReportRole")
+        for call in (
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "UploadPart",
+        )
+    },
+    ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
+    ("ExecuteRole", "JobsTable", "dynamodb:GetItem"): "another worker wrote the job in between",
+    **{
+        ("ReportRole", thing, f"dynamodb:{call}"): "an execution of the job machine was lost"
+        for thing, call in (
+            ("BatchesTable", "TransactWriteItems(ConditionCheck)"),
+            ("ChunksTable", "GetItem"),
+            ("ChunksTable", "TransactWriteItems(Put)"),
+            ("JobsTable", "GetItem"),
+            ("JobsTable", "TransactWriteItems(Put)"),
+        )
+    },
+    **{
+        ("ReportRole", "JobsTable", f"dynamodb:BatchExecuteStatement({kind})"): (
+            "no worker got through a chunk in five passes"
+        )
+        for kind in ("INSERT", "UPDATE")
+    },
+    **{
+        ("ReportRole", "JobMachine", f"states:{call}Execution"): "a requeue that was not told"
+        for call in ("Describe", "Start")
+    },
+    **{
+        (role, "HoldsTable", "dynamodb:DeleteItem"): "a hold that is over lingers for a minute"
+        for role in ("ReportRole", "ApiRole")
+    },
+}
+
+
+class Call(NamedTuple):
+    """A call a function made: its role, its name in the table, what on, as the template says."""
+
+    role: str
+    name: str
+    on: str
+
+    @property
+    def line(self) -> tuple[str, str, str]:
+        """Where the table has it: role, thing, name."""
+        return self.role, thing_of(self.on), self.name
+
+
+@pytest.fixture(scope="module")
+def physical(stack: Stack, aws: Aws) -> dict[str, str]:
+    """What the stack's resources are called, by their logical ids."""
+    found = aws("cloudformation").describe_stack_resources(StackName=deployment.STACK)
+    return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found["StackResources"]}
+
+
+@pytest.fixture(scope="module")
+def story(
+    visit: Callable[[str], Visitor],
+    payloads: Payloads,
+    aws: Aws,
+    physical: dict[str, str],
+    stack: Stack,
+) -> None:
+    """As many different calls as one story can have made: large files and containers, failures
+    repaired in two ways, refusals and repeats, a hold that ends, and what only rules wake."""
+    admin = visit("admin")
+    _large_files(admin, payloads)
+    _container(admin, payloads)
+    _container(admin, payloads)  # a second version of the same object
+    _repairs(admin, payloads)
+    _repeats(admin)
+    _hold_that_ends(admin, payloads, aws, physical)
+    _what_rules_wake(admin, aws, physical, stack)
+    (found,) = admin.get("/api/batches?submitter=admin&limit=1")["items"]
+    of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
+    for path in ("/api/batches", "/api/batches?collection=maps", "/api/holds", *of_batch):
+        admin.get(path)
+
+
+def _large_files(admin: Visitor, payloads: Payloads) -> None:
+    staged = b"staged" + LARGE
+    files = {
+        "known.bin": (LARGE, "sha-256", hashlib.sha256(LARGE).hexdigest()),
+        "staged.bin": (staged, "md5", hashlib.md5(staged, usedforsecurity=False).hexdigest()),
+        "wrong.bin": (LARGE, "sha-256", "0" * 64),
+        "wrong-staged.bin": (LARGE, "md5", "0" * 32),
+    }
+    lines = ["fileUrl,hashAlgorithm,hashValue,fileSize,fileName,localIdentifier,title"]
+    for name, (content, algorithm, digest) in files.items():
+        payloads.files[f"/{name}"] = content
+        where = f"{payloads.url}/{name}"
+        lines.append(f"{where},{algorithm},{digest},{len(content)},{name},large:{name},{name}")
+    batch_id = admin.submit("\n".join([*lines, ""]), filename="large.csv")
+    batch = admin.await_state(f"/api/batches/{batch_id}", "failed")
+    assert batch["counts"]["succeeded"] == 2, batch["failure_groups"]
+    assert [group["code"] for group in batch["failure_groups"]] == ["DIGEST_MISMATCH"]
+    admin.post(f"/api/batches/{batch_id}/delete", reason="it was wrong on purpose")
+
+
+def _container(admin: Visitor, payloads: Payloads) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as container:
+        container.writestr("a.txt", "one")
+        container.writestr("large.bin", LARGE)
+    payloads.files["/box.zip"] = packed.getvalue()
+    digest = hashlib.sha256(packed.getvalue()).hexdigest()
+    batch_id = admin.submit(
+        "fileUrl,hashAlgorithm,hashValue,fileSize,fileName,localIdentifier,title\n"
+        f"{payloads.url}/box.zip,sha-256,{digest},{len(packed.getvalue())},box.zip,box:1,A box\n",
+        filename="box.csv",
+    )
+    admin.await_state(f"/api/batches/{batch_id}", "completed")
+
+
+def _repairs(admin: Visitor, payloads: Payloads) -> None:
+    manifest = single_files(payloads, {"first.txt": b"1", "second.txt": b"2"})
+    payloads.status = {"/first.txt": 404, "/second.txt": 404}
+    batch_id = admin.submit(manifest)
+    path = f"/api/batches/{batch_id}"
+    admin.await_state(path, "failed")
+    payloads.status.clear()
+    admin.post(f"/api/jobs/{batch_id}.0.0/requeue", reason="it is back")
+    admin.await_state(f"/api/jobs/{batch_id}.0.0", "succeeded")
+    admin.post(f"{path}/retries", reason="so are the others")
+    admin.await_state(f"/api/jobs/{batch_id}.0.1", "succeeded")
+    admin.post(f"{path}/update_reporting", reason="repaired")
+    admin.await_state(path, "completed")
+
+
+def _repeats(admin: Visitor) -> None:
+    path = "/api/holds/collection:rights"
+    said = {"reason": "to see it repeated"}
+    for _ in range(2):
+        assert admin.api.put(path, json=said, headers={"Idempotency-Key": "one"}).is_success
+    late = said | {"until": "2001-01-01T00:00:00Z"}
+    refused = admin.api.put(path, json=late, headers={"Idempotency-Key": "two"})
+    assert refused.is_client_error
+    assert admin.api.delete(path).is_success
+
+
+def _hold_that_ends(admin: Visitor, payloads: Payloads, aws: Aws, physical: dict[str, str]) -> None:
+    payloads.files["/held.txt"] = b"held"
+    digest = hashlib.sha256(b"held").hexdigest()
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 5))
+    put = admin.api.put("/api/holds/collection:brief", json={"reason": "soon over", "until": until})
+    assert put.is_success, put.text
+    batch_id = admin.submit(
+        "fileUrl,hashAlgorithm,hashValue,fileSize,fileName\n"
+        f"{payloads.url}/held.txt,sha-256,{digest},4,held.txt\n",
+        collection="brief",
+        filename="held.csv",
+    )
+    while admin.get(f"/api/batches/{batch_id}")["state"] != "completed":
+        _invoke(aws, physical["TickFunction"], {})
+
+
+def _what_rules_wake(admin: Visitor, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
+    news = {"eventType": "Delivery", "mail": {"messageId": "none", "tags": NOBODY}}
+    assert _invoke(aws, physical["DeliveryFunction"], {"detail": news}) == {}
+    s3 = aws("s3")
+    s3.put_object(Bucket=stack.intake_bucket, Key="manifests/maps/dropped.checkm", Body=b"#")
+    key = "manifests/maps/empty.checkm"
+    s3.put_object(Bucket=stack.intake_bucket, Key=key, Body=b"")
+    landed = {"bucket": {"name": stack.intake_bucket}, "object": {"key": key, "size": 0}}
+    settled = _invoke(aws, physical["SettleFunction"], {"detail": landed, "error": {}})
+    assert settled["next"] == "end"
+    while "dropped.checkm" not in {
+        one["filename"] for one in admin.get("/api/batches?state=failed")["items"]
+    }:
+        time.sleep(0.1)
+
+
+def _invoke(aws: Aws, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    answer = aws("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    document: dict[str, Any] = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, document
+    return document
+
+
+@pytest.fixture(scope="module")
+def recorded(story: None, notes: Path) -> list[dict[str, str]]:
+    """The lines of the recorders; see `tests.live.recorder`."""
+    return [json.loads(line) for line in notes.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def calls(recorded: list[dict[str, str]], physical: dict[str, str]) -> set[Call]:
+    """The calls that were made, each kind once."""
+    logical = {name: one for one, name in physical.items()}
+    return {
+        Call(f"{one['folder'].capitalize()}Role", one["call"], _written(one["on"], logical))
+        for one in recorded
+    }
+
+
+@pytest.fixture(scope="module")
+def resources() -> Resources:
+    """The template's resources, as CloudFormation expands them."""
+    found: Resources = expanded_of(deployment.read_template(ROOT))["Resources"]
+    return found
+
+
+def _written(on: str, logical: dict[str, str]) -> str:
+    """A physical name as the template writes the ARN of what has it."""
+    if on == "*":
+        return on
+    if ":states:" in on:
+        kind, name, *execution = on.split(":")[5:]
+        arn = {"stateMachine": MACHINE, "execution": EXECUTION}[kind]
+        return f"{arn}${{AWS::StackName}}-{':'.join([name.rpartition('-')[2], *execution])}"
+    name, slash, rest = on.partition("/")
+    return f"${{{logical[name]}.Arn}}{slash}{rest}"
+
+
+def test_every_call_of_a_function_is_written_down(calls: set[Call]) -> None:
+    lines = _lines()
+
+    assert {call.line for call in calls} - lines == set()
+
+
+def test_every_call_that_is_written_down_is_made_or_has_a_reason(calls: set[Call]) -> None:
+    unmade = _lines() - {call.line for call in calls}
+
+    assert sorted(unmade - UNSEEN.keys()) == []
+    assert UNSEEN.keys() - _lines() == set()
+
+
+def test_on_aws_every_call_would_be_allowed(calls: set[Call], resources: Resources) -> None:
+    refused = [call for call in calls if not grants_all(resources, *call)]
+
+    assert refused == []
+
+
+def test_functions_sign_with_the_key_of_their_role_and_no_other(
+    recorded: list[dict[str, str]],
+) -> None:
+    assert {one["key"] for one in recorded} == {"role"}
+
+
+# What the prober is asked for: a call, and whether the role of the workers may make it.
+PROBES = {
+    "what the role has": (
+        ("dynamodb", "get_item", {"TableName": "BatchesTable", "Key": {"batch_id": {"S": "none"}}}),
+        "",
+    ),
+    "what it lacks on a table": (
+        ("dynamodb", "scan", {"TableName": "BatchesTable"}),
+        "AccessDeniedException",
+    ),
+    "what it lacks on a bucket": (
+        ("s3", "delete_object", {"Bucket": "ArchiveBucket", "Key": "content/none"}),
+        "AccessDenied",
+    ),
+    "what it has under another prefix": (
+        ("s3", "put_object", {"Bucket": "WorkBucket", "Key": "reports/none", "Body": "x"}),
+        "AccessDenied",
+    ),
+}
+PROBER = """
+import boto3
+from botocore.exceptions import ClientError
+
+
+def handler(event, context):
+    try:
+        getattr(boto3.client(event["service"]), event["call"])(**event["parameters"])
+    except ClientError as error:
+        return {"refused": error.response["Error"]["Code"]}
+    return {"refused": ""}
+"""
+
+
+@pytest.fixture(scope="module")
+def prober(aws: Aws, physical: dict[str, str]) -> str:
+    """A function of no use but to try a call under the role of the workers."""
+    functions = aws("lambda")
+    worker = functions.get_function_configuration(FunctionName=physical["ExecuteChunkFunction"])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as code:
+        code.writestr("prober.py", PROBER)
+    made = functions.create_function(
+        FunctionName="prober",
+        Runtime="python3.13",
+        Role=worker["Role"],
+        Handler="prober.handler",
+        Code={"ZipFile": packed.getvalue()},
+        Layers=[layer["Arn"] for layer in worker["Layers"]],
+        Timeout=60,
+    )
+    return str(made["FunctionName"])
+
+
+@pytest.mark.parametrize("kind", PROBES)
+def test_a_role_is_refused_what_it_lacks(
+    kind: str, prober: str, aws: Aws, physical: dict[str, str]
+) -> None:
+    """Were the root's key behind the functions, or the rights not asked for, nothing would be."""
+    (service, call, wanted), refused = PROBES[kind]
+    parameters = {
+        name: physical.get(value, value) if isinstance(value, str) else value
+        for name, value in wanted.items()
+    }
+
+    answer = _invoke(aws, prober, {"service": service, "call": call, "parameters": parameters})
+
+    assert answer == {"refused": refused}
+
+
+def _lines() -> set[tuple[str, str, str]]:
+    """The table's lines: role, thing, call."""
+    return {
+        (role, thing, name)
+        for role, things in CALLS.items()
+        for thing, names in things.items()
+        for name in names
+    }
