@@ -248,6 +248,26 @@ def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: Touch) 
     assert receipts.concluded("j", touch) == (first,)
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
+def test_a_worker_goes_on_with_its_own_list_when_another_is_done_and_clears_up(
+    touch: Touch, first: bool
+) -> None:
+    stored = Stored("x", 1, {"sha-256": "1" * 64})
+    if not first:
+        receipts.conclude("j", [stored], touch)
+
+    def clear_up(**_: Any) -> None:
+        touch.s3.delete_object(Bucket=touch.work_bucket, Key="staging/j/stored.jsonl")
+
+    touch.s3.meta.events.register("after-call.s3.PutObject", clear_up)
+    try:
+        concluded = receipts.conclude("j", [stored], touch)
+    finally:
+        touch.s3.meta.events.unregister("after-call.s3.PutObject", clear_up)
+
+    assert concluded == (stored,)
+
+
 # S3 as it really is: what moto is too kind to say
 
 

@@ -32,10 +32,15 @@ def note(job_id: str, number: int, stored: Mapping[int, Stored], touch: Touch) -
 
 
 def conclude(job_id: str, stored: Iterable[Stored], touch: Touch) -> tuple[Stored, ...]:
-    """Write the list of all files, and return the one that counts: the first that was written."""
-    body = b"".join(_line(vars(each)) for each in stored)
-    bucket.put_new(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"), body)
-    return concluded(job_id, touch) or ()
+    """Write the list of all files, and return the one that counts: the first that was written.
+
+    A list that was written and is gone was cleared away by a worker who was done with the job.
+    """
+    mine = tuple(stored)
+    body = b"".join(_line(vars(each)) for each in mine)
+    if bucket.put_new(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"), body):
+        return mine
+    return concluded(job_id, touch) or mine
 
 
 def concluded(job_id: str, touch: Touch) -> tuple[Stored, ...] | None:
