@@ -5,6 +5,8 @@ and none at all for others. So the calls are written down here, AWS's action for
 in a table, and the roles are compared with that.
 """
 
+import json
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -68,6 +70,19 @@ def test_every_folder_of_functions_has_its_role_here(resources: Resources) -> No
 def test_no_role_has_a_wildcard_among_its_actions(resources: Resources) -> None:
     for role in of_type(resources, "AWS::IAM::Role"):
         assert [action for action, _ in grants(resources, role) if "*" in action] == []
+
+
+def test_every_action_that_is_granted_exists(resources: Resources) -> None:
+    """IAM takes a misspelt action without a word, and so does cfn-lint."""
+    known = json.loads(files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text())
+    unknown = {
+        action
+        for role in of_type(resources, "AWS::IAM::Role")
+        for action, _ in grants(resources, role)
+        if action.partition(":")[2].lower() not in known[action.partition(":")[0]]["Actions"]
+    }
+
+    assert unknown == {"dynamodb:BatchExecuteStatement"}  # the emulator's own word
 
 
 def test_what_is_granted_on_everything_has_a_reason(resources: Resources) -> None:

@@ -12,6 +12,7 @@ from cli.local.emulator import ROOT
 from cli.local.people import ROLES
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
+from jobyard.services.running import OVERLAP
 from tests.infra.reading import Resources, of_type, written
 
 FUNCTIONS = {
@@ -74,6 +75,7 @@ SERVICE_METRICS = {
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
     ("AWS/States", "ExecutionsStarted"): {"StateMachineArn"},
     ("AWS/States", "ExecutionsFailed"): {"StateMachineArn"},
+    ("AWS/States", "ApproximateOpenMapRunCount"): set(),
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): {"QueueName"},
     ("AWS/ApiGateway", "Count"): {"ApiId"},
     ("AWS/ApiGateway", "4xx"): {"ApiId"},
@@ -381,6 +383,11 @@ def test_a_role_that_is_taken_away_is_gone_soon(resources: Resources) -> None:
     )
 
 
+def test_role_names_have_no_blanks_to_be_split_at() -> None:
+    """API Gateway hands a token's groups on as one text, "[admin viewer]"."""
+    assert [role for role in ROLES if " " in role] == []
+
+
 def test_nobody_makes_their_own_account(resources: Resources) -> None:
     pool = resources["UserPool"]["Properties"]
 
@@ -394,7 +401,8 @@ def test_nobody_makes_their_own_account(resources: Resources) -> None:
 def test_every_alarm_names_a_metric_that_something_emits(resources: Resources) -> None:
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
-        dimensions = {row["Name"]: written(row["Value"]) for row in properties["Dimensions"]}
+        given = properties.get("Dimensions", [])
+        dimensions = {row["Name"]: written(row["Value"]) for row in given}
         fault = _not_emitted(properties["Namespace"], properties["MetricName"], dimensions)
 
         assert not fault, f"{name}: {fault}"
@@ -423,14 +431,16 @@ def test_every_alarm_tells_and_is_silent_when_nothing_runs(resources: Resources)
 
 def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     watched = {
-        (alarm["Properties"]["MetricName"], written(alarm["Properties"]["Dimensions"][-1]["Value"]))
+        (alarm["Properties"]["MetricName"], written(row["Value"]))
         for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values()
+        for row in alarm["Properties"].get("Dimensions", [{"Value": "the account"}])[-1:]
     }
 
     assert {("Errors", f"${{{name}}}") for name in FUNCTIONS} <= watched
     assert {
         ("ExecutionsFailed", "${BatchMachine}"),
         ("ExecutionsFailed", "${JobMachine}"),
+        ("ApproximateOpenMapRunCount", "the account"),
         ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
         ("Throttles", "${ExecuteChunkFunction}"),
         ("Throttles", "${ApiFunction}"),
@@ -440,11 +450,49 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     } <= watched
 
 
+def test_the_alarm_for_open_maps_comes_before_aws_makes_them_wait(resources: Resources) -> None:
+    alarm = resources["OpenMapRunsAlarm"]["Properties"]
+
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)  # of 1,000
+
+
+def test_no_metric_has_an_id_among_its_dimensions() -> None:
+    """Each set of dimensions is a metric of its own, at $0.30 a month."""
+    allowed = {"service", "job_type", "failure_code"}
+
+    assert {name for each in metrics.DIMENSIONS.values() for name in each} == allowed
+    assert [name for name, each in metrics.DIMENSIONS.items() if "failure_code" in each] == [
+        metrics.JOBS_FAILED_BY_CODE
+    ]
+
+
 def test_alarms_are_not_lost_to_a_key_cloudwatch_may_not_use(resources: Resources) -> None:
     assert "KmsMasterKeyId" not in resources["AlarmTopic"].get("Properties", {})
 
 
 # ---- The template itself
+
+
+def test_concurrency_is_reserved_only_if_asked_for(template: dict[str, Any]) -> None:
+    """A new account has 10 in all, and refuses any reservation."""
+    function = template["Resources"]["ExecuteChunkFunction"]["Properties"]
+
+    assert template["Parameters"]["WorkerConcurrency"]["Default"] == 0
+    assert function["ReservedConcurrentExecutions"] == {
+        "Fn::If": ["ReservesWorkers", {"Ref": "WorkerConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+
+
+def test_execute_is_parallel_within_what_a_new_table_takes(template: dict[str, Any]) -> None:
+    """4,000 write units a second by AWS: doubled only within half an hour."""
+    workers = template["Parameters"]["MaxConcurrency"]["Default"]
+
+    assert workers * OVERLAP * 2 <= 4_000 / 2  # jobs of a second, two units each; half is spare
+
+
+def test_no_function_has_more_layers_than_lambda_takes(resources: Resources) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        assert len(function["Properties"]["Layers"]) <= 5, name
 
 
 def test_a_stack_needs_nothing_to_be_said(template: dict[str, Any]) -> None:
@@ -479,10 +527,11 @@ def _longest(value: Any) -> str:
 
 def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str:
     if namespace == metrics.NAMESPACE:
-        emitted: set[str] | None = set(metrics.DIMENSIONS.get(metric, ()))
+        own = metrics.DIMENSIONS.get(metric)
+        emitted = None if own is None else set(own)
     else:
         emitted = SERVICE_METRICS.get((namespace, metric))
-    if not emitted:
+    if emitted is None:
         return f"nothing emits {namespace} {metric}"
     if dimensions.keys() != emitted:
         return f"{metric} is emitted by {sorted(emitted)}, not by {sorted(dimensions)}"

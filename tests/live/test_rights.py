@@ -275,7 +275,7 @@ def test_functions_sign_with_the_key_of_their_role_and_no_other(
 
 
 # What the prober is asked for: a call, and whether the role of the workers may make it.
-PROBES = {
+PROBES: dict[str, tuple[tuple[str, str, dict[str, Any]], str]] = {
     "what the role has": (
         ("dynamodb", "get_item", {"TableName": "BatchesTable", "Key": {"batch_id": {"S": "none"}}}),
         "",
