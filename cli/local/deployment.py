@@ -73,7 +73,7 @@ def deploy(
     template = read_template(root)
     s3 = client("s3", endpoint)
     _ensure_bucket(s3)
-    _package(s3, template, root, build)
+    _package(s3, template, values, root, build)
     for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
         del template["Resources"][name]
     expanded = expand(template, values)
@@ -109,7 +109,9 @@ def _ensure_bucket(s3: Any) -> None:
         s3.create_bucket(Bucket=ARTIFACTS)
 
 
-def _package(s3: Any, template: dict[str, Any], root: Path, build: Path) -> None:
+def _package(
+    s3: Any, template: dict[str, Any], values: Mapping[str, str], root: Path, build: Path
+) -> None:
     """Put code and definitions where the template can name them, as `sam package` does."""
     functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
     layers = {
@@ -127,7 +129,19 @@ def _package(s3: Any, template: dict[str, Any], root: Path, build: Path) -> None
             resource.pop("Metadata")
         if resource["Type"] == "AWS::Serverless::StateMachine":
             definition = (root / properties["DefinitionUri"]).read_bytes()
+            definition = with_plain_concurrency(definition, values["MaxConcurrency"])
             properties["DefinitionUri"] = _upload(s3, definition, name, "asl.json")
+
+
+def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
+    """A machine whose Maps say their limit as a number.
+
+    The emulator reads no MaxConcurrencyPath and would run all the children it has threads for, 64.
+    What the path leads to is this very parameter: each function that answers it has it so.
+    """
+    return definition.replace(
+        b'"MaxConcurrencyPath": "$.max_concurrency"', f'"MaxConcurrency": {int(limit)}'.encode()
+    )
 
 
 def _upload(s3: Any, content: bytes, name: str, suffix: str) -> dict[str, str]:
