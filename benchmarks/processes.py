@@ -1,0 +1,49 @@
+"""The CPU time of processes, as the kernel counts it in /proc."""
+
+import os
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds a process spent in user and system mode, with its threads; 0.0 if it ended."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) * _TICK_S if fields else 0.0
+
+
+def cpu_of_ended_children_s(pid: int) -> float:
+    """Seconds that those children of a process spent that have ended and were waited for."""
+    fields = _stat(pid)
+    return (int(fields[13]) + int(fields[14])) * _TICK_S if fields else 0.0
+
+
+def cpu_of_children_s(pid: int) -> float:
+    """Seconds all processes below `pid` have spent, those that have ended among them."""
+    below = descendants(pid)
+    ended = sum(cpu_of_ended_children_s(each) for each in (pid, *below))
+    return ended + sum(map(cpu_s, below))
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below `pid`."""
+    parents: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(process.name))
+        if fields:
+            parents.setdefault(int(fields[1]), []).append(int(process.name))
+    found: list[int] = []
+    edge = [pid]
+    while edge:
+        children = parents.get(edge.pop(), [])
+        found += children
+        edge += children
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """What follows the name in /proc/PID/stat: state, parent and so on; [] if it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

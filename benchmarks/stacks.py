@@ -1,0 +1,117 @@
+"""A local stack of a benchmark's own, with the noop job type in it; and batches sent through it."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.project import with_noop
+from cli.local import clients, deployment, emulator, mail
+from cli.local.emulator import Emulator
+from cli.local.stack import Stack
+from jobyard.domain.ids import batch_id_of_object
+from jobyard.domain.manifest.entry import Entry
+from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
+from jobyard.domain.manifest.writing import manifest as written
+
+POLL_S = 0.05  # how often the end is looked for: an item read, about a millisecond of the emulator
+PATIENCE_S = 300.0
+
+
+class BatchLost(Exception):
+    """A batch did not end as it should; the message says how it stands."""
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """An emulator with the stack on it. `tables` are their names by logical id."""
+
+    emulator: Emulator
+    stack: Stack
+    tables: Mapping[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the emulator's root."""
+        return clients.client(service, self.emulator.endpoint)
+
+
+@contextmanager
+def local_stack(*, iam: bool = False, files_port: int = 0) -> Iterator[LocalStack]:
+    """Start an emulator on a free port, deploy the project with noop to it, stop it at the end.
+
+    Nothing is persisted. `iam`: the roles of the template are enforced.
+    """
+    home = Path(tempfile.mkdtemp(prefix="jobyard-bench-"))
+    try:
+        started = emulator.start(home, emulator.free_port(), iam=iam, persist=False)
+        try:
+            stack = deployment.deploy(
+                started.endpoint,
+                deployment.parameters(started.endpoint, files_port or emulator.free_port()),
+                build=home / "build",
+                root=with_noop(home / "project"),
+            )
+            resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
+                StackName=stack.name
+            )["StackResources"]
+            tables = {
+                row["LogicalResourceId"]: row["PhysicalResourceId"]
+                for row in resources
+                if row["ResourceType"] == "AWS::DynamoDB::Table"
+            }
+            yield LocalStack(started, stack, tables)
+        finally:
+            emulator.stop(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def manifest(jobs: int) -> bytes:
+    """A manifest of that many single files, which noop never looks at."""
+    entries = (
+        Entry(line, "file", f"https://files.example.org/bench/{line}.txt", f"{line}.txt")
+        for line in range(1, jobs + 1)
+    )
+    return b"".join(written(entries, SINGLE_FILE_BATCH))
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A manifest that was dropped, by whom nobody asked. `at` is time.time() before the upload."""
+
+    batch_id: str
+    at: float
+    uploaded_at: float
+
+
+def send(local: LocalStack, body: bytes, name: str, job_type: str = "noop") -> Sent:
+    """Drop a manifest of jobs that do nothing, or take a second each, in the intake bucket."""
+    s3, bucket, key = local.client("s3"), local.stack.intake_bucket, f"manifests/bench/{name}"
+    at = time.time()
+    answer = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"job-type": job_type})
+    return Sent(batch_id_of_object(bucket, key, answer["VersionId"]), at, time.time())
+
+
+def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
+    """Wait for a batch's end; when it was seen, as time.time().
+
+    Raises:
+        BatchLost: it did not complete, its counts are wrong, or it was not told exactly once.
+    """
+    dynamodb, key = local.client("dynamodb"), {"batch_id": {"S": sent.batch_id}}
+    state, deadline = "", time.time() + PATIENCE_S
+    while state not in {"completed", "failed"}:
+        time.sleep(POLL_S)
+        item = dynamodb.get_item(TableName=local.tables["BatchesTable"], Key=key).get("Item")
+        state = item["state"]["S"] if item else ""
+        if time.time() > deadline:
+            raise BatchLost(f"batch {sent.batch_id} is {state or 'not there'} after {PATIENCE_S} s")
+    seen = time.time()
+    told = [each for each in mail.sent(local.emulator.endpoint) if sent.batch_id in each.subject]
+    if state != "completed" or len(told) != 1 or f"{jobs} succeeded" not in told[0].text:
+        raise BatchLost(f"batch {sent.batch_id} is {state} and was told in {len(told)} mails")
+    return seen

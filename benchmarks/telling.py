@@ -1,0 +1,38 @@
+"""How a benchmark says what it found: lines to read as it goes, one JSON object at the end."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+
+def say(line: str = "") -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def tell(name: str, measure: Callable[[], Figures]) -> None:
+    """Measure and show the figures: with `--json` as the last line, else as a table.
+
+    What a measurement says on the way comes before it either way.
+    """
+    described = (measure.__doc__ or name).split("\n")[0]
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=described)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    asked = parser.parse_args()
+    figures = measure()
+    if asked.json:
+        say(json.dumps(figures))
+        return
+    for figure, value in figures.items():
+        say(f"{name}.{figure} = {value}")
+
+
+def rounded(values: list[float], digits: int = 3) -> float:
+    """The median of `values`, rounded."""
+    return round(median(values), digits)

@@ -1,0 +1,127 @@
+"""Jobs a second, from the upload of a manifest to its report, beside a Celery chord on Redis.
+
+Both run JOBS jobs that do nothing with WORKERS worker processes, by turns, after one warm-up each.
+Ours: from just before the PutObject of the manifest to when its batch is seen completed and its one
+mail is there. Theirs: from the call that sends the chord to its callback's result. Nothing is kept
+on disk on either side.
+
+Worker CPU is user and system time of /proc/PID/stat over a whole run. Ours: every process below the
+emulator, which is every Lambda worker, those of Open, Settle and Report too. Theirs: the processes
+of the pool, which run the tasks; the parent that takes their messages from Redis is shown apart, as
+the emulator is, which is S3, EventBridge, Step Functions, Lambda and DynamoDB in one.
+"""
+
+import time
+
+from benchmarks.chord.peer import Peer, peer
+from benchmarks.processes import cpu_of_children_s, cpu_s
+from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
+from benchmarks.telling import Figures, rounded, say, tell
+
+JOBS = 5_000
+WORKERS = 4  # the local stack's MaxConcurrency
+RUNS = 3
+SIZES = (1, JOBS, 100_000, 1_000_000)  # whose first job is waited for
+_LOOK_S = 0.005
+PATIENCE_S = 120.0
+
+
+class NotStarted(Exception):
+    """A batch's first job did not start in time."""
+
+
+def measure() -> Figures:
+    """Jobs a second from upload to report, beside a Celery chord on Redis."""
+    ours: list[dict[str, float]] = []
+    guarded: list[dict[str, float]] = []
+    theirs: list[dict[str, float]] = []
+    with local_stack() as local, local_stack(iam=True) as enforced, peer(WORKERS) as celery:
+        for warm in (local, enforced):
+            _ours(warm, "warm-up")
+        _theirs(celery)
+        for run in range(RUNS):
+            ours.append(_ours(local, f"run-{run}"))
+            theirs.append(_theirs(celery))
+            guarded.append(_ours(enforced, f"run-{run}"))
+            _say_run(run, ours[-1], theirs[-1], guarded[-1])
+    first = {size: _first_job_s(size) for size in SIZES}
+    for size, seconds in first.items():
+        say(f"first of {size:,} jobs running {seconds:.3f} s after its upload")
+    ours_s, theirs_s = _median(ours), _median(theirs)
+    return {
+        "jobs": JOBS,
+        "workers": WORKERS,
+        "runs": RUNS,
+        "jobs_per_s": round(ours_s["rate"], 1),
+        "celery_jobs_per_s": round(theirs_s["rate"], 1),
+        "ratio": round(ours_s["rate"] / theirs_s["rate"], 3),
+        "cpu_ratio": round(ours_s["workers"] / theirs_s["workers"], 3),
+        "first_job_s": round(first[JOBS], 3),
+        "first_job_s_by_size": {str(size): round(took, 3) for size, took in first.items()},
+        "jobs_per_s_iam": round(_median(guarded)["rate"], 1),
+        "worker_cpu_ms_per_job": round(ours_s["workers"], 3),
+        "celery_worker_cpu_ms_per_job": round(theirs_s["workers"], 3),
+        "emulator_cpu_ms_per_job": round(ours_s["server"], 3),
+        "celery_parent_cpu_ms_per_job": round(theirs_s["parent"], 3),
+        "redis_cpu_ms_per_job": round(theirs_s["server"], 3),
+    }
+
+
+def _ours(local: LocalStack, name: str) -> dict[str, float]:
+    """One batch: its rate, and milliseconds of CPU a job."""
+    body, pid = manifest(JOBS), local.emulator.pid
+    server, workers = cpu_s(pid), cpu_of_children_s(pid)
+    sent = send(local, body, f"{name}.checkm")
+    took = reported_at(local, sent, JOBS) - sent.at
+    return {
+        "rate": JOBS / took,
+        "workers": (cpu_of_children_s(pid) - workers) * 1000 / JOBS,
+        "server": (cpu_s(pid) - server) * 1000 / JOBS,
+    }
+
+
+def _theirs(celery: Peer) -> dict[str, float]:
+    """One chord: its rate, and milliseconds of CPU a task."""
+    server, pool, parent = cpu_s(celery.redis), celery.pool_cpu_s(), celery.parent_cpu_s()
+    took = celery.run(JOBS)
+    return {
+        "rate": JOBS / took,
+        "workers": (celery.pool_cpu_s() - pool) * 1000 / JOBS,
+        "parent": (celery.parent_cpu_s() - parent) * 1000 / JOBS,
+        "server": (cpu_s(celery.redis) - server) * 1000 / JOBS,
+    }
+
+
+def _first_job_s(jobs: int) -> float:
+    """Seconds from the upload of a batch to its first job's record, on a warm stack of its own."""
+    with local_stack() as local:
+        reported_at(local, send(local, manifest(WORKERS * 100), "warm-up.checkm"), WORKERS * 100)
+        body = manifest(jobs)
+        dynamodb = local.client("dynamodb")
+        sent = send(local, body, "first.checkm")
+        key = {"chunk_id": {"S": f"{sent.batch_id}#0"}, "position": {"N": "0"}}
+        asked = {"TableName": local.tables["JobsTable"], "Key": key, "ConsistentRead": True}
+        while "Item" not in dynamodb.get_item(**asked):
+            if time.time() > sent.uploaded_at + PATIENCE_S:
+                raise NotStarted(f"no job of {jobs} was running after {PATIENCE_S} s")
+            time.sleep(_LOOK_S)
+        return time.time() - sent.uploaded_at
+
+
+def _median(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {name: rounded([run[name] for run in runs], 4) for name in runs[0]}
+
+
+def _say_run(
+    run: int, ours: dict[str, float], theirs: dict[str, float], guarded: dict[str, float]
+) -> None:
+    say(
+        f"run {run + 1}: {ours['rate']:.0f} jobs/s, with IAM {guarded['rate']:.0f}, "
+        f"Celery {theirs['rate']:.0f}; CPU a job: workers {ours['workers']:.2f} ms "
+        f"(emulator {ours['server']:.2f}), Celery's pool {theirs['workers']:.2f} "
+        f"(parent {theirs['parent']:.2f}, Redis {theirs['server']:.2f})"
+    )
+
+
+if __name__ == "__main__":
+    tell("throughput", measure)
