@@ -11,8 +11,10 @@ from typing import Any
 
 Definition = Mapping[str, Any]
 
-NUMBERS = {"TimeoutSeconds", "MaxConcurrency", "MaxAttempts", "IntervalSeconds", "BackoffRate",
-           "MaxDelaySeconds", "ToleratedFailurePercentage", "Seconds"}  # fmt: skip
+NUMBERS = frozenset(
+    "TimeoutSeconds HeartbeatSeconds MaxConcurrency MaxAttempts IntervalSeconds BackoffRate "
+    "MaxDelaySeconds ToleratedFailurePercentage Seconds".split()
+)
 # What every call of a function has to try again, by AWS's best practice for Step Functions, and
 # what stands for a function that raised or ran out of time.
 RETRIED = {
@@ -24,6 +26,21 @@ RETRIED = {
     "States.Timeout",
 }
 LIMIT = "States.DataLimitExceeded"
+# Every error a machine may name; source: the Step Functions developer guide, and the Amazon States
+# Language's appendix A. An error of another name is never met, and nobody says so.
+NAMED = RETRIED | {
+    LIMIT,
+    "States.ALL",
+    "States.BranchFailed",
+    "States.ExceedToleratedFailureThreshold",
+    "States.HeartbeatTimeout",
+    "States.ItemReaderFailed",
+    "States.Permissions",
+    "States.ResultWriterFailed",
+    "Lambda.ClientExecutionTimeoutException",
+    "StepFunctions.ExecutionAlreadyExistsException",
+    "ExecutionAlreadyExists",  # the emulator's word for it
+}
 ENDS = {"Succeed", "Fail"}
 
 
@@ -65,6 +82,7 @@ def _of_scope(scope: Definition, around: Surroundings, *, child: bool) -> Iterat
         yield f"nothing goes to {name}"
     for name, state in states.items():
         yield from _of_state(name, state, states, around, child=child)
+        yield from _of_errors(name, state)
 
 
 def _of_state(
@@ -119,10 +137,24 @@ def _of_map(name: str, state: Definition, around: Surroundings) -> Iterator[str]
         yield f"{name} keeps its result: over 256 KiB of it ends the execution"
     if "Catch" not in state:
         yield f"{name} catches nothing"
+    read = state.get("ItemReader", {}).get("Parameters", {})
+    if "VersionId.$" not in read:
+        yield f"{name} reads whichever version of its index there is by then"
+    own = [path for path in _paths_in(state.get("ItemSelector", {})) if "$$.Execution" in path]
+    if own:
+        yield f"{name} hands its children {own[0]}, which is the same in every pass"
     processor = state["ItemProcessor"]
+    if "$$.Execution" in str(processor["States"]):
+        yield f"{name} has children that look at $$.Execution: there it is the child's own"
     if processor["ProcessorConfig"]["Mode"] == "DISTRIBUTED" and "MaxConcurrency" in state:
         yield f"{name} has its concurrency in the definition: take it from the input"
     yield from _of_scope(processor, around, child=True)
+
+
+def _of_errors(name: str, state: Definition) -> Iterator[str]:
+    for each in (*state.get("Retry", ()), *state.get("Catch", ())):
+        for error in sorted(set(each["ErrorEquals"]) - NAMED):
+            yield f"{name} names an error that there is not: {error}"
 
 
 def _of_catch(name: str, catches: list[Mapping[str, Any]]) -> Iterator[str]:

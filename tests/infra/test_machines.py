@@ -2,8 +2,10 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import pytest
 
 from cli.local.emulator import ROOT
 from jobyard.domain.chunks import LINE_BYTES, Chunk
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.job import Place
+from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import FRESH_AFTER
-from jobyard.services.steering import Next
+from jobyard.services.starting import batch_execution, job_execution
+from jobyard.services.steering import Next, Run
 from tests.infra.asl import Surroundings, events_in_a_pass, faults
 from tests.infra.reading import Resources, of_type
 
@@ -121,6 +127,34 @@ BREAKS: dict[str, tuple[Break, str]] = {
         lambda states: states["Execute"]["ItemReader"]["Parameters"].update({"Key.$": "$.index"}),
         "Execute reads index, which not every way to it gives",
     ),
+    "an error nobody raises": (
+        lambda states: states["Open"]["Catch"][0].update(ErrorEquals=["States.DataLimitExeeded"]),
+        "Open names an error that there is not: States.DataLimitExeeded",
+    ),
+    "an index of no certain version": (
+        lambda states: states["Execute"]["ItemReader"]["Parameters"].pop("VersionId.$"),
+        "Execute reads whichever version of its index",
+    ),
+    "a cause that is the same in every pass": (
+        lambda states: states["Execute"]["ItemSelector"].update({"pass.$": "$$.Execution.Name"}),
+        "Execute hands its children $$.Execution.Name",
+    ),
+    "a child that takes itself for its parent": (
+        lambda states: _child(states)["ExecuteChunk"].update(
+            Parameters={"run.$": "$$.Execution.Id"}
+        ),
+        "Execute has children that look at $$.Execution",
+    ),
+    "a Retry that misses throttling": (
+        lambda states: _child(states)["ExecuteChunk"]["Retry"].pop(0),
+        "ExecuteChunk does not try again after Lambda.TooManyRequestsException",
+    ),
+    "a time that is no time to AWS": (
+        lambda states: states.update(
+            Wait={"Type": "Wait", "Timestamp": "2026-11-22 12:00:00", "Next": "Execute"}
+        ),
+        "AWS wants T and Z in it",
+    ),
     "a placeholder nothing was put in for": (
         lambda states: states["Open"].update(Resource="${OpenFuncton}"),
         "nothing was put in for",
@@ -175,6 +209,57 @@ def test_as_many_passes_as_settle_allows_fit_into_a_history(batch: dict[str, Any
     events = events_in_a_pass(batch, ("Execute", "Settle", "Settled", "Wait"))
 
     assert events * FRESH_AFTER < 25_000 / 2  # AWS's bound; the other half is for retries
+
+
+def test_one_state_more_in_the_circle_is_counted(batch: dict[str, Any]) -> None:
+    circle = ("Execute", "Settle", "Settled", "Wait")
+
+    assert events_in_a_pass(batch, (*circle, "Report")) == events_in_a_pass(batch, circle) + 5
+
+
+def test_two_passes_over_a_chunk_have_two_causes(batch: dict[str, Any]) -> None:
+    def cause(number: int) -> str:
+        state = Next("b", "execute", Run("main", number)).document()
+        chosen = {
+            name.removesuffix(".$"): state.get(path.removeprefix("$."), 0)
+            for name, path in batch["States"]["Execute"]["ItemSelector"].items()
+        }
+        return Run(chosen["run"], chosen["pass"]).cause(chosen["chunk"], attempt=1)
+
+    assert cause(1) != cause(2)
+
+
+def test_a_time_to_wait_for_is_written_as_aws_reads_it() -> None:
+    at = datetime(2026, 11, 22, 13, 30, 0, 1, tzinfo=timezone(timedelta(hours=1)))
+
+    assert Next("b", "again", until=at).document()["until"] == "2026-11-22T12:30:01Z"
+
+
+def test_what_a_machine_carries_is_small_whatever_the_batch() -> None:
+    largest = Next(
+        batch_id="b" + "a" * 20,
+        next="again",
+        run=Run("z" * 40, 9_999_999),
+        index_bucket="b" * 63,
+        index_key="k" * 1024,
+        index_version="v" * 1024,
+        max_concurrency=1000,
+        execution_name="n" * 80,
+    )
+
+    assert len(json.dumps(largest.document())) < 10_000  # of 256 KiB
+
+
+def test_the_names_of_executions_are_such_as_aws_takes() -> None:
+    """1 to 80 characters, none of those that mean something elsewhere."""
+    place = Place(batch_id_of(b""), 999_999, 999)
+    run = "r" + "f" * 12  # as a request names it
+    commands = {"open", "operation", "settle", *COMMANDS.values()}
+    names = [batch_execution(place.batch_id, command, run, 99) for command in commands]
+    names.append(job_execution(place, run, 99))
+
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name), name
 
 
 def test_the_largest_index_and_its_children_fit_into_a_map() -> None:
