@@ -11,10 +11,17 @@ from typing import Any
 
 Definition = Mapping[str, Any]
 
-NUMBERS = frozenset(
-    "TimeoutSeconds HeartbeatSeconds MaxConcurrency MaxAttempts IntervalSeconds BackoffRate "
-    "MaxDelaySeconds ToleratedFailurePercentage Seconds".split()
-)
+NUMBERS = {
+    "BackoffRate",
+    "HeartbeatSeconds",
+    "IntervalSeconds",
+    "MaxAttempts",
+    "MaxConcurrency",
+    "MaxDelaySeconds",
+    "Seconds",
+    "TimeoutSeconds",
+    "ToleratedFailurePercentage",
+}
 # What every call of a function has to try again, by AWS's best practice for Step Functions, and
 # what stands for a function that raised or ran out of time.
 RETRIED = {
