@@ -1,0 +1,57 @@
+"""No client of AWS is left to an SDK's defaults, which change from one version to the next."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from cli.local.emulator import ROOT
+
+SAID = {"retries", "connect_timeout", "read_timeout"}
+MAKERS = {"client", "create_client"}
+
+
+def calls(text: str, names: set[str]) -> Iterator[ast.Call]:
+    """The calls in `text` of what ends with one of `names`, those without arguments left out."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and (node.args or node.keywords):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in names:
+                yield node
+
+
+def place(node: ast.expr) -> tuple[int, int]:
+    """Where in its file a node begins."""
+    return node.lineno, node.col_offset
+
+
+def sources() -> Iterator[Path]:
+    yield from (ROOT / "functions").rglob("*.py")
+    yield from (ROOT / "layers" / "jobyard").rglob("*.py")
+
+
+def test_every_client_is_made_with_a_configuration() -> None:
+    made = [(path, call) for path in sources() for call in calls(path.read_text(), MAKERS)]
+    bare = [
+        f"{path.name}:{call.lineno}"
+        for path, call in made
+        if not any(each.arg == "config" for each in call.keywords)
+    ]
+
+    assert len(made) >= 4  # else they are made by another word, and this looks at nothing
+    assert bare == []
+
+
+def test_every_configuration_says_retries_and_patience() -> None:
+    """But those that only add something to one that does."""
+    silent = []
+    for path in sources():
+        text = path.read_text()
+        added = {place(each) for merge in calls(text, {"merge"}) for each in merge.args}
+        silent += [
+            f"{path.name}:{call.lineno}"
+            for call in calls(text, {"Config"})
+            if place(call) not in added and not {each.arg for each in call.keywords} >= SAID
+        ]
+
+    assert silent == []
