@@ -9,6 +9,7 @@ from cli.local import emulator as emulators
 from jobyard.services.metering import Meter
 from jobyard.store import tables
 from jobyard.store.remembered import secret
+from tests.faults.unkind import AsDynamoDB, AsS3, key_names
 from tests.walk.yard import Clients, Payloads, Yard, serving
 from tests.wire import Wire
 
@@ -43,7 +44,24 @@ def bound(emulator: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def services(bound: str) -> Clients:
+def wire(bound: str) -> Wire:
+    """What listens to the clients of the emulator: it makes them as unkind as AWS's."""
+    secret("warm", "the store's client exists from here on")
+    wire = Wire()
+    raw = clients.client("s3", bound)
+    wire.listeners = [AsDynamoDB(key_names()), AsS3(wire, raw)]
+    return wire
+
+
+@pytest.fixture
+def unkind(wire: Wire) -> Wire:
+    """The store's client as unkind as AWS's is."""
+    wire.attach(tables.client())  # the store may have been bound anew since the last test
+    return wire
+
+
+@pytest.fixture(scope="session")
+def services(bound: str, wire: Wire) -> Clients:
     """Clients of the emulator with buckets and a mail identity in it, and what listens to them."""
     s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
     for bucket in ("intake", "work", "archive"):
@@ -51,8 +69,6 @@ def services(bound: str) -> Clients:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     ses.create_email_identity(EmailIdentity="jobyard@example.org")
     ses.create_configuration_set(ConfigurationSetName="jobyard")
-    secret("warm", "the store's client exists from here on")
-    wire = Wire()
     wire.attach(s3)
     wire.attach(ses)
     return Clients(s3, ses, wire, Meter([s3, ses]))
@@ -66,7 +82,9 @@ def payloads() -> Iterator[Payloads]:
 
 
 @pytest.fixture
-def yard(bound: str, services: Clients, payloads: Payloads) -> Yard:
-    """A deployment whose clock stands at noon."""
-    services.wire.attach(tables.client())  # the store may have been bound anew since
+def yard(bound: str, unkind: Wire, services: Clients, payloads: Payloads) -> Yard:
+    """A deployment whose clock stands at noon; nobody else's batches are in its tables."""
+    for noun in ("batches", "reports", "holds"):
+        tables.MODELS[noun].delete_table()
+        tables.MODELS[noun].create_table(billing_mode="PAY_PER_REQUEST", wait=True)
     return Yard(bound, services, payloads)

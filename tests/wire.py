@@ -25,6 +25,12 @@ class Answer:
         return self.status
 
     @classmethod
+    def well(cls, parsed: dict[str, Any]) -> "Answer":
+        """An answer to a call that went well."""
+        metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
+        return cls(200, {**parsed, "ResponseMetadata": metadata})
+
+    @classmethod
     def error(cls, status: int, code: str, message: str = "", **more: Any) -> "Answer":
         """A refusal as AWS words it."""
         metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
@@ -34,12 +40,37 @@ class Answer:
 
 @dataclass
 class Call:
-    """One call. Listeners may change its parameters when it is asked, and keep `notes` on it."""
+    """One call. Listeners may change its parameters when it is asked, and keep `notes` on it.
+
+    Of a batch of statements some may be `refused`, by their place, with a code: they are not sent,
+    and their answers say so.
+    """
 
     service: str
     operation: str
     parameters: dict[str, Any]
+    refused: dict[int, str] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def withhold(self) -> None:
+        """Take the refused statements out."""
+        if self.refused:
+            statements = enumerate(self.parameters["Statements"])
+            self.parameters["Statements"] = [
+                each for place, each in statements if place not in self.refused
+            ]
+
+    def answer(self) -> "Answer | None":
+        """The answer to a batch of which nothing is left to send."""
+        nothing_left = self.refused and not self.parameters["Statements"]
+        return Answer.well({"Responses": []}) if nothing_left else None
+
+    def put_back(self, parsed: dict[str, Any]) -> None:
+        """Put the refusals in their places among the answers."""
+        if self.refused and "Responses" in parsed:
+            for place in sorted(self.refused):
+                error = {"Error": {"Code": self.refused[place], "Message": ""}}
+                parsed["Responses"].insert(place, error)
 
 
 class Listener:
@@ -103,6 +134,7 @@ class Wire:
         context[_KEY] = call
         for listener in self.listeners:
             listener.asked(call)
+        call.withhold()
         return call.parameters
 
     def _before(self, context: dict[str, Any], **_: Any) -> tuple[Answer, dict[str, Any]] | None:
@@ -115,13 +147,16 @@ class Wire:
             answer = listener.before(call)
             if answer:
                 return answer
-        return None
+        return call.answer()
 
     def _after(
         self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
     ) -> None:
         call = context.get(_KEY)
-        for listener in self.listeners if call else ():
+        if not call:
+            return
+        call.put_back(parsed)
+        for listener in self.listeners:
             listener.after(call, http_response.status_code, parsed)
 
     @contextmanager

@@ -189,28 +189,18 @@ def _twice(fate: Fate, _call: Call) -> None:
         fate.again()
 
 
-def _withhold_first(_fate: Fate, call: Call) -> None:
-    call.notes["withheld"] = call.parameters["Statements"][0]
-    call.parameters["Statements"] = call.parameters["Statements"][1:]
-
-
-def _without_any(_fate: Fate, call: Call) -> Answer | None:
-    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
-    whole = {"Responses": [], "ResponseMetadata": metadata}
-    return None if call.parameters["Statements"] else Answer(200, whole)
-
-
 def _refuse_first(code: str, *, applied: bool) -> Way:
     """The first statement of a batch is answered with `code`, inside a 200."""
 
-    def refuse(_fate: Fate, call: Call, parsed: dict[str, Any]) -> None:
-        error = {"Error": {"Code": code, "Message": ""}}
-        parsed["Responses"] = [error, *parsed["Responses"][1 if applied else 0 :]]
+    def withhold(_fate: Fate, call: Call) -> None:
+        call.refused[0] = code
 
-    name = f"statement {code}, {'applied' if applied else 'not applied'}"
+    def rewrite(_fate: Fate, _call: Call, parsed: dict[str, Any]) -> None:
+        parsed["Responses"][0] = {"Error": {"Code": code, "Message": ""}}
+
     if applied:
-        return Way(name, after=refuse)
-    return Way(name, asked=_withhold_first, before=_without_any, after=refuse)
+        return Way(f"has a statement answered {code} and applied", after=rewrite)
+    return Way(f"has a statement answered {code} and not applied", asked=withhold)
 
 
 TWICE = Way("its function is invoked twice, the other running whole right before it", asked=_twice)
