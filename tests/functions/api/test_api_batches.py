@@ -1,5 +1,7 @@
 """Batches through the API: submitted, listed, looked at, asked."""
 
+import base64
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +10,7 @@ import pytest
 from jobyard.domain.batch import BATCH
 from jobyard.domain.hold import Hold
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.jobtypes.deposit.listing import MANIFEST_BYTES
 from jobyard.store import holds, reports
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
@@ -29,6 +32,20 @@ def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
     shown = api.get(f"/batches/{submitted['batch_id']}", role="depositor").json
     assert shown["why"] == "waits for its manifest to arrive and be opened"
     assert shown["until"] == upload["expires_at"]
+
+
+def test_an_upload_is_for_one_key_of_a_bounded_size_and_for_a_while(api: Api) -> None:
+    """S3 holds a POST to its policy; a presigned PUT would know no limit."""
+    upload = api.post("/batches", SUBMISSION, role="depositor").json["upload"]
+
+    fields = upload["fields"]
+    policy = json.loads(base64.b64decode(fields["policy"]))
+    assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+    assert {"key": fields["key"]} in policy["conditions"]
+    ((_, least, most),) = (
+        each for each in policy["conditions"] if each[:1] == ["content-length-range"]
+    )
+    assert (least, most) == (1, MANIFEST_BYTES)
 
 
 def test_what_a_submission_says_is_kept(api: Api) -> None:
