@@ -10,7 +10,7 @@ import pytest
 from jobyard.domain.batch import BATCH
 from jobyard.domain.hold import Hold
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.jobtypes.deposit.listing import MANIFEST_BYTES
+from jobyard.services.settings import MANIFEST_BYTES
 from jobyard.store import holds, reports
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
