@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from jobyard.domain.job import JOB
-from jobyard.services.running import outcomes_key
+from jobyard.services.rows import outcomes_key
 from tests.functions.api.asking import Api
 from tests.functions.api.records import (
     HOUR_AGO,

@@ -11,7 +11,17 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.batch import HistoryEntry
-from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.errors import IllegalMove
+from jobyard.domain.failures import Failure
+from jobyard.domain.lifecycle import (
+    MACHINE,
+    Cause,
+    Lifecycle,
+    Move,
+    State,
+    StateType,
+    Transition,
+)
 
 
 class JobState(StrEnum):
@@ -231,3 +241,23 @@ class JobRecord:
 def unrecorded(place: Place, at: datetime) -> JobRecord:
     """The job of a row that nothing has happened to yet: scheduled, and version 0."""
     return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
+
+
+def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
+    """The record after a person's event, whoever carries it out.
+
+    Raises:
+        IllegalMove: the job's state does not know the event, or nothing could come of it.
+    """
+    move = JOB.move(job.state, event, at, cause)
+    changes: dict[str, Any] = {"next_at": None}
+    if event == "requeue":
+        if not job.recoverable:
+            raise IllegalMove(
+                f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
+            )
+        changes |= {"tries": 0, "lost": 0, "requeues": job.requeues + 1}
+    if event == "force_fail":
+        words = cause.reason or Failure.FORCED.sentence
+        changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
+    return job.moved(move, **changes)

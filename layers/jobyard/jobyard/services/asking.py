@@ -14,11 +14,10 @@ from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import batch_id_of, is_batch_id
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
-from jobyard.services.running import sent
 from jobyard.services.settings import UPLOAD_GRACE, UPLOAD_TIME, Settings
 from jobyard.services.starting import Starting
 from jobyard.store import batches, chunks, jobs, operations

@@ -41,6 +41,11 @@ def pass_key(batch_id: str, run: str, number: int) -> str:
     return f"work/{batch_id}/passes/{run}-{number:04d}.jsonl"
 
 
+def outcomes_key(batch_id: str, operation_id: str, chunk: int) -> str:
+    """Where what an operation did to a chunk's jobs lies: a line a job."""
+    return f"operations/{batch_id}/{operation_id}/{chunk:08d}.jsonl"
+
+
 def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> Chunk:
     """Where chunk `number` lies, read from the batch's index.
 

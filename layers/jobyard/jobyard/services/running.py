@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import Chunk, ChunkRecord, Passage, counted
 from jobyard.domain.errors import IllegalMove, StaleState
-from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, unrecorded
-from jobyard.domain.jobtype import JobType, Stop, Work
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobtype import JobType, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import TYPES
@@ -225,7 +224,7 @@ class _ChunkWork:
         lines = (json.dumps([each.job_id, each.outcome, each.message]) for each in outcomes)
         self.worker.s3.put_object(
             Bucket=self.worker.settings.work_bucket,
-            Key=outcomes_key(operation.batch_id, operation.operation_id, self.chunk.chunk),
+            Key=rows.outcomes_key(operation.batch_id, operation.operation_id, self.chunk.chunk),
             Body="".join(f"{line}\n" for line in lines).encode(),
         )
 
@@ -452,28 +451,3 @@ class _ChunkWork:
 
 def _stored(job: JobRecord) -> JobRecord | None:
     return job if job.version else None
-
-
-def outcomes_key(batch_id: str, operation_id: str, chunk: int) -> str:
-    """Where what an operation did to a chunk's jobs lies: a line a job."""
-    return f"operations/{batch_id}/{operation_id}/{chunk:08d}.jsonl"
-
-
-def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
-    """The record after a person's event, whoever carries it out.
-
-    Raises:
-        IllegalMove: the job's state does not know the event, or nothing could come of it.
-    """
-    move = JOB.move(job.state, event, at, cause)
-    changes: dict[str, Any] = {"next_at": None}
-    if event == "requeue":
-        if not job.recoverable:
-            raise IllegalMove(
-                f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
-            )
-        changes |= {"tries": 0, "lost": 0, "requeues": job.requeues + 1}
-    if event == "force_fail":
-        forced = Stop(Failure.FORCED, cause.reason or Failure.FORCED.sentence)
-        changes |= {"failure_code": forced.code.value, "failure_message": forced.message}
-    return job.moved(move, **changes)

@@ -9,7 +9,6 @@ from jobyard.domain.operation import ACCEPTED, JobOutcome, Operation, tally
 from jobyard.domain.report import Report
 from jobyard.services import rows
 from jobyard.services.asking import visible
-from jobyard.services.running import outcomes_key
 from jobyard.services.views.looking import Looking
 from jobyard.store import jobs, operations, reports
 
@@ -48,7 +47,7 @@ def operation(
 
 
 def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcome]:
-    key = outcomes_key(found.batch_id, found.operation_id, number)
+    key = rows.outcomes_key(found.batch_id, found.operation_id, number)
     try:
         body = looking.s3.get_object(Bucket=looking.settings.work_bucket, Key=key)["Body"]
     except looking.s3.exceptions.NoSuchKey:
