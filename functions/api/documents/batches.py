@@ -5,8 +5,6 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StrictBool,
@@ -17,6 +15,7 @@ from pydantic import (
 from api.documents.fields import (
     CallbackUrl,
     Collection,
+    Document,
     Email,
     Entry,
     Filename,
@@ -51,10 +50,8 @@ Cursor = Annotated[
 ]
 
 
-class Submission(BaseModel):
+class Submission(Document, extra="forbid"):
     """A manifest that is to be uploaded."""
-
-    model_config = ConfigDict(extra="forbid")
 
     collection: Collection = Field(description="The collection the objects go to.")
     filename: Filename = Field(
@@ -84,7 +81,7 @@ class Submission(BaseModel):
     note: Note | None = Field(default=None, description="For people who look at the batch later.")
 
 
-class Upload(BaseModel):
+class Upload(Document):
     """Where and how to send the manifest."""
 
     url: str = Field(description="POST a multipart/form-data form here.")
@@ -94,7 +91,7 @@ class Upload(BaseModel):
     expires_at: datetime = Field(description="The upload must have begun by then.")
 
 
-class Submitted(BaseModel):
+class Submitted(Document):
     """A batch that was promised and waits for its manifest."""
 
     batch_id: str = Field(description="The batch's id.")
@@ -103,7 +100,7 @@ class Submitted(BaseModel):
     links: Links
 
 
-class FailureGroup(BaseModel):
+class FailureGroup(Document):
     """Jobs that failed for the same cause."""
 
     code: Failure = Field(description="The failure code; retries take it.")
@@ -111,7 +108,7 @@ class FailureGroup(BaseModel):
     count: int = Field(description="How many jobs.")
 
 
-class BatchInBrief(BaseModel):
+class BatchInBrief(Document):
     """A batch as lists show it."""
 
     batch_id: str = Field(description="The batch's id.")
@@ -151,22 +148,20 @@ class Batch(BatchInBrief):
     history: list[Entry] = Field(description="All that happened to it, oldest first.")
 
 
-class Batches(BaseModel):
+class Batches(Document):
     """A page of batches, newest first."""
 
     items: list[BatchInBrief]
     cursor: Cursor
 
 
-class Reasoned(BaseModel):
+class Reasoned(Document, extra="forbid"):
     """What is asked of a batch or a job needs a reason."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
 
 
-class MovedBatch(BaseModel):
+class MovedBatch(Document):
     """A batch after what was asked of it."""
 
     batch_id: str = Field(description="The batch's id.")
@@ -175,10 +170,8 @@ class MovedBatch(BaseModel):
     links: Links
 
 
-class Retry(BaseModel):
+class Retry(Document, extra="forbid"):
     """Which failed jobs are to be tried again. Without codes and ids, all of them."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason | None = Field(default=None, description="Why; needed unless it is a preview.")
     code: list[Failure] = Field(
@@ -196,7 +189,7 @@ class Retry(BaseModel):
         return self
 
 
-class Retried(BaseModel):
+class Retried(Document):
     """A retry that was accepted, or the preview of one."""
 
     operation_id: str | None = Field(description="Its id; null for a preview.")
@@ -204,7 +197,7 @@ class Retried(BaseModel):
     links: Links
 
 
-class Outcome(BaseModel):
+class Outcome(Document):
     """What became of one job."""
 
     job_id: str = Field(description="The job's id.")
@@ -212,7 +205,7 @@ class Outcome(BaseModel):
     message: str = Field(description='Why it was refused; "" otherwise.')
 
 
-class Operation(BaseModel):
+class Operation(Document):
     """An operation on many jobs: a retry, or the release of what a hold had stopped."""
 
     operation_id: str = Field(description="Its id.")
@@ -231,7 +224,7 @@ class Operation(BaseModel):
     links: Links
 
 
-class Delivery(BaseModel):
+class Delivery(Document):
     """Whether a report's mail arrived."""
 
     state: DeliveryState = Field(description="How far it got.")
@@ -240,7 +233,7 @@ class Delivery(BaseModel):
     error: str = Field(description='What the mail service said against it; "" otherwise.')
 
 
-class Files(BaseModel):
+class Files(Document):
     """Links to a report's files, good for 15 minutes. What a report does not have is null."""
 
     all_csv: str | None = Field(description="All jobs.")
@@ -249,7 +242,7 @@ class Files(BaseModel):
     html: str | None = Field(description="A page to read.")
 
 
-class Report(BaseModel):
+class Report(Document):
     """What was told about a batch."""
 
     seq: int = Field(description="The batch's reports are counted from 1.")
@@ -263,13 +256,13 @@ class Report(BaseModel):
     files: Files
 
 
-class Reports(BaseModel):
+class Reports(Document):
     """All reports of a batch, first to last."""
 
     items: list[Report]
 
 
-class Finding(BaseModel):
+class Finding(Document):
     """Something found in a manifest."""
 
     level: Literal["error", "warning", "information"] = Field(description="How bad it is.")
@@ -279,7 +272,7 @@ class Finding(BaseModel):
     message: str = Field(description="What is wrong, and what is allowed.")
 
 
-class Findings(BaseModel):
+class Findings(Document):
     """A page of what was found in a manifest, in its order."""
 
     items: list[Finding]

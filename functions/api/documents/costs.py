@@ -2,13 +2,13 @@
 
 from datetime import date
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.documents.fields import Links
+from api.documents.fields import Document, Links
 from jobyard.domain.cost import PRICES
 
 
-class CostLine(BaseModel):
+class CostLine(Document):
     """One line of a bill."""
 
     kind: str = Field(
@@ -22,7 +22,7 @@ class CostLine(BaseModel):
     source: str = Field(description="Where the price is from.")
 
 
-class Cost(BaseModel):
+class Cost(Document):
     """What a batch cost up to now, as Jobyard measured it and AWS lists its prices.
 
     What belongs to no one batch is not in it: the clock, requests of people and programs, logs, and

@@ -1,4 +1,5 @@
-"""Fields that several documents share, each with its bounds and the words that refuse the rest."""
+"""What a document is; and fields that several share, each with its bounds and the words that
+refuse the rest."""
 
 import json
 import re
@@ -7,6 +8,11 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
+
+
+class Document(BaseModel, defer_build=True):
+    """What is sent or comes back. It is made ready when first used: a request uses few of them."""
+
 
 Links = Annotated[dict[str, str], Field(description="Addresses of what belongs to it, by name.")]
 
@@ -144,7 +150,7 @@ JobId = Annotated[
 ]
 
 
-class Entry(BaseModel):
+class Entry(Document):
     """One line of a history."""
 
     event: str = Field(description="What happened.")

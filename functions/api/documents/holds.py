@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from api.documents.fields import Links, Reason
+from api.documents.fields import Document, Links, Reason
 
 
 def _utc(at: datetime) -> datetime:
@@ -15,10 +15,8 @@ def _utc(at: datetime) -> datetime:
         raise ValueError("a time between the years 1 and 9999") from None
 
 
-class Placing(BaseModel):
+class Placing(Document, extra="forbid"):
     """A hold to be placed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Reason
     until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
@@ -28,7 +26,7 @@ class Placing(BaseModel):
     )
 
 
-class Hold(BaseModel):
+class Hold(Document):
     """A deliberate stop: what would start in its scope is held, what runs goes on."""
 
     scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
@@ -40,13 +38,13 @@ class Hold(BaseModel):
     links: Links
 
 
-class Holds(BaseModel):
+class Holds(Document):
     """All holds."""
 
     items: list[Hold]
 
 
-class Lifted(BaseModel):
+class Lifted(Document):
     """A hold that was lifted."""
 
     scope: str = Field(description="What it was on.")

@@ -3,16 +3,16 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from api.documents.batches import Cursor
-from api.documents.fields import Entry, Links
+from api.documents.fields import Document, Entry, Links
 from jobyard.domain.job import JOB, JobState, StepStatus
 
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
 
 
-class JobInBrief(BaseModel):
+class JobInBrief(Document):
     """A job as lists show it."""
 
     job_id: str = Field(description="The job's id: batch_id.chunk.position.")
@@ -34,7 +34,7 @@ class JobInBrief(BaseModel):
     links: Links
 
 
-class Step(BaseModel):
+class Step(Document):
     """A step of a job."""
 
     name: str = Field(description="What is done.")
@@ -45,7 +45,7 @@ class Step(BaseModel):
     message: str = Field(description='A warning worth showing; "" when there is none.')
 
 
-class Attempt(BaseModel):
+class Attempt(Document):
     """One try of a job."""
 
     started_at: datetime = Field(description="When it began.")
@@ -64,14 +64,14 @@ class Job(JobInBrief):
     history: list[Entry] = Field(description="All that happened to it, oldest first.")
 
 
-class Jobs(BaseModel):
+class Jobs(Document):
     """A page of jobs, in the manifest's order."""
 
     items: list[JobInBrief]
     cursor: Cursor
 
 
-class MovedJob(BaseModel):
+class MovedJob(Document):
     """A job after what was asked of it."""
 
     job_id: str = Field(description="The job's id.")

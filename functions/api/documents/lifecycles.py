@@ -1,11 +1,12 @@
 """Lifecycles, and the person who asks."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from api.documents.fields import Document
 from jobyard.domain.lifecycle import StateType
 
 
-class State(BaseModel):
+class State(Document):
     """A state."""
 
     name: str = Field(description="Its name, the same everywhere.")
@@ -14,7 +15,7 @@ class State(BaseModel):
     words: dict[str, str] = Field(description="What each audience calls it.")
 
 
-class Transition(BaseModel):
+class Transition(Document):
     """A move from one state to another."""
 
     before: str = Field(alias="from", description="The state before.")
@@ -23,7 +24,7 @@ class Transition(BaseModel):
     senders: list[str] = Field(description="Roles that may send it, or `machine`.")
 
 
-class Lifecycle(BaseModel):
+class Lifecycle(Document):
     """The states something can be in, and how it gets from one to another."""
 
     name: str = Field(description="What it is the lifecycle of.")
@@ -32,7 +33,7 @@ class Lifecycle(BaseModel):
     transitions: list[Transition]
 
 
-class Me(BaseModel):
+class Me(Document):
     """The person whose token was sent."""
 
     name: str = Field(description="As histories name this person.")
