@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 OVERLAP = 25  # jobs of a chunk at work at once
 _LOOK_S = 2.0  # how often a worker looks for holds and a cancel, and shows its counts
+_LINGER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
 MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
 
 
@@ -252,7 +253,7 @@ class _ChunkWork:
     def run(self) -> None:
         """Start what there is to do, keep `OVERLAP` of it going, end it, count it."""
         todo = self._todo()
-        self._check()
+        self._check(self.batch.state)
         going: Going = {}
         with ThreadPoolExecutor(OVERLAP) as pool:
             while todo or going:
@@ -279,19 +280,19 @@ class _ChunkWork:
     def _stopped(self) -> bool:
         return self.cancelling or self.hold is not None
 
-    def _check(self) -> None:
+    def _check(self, state: BatchState) -> None:
         """Is there a hold, was the batch cancelled? Then nothing more is started."""
         now = self.worker.now()
         self.looked_at = now
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
         self.hold = in_force(holds.of_scopes(scopes), now)
-        state = batches.get(self.batch.batch_id, now).state
         self.cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
 
     def _look(self) -> None:
         """Every two seconds of a long pass: check, and show the counts."""
-        if (self.worker.now() - self.looked_at).total_seconds() >= _LOOK_S:
-            self._check()
+        now = self.worker.now()
+        if (now - self.looked_at).total_seconds() >= _LOOK_S:
+            self._check(batches.get(self.batch.batch_id, now).state)
             self._save()
 
     def _start(
@@ -353,6 +354,8 @@ class _ChunkWork:
     def _gather(self, going: Going) -> None:
         """Wait for jobs to end; write their ends together, up to 25 of them."""
         done, _ = wait(going, timeout=0.1, return_when=FIRST_COMPLETED) if going else (set(), None)
+        if done and len(done) < len(going):
+            done, _ = wait(going, timeout=_LINGER_S)
         now = self.worker.now()
         for future in done:
             job, _ = going.pop(future)
@@ -369,12 +372,10 @@ class _ChunkWork:
             self._write_ends()
 
     def _write_ends(self) -> None:
-        changes = [(replace(before, state=JobState.RUNNING), after) for before, after in self.ended]
-        self.ended = []
-        for (_, after), stored in zip(changes, jobs.write_many(changes), strict=True):
-            if stored is not None:
-                self.records[after.place.position] = stored
-                self._finish(stored)
+        stored, self.ended = jobs.write_many(self.ended), []
+        for job in filter(None, stored):
+            self.records[job.place.position] = job
+            self._finish(job)
 
     def _finish(self, job: JobRecord) -> None:
         place = job.place

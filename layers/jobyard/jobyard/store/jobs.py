@@ -227,12 +227,12 @@ def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
     if before is None:
         return {
             "Statement": f'INSERT INTO "{table}" VALUE '
-            "{'chunk_id': ?, 'position': ?, 's': ?, 'v': ?, 'b': ?}",
+            "{'chunk_id':?,'position':?,'s':?,'v':?,'b':?}",
             "Parameters": key + content,
         }
     return {
-        "Statement": f'UPDATE "{table}" SET "s" = ? SET "v" = ? SET "b" = ? '
-        'WHERE "chunk_id" = ? AND "position" = ? AND "v" = ? AND "s" = ?',
+        "Statement": f'UPDATE "{table}" SET "s"=? SET "v"=? SET "b"=? '
+        'WHERE "chunk_id"=? AND "position"=? AND "v"=? AND "s"=?',
         "Parameters": [
             *content,
             *key,
