@@ -62,28 +62,55 @@ class Stage:
 
     yard: Yard
     payloads: Payloads
+    event: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self, plan: Mapping[Point, Way] | None = None) -> Told:
-        """Tell the story, the calls of `plan` struck in its ways."""
-        return _Telling(self.yard, self.payloads, Fate(plan or {})).told()
+    def tell(
+        self,
+        plan: Mapping[Point, Way] | None = None,
+        invoke: Callable[..., Any] | None = None,
+        wake: Callable[..., Any] | None = None,
+    ) -> Told:
+        """Tell the story, the calls of `plan` struck in its ways.
+
+        `invoke` invokes the functions of the machines, `wake` those of news, clock and requests, if
+        they are to be woken in another way than usual.
+        """
+        telling = _Telling(self, Fate(plan or {}))
+        return telling.told(invoke or telling.fate.invoke, wake or telling.fate.wake)
+
+    def execute_again(self, fate: Fate) -> None:
+        """Run a second execution for the event of the telling at work."""
+        invoke, self.yard.machines.invoke = self.yard.machines.invoke, _plainly
+        again = fate.again
+        try:
+            self.yard.machines.run("batch", "the-second", self.event)
+        finally:
+            self.yard.machines.invoke, fate.again = invoke, again
+
+
+def _plainly(_name: str, function: Callable[[Any], Any], handed: Any) -> Any:
+    return function(handed)
 
 
 class _Telling:
-    def __init__(self, yard: Yard, payloads: Payloads, fate: Fate) -> None:
-        self.yard, self.payloads, self.fate = yard, payloads, fate
+    def __init__(self, stage: Stage, fate: Fate) -> None:
+        self.stage, self.yard, self.payloads = stage, stage.yard, stage.payloads
+        self.fate = fate
+        self.wake: Callable[..., Any] = fate.wake
         self.name = f"telling-{next(_tellings):05d}"
         self.post = Post()
         self.heard = 0
         self.batch_id = ""
 
-    def told(self) -> Told:
+    def told(self, invoke: Callable[..., Any], wake: Callable[..., Any]) -> Told:
         """Tell it from the manifest to the last mail."""
         yard, fate = self.yard, self.fate
         yard.at = NOON
-        yard.machines.invoke = fate.invoke
+        yard.machines.invoke, self.wake = invoke, wake
         contents = {name: f"{name} of {self.name}".encode() for name in FILES}
         manifest = single_files(self.payloads, contents)
         event = yard.put(manifest, name="may.checkm", collection=self.name)
+        self.stage.event = event
         source = event["detail"]["object"]
         self.batch_id = batch_id_of_object("intake", source["key"], source["version-id"])
         fate.names = self._names(contents, manifest)
@@ -128,7 +155,7 @@ class _Telling:
         for _ in range(4):
             try:
                 with self.fate.watching():
-                    self.fate.wake(work)
+                    self.wake(work)
             except FAILED:
                 continue
             return

@@ -273,10 +273,13 @@ class Conflicting(Listener):
 
 class Stale(Listener):
     """Every read that is not strongly consistent, and so each of an index, is answered from a copy
-    of its table that lacks the last writes."""
+    of its table that lacks the last writes; all of them are there when the clock has moved."""
 
-    def __init__(self, raw: Any, keys: Keys, lag: int = 3) -> None:
-        self._raw, self._keys, self._lag = raw, keys, lag
+    def __init__(
+        self, raw: Any, keys: Keys, lag: int = 3, now: Callable[[], Any] = lambda: None
+    ) -> None:
+        self._raw, self._keys, self._lag, self._now = raw, keys, lag, now
+        self._read_at = now()
         self._lock = threading.Lock()
         self._behind: dict[str, deque[tuple[Item, Item | None]]] = {each: deque() for each in keys}
         self.met = 0
@@ -317,6 +320,9 @@ class Stale(Listener):
         asked = call.parameters
         if call.operation in {"Query", "GetItem", "Scan"} and not asked.get("ConsistentRead"):
             self.met += 1
+            if self._now() != self._read_at:
+                self._read_at = self._now()
+                self.catch_up()
             asked["TableName"] = f"stale-{asked['TableName']}"
         if call.operation == "BatchGetItem":
             assert all(each.get("ConsistentRead") for each in asked["RequestItems"].values())

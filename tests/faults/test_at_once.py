@@ -1,0 +1,258 @@
+"""Two people press the same button: one stops before each call in turn, the other is done then.
+
+One is told that it is done, the other that somebody was first; nothing happens twice.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batch import BATCH
+from jobyard.domain.errors import IllegalMove, StaleState, Unknown
+from jobyard.domain.job import JOB, JobRecord, JobState, unrecorded
+from jobyard.domain.lifecycle import MACHINE, Lifecycle
+from jobyard.domain.operation import Filter
+from jobyard.services import asking, holding
+from jobyard.services.asking import Asking, Person
+from jobyard.services.performing import started
+from jobyard.services.steering import MAIN, Run
+from jobyard.services.views import list_jobs
+from jobyard.store import holds, jobs, operations
+from tests.walk.yard import Payloads, Yard, single_files
+from tests.wire import Answer, Call, Listener
+
+ONE = Person("one", frozenset({"admin", "operator"}))
+OTHER = Person("other", frozenset({"admin", "operator"}))
+REFUSED = (StaleState, IllegalMove)
+Press = Callable[[Asking], Any]
+_numbers = iter(range(10**6))
+
+
+@dataclass
+class Meanwhile(Listener):
+    """Does something right before the `at`-th call, once; counts the calls of who is disturbed."""
+
+    at: int
+    do: Callable[[], None]
+    calls: int = 0
+    busy: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if not self.busy:
+            self.calls += 1
+            if self.calls == self.at:
+                self.busy = True
+                self.do()
+                self.busy = False
+        return None
+
+
+@dataclass
+class Two:
+    """Two people and the yard; what each press came to."""
+
+    yard: Yard
+    won: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def press(self, press: Press, person: Person) -> None:
+        """Press once."""
+        request = self.yard.asking(person, key=f"{person.name} {next(_numbers)}")
+        try:
+            press(request)
+        except REFUSED:
+            self.refused.append(person.name)
+        else:
+            self.won.append(person.name)
+
+    def at_once(self, press: Press, at: int) -> bool:
+        """The other presses right before the one's `at`-th call; False when there was none."""
+        meanwhile = Meanwhile(at, lambda: self.press(press, OTHER))
+        with self.yard.wire.heard_by(meanwhile):
+            self.press(press, ONE)
+        return meanwhile.calls >= at
+
+
+def asked_for(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
+    """What people may send: the state it is sent in, and the event."""
+    for transition in lifecycle.transitions:
+        if set(transition.senders) - {MACHINE}:
+            yield str(transition.before), transition.event
+
+
+# Jobs
+
+
+def jobs_in(state: str, yard: Yard, payloads: Payloads, number: int) -> tuple[str, list[str]]:
+    """A batch whose `number` jobs are all in `state`: its id and theirs."""
+    names = [f"{n}.txt" for n in range(number)]
+    manifest = single_files(payloads, {name: name.encode() for name in names})
+    collection = f"jobs-{next(_numbers)}"
+    event = yard.put(manifest, name="may.checkm", collection=collection)
+    if state == JobState.FAILED:
+        payloads.status = {f"/{name}": 404 for name in names}
+        yard.machines.run("batch", collection, event)
+        payloads.status = {}
+    else:
+        yard.open({"input": event, "execution": collection})
+    batch_id = yard.batch_id_of(event)
+    job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
+    if state == JobState.HELD:
+        for job_id in job_ids:
+            asking.ask_job(job_id, "hold", yard.asking())
+    if state == JobState.RUNNING:
+        for job_id in job_ids:
+            place = asking.Place.of(job_id)
+            assert place
+            job = unrecorded(place, yard.now())
+            cause = Run(MAIN, 1).cause(place.chunk, 1)
+            jobs.write_many([(None, started(job, yard.now(), cause))])
+    return batch_id, job_ids
+
+
+def come_to(yard: Yard, batch_id: str) -> dict[str, Any]:
+    """Let the machines run, the batch's own too, and see what comes of it."""
+    yard.machines.run_all()
+    settling = {"batch_id": batch_id, "command": "settle", "run": "main", "pass": 1}
+    yard.machines.run("batch", f"{batch_id}-anyway", settling)
+    yard.machines.run_all()
+    found: list[JobRecord] = [
+        view.job
+        for view in list_jobs(batch_id, yard.looking(), state="", after=(0, 0), limit=90).items
+    ]
+    view = yard.batch(batch_id)
+    return {
+        "state": view.batch.state.value,
+        "counts": dict(view.counts),
+        "moves": [(entry.event, entry.after) for entry in view.batch.history],
+        "mails": len(yard.mails_of(batch_id)),
+        "jobs": {
+            (job.state.value, job.requeues, tuple(entry.event for entry in job.history))
+            for job in found
+        },
+    }
+
+
+@pytest.mark.parametrize(("state", "event"), list(asked_for(JOB)))
+def test_of_two_who_send_a_job_the_same_event_one_does_it(
+    state: str, event: str, yard: Yard, payloads: Payloads
+) -> None:
+    batch_id, job_ids = jobs_in(state, yard, payloads, 12)
+    undisturbed_id, theirs = jobs_in(state, yard, payloads, 12)
+
+    tried = 0
+    for at, job_id in enumerate(job_ids, start=1):
+        two = Two(yard)
+        met = two.at_once(lambda request, job=job_id: asking.ask_job(job, event, request), at)  # type: ignore[misc]
+        tried += met
+        assert len(two.won) == 1, (at, two)
+        assert len(two.refused) == met, (at, two)
+    for job_id in theirs:
+        asking.ask_job(job_id, event, yard.asking())
+
+    assert 5 <= tried < len(job_ids)
+    assert come_to(yard, batch_id) == come_to(yard, undisturbed_id)
+
+
+# Batches
+
+
+def batch_in(state: str, yard: Yard, payloads: Payloads) -> str:
+    """A batch of two jobs in `state`."""
+    manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
+    collection = f"batches-{next(_numbers)}"
+    event = yard.put(manifest, name="may.checkm", collection=collection)
+    match state:
+        case "held":
+            hold = holding.place(f"collection:{collection}", None, yard.asking())
+            yard.machines.run("batch", collection, event)
+            holds.delete(hold)
+        case "processing":
+            yard.open({"input": event, "execution": collection})
+        case "failed":
+            payloads.status = {"/b.txt": 404}
+            yard.machines.run("batch", collection, event)
+            payloads.status = {}
+    batch_id = yard.batch_id_of(event)
+    assert yard.batch(batch_id).batch.state == state
+    return batch_id
+
+
+@pytest.mark.parametrize(("state", "event"), list(asked_for(BATCH)))
+def test_of_two_who_send_a_batch_the_same_event_one_does_it(
+    state: str, event: str, yard: Yard, payloads: Payloads
+) -> None:
+    alone = batch_in(state, yard, payloads)
+    asking.ask_batch(alone, event, yard.asking())
+    undisturbed = come_to(yard, alone)
+
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id = batch_in(state, yard, payloads)
+        two = Two(yard)
+        met = two.at_once(
+            lambda request, batch=batch_id: asking.ask_batch(batch, event, request), at
+        )  # type: ignore[misc]
+        assert len(two.won) == 1, (at, two)
+        assert len(two.refused) == met, (at, two)
+        assert come_to(yard, batch_id) == undisturbed, at
+
+    assert at > 2
+
+
+# Many jobs, and holds
+
+
+def test_of_two_who_retry_all_failed_jobs_each_job_is_requeued_once(
+    yard: Yard, payloads: Payloads
+) -> None:
+    alone = batch_in("failed", yard, payloads)
+    asking.retry(alone, Filter(JobState.FAILED), yard.asking())
+    undisturbed = come_to(yard, alone)
+
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id = batch_in("failed", yard, payloads)
+        two = Two(yard)
+        met = two.at_once(
+            lambda request, batch=batch_id: asking.retry(batch, Filter(JobState.FAILED), request),  # type: ignore[misc]
+            at,
+        )
+        assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
+        assert come_to(yard, batch_id) == undisturbed, at
+        assert not operations.is_any_running(batch_id)
+
+    assert at > 2
+
+
+def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(yard: Yard, payloads: Payloads) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
+        collection = f"lifted-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        holding.place(scope, None, yard.asking())
+        batch_id = yard.drop(manifest, collection=collection)
+        two = Two(yard)
+
+        def lift(request: Asking, scope: str = scope) -> None:
+            try:
+                holding.lift(scope, request)
+            except Unknown as gone:
+                raise StaleState(str(gone)) from gone
+
+        met = two.at_once(lift, at)
+        yard.machines.run_all()
+        view = yard.batch(batch_id)
+        assert view.batch.state == "completed", (at, two)
+        assert len(yard.mails_of(batch_id)) == 1
+        assert [entry.event for entry in view.batch.history].count("release") == 1
+        yard.later(61)
+        yard.minute()
+
+    assert at > 5
