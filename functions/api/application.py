@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api.desk import Desk
-from api.problems import Surprise, problem_of, wrong_fields
+from api.problems import Surprise, WrongMethod, problem_of, wrong_fields
 from api.routes import batches, costs, docs, holds, jobs, lifecycles, people
 from jobyard.domain.errors import JobyardError, Unknown
 
@@ -35,8 +35,18 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:
-    method = APP.current_event.http_method
-    return _problem(Unknown(f"nothing answers {method} here; /api/docs says what there is to ask"))
+    method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
+    words = f"nothing answers {method} here; /api/docs says what there is to ask"
+    return _problem(WrongMethod(words, allowed) if allowed else Unknown(words))
+
+
+def _methods_at(path: str) -> list[str]:
+    """The methods that the description names for `path`, sorted; empty when it names no such."""
+    from api.description import document, template_of
+
+    desk: Desk = APP.context["desk"]
+    paths = document(APP, desk.settings.url)["paths"]
+    return sorted(method.upper() for method in paths.get(template_of(path, paths), ()))
 
 
 def _unforeseen(error: Exception) -> Response[str]:

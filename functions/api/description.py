@@ -5,6 +5,7 @@ Idempotency-Key: said here once instead of at each route.
 """
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -113,6 +114,20 @@ def document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
         described["components"]["schemas"][name]["description"] = words
     described["paths"] = dict(sorted(described["paths"].items()))
     return described
+
+
+def template_of(path: str, templates: Iterable[str]) -> str:
+    """The template `path` is an instance of, the most exact of several; "" when there is none."""
+    asked = path.split("/")
+    fitting = [
+        template
+        for template in templates
+        if len(parts := template.split("/")) == len(asked)
+        and all(
+            part.startswith("{") or part == given for part, given in zip(parts, asked, strict=True)
+        )
+    ]
+    return min(fitting, key=lambda template: template.count("{"), default="")
 
 
 def _drop_titles(schema: Any) -> None:

@@ -47,6 +47,17 @@ class BadFields(JobyardError):
         self.errors = errors
 
 
+class WrongMethod(JobyardError):
+    """The path is known, but not with this method.
+
+    `allowed` are the methods it is known with, sorted.
+    """
+
+    def __init__(self, message: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
 class KeyReused(JobyardError):
     """The idempotency key was sent before, with another body."""
 
@@ -64,6 +75,7 @@ STATUS: Mapping[type[JobyardError], HTTPStatus] = {
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     Unknown: HTTPStatus.NOT_FOUND,
+    WrongMethod: HTTPStatus.METHOD_NOT_ALLOWED,
     IllegalMove: HTTPStatus.CONFLICT,
     StaleState: HTTPStatus.CONFLICT,
     InProgress: HTTPStatus.CONFLICT,
@@ -128,8 +140,14 @@ def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Respo
         status_code=STATUS[kind],
         content_type=CONTENT_TYPE,
         body=json.dumps(problem.model_dump(exclude_none=True), separators=(",", ":")),
-        headers=_HEADERS.get(kind, {}),
+        headers=_headers_of(error, kind),
     )
+
+
+def _headers_of(error: JobyardError, kind: type[JobyardError]) -> Mapping[str, str]:
+    if isinstance(error, WrongMethod):
+        return {"Allow": ", ".join(error.allowed)}
+    return _HEADERS.get(kind, {})
 
 
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from api.application import APP
-from api.description import document
+from api.description import document, template_of
 
 EVENTS = Path(__file__).with_name("events")
 _requests = count(1)
@@ -134,25 +134,19 @@ def described() -> dict[str, Any]:
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """The operation a request reaches, None when there is none."""
-    for template, operations in sorted(described()["paths"].items(), key=_vagueness):
-        parts, asked = template.split("/"), path.split("/")
-        if len(parts) == len(asked) and all(
-            part.startswith("{") or part == given for part, given in zip(parts, asked, strict=True)
-        ):
-            found: dict[str, Any] | None = operations.get(method.lower())
-            if found:
-                return found
-    return None
-
-
-def _vagueness(item: tuple[str, Any]) -> int:
-    return item[0].count("{")
+    operations = described()["paths"].get(template_of(path, described()["paths"]), {})
+    found: dict[str, Any] | None = operations.get(method.lower())
+    return found
 
 
 def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
-    operation = operation_of(sent["requestContext"]["http"]["method"], sent["rawPath"])
+    method, path = sent["requestContext"]["http"]["method"], sent["rawPath"]
+    operation = operation_of(method, path)
     if operation is None:
-        assert answer.status == 404
+        known = template_of(path, described()["paths"])
+        assert (answer.status, answer.kind) == (
+            (405, "wrong-method") if known else (404, "unknown")
+        )
         return
     told = operation["responses"]
     assert str(answer.status) in told, f"{operation['operationId']} names no {answer.status}"

@@ -92,17 +92,34 @@ def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
     [
         ("GET", "/nothing"),
         ("GET", "/"),
-        ("PATCH", "/batches"),
-        ("DELETE", "/batches/b1"),
         ("GET", "/batches/b1/jobs/x/y"),
-        ("POST", "/lifecycles/batch"),
-        ("GET", "/batches/b1/cancel"),
+        ("DELETE", "/batches/b1/jobs/x/y"),
     ],
 )
 def test_a_path_that_leads_nowhere_says_where_to_look(api: Api, method: str, path: str) -> None:
     answer = api.ask(method, path)
 
     assert (answer.status, answer.kind) == (404, "unknown")
+    assert "/api/docs" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/batches", "GET, POST"),
+        ("DELETE", "/batches/b1", "GET"),
+        ("POST", "/lifecycles/batch", "GET"),
+        ("GET", "/batches/b1/cancel", "POST"),
+        ("PUT", "/batches/b1/retries", "POST"),
+    ],
+)
+def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(
+    api: Api, method: str, path: str, allowed: str
+) -> None:
+    answer = api.ask(method, path)
+
+    assert (answer.status, answer.kind) == (405, "wrong-method")
+    assert answer.headers["allow"] == allowed
     assert "/api/docs" in answer.json["detail"]
 
 
