@@ -1,0 +1,166 @@
+"""docs/aws.md says what is so: its tests and files are there, its sums are the template's."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+
+from cli.local.emulator import ROOT
+from jobyard.domain import metrics
+from jobyard.domain.cost import PRICES
+from tests.infra.reading import Resources, of_type
+
+PAGE = ROOT / "docs" / "aws.md"
+POINTS = 76
+VERDICTS = ("held by `", "designed around in `", "open: ")
+MINUTES = 60 * 24 * 30  # of a month of 30 days
+GB = 1024**3
+UNIT = {price.kind: price.dollars / price.per for price in PRICES}
+
+
+class Line(NamedTuple):
+    """A line of the idle month: how many, and both prices in dollars."""
+
+    what: str
+    number: int
+    full: float
+    rest: float
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return PAGE.read_text()
+
+
+@pytest.fixture(scope="module")
+def points(page: str) -> dict[int, str]:
+    """The verdict on each point, by its number."""
+    rows = [row for row in _rows(page, "## The points") if row[0].isdigit()]
+    assert len({row[0] for row in rows}) == len(rows)
+    return {int(row[0]): row[2] for row in rows}
+
+
+def test_every_point_has_a_verdict(points: dict[int, str]) -> None:
+    assert sorted(points) == list(range(1, POINTS + 1))
+    assert [number for number, words in points.items() if not words.startswith(VERDICTS)] == []
+
+
+def test_the_verdicts_are_counted_right(page: str, points: dict[int, str]) -> None:
+    found = Counter(words.split()[0].rstrip(":") for words in points.values())
+    told = re.search(
+        r"Of the (\d+) points (\d+) are held, (\d+) are designed around, (\d+) are open", page
+    )
+
+    assert told is not None
+    assert [int(number) for number in told.groups()] == [
+        len(points),
+        *(found[kind] for kind in ("held", "designed", "open")),
+    ]
+
+
+def test_what_holds_a_point_is_a_test(points: dict[int, str]) -> None:
+    for number, words in points.items():
+        if words.startswith("held"):
+            assert "::" in words, number
+
+
+def test_every_test_the_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+
+    assert [f"{file}::{name}" for file, name in named if name not in _functions(file)] == []
+    assert len(named) > POINTS
+
+
+def test_every_file_the_page_names_is_there(page: str) -> None:
+    named = re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|md|json|yaml))(?:::\w+)?`", page)
+
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_unkindness_the_page_names_is_there(page: str) -> None:
+    named = {
+        name
+        for row in _rows(page, "## What the emulator hides")
+        for name in re.findall(r"`([A-Z]\w+)`", row[2])
+    }
+    source = ast.parse((ROOT / "tests/faults/unkind.py").read_text())
+
+    assert named - {each.name for each in source.body if isinstance(each, ast.ClassDef)} == set()
+
+
+def test_the_idle_month_is_added_up_from_the_template(page: str, resources: Resources) -> None:
+    told = {row[0].split(",")[0]: row[1:] for row in _rows(page, "## An idle month")}
+    lines = _idle_month(resources)
+
+    for line in lines:
+        assert told[line.what] == [f"{line.number:,}", f"${line.full:.2f}", f"${line.rest:.2f}"]
+    total = [f"**${sum(getattr(line, name) for line in lines):.2f}**" for name in ("full", "rest")]
+    assert told["**in all**"] == ["", *total]
+    assert len(told) == len(lines) + 1
+
+
+def test_the_front_page_has_the_same_sums(resources: Resources) -> None:
+    words = (ROOT / "README.md").read_text()
+    lines = _idle_month(resources)
+
+    for name in ("full", "rest"):
+        assert f"${sum(getattr(line, name) for line in lines):.2f}" in words
+
+
+def _idle_month(resources: Resources) -> list[Line]:
+    """The lines of the idle month, in whole cents."""
+    return [
+        line._replace(full=round(line.full, 2), rest=round(line.rest, 2))
+        for line in _exactly(resources)
+    ]
+
+
+def _exactly(resources: Resources) -> Iterator[Line]:
+    """What is paid for when nothing runs; prices and allowances are those of AWS's price pages."""
+    alarms = len(of_type(resources, "AWS::CloudWatch::Alarm"))
+    yield Line("alarms", alarms, 0.10 * alarms, 0.10 * max(alarms - 10, 0))
+    written = len(_metrics_of_the_minute())
+    yield Line("metrics the minute writes", written, 0.30 * written, 0.30 * max(written - 10, 0))
+    boards = len(of_type(resources, "AWS::CloudWatch::Dashboard"))
+    yield Line("dashboards", boards, 3.00 * boards, 3.00 * max(boards - 3, 0))
+    assert resources["MinuteRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
+    memory_mb = resources["TickFunction"]["Properties"]["MemorySize"]
+    each = UNIT["invocations"] + 200 * memory_mb * UNIT["mb_ms"]
+    yield Line("the minute's invocations", MINUTES, MINUTES * each, 0.0)
+    reads = MINUTES * UNIT["read_units"] * 15
+    yield Line("the minute's reads", MINUTES * 15, reads, reads)
+    yield Line("the minute's lines of log", MINUTES, MINUTES * 1.8 * 1024 / GB * 0.50, 0.0)
+    yield Line("the minute's traces", MINUTES, MINUTES * 5 / 1e6, 0.0)
+
+
+def _metrics_of_the_minute() -> set[str]:
+    """The metrics that the minute rule's function emits whatever there is; each is one to pay for,
+    as it has no dimension but the service."""
+    source = ast.parse((ROOT / "functions" / "report" / "tick.py").read_text())
+    named = {
+        getattr(metrics, node.attr)
+        for node in ast.walk(source)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "metrics"
+    } - {metrics.NAMESPACE}
+    assert {metrics.DIMENSIONS[name] for name in named} == {("service",)}
+    return named
+
+
+def _rows(page: str, heading: str) -> Iterator[list[str]]:
+    """The rows of the first table below a heading, without its head."""
+    table = re.findall(r"^\|.*\|$", page.split(heading)[1].split("\n## ")[0], re.MULTILINE)
+    for row in table[2:]:
+        yield [cell.strip() for cell in row[1:-1].split("|")]
+
+
+@cache
+def _functions(file: str) -> set[str]:
+    """The names of the functions a test file defines."""
+    source = ast.parse((ROOT / file).read_text())
+    return {each.name for each in source.body if isinstance(each, ast.FunctionDef)}
