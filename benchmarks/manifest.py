@@ -1,0 +1,212 @@
+"""Reading a manifest as Open does, beside a loop over csv.reader; and the memory it takes.
+
+Ours is the loop of services/opening: blocks of a megabyte into `Reading`, every entry written as a
+row, the chunks into an index, all findings kept. That is the whole of Open's work on a manifest
+but for S3: encoding, characters, headers, every field of every row, repeated names.
+
+The peer reads the very same file by lines through csv.reader with "|" between fields, as one would
+write it in an afternoon. It skips "#" lines, strips the fields, and checks: their number, that the
+URL is http or https and has a host (urlsplit), that the algorithm is known and the digest as long
+as it has to be and hexadecimal, that the size is a number, that the name is there and has not been
+there before; then it writes the row with json.dumps. Shown beside it: the same checks with nothing
+written, and a sloppy loop that counts fields and looks how the URL begins.
+
+Exact form: every row has all the columns, as our own writer writes them. Odd: every hundredth row
+leaves out its last, empty columns, or has blanks and capitals where there need be none.
+"""
+
+import csv
+import json
+import multiprocessing
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.processes import peak_mb
+from benchmarks.telling import Figures, rounded, say, tell
+from jobyard.domain.manifest.entry import Entry
+from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
+from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifest.writing import manifest
+from jobyard.services.opening import _spool, _Spools, _spread
+
+LINES = 200_000
+FEW, MANY = 1_000, 1_000_000
+RUNS = 5
+CHUNK_SIZE = 100
+_BLOCK = 1024 * 1024
+_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}
+_HEX = re.compile("[0-9a-f]+")
+COLUMNS = len(SINGLE_FILE_BATCH.columns)
+
+
+class NotTheSame(Exception):
+    """Two readers of one manifest found different numbers of rows."""
+
+
+def measure() -> Figures:
+    """Lines a second of a manifest, beside a loop over csv.reader."""
+    with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
+        here = Path(folder)
+        exact = written(here / "exact.checkm", LINES, odd=False)
+        odd = written(here / "odd.checkm", LINES, odd=True)
+        few = written(here / "few.checkm", FEW, odd=False)
+        many = written(here / "many.checkm", MANY, odd=False)
+        rates: dict[str, list[float]] = {name: [] for name in _LOOPS}
+        odd_rates: dict[str, list[float]] = {name: [] for name in ("ours", "checking")}
+        for _ in range(RUNS):
+            for name, loop in _LOOPS.items():
+                rates[name].append(_rate(loop, exact, here / "out"))
+            for name, each in odd_rates.items():
+                each.append(_rate(_LOOPS[name], odd, here / "out"))
+        growth = _peak_mb(many, here / "out") - _peak_mb(few, here / "out")
+    median = {name: rounded(values, 0) for name, values in rates.items()}
+    odd_median = {name: rounded(values, 0) for name, values in odd_rates.items()}
+    for name, rate in median.items():
+        say(f"{name:>12}: {rate:>9,.0f} lines/s")
+    for name, rate in odd_median.items():
+        say(f"{name:>12}: {rate:>9,.0f} lines/s where 1 % of the rows are odd")
+    return {
+        "ratio": round(median["ours"] / median["checking"], 2),
+        "growth_mb": round(growth, 1),
+        "lines_per_s": median["ours"],
+        "csv_lines_per_s": median["checking"],
+        "ratio_nothing_written": round(median["ours"] / median["only checks"], 2),
+        "ratio_sloppy": round(median["ours"] / median["sloppy"], 2),
+        "odd_lines_per_s": odd_median["ours"],
+        "odd_ratio": round(odd_median["ours"] / odd_median["checking"], 2),
+    }
+
+
+def written(path: Path, lines: int, *, odd: bool) -> Path:
+    """A manifest of that many files at `path`."""
+    digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    entries = (
+        Entry(
+            number,
+            "file",
+            f"https://files.example.org/collection/maps/{number:07d}/sheet.tif",
+            f"sheet-{number:07d}.tif",
+            "sha-256",
+            digest,
+            1_000_000 + number,
+            local=(f"maps:{number:07d}",),
+            creator="Survey",
+            title=f"Sheet {number}",
+            date="1871",
+        )
+        for number in range(1, lines + 1)
+    )
+    with path.open("wb") as file:
+        for number, line in enumerate(manifest(entries, SINGLE_FILE_BATCH)):
+            file.write(_odd(line, number) if odd and number % 100 == 99 else line)
+    return path
+
+
+def _odd(line: bytes, number: int) -> bytes:
+    if number % 200 == 99:
+        return line.rsplit(b"|", 2)[0].rstrip() + b"\n"  # title and date left out
+    return line.replace(b"sha-256", b"  SHA-256 ")
+
+
+def _ours(path: Path, out: Path) -> int:
+    with path.open("rb") as file, _spool() as findings, _spool() as index, out.open("wb") as lines:
+        blocks = iter(lambda: file.read(_BLOCK), b"")
+        reading = Reading(blocks, filename=path.name)
+        _spread(reading, _Spools(lines, findings, index), CHUNK_SIZE)
+    return reading.entries
+
+
+def _checked(path: Path) -> Iterator[dict[str, object]]:
+    seen: set[str] = set()
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, raw in enumerate(csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE), 1):
+            if not raw or raw[0].startswith("#"):
+                continue
+            fields = [field.strip() for field in raw]
+            if len(fields) > COLUMNS:
+                raise NotTheSame(f"line {number}: too many fields")
+            fields += [""] * (COLUMNS - len(fields))
+            url, algorithm, digest, size, _, name, primary, local, creator, title, date = fields
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.netloc:
+                raise NotTheSame(f"line {number}: no URL")
+            algorithm, digest = algorithm.lower(), digest.lower()
+            if len(digest) != _LENGTHS.get(algorithm) or not _HEX.fullmatch(digest):
+                raise NotTheSame(f"line {number}: no digest")
+            if not size.isdecimal() or not name or name in seen:
+                raise NotTheSame(f"line {number}: no size, or no name of its own")
+            seen.add(name)
+            yield {
+                "line": number,
+                "kind": "file",
+                "url": url,
+                "name": name,
+                "algorithm": algorithm,
+                "digest": digest,
+                "size": int(size),
+                "primary": primary,
+                "local": local.split(";"),
+                "creator": creator,
+                "title": title,
+                "date": date,
+            }
+
+
+def _checking(path: Path, out: Path) -> int:
+    count = 0
+    with out.open("w", encoding="utf-8") as file:
+        for row in _checked(path):
+            file.write(json.dumps(row) + "\n")
+            count += 1
+    return count
+
+
+def _only_checks(path: Path, out: Path) -> int:
+    return sum(1 for _ in _checked(path))
+
+
+def _sloppy(path: Path, out: Path) -> int:
+    count = 0
+    with path.open(encoding="utf-8", newline="") as file:
+        for fields in csv.reader(file, delimiter="|"):
+            if fields and not fields[0].startswith("#"):
+                if len(fields) != COLUMNS or not fields[0].startswith("http"):
+                    raise NotTheSame(f"{fields} is no row")
+                count += 1
+    return count
+
+
+_LOOPS: dict[str, Callable[[Path, Path], int]] = {
+    "ours": _ours,
+    "checking": _checking,
+    "only checks": _only_checks,
+    "sloppy": _sloppy,
+}
+
+
+def _rate(loop: Callable[[Path, Path], int], path: Path, out: Path) -> float:
+    began = time.perf_counter()
+    rows = loop(path, out)
+    took = time.perf_counter() - began
+    if rows != LINES:
+        raise NotTheSame(f"{loop.__name__} found {rows} rows of {LINES}")
+    return rows / took
+
+
+def _peak_mb(path: Path, out: Path) -> float:
+    """The most memory a process of its own had while it read the manifest at `path`."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_read_and_weigh, (path, out))
+
+
+def _read_and_weigh(path: Path, out: Path) -> float:
+    _ours(path, out)
+    return peak_mb()
+
+
+if __name__ == "__main__":
+    tell("manifest", measure)
