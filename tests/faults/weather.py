@@ -1,0 +1,56 @@
+"""The weathers in which stories are told again."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tests.faults.unkind import Conflicting, Refusing, Stale, key_names
+from tests.walk.yard import Yard
+
+
+@contextmanager
+def _refusing(yard: Yard, _raw: Any, code: str, *, applied: bool) -> Iterator[Refusing]:
+    refusing = Refusing(code, applied=applied)
+    with yard.wire.heard_by(refusing):
+        yield refusing
+
+
+@contextmanager
+def throttled(yard: Yard, raw: Any) -> Iterator[Refusing]:
+    """Each third statement is throttled."""
+    with _refusing(yard, raw, "ThrottlingError", applied=False) as refusing:
+        yield refusing
+
+
+@contextmanager
+def failing(yard: Yard, raw: Any) -> Iterator[Refusing]:
+    """Each third statement fails and is not applied."""
+    with _refusing(yard, raw, "InternalServerError", applied=False) as refusing:
+        yield refusing
+
+
+@contextmanager
+def applied(yard: Yard, raw: Any) -> Iterator[Refusing]:
+    """Each third statement is said to have failed, and was applied."""
+    with _refusing(yard, raw, "InternalServerError", applied=True) as refusing:
+        yield refusing
+
+
+@contextmanager
+def stale(yard: Yard, raw: Any) -> Iterator[Stale]:
+    """Reads that are not strong are three writes old, unless time has passed."""
+    with Stale(raw, key_names(), now=yard.now).copying() as copies, yard.wire.heard_by(copies):
+        yield copies
+
+
+@contextmanager
+def conflicting(yard: Yard, _raw: Any) -> Iterator[Conflicting]:
+    """Every second transaction is cancelled for a conflict."""
+    cancelling = Conflicting()
+    with yard.wire.heard_by(cancelling):
+        yield cancelling
+
+
+WEATHERS: Mapping[str, Callable[[Yard, Any], Any]] = {
+    each.__name__: each for each in (throttled, failing, applied, stale, conflicting)
+}
