@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from pynamodb.exceptions import PutError, TransactWriteError
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.errors import StaleState
@@ -21,6 +23,8 @@ from jobyard.domain.job import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import batches, chunks, jobs, tables
+from tests.faults.unkind import Conflicting
+from tests.wire import Call, Listener, Wire
 
 pytestmark = pytest.mark.emulator
 PROCESSING = BatchState.PROCESSING
@@ -222,3 +226,49 @@ def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) ->
     with pytest.raises(StaleState, match="is no longer failed"):
         jobs.apply(before, held, BatchState.FAILED)
     assert jobs.get(before.place) is None
+
+
+class Lost(Listener):
+    """Of calls of one operation the answer never comes."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.operation == self._operation:
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.example.org")
+
+
+def test_a_write_whose_answer_never_comes_is_told_as_that(batch_id: str, unkind: Wire) -> None:
+    before = chunks.get(batch_id, 0)
+
+    with unkind.heard_by(Lost("PutItem")), pytest.raises(PutError, match="Read timeout"):
+        chunks.put(before)
+
+    assert chunks.get(batch_id, 0).version == before.version + 1
+
+
+def test_a_persons_move_whose_answer_never_comes_is_told_as_that_and_can_be_repeated(
+    batch_id: str, unkind: Wire
+) -> None:
+    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
+
+    with unkind.heard_by(Lost("TransactWriteItems")), pytest.raises(TransactWriteError):
+        jobs.apply(before, held, PROCESSING)
+
+    assert jobs.apply(before, held, PROCESSING) == held
+    assert chunks.get(batch_id, 0).counts == {"held": 1}
+
+
+def test_people_whose_moves_collide_wait_before_they_try_again(batch_id: str, unkind: Wire) -> None:
+    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
+    waits: list[float] = []
+
+    with unkind.heard_by(Conflicting()):
+        jobs.apply(before, held, PROCESSING, pause=waits.append)
+
+    assert jobs.get(before.place) == held
+    assert len(waits) == 1
+    assert 0 < waits[0] <= 0.1
