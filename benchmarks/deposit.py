@@ -1,0 +1,227 @@
+"""Bytes a second from a web server into the archive, beside the barest loop that could do it.
+
+Ours is what the deposit's download step does for a file whose sha-256 its manifest gives: the safe
+opener (addresses checked, body framed, pace watched), the hash, size and limits on the way, a
+multipart upload straight to the digest's key, completed only if the hash agrees and nobody else
+was first. Beside it, a file whose digest is not known: staged in the work bucket, then copied.
+
+The peer is a loop: urllib3 reads a megabyte, hashlib takes its sha-256, boto3 uploads a part for
+every eight. No check, no condition, one thing after the other.
+
+One file of FILE_MB comes from a server of its own on the loopback address, and goes to the
+emulator's S3. Each transfer is a process of its own, by turns. The time is the transfer's alone.
+"""
+
+import functools
+import hashlib
+import http.server
+import multiprocessing
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import urllib3
+
+from benchmarks.processes import peak_mb
+from benchmarks.telling import Figures, rounded, say, tell
+from cli.local import clients, emulator
+from jobyard.domain.jobtype import Work
+from jobyard.jobtypes.deposit.content import Wanted
+from jobyard.jobtypes.deposit.fetching import fetch_one
+from jobyard.jobtypes.deposit.keys import content_key
+from jobyard.jobtypes.deposit.listing import File
+from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.touch import Touch
+from jobyard.store import objects
+
+FILE_MB = 200
+RUNS = 5
+_PART = 8 * 1024**2
+_BLOCK = 1024**2
+WORK_BUCKET, ARCHIVE_BUCKET = "bench-work", "bench-archive"
+
+
+class NotKept(Exception):
+    """The archive does not hold what was sent."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a process is told: where the file is, where it goes, and its digest."""
+
+    url: str
+    host: str
+    endpoint: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a transfer took: seconds, and the most memory in MB, before it and in it."""
+
+    seconds: float
+    before_mb: float
+    peak_mb: float
+
+
+def measure() -> Figures:
+    """Bytes a second into the archive, beside a bare loop."""
+    ways = {"ours": ours, "bare": bare, "staged": ours_staged}
+    took: dict[str, list[Took]] = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
+        home = Path(folder)
+        with _served(home / "served") as (url, host, sha256), _s3(home / "emulator") as endpoint:
+            transfer = Transfer(url, host, endpoint, sha256)
+            for _ in range(RUNS):
+                for name, way in ways.items():
+                    took[name].append(_alone(way, transfer))
+    rates = {
+        name: rounded([FILE_MB / each.seconds for each in found], 1) for name, found in took.items()
+    }
+    grown = {
+        name: rounded([each.peak_mb - each.before_mb for each in found], 1)
+        for name, found in took.items()
+    }
+    for name, rate in rates.items():
+        say(f"{name:>6}: {rate:>6.1f} MB/s, {grown[name]:.0f} MB more memory at its peak")
+    return {
+        "ratio": round(rates["ours"] / rates["bare"], 3),
+        "peak_mb": grown["ours"],
+        "bare_peak_mb": grown["bare"],
+        "mb_per_s": rates["ours"],
+        "bare_mb_per_s": rates["bare"],
+        "staged_mb_per_s": rates["staged"],
+        "staged_ratio": round(rates["staged"] / rates["bare"], 3),
+        "file_mb": FILE_MB,
+    }
+
+
+def ours(transfer: Transfer) -> Took:
+    """The deposit's own way, for a file whose digest the manifest gives."""
+    return _keep(transfer, Wanted("file.bin", FILE_MB * _BLOCK, "sha-256", transfer.sha256))
+
+
+def ours_staged(transfer: Transfer) -> Took:
+    """The deposit's own way, for a file of which only the size is known."""
+    return _keep(transfer, Wanted("file.bin", FILE_MB * _BLOCK))
+
+
+def _keep(transfer: Transfer, wanted: Wanted) -> Took:
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    touch = Touch(
+        s3=clients.client("s3", transfer.endpoint),
+        work_bucket=WORK_BUCKET,
+        archive_bucket=ARCHIVE_BUCKET,
+        fetch=Fetch(frozenset({transfer.host}), now),
+        s3_sources=(),
+        objects=objects,
+        now=now,
+        remaining=lambda: 800.0,
+    )
+    work = Work("b", "b.0.0", "bench", {}, {}, {}, 1)
+    before, began = peak_mb(), time.perf_counter()
+    stored = fetch_one(work, touch, File(transfer.url, wanted))
+    took = Took(time.perf_counter() - began, before, peak_mb())
+    if stored.digests["sha-256"] != transfer.sha256:
+        raise NotKept(f"what is kept is {stored}")
+    return took
+
+
+def bare(transfer: Transfer) -> Took:
+    """The loop one would write: read, hash, upload a part when there is enough."""
+    s3 = clients.client("s3", transfer.endpoint)
+    http = urllib3.PoolManager()
+    before, began = peak_mb(), time.perf_counter()
+    digest, part, parts = hashlib.sha256(), bytearray(), []
+    place = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
+    upload = place | {"UploadId": s3.create_multipart_upload(**place)["UploadId"]}
+
+    def send() -> None:
+        number = len(parts) + 1
+        answer = s3.upload_part(**upload, PartNumber=number, Body=bytes(part))
+        parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        part.clear()
+
+    answer = http.request("GET", transfer.url, preload_content=False)
+    for block in answer.stream(_BLOCK):
+        digest.update(block)
+        part += block
+        if len(part) >= _PART:
+            send()
+    if part:
+        send()
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    took = Took(time.perf_counter() - began, before, peak_mb())
+    if digest.hexdigest() != transfer.sha256:
+        raise NotKept(f"the loop read {digest.hexdigest()}")
+    return took
+
+
+def _alone(way: Callable[[Transfer], Took], transfer: Transfer) -> Took:
+    """One transfer in a process of its own; what it kept is looked at and removed."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        took = pool.apply(way, (transfer,))
+    s3 = clients.client("s3", transfer.endpoint)
+    place = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
+    if s3.head_object(**place)["ContentLength"] != FILE_MB * _BLOCK:
+        raise NotKept(f"{place} is not whole")
+    s3.delete_object(**place)
+    return took
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """A file on a server of its own process: its URL, its host and its sha-256."""
+    folder.mkdir()
+    digest = hashlib.sha256()
+    with (folder / "file.bin").open("wb") as file:
+        for number in range(FILE_MB):
+            block = hashlib.shake_128(number.to_bytes(4, "big")).digest(_BLOCK)
+            digest.update(block)
+            file.write(block)
+    port = emulator.free_port()
+    serving = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, port))
+    serving.start()
+    try:
+        while emulator.listener(port) is None:
+            time.sleep(0.02)
+        host = f"{emulator.HOST}:{port}"
+        yield f"http://{host}/file.bin", host, digest.hexdigest()
+    finally:
+        serving.terminate()
+        serving.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _serve(folder: Path, port: int) -> None:
+    handler = functools.partial(_Quiet, directory=str(folder))
+    server = http.server.ThreadingHTTPServer((emulator.HOST, port), handler)
+    threading.Thread(target=server.serve_forever).start()
+
+
+@contextmanager
+def _s3(home: Path) -> Iterator[str]:
+    """An emulator's S3 with the two buckets; its address."""
+    started = emulator.start(home, emulator.free_port(), persist=False)
+    try:
+        s3 = clients.client("s3", started.endpoint)
+        for bucket in (WORK_BUCKET, ARCHIVE_BUCKET):
+            s3.create_bucket(Bucket=bucket)
+        yield started.endpoint
+    finally:
+        emulator.stop(home)
+
+
+if __name__ == "__main__":
+    tell("deposit", measure)
