@@ -93,7 +93,7 @@ def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
     return lambda name: people.sign_in(aws("cognito-idp"), stack.user_pool_client, BY_NAME[name])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def payloads(files_port: int) -> Iterator[Payloads]:
     """A depositor's web server, at the one address the stack may call."""
     with serving(files_port) as server:

@@ -10,7 +10,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from cli.local.stack import Stack
 from tests.infra.reading import Resources, expanded_of
 from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
 from tests.live.visiting import Visitor
-from tests.walk.yard import Payloads, single_files
+from tests.walk.yard import Payloads, serving, single_files
 
 LARGE = bytes(9 * 2**20)  # more than one PutObject takes
 NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
@@ -60,6 +60,14 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         for kind in ("INSERT", "UPDATE")
     },
     **{
+        ("ReportRole", thing, call): "an Open that failed before it had claimed its manifest"
+        for thing, call in (
+            ("IntakeBucket", "s3:HeadObject(VersionId)"),
+            ("RequestsTable", "dynamodb:GetItem"),
+            ("RequestsTable", "dynamodb:PutItem"),
+        )
+    },
+    **{
         ("ReportRole", "JobMachine", f"states:{call}Execution"): "a requeue that was not told"
         for call in ("Describe", "Start")
     },
@@ -91,9 +99,16 @@ def physical(stack: Stack, aws: Aws) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def served(files_port: int) -> Iterator[Payloads]:
+    """A depositor's web server for the length of the story."""
+    with serving(files_port) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def story(
     visit: Callable[[str], Visitor],
-    payloads: Payloads,
+    served: Payloads,
     aws: Aws,
     physical: dict[str, str],
     stack: Stack,
@@ -101,12 +116,12 @@ def story(
     """As many different calls as one story can have made: large files and containers, failures
     repaired in two ways, refusals and repeats, a hold that ends, and what only rules wake."""
     admin = visit("admin")
-    _large_files(admin, payloads)
-    _container(admin, payloads)
-    _container(admin, payloads)  # a second version of the same object
-    _repairs(admin, payloads)
+    _large_files(admin, served)
+    _container(admin, served)
+    _container(admin, served)  # a second version of the same object
+    _repairs(admin, served)
     _repeats(admin)
-    _hold_that_ends(admin, payloads, aws, physical)
+    _hold_that_ends(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
     (found,) = admin.get("/api/batches?submitter=admin&limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
