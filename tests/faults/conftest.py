@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,28 @@ def everything(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def turn(request: pytest.FixtureRequest) -> int:
     """Whose turn it is among what is not all tried at once: the day of the year, or --turn."""
-    chosen = request.config.getoption("--turn")
+    return _turn(request.config)
+
+
+def _turn(config: pytest.Config) -> int:
+    chosen = config.getoption("--turn")
     return datetime.now(UTC).timetuple().tm_yday if chosen is None else int(chosen)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the stories whose turn in their weather it is not, unless all is tried."""
+    if config.getoption("--points") == "all":
+        return
+    stories = [each for each in items if each.path.name == "test_stories_in_weather.py"]
+    late = [each for each in stories if not _is_its_turn(each, _turn(config))]
+    if late:
+        config.hook.pytest_deselected(items=late)
+        items[:] = [each for each in items if each not in late]
+
+
+def _is_its_turn(item: Any, turn: int) -> bool:
+    told, weather = item.originalname, item.callspec.params["weather"]
+    return bool(item.module.is_its_turn(told, weather, turn))
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """Whatever happens at whichever call to AWS: the same end, the same objects, the same mails."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.faults.story import Stage
 from tests.faults.striking import Point, Way, ways_of
 
+PATIENCE = 4  # tellings in which a call may fail to be made
 AT_ONCE = 4  # calls struck in one telling, a quarter of the story apart, when not all is tried
 
 
@@ -16,10 +18,13 @@ def test_a_batch_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_wa
     began = time.monotonic()
     stage.tell()  # what only the first batch of a deployment writes is written
     undisturbed = stage.tell()
-    calls = undisturbed.points
+    # Two jobs that end far apart are written by two calls: those count that are always made.
+    always = {*stage.tell().points}
+    calls = [point for point in undisturbed.points if point in always]
     plans = singly(calls) if everything else by_turns(calls, turn)
     wrong: dict[str, Any] = {}
     points: set[tuple[Point, str]] = set()
+    misses: Counter[Point] = Counter()
     tellings = 0
     while plans:
         plan = plans.pop()
@@ -29,10 +34,8 @@ def test_a_batch_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_wa
         if told.end != undisturbed.end:
             wrong[words(plan)] = differing(told.end, undisturbed.end)
         missed = {point: way for point, way in plan.items() if point not in told.struck}
-        if missed == plan:
-            wrong[words(plan)] = "it was never called again"
-        else:
-            plans += [{point: way} for point, way in missed.items()]
+        misses.update([*missed])
+        plans += [{point: way} for point, way in missed.items() if misses[point] < PATIENCE]
     seconds = time.monotonic() - began
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
     tell(
@@ -48,6 +51,7 @@ def test_a_batch_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_wa
     ]
     assert {times for _, times in undisturbed.end["archive"].values()} == {1}
     assert {call for call, _ in points} == set(calls)
+    assert len(points) == sum(len(ways_of(call)) if everything else 1 for call in calls)
 
 
 def singly(calls: Sequence[Point]) -> list[Mapping[Point, Way]]:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
 from cli.local import mail
-from jobyard.domain.batch import Source
+from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.chunks import Chunk
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Place
@@ -22,7 +23,7 @@ from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
 from jobyard.services.metering import SHARDS, Meter
-from jobyard.services.opening import Opening, batch_of_key, open_object
+from jobyard.services.opening import Opening, batch_of_key, note_landed, open_object
 from jobyard.services.reconciling import reconcile
 from jobyard.services.reporting import report
 from jobyard.services.resuming import resume
@@ -109,6 +110,7 @@ ROLES = {
     "SettleFunction": "ReportRole",
     "ReportFunction": "ReportRole",
 }
+_requests = count(1)  # of every yard there is: no two of them have a name in common
 MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
 
 
@@ -233,8 +235,10 @@ class Yard:
         if "detail" in event:
             source = source_of(event)
             found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
-            assert found
             words = json.dumps(event["error"])
+            if found is None or found.state is BatchState.PENDING:
+                kept = note_landed(source, Opening(self.settings, self.s3, self.now, ""), words)
+                return Next(kept.batch_id if kept else "", "end")
             return give_up(found.batch_id, Run(MAIN, 1), settling, words)
         run = Run(event["run"], event["pass"])
         if "error" in event and "position" in event:
@@ -299,14 +303,13 @@ class Yard:
 
     def asking(self, person: Person = ADMIN, key: str = "", reason: str = "because") -> Asking:
         """A request of `person`, of its own key unless one is given."""
-        self._uploads += 1
         return Asking(
             self.settings,
             self.s3,
             self.machines,  # type: ignore[arg-type]
             self.now,
             person,
-            key or f"request-{self._uploads}",
+            key or f"request-{next(_requests)}",
             reason,
         )
 

@@ -1,0 +1,38 @@
+"""The stories of tests/walk, told again in each weather; by turns unless all is to be tried."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cli.local import clients
+from tests.faults.weather import WEATHERS
+from tests.walk import test_stories
+from tests.walk.test_stories import poison
+from tests.walk.yard import Yard
+
+# Its point is what an index shows right after a write, and that may be what was before.
+NOT_IN = {("test_a_list_shows_the_counts_that_were_reported", "stale")}
+STORIES = {name: told for name, told in vars(test_stories).items() if name.startswith("test_")}
+globals().update(STORIES)
+__all__ = ["poison", "weather"]
+
+
+@pytest.fixture(autouse=True)
+def weather(request: pytest.FixtureRequest, yard: Yard, bound: str) -> Iterator[Any]:
+    """The weather of this telling."""
+    with WEATHERS[request.param](yard, clients.client("dynamodb", bound)) as found:
+        yield found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tell each story in every weather that lets it be told."""
+    told = metafunc.function.__name__
+    names = [name for name in WEATHERS if (told, name) not in NOT_IN]
+    metafunc.parametrize("weather", names, indirect=True)
+
+
+def is_its_turn(told: str, weather: str, turn: int) -> bool:
+    """Whether a story is told in a weather when not all is: a third of them, each in one."""
+    number = [*STORIES].index(told)
+    return (number + turn) % 3 == 0 and (number // 3 + turn) % 5 == [*WEATHERS].index(weather)
