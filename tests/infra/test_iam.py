@@ -20,6 +20,7 @@ from tests.infra.rights import (
     EXECUTION,
     MACHINE,
     grants,
+    grants_all,
     statements,
     thing_of,
 )
@@ -56,6 +57,24 @@ def test_a_role_may_do_what_its_functions_do_and_no_more(resources: Resources, r
     needed = {thing: actions - BESIDES.keys() for thing, actions in needed.items()}
 
     assert allowed == needed
+
+
+@pytest.mark.parametrize(
+    ("role", "call", "on", "allowed"),
+    [
+        ("ApiRole", "dynamodb:Query", "${BatchesTable.Arn}/index/by_month", True),
+        ("ApiRole", "dynamodb:Query", "${BatchesTable.Arn}/index/by_weekday", False),
+        ("IngestRole", "s3:UploadPart", "${WorkBucket.Arn}/work/b1/rows", True),
+        ("IngestRole", "s3:UploadPart", "${WorkBucket.Arn}/reports/b1", False),
+        ("IngestRole", "s3:GetObject(VersionId)", "${IntakeBucket.Arn}/manifests/a", True),
+        ("ExecuteRole", "dynamodb:BatchExecuteStatement(INSERT)", "${JobsTable.Arn}", True),
+        ("ExecuteRole", "dynamodb:TransactWriteItems(Put)", "${JobsTable.Arn}", False),
+    ],
+)
+def test_rights_are_looked_up_by_index_and_prefix_as_aws_does(
+    resources: Resources, role: str, call: str, on: str, allowed: bool
+) -> None:
+    assert grants_all(resources, role, call, on) is allowed
 
 
 def test_every_folder_of_functions_has_its_role_here(resources: Resources) -> None:

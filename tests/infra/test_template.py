@@ -450,6 +450,13 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     } <= watched
 
 
+def test_operators_are_told_what_to_do_about_every_alarm(resources: Resources) -> None:
+    words = Path(ROOT, "docs/operating.md").read_text()
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+
+    assert [name for name in alarms if name not in words] == []
+
+
 def test_the_alarm_for_open_maps_comes_before_aws_makes_them_wait(resources: Resources) -> None:
     alarm = resources["OpenMapRunsAlarm"]["Properties"]
 
