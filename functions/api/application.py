@@ -37,7 +37,9 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 def _unrouted(error: NotFoundError) -> Response[str]:
     method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
     words = f"nothing answers {method} here; /api/docs says what there is to ask"
-    return _problem(WrongMethod(words, allowed) if allowed else Unknown(words))
+    if not allowed or method in allowed:  # no id has such characters
+        return _problem(Unknown(words))
+    return _problem(WrongMethod(words, allowed))
 
 
 def _methods_at(path: str) -> list[str]:

@@ -114,8 +114,10 @@ def visit_of(router: BaseRouter) -> Visit:
 
 
 def _repeat_key(event: Mapping[str, Any]) -> str:
-    key: str = event["headers"].get("idempotency-key", "")
-    if len(key) > _KEY_LENGTH or not key.isascii() or not (key.isprintable() or not key):
+    key: str | None = event["headers"].get("idempotency-key")
+    if key is None:
+        return ""
+    if not 0 < len(key) <= _KEY_LENGTH or not key.isascii() or not key.isprintable():
         words = f"an idempotency key is 1 to {_KEY_LENGTH} printable ASCII characters"
         raise BadFields([("header.Idempotency-Key", words)])
     return key

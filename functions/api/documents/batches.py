@@ -170,7 +170,15 @@ class MovedBatch(Document):
     links: Links
 
 
-class Retry(Document, extra="forbid"):
+_REASON_OR_PREVIEW = {
+    "anyOf": [
+        {"required": ["reason"], "properties": {"reason": {"type": "string"}}},
+        {"required": ["preview"], "properties": {"preview": {"const": True}}},
+    ]
+}
+
+
+class Retry(Document, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
     """Which failed jobs are to be tried again. Without codes and ids, all of them."""
 
     reason: Reason | None = Field(default=None, description="Why; needed unless it is a preview.")

@@ -56,7 +56,13 @@ def _filename(text: str) -> str:
 Filename = Annotated[
     str,
     AfterValidator(_filename),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _FILENAME_BYTES}),
+    Field(
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": _FILENAME_BYTES,
+            "pattern": r"^[^/\\\x00-\x1f\x7f]+$",
+        }
+    ),
 ]
 
 Email = Annotated[
@@ -89,10 +95,18 @@ def _callback(text: str) -> str:
 CallbackUrl = Annotated[
     str,
     AfterValidator(_callback),
-    Field(json_schema_extra={"format": "uri", "maxLength": _URL_LENGTH}),
+    Field(
+        json_schema_extra={
+            "format": "uri",
+            "maxLength": _URL_LENGTH,
+            "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$",
+        }
+    ),
 ]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # all but tabs and line breaks
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"  # all but tabs and line breaks
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_WORDS = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # as `_text` takes it
 
 
 def _text(longest: int) -> AfterValidator:
@@ -112,7 +126,7 @@ Reason = Annotated[
     _text(_REASON_LENGTH),
     Field(
         description="Why. It stays in the history, for those who look later.",
-        json_schema_extra={"minLength": 1, "maxLength": _REASON_LENGTH},
+        json_schema_extra={"minLength": 1, "maxLength": _REASON_LENGTH, "pattern": _WORDS},
     ),
 ]
 
@@ -120,7 +134,7 @@ _NOTE_LENGTH = 2000
 Note = Annotated[
     str,
     _text(_NOTE_LENGTH),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_LENGTH}),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_LENGTH, "pattern": _WORDS}),
 ]
 
 _PARAMETERS_BYTES = 4096

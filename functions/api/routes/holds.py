@@ -69,7 +69,7 @@ def get_hold(scope: Scope) -> Hold:
     summary="Hold a collection, a job type or everything",
     description="From now on what would start is held; what runs goes on. A hold of the same "
     "scope is replaced. For operator and admin.",
-    responses={200: {"description": "The hold."}, **documented(BadRequest, Forbidden)},
+    responses={200: {"description": "The hold."}, **documented(BadRequest, Forbidden, Unknown)},
     middlewares=[once],
 )
 def place_hold(scope: Scope, placing: Placing) -> Hold:
