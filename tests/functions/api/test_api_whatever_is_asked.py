@@ -1,0 +1,131 @@
+"""Schemathesis asks whatever the OpenAPI document allows, and some that it does not: as everybody,
+about things that are there and things that are not."""
+
+from collections import Counter
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi import checks
+
+from jobyard.domain.batch import BatchState
+from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import ROLES
+from tests.functions.api.asking import Api, described
+from tests.functions.api.gateway import HOST, Gateway
+from tests.functions.api.records import a_batch, a_job
+
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    schemathesis.checks.not_a_server_error,
+]
+EVERYBODY = [*sorted(ROLES), "none", "nobody"]
+
+
+def _as_described() -> dict[str, Any]:
+    """The document but for tokens: who asks is chosen here, and the gateway sees to the rest."""
+    document = deepcopy(described())
+    del document["security"], document["components"]["securitySchemes"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return document
+
+
+SCHEMA = schemathesis.openapi.from_dict(_as_described())
+OPERATIONS = {
+    each.ok().definition.raw["operationId"]: each.ok() for each in SCHEMA.get_all_operations()
+}
+# What takes nothing but If-None-Match, which is any text, cannot be asked wrongly.
+TAKING = [
+    name
+    for name, operation in OPERATIONS.items()
+    if operation.path_parameters or operation.query or operation.body
+]
+
+
+@pytest.fixture
+def gateway(api: Api) -> Gateway:
+    """The gateway before the API of an empty deployment."""
+    return Gateway(api)
+
+
+@pytest.fixture
+def there(gateway: Gateway, api: Api) -> Mapping[str, list[str]]:
+    """By the name of a path's parameter, what is there: batches and jobs in every state, a hold."""
+    batches = [a_batch(state, entries=2) for state in _REACHED]
+    repaired = a_batch("failed", entries=2 * len(JobState))
+    jobs = [a_job(repaired, number, state).place.job_id for number, state in enumerate(_JOBS)]
+    path = f"/batches/{repaired.batch_id}/retries"
+    retry = api.post(path, {"reason": "again"}).json["operation_id"]
+    api.ask("PUT", "/holds/collection:maps", body={"reason": "wait"})
+    return {
+        "batch_id": [batch.batch_id for batch in (*batches, repaired)],
+        "job_id": [*jobs, f"{batches[0].batch_id}.0.0"],
+        "operation_id": [retry],
+        "scope": ["collection:maps", "job_type:deposit", "all"],
+    }
+
+
+_REACHED = [state.value for state in BatchState if state is not BatchState.COMPLETED]
+_JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "deleted"]
+
+
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> int:
+    """How many requests each operation is sent."""
+    return 300 if request.config.getoption("--points") == "all" else 15
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_is_asked_as_described_is_answered_as_described(
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], examples: int
+) -> None:
+    _ask(gateway, name, GenerationMode.POSITIVE, there, examples)
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_what_is_asked_otherwise_is_refused_as_described(
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], examples: int
+) -> None:
+    statuses = _ask(gateway, name, GenerationMode.NEGATIVE, there, examples)
+
+    assert any(status >= 400 for status in statuses)
+
+
+def _ask(
+    gateway: Gateway, name: str, mode: GenerationMode, there: Mapping[str, list[str]], examples: int
+) -> Counter[int]:
+    """How often which status came back. Every answer is checked as it comes."""
+    statuses: Counter[int] = Counter()
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # to make an example smaller takes minutes here
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=OPERATIONS[name].as_strategy(generation_mode=mode), data=st.data())
+    def asked(case: Case, data: st.DataObject) -> None:
+        for parameter in (case.path_parameters or {}).keys() & there.keys():
+            if data.draw(st.booleans(), label="is there"):
+                case.path_parameters[parameter] = data.draw(st.sampled_from(there[parameter]))
+        role = data.draw(st.sampled_from(EVERYBODY), label="role")
+        case.headers["Authorization"] = f"Bearer {role}"
+        response = case.call(base_url=HOST, app=gateway)
+        statuses[response.status_code] += 1
+        case.validate_response(response, checks=CHECKS)
+
+    asked()
+    return statuses
