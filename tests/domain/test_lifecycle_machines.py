@@ -1,0 +1,249 @@
+"""Any event, by any sender, in any state, at any time: a model written by hand says what becomes of
+it, and never looks into the lifecycles' own tables."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.errors import Forbidden, IllegalMove
+from jobyard.domain.job import JobRecord, JobState, Place, sent
+from jobyard.domain.lifecycle import MACHINE, ROLES, Cause, Lifecycle, Move
+from jobyard.domain.lifecycles import LIFECYCLES
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+# What each state lets happen: "event > state by whom", m for the machine, o for operators, a for
+# administrators. From the seed's use cases and the domain's digest.
+BATCH = {
+    "pending": "start > processing by m, hold > held by m",
+    "held": "release > pending by oa, delete > deleted by a",
+    "processing": "cancel > cancelling by oa, report > reporting by m",
+    "cancelling": "report > reporting by m",
+    "reporting": "complete > completed by m, fail > failed by m, stop > cancelled by m, "
+    "clear > deleted by m",
+    "failed": "update_reporting > update_reporting by a, delete > deleted by a",
+    "update_reporting": "complete > completed by m, fail > failed by m, clear > deleted by m",
+    "completed": "",
+    "cancelled": "",
+    "deleted": "",
+}
+JOB = {
+    "scheduled": "start > running by m, hold > held by moa, force_fail > failed by oa, "
+    "give_up > failed by m, cancel > cancelled by moa, replace > replaced by m",
+    "held": "release > scheduled by oa, cancel > cancelled by moa, delete > deleted by oa",
+    "running": "succeed > succeeded by m, succeed_partially > partially_succeeded by m, "
+    "fail > failed by m, reschedule > scheduled by m, restart > running by m, pause > paused by m, "
+    "force_fail > failed by oa, cancel > cancelled by moa, replace > replaced by m",
+    "paused": "resume > running by m, fail > failed by m, cancel > cancelled by moa, "
+    "replace > replaced by m",
+    "failed": "requeue > scheduled by oa, delete > deleted by oa",
+    "succeeded": "",
+    "partially_succeeded": "",
+    "cancelled": "",
+    "replaced": "",
+    "deleted": "",
+}
+TASK = {
+    "scheduled": "start > running by m, cancel > cancelled by m, fail > failed by m",
+    "running": "succeed > succeeded by m, fail > failed by m, reschedule > rescheduled by m, "
+    "restart > running by m, cancel > cancelled by m",
+    "rescheduled": "start > running by m, fail > failed by m, cancel > cancelled by m",
+    "failed": "requeue > rescheduled by m, cancel > cancelled by m",
+    "succeeded": "",
+    "cancelled": "",
+}
+_WHO = {"m": MACHINE, "o": "operator", "a": "admin"}
+MODELS = {"batch": BATCH, "job": JOB, "task": TASK}
+
+
+def read(model: dict[str, str]) -> dict[str, dict[str, tuple[str, frozenset[str]]]]:
+    """By state and event: the state after, and who may send it."""
+    known: dict[str, dict[str, tuple[str, frozenset[str]]]] = {}
+    for state, lines in model.items():
+        known[state] = {}
+        for line in filter(None, lines.split(", ")):
+            event, _, rest = line.partition(" > ")
+            after, _, senders = rest.partition(" by ")
+            known[state][event] = after, frozenset(_WHO[letter] for letter in senders)
+    return known
+
+
+EVENTS = sorted(
+    {event for model in MODELS.values() for row in read(model).values() for event in row}
+)
+SENDERS = st.frozensets(st.sampled_from([MACHINE, *sorted(ROLES)]), max_size=3)
+
+
+class Walk(RuleBasedStateMachine):
+    """One thing on its way through a lifecycle, and what the model says of it."""
+
+    lifecycle: ClassVar[Lifecycle]
+
+    def __init__(self, first: str, event: str) -> None:
+        super().__init__()
+        self.known = read(MODELS[self.lifecycle.name])
+        self.now = NOON
+        self.state = self.first = first
+        self.history: tuple[HistoryEntry, ...] = ()
+        self.moves = 0
+        self.last: tuple[Any, Move] | None = None
+        self.send(event, self.known[first][event][1], 0)
+
+    @rule(event=st.sampled_from([*EVENTS, "explode", ""]), senders=SENDERS, s=st.integers(0, 9**6))
+    def send(self, event: str, senders: frozenset[str], s: int) -> None:
+        """It is accepted, refused as impossible here, or refused as not the sender's to send."""
+        self.now += timedelta(seconds=s)
+        asked = self.state, event, self.now, Cause(f"request-{self.moves}", "somebody", "because")
+        here = self.known[self.state]
+        if event not in here:
+            with pytest.raises(IllegalMove, match=f"cannot {event}"):
+                self.lifecycle.asked(*asked, senders)
+            with pytest.raises(IllegalMove):
+                self.lifecycle.move(*asked)
+        elif not here[event][1] & senders:
+            with pytest.raises(Forbidden, match=event):
+                self.lifecycle.asked(*asked, senders)
+        else:
+            move = self.lifecycle.asked(*asked, senders)
+            self._moved(move, here[event][0])
+            self.last = (asked, senders), move
+
+    @precondition(lambda self: self.known[self.state])
+    @rule(data=st.data())
+    def go_on(self, data: st.DataObject) -> None:
+        """An event that leads on, by one who may send it."""
+        here = self.known[self.state]
+        event = data.draw(st.sampled_from(sorted(here)))
+        self.send(event, frozenset([data.draw(st.sampled_from(sorted(here[event][1])))]), 1)
+
+    def _moved(self, move: Move, after: str) -> None:
+        assert (move.before, move.after, move.at) == (self.state, after, self.now)
+        self.state, self.moves = after, self.moves + 1
+        self.history = (*self.history, HistoryEntry.of(move))
+
+    @rule()
+    def send_the_last_again(self) -> None:
+        """The same request, for the same reason, is the same move: whoever knows its cause has
+        nothing to do."""
+        if self.last:
+            (asked, senders), move = self.last
+            assert self.lifecycle.asked(*asked, senders) == move
+            assert self.history[-1] == HistoryEntry.of(move)
+
+    @invariant()
+    def history_has_no_gap(self) -> None:
+        states = [self.first, *(entry.after for entry in self.history)]
+        assert [entry.before for entry in self.history] == states[:-1]
+        assert states[-1] == self.state
+        assert list(self.history) == sorted(self.history, key=lambda entry: entry.at)
+
+    @invariant()
+    def each_is_offered_what_the_model_lets_it_send(self) -> None:
+        here = self.known[self.state]
+        for sender in (MACHINE, *ROLES):
+            offered = self.lifecycle.actions(self.state, [sender])
+            assert set(offered) == {event for event, (_, who) in here.items() if sender in who}
+
+    @invariant()
+    def an_end_is_an_end(self) -> None:
+        assert self.lifecycle.is_final(self.state) is not bool(self.known[self.state])
+
+
+class JobWalk(Walk):
+    """A job's record goes the same way, with what people's events note in it."""
+
+    lifecycle = LIFECYCLES["job"]
+    recoverable = True
+
+    @rule(recoverable=st.booleans())
+    def learn_whether_a_requeue_can_help(self, recoverable: bool) -> None:
+        self.recoverable = recoverable
+
+    @rule(event=st.sampled_from(["hold", "release", "cancel", "delete", "requeue", "force_fail"]))
+    def ask(self, event: str) -> None:
+        """A person's event, as requests and operations carry it out."""
+        before = self._stored()
+        cause = Cause(f"request-{self.moves}", "admin", "because")
+        here = self.known[self.state]
+        if event not in here or (event == "requeue" and not self.recoverable):
+            with pytest.raises(IllegalMove):
+                sent(before, event, self.now, cause)
+            assert self._stored() == before
+            return
+        after = sent(before, event, self.now, cause)
+        self._moved(Move(self.state, event, here[event][0], self.now, cause), here[event][0])
+        assert after.version == before.version + 1
+        assert after.history == self.history
+        assert (after.state, after.cause, after.at) == (self.state, cause.key, self.now)
+        assert after.requeues == before.requeues + (event == "requeue")
+        assert (after.failure_code == "FORCED") is (event == "force_fail")
+        self.last = None
+
+    def _stored(self) -> JobRecord:
+        """The record as the moves up to now have left it."""
+        first, place = JobState(self.first), Place("b", 0, 0)
+        record = JobRecord(place, first, 0, "", NOON, recoverable=self.recoverable)
+        for entry in self.history:
+            cause = Cause(entry.cause, entry.actor, entry.reason)
+            record = record.moved(Move(entry.before, entry.event, entry.after, entry.at, cause))
+        return record
+
+    @invariant()
+    def versions_grow_by_one_with_each_move(self) -> None:
+        record = self._stored()
+        assert (record.version, record.state) == (self.moves, self.state)
+
+
+class BatchWalk(Walk):
+    """A batch."""
+
+    lifecycle = LIFECYCLES["batch"]
+
+
+class TaskWalk(Walk):
+    """A task."""
+
+    lifecycle = LIFECYCLES["task"]
+
+
+WALKS = {walk.lifecycle.name: walk for walk in (BatchWalk, JobWalk, TaskWalk)}
+
+
+def test_every_lifecycle_is_walked() -> None:
+    assert WALKS.keys() == LIFECYCLES.keys() == MODELS.keys()
+
+
+STEPS = [
+    (name, state, event)
+    for name, model in MODELS.items()
+    for state, row in read(model).items()
+    for event in row
+]
+
+
+@pytest.mark.parametrize(("name", "state", "event"), STEPS)
+def test_after_any_step_what_is_sent_is_accepted_or_refused_as_the_model_says(
+    name: str, state: str, event: str, request: pytest.FixtureRequest
+) -> None:
+    everything = request.config.getoption("--points") == "all"
+    run_state_machine_as_test(
+        lambda: WALKS[name](state, event),
+        settings=settings(
+            max_examples=200 if everything else 5,
+            stateful_step_count=10,
+            derandomize=True,
+            deadline=None,
+            database=None,
+        ),
+    )
