@@ -4,12 +4,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.job import Place
-from jobyard.services.opening import batch_of_key
+from jobyard.services.opening import REASON, Opening, batch_of_key, note_landed
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
-from report.desk import LOGGER, METER, SETTLING, now
+from report.desk import LOGGER, METER, SETTINGS, SETTLING, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -30,12 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _follow(event: dict[str, Any]) -> Next:
     if "detail" in event:
-        found = event["detail"]["object"]
-        source = event["detail"]["bucket"]["name"], found["key"], found.get("version-id", "")
-        batch = batch_of_key(*source, SETTLING.s3, now())
-        if batch is None:
-            return Next("", "end")
-        return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, _words(event))
+        return _not_opened(event["detail"], _words(event))
     run = Run(event["run"], event["pass"])
     if "error" in event and "position" in event:
         place = Place(event["batch_id"], event["chunk"], event["position"])
@@ -45,8 +41,21 @@ def _follow(event: dict[str, Any]) -> Next:
     return settle(event["batch_id"], run, SETTLING)
 
 
+def _not_opened(detail: dict[str, Any], words: str) -> Next:
+    """Report a manifest that could not be read; one that not even was claimed is kept to be."""
+    found = detail["object"]
+    source = Source(
+        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
+    )
+    batch = batch_of_key(source.bucket, source.key, source.version_id, SETTLING.s3, now())
+    if batch is None or batch.state is BatchState.PENDING:
+        opening = Opening(SETTINGS, SETTLING.s3, now, execution="")
+        kept = note_landed(source, opening, words)
+        return Next(kept.batch_id if kept else "", "end")
+    return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, words)
+
+
 def _words(event: dict[str, Any]) -> str:
     error = event.get("error", {})
-    return f"the manifest could not be opened: {error.get('Error', '')} {error.get('Cause', '')}"[
-        :500
-    ]
+    told = f"{error.get('Error', '')} {error.get('Cause', '')}"
+    return f"the manifest could not be opened: {told}"[:REASON]

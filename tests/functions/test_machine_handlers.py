@@ -153,18 +153,36 @@ def test_an_open_that_failed_is_settled_into_a_report(
     assert "out of memory" in batches.get(batch_id, NOW).message
 
 
-def test_an_open_that_failed_before_there_was_a_batch_ends_quietly(
+def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_later(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
     body = b"x"
     key = "manifests/fn/nothing.checkm"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
+    event = event_of(key, body) | {"error": {"Error": "Odd", "Cause": "out of memory"}}
+
+    settled = functions["report.settling"].handler(event, Context())
+    functions["report.settling"].handler(event, Context())
+
+    batch = batches.get(settled["batch_id"], NOW)
+    assert settled["next"] == "end"
+    assert (batch.state, len(batch.history)) == ("pending", 1)
+    assert "out of memory" in batch.history[0].reason
+    assert batch.source is not None
+    assert batch.source.key == key
+
+
+def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    key = "manifests/fn/"
+    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
 
     settled = functions["report.settling"].handler(
-        event_of(key, body) | {"error": {"Error": "Odd", "Cause": "x"}}, Context()
+        event_of(key, b"") | {"error": {"Error": "Odd", "Cause": "x"}}, Context()
     )
 
-    assert settled["next"] == "end"
+    assert (settled["next"], settled["batch_id"]) == ("end", "")
 
 
 def report(batch_id: str, state: DeliveryState) -> Report:

@@ -116,7 +116,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "UsageTable": ["dynamodb:Query", "dynamodb:UpdateItem"],
-        "IntakeBucket": ["s3:HeadObject"],
+        "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "IntakeBucket": ["s3:HeadObject", "s3:HeadObject(VersionId)"],
         "WorkBucket": [
             "s3:AbortMultipartUpload",
             "s3:CompleteMultipartUpload",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "manifests/"
+REASON = 500  # characters kept of why a manifest could not be opened
 _BLOCK = 1024 * 1024
 _IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
 _Clock = Callable[[], datetime]
@@ -39,8 +40,8 @@ _Clock = Callable[[], datetime]
 class Opening:
     """What opening needs: the deployment, the S3 client, the clock and who asks.
 
-    `execution` is the name of the execution that asks; a second execution for the same object
-    finds the batch claimed by another name and goes away.
+    `execution` is the name of the execution that asks, "" when it opens nothing; a second
+    execution for the same object finds the batch claimed by another name and goes away.
     """
 
     settings: Settings
@@ -51,12 +52,35 @@ class Opening:
 
 def open_object(source: Source, opening: Opening) -> Next:
     """Open the batch of a manifest that landed as `source`."""
-    name = source.key.rsplit("/", 1)[-1]
-    if source.size == 0 or not name or name.startswith(".") or not _collection_of(source.key):
-        return Next("", "end")  # no manifest: a folder's marker, or a file its owner hides
+    if not _is_manifest(source):
+        return Next("", "end")
     source = replace(source, version_id=_version_of(source, opening.s3))
     batch = _claimed(source, opening)
     return open_batch(replace(batch, source=batch.source or source), opening)
+
+
+def note_landed(source: Source, opening: Opening, words: str) -> Batch | None:
+    """Write down that a manifest landed which could not be opened, and why; it waits for the minute
+    rule then, which has it opened. None when it is no manifest."""
+    if not _is_manifest(source):
+        return None
+    source = replace(source, version_id=_version_of(source, opening.s3))
+    batch = _claimed(source, opening)
+    cause = f"landed.{source.version_id}"
+    known = any(entry.cause == cause for entry in batch.history)
+    if batch.state is not BatchState.PENDING or known:
+        return batch
+    landed = HistoryEntry(
+        "open", batch.state, batch.state, opening.now(), MACHINE, cause, words[:REASON]
+    )
+    return batches.note(batch, landed, source=batch.source or source)
+
+
+def _is_manifest(source: Source) -> bool:
+    """Whether an object is none of a folder's marker, a file its owner hides, or one astray."""
+    name = source.key.rsplit("/", 1)[-1]
+    named = name and not name.startswith(".")
+    return bool(source.size and named and _collection_of(source.key))
 
 
 def open_batch(batch: Batch, opening: Opening) -> Next:
