@@ -61,8 +61,9 @@ class _Errand:
     others: tuple[str, ...] = ()
 
 
-def reconcile(starting: Starting, now: datetime) -> int:
-    """Have executions take up whatever none works on; the answer is how many were started.
+def reconcile(starting: Starting, now: datetime, most: int = TAKEN_UP) -> int:
+    """Have executions take up whatever none works on; the answer is how many were started, `most`
+    at the most.
 
     The oldest batches come first. Where there are more than can be looked at in a minute, the
     next minute looks at the next ones.
@@ -74,7 +75,7 @@ def reconcile(starting: Starting, now: datetime) -> int:
         except Gone:
             continue
         for errand in _errands(batch, starting, now):
-            if begun == TAKEN_UP:
+            if begun == most:
                 return begun
             begun += _take_up(errand, starting, now)
     return begun

@@ -1,0 +1,310 @@
+"""An execution may die anywhere: the minute rule has its work taken up, once, and only then."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+
+from jobyard.domain.errors import Unknown
+from jobyard.domain.job import JobState, Place
+from jobyard.domain.operation import Filter
+from jobyard.services import asking
+from jobyard.services.reconciling import TAKEN_UP, reconcile
+from jobyard.services.starting import Starting
+from jobyard.services.steering import TAKE_UP
+from jobyard.store import batches, jobs
+from tests.walk.yard import Payloads, Yard, single_files
+from tests.wire import Answer, Call, Listener
+
+THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+_tellings = count(1)
+
+
+class Killed(BaseException):
+    """The execution that made this call is no more, and nothing of it catches that."""
+
+
+class Death(Listener):
+    """Comes to whoever makes the `at`-th call: before it is made, or once it is `applied`."""
+
+    def __init__(self, at: int = -1, *, applied: bool = False) -> None:
+        self.at, self.applied = at, applied
+        self.calls = 0
+        self._dead = False
+        self._lock = threading.Lock()
+
+    def born(self) -> None:
+        """Another execution begins."""
+        self._dead = False
+
+    def before(self, call: Call) -> Answer | None:
+        with self._lock:
+            if self._dead:
+                raise Killed
+            self.calls += 1
+            call.notes["number"] = self.calls
+        self._come(call, applied=False)
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        self._come(call, applied=True)
+
+    def _come(self, call: Call, *, applied: bool) -> None:
+        if call.notes.get("number") == self.at and self.applied is applied:
+            self._dead = True
+            raise Killed
+
+
+def carry_on(yard: Yard, death: Death) -> None:
+    """Run what was started; whoever dies leaves the others to go on."""
+    alive = True
+    while alive:
+        death.born()
+        try:
+            with yard.wire.heard_by(death):
+                yard.machines.run_all()
+            alive = False
+        except Killed:
+            alive = True
+
+
+def let_minutes_pass(yard: Yard, death: Death, batch_id: str) -> None:
+    """News of mails, a quarter of an hour, and the minute rule; an hour of that."""
+    for _ in range(4):
+        yard.tick(batch_id)
+        yard.minute()
+        carry_on(yard, death)
+
+
+def tell(yard: Yard, payloads: Payloads, death: Death) -> dict[str, Any]:
+    """Three jobs, one fails, is requeued and reported anew; what came of it all."""
+    collection = f"reconciled-{next(_tellings)}"
+    payloads.status["/c.txt"] = 404
+    event = yard.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    for name in ("event", "event-again"):
+        death.born()
+        with suppress(Killed), yard.wire.heard_by(death):
+            yard.machines.run("batch", f"{name}-{collection}", event)
+        with suppress(Unknown, AssertionError):
+            batch_id = yard.batch_id_of(event)
+            break  # else it died before it had written anything: the event comes again
+    carry_on(yard, death)
+    let_minutes_pass(yard, death, batch_id)
+    payloads.status.clear()
+    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    carry_on(yard, death)
+    yard.minute()
+    carry_on(yard, death)
+    asking.ask_batch(batch_id, "update_reporting", yard.asking())
+    carry_on(yard, death)
+    let_minutes_pass(yard, death, batch_id)
+    found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
+    view = yard.batch(batch_id)
+    return {
+        "state": view.batch.state.value,
+        "counts": {name: number for name, number in view.counts.items() if number},
+        "ends": [sum(entry.event == "succeed" for entry in job.history) for job in found],
+        "mails": ["OK" in each.subject for each in yard.mails_of(batch_id)],
+    }
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
+    applied: bool, yard: Yard, payloads: Payloads, request: pytest.FixtureRequest
+) -> None:
+    calm = Death()
+    undisturbed = tell(yard, payloads, calm)
+    step = 1 if request.config.getoption("--points") == "all" else 24
+    turn = request.config.getoption("--turn") or datetime.now(UTC).timetuple().tm_yday
+
+    wrong = {}
+    for at in range(1 + (turn + step // 2 * applied) % step, calm.calls + 1, step):
+        came_of_it = tell(yard, payloads, Death(at, applied=applied))
+        if came_of_it != undisturbed:
+            wrong[at] = came_of_it
+
+    assert undisturbed["mails"] == [False, True]
+    assert undisturbed["ends"] == [1, 1, 1]
+    assert wrong == {}
+
+
+def minutely(yard: Yard, most: int = TAKEN_UP) -> int:
+    """What the minute rule does about executions; how many it started."""
+    starting = Starting(yard.settings, yard.machines)  # type: ignore[arg-type]
+    return reconcile(starting, yard.now(), most)
+
+
+def killed_in(yard: Yard, payloads: Payloads, state: str) -> str:
+    """A batch whose execution died when it was about to invoke `state` for the first time."""
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == f"{state}Function":
+            yard.machines.invoke = plainly
+            raise Killed
+        return function(handed)
+
+    plainly = yard.machines.invoke
+    yard.machines.invoke = invoke
+    collection = f"killed-{next(_tellings)}"
+    event = yard.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    with pytest.raises(Killed):
+        yard.machines.run("batch", f"event-{collection}", event)
+    return yard.batch_id_of(event)
+
+
+def started(yard: Yard) -> list[str]:
+    """The names of the executions that wait to be run."""
+    return [name for name, stands in yard.machines.names.items() if stands["status"] == "RUNNING"]
+
+
+@pytest.mark.parametrize("state", ["ExecuteChunk", "Settle", "Report"])
+def test_what_an_execution_left_is_taken_up_by_the_next_minute_and_only_once(
+    state: str, yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = killed_in(yard, payloads, state)
+
+    assert (minutely(yard), minutely(yard)) == (1, 0)
+    assert started(yard) == [f"{batch_id}-settle-main-1"]
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch_id)) == 1
+    yard.later(3600)
+    assert minutely(yard) == 0
+
+
+def test_a_pass_that_is_taken_up_has_causes_of_its_own(yard: Yard, payloads: Payloads) -> None:
+    batch_id = killed_in(yard, payloads, "ExecuteChunk")
+
+    minutely(yard)
+    yard.machines.run_all()
+
+    job = jobs.get(Place(batch_id, 0, 0))
+    assert job is not None
+    assert job.cause == f"main.p{TAKE_UP + 2}.c0.t1"
+
+
+def test_while_an_execution_lives_nothing_is_taken_up(yard: Yard, payloads: Payloads) -> None:
+    looks = []
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        yard.later(1000)  # however long it takes
+        looks.append(minutely(yard))
+        return plainly(name, function, handed)
+
+    yard.machines.invoke = invoke
+    batch_id = yard.drop(single_files(payloads, THREE), collection="alive")
+
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert looks == [0] * len(looks)
+    assert len(looks) > 3
+
+
+def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = killed_in(yard, payloads, "Settle")
+    name = next(name for name in yard.machines.names if name.startswith("event-killed"))
+    yard.machines.names[name]["status"] = "ABORTED"
+
+    yard.later(14 * 60)
+    assert minutely(yard) == 0
+    yard.later(60)
+    assert minutely(yard) == 1
+    yard.machines.run_all()
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
+    yard: Yard, payloads: Payloads
+) -> None:
+    killed_in(yard, payloads, "Settle")
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == "SettleFunction":
+            raise Killed
+        return plainly(name, function, handed)
+
+    yard.machines.invoke = invoke
+    at = []
+    for minute in range(16):
+        if minutely(yard):
+            at.append(minute)
+            with pytest.raises(Killed):
+                yard.machines.run_all()
+        yard.later(60)
+
+    assert at == [0, 1, 3, 7, 15]
+
+
+def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
+    yard: Yard, payloads: Payloads
+) -> None:
+    payloads.status["/c.txt"] = 404
+    batch_id = yard.drop(single_files(payloads, THREE), collection="one-job")
+    payloads.status.clear()
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        answer = plainly(name, function, handed)
+        if name == "ExecuteJobFunction":
+            yard.machines.invoke = plainly
+            raise Killed
+        return answer
+
+    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    yard.machines.invoke = invoke
+    with pytest.raises(Killed):
+        yard.machines.run_all()
+    asking.ask_batch(batch_id, "update_reporting", yard.asking())
+
+    yard.later(61)
+    minutely(yard)
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_manifest_that_no_function_could_open_is_opened_later(
+    yard: Yard, payloads: Payloads
+) -> None:
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == "OpenFunction":
+            raise RuntimeError("the tables cannot be reached")
+        return plainly(name, function, handed)
+
+    yard.machines.invoke = invoke
+    event = yard.put(single_files(payloads, THREE), name="may.checkm", collection="unopened")
+    yard.machines.run("batch", "event-unopened", event)
+    batch_id = yard.batch_id_of(event)
+    waiting = batches.get(batch_id, yard.now())
+    yard.machines.invoke = plainly
+    yard.later(61)
+    minutely(yard)
+    yard.machines.run_all()
+
+    assert waiting.state == "pending"
+    assert "the tables cannot be reached" in waiting.history[-1].reason
+    assert yard.batch(batch_id).batch.state == "completed"
+    assert len(yard.mails_of(batch_id)) == 1
+
+
+def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
+    yard: Yard, payloads: Payloads
+) -> None:
+    first = killed_in(yard, payloads, "Settle")
+    yard.later(1)
+    second = killed_in(yard, payloads, "Settle")
+
+    assert minutely(yard, most=1) == 1
+    assert started(yard) == [f"{first}-settle-main-1"]
+    assert minutely(yard, most=1) == 1
+    assert started(yard) == [f"{first}-settle-main-1", f"{second}-settle-main-1"]
