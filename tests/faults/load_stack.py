@@ -87,7 +87,7 @@ def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
 @contextmanager
 def store_of(load: LoadStack) -> Iterator[None]:
     """Have the store look at this stack's tables, and at those it looked at before afterwards."""
-    before = {noun: model.Meta.table_name for noun, model in tables.MODELS.items()}  # type: ignore[attr-defined]
+    before = {noun: model.Meta.table_name for noun, model in tables.MODELS.items()}
     host = getattr(tables.JobItem.Meta, "host", None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)
@@ -100,7 +100,8 @@ def store_of(load: LoadStack) -> Iterator[None]:
 
 
 class Reaper:
-    """Kills a Lambda worker of the emulator every few hundred milliseconds, whichever it meets.
+    """Kills a Lambda worker of the emulator every few hundred milliseconds, whatever it does, but
+    none before the last one was replaced: a machine at its limit would do nothing but that.
 
     `seed` decides how long it waits and whom it takes of those there are.
     """
@@ -128,10 +129,10 @@ class Reaper:
             yield
 
     def _reap(self) -> None:
-        while not self._over.wait(self._random.uniform(0.2, 0.6)):
+        while not self._over.wait(self._random.uniform(0.2, 0.8)):
             with self._resting:
                 found = workers_of(self._load.emulator.pid)
-                if found:
+                if found and all(has_begun(pid) for pid in found):
                     try:
                         os.kill(self._random.choice(found), signal.SIGKILL)
                     except ProcessLookupError:
@@ -142,7 +143,10 @@ class Reaper:
 def workers_of(pid: int) -> list[int]:
     """The Lambda workers among the children of the emulator's process, in order."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=", "-o", "ppid=", "-o", "args="],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     rows = (line.split(None, 2) for line in listed.splitlines())
     return sorted(
@@ -150,3 +154,17 @@ def workers_of(pid: int) -> list[int]:
         for row in rows
         if len(row) == 3 and int(row[1]) == pid and "ministack-lambda" in row[2]
     )
+
+
+def has_begun(pid: int) -> bool:
+    """Whether a worker has talked to the emulator, as none does that is still starting; where the
+    system does not tell, any has.
+
+    When one ends that is still starting, the emulator ends all others of its function too, those
+    that are starting included, and so on. No such thing happens on AWS.
+    """
+    try:
+        links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return not Path("/proc/self/fd").exists()
+    return any(link.startswith("socket:") for link in links)
