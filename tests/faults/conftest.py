@@ -61,5 +61,7 @@ def _is_its_turn(item: Any, turn: int) -> bool:
 
 @pytest.fixture
 def stage(yard: Yard, payloads: Payloads) -> Stage:
-    """Where the story is told."""
-    return Stage(yard, payloads)
+    """Where the story is told; nothing is left there of what others did."""
+    stage = Stage(yard, payloads)
+    stage.clear()
+    return stage

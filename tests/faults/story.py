@@ -78,6 +78,19 @@ class Stage:
         telling = _Telling(self, Fate(plan or {}))
         return telling.told(invoke or telling.fate.invoke, wake or telling.fate.wake)
 
+    def clear(self) -> None:
+        """Leave the buckets empty for the next telling."""
+        s3 = self.yard.s3
+        for bucket in ("archive", "work"):
+            for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                gone = [
+                    {"Key": each["Key"], "VersionId": each["VersionId"]}
+                    for kind in ("Versions", "DeleteMarkers")
+                    for each in page.get(kind, ())
+                ]
+                if gone:
+                    s3.delete_objects(Bucket=bucket, Delete={"Objects": gone, "Quiet": True})
+
     def execute_again(self, fate: Fate) -> None:
         """Run a second execution for the event of the telling at work."""
         invoke, self.yard.machines.invoke = self.yard.machines.invoke, _plainly
@@ -127,7 +140,7 @@ class _Telling:
             self._ask(asking.ask_batch, self.batch_id, "update_reporting")
             self._let_be_told()
         end = self._look(between)
-        self._forget()
+        self.stage.clear()
         return Told(end, tuple(fate.points), tuple(fate.struck))
 
     def _names(self, contents: Mapping[str, bytes], manifest: str) -> dict[str, str]:
@@ -239,18 +252,6 @@ class _Telling:
             return b""
         body: bytes = self.yard.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         return body
-
-    def _forget(self) -> None:
-        """Leave the buckets empty for the next telling."""
-        for bucket in ("archive", "work"):
-            answer = self.yard.s3.list_object_versions(Bucket=bucket)
-            gone = [
-                {"Key": each["Key"], "VersionId": each["VersionId"]}
-                for kind in ("Versions", "DeleteMarkers")
-                for each in answer.get(kind, ())
-            ]
-            if gone:
-                self.yard.s3.delete_objects(Bucket=bucket, Delete={"Objects": gone, "Quiet": True})
 
 
 def _stays(key: str) -> bool:
