@@ -1,5 +1,9 @@
 """Many batches while workers are killed at random, and once the emulator itself: nothing is lost,
-nothing is done twice, every batch ends and tells."""
+nothing is done twice, every batch ends and tells.
+
+A job that meets three killed workers is given up, as the product says of such jobs; its batch ends
+`failed` and tells that.
+"""
 
 import time
 from collections import Counter
@@ -16,10 +20,12 @@ from cli.local import mail
 from jobyard.domain.batch import BatchState
 from jobyard.domain.chunks import counted, summed
 from jobyard.domain.errors import StaleState
+from jobyard.domain.failures import Failure
 from jobyard.domain.ids import batch_id_of_object
-from jobyard.domain.job import JobRecord
+from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.report import DeliveryState
 from jobyard.services.mailing import UNKNOWN_FOR
+from jobyard.services.performing import LOST_LIMIT
 from jobyard.store import batches, chunks, jobs, reports
 from tests.faults.counting import PREFIX
 from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of
@@ -130,15 +136,16 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
         seconds = time.monotonic() - deployed
         with store_of(load):
             uncertain = have_every_report_told(flood)
-            told = audit(flood, jobs_each)
+            happened = audit(flood, jobs_each)
 
     assert restarted
     assert reaper.killed > 0
     tell(
         f"load {size}: {number} batches of {jobs_each}, {number * jobs_each} jobs, "
         f"{reaper.killed} workers and the emulator once killed, {seconds:.0f} s "
-        f"({time.monotonic() - began:.0f} s with deployment and audit); {told['restarted']} jobs "
-        f"lost their worker, {told['again']} steps were repeated and left nothing twice, "
+        f"({time.monotonic() - began:.0f} s with deployment and audit); "
+        f"{happened['lost a worker']} jobs lost a worker and {happened['given up']} of them three, "
+        f"{happened['repeated']} steps were repeated and left nothing twice, "
         f"{uncertain} mails of unknown fate"
     )
 
@@ -166,36 +173,38 @@ def have_every_report_told(flood: Flood) -> int:
 
 
 def audit(flood: Flood, jobs_each: int) -> Counter[str]:
-    """Look at every batch, job, report, mail and object there is; what happened to them on the way.
-
-    The counts are of jobs that lost a worker, and of steps that were repeated.
-    """
+    """Look at every batch, job, report, mail and object there is; what happened to them on the way:
+    how many jobs lost a worker, were given up for it, and repeated their step."""
     flood.see_mails()
-    load, told = flood.load, Counter[str]()
-    marks = marks_in(load)
-    assert set(marks.values()) == {1}
+    happened = Counter[str]()
+    marks = marks_in(flood.load)
     for batch_id in flood.sent:
         batch = batches.get(batch_id, datetime.now(UTC))
         found = [job for chunk in range(batch.chunks) for job in jobs.of_chunk(batch_id, chunk)]
-        records = [*chunks.of_batch(batch_id)]
-        assert batch.state is BatchState.COMPLETED
+        lost = sum(was_given_up(job) for job in found)
+        end = (BatchState.FAILED, "fail") if lost else (BatchState.COMPLETED, "complete")
         events = Counter(entry.event for entry in batch.history)
-        assert (events["start"], events["report"], events["complete"]) == (1, 1, 1)
-        assert summed(record.counts for record in records) == {"succeeded": jobs_each}
-        assert counted(found) == ({"succeeded": jobs_each}, {})
-        assert [
-            job.place.job_id for job in found if f"{PREFIX}{job.place.job_id}" not in marks
-        ] == []
-        assert [job.place.job_id for job in found if not was_done_once(job)] == []
-        assert [report.seq for report in reports.of_batch(batch_id)] == [1]
+        assert batch.state is end[0]
+        assert (events["start"], events["report"], events[end[1]]) == (1, 1, 1)
+        counts = {"succeeded": jobs_each - lost} | ({"failed": lost} if lost else {})
+        assert len(found) == jobs_each
+        assert counted(found)[0] == counts
+        assert summed(record.counts for record in chunks.of_batch(batch_id)) == counts
+        for job in found:
+            left = marks.pop(f"{PREFIX}{job.place.job_id}", 0)
+            assert (was_done(job) and left == 1) or (was_given_up(job) and left <= 1), job
+        (report,) = reports.of_batch(batch_id)
+        assert report.counts == batch.reported
+        assert summed([report.counts]) == counts
         seen = sum(batch_id in subject for subject in flood.subjects.values())
-        delivery = reports.get(batch_id, 1).delivery
         # A mail that was sent just before the emulator ended was forgotten with it.
-        assert seen == 1 or (seen == 0 and delivery.message_id and delivery.tries == 1)
-        told["restarted"] += sum(has_lost_a_worker(job) for job in found)
-        told["again"] += sum("again" in job.data for job in found)
-    assert len(marks) == len(flood.sent) * jobs_each
-    return told
+        forgotten = bool(report.delivery.message_id) and report.delivery.tries == 1
+        assert seen == 1 or (seen == 0 and forgotten)
+        happened["lost a worker"] += sum(has_lost_a_worker(job) for job in found)
+        happened["given up"] += lost
+        happened["repeated"] += sum("again" in job.data for job in found)
+    assert marks == {}
+    return happened
 
 
 def marks_in(load: LoadStack) -> Counter[str]:
@@ -208,10 +217,17 @@ def marks_in(load: LoadStack) -> Counter[str]:
     return found
 
 
-def was_done_once(job: JobRecord) -> bool:
+def was_done(job: JobRecord) -> bool:
     """Whether a job succeeded once, by one attempt that counts, whatever it met before."""
     ends = sum(entry.event == "succeed" for entry in job.history)
     return ends == 1 and sum(not attempt.code for attempt in job.attempts) == 1
+
+
+def was_given_up(job: JobRecord) -> bool:
+    """Whether a job lost as many workers as it may, and failed for that and nothing else."""
+    events = Counter(entry.event for entry in job.history)
+    lost = job.state is JobState.FAILED and job.failure_code == Failure.WORKER_LOST
+    return lost and (events["restart"], events["fail"], events["succeed"]) == (LOST_LIMIT, 1, 0)
 
 
 def has_lost_a_worker(job: JobRecord) -> bool:
