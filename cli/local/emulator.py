@@ -115,11 +115,12 @@ def running(home: Path) -> Emulator | None:
     return None
 
 
-def stop(home: Path) -> bool:
-    """End the emulator of `home` and its workers; True if there was one. Its state is saved."""
+def stop(home: Path, *, save_s: float = STOP_S) -> bool:
+    """End the emulator of `home` and its workers; True if there was one. Its state is saved, if
+    that takes no longer than `save_s`."""
     emulator = running(home)
     if emulator is not None:
-        _end(emulator.pid)
+        _end(emulator.pid, save_s)
     _mend(home)
     return emulator is not None
 
@@ -207,11 +208,11 @@ def _mend(home: Path) -> None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
 
-def _end(pid: int) -> None:
+def _end(pid: int, wait_s: float = STOP_S) -> None:
     """Ask the process to end, wait, then end its whole group."""
     try:
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + wait_s
         while _lives(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(pid, signal.SIGKILL)

@@ -59,7 +59,7 @@ class LoadStack:
         there are die where they stand, with every event that is on its way.
         """
         home, port = self.emulator.home, self.emulator.port
-        emulator.stop(home)
+        emulator.stop(home, save_s=600)
         self.emulator = emulator.start(home, port, persist=True)
 
 
@@ -129,7 +129,7 @@ class Reaper:
             yield
 
     def _reap(self) -> None:
-        while not self._over.wait(self._random.uniform(0.2, 0.8)):
+        while not self._over.wait(self._random.uniform(0.3, 0.9)):
             with self._resting:
                 found = workers_of(self._load.emulator.pid)
                 if found and all(has_begun(pid) for pid in found):

@@ -126,7 +126,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
         with Reaper(load, SEED) as reaper:
             while flood.ended < number:
                 flood.step()
-                if not restarted and flood.ended >= number // 3 and flood.is_underway():
+                if not restarted and flood.ended >= max(1, number // 10) and flood.is_underway():
                     with reaper.resting():
                         flood.see_mails()
                         load.kill_and_start()
