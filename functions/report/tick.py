@@ -1,4 +1,5 @@
-"""A minute passed: lift what is over, send what waits, take up what nobody works on."""
+"""A minute passed: send what waits, tell how things stand, lift what is over, take up what nobody
+works on."""
 
 from typing import Any
 
@@ -16,7 +17,7 @@ from report.desk import LOGGER, MACHINES, REPORTING, S3, SETTINGS, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Send what waits, tell how things stand, take up what nobody works on, lift what is over."""
+    """Do the minute's round. What may take longest comes last."""
     left = deliver_waiting(REPORTING)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
@@ -25,8 +26,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
-    taken_up = reconcile(Starting(SETTINGS, MACHINES), now())
     lifted = lift_ended(_owner_asks, now())
+    taken_up = reconcile(Starting(SETTINGS, MACHINES), now())
     LOGGER.info(
         "ticked",
         lifted=lifted,

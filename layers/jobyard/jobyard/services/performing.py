@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, StepRecord, StepStatus
+from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes.touch import Touch
@@ -84,7 +84,7 @@ def _with_step(
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     """The record after its start; a job found running lost its worker and is started again."""
-    event = "restart" if record.state == "running" else "start"
+    event = "restart" if record.state is JobState.RUNNING else "start"
     move = JOB.move(record.state, event, at, Cause(cause))
     return record.moved(
         move, next_at=None, lost=record.lost + (event == "restart"), tries=record.tries + 1
@@ -139,13 +139,14 @@ def _waits(record: JobRecord) -> int:
 
 def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     """The record of a job given up because its worker vanished too often."""
-    event = "fail" if record.state == "running" else "give_up"
+    event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
     code = Failure.WORKER_LOST
     gone = Attempt(record.at, at, "", code.value, code.sentence)
     return record.moved(
         move,
         attempts=(*record.attempts, gone),
+        next_at=None,
         failure_code=code.value,
         failure_message=code.sentence,
     )

@@ -8,13 +8,13 @@ starts one execution, and a look that is cut off is simply repeated a minute lat
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
-from jobyard.domain.errors import Gone
+from jobyard.domain.errors import Gone, StaleState
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
@@ -34,6 +34,7 @@ _AFTER = {
     "ABORTED": timedelta(minutes=15),
     "TIMED_OUT": timedelta(minutes=15),
 }
+_LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
 _LONGEST = timedelta(hours=1)  # between executions that fail one after the other
 _WATCHED = (
     BatchState.PENDING,
@@ -134,7 +135,7 @@ def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Erran
     if batch.state is BatchState.REPORTING:
         yield _of_batch(batch, "settle", _workers(batch), since, starting)
         return
-    records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
+    records = {record.chunk: _recounted(record, now) for record in chunks.of_batch(batch.batch_id)}
     running = [*operations.running(batch.batch_id)]
     for operation in running:
         run = operation.operation_id
@@ -212,13 +213,43 @@ def _of_job(job: JobRecord, starting: Starting) -> _Errand:
     )
 
 
+def _is_left(record: ChunkRecord) -> bool:
+    """Whether a chunk shows jobs as open although the batch's own run is through with it."""
+    passage = record.passage(MAIN)
+    busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
+    return bool(busy and passage.passed and passage.next_at is None)
+
+
+def _recounted(record: ChunkRecord, now: datetime) -> ChunkRecord:
+    """The chunk with the counts its jobs have, and with another pass due if the batch's own run
+    left a job behind: a worker that came late or was cut off may have counted otherwise."""
+    if not _is_left(record):
+        return record
+    found = [*jobs.of_chunk(record.batch_id, record.chunk)]
+    behind = [
+        job
+        for job in found
+        if _owner(job) == MAIN
+        and job.state in {JobState.SCHEDULED, JobState.RUNNING}
+        and now - job.at >= _LONGEST_WORK
+    ]
+    counts, failures = counted(found)
+    if counts == record.counts and not behind:
+        return record
+    passage = replace(record.passage(MAIN), next_at=now if behind else None)
+    runs = {**record.runs, MAIN: passage}
+    try:
+        return chunks.put(replace(record, counts=counts, failures=failures, runs=runs))
+    except StaleState:
+        return record  # somebody counts just now
+
+
 def _left_alone(record: ChunkRecord, owners: set[str]) -> Iterator[JobRecord]:
     """The jobs of a chunk that requests for one job by itself have to bring to an end.
 
     A chunk that the batch's own run is still in is let be until it is through.
     """
-    busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
-    if not busy or not record.passage(MAIN).passed:
+    if not _is_left(record):
         return
     found = [*jobs.of_chunk(record.batch_id, record.chunk)]
     own = [job for job in found if _owner(job) not in owners]

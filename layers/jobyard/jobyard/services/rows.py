@@ -8,6 +8,7 @@ from jobyard.domain.batch import Batch
 from jobyard.domain.chunks import LINE_BYTES, Chunk
 from jobyard.domain.errors import Unknown
 from jobyard.domain.job import Place
+from jobyard.domain.operation import JobOutcome, Operation
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,9 +42,34 @@ def pass_key(batch_id: str, run: str, number: int) -> str:
     return f"work/{batch_id}/passes/{run}-{number:04d}.jsonl"
 
 
-def outcomes_key(batch_id: str, operation_id: str, chunk: int) -> str:
+def _outcomes_key(operation: Operation, chunk: int) -> str:
     """Where what an operation did to a chunk's jobs lies: a line a job."""
-    return f"operations/{batch_id}/{operation_id}/{chunk:08d}.jsonl"
+    return f"operations/{operation.batch_id}/{operation.operation_id}/{chunk:08d}.jsonl"
+
+
+def outcomes_of(
+    s3: "S3Client", settings: Settings, operation: Operation, chunk: int
+) -> list[JobOutcome]:
+    """What is noted of what an operation did to a chunk's jobs; nothing before its first pass."""
+    key = _outcomes_key(operation, chunk)
+    try:
+        body = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
+    except s3.exceptions.NoSuchKey:
+        return []
+    return [JobOutcome(*json.loads(line)) for line in body.read().splitlines()]
+
+
+def put_outcomes(
+    s3: "S3Client",
+    settings: Settings,
+    operation: Operation,
+    chunk: int,
+    outcomes: Iterable[JobOutcome],
+) -> None:
+    """Note what an operation did to a chunk's jobs."""
+    lines = (json.dumps([each.job_id, each.outcome, each.message]) for each in outcomes)
+    body = "".join(f"{line}\n" for line in lines).encode()
+    s3.put_object(Bucket=settings.work_bucket, Key=_outcomes_key(operation, chunk), Body=body)
 
 
 def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> Chunk:

@@ -6,9 +6,8 @@ counts, and stops in time for its own end. Called twice, late or cut off, it doe
 every write has the state it saw in its condition, and steps may be repeated.
 """
 
-import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -131,6 +130,7 @@ def give_up_job(place: Place, run: Run, at: datetime) -> None:
 
 def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
     """Fail all of a chunk's jobs that the run owns and no worker got through, and count them."""
+    seen = chunks.get(batch.batch_id, number)  # first: what a late worker counts meanwhile is kept
     found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     changes: list[tuple[JobRecord | None, JobRecord]] = []
     for position in range(batch.size_of(number)):
@@ -140,10 +140,12 @@ def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
         if job.state in {JobState.SCHEDULED, JobState.RUNNING} and (fresh or run.owns(job.cause)):
             cause = f"{run.cause(number, job.tries)}.lost"
             changes.append((_stored(job), lost(job, at, cause)))
-    for stored in jobs.write_many(changes):
+    written = jobs.write_many(changes)
+    for stored in written:
         if stored is not None:
             found[stored.place.position] = stored
-    seen = chunks.get(batch.batch_id, number)
+    if any(stored is None for stored in written):
+        found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     counts, failures = counted(found.values())
     runs = {**seen.runs, run.name: Passage(run.number)}
     chunks.put(replace(seen, counts=counts, failures=failures, runs=runs))
@@ -171,6 +173,7 @@ class _ChunkWork:
         self.surprises: dict[int, BaseException] = {}
         self.progress: dict[int, Progress] = {}
         self.looked_at = worker.now()
+        self.overtaken = False  # another worker wrote a job first, so the records here are not all
         self.hold: Hold | None = None
         self.cancelling = False
 
@@ -207,7 +210,7 @@ class _ChunkWork:
             except IllegalMove as refusal:
                 refused.append(JobOutcome(job.place.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
-        stored = jobs.write_many(changes)
+        stored = self._written(changes)
         for (before, after), now in zip(changes, stored, strict=True):
             if now is None:
                 words = "someone else changed it first"
@@ -215,19 +218,18 @@ class _ChunkWork:
             else:
                 self.records[after.place.position] = now
                 outcomes.append(JobOutcome(after.place.job_id, ACCEPTED))
-        self._put_outcomes(operation, [*outcomes, *refused])
+        self._put_outcomes(operation, [*refused, *outcomes])
 
     def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:
         cause = Cause(operation.operation_id, operation.actor, operation.reason)
         return sent(job, operation.event, self.worker.now(), cause)
 
     def _put_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
-        lines = (json.dumps([each.job_id, each.outcome, each.message]) for each in outcomes)
-        self.worker.s3.put_object(
-            Bucket=self.worker.settings.work_bucket,
-            Key=rows.outcomes_key(operation.batch_id, operation.operation_id, self.chunk.chunk),
-            Body="".join(f"{line}\n" for line in lines).encode(),
-        )
+        """Add to what earlier passes noted: a job refused then may not even match now."""
+        settings, s3 = self.worker.settings, self.worker.s3
+        noted = rows.outcomes_of(s3, settings, operation, self.chunk.chunk)
+        latest = {each.job_id: each for each in (*noted, *outcomes)}
+        rows.put_outcomes(s3, settings, operation, self.chunk.chunk, latest.values())
 
     def _todo(self) -> deque[tuple[JobRecord, bool]]:
         """The jobs to take up now, in row order, and whether each lost its worker."""
@@ -325,7 +327,7 @@ class _ChunkWork:
             if was_lost:
                 break
         todo.extendleft(reversed(later))
-        written = jobs.write_many([(_stored(job), after) for job, after in changes])
+        written = self._written([(_stored(job), after) for job, after in changes])
         for (_, after), stored in zip(changes, written, strict=True):
             if stored is None:
                 continue
@@ -365,6 +367,7 @@ class _ChunkWork:
             progress = self.progress.pop(job.place.position)
             attempted = surprised(progress, error, now) if error else future.result()
             if attempted is None:
+                self.overtaken = True
                 continue
             after = ended(attempted, self.job_type, now, job.cause)
             self.ended.append((attempted.record, after))
@@ -372,7 +375,7 @@ class _ChunkWork:
             self._write_ends()
 
     def _write_ends(self) -> None:
-        stored, self.ended = jobs.write_many(self.ended), []
+        stored, self.ended = self._written(self.ended), []
         for job in filter(None, stored):
             self.records[job.place.position] = job
             self._finish(job)
@@ -415,15 +418,27 @@ class _ChunkWork:
             move = JOB.move(job.state, events[job.state], now, cause)
             next_at = now if move.event == "reschedule" else None
             changes.append((_stored(job), job.moved(move, next_at=next_at)))
-        for (_, after), stored in zip(changes, jobs.write_many(changes), strict=True):
+        for (_, after), stored in zip(changes, self._written(changes), strict=True):
             if stored is not None:
                 self.records[after.place.position] = stored
 
     # Counting
 
+    def _written(
+        self, changes: Sequence[tuple[JobRecord | None, JobRecord]]
+    ) -> list[JobRecord | None]:
+        """The changes as they are stored now; None for those that someone else was first at."""
+        written = jobs.write_many(changes)
+        self.overtaken |= any(stored is None for stored in written)
+        return written
+
     def _save(self, *, passed: bool = False, planned: Iterable[JobRecord] = ()) -> None:
-        """Write the chunk's counts; when a person changed a job meanwhile, count again."""
+        """Write the chunk's counts; when someone else changed a job meanwhile, count again."""
         while True:
+            if self.overtaken:
+                self.overtaken = False
+                self.seen = chunks.get(self.batch.batch_id, self.chunk.chunk)
+                self._reread()
             known = self.records | {job.place.position: job for job in planned}
             counts, failures = counted(known.values())
             waiting = [
@@ -432,7 +447,8 @@ class _ChunkWork:
                 if job.state is JobState.SCHEDULED and job.next_at and self.run_.owns(job.cause)
             ]
             before = self.seen.passage(self.run_.name)
-            passage = Passage(self.run_.number, min(waiting, default=None)) if passed else before
+            number = max(before.passed, self.run_.number)  # a late worker is in an earlier pass
+            passage = Passage(number, min(waiting, default=None)) if passed else before
             new = replace(
                 self.seen,
                 counts=counts,
@@ -444,8 +460,7 @@ class _ChunkWork:
             try:
                 self.seen = chunks.put(new)
             except StaleState:
-                self.seen = chunks.get(self.batch.batch_id, self.chunk.chunk)
-                self._reread()
+                self.overtaken = True
             else:
                 return
 

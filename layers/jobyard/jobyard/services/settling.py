@@ -50,8 +50,7 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
         if batch.state is BatchState.CANCELLING:
             words = "it was cancelled before its manifest was read"
             return _report(batch, run, cause, settling, words)
-        nothing_to_await = batch.state is BatchState.UPDATE_REPORTING
-        return Next(batch_id, "report" if nothing_to_await else "end", run=run)
+        return Next(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
     again = _again(batch, records, run, settling)
     if again is not None:
@@ -131,7 +130,7 @@ def _again(
 
 
 def _fresh_execution(batch_id: str, run: Run) -> str:
-    return f"{batch_id}-{run.name}-p{run.number}"[:80]
+    return f"{batch_id}-{run.name}-p{run.number}"
 
 
 def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:

@@ -47,13 +47,10 @@ def operation(
 
 
 def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcome]:
-    key = rows.outcomes_key(found.batch_id, found.operation_id, number)
-    try:
-        body = looking.s3.get_object(Bucket=looking.settings.work_bucket, Key=key)["Body"]
-    except looking.s3.exceptions.NoSuchKey:
+    outcomes = rows.outcomes_of(looking.s3, looking.settings, found, number)
+    if not outcomes:
         return []
     stands = {job.place.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
-    outcomes = [JobOutcome(*json.loads(line)) for line in body.read().splitlines()]
     return [
         replace(each, outcome=stands[each.job_id]) if each.outcome == ACCEPTED else each
         for each in outcomes

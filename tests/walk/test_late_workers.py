@@ -1,0 +1,110 @@
+"""Two workers at one chunk, one of them late or cut off: the counts are those of the jobs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.chunks import Chunk, Passage
+from jobyard.domain.errors import StaleState
+from jobyard.services import running
+from jobyard.services.running import give_up_chunk, run_chunk
+from jobyard.services.steering import MAIN, Run
+from jobyard.store import batches, chunks, jobs
+from tests.walk.yard import Payloads, Yard, single_files
+
+TWO = {"a.txt": b"one", "b.txt": b"two"}
+
+
+class CutOff(Exception):
+    """The worker's time is over."""
+
+
+def opened(yard: Yard, payloads: Payloads, collection: str) -> dict[str, Any]:
+    """A batch of one chunk of two jobs, opened and not yet run; the state its machine carries."""
+    event = yard.put(single_files(payloads, TWO), name="may.checkm", collection=collection)
+    return yard.open({"input": event, "execution": f"late-{collection}"})
+
+
+def chunk_of(yard: Yard, state: dict[str, Any]) -> Chunk:
+    index = yard.s3.get_object(Bucket=state["index_bucket"], Key=state["index_key"])["Body"]
+    return Chunk.of_line(index.read())
+
+
+def at_call(number: int, happens: Callable[[], None], now: Callable[[], datetime]) -> Any:
+    """A clock at whose `number`-th look something happens."""
+    looks = 0
+
+    def clock() -> datetime:
+        nonlocal looks
+        looks += 1
+        if looks == number:
+            happens()
+        return now()
+
+    return clock
+
+
+@pytest.mark.parametrize("look", [3, 4, 5])
+def test_a_worker_that_is_overtaken_counts_what_the_other_did(
+    look: int, yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = opened(yard, payloads, f"overtaken-{look}")
+    chunk, run = chunk_of(yard, state), Run(MAIN, 1)
+
+    def other_runs_and_is_cut_off() -> None:
+        def put(_: Any) -> Any:
+            raise CutOff
+
+        with monkeypatch.context() as patch:
+            patch.setattr(running.chunks, "put", put)
+            with pytest.raises(CutOff):
+                run_chunk(state["batch_id"], chunk, run, yard.worker())
+
+    late = replace(yard.worker(), now=at_call(look, other_runs_and_is_cut_off, yard.now))
+    run_chunk(state["batch_id"], chunk, run, late)
+
+    assert chunks.get(state["batch_id"], 0).counts == {"succeeded": 2}
+    assert yard.settle(state)["next"] == "report"
+
+
+def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
+    yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = opened(yard, payloads, "given-up")
+    chunk, run = chunk_of(yard, state), Run(MAIN, 1)
+    batch = batches.get(state["batch_id"], yard.now())
+    write_many = jobs.write_many
+
+    def late_worker_first(changes: Any) -> Any:
+        monkeypatch.setattr(running.jobs, "write_many", write_many)
+        run_chunk(batch.batch_id, chunk, run, yard.worker())
+        return write_many(changes)
+
+    monkeypatch.setattr(running.jobs, "write_many", late_worker_first)
+    with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
+        give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
+    give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
+
+    assert chunks.get(batch.batch_id, 0).counts == {"succeeded": 2}
+
+
+def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = yard.drop(single_files(payloads, TWO), collection="miscounted")
+    assert yard.batch(batch_id).batch.state == "completed"
+    state = opened(yard, payloads, "miscounted-2")
+    run_chunk(state["batch_id"], chunk_of(yard, state), Run(MAIN, 1), yard.worker())
+    right = chunks.get(state["batch_id"], 0)
+    chunks.put(replace(right, counts={"running": 2}, runs={MAIN: Passage(1)}))
+
+    for _ in range(20):
+        yard.later(60)
+        yard.minute()
+        yard.machines.run_all()
+
+    assert yard.batch(state["batch_id"]).batch.state == "completed"
+    assert len(yard.mails_of(state["batch_id"])) == 1
