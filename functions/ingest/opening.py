@@ -34,6 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Open what `event["input"]` names, for the execution `event["execution"]`."""
     opening = Opening(SETTINGS, S3, lambda: datetime.now(UTC), event["execution"])
     with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
+        billed.batch_id = event["input"].get("batch_id", "")
         try:
             following = _follow(event["input"], opening)
         except StaleState:

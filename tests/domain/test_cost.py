@@ -17,7 +17,7 @@ def test_a_million_write_units_cost_what_the_table_says() -> None:
     cost = priced(Usage(write_units=1_000_000))
 
     assert cost.dollars == pytest.approx(0.625)
-    assert [line.title for line in cost.lines if line.dollars] == ["DynamoDB write units"]
+    assert [line.price.title for line in cost.lines if line.dollars] == ["DynamoDB write units"]
 
 
 def test_a_gigabyte_second_is_priced_as_lambda_prices_it() -> None:

@@ -79,6 +79,17 @@ def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
     assert usage.of_batch("b-failed").s3_writes == 1
 
 
+def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
+    seconds = iter([10.0, 10.5, 20.0, 20.5])
+    meter = Meter([s3], clock=lambda: next(seconds), cpu=lambda: 0.25)
+    for batch_id in ("b-cold", "b-warm"):
+        with meter.invocation("open", 100) as billed:
+            billed.batch_id = batch_id
+
+    assert (usage.of_batch("b-cold").ms, usage.of_batch("b-cold").mb_ms) == (750, 75_000)
+    assert usage.of_batch("b-warm").ms == 500
+
+
 def test_what_is_for_no_batch_is_written_nowhere(meter: Meter) -> None:
     before = sum(1 for _ in tables.UsageItem.scan())
     with meter.invocation("open", 128):
@@ -114,6 +125,7 @@ def test_a_bill_that_cannot_be_written_fails_nothing(
     assert "no-such-table" in billed.unwritten
 
 
+DUPLICATE = [{"Error": {"Code": "DuplicateItem"}}]
 REFUSED = {"Error": {"Code": "ConditionalCheckFailedException"}}
 
 
@@ -127,6 +139,7 @@ REFUSED = {"Error": {"Code": "ConditionalCheckFailedException"}}
         ({"Error": {"Code": "ThrottlingException"}}, 0.0),
         # AWS reports no capacity when every statement of a batch was refused, and charges for each.
         ({"Responses": [{"Error": {"Code": "ConditionalCheckFailed"}}] * 3}, 3.0),
+        ({"Responses": [{"Error": {"Code": "ThrottlingError"}}, *DUPLICATE]}, 1.0),
     ],
 )
 def test_a_refused_write_is_charged_though_not_reported(

@@ -6,7 +6,7 @@ from api.desk import visit_of
 from api.documents import costs as documents
 from api.problems import documented
 from api.routes.jobs import BatchId
-from jobyard.domain.cost import PRICED_ON, PRICES, REGION
+from jobyard.domain.cost import PRICED_ON, REGION
 from jobyard.domain.errors import Gone, Unknown
 from jobyard.services import views
 
@@ -22,8 +22,8 @@ router = Router()  # type: ignore[no-untyped-call]
 )
 def get_cost(batch_id: BatchId) -> documents.Cost:
     visit = visit_of(router)
-    cost = views.cost(batch_id, visit.looking())
-    jobs = views.batch(batch_id, visit.looking()).batch.entries
+    view = views.cost(batch_id, visit.looking())
+    cost, jobs = view.cost, view.batch.entries
     own = visit.link(f"batches/{batch_id}")
     return documents.Cost(
         batch_id=batch_id,
@@ -32,15 +32,15 @@ def get_cost(batch_id: BatchId) -> documents.Cost:
         milliseconds=cost.usage.ms,
         lines=[
             documents.CostLine(
-                kind=price.kind,
-                title=price.title,
+                kind=line.price.kind,
+                title=line.price.title,
                 quantity=line.quantity,
                 dollars=line.dollars,
-                price=price.dollars,
-                per=price.per,
-                source=price.source,
+                price=line.price.dollars,
+                per=line.price.per,
+                source=line.price.source,
             )
-            for price, line in zip(PRICES, cost.lines, strict=True)
+            for line in cost.lines
         ],
         priced_on=PRICED_ON,
         region=REGION,

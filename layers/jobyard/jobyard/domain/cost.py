@@ -66,18 +66,26 @@ PRICES = (
 class CostLine:
     """One line of a bill."""
 
-    title: str
+    price: Price
     quantity: float
-    dollars: float
+
+    @property
+    def dollars(self) -> float:
+        """What the quantity costs."""
+        return self.quantity * self.price.dollars / self.price.per
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a batch cost, line by line, and in all (US dollars)."""
+    """What a batch cost, line by line."""
 
     usage: Usage
     lines: tuple[CostLine, ...]
-    dollars: float
+
+    @property
+    def dollars(self) -> float:
+        """The sum, in US dollars."""
+        return sum(line.dollars for line in self.lines)
 
     def words(self) -> str:
         """The cost in a line, for people."""
@@ -94,12 +102,7 @@ class Cost:
 
 def priced(usage: Usage) -> Cost:
     """What `usage` costs by the table."""
-    lines = tuple(
-        CostLine(price.title, quantity, quantity * price.dollars / price.per)
-        for price in PRICES
-        for quantity in [getattr(usage, price.kind)]
-    )
-    return Cost(usage, lines, sum(line.dollars for line in lines))
+    return Cost(usage, tuple(CostLine(price, getattr(usage, price.kind)) for price in PRICES))
 
 
 def total(usages: Iterable[Usage]) -> Usage:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 _LISTS = frozenset({"ListObjectsV2", "ListObjectVersions"})
 _FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 _REFUSED_TRANSACTION = 2  # write units an item of a cancelled transaction takes
+_REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # statements that are charged
 
 
 @dataclass
@@ -35,13 +36,22 @@ class Invocation:
 
 
 class Meter:
-    """Counts what the clients it watches use: one invocation at a time, whatever its threads."""
+    """Counts what the clients it watches use: one invocation at a time, whatever its threads.
 
-    def __init__(self, clients: Iterable[Any]) -> None:
+    `clock` tells seconds of any beginning, `cpu` those the process has worked.
+    """
+
+    def __init__(
+        self,
+        clients: Iterable[Any],
+        clock: Callable[[], float] = time.perf_counter,
+        cpu: Callable[[], float] = time.process_time,
+    ) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._began = time.perf_counter()
-        self._init_ms: float | None = None  # not known before the first invocation
+        self._clock, self._cpu = clock, cpu
+        self._is_first = True
+        self._began = self._earlier = 0.0
         for client in (tables.client(), *clients):
             events = client.meta.events
             events.register("after-call.dynamodb.*", self._dynamodb)
@@ -55,23 +65,21 @@ class Meter:
         What the process used before its first invocation, importing and connecting, is billed with
         that one: its CPU time stands for it.
         """
-        first = self._init_ms is None
-        if first:
-            self._init_ms = time.process_time() * 1000
+        self._earlier = self._cpu() if self._is_first else 0.0
+        self._is_first = False
         with self._lock:
             self._counts.clear()
-        self._began = time.perf_counter()
+        self._began = self._clock()
         billed = Invocation(part, memory_mb)
         try:
             yield billed
         finally:
             if billed.batch_id:
-                used = self.used(billed, init_ms=self._init_ms if first else 0.0)
-                billed.unwritten = usage.add(billed.batch_id, part, used)
+                billed.unwritten = usage.add(billed.batch_id, part, self.used(billed))
 
-    def used(self, billed: Invocation, *, init_ms: float | None = 0.0) -> Usage:
+    def used(self, billed: Invocation) -> Usage:
         """What was used since the invocation began, with the write that notes it."""
-        ms = math.ceil((time.perf_counter() - self._began) * 1000 + (init_ms or 0.0))
+        ms = math.ceil((self._clock() - self._began + self._earlier) * 1000)
         with self._lock:
             counts = dict(self._counts)
         return Usage(
@@ -118,12 +126,13 @@ def units_of(parsed: dict[str, Any], *, writes: bool) -> float:
     two for each item of a transaction. Source: DynamoDB developer guide, Working with items.
     """
     reported = parsed.get("ConsumedCapacity", [])
-    tables_ = reported if isinstance(reported, list) else [reported]
-    units: float = sum(table.get("CapacityUnits", 0.0) for table in tables_)
+    of_tables = reported if isinstance(reported, list) else [reported]
+    units: float = sum(each.get("CapacityUnits", 0.0) for each in of_tables)
     if units or not writes:
         return units
     if "CancellationReasons" in parsed:
         return _REFUSED_TRANSACTION * len(parsed["CancellationReasons"])
     if "Error" in parsed:
         return 1.0 if parsed["Error"]["Code"] == "ConditionalCheckFailedException" else 0.0
-    return sum(1.0 for each in parsed.get("Responses", ()) if "Error" in each)
+    errors = (each.get("Error", {}) for each in parsed.get("Responses", ()))
+    return sum(1.0 for error in errors if error.get("Code") in _REFUSED)
