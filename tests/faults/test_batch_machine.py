@@ -1,0 +1,281 @@
+"""People, clock and lost workers in any order: what is true of a batch stays true after each."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobyard.domain.batch import OPEN_STATES as OPEN_BATCHES
+from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.job import OPEN_STATES as OPEN_JOBS
+from jobyard.domain.job import JobState
+from jobyard.domain.operation import Filter
+from jobyard.domain.report import Report, ReportKind
+from jobyard.services import asking, holding
+from jobyard.services.views import BatchView, JobView, list_jobs
+from jobyard.store import reports
+from tests.faults.striking import Died
+from tests.walk.machines import Function
+from tests.walk.yard import Clients, Payloads, Yard, single_files
+from tests.wire import Answer, Call, Listener
+
+REFUSALS = (IllegalMove, Forbidden, StaleState, Unknown, Gone)
+_numbers = count(1)
+Act = Callable[[asking.Asking], Any]
+JOB_EVENTS = ["hold", "release", "cancel", "delete", "requeue", "force_fail"]
+BATCH_EVENTS = ["release", "cancel", "delete", "update_reporting"]
+FILES = st.lists(st.booleans(), min_size=1, max_size=3)
+# What people do when a worker begins: to its batch, to a job of it by its place, to all.
+AT_WORK = st.lists(
+    st.one_of(
+        st.tuples(st.just("batch"), st.sampled_from(BATCH_EVENTS)),
+        st.tuples(st.sampled_from(["0.0", "0.1", "1.0"]), st.sampled_from(JOB_EVENTS)),
+        st.just(("hold", "")),
+    ),
+    max_size=2,
+)
+DIES_AT = st.one_of(st.just(0), st.integers(1, 12))
+WHICH = st.integers(0, 2)  # one of the batches, counted round
+
+
+@dataclass
+class Dying(Listener):
+    """A worker that dies right before its `at`-th call, and calls nothing any more."""
+
+    at: int
+    calls: int = 0
+
+    def before(self, call: Call) -> Answer | None:
+        self.calls += 1
+        if self.calls >= self.at:
+            raise Died
+        return None
+
+
+class Story(RuleBasedStateMachine):
+    """Some batches of one collection, and all that people and workers may do to them.
+
+    The machines run as far as they can after each rule; what is to happen while a worker is at work
+    is kept until the next one starts.
+    """
+
+    def __init__(self, yard: Yard) -> None:
+        super().__init__()
+        self.yard = yard
+        self.collection = f"story-{next(_numbers)}"
+        self.batches: list[str] = []
+        self.meanwhile: list[tuple[str, str]] = []
+        self.dies_at = 0
+        self.changed = False
+        self.seen: dict[str, tuple[int, int]] = {}  # reports and version at the last look
+        yard.machines.invoke = self._invoked
+
+    def _invoked(self, name: str, function: Function, handed: dict[str, Any]) -> dict[str, Any]:
+        if not name.startswith("Execute"):
+            return function(handed)
+        waiting, self.meanwhile = self.meanwhile, []
+        for noun, event in waiting:
+            _try(self._act(noun, event, handed["batch_id"]), self.yard.asking())
+        if not self.dies_at:
+            return function(handed)
+        at, self.dies_at = self.dies_at, 0
+        with self.yard.wire.heard_by(Dying(at)):
+            return function(handed)
+
+    def _act(self, noun: str, event: str, batch_id: str) -> Act:
+        if noun == "hold":
+            return partial(self._place, 5)
+        if noun == "batch":
+            return partial(asking.ask_batch, batch_id, event)
+        return partial(asking.ask_job, f"{batch_id}.{noun}", event)
+
+    # What happens
+
+    @initialize(files=FILES, acts=AT_WORK, dies_at=DIES_AT)
+    def drop_the_first(self, files: list[bool], acts: list[tuple[str, str]], dies_at: int) -> None:
+        self.drop(files, acts, dies_at)
+
+    @precondition(lambda self: len(self.batches) < 3)
+    @rule(files=FILES, acts=AT_WORK, dies_at=DIES_AT)
+    def drop(self, files: list[bool], acts: list[tuple[str, str]], dies_at: int) -> None:
+        """A manifest lands; of each of its files is said whether it is there."""
+        self.await_the_next_worker(acts, dies_at)
+        mark = f"{self.collection}-{len(self.batches)}"
+        content = {f"{mark}-{n}.txt": f"{mark} {n}".encode() for n in range(len(files))}
+        text = single_files(self.yard.payloads, content)
+        for name, is_there in zip(content, files, strict=True):
+            self.yard.payloads.status[f"/{name}"] = 200 if is_there else 404
+        batch_id = self.yard.drop(text, name=f"{mark}.checkm", collection=self.collection)
+        self.batches.append(batch_id)
+        self.changed = True
+
+    @rule(which=WHICH)
+    def repair(self, which: int) -> None:
+        """What was missing is there from now on; what failed is tried again, and told."""
+        for path in self.yard.payloads.status:
+            self.yard.payloads.status[path] = 200
+        self.retry(which)
+        self._do(partial(asking.ask_batch, self._batch(which), "update_reporting"))
+
+    @rule(which=WHICH, data=st.data())
+    def ask_a_batch(self, which: int, data: st.DataObject) -> None:
+        """Mostly what it lets people do."""
+        batch_id = self._batch(which)
+        open_to_it = self.yard.batch(batch_id).actions
+        event = data.draw(st.sampled_from([*open_to_it * 3, *BATCH_EVENTS]))
+        self._do(partial(asking.ask_batch, batch_id, event))
+
+    @rule(which=WHICH, data=st.data())
+    def ask_a_job(self, which: int, data: st.DataObject) -> None:
+        """Mostly what it lets people do."""
+        if jobs := self._jobs(self._batch(which)):
+            job = data.draw(st.sampled_from(jobs))
+            event = data.draw(st.sampled_from([*job.actions * 3, *JOB_EVENTS]))
+            self._do(partial(asking.ask_job, job.job.place.job_id, event))
+
+    @rule(which=WHICH)
+    def retry(self, which: int) -> None:
+        self._do(partial(asking.retry, self._batch(which), Filter(JobState.FAILED)))
+
+    @rule(minutes=st.sampled_from([0, 5]))
+    def hold(self, minutes: int) -> None:
+        self._do(partial(self._place, minutes))
+
+    def _place(self, minutes: int, request: asking.Asking) -> None:
+        """Hold all batches for some minutes; for 0, until that is lifted."""
+        until = request.now() + timedelta(minutes=minutes) if minutes else None
+        holding.place(f"collection:{self.collection}", until, request)
+
+    @rule()
+    def lift(self) -> None:
+        self._do(partial(holding.lift, f"collection:{self.collection}"))
+
+    @rule(acts=AT_WORK, dies_at=DIES_AT)
+    def await_the_next_worker(self, acts: list[tuple[str, str]], dies_at: int) -> None:
+        """What people will do when it begins, and at which of its calls it dies (0: at none)."""
+        self.meanwhile, self.dies_at = acts, dies_at
+
+    @rule(minutes=st.sampled_from([1, 6, 20]))
+    def let_time_pass(self, minutes: int) -> None:
+        """The minute rule goes by."""
+        self.changed = True
+        self.yard.later(60 * minutes)
+        self.yard.minute()
+        self.yard.machines.run_all()
+
+    def _batch(self, which: int) -> str:
+        return self.batches[which % len(self.batches)]
+
+    def _do(self, act: Act) -> None:
+        """Ask, and let the machines run; a refusal changes nothing."""
+        self.changed = True
+        _try(act, self.yard.asking())
+        self.yard.machines.run_all()
+
+    # What is always true
+
+    @invariant()
+    def what_is_true_stays_true(self) -> None:
+        """Looked at when something may have changed; a look at a batch is many calls."""
+        if not self.changed:
+            return
+        self.changed = False
+        for batch_id in self.batches:
+            view, jobs = self.yard.batch(batch_id), self._jobs(batch_id)
+            told = list(reports.of_batch(batch_id))
+            jobs_are_counted_as_they_stand(view, jobs)
+            a_batch_that_is_over_has_no_open_job_and_has_told(view.batch, jobs, told)
+            every_report_tells_something_new(told)
+            who_waits_says_why(view, jobs)
+            history_has_no_gap(view.batch, jobs)
+            mailed, version = self.seen.get(batch_id, (0, 0))
+            if len(told) != mailed:
+                assert len(self.yard.mails_of(batch_id)) == len(told)
+            assert version <= view.batch.version
+            self.seen[batch_id] = len(told), view.batch.version
+
+    def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
+        looking = self.yard.looking()
+        return list_jobs(batch_id, looking, state="", after=(0, 0), limit=100).items
+
+    def teardown(self) -> None:
+        """Nothing of this story is left for the next one's minute rule."""
+        self.meanwhile, self.dies_at = [], 0
+        self._do(partial(holding.lift, f"collection:{self.collection}"))
+
+
+def jobs_are_counted_as_they_stand(view: BatchView, jobs: Sequence[JobView]) -> None:
+    counts = {state: number for state, number in view.counts.items() if number}
+    total = counts.pop("total", 0)
+    assert sum(counts.values()) == total == view.batch.entries
+    assert counts == Counter(job.job.state.value for job in jobs)
+
+
+def a_batch_that_is_over_has_no_open_job_and_has_told(
+    batch: Batch, jobs: Sequence[JobView], told: Sequence[Report]
+) -> None:
+    if batch.state in OPEN_BATCHES or not batch.entries:
+        return
+    open_jobs = {job.job.state for job in jobs} & OPEN_JOBS
+    if batch.state is BatchState.DELETED:
+        assert open_jobs <= {JobState.HELD}  # they were given up with it
+    elif batch.state is not BatchState.FAILED:  # whose jobs are repaired as it stands
+        assert not open_jobs
+    assert told
+    assert batch.last_report == len(told)
+
+
+def every_report_tells_something_new(told: Sequence[Report]) -> None:
+    assert [each.seq for each in told] == list(range(1, len(told) + 1))
+    assert [each.kind for each in told[1:]] == [ReportKind.UPDATE] * (len(told) - 1)
+    assert all(each.changed for each in told[1:])
+
+
+def who_waits_says_why(view: BatchView, jobs: Sequence[JobView]) -> None:
+    assert view.why or view.batch.state not in OPEN_BATCHES
+    assert all(job.why for job in jobs if job.job.state in OPEN_JOBS)
+
+
+def history_has_no_gap(batch: Batch, jobs: Sequence[JobView]) -> None:
+    for history in (batch.history, *(job.job.history for job in jobs)):
+        moves = [(entry.before, entry.after) for entry in history]
+        assert [after for _, after in moves[:-1]] == [before for before, _ in moves[1:]]
+
+
+def _try(act: Act, request: asking.Asking) -> None:
+    try:
+        act(request)
+    except REFUSALS:
+        return
+
+
+def test_whatever_happens_in_whatever_order_a_batch_is_told_truly(
+    bound: str, unkind: object, services: Clients, payloads: Payloads, everything: bool
+) -> None:
+    run_state_machine_as_test(
+        lambda: Story(Yard(bound, services, payloads)),
+        settings=settings(
+            max_examples=150 if everything else 10,
+            stateful_step_count=30,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink] if everything else [Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
