@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from cli.local import clients
 from jobyard.domain.cost import Usage
@@ -150,3 +151,30 @@ def test_a_refused_write_is_charged_though_not_reported(
 
 def test_the_usage_of_an_unknown_batch_is_nothing(bound: str) -> None:
     assert usage.of_batch("b-unheard-of") == Usage()
+
+
+def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None:
+    ses = clients.client("sesv2", bound)
+    ses.create_email_identity(EmailIdentity="metered@example.org")
+    meter = Meter([ses])
+    content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}
+    with meter.invocation("report", 128) as billed:
+        billed.batch_id = "b-mailed"
+        ses.send_email(
+            FromEmailAddress="metered@example.org",
+            Destination={"ToAddresses": ["a@example.org", "b@example.org"]},
+            Content=content,
+        )
+        ses.meta.events.register("before-call.sesv2.SendEmail", _too_many)
+        with pytest.raises(ses.exceptions.TooManyRequestsException):
+            ses.send_email(
+                FromEmailAddress="metered@example.org",
+                Destination={"ToAddresses": ["a@example.org"]},
+                Content=content,
+            )
+
+    assert usage.of_batch("b-mailed").mails == 2
+
+
+def _too_many(**_: Any) -> Any:
+    return AWSResponse("", 429, {}, None), {"Error": {"Code": "TooManyRequestsException"}}

@@ -14,7 +14,7 @@ class Usage:
 
     Transitions count the start of each Map child, as AWS bills it. `bytes_stored` are those put
     into S3; `s3_writes` are PUT, COPY, POST and LIST requests, `s3_reads` all others but DELETE,
-    which is free. `events` are those S3 sent.
+    which is free. `mails` are counted by recipient. `events` are those S3 sent.
     """
 
     write_units: float = 0.0
@@ -57,7 +57,13 @@ PRICES = (
     Price("s3_writes", "S3 PUT, COPY, POST, LIST", 0.005, 1e3, "S3 pricing, Standard"),
     Price("s3_reads", "S3 GET and other requests", 0.0004, 1e3, "S3 pricing, Standard"),
     Price("bytes_stored", "S3 bytes, a month", 0.023, _GB, "S3 pricing, Standard, first 50 TB"),
-    Price("mails", "SES mails", 0.10, 1e3, "SES pricing, without a plan"),
+    Price(
+        "mails",
+        "SES mails, a recipient each",
+        0.10,
+        1e3,
+        "SES pricing, without a plan; 0.16 with one",
+    ),
     Price("events", "EventBridge events from S3", 1.00, 1e6, "EventBridge pricing, opt-in events"),
 )
 

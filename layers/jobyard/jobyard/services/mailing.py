@@ -1,6 +1,6 @@
 """The outbox: handing a report's mail to the mail service, once, and noting how it fared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -91,10 +91,7 @@ def _send(report: Report, reporting: Reporting) -> str:
 
     answer = reporting.mail.send_email(
         FromEmailAddress=settings.mail_from,
-        Destination={
-            "ToAddresses": list(report.to),
-            "BccAddresses": [settings.mail_bcc] if settings.mail_bcc else [],
-        },
+        Destination={"ToAddresses": list(report.to), "BccAddresses": _copied(settings)},
         Content={
             "Simple": {
                 "Subject": {"Data": report.subject, "Charset": "UTF-8"},
@@ -113,6 +110,15 @@ def _send(report: Report, reporting: Reporting) -> str:
         ],
     )
     return answer["MessageId"]
+
+
+def _copied(settings: Settings) -> list[str]:
+    return [settings.mail_bcc] if settings.mail_bcc else []
+
+
+def recipients(to: Sequence[str], settings: Settings) -> int:
+    """How many addresses the mail of a report to `to` goes to; none when nobody is to be told."""
+    return len(to) + len(_copied(settings)) if to else 0
 
 
 def deliver_waiting(reporting: Reporting) -> int:

@@ -18,6 +18,7 @@ from jobyard.store import tables, usage
 SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all meet at one
 _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 _LISTS = frozenset({"ListObjectsV2", "ListObjectVersions"})
+_RECIPIENTS = "recipients"
 _FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 _REFUSED_TRANSACTION = 2  # write units an item of a cancelled transaction takes
 _REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # statements that are charged
@@ -56,6 +57,7 @@ class Meter:
             events = client.meta.events
             events.register("after-call.dynamodb.*", self._dynamodb)
             events.register("before-send.s3.*", self._s3)
+            events.register("before-parameter-build.sesv2.SendEmail", _note_recipients)
             events.register("after-call.sesv2.SendEmail", self._mail)
 
     @contextmanager
@@ -115,8 +117,13 @@ class Meter:
         else:
             self._count(s3_reads=1)
 
-    def _mail(self, **_: Any) -> None:
-        self._count(mails=1)
+    def _mail(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if "Error" not in parsed:
+            self._count(mails=context[_RECIPIENTS])
+
+
+def _note_recipients(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    context[_RECIPIENTS] = sum(len(listed) for listed in params["Destination"].values())
 
 
 def units_of(parsed: dict[str, Any], *, writes: bool) -> float:

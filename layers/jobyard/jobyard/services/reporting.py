@@ -13,7 +13,7 @@ from jobyard.domain.cost import Cost, Usage, priced
 from jobyard.domain.letters import SHOWN, Told
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
-from jobyard.services.mailing import Reporting, deliver
+from jobyard.services.mailing import Reporting, deliver, recipients
 from jobyard.services.report_files import Files, finding_line, findings_of, summarise
 from jobyard.store import batches, reports, usage
 
@@ -148,7 +148,7 @@ def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -
 
 def _cost(batch: Batch, reporting: Reporting) -> Cost:
     """What the batch cost up to this report, which is still to be mailed."""
-    own_mail = Usage(mails=bool(batch.notify))
+    own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
     return priced(usage.of_batch(batch.batch_id) + reporting.used() + own_mail)
 
 
