@@ -187,7 +187,8 @@ def test_a_read_that_is_not_strong_is_three_writes_old(
         found = dynamodb.query(**asked, ConsistentRead=strong)["Items"]
         return [each["version"]["N"] for each in found if each["chunk"]["N"] == "7"]
 
-    with Stale(raw, key_names()).copying() as stale, unkind.heard_by(stale):
+    keys = {"test-chunks": key_names()["test-chunks"]}
+    with Stale(raw, keys).copying() as stale, unkind.heard_by(stale):
         for version in range(1, 6):
             put_chunk(dynamodb, 7, version)
 
@@ -198,12 +199,15 @@ def test_a_read_that_is_not_strong_is_three_writes_old(
 
 
 def test_an_index_never_knows_of_the_last_three_writes(yard: Yard, raw: Any) -> None:
-    with Stale(raw, key_names()).copying() as stale, yard.wire.heard_by(stale):
+    keys = {"test-batches": key_names()["test-batches"]}
+    with Stale(raw, keys).copying() as stale, yard.wire.heard_by(stale):
         event = yard.put("nonsense", name="x.checkm", collection="maps")
         yard.open({"input": event, "execution": "x"})
 
         assert yard.batch(yard.batch_id_of(event)).batch.state == "reporting"
         assert tables.client().scan(TableName="test-batches")["Items"] == []
+        with pytest.raises(AssertionError, match="test-jobs is not strong"):
+            tables.client().scan(TableName="test-jobs")
         assert stale.met > 0
 
 

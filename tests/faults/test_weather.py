@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -104,19 +103,21 @@ def test_items_stay_under_a_kilobyte_with_identifiers_as_long_as_those_of_aws(
 
 
 def test_a_chunk_is_written_as_fast_as_one_partition_takes_it(unkind: Wire) -> None:
-    """1,300 records of one chunk; a partition takes 1,000 write units a second, and a second is
-    four of ours, so that no machine of ours is too slow to be throttled."""
+    """1,300 records of one chunk; a partition takes 1,000 write units a second, and no time passes
+    but what the writer waits."""
     started = JOB.move("scheduled", "start", NOON, Cause("main.p1.c0.t1"))
     places = [Place("b" + "7" * 20, 0, n) for n in range(1300)]
     changes = [(None, unrecorded(place, NOON).moved(started)) for place in places]
-    weather = Capacity(key_names(), clock=lambda: time.monotonic() / 4)
+    waits: list[float] = []
+    weather = Capacity(key_names(), clock=lambda: sum(waits))
 
     with unkind.heard_by(weather):
-        stored = jobs.write_many(changes)
+        stored = jobs.write_many(changes, pause=waits.append)
 
     assert [job and job.place for job in stored] == places
     assert weather.units["test-jobs"] == 1300
     assert weather.met > 0
+    assert 0.2 < sum(waits) < 1  # 300 more than fit at once
 
 
 def test_throttled_writers_wait_longer_each_time_and_not_all_alike(unkind: Wire) -> None:

@@ -273,7 +273,10 @@ class Conflicting(Listener):
 
 class Stale(Listener):
     """Every read that is not strongly consistent, and so each of an index, is answered from a copy
-    of its table that lacks the last writes; all of them are there when the clock has moved."""
+    of its table that lacks the last writes; all of them are there when the clock has moved.
+
+    There are copies of the tables in `keys`; no other may be read so.
+    """
 
     def __init__(
         self, raw: Any, keys: Keys, lag: int = 3, now: Callable[[], Any] = lambda: None
@@ -323,6 +326,7 @@ class Stale(Listener):
             if self._now() != self._read_at:
                 self._read_at = self._now()
                 self.catch_up()
+            assert asked["TableName"] in self._keys, f"a read of {asked['TableName']} is not strong"
             asked["TableName"] = f"stale-{asked['TableName']}"
         if call.operation == "BatchGetItem":
             assert all(each.get("ConsistentRead") for each in asked["RequestItems"].values())
@@ -330,6 +334,8 @@ class Stale(Listener):
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         if call.operation in _WRITES and status < 300:
             for table, key in written_keys(call, parsed, self._keys):
+                if table not in self._keys:
+                    continue
                 found = self._raw.get_item(TableName=table, Key=key, ConsistentRead=True)
                 self._behind[table].append((key, found.get("Item")))
             self.catch_up(self._lag)
@@ -431,7 +437,7 @@ def written_keys(call: Call, parsed: dict[str, Any], keys: Keys) -> list[tuple[s
                 found.append((part["TableName"], part.get("Item") or part["Key"]))
     else:
         found.append((asked["TableName"], asked.get("Item") or asked["Key"]))
-    return [(table, {name: item[name] for name in keys[table]}) for table, item in found]
+    return [(table, {name: item[name] for name in keys.get(table, ())}) for table, item in found]
 
 
 def size_of(value: Any) -> int:

@@ -54,7 +54,8 @@ def stale(yard: Yard, raw: Any) -> Iterator[Stale]:
             run_all()
 
     yard.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
-    with Stale(raw, key_names(), now=yard.now).copying() as copies, yard.wire.heard_by(copies):
+    indexed = {table: key_names()[table] for table in ("test-batches", "test-reports")}
+    with Stale(raw, indexed, now=yard.now).copying() as copies, yard.wire.heard_by(copies):
         yield copies
 
 
