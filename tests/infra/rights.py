@@ -44,13 +44,9 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "s3:HeadObject(VersionId)",
         ],
         "WorkBucket": [
-            "s3:AbortMultipartUpload",
-            "s3:CompleteMultipartUpload",
-            "s3:CreateMultipartUpload",
             "s3:GetObject",
             "s3:HeadObject",
             "s3:PutObject",
-            "s3:UploadPart",
         ],
     },
     "ExecuteRole": {
@@ -119,12 +115,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": ["s3:HeadObject", "s3:HeadObject(VersionId)"],
         "WorkBucket": [
-            "s3:AbortMultipartUpload",
-            "s3:CompleteMultipartUpload",
-            "s3:CreateMultipartUpload",
             "s3:GetObject",
             "s3:PutObject",
-            "s3:UploadPart",
         ],
         "BatchMachine": ["states:DescribeExecution", "states:StartExecution"],
         "JobMachine": ["states:DescribeExecution", "states:StartExecution"],

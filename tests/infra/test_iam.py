@@ -64,8 +64,9 @@ def test_a_role_may_do_what_its_functions_do_and_no_more(resources: Resources, r
     [
         ("ApiRole", "dynamodb:Query", "${BatchesTable.Arn}/index/by_month", True),
         ("ApiRole", "dynamodb:Query", "${BatchesTable.Arn}/index/by_weekday", False),
-        ("IngestRole", "s3:UploadPart", "${WorkBucket.Arn}/work/b1/rows", True),
-        ("IngestRole", "s3:UploadPart", "${WorkBucket.Arn}/reports/b1", False),
+        ("IngestRole", "s3:PutObject", "${WorkBucket.Arn}/work/b1/rows", True),
+        ("IngestRole", "s3:PutObject", "${WorkBucket.Arn}/reports/b1", False),
+        ("ExecuteRole", "s3:UploadPart", "${WorkBucket.Arn}/staging/b1", True),
         ("IngestRole", "s3:GetObject(VersionId)", "${IntakeBucket.Arn}/manifests/a", True),
         ("ExecuteRole", "dynamodb:BatchExecuteStatement(INSERT)", "${JobsTable.Arn}", True),
         ("ExecuteRole", "dynamodb:TransactWriteItems(Put)", "${JobsTable.Arn}", False),

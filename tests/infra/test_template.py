@@ -103,7 +103,7 @@ def test_tables_are_those_the_store_knows(resources: Resources) -> None:
     assert found == TABLES
 
 
-def test_tables_are_paid_by_use_restorable_and_encrypted(resources: Resources) -> None:
+def test_tables_are_paid_by_use_restorable_and_encrypted_for_nothing(resources: Resources) -> None:
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
         properties = table["Properties"]
 
@@ -111,7 +111,9 @@ def test_tables_are_paid_by_use_restorable_and_encrypted(resources: Resources) -
         assert properties["PointInTimeRecoverySpecification"] == {
             "PointInTimeRecoveryEnabled": True
         }, name
-        assert properties["SSESpecification"] == {"SSEEnabled": True}, name
+        # Without it a table is encrypted all the same, with DynamoDB's own key; any other key is
+        # KMS's, which charges for every use.
+        assert "SSESpecification" not in properties, name
         assert properties["DeletionProtectionEnabled"] == {
             "Fn::If": ["ProtectData", True, False]
         }, name

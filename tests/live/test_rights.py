@@ -29,18 +29,7 @@ NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
 Aws = Callable[[str], Any]
 
 # Lines of the table that the story does not come to, each with the reason.
-OVER_8_MIB = "only what is larger than one PutObject goes up in parts"
 UNSEEN: dict[tuple[str, str, str], str] = {
-    **{
-        (role, "WorkBucket", f"s3:{call}"): OVER_8_MIB
-        for role in ("IngestRole", "ReportRole")
-        for call in (
-            "AbortMultipartUpload",
-            "CompleteMultipartUpload",
-            "CreateMultipartUpload",
-            "UploadPart",
-        )
-    },
     ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
     ("ExecuteRole", "JobsTable", "dynamodb:GetItem"): "another worker wrote the job in between",
     **{
