@@ -55,13 +55,13 @@ def measure() -> Figures:
         odd = written(here / "odd.checkm", LINES, odd=True)
         few = written(here / "few.checkm", FEW, odd=False)
         many = written(here / "many.checkm", MANY, odd=False)
-        rates: dict[str, list[float]] = {name: [] for name in _LOOPS}
+        rates: dict[str, list[float]] = {name: [] for name in LOOPS}
         odd_rates: dict[str, list[float]] = {name: [] for name in ("ours", "checking")}
         for _ in range(RUNS):
-            for name, loop in _LOOPS.items():
+            for name, loop in LOOPS.items():
                 rates[name].append(_rate(loop, exact, here / "out"))
             for name, each in odd_rates.items():
-                each.append(_rate(_LOOPS[name], odd, here / "out"))
+                each.append(_rate(LOOPS[name], odd, here / "out"))
         growth = _peak_mb(many, here / "out") - _peak_mb(few, here / "out")
     median = {name: rounded(values, 0) for name, values in rates.items()}
     odd_median = {name: rounded(values, 0) for name, values in odd_rates.items()}
@@ -180,7 +180,7 @@ def _sloppy(path: Path, out: Path) -> int:
     return count
 
 
-_LOOPS: dict[str, Callable[[Path, Path], int]] = {
+LOOPS: dict[str, Callable[[Path, Path], int]] = {
     "ours": _ours,
     "checking": _checking,
     "only checks": _only_checks,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -25,12 +26,17 @@ def tell(name: str, measure: Callable[[], Figures]) -> None:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=described)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped, as by Ctrl-C
     figures = measure()
     if asked.json:
         say(json.dumps(figures))
         return
     for figure, value in figures.items():
         say(f"{name}.{figure} = {value}")
+
+
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
 
 
 def rounded(values: list[float], digits: int = 3) -> float:

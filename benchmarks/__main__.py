@@ -1,0 +1,48 @@
+"""Runs every benchmark, one after the other, and shows the figures beside their bounds.
+
+Ends with 1 when one of them does not run. A bound that is missed is said, and is no failure: what
+to do about it is for people to say.
+"""
+
+import json
+import subprocess
+import sys
+
+from benchmarks.bounds import NAMES, judged
+from benchmarks.telling import say
+from cli.local.emulator import ROOT
+
+
+def main() -> int:
+    """Run them all; 1 when one did not run."""
+    rows: list[tuple[str, float, str, str]] = []
+    broken: list[str] = []
+    for name in NAMES:
+        say(f"== {name}")
+        lines = _run(name)
+        if lines is None:
+            broken.append(name)
+            continue
+        rows += judged(name, json.loads(lines[-1]))
+    say()
+    say(f"{'figure':<28} {'measured':>10} {'bound':>9}")
+    for figure, value, bound, distance in rows:
+        say(f"{figure:<28} {value:>10,.3f} {bound:>9}  {distance}")
+    for name in broken:
+        say(f"{name} DID NOT RUN")
+    return 1 if broken else 0
+
+
+def _run(name: str) -> list[str] | None:
+    """What a benchmark said, shown as it goes; None when it failed."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line.rstrip("\n"))
+            say(f"   {lines[-1]}")
+    return lines if process.returncode == 0 and lines else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

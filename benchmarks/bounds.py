@@ -1,0 +1,64 @@
+"""What each figure has to reach. docs/performance.md tells the same benchmarks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`figure` of `benchmark` is to be at most, or at least, `value`."""
+
+    benchmark: str
+    figure: str
+    value: float
+    least: bool = False  # at least, else at most
+
+    def is_met(self, found: float) -> bool:
+        """Whether `found` is good enough."""
+        return found >= self.value if self.least else found <= self.value
+
+    def words(self) -> str:
+        """The bound as one writes it."""
+        return f"{'≥' if self.least else '≤'} {self.value:g}"
+
+    def distance(self, found: float) -> str:
+        """How far `found` is from it, in parts of the bound."""
+        by = abs(found - self.value) / self.value
+        return f"{'met' if self.is_met(found) else 'MISSED'} by {by:.0%}"
+
+
+BOUNDS = (
+    Bound("cost", "write_units_per_job", 2.1),
+    Bound("cost", "transitions_per_job", 0.035),
+    Bound("cost", "invocations_per_job", 0.015),
+    Bound("throughput", "ratio", 1.3, least=True),
+    Bound("throughput", "cpu_ratio", 0.3),
+    Bound("throughput", "first_job_s", 1.0),
+    Bound("throughput", "first_job_million_s", 1.0),
+    Bound("manifest", "ratio", 1.4, least=True),
+    Bound("manifest", "growth_mb", 40.0),
+    Bound("coldstart", "worker_ratio", 0.65),
+    Bound("coldstart", "api_ratio", 0.5),
+    Bound("deposit", "ratio", 0.85, least=True),
+)
+
+
+def judged(benchmark: str, figures: Mapping[str, Any]) -> list[tuple[str, float, str, str]]:
+    """The figures of a benchmark that have bounds: name, value, bound, met or missed by how much.
+
+    Raises:
+        KeyError: a figure with a bound was not measured.
+    """
+    return [
+        (
+            f"{benchmark}.{bound.figure}",
+            figures[bound.figure],
+            bound.words(),
+            bound.distance(figures[bound.figure]),
+        )
+        for bound in BOUNDS
+        if bound.benchmark == benchmark
+    ]
