@@ -229,6 +229,25 @@ def test_of_two_who_retry_all_failed_jobs_each_job_is_requeued_once(
     assert at > 2
 
 
+def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(yard: Yard) -> None:
+    """Before the one has looked, he comes after the other, and replaces what he sees."""
+    ways = []
+    met, scope = True, "collection:wanted"
+    while met:
+        two = Two(yard)
+        met = two.at_once(lambda request: holding.place(scope, None, request), at=len(ways) + 1)
+        found = holds.get(scope)
+        assert found
+        ways.append((two.won, two.refused, found.owner))
+        holds.delete(found)
+
+    assert ways == [
+        (["other", "one"], [], "one"),
+        (["other"], ["one"], "other"),
+        (["one"], [], "one"),
+    ]
+
+
 def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(yard: Yard, payloads: Payloads) -> None:
     at, met = 0, True
     while met:

@@ -136,6 +136,23 @@ def test_holds_are_found_by_scope() -> None:
     assert holds.get("collection:held") is None
 
 
+def test_a_hold_is_put_only_over_the_one_that_was_seen() -> None:
+    first = Hold("collection:seen", "operator", "why", NOON)
+    second = replace(first, owner="admin", reason="another why")
+    third = replace(first, until=NOON + timedelta(hours=1))
+    holds.put(first)
+
+    holds.put(first)  # the client repeats a call whose answer was lost
+    with pytest.raises(StaleState):
+        holds.put(second)
+    holds.put(second, seen=first)
+    with pytest.raises(StaleState):
+        holds.put(third, seen=first)
+
+    assert holds.get("collection:seen") == second
+    holds.delete(second)
+
+
 def test_an_operation_ends_once() -> None:
     wanted = Filter(JobState.FAILED, frozenset({"TIMEOUT"}))
     operation = Operation("b-op", "r1", "requeue", wanted, "operator", "why", NOON, 2, (0, 3))

@@ -786,10 +786,10 @@ def held_by_a_late_worker(yard: Yard, opened: dict[str, Any], hold: Hold) -> Non
     """A worker that read the hold before it was lifted, and writes after."""
     lifted = holds.get(hold.scope)
     assert lifted is not None
-    holds.put(hold)
+    holds.put(hold, seen=lifted)
     for chunk in _index(yard, opened["batch_id"]):
         yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
-    holds.put(lifted)
+    holds.put(lifted, seen=hold)
 
 
 def test_a_hold_is_lifted_though_a_promised_manifest_never_came(yard: Yard) -> None:

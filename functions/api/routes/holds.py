@@ -12,7 +12,7 @@ from api.documents.holds import Hold, Holds, Lifted, Placing
 from api.problems import documented
 from api.repeats import once
 from jobyard.domain import hold as holds
-from jobyard.domain.errors import BadRequest, Forbidden, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, StaleState, Unknown
 from jobyard.services import holding, views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -68,8 +68,12 @@ def get_hold(scope: Scope) -> Hold:
     tags=["Holds"],
     summary="Hold a collection, a job type or everything",
     description="From now on what would start is held; what runs goes on. A hold of the same "
-    "scope is replaced. For operator and admin.",
-    responses={200: {"description": "The hold."}, **documented(BadRequest, Forbidden, Unknown)},
+    "scope is replaced; of two who place one at the same moment, one is told that it is another "
+    "now. For operator and admin.",
+    responses={
+        200: {"description": "The hold."},
+        **documented(BadRequest, Forbidden, Unknown, StaleState),
+    },
     middlewares=[once],
 )
 def place_hold(scope: Scope, placing: Placing) -> Hold:
@@ -86,7 +90,7 @@ def place_hold(scope: Scope, placing: Placing) -> Hold:
     description="What another hold still covers stays held. For operator and admin.",
     responses={
         200: {"description": "It is lifted."},
-        **documented(BadRequest, Forbidden, Unknown),
+        **documented(BadRequest, Forbidden, Unknown, StaleState),
     },
     middlewares=[once],
 )

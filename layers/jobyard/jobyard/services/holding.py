@@ -27,10 +27,12 @@ _HOLDERS = frozenset({"operator", "admin"})
 
 
 def place(scope: str, until: datetime | None, asking: Asking) -> Hold:
-    """Hold everything in `scope` from now on; what runs goes on.
+    """Hold everything in `scope` from now on; what runs goes on. A hold that was there before is
+    replaced.
 
     Raises:
         Forbidden: the person may not. BadRequest: no such scope, no reason, or `until` is over.
+        StaleState: somebody else placed or lifted one at the same time.
     """
     _demand_holder(asking)
     if not asking.reason.strip():
@@ -39,7 +41,7 @@ def place(scope: str, until: datetime | None, asking: Asking) -> Hold:
     if until is not None and until <= now:
         raise BadRequest("until lies in the past; leave it out or give a later time")
     hold = Hold(checked_scope(scope), asking.person.name, asking.reason, now, until)
-    holds.put(hold)
+    holds.put(hold, seen=holds.get(hold.scope))
     return hold
 
 
@@ -51,6 +53,7 @@ def lift(scope: str, asking: Asking) -> int:
 
     Raises:
         Forbidden: the person may not. BadRequest: no such scope. Unknown: nothing holds it.
+        StaleState: somebody else placed or lifted one at the same time.
     """
     _demand_holder(asking)
     hold = holds.get(checked_scope(scope))
@@ -75,7 +78,7 @@ def _lift(hold: Hold, asking: Asking) -> int:
     now = asking.now()
     over = replace(hold, until=min(hold.until or now, now))
     if over != hold:
-        holds.change(hold, over)
+        holds.put(over, seen=hold)
     suggested = [batch for state in _MAY_HOLD for batch in batches.in_state(state)]
     released = sum(
         _release(batch, asking)

@@ -21,23 +21,22 @@ def _body(hold: Hold) -> list[Any]:
     return [hold.owner, hold.reason, stamp(hold.since), until]
 
 
-def put(hold: Hold) -> None:
-    """Write a hold, over the one of its scope if there is one."""
-    HoldItem(scope=hold.scope, body=_body(hold)).save()
+def put(hold: Hold, seen: Hold | None = None) -> None:
+    """Write a hold over the one of its scope that was `seen`; None: where there was none.
 
-
-def change(seen: Hold, new: Hold) -> None:
-    """Write `new` over the hold that was read.
+    The same hold put again is done already: the client repeats a call whose answer was lost.
 
     Raises:
-        StaleState: another hold was placed on the scope since, or it was lifted.
+        StaleState: somebody placed, changed or removed a hold on the scope since.
     """
+    as_seen = HoldItem.scope.does_not_exist() if seen is None else HoldItem.body == _body(seen)
     try:
-        HoldItem(scope=seen.scope, body=_body(new)).save(condition=HoldItem.body == _body(seen))
+        HoldItem(scope=hold.scope, body=_body(hold)).save(condition=as_seen)
     except PutError as error:
         if not is_refused(error):
             raise
-        raise StaleState(f"the hold on {seen.scope} is another one now") from error
+        if get(hold.scope) != hold:
+            raise StaleState(f"the hold on {hold.scope} is another one now") from error
 
 
 def get(scope: str) -> Hold | None:
