@@ -1,4 +1,4 @@
-"""Clients as unkind as AWS is, where the emulator is kinder. Source: shared/aws.md, "Ten mistakes".
+"""Clients as unkind as AWS is, where the emulator is kinder. Source: docs/aws.md.
 
 `AsDynamoDB` and `AsS3` hold in every walk; the others are weather for some of them.
 """

@@ -89,7 +89,7 @@ def tell(yard: Yard, payloads: Payloads, death: Death) -> dict[str, Any]:
         death.born()
         with suppress(Killed), yard.wire.heard_by(death):
             yard.machines.run("batch", f"{name}-{collection}", event)
-        with suppress(Unknown, AssertionError):
+        with suppress(Unknown):
             batch_id = yard.batch_id_of(event)
             break  # else it died before it had written anything: the event comes again
     carry_on(yard, death)
