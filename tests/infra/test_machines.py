@@ -1,5 +1,6 @@
 """The state machines are such as AWS runs, and not only the emulator."""
 
+import ast
 import copy
 import json
 import re
@@ -7,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.domain.chunks import LINE_BYTES, Chunk
+from jobyard.domain.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.job import Place
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import FRESH_AFTER
 from jobyard.services.starting import batch_execution, job_execution
-from jobyard.services.steering import Next, Run
+from jobyard.services.steering import Next, Run, Where
 from tests.infra.asl import Surroundings, events_in_a_pass, faults
 from tests.infra.reading import Resources, of_type
 
@@ -262,11 +263,96 @@ def test_the_names_of_executions_are_such_as_aws_takes() -> None:
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name), name
 
 
-def test_the_largest_index_and_its_children_fit_into_a_map() -> None:
-    chunks = 1_000_000 // 100
+def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]) -> None:
+    """What a Map's children give is put together, and is no larger than a state may be, although
+    the Map drops it."""
+    child = _child(batch["States"])["ExecuteChunk"]
+    given = {} if child.get("OutputPath", "$") is None else batch["States"]["Execute"]
+    together = json.dumps([given] * MOST_CHUNKS, separators=(",", ":"))
 
-    assert chunks * len("{},") < 200_000  # of the 256 KiB a state may be
-    assert chunks * LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
+    assert len(together) < 256 * 1024
+    assert MOST_CHUNKS * LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
+
+
+# What each task may answer, and how many transitions its function then bills.
+ANSWERED: list[tuple[str, str, Where]] = [
+    *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
+    *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "end")),
+    *(("JobMachine", "Settle", where) for where in ("report", "end")),
+]
+
+
+@pytest.mark.parametrize(("machine", "task", "where"), ANSWERED)
+def test_what_is_billed_are_the_states_up_to_the_next_task(
+    definitions: dict[str, Any], machine: str, task: str, where: Where
+) -> None:
+    states = definitions[machine]["States"]
+
+    assert len(_entered(states, task, where)) == Next("b", where).transitions
+
+
+def test_every_answer_there_is_is_billed_by_the_machines() -> None:
+    assert {where for _, _, where in ANSWERED} == set(get_args(Where))
+
+
+@pytest.mark.parametrize("where", ["again", "settle"])
+def test_a_job_by_itself_bills_the_states_up_to_the_next_task(
+    definitions: dict[str, Any], where: Where
+) -> None:
+    entered = _entered(definitions["JobMachine"]["States"], "ExecuteJob", where)
+
+    assert _billed("execute/job.py", following=Next("b", where)) == len(entered)
+
+
+def test_a_chunk_bills_the_start_of_its_child_and_every_state_of_it(batch: dict[str, Any]) -> None:
+    assert _billed("execute/chunk.py") == 1 + len(_child(batch["States"]))
+
+
+@pytest.mark.parametrize("machine", ["BatchMachine", "JobMachine"])
+def test_a_report_bills_the_states_up_to_the_end(definitions: dict[str, Any], machine: str) -> None:
+    entered = _entered(definitions[machine]["States"], "Report", "end")
+
+    assert _billed("report/reporting.py") == len(entered)
+
+
+def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:
+    """The states entered from `task`, which answers `where`, up to the next function's."""
+    entered = [task]
+    following = states[task]["Next"]
+    while True:
+        state = states[following]
+        if state.get("Resource", "").startswith(LAMBDA):
+            return entered
+        entered.append(following)
+        if state["Type"] in {"Succeed", "Map"}:  # a Map's children bill themselves
+            return entered
+        following = _chosen(state, where) if state["Type"] == "Choice" else state["Next"]
+
+
+def _chosen(choice: dict[str, Any], where: Where) -> str:
+    for rule in choice["Choices"]:
+        assert rule["Variable"] == "$.next"
+        if rule["StringEquals"] == where:
+            return str(rule["Next"])
+    return str(choice["Default"])
+
+
+def _billed(file: str, **names: Any) -> int:
+    """What a handler says it bills in transitions: the sum of what it sets and adds."""
+    billed = []
+    for node in ast.walk(ast.parse(Path(ROOT, "functions", file).read_text())):
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        match node:
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                pairs = list(zip(targets, values, strict=True))
+            case ast.Assign([target], value) | ast.AugAssign(target, _, value):
+                pairs = [(target, value)]
+        billed += [
+            eval(ast.unparse(value), {}, names)  # an expression of our own handler
+            for target, value in pairs
+            if isinstance(target, ast.Attribute) and target.attr == "transitions"
+        ]
+    return sum(billed)
 
 
 def _child(states: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from jobyard.domain.job import JobRecord, JobState
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
 LINE_BYTES = len(_LINE % (0, 0, 0))
+# A batch has no more: what the children of a Map give is put together, if only to be dropped, and
+# three bytes of each are what AWS takes of a state, 256 KiB.
+MOST_CHUNKS = 80_000
 
 
 @dataclass(frozen=True)

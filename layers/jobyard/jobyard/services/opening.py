@@ -13,7 +13,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
 
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
-from jobyard.domain.chunks import Chunk
+from jobyard.domain.chunks import MOST_CHUNKS, Chunk
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
@@ -202,6 +202,10 @@ def _read(batch: Batch, opening: Opening) -> Next:
         _upload(opening, findings, rows.findings_key(batch.batch_id))
         if reading.verdict == "error":
             words = f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
+            return _refuse(batch, opening, words, found)
+        most = MOST_CHUNKS * opening.settings.chunk_size
+        if reading.entries > most:
+            words = f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
             return _refuse(batch, opening, words, found)
         if reading.per_object:
             _upload(opening, lines, rows.files_key(batch.batch_id))
