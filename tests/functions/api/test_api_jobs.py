@@ -8,7 +8,6 @@ import boto3
 import pytest
 
 from jobyard.domain.job import JOB
-from jobyard.services.rows import outcomes_key
 from tests.functions.api.asking import Api
 from tests.functions.api.records import (
     HOUR_AGO,
@@ -280,7 +279,7 @@ def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
     s3 = boto3.client("s3")
     for chunk, outcome in ((0, "accepted"), (1, "refused")):
         line = [f"{batch.batch_id}.{chunk}.0", outcome, "" if chunk == 0 else "too late"]
-        key = outcomes_key(batch.batch_id, operation_id, chunk)
+        key = f"operations/{batch.batch_id}/{operation_id}/{chunk:08d}.jsonl"
         s3.put_object(Bucket="work", Key=key, Body=json.dumps(line).encode())
     assert answer.headers["location"] == answer.json["links"]["self"]
     shown = api.get(f"{path}/{operation_id}").json
