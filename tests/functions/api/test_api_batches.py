@@ -4,13 +4,14 @@ import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from jobyard.domain.batch import BATCH
 from jobyard.domain.hold import Hold
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.services.settings import MANIFEST_BYTES
+from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
@@ -36,10 +37,13 @@ def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
 
 def test_an_upload_is_for_one_key_of_a_bounded_size_and_for_a_while(api: Api) -> None:
     """S3 holds a POST to its policy; a presigned PUT would know no limit."""
+    before = datetime.now(UTC).replace(microsecond=0)
     upload = api.post("/batches", SUBMISSION, role="depositor").json["upload"]
 
     fields = upload["fields"]
     policy = json.loads(base64.b64decode(fields["policy"]))
+    ends = datetime.fromisoformat(policy["expiration"])
+    assert before + UPLOAD_TIME <= ends <= datetime.now(UTC) + UPLOAD_TIME
     assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
     assert {"key": fields["key"]} in policy["conditions"]
     bounds = [each for each in policy["conditions"] if isinstance(each, list)]
@@ -371,9 +375,22 @@ def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:
     assert [(each["seq"], each["kind"]) for each in items] == [(1, "first"), (2, "update")]
     assert items[0]["delivery"]["state"] == "delivered"
     assert items[0]["delivery"]["message_id"] == "m-1"
-    link = items[0]["files"]["failures_csv"]
-    assert f"/reports/{batch.batch_id}/1/failures.csv?" in link
-    assert "response-content-disposition=attachment" in link
+    links = items[0]["files"]
+    assert f"/reports/{batch.batch_id}/1/failures.csv?" in links["failures_csv"]
+    # S3 answers with these, whatever the object says of itself.
+    shown = {name: parse_qs(urlsplit(link).query) for name, link in links.items()}
+    assert {
+        name: (
+            asked["response-content-type"],
+            asked["response-content-disposition"][0].partition(";")[0],
+        )
+        for name, asked in shown.items()
+    } == {
+        "all_csv": (["text/csv; charset=utf-8"], "attachment"),
+        "failures_csv": (["text/csv; charset=utf-8"], "attachment"),
+        "json": (["application/json; charset=utf-8"], "attachment"),
+        "html": (["text/html; charset=utf-8"], "inline"),
+    }
     assert items[1]["files"] == dict.fromkeys(("all_csv", "failures_csv", "json", "html"))
 
 

@@ -149,6 +149,21 @@ def test_what_is_kept_has_an_end(api: Api) -> None:
     assert "expires" in kept[0]
 
 
+def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
+    """DynamoDB takes it away days later; until then it is read."""
+    api.ask("PUT", "/holds/everything", body=WHY, headers=KEY)
+    dynamodb = boto3.client("dynamodb")
+    for item in dynamodb.scan(TableName=NAMES["requests"])["Items"]:
+        if item["id"]["S"].startswith("request#"):
+            dynamodb.put_item(
+                TableName=NAMES["requests"], Item={**item, "expires": {"N": "1700000000"}}
+            )
+
+    answer = api.ask("PUT", "/holds/everything", body={"reason": "anew"}, headers=KEY)
+
+    assert (answer.status, answer.json["reason"]) == (200, "anew")
+
+
 @pytest.mark.parametrize("key", ["", "a" * 256, "a\x7f", "schlüssel"])
 def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
     answer = api.post("/batches", SUBMISSION, headers={"idempotency-key": key})
