@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class LoadStack:
     emulator: Emulator
     stack: Stack
     names: Mapping[str, str]
+    ending: tuple[datetime, datetime] | None = None  # when it was told to end, and had
 
     def client(self, service: str) -> Any:
         """A client of the emulator's root."""
@@ -59,7 +61,9 @@ class LoadStack:
         there are die where they stand, with every event that is on its way.
         """
         home, port = self.emulator.home, self.emulator.port
+        told = datetime.now(UTC)
         emulator.stop(home, save_s=600)
+        self.ending = told, datetime.now(UTC)
         self.emulator = emulator.start(home, port, persist=True)
 
 
@@ -100,14 +104,16 @@ def store_of(load: LoadStack) -> Iterator[None]:
 
 
 class Reaper:
-    """Kills a Lambda worker of the emulator every few hundred milliseconds, whatever it does, but
-    none before the last one was replaced: a machine at its limit would do nothing but that.
+    """Kills a Lambda worker of the emulator now and then, whatever it does, but none before the
+    last one was replaced: a machine at its limit would do nothing but that.
 
-    `seed` decides how long it waits and whom it takes of those there are.
+    `pause` are the shortest and the longest time between two, in seconds; `seed` decides how long
+    it is each time, and whom it takes of those there are.
     """
 
-    def __init__(self, load: LoadStack, seed: int) -> None:
+    def __init__(self, load: LoadStack, pause: tuple[float, float], seed: int) -> None:
         self.killed = 0
+        self._pause = pause
         self._load = load
         self._random = random.Random(seed)
         self._resting = threading.Lock()
@@ -129,7 +135,7 @@ class Reaper:
             yield
 
     def _reap(self) -> None:
-        while not self._over.wait(self._random.uniform(0.3, 0.9)):
+        while not self._over.wait(self._random.uniform(*self._pause)):
             with self._resting:
                 found = workers_of(self._load.emulator.pid)
                 if found and all(has_begun(pid) for pid in found):

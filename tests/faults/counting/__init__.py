@@ -1,10 +1,7 @@
 """The counting job type: each job leaves one object in the world, and would be seen to leave two.
 
-The object is put only where there is none, so a step that is done again is refused and says so; the
-bucket keeps versions, so a second object under one name could not hide.
+Nothing hinders a second one: the bucket keeps versions, so each time a step was done is counted.
 """
-
-from botocore.exceptions import ClientError
 
 from jobyard.domain.jobtype import Done, JobType, Outcome, Work
 from jobyard.jobtypes.touch import Touch
@@ -13,18 +10,10 @@ PREFIX = "counted/"
 
 
 def leaving_a_mark(work: Work, touch: Touch) -> Outcome:
-    """Put the job's object; `again` in the result when an earlier try had put it already."""
-    try:
-        touch.s3.put_object(
-            Bucket=touch.archive_bucket,
-            Key=f"{PREFIX}{work.job_id}",
-            Body=work.job_id.encode(),
-            IfNoneMatch="*",
-        )
-    except ClientError as refusal:
-        if refusal.response["Error"]["Code"] != "PreconditionFailed":
-            raise
-        return Done({"again": True})
+    """Put the job's object, whether there is one or not."""
+    touch.s3.put_object(
+        Bucket=touch.archive_bucket, Key=f"{PREFIX}{work.job_id}", Body=work.job_id.encode()
+    )
     return Done()
 
 
