@@ -20,17 +20,27 @@ from typing import Any
 
 from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
 from benchmarks.telling import say, tell
-from jobyard.domain.cost import PRICES, Usage, priced
+from jobyard.domain.cost import PRICES, Usage, priced, total
 
 JOBS = 1000
+CHUNK = 100
 MILLION = 1_000_000
 MEMORY_MB = 512
 
 # What the product's own table does not price, because no batch can be told its share.
 LOG_GB = 0.50  # CloudWatch Logs, a GB taken in; source: CloudWatch pricing, 4 October 2026
+LOG_EVENT = 26  # bytes CloudWatch counts for each line beside its own
+TRACE = 5.0 / 1e6  # X-Ray, a trace recorded; source: X-Ray pricing, the same day
 TABLE_GB_MONTH = 0.25 + 0.20  # DynamoDB storage and point-in-time recovery; the same day's pages
 _GB = 1024**3
 _PRICE = {price.kind: price.dollars / price.per for price in PRICES}
+
+
+Item = Mapping[str, Mapping[str, str]]
+
+
+class WrongMeter(Exception):
+    """The product's meter and what really happened differ."""
 
 
 @dataclass(frozen=True)
@@ -70,33 +80,53 @@ def _show(lines: list[Line]) -> float:
 # Ours
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A batch of one second's jobs as it is found when all is over: what each part used, its
+    records by table, the states its execution entered, the bytes its invocations logged."""
+
+    parts: dict[str, Usage]
+    items: dict[str, list[Item]]
+    entered: int
+    log_bytes: int
+
+    @property
+    def whole(self) -> Usage:
+        """What all parts used."""
+        return total(self.parts.values())
+
+    @property
+    def chunks(self) -> Usage:
+        """What the workers used."""
+        return total(each for name, each in self.parts.items() if name.startswith("chunk"))
+
+    @property
+    def rest(self) -> Usage:
+        """What Open, Settle and Report used."""
+        return total(each for name, each in self.parts.items() if not name.startswith("chunk"))
+
+
 def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
-    sent = send(local, manifest(JOBS), "warm.checkm")
-    reported_at(local, sent, JOBS)  # containers are there, as in the middle of a million
-    sent = send(local, manifest(JOBS), "cost.checkm", job_type="second")
-    reported_at(local, sent, JOBS)
-    time.sleep(2)  # the last invocation's bill and log are written after the batch's end
-    used = _usage(local, sent.batch_id)
-    whole = sum(used.values(), Usage())
-    chunks = sum((part for name, part in used.items() if name.startswith("chunk")), Usage())
-    rest = sum((part for name, part in used.items() if not name.startswith("chunk")), Usage())
-    records = [*_items(local, "JobsTable", "chunk_id", [f"{sent.batch_id}#{n}" for n in range(10)])]
-    sizes = [_size(record) for record in records]
+    cold, warm = (_used_by(local, f"noop-{number}.checkm", "noop") for number in (1, 2))
+    found = _batch(local)
+    whole, chunks, rest = found.whole, found.chunks, found.rest
+    children = 2 * chunks.invocations  # a child's start, and its task
+    if found.entered + children != whole.transitions:
+        raise WrongMeter(
+            f"{whole.transitions} transitions metered; {found.entered} states were entered by the "
+            f"execution, and {children} are its children's"
+        )
+    sizes = [_size(record) for record in found.items["JobsTable"]]
     job_writes = sum(
-        int(record["v"]["N"]) * math.ceil(size / 1024)
-        for record, size in zip(records, sizes, strict=True)
+        int(record["v"]["N"]) * math.ceil(_size(record) / 1024)
+        for record in found.items["JobsTable"]
     )
-    chunk_records = _items(local, "ChunksTable", "batch_id", [sent.batch_id])
-    chunk_writes = sum(int(record["version"]["N"]) for record in chunk_records)
-    metered = chunks.invocations
-    refused = chunks.write_units - job_writes - chunk_writes - metered
-    entered = _entered(local, sent.batch_id)
-    if entered + 2 * metered != whole.transitions:
-        say(f"the meter counts {whole.transitions} transitions, the execution {entered} + children")
-    log_bytes = _logged(local, sent.batch_id)
+    chunk_writes = sum(int(record["version"]["N"]) for record in found.items["ChunksTable"])
+    refused = chunks.write_units - job_writes - chunk_writes - chunks.invocations
+    stored = sum(_size(item) for items in found.items.values() for item in items)
     # The emulator reports a flat unit a read: what a report reads of jobs is added by its size.
     read_units = whole.read_units + sum(sizes) / 4096
-    stored = sum(sizes) + 40 * 1024
+    start_up = max(0.0, total(cold.values()).mb_ms - total(warm.values()).mb_ms)
     times = MILLION / JOBS
     lines = [
         _line("job writes", "write_units", job_writes * times),
@@ -109,18 +139,20 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
             (rest.write_units - rest.invocations) * times,
         ),
         _line("reads", "read_units", read_units * times),
-        _line("transitions: children's starts and tasks", "transitions", 2 * metered * times),
-        _line("transitions: parents", "transitions", (whole.transitions - 2 * metered) * times),
+        _line("transitions: children's starts and tasks", "transitions", children * times),
+        _line("transitions: parents", "transitions", found.entered * times),
         _line("Lambda execute, MB·ms", "mb_ms", chunks.mb_ms * times),
         _line("Lambda open, settle, report, MB·ms", "mb_ms", rest.mb_ms * times),
+        _line("Lambda start-up, were each batch's workers new, MB·ms", "mb_ms", start_up * times),
         _line("Lambda requests", "invocations", whole.invocations * times),
         _line(
             "S3 PUT (manifest, rows, index, reports)", "s3_writes", (whole.s3_writes + 1) * times
         ),
         _line("S3 GET", "s3_reads", whole.s3_reads * times),
-        Line("logs, bytes", log_bytes * times, log_bytes * times / _GB * LOG_GB),
+        Line("logs, bytes", found.log_bytes * times, found.log_bytes * times / _GB * LOG_GB),
         _line("mails", "mails", whole.mails * times),
         _line("EventBridge, S3's events", "events", whole.events * times),
+        Line("X-Ray traces, one a batch at the most", times, times * TRACE),
         _line("S3 storage, a month, bytes", "bytes_stored", whole.bytes_stored * times),
         Line(
             "table storage + PITR, a month, bytes",
@@ -139,18 +171,45 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
     }
 
 
+def _used_by(local: LocalStack, name: str, job_type: str) -> dict[str, Usage]:
+    """What each part used for a batch that is run now."""
+    sent = send(local, manifest(JOBS), name, job_type=job_type)
+    reported_at(local, sent, JOBS)
+    return _usage(local, sent.batch_id)
+
+
+def _batch(local: LocalStack) -> Batch:
+    sent = send(local, manifest(JOBS), "seconds.checkm", job_type="second")
+    reported_at(local, sent, JOBS)
+    places = [f"{sent.batch_id}#{number}" for number in range(JOBS // CHUNK)]
+    keys = {"JobsTable": ("chunk_id", places)} | {
+        f"{noun}Table": ("batch_id", [sent.batch_id])
+        for noun in ("Batches", "Chunks", "Reports", "Usage")
+    }
+    return Batch(
+        parts=_usage(local, sent.batch_id),
+        items={table: [*_items(local, table, *key)] for table, key in keys.items()},
+        entered=_entered(local, sent.batch_id),
+        log_bytes=_logged(local, sent.at),
+    )
+
+
 def _line(what: str, kind: str, quantity: float) -> Line:
     return Line(what, quantity, quantity * _PRICE[kind])
 
 
 def _usage(local: LocalStack, batch_id: str) -> dict[str, Usage]:
-    """What each part used, as the product's meter wrote it down."""
-    return {
-        item.pop("part")["S"]: Usage(
-            **{name: float(value["N"]) for name, value in item.items() if name != "batch_id"}
-        )
-        for item in _items(local, "UsageTable", "batch_id", [batch_id])
-    }
+    """What each part used, as the product's meter wrote it down once the last one had."""
+    while True:
+        parts = {
+            item.pop("part")["S"]: Usage(
+                **{name: float(value["N"]) for name, value in item.items() if name != "batch_id"}
+            )
+            for item in _items(local, "UsageTable", "batch_id", [batch_id])
+        }
+        if "report" in parts:
+            return parts
+        time.sleep(0.1)
 
 
 def _items(
@@ -168,7 +227,7 @@ def _items(
             yield from page["Items"]
 
 
-def _size(item: Mapping[str, Mapping[str, str]]) -> int:
+def _size(item: Item) -> int:
     """Bytes of an item of strings and numbers; source: DynamoDB developer guide, Item sizes."""
     size = 0
     for name, value in item.items():
@@ -191,19 +250,17 @@ def _entered(local: LocalStack, batch_id: str) -> int:
     return 0
 
 
-def _logged(local: LocalStack, batch_id: str) -> int:
-    """Bytes the batch's invocations logged: its lines, and those Lambda adds to each."""
+def _logged(local: LocalStack, since: float) -> int:
+    """Bytes that functions logged since a time: their own lines and those Lambda adds."""
     logs = local.client("logs")
     found = 0
     for group in logs.describe_log_groups()["logGroups"]:
+        if "Tick" in group["logGroupName"]:
+            continue  # the minute's, which belongs to no batch
         for page in logs.get_paginator("filter_log_events").paginate(
-            logGroupName=group["logGroupName"]
+            logGroupName=group["logGroupName"], startTime=int(since * 1000)
         ):
-            found += sum(
-                len(event["message"].encode()) + 26
-                for event in page["events"]
-                if batch_id in event["message"]
-            )
+            found += sum(len(each["message"].encode()) + LOG_EVENT for each in page["events"])
     return found
 
 
