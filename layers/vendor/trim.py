@@ -4,12 +4,15 @@
 
 Run by the layer's Makefile and by the laptop's deployment, so that both layers are alike. A smaller
 layer is unpacked and started faster, which is billed. services.txt lists the AWS services whose
-descriptions stay.
+descriptions stay; of these go the words for people, four fifths of what every new client reads.
 """
 
+import gzip
+import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 # Nothing of ours imports these, and nothing that we import does; tests/infra holds it.
 UNUSED = (
@@ -44,6 +47,22 @@ def trim(folder: Path, services: frozenset[str]) -> None:
         for described in data.iterdir():
             if described.is_dir() and described.name not in services:
                 shutil.rmtree(described)
+    for model in folder.glob("botocore/data/*/*/service-2.json.gz"):
+        bare = json.dumps(_wordless(json.loads(gzip.decompress(model.read_bytes()))))
+        model.write_bytes(gzip.compress(bare.encode(), mtime=0))
+
+
+def _wordless(description: Any) -> Any:
+    """A service's description without its documentation; a field of that name stays."""
+    if isinstance(description, dict):
+        return {
+            name: _wordless(value)
+            for name, value in description.items()
+            if name != "documentation" or not isinstance(value, str)
+        }
+    if isinstance(description, list):
+        return [_wordless(each) for each in description]
+    return description
 
 
 if __name__ == "__main__":
