@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api.desk import Desk
-from api.problems import Surprise, WrongMethod, problem_of, wrong_fields
+from api.problems import Busy, Surprise, WrongMethod, is_passing, problem_of, wrong_fields
 from api.routes import batches, costs, docs, holds, jobs, lifecycles, people
 from jobyard.domain.errors import JobyardError, Unknown
 
@@ -53,6 +53,10 @@ def _methods_at(path: str) -> list[str]:
 
 def _unforeseen(error: Exception) -> Response[str]:
     desk: Desk = APP.context["desk"]
+    if is_passing(error):
+        desk.put_off(error)
+        words = "send it again in a moment; a change that has an idempotency key is done once"
+        return _problem(Busy(words))
     desk.surprised(error)
     return _problem(Surprise("it is logged under the request id; asking again may help"))
 

@@ -1,7 +1,7 @@
 """The OpenAPI document: what Powertools makes of the routes, with what all routes have in common.
 
-Every route that needs a token may answer 401, every GET takes If-None-Match, every change takes an
-Idempotency-Key: said here once instead of at each route.
+Every route may answer 500 and 503, every one that needs a token 401; every GET takes If-None-Match,
+every change takes an Idempotency-Key: said here once instead of at each route.
 """
 
 import json
@@ -17,6 +17,7 @@ from api.problems import (
     CONTENT_TYPE,
     STATUS,
     BadFields,
+    Busy,
     InProgress,
     KeyReused,
     NotJson,
@@ -36,7 +37,8 @@ Manifests become durable jobs, and everyone is told how it ended.
 Send the access token of your sign-in as `Authorization: Bearer …`. Times are ISO 8601 in UTC. \
 Bodies are JSON objects of up to {LARGEST // 1024} KB. Lists come in pages of `limit`; send the \
 answer's `cursor` to get the next. Refusals are problems (RFC 9457): 400 when a request cannot be \
-read or carried out as it stands, 422 when a field of it is not as described here. What comes \
+read or carried out as it stands, 422 when a field of it is not as described here, 503 when it is \
+to be sent again after as many seconds as `Retry-After` says. What comes \
 without a good token (401) or too often (429) is refused before it gets here, with a plain \
 `{{"message": …}}`.
 
@@ -147,7 +149,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     answers: dict[str, Any] = operation["responses"]
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     answers.pop("422", None)
-    kinds: list[type[JobyardError]] = [Surprise]
+    kinds: list[type[JobyardError]] = [Surprise, Busy]
     if operation["tags"] == ["Documents"]:
         operation["security"] = []
     else:

@@ -27,7 +27,8 @@ class Desk:
     """What a deployment's requests share.
 
     `requests` tells where answers to repeated requests lie, `email_of` knows people's addresses by
-    name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw.
+    name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw,
+    `put_off` of those of AWS that pass.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Desk:
     cursor_key: Callable[[], bytes]
     now: Callable[[], datetime]
     surprised: Callable[[Exception], None]
+    put_off: Callable[[Exception], None]
 
 
 @dataclass(frozen=True)

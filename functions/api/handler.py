@@ -72,6 +72,7 @@ DESK = Desk(
     cursor_key=_cursor_key,
     now=_now,
     surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),
+    put_off=lambda error: LOGGER.warning("put off", exc_info=error),
 )
 
 gc.freeze()  # what is loaded by now stays

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from botocore import exceptions as aws
 from pydantic import BaseModel, Field
 
 from jobyard.domain.errors import (
@@ -66,6 +67,10 @@ class InProgress(JobyardError):
     """A request with this idempotency key is being carried out; ask again in a moment."""
 
 
+class Busy(JobyardError):
+    """AWS takes no more just now, or did not answer; send it again in a moment."""
+
+
 class Surprise(JobyardError):
     """Something failed here that should not have."""
 
@@ -85,11 +90,30 @@ STATUS: Mapping[type[JobyardError], HTTPStatus] = {
     BadFields: HTTPStatus.UNPROCESSABLE_ENTITY,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     Surprise: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _HEADERS: Mapping[type[JobyardError], Mapping[str, str]] = {
     NotSignedIn: {"WWW-Authenticate": "Bearer"},
     InProgress: {"Retry-After": "1"},
+    Busy: {"Retry-After": "2"},
 }
+# What AWS answers when the same may be answered otherwise in a moment: botocore tries it again, but
+# not for long. Sources: botocore's retries, the API references of DynamoDB and Step Functions.
+_PASSING = frozenset(
+    {
+        "ExecutionLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
 
 
 class WrongField(BaseModel):
@@ -111,6 +135,21 @@ class Problem(BaseModel):
     errors: list[WrongField] | None = Field(
         default=None, description="With status 422: each field that is wrong."
     )
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether what failed is AWS, in a way that passes: throttled, out of order, or not heard of.
+
+    Who wrapped the error names it as its cause, PynamoDB in a field of its own.
+    """
+    while error is not None:
+        if isinstance(error, aws.ClientError):
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return error.response["Error"]["Code"] in _PASSING or status >= 500
+        if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
+            return True
+        error = getattr(error, "cause", None) or error.__cause__
+    return False
 
 
 def slug_of(kind: type[JobyardError]) -> str:
