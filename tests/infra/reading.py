@@ -8,6 +8,8 @@ from cli.local import deployment
 
 Resources = dict[str, dict[str, Any]]
 
+IDLE_READ_UNITS = 8.0  # of a minute with nothing to do; tests/walk/test_idle_minute.py counts them
+
 
 def expanded_of(template: dict[str, Any]) -> dict[str, Any]:
     """What the SAM transform makes of a template, as if it had been packaged."""

@@ -12,7 +12,7 @@ import pytest
 from cli.local.emulator import ROOT
 from jobyard.domain import metrics
 from jobyard.domain.cost import PRICES
-from tests.infra.reading import Resources, of_type
+from tests.infra.reading import IDLE_READ_UNITS, Resources, of_type
 
 PAGE = ROOT / "docs" / "aws.md"
 POINTS = 76
@@ -131,8 +131,9 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     memory_mb = resources["TickFunction"]["Properties"]["MemorySize"]
     each = UNIT["invocations"] + 200 * memory_mb * UNIT["mb_ms"]
     yield Line("the minute's invocations", MINUTES, MINUTES * each, 0.0)
-    reads = MINUTES * UNIT["read_units"] * 15
-    yield Line("the minute's reads", MINUTES * 15, reads, reads)
+    units = MINUTES * IDLE_READ_UNITS
+    reads = units * UNIT["read_units"]
+    yield Line("the minute's reads", round(units), reads, reads)
     yield Line("the minute's lines of log", MINUTES, MINUTES * 1.8 * 1024 / GB * 0.50, 0.0)
     yield Line("the minute's traces", MINUTES, MINUTES * 5 / 1e6, 0.0)
 
