@@ -3,16 +3,17 @@
 One is told that it is done, the other that somebody was first; nothing happens twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import BATCH
-from jobyard.domain.errors import IllegalMove, StaleState, Unknown
-from jobyard.domain.job import JOB, JobRecord, JobState, unrecorded
-from jobyard.domain.lifecycle import MACHINE, Lifecycle
+from jobyard.domain.batch import BATCH, HistoryEntry
+from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
+from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
 from jobyard.domain.operation import Filter
 from jobyard.services import asking, holding
 from jobyard.services.asking import Asking, Person
@@ -67,9 +68,10 @@ class Two:
         else:
             self.won.append(person.name)
 
-    def at_once(self, press: Press, at: int) -> bool:
-        """The other presses right before the one's `at`-th call; False when there was none."""
-        meanwhile = Meanwhile(at, lambda: self.press(press, OTHER))
+    def at_once(self, press: Press, at: int, others: Press | None = None) -> bool:
+        """The other presses the same button, or `others`, right before the one's `at`-th call;
+        False when there was none."""
+        meanwhile = Meanwhile(at, lambda: self.press(others or press, OTHER))
         with self.yard.wire.heard_by(meanwhile):
             self.press(press, ONE)
         return meanwhile.calls >= at
@@ -203,23 +205,166 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     assert at > 2
 
 
+# Different buttons
+
+
+def pairs_of(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
+    """Each state with two different events that people may send in it, in both orders."""
+    for (state, one), (same, other) in permutations(asked_for(lifecycle), 2):
+        if state == same and one != other:
+            yield state, one, other
+
+
+def told_by(lifecycle: Lifecycle, history: Sequence[HistoryEntry]) -> str:
+    """The state that a history leads to, each entry of which was legal where it stands; notes
+    lead nowhere."""
+    state = str(lifecycle.initial)
+    events = {transition.event for transition in lifecycle.transitions}
+    for entry in history:
+        if entry.event not in events:
+            assert entry.after == state, history
+            continue
+        move = lifecycle.move(type(lifecycle.initial)(state), entry.event, entry.at, Cause(""))
+        assert move.after == entry.after, history
+        state = str(entry.after)
+    return state
+
+
+@pytest.mark.parametrize(("state", "event", "others"), list(pairs_of(JOB)))
+def test_of_two_who_send_a_job_different_events_one_is_first(
+    state: str, event: str, others: str, yard: Yard, payloads: Payloads
+) -> None:
+    _, job_ids = jobs_in(state, yard, payloads, 12)
+
+    tried = 0
+    for at, job_id in enumerate(job_ids, start=1):
+        before = entries_of(job_id)
+        two = Two(yard)
+        tried += two.at_once(
+            lambda request, job=job_id: asking.ask_job(job, event, request),  # type: ignore[misc]
+            at,
+            lambda request, job=job_id: asking.ask_job(job, others, request),  # type: ignore[misc]
+        )
+        job = jobs.get(asking.Place.of(job_id))  # type: ignore[arg-type]
+        assert job
+        sent = {"one": event, "other": others}
+        came = [entry.event for entry in job.history[before:]]
+        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
+        assert told_by(JOB, job.history) == job.state
+
+    assert 5 <= tried < len(job_ids)
+
+
+def entries_of(job_id: str) -> int:
+    """How long the history of a job is."""
+    place = asking.Place.of(job_id)
+    assert place
+    job = jobs.get(place)
+    return len(job.history) if job else 0
+
+
+@pytest.mark.parametrize(("state", "event", "others"), list(pairs_of(BATCH)))
+def test_of_two_who_send_a_batch_different_events_one_is_first(
+    state: str, event: str, others: str, yard: Yard, payloads: Payloads
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id = batch_in(state, yard, payloads)
+        before = len(yard.batch(batch_id).batch.history)
+        two = Two(yard)
+        met = two.at_once(
+            lambda request, batch=batch_id: asking.ask_batch(batch, event, request),  # type: ignore[misc]
+            at,
+            lambda request, batch=batch_id: asking.ask_batch(batch, others, request),  # type: ignore[misc]
+        )
+        batch = yard.batch(batch_id).batch
+        sent = {"one": event, "other": others}
+        came = [entry.event for entry in batch.history[before:]]
+        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
+        assert told_by(BATCH, batch.history) == batch.state
+        assert len(two.won) == 1 or batch.state == "deleted"
+
+    assert at > 2
+
+
+@pytest.mark.parametrize("first", ["batch", "job"])
+@pytest.mark.parametrize(
+    ("state", "of_job", "of_batch"),
+    [
+        (JobState.SCHEDULED, "hold", "cancel"),
+        (JobState.SCHEDULED, "force_fail", "cancel"),
+        (JobState.HELD, "release", "cancel"),
+        (JobState.HELD, "delete", "cancel"),
+        (JobState.FAILED, "requeue", "delete"),
+        (JobState.FAILED, "requeue", "update_reporting"),
+        (JobState.FAILED, "delete", "update_reporting"),
+    ],
+)
+def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
+    first: str, state: str, of_job: str, of_batch: str, yard: Yard, payloads: Payloads
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id, (job_id,) = jobs_in(state, yard, payloads, 1)
+
+        def ask_job(request: Asking, job_id: str = job_id) -> None:
+            with_gone(lambda: asking.ask_job(job_id, of_job, request))
+
+        def ask_batch(request: Asking, batch_id: str = batch_id) -> None:
+            asking.ask_batch(batch_id, of_batch, request)
+
+        two = Two(yard)
+        presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
+        met = two.at_once(presses[0], at, presses[1])
+        yard.machines.run_all()
+        yard.later(61)
+        yard.minute()
+        yard.machines.run_all()
+
+        batch = yard.batch(batch_id).batch
+        job = jobs.get(asking.Place.of(job_id))  # type: ignore[arg-type]
+        assert two.won, (at, two)
+        assert told_by(BATCH, batch.history) == batch.state
+        assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
+        if job is None:  # cancelled before anything happened to it
+            assert batch.state == "cancelled", (at, two)
+        else:
+            assert told_by(JOB, job.history) == job.state
+            assert job.state not in OPEN_STATES, (at, two)
+
+    assert at > 2
+
+
+def with_gone(ask: Callable[[], Any]) -> None:
+    """A batch that is gone by now is a refusal like others."""
+    try:
+        ask()
+    except Gone as gone:
+        raise StaleState(str(gone)) from gone
+
+
 # Many jobs, and holds
 
 
-def test_of_two_who_retry_all_failed_jobs_each_job_is_requeued_once(
-    yard: Yard, payloads: Payloads
+@pytest.mark.parametrize(
+    ("state", "event"), [(JobState.FAILED, "requeue"), (JobState.HELD, "release")]
+)
+def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
+    state: JobState, event: str, yard: Yard, payloads: Payloads
 ) -> None:
-    alone = batch_in("failed", yard, payloads)
-    asking.retry(alone, Filter(JobState.FAILED), yard.asking())
+    alone, _ = jobs_in(state, yard, payloads, 2)
+    asking.operate(alone, event, Filter(state), yard.asking())
     undisturbed = come_to(yard, alone)
 
     at, met = 0, True
     while met:
         at += 1
-        batch_id = batch_in("failed", yard, payloads)
+        batch_id, _ = jobs_in(state, yard, payloads, 2)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: asking.retry(batch, Filter(JobState.FAILED), request),  # type: ignore[misc]
+            lambda request, batch=batch_id: asking.operate(batch, event, Filter(state), request),  # type: ignore[misc]
             at,
         )
         assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
