@@ -1,6 +1,7 @@
 """What every room's tests may ask for."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--points", choices=("once", "all"), default="once")
     parser.addoption("--load", choices=("small", "full"), default="small")
     parser.addoption("--turn", type=int, help="a day of the year, to try what was tried on it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """It is today's turn unless another is asked for."""
+    if config.option.turn is None:
+        config.option.turn = datetime.now(UTC).timetuple().tm_yday
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """How to try again what failed, as another day tries something else."""
+    if any(terminalreporter.stats.get(kind) for kind in ("failed", "error")):
+        terminalreporter.write_line(
+            f"what goes by turns is tried again by --turn {config.option.turn}"
+        )
+
+
+@pytest.fixture
+def everything(request: pytest.FixtureRequest) -> bool:
+    """Whether all is to be tried, not a part by turns."""
+    return bool(request.config.getoption("--points") == "all")
+
+
+@pytest.fixture
+def turn(request: pytest.FixtureRequest) -> int:
+    """Whose turn it is among what is not all tried at once, and the seed of what is made up by
+    chance: the day of the year, or --turn."""
+    return int(request.config.getoption("--turn"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -234,15 +234,13 @@ STEPS = [
 
 @pytest.mark.parametrize(("name", "state", "event"), STEPS)
 def test_after_any_step_what_is_sent_is_accepted_or_refused_as_the_model_says(
-    name: str, state: str, event: str, request: pytest.FixtureRequest
+    name: str, state: str, event: str, everything: bool, turn: int
 ) -> None:
-    everything = request.config.getoption("--points") == "all"
     run_state_machine_as_test(
-        lambda: WALKS[name](state, event),
+        seed(turn)(lambda: WALKS[name](state, event)),
         settings=settings(
             max_examples=200 if everything else 5,
             stateful_step_count=10,
-            derandomize=True,
             deadline=None,
             database=None,
         ),

@@ -1,7 +1,6 @@
 """What the fault tests share: the stage, and what they tell at the end of a run."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,29 +25,13 @@ def pytest_terminal_summary(
         terminalreporter.write_line(line)
 
 
-@pytest.fixture
-def everything(request: pytest.FixtureRequest) -> bool:
-    """Whether all is to be tried, not a part by turns."""
-    return bool(request.config.getoption("--points") == "all")
-
-
-@pytest.fixture
-def turn(request: pytest.FixtureRequest) -> int:
-    """Whose turn it is among what is not all tried at once: the day of the year, or --turn."""
-    return _turn(request.config)
-
-
-def _turn(config: pytest.Config) -> int:
-    chosen = config.getoption("--turn")
-    return datetime.now(UTC).timetuple().tm_yday if chosen is None else int(chosen)
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the stories whose turn in their weather it is not, unless all is tried."""
     if config.getoption("--points") == "all":
         return
+    turn = config.getoption("--turn")
     stories = [each for each in items if each.path.name == "test_stories_in_weather.py"]
-    late = [each for each in stories if not _is_its_turn(each, _turn(config))]
+    late = [each for each in stories if not _is_its_turn(each, turn)]
     if late:
         config.hook.pytest_deselected(items=late)
         items[:] = [each for each in items if each not in late]
