@@ -53,12 +53,12 @@ def trim(folder: Path, services: frozenset[str]) -> None:
 
 
 def _wordless(description: Any) -> Any:
-    """A service's description without its documentation; a field of that name stays."""
+    """A service's description with its documentation empty, for botocore reads some of it; a field
+    of that name stays."""
     if isinstance(description, dict):
         return {
-            name: _wordless(value)
+            name: "" if name == "documentation" and isinstance(value, str) else _wordless(value)
             for name, value in description.items()
-            if name != "documentation" or not isinstance(value, str)
         }
     if isinstance(description, list):
         return [_wordless(each) for each in description]

@@ -67,3 +67,46 @@ def test_a_function_starts_from_its_layers_alone_and_without_the_x_ray_sdk(
     )
 
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+# A request of each service, and what it is asked with: botocore reads the service's description for
+# all of it. Nothing goes out.
+ASKED = {
+    "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
+    "dynamodb": ("list_tables", {}),
+    "s3": ("head_bucket", {"Bucket": "somebodys"}),
+    "sesv2": ("get_account", {}),
+    "stepfunctions": ("list_state_machines", {}),
+}
+ASKING = """
+import sys
+sys.path[:0] = {path!r}
+import botocore.awsrequest, botocore.session
+session = botocore.session.get_session()
+session.set_credentials("a", "b")
+raw = type("Raw", (), {{"stream": lambda self: iter(())}})()
+answer = botocore.awsrequest.AWSResponse("", 204, {{}}, raw)
+for service, (name, given) in {asked!r}.items():
+    client = session.create_client(service, region_name="us-east-1")
+    client.meta.events.register("before-send", lambda **_: answer)
+    getattr(client, name)(**given)
+print("all")
+"""
+
+
+def test_the_layers_descriptions_of_aws_are_whole_enough_to_ask_with(
+    path: list[str], tmp_path: Path
+) -> None:
+    services = (ROOT / "layers" / "vendor" / "services.txt").read_text().split()
+    program = ASKING.format(path=path, asked=ASKED)
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert sorted(ASKED) == services
+    assert (done.returncode, done.stdout.strip()) == (0, "all"), done.stderr
