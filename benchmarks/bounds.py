@@ -34,6 +34,7 @@ BOUNDS = (
     Bound("cost", "write_units_per_job", 2.1),
     Bound("cost", "transitions_per_job", 0.035),
     Bound("cost", "invocations_per_job", 0.015),
+    Bound("cost", "record_bytes", 1023),
     Bound("throughput", "ratio", 1.3, least=True),
     Bound("throughput", "cpu_ratio", 0.3),
     Bound("throughput", "first_job_s", 1.0),

@@ -50,8 +50,8 @@ def _stat(pid: int) -> list[str]:
 
 
 def peak_mb() -> float:
-    """The most memory this process has had at once, in MB; not its parent's, as getrusage tells."""
+    """The most memory this process had at once, in MB of 10^6 bytes; not its parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1]) * 1024 / 1e6
     return 0.0
