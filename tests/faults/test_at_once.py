@@ -327,12 +327,14 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         job = jobs.get(asking.Place.of(job_id))  # type: ignore[arg-type]
         assert two.won, (at, two)
         assert told_by(BATCH, batch.history) == batch.state
-        assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
         if job is None:  # cancelled before anything happened to it
             assert batch.state == "cancelled", (at, two)
         else:
             assert told_by(JOB, job.history) == job.state
-            assert job.state not in OPEN_STATES, (at, two)
+        if two.won == ["one"] and job and job.state == JobState.HELD:
+            continue  # nobody cancelled it: it waits
+        assert job is None or job.state not in OPEN_STATES, (at, two)
+        assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
 
     assert at > 2
 
