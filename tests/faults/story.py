@@ -1,26 +1,37 @@
-"""The story of a batch: three jobs, one fails, is requeued, and the report is told anew."""
+"""Stories of a batch of three jobs, of which one fails at first; the report is told anew.
+
+In the one that is `mended` the failed job is requeued by itself. The one that is `steered` is held
+while it runs and let go; all its failed jobs are retried, which the machine is not told of until
+the minute rule finds it.
+"""
 
 import csv
 import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.ids import batch_id_of_object
+from jobyard.domain.job import JobState
+from jobyard.domain.operation import Filter
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.deposit.keys import content_key
-from jobyard.services import asking
+from jobyard.services import asking, holding
+from jobyard.services.asking import Asking
 from jobyard.services.views import list_jobs
-from jobyard.store import reports
+from jobyard.store import reports, tables
 from tests.faults.striking import Died, Fate, Point, Way
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Call, Listener
@@ -47,11 +58,30 @@ class Post(Listener):
             self.mails.append({**told, "messageId": f"m-{len(self.mails)}"})
 
 
+class Unsaid(Exception):
+    """The state machines were not told, and whoever was to tell them does not try again."""
+
+
+@dataclass
+class Silence(Listener):
+    """While it is `on`, no execution can be started."""
+
+    on: bool = False
+
+    def asked(self, call: Call) -> None:
+        if self.on and call.operation == "StartExecution":
+            raise Unsaid(call.parameters["name"])
+
+
 @dataclass(frozen=True)
 class Told:
-    """What came of a telling, in names that are the same each time; and the calls it took."""
+    """What came of a telling, in names that are the same each time; and the calls it took.
+
+    `histories` are the events of each job; a telling in which work was done again has more.
+    """
 
     end: Mapping[str, Any]
+    histories: tuple[tuple[str, ...], ...]
     points: tuple[Point, ...]
     struck: tuple[Point, ...]
 
@@ -69,14 +99,28 @@ class Stage:
         plan: Mapping[Point, Way] | None = None,
         invoke: Callable[..., Any] | None = None,
         wake: Callable[..., Any] | None = None,
+        story: str = "mended",
     ) -> Told:
-        """Tell the story, the calls of `plan` struck in its ways.
+        """Tell a story, the calls of `plan` struck in its ways.
 
         `invoke` invokes the functions of the machines, `wake` those of news, clock and requests, if
         they are to be woken in another way than usual.
         """
-        telling = _Telling(self, Fate(plan or {}))
-        return telling.told(invoke or telling.fate.invoke, wake or telling.fate.wake)
+        telling = _Telling(self, Fate(plan or {}, send=self.send))
+        fate = telling.fate
+        return telling.told(STORIES[story], invoke or fate.invoke, wake or fate.wake)
+
+    def send(self, call: Call) -> None:
+        """Make a call that nobody hears of."""
+        clients = {"s3": self.yard.s3, "dynamodb": tables.client()}
+        client = clients.get(call.service, self.yard.machines)
+        asked = dict(call.parameters)
+        body = asked.get("Body")
+        if hasattr(body, "read"):
+            asked["Body"] = body.read()
+            body.seek(0)
+        with self.yard.wire.silence():
+            getattr(client, xform_name(call.operation))(**asked)
 
     def clear(self) -> None:
         """Leave the buckets empty for the next telling."""
@@ -112,10 +156,17 @@ class _Telling:
         self.wake: Callable[..., Any] = fate.wake
         self.name = f"telling-{next(_tellings):05d}"
         self.post = Post()
+        self.silence = Silence()
         self.heard = 0
+        self.asked = 0
         self.batch_id = ""
 
-    def told(self, invoke: Callable[..., Any], wake: Callable[..., Any]) -> Told:
+    def told(
+        self,
+        story: "Callable[[_Telling], list[dict[str, Any]]]",
+        invoke: Callable[..., Any],
+        wake: Callable[..., Any],
+    ) -> Told:
         """Tell it from the manifest to the last mail."""
         yard, fate = self.yard, self.fate
         yard.at = NOON
@@ -127,21 +178,59 @@ class _Telling:
         source = event["detail"]["object"]
         self.batch_id = batch_id_of_object("intake", source["key"], source["version-id"])
         fate.names = self._names(contents, manifest)
-        with yard.wire.heard_by(self.post, fate):
+        with yard.wire.heard_by(self.post, self.silence, fate):
             self.payloads.status = {"/c.txt": 404}
-            with fate.watching():
-                yard.machines.run("batch", f"event-{self.name}", event)
-                self._let_be_told()
-            between = self._jobs()
-            self.payloads.status = {}
-            for job in between:
-                if job["state"] == "failed":
-                    self._ask(asking.ask_job, job["job_id"], "requeue")
-            self._ask(asking.ask_batch, self.batch_id, "update_reporting")
+            between = story(self)
+            self._ask(lambda asked: asking.ask_batch(self.batch_id, "update_reporting", asked))
             self._let_be_told()
-        end = self._look(between)
+        told = Told(self._look(between), self._histories(), tuple(fate.points), tuple(fate.struck))
         self.stage.clear()
-        return Told(end, tuple(fate.points), tuple(fate.struck))
+        return told
+
+    def mended(self) -> list[dict[str, Any]]:
+        """A job fails and is requeued; the jobs as they were when the batch had failed."""
+        with self.fate.watching():
+            self.yard.machines.run("batch", f"event-{self.name}", self.stage.event)
+            self._let_be_told()
+        between = self._jobs()
+        self.payloads.status = {}
+        for job in between:
+            if job["state"] == "failed":
+                self._ask(lambda asked, of=job["job_id"]: asking.ask_job(of, "requeue", asked))
+        return between
+
+    def steered(self) -> list[dict[str, Any]]:
+        """The second chunk is held and let go, and fails; its retry is begun by the minute rule."""
+        self._hold_before_the_second_chunk()
+        with self.fate.watching():
+            self.yard.machines.run("batch", f"event-{self.name}", self.stage.event)
+        self._ask(lambda asked: holding.lift(f"collection:{self.name}", asked))
+        self._let_be_told()
+        between = self._jobs()
+        self.payloads.status = {}
+        self.silence.on = True
+        self._ask(self._retry_and_be_gone)
+        self.silence.on = False
+        self.yard.later(61)
+        self._wake_minute()
+        return between
+
+    def _hold_before_the_second_chunk(self) -> None:
+        machines = self.yard.machines
+        plainly = machines.invoke
+        request = self.yard.asking(key="hold in a story")
+
+        def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+            if name == "ExecuteChunkFunction" and handed["chunk"] == 1:
+                machines.invoke = plainly
+                self._persist(lambda: holding.place(f"collection:{self.name}", None, request))
+            return plainly(name, function, handed)
+
+        machines.invoke = invoke
+
+    def _retry_and_be_gone(self, asked: Asking) -> None:
+        with suppress(Unsaid):
+            asking.retry(self.batch_id, Filter(JobState.FAILED), asked)
 
     def _names(self, contents: Mapping[str, bytes], manifest: str) -> dict[str, str]:
         names = {self.batch_id: "BATCH", self.name: "TELLING"}
@@ -174,9 +263,15 @@ class _Telling:
             return
         raise AssertionError("four tries were not enough")
 
-    def _ask(self, ask: Callable[..., Any], of: str, event: str) -> None:
-        request = self.yard.asking(key=f"{event} in a story")
-        self._persist(lambda: ask(of, event, request))
+    def _ask(self, ask: Callable[[Asking], Any]) -> None:
+        self.asked += 1
+        request = self.yard.asking(key=f"request {self.asked} of a story")
+        self._persist(lambda: ask(request))
+        with self.fate.watching():
+            self.yard.machines.run_all()
+
+    def _wake_minute(self) -> None:
+        self._persist(self.yard.minute)
         with self.fate.watching():
             self.yard.machines.run_all()
 
@@ -185,9 +280,7 @@ class _Telling:
         goes through what is left."""
         self._hear()
         self.yard.later(901)
-        self._persist(self.yard.minute)
-        with self.fate.watching():
-            self.yard.machines.run_all()
+        self._wake_minute()
         self._hear()
 
     def _hear(self) -> None:
@@ -198,6 +291,10 @@ class _Telling:
         self.heard = len(self.post.mails)
 
     # What came of it
+
+    def _histories(self) -> tuple[tuple[str, ...], ...]:
+        page = list_jobs(self.batch_id, self.yard.looking(), state="", after=(0, 0), limit=50)
+        return tuple(tuple(each.event for each in view.job.history) for view in page.items)
 
     def _jobs(self) -> list[dict[str, Any]]:
         page = list_jobs(self.batch_id, self.yard.looking(), state="", after=(0, 0), limit=50)
@@ -236,40 +333,59 @@ class _Telling:
         return json.loads(self._named(json.dumps(end)))  # type: ignore[no-any-return]
 
     def _objects(self, bucket: str) -> dict[str, tuple[bytes, int]]:
-        """The objects of this telling, by key: the bytes, and how many times they were written."""
-        found: dict[str, tuple[bytes, int]] = {}
-        answer = self.yard.s3.list_object_versions(Bucket=bucket)
-        assert not answer["IsTruncated"]
-        for version in answer.get("Versions", ()):
-            key = version["Key"]
-            times = found[key][1] if key in found else 0
-            body = found[key][0] if key in found else self._body(bucket, key)
-            found[key] = (body, times + 1)
-        return found
+        """The objects of this telling, by key: the bytes, and how many times they were written.
 
-    def _body(self, bucket: str, key: str) -> bytes:
-        if bucket == "work" and not key.endswith(("jobs.csv", "outcomes")):
-            return b""
-        body: bytes = self.yard.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return body
+        Of those that were cleared away since there are no bytes.
+        """
+        s3 = self.yard.s3
+        there = {each["Key"] for each in s3.list_objects_v2(Bucket=bucket).get("Contents", ())}
+        answer = s3.list_object_versions(Bucket=bucket)
+        assert not answer["IsTruncated"]
+        times = Counter(version["Key"] for version in answer.get("Versions", ()))
+        return {
+            key: (
+                s3.get_object(Bucket=bucket, Key=key)["Body"].read() if key in there else b"",
+                number,
+            )
+            for key, number in times.items()
+        }
+
+
+STORIES: Mapping[str, Callable[[_Telling], list[dict[str, Any]]]] = {
+    "mended": _Telling.mended,
+    "steered": _Telling.steered,
+}
+# What a report says of tries, times and prices; a result is compared as its job's data.
+_PASSING = frozenset({"attempts", "ended_at", "result", "cost"})
 
 
 def _stays(key: str) -> bool:
-    """Whether a key of the work bucket is there however often something had to be tried again."""
-    return "/passes/" not in key
+    """Whether a key of the work bucket is there however often something had to be tried again.
+
+    A job of the first chunk that has to be meets the hold, and so the operation that lets it go.
+    """
+    of_first_chunk = key.startswith("operations/") and key.endswith("/00000000.jsonl")
+    return "/passes/" not in key and not of_first_chunk
 
 
 def _lasting(key: str, body: bytes) -> Any:
     """Of a file in the work bucket, what does not tell of tries and times."""
-    if not key.endswith("jobs.csv"):
-        return body.decode()
-    kept = ("job_id", "line", "name", "state", "word", "failure_code", "failure_message")
-    return [
-        {name: row[name] for name in kept} for row in csv.DictReader(io.StringIO(body.decode()))
-    ]
+    text = body.decode()
+    if key.endswith(".csv"):
+        return [_untried(row) for row in csv.DictReader(io.StringIO(text))]
+    if key.endswith("report.json"):
+        told = json.loads(text)
+        return _untried(told) | {"jobs": [_untried(job) for job in told["jobs"]]}
+    return _timeless(text)
+
+
+def _untried(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What was told of a job or a batch, without how often it was tried, when, at what price."""
+    return {name: value for name, value in document.items() if name not in _PASSING}
 
 
 def _timeless(text: str) -> str:
-    """The words of a mail without when it was and what it cost."""
+    """The words of a mail or a page without when it was and what it cost."""
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", "TIME", text)
-    return re.sub(r"(?m)^Cost: .*$", "Cost: COST", text)
+    text = re.sub(r"(?m)^Cost: .*$", "Cost: COST", text)
+    return re.sub(r"<td>Cost</td><td>.*?</td>", "<td>Cost</td><td>COST</td>", text)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from botocore.exceptions import ReadTimeoutError
 
+from tests.walk.machines import ExecutionAlreadyExists
 from tests.wire import Answer, Call, Listener
 
 
@@ -32,19 +34,25 @@ class Point:
 
 @dataclass(frozen=True)
 class Way:
-    """A way for a call to go wrong: what happens when it is asked, before it, and after it."""
+    """A way for a call to go wrong: what happens when it is asked, before it, and after it.
+
+    An `unnoticed` one gives nobody a reason to do any work again.
+    """
 
     name: str
     asked: Callable[["Fate", Call], None] = lambda _fate, _call: None
     before: Callable[["Fate", Call], Answer | None] = lambda _fate, _call: None
     after: Callable[["Fate", Call, dict[str, Any]], None] = lambda _fate, _call, _parsed: None
+    unnoticed: bool = False
 
 
 @dataclass
 class Fate(Listener):
-    """Strikes the calls of `plan`. A function that died calls nothing any more."""
+    """Strikes the calls of `plan`. A function that died calls nothing any more. `send` makes a
+    call that nobody hears of."""
 
     plan: Mapping[Point, Way] = field(default_factory=dict)
+    send: Callable[[Call], None] = lambda _call: None
     names: dict[str, str] = field(default_factory=dict)  # names of this telling, and their meaning
     points: list[Point] = field(default_factory=list)
     struck: list[Point] = field(default_factory=list)
@@ -60,11 +68,11 @@ class Fate(Listener):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """What is called inside counts, and may be struck."""
-        self._awake = True
+        before, self._awake = self._awake, True
         try:
             yield
         finally:
-            self._awake = False
+            self._awake = before
 
     @contextmanager
     def looking_away(self) -> Iterator[None]:
@@ -189,6 +197,17 @@ def _twice(fate: Fate, _call: Call) -> None:
         fate.again()
 
 
+def _send_twice(fate: Fate, call: Call) -> None:
+    if call.operation == "TransactWriteItems":
+        call.parameters.setdefault("ClientRequestToken", str(uuid4()))
+    fate.send(call)
+
+
+def _begun_already(_fate: Fate, call: Call) -> None:
+    if call.operation == "StartExecution":
+        raise ExecutionAlreadyExists(call.parameters["name"])  # it has even ended by now
+
+
 def _refuse_first(code: str, *, applied: bool) -> Way:
     """The first statement of a batch is answered with `code`, inside a 200."""
 
@@ -199,8 +218,8 @@ def _refuse_first(code: str, *, applied: bool) -> Way:
         parsed["Responses"][0] = {"Error": {"Code": code, "Message": ""}}
 
     if applied:
-        return Way(f"has a statement answered {code} and applied", after=rewrite)
-    return Way(f"has a statement answered {code} and not applied", asked=withhold)
+        return Way(f"has a statement answered {code} and applied", after=rewrite, unnoticed=True)
+    return Way(f"has a statement answered {code} and not applied", asked=withhold, unnoticed=True)
 
 
 TWICE = Way("its function is invoked twice, the other running whole right before it", asked=_twice)
@@ -212,6 +231,28 @@ _EVERY = (
     Way("is the last before the function dies", after=_die),
     TWICE,
 )
+RESENT = Way(
+    "is applied, its answer lost, and sent again by the client",
+    asked=_send_twice,
+    before=_begun_already,
+    unnoticed=True,
+)
+# What changes something; but for SendEmail, whose client sends nothing again.
+_WRITES = frozenset(
+    {
+        "BatchExecuteStatement",
+        "CopyObject",
+        "DeleteItem",
+        "DeleteObject",
+        "DeleteObjects",
+        "PutItem",
+        "PutObject",
+        "StartExecution",
+        "TransactWriteItems",
+        "UpdateItem",
+    }
+)
+_READING = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan")
 _TABLE = Way("is refused by its table's throughput", before=lambda _fate, _call: _EXCEEDED)
 _STATEMENTS = (
     _refuse_first("ThrottlingError", applied=False),
@@ -222,6 +263,13 @@ _STATEMENTS = (
 
 def ways_of(point: Point) -> tuple[Way, ...]:
     """The ways in which AWS may have a call go wrong."""
+    ways = _EVERY
+    if point.operation in _WRITES:
+        ways = (*ways, RESENT)
+    else:
+        assert point.operation.startswith((*_READING, "SendEmail")), point
+    if point.service == "dynamodb":
+        ways = (*ways, _TABLE)
     if point.operation == "BatchExecuteStatement":
-        return (*_EVERY, _TABLE, *_STATEMENTS)
-    return (*_EVERY, _TABLE) if point.service == "dynamodb" else _EVERY
+        ways = (*ways, *_STATEMENTS)
+    return ways
