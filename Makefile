@@ -42,8 +42,9 @@ look: dev
 	$(call say,template)
 	@.venv/bin/cfn-lint template.yaml
 
-faults: dev emulator ## Every fault at every call, and the load with killed workers; half an hour
-	@.venv/bin/pytest tests/faults --points all --load full
+faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
+	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
+		tests/functions/api/test_api_whatever_is_asked.py --points all --load full
 
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; half an hour
 	@requirements/install bench
