@@ -1,12 +1,15 @@
 """What goes between our clients and AWS: listeners see each call, and may answer in AWS's stead."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 from weakref import WeakSet
 
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 _KEY = "wire.call"
@@ -86,6 +89,11 @@ class Listener:
     def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
         """It was answered; what was parsed may be changed."""
 
+    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+        """One of the client's tries of a call to DynamoDB goes out; the code of an error given
+        here is all that comes of this try, and the client sees whether it tries again."""
+        return None
+
 
 class Wire:
     """The listeners of some clients, and whose rights the calls are made with."""
@@ -124,6 +132,7 @@ class Wire:
         events.register_last("provide-client-params.*", self._asked)
         events.register_first("before-call.*", self._before)
         events.register_first("after-call.*", self._after)
+        events.register_first("before-send.dynamodb.*", self._sending)
 
     def _asked(
         self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
@@ -148,6 +157,17 @@ class Wire:
             if answer:
                 return answer
         return call.answer()
+
+    def _sending(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if getattr(self._silent, "on", False):
+            return None
+        operation, asked = event_name.rpartition(".")[2], json.loads(request.body)
+        for listener in self.listeners:
+            code = listener.sending(operation, asked)
+            if code:
+                body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"})
+                return AWSResponse(request.url, 400, {}, _Raw(body.encode()))
+        return None
 
     def _after(
         self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
@@ -180,3 +200,10 @@ class Wire:
         yield
         for listener in self.listeners:
             listener.after(call, 200, {})
+
+
+class _Raw(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()

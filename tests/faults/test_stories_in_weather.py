@@ -12,9 +12,13 @@ from tests.walk.test_stories import poison
 from tests.walk.yard import Yard
 
 # Its point is what an index shows right after a write, and that may be what was before.
-NOT_IN = {("test_a_list_shows_the_counts_that_were_reported", "stale")}
+NOT_IN = {
+    ("test_a_list_shows_the_counts_that_were_reported", "stale"),
+    # Its job is over a kilobyte, so a transaction needs more at once than this partition ever has.
+    ("test_a_requeue_resumes_after_the_last_good_step", "capacity"),
+}
 STORIES = {name: told for name, told in vars(test_stories).items() if name.startswith("test_")}
-globals().update(STORIES)
+globals().update(STORIES)  # so that each keeps the fixtures it asks for
 __all__ = ["poison", "weather"]
 
 
@@ -35,4 +39,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def is_its_turn(told: str, weather: str, turn: int) -> bool:
     """Whether a story is told in a weather when not all is: a third of them, each in one."""
     number = [*STORIES].index(told)
-    return (number + turn) % 3 == 0 and (number // 3 + turn) % 5 == [*WEATHERS].index(weather)
+    return (number + turn) % 3 == 0 and (number // 3 + turn) % len(WEATHERS) == [*WEATHERS].index(
+        weather
+    )

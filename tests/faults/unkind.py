@@ -249,6 +249,27 @@ class Refusing(Listener):
                 parsed["Responses"][place] = {"Error": {"Code": self._code, "Message": ""}}
 
 
+class Throttling(Listener):
+    """Every third try of a single write or a transaction is throttled, and every twelfth of a
+    read: as often as a client bears that gives up after five."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tries: Counter[bool] = Counter()
+        self.met = 0
+
+    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+        if operation == "BatchExecuteStatement":
+            return None
+        writes = operation in _WRITES
+        with self._lock:
+            self._tries[writes] += 1
+            if self._tries[writes] % (3 if writes else 12):
+                return None
+            self.met += 1
+        return "ThrottlingException"
+
+
 class Conflicting(Listener):
     """Every second transaction is cancelled: another one is at one of its items."""
 
@@ -370,33 +391,34 @@ class Capacity(Listener):
     def asked(self, call: Call) -> None:
         if call.operation == "BatchExecuteStatement":
             for place, each in enumerate(call.parameters["Statements"]):
-                if not self._fits(table_of(each), named(each), 1):
+                if not self._fits([(table_of(each), named(each), 1)]):
                     call.refused[place] = "ThrottlingError"
 
-    def before(self, call: Call) -> Answer | None:
-        asked = call.parameters
-        items = []
-        if call.operation in {"PutItem", "UpdateItem", "DeleteItem"}:
+    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+        items: list[tuple[str, Item, int]] = []
+        if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
             items = [(asked["TableName"], asked.get("Item") or asked["Key"], 1)]
-        if call.operation == "TransactWriteItems":
+        if operation == "TransactWriteItems":
             parts = [next(iter(each.values())) for each in asked["TransactItems"]]
             items = [(part["TableName"], part.get("Item") or part["Key"], 2) for part in parts]
-        if all(self._fits(*each) for each in items):
+        if self._fits(items):
             return None
-        return Answer.error(400, "ThrottlingException", "Throughput exceeds the current capacity")
+        return "ThrottlingException"
 
-    def _fits(self, table: str, item: Item, times: int) -> bool:
-        units = times * math.ceil(size_of(item) / 1024)
-        first = str(item[self._keys[table][0]])
+    def _fits(self, items: list[tuple[str, Item, int]]) -> bool:
+        """Whether all of it may be written, each item so many times; what may not takes nothing."""
+        units: Counter[tuple[str, str]] = Counter()
+        for table, item, times in items:
+            needed = times * math.ceil(size_of(item) / 1024)
+            units.update({(table, ""): needed, (table, str(item[self._keys[table][0]])): needed})
         with self._lock:
             now = self._clock()
-            meters = {(table, ""): self._table, (table, first): self._key}
-            left = {of: self._filled(of, rate, now) for of, rate in meters.items()}
-            if min(left.values()) < units:
+            left = {of: self._filled(of, self._key if of[1] else self._table, now) for of in units}
+            if any(left[of] < needed for of, needed in units.items()):
                 self.met += 1
                 return False
-            self._left |= {of: (amount - units, now) for of, amount in left.items()}
-            self.units[table] += units
+            self._left |= {of: (left[of] - needed, now) for of, needed in units.items()}
+            self.units.update({of[0]: needed for of, needed in units.items() if not of[1]})
         return True
 
     def _filled(self, of: tuple[str, str], rate: float, now: float) -> float:

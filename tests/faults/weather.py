@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from jobyard.store import holds
-from tests.faults.unkind import Conflicting, Refusing, Stale, key_names
+from tests.faults.unkind import Capacity, Conflicting, Refusing, Stale, Throttling, key_names
 from tests.walk.yard import Yard
 
 
@@ -67,6 +68,24 @@ def conflicting(yard: Yard, _raw: Any) -> Iterator[Conflicting]:
         yield cancelling
 
 
+@contextmanager
+def single(yard: Yard, _raw: Any) -> Iterator[Throttling]:
+    """Single writes, transactions and reads are throttled now and then."""
+    throttling = Throttling()
+    with yard.wire.heard_by(throttling):
+        yield throttling
+
+
+@contextmanager
+def capacity(yard: Yard, _raw: Any) -> Iterator[Capacity]:
+    """A partition takes two write units a second, and five are asked for."""
+    asked = count()
+    narrow = Capacity(key_names(), key=2, clock=lambda: next(asked) / 5)
+    with yard.wire.heard_by(narrow):
+        yield narrow
+
+
 WEATHERS: Mapping[str, Callable[[Yard, Any], Any]] = {
-    each.__name__: each for each in (throttled, failing, applied, stale, conflicting)
+    each.__name__: each
+    for each in (throttled, failing, applied, stale, conflicting, single, capacity)
 }
