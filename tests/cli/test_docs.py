@@ -33,6 +33,24 @@ def test_every_alarm_has_its_line_in_the_runbook() -> None:
     assert [alarm for alarm in alarms if alarm not in runbook] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_a_page_names_is_there(page: Path, run: Run) -> None:
+    named = {found.groups() for found in COMMAND.finditer(page.read_text())}
+    for command, following in named:
+        words = (
+            (command, following) if command in {"local", "manifest"} and following else (command,)
+        )
+        assert run(*words, "--help").exit_code == 0, f"jobyard {' '.join(words)}"
+
+
+def test_every_alarm_has_its_line_in_the_runbook() -> None:
+    alarms = re.findall(r"^  (\w+Alarm):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
+    runbook = (ROOT / "docs" / "operating.md").read_text()
+
+    assert alarms
+    assert [alarm for alarm in alarms if alarm not in runbook] == []
+
+
 def test_the_readme_counts_the_alarms_it_prices() -> None:
     alarms = re.findall(r"^  \w+Alarm:$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
 
