@@ -34,30 +34,6 @@ def test_every_alarm_has_its_line_in_the_runbook() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_a_page_names_is_there(page: Path, run: Run) -> None:
-    named = {found.groups() for found in COMMAND.finditer(page.read_text())}
-    for command, following in named:
-        words = (
-            (command, following) if command in {"local", "manifest"} and following else (command,)
-        )
-        assert run(*words, "--help").exit_code == 0, f"jobyard {' '.join(words)}"
-
-
-def test_every_alarm_has_its_line_in_the_runbook() -> None:
-    alarms = re.findall(r"^  (\w+Alarm):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
-    runbook = (ROOT / "docs" / "operating.md").read_text()
-
-    assert alarms
-    assert [alarm for alarm in alarms if alarm not in runbook] == []
-
-
-def test_the_readme_counts_the_alarms_it_prices() -> None:
-    alarms = re.findall(r"^  \w+Alarm:$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
-
-    assert f"| {len(alarms)} alarms, $0.10 each" in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_a_page_links_to_is_there(page: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
 
