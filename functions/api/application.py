@@ -37,7 +37,7 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 def _unrouted(error: NotFoundError) -> Response[str]:
     method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
     words = f"nothing answers {method} here; /api/docs says what there is to ask"
-    if not allowed or method in allowed:  # no id has such characters
+    if not allowed or method in allowed:  # it fits, but for an id no route takes
         return _problem(Unknown(words))
     return _problem(WrongMethod(words, allowed))
 

@@ -8,10 +8,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from jobyard.domain.batch import Source
 from jobyard.domain.errors import StaleState
 from jobyard.services.metering import Meter
-from jobyard.services.opening import Opening, open_object
+from jobyard.services.opening import Opening, open_object, source_of
 from jobyard.services.resuming import resume
 from jobyard.services.steering import Next, Run
 from jobyard.wiring import session, wire
@@ -56,14 +55,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _follow(asked: dict[str, Any], opening: Opening) -> Next:
     if "detail" in asked:
-        return open_object(source_of(asked), opening)
+        return open_object(source_of(asked["detail"]), opening)
     return resume(asked["batch_id"], asked["command"], Run(asked["run"], asked["pass"]), opening)
-
-
-def source_of(event: dict[str, Any]) -> Source:
-    """The object an S3 "Object Created" event tells of. A version id may be missing from it."""
-    detail = event["detail"]
-    found = detail["object"]
-    return Source(
-        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
-    )

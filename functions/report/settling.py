@@ -4,9 +4,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from jobyard.domain.batch import BatchState, Source
+from jobyard.domain.batch import BatchState
 from jobyard.domain.job import Place
-from jobyard.services.opening import REASON, Opening, batch_of_key, note_landed
+from jobyard.services.opening import REASON, Opening, batch_of_key, note_landed, source_of
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
@@ -43,11 +43,9 @@ def _follow(event: dict[str, Any]) -> Next:
 
 
 def _not_opened(detail: dict[str, Any], words: str) -> Next:
-    """Report a manifest that could not be read; one that not even was claimed is kept to be."""
-    found = detail["object"]
-    source = Source(
-        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
-    )
+    """Report a manifest that could not be read; one that was not even claimed is kept, to be opened
+    by the minute rule."""
+    source = source_of(detail)
     batch = batch_of_key(source.bucket, source.key, source.version_id, SETTLING.s3, now())
     if batch is None or batch.state is BatchState.PENDING:
         opening = Opening(SETTINGS, SETTLING.s3, now, execution="")

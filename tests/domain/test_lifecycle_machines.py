@@ -24,7 +24,7 @@ from jobyard.domain.lifecycles import LIFECYCLES
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 # What each state lets happen: "event > state by whom", m for the machine, o for operators, a for
-# administrators. From the seed's use cases and the domain's digest.
+# administrators. The same as docs/job-lifecycles.md tells.
 BATCH = {
     "pending": "start > processing by m, hold > held by m",
     "held": "release > pending by oa, delete > deleted by a",

@@ -1,4 +1,4 @@
-"""The lifecycles as the seed and the digest want them."""
+"""The lifecycles as docs/job-lifecycles.md tells them."""
 
 import pytest
 
@@ -59,7 +59,7 @@ SEED_MOVES = [
 
 
 @pytest.mark.parametrize(("before", "event", "after"), SEED_MOVES)
-def test_a_batch_moves_as_the_seed_tells(before: str, event: str, after: str) -> None:
+def test_a_batch_moves_as_merritt_has_it(before: str, event: str, after: str) -> None:
     assert BATCH.transition(before, event).after == after
 
 

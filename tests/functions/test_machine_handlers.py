@@ -16,6 +16,7 @@ from jobyard.domain.batch import Batch, BatchState, Source
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.services.opening import source_of
 from jobyard.store import batches, holds, reports, tables, usage
 
 pytestmark = pytest.mark.emulator
@@ -127,7 +128,7 @@ def test_an_open_that_failed_is_settled_into_a_report(
     key = "manifests/fn/broken.checkm"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
     event = event_of(key, body)
-    source = functions["ingest.opening"].source_of(event)
+    source = source_of(event["detail"])
     s3 = clients.client("s3", bound)
     version = s3.head_object(Bucket=source.bucket, Key=key)["VersionId"]
     batch_id = batch_id_of_object(source.bucket, key, version)

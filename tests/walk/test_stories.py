@@ -1,4 +1,4 @@
-"""The seed's four use cases, and what people do to batches, from manifest to mail."""
+"""Merritt's four use cases, and what people do to batches, from manifest to mail."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def with_c_back(payloads: Payloads) -> None:
     payloads.status.pop("/c.txt")
 
 
-# The seed's four
+# Merritt's four
 
 
 def test_a_successful_batch_sends_one_mail_that_says_ok(yard: Yard, payloads: Payloads) -> None:

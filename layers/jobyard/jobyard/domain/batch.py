@@ -1,6 +1,6 @@
-"""A batch: one submitted manifest, its jobs, its counts, its reports. Source: the Merritt seed.
+"""A batch: one submitted manifest, its jobs, its counts, its reports. Source: Merritt's ingest.
 
-The lifecycle follows the seed's four use cases. Two things are ours: `cancelling`, because a
+The lifecycle follows its four use cases. Two things are ours: `cancelling`, because a
 cancelled batch must still end and tell, and that a refused manifest goes through `reporting`, so
 that there is no second way to a mail.
 """

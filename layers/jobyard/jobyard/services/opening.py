@@ -6,11 +6,11 @@ Either every row is written and the batch has jobs, or the manifest has an error
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
@@ -48,6 +48,15 @@ class Opening:
     s3: "S3Client"
     now: _Clock
     execution: str
+
+
+def source_of(detail: Mapping[str, Any]) -> Source:
+    """The object that the detail of S3's "Object Created" event tells of; its version id may be
+    missing."""
+    found = detail["object"]
+    return Source(
+        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
+    )
 
 
 def open_object(source: Source, opening: Opening) -> Next:
@@ -197,8 +206,8 @@ def _read(batch: Batch, opening: Opening) -> Next:
             yield block
 
     reading = Reading(blocks(), filename=batch.filename, profile=batch.profile or None)
-    with _spool() as lines, _spool() as findings, _spool() as index:
-        found = _spread(reading, _Spools(lines, findings, index), opening.settings.chunk_size)
+    with spool() as lines, spool() as findings, spool() as index:
+        found = spread(reading, Spools(lines, findings, index), opening.settings.chunk_size)
         _upload(opening, findings, rows.findings_key(batch.batch_id))
         if reading.verdict == "error":
             words = f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
@@ -240,17 +249,17 @@ def _read(batch: Batch, opening: Opening) -> Next:
 
 
 @dataclass(frozen=True)
-class _Spools:
+class Spools:
     lines: IO[bytes]
     findings: IO[bytes]
     index: IO[bytes]
 
 
-def _spool() -> "SpooledTemporaryFile[bytes]":
+def spool() -> "SpooledTemporaryFile[bytes]":
     return SpooledTemporaryFile(max_size=_IN_MEMORY)
 
 
-def _spread(reading: Reading, spools: _Spools, chunk_size: int) -> int:
+def spread(reading: Reading, spools: Spools, chunk_size: int) -> int:
     """Write rows, findings and index while reading, nothing of it kept in memory; the answer is
     how many findings there are."""
     number = start = end = held = found = 0
