@@ -26,15 +26,15 @@ LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 
 TAKEN_UP = 25  # executions a minute
 REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
 _PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
+_LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
 # How long after its end an execution is followed. One that failed by itself has nothing at work
 # any more; one that was stopped may have workers that go on until their own time is over.
 _AFTER = {
     "SUCCEEDED": _PATIENCE,
     "FAILED": timedelta(),
-    "ABORTED": timedelta(minutes=15),
-    "TIMED_OUT": timedelta(minutes=15),
+    "ABORTED": _LONGEST_WORK,
+    "TIMED_OUT": _LONGEST_WORK,
 }
-_LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
 _LONGEST = timedelta(hours=1)  # between executions that fail one after the other
 _WATCHED = (
     BatchState.PENDING,
@@ -135,15 +135,20 @@ def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Erran
     if batch.state is BatchState.REPORTING:
         yield _of_batch(batch, "settle", _workers(batch), since, starting)
         return
-    records = {record.chunk: _recounted(record, now) for record in chunks.of_batch(batch.batch_id)}
+    records: dict[int, ChunkRecord] = {}
+    left: list[JobRecord] = []
+    for record in chunks.of_batch(batch.batch_id):
+        found = [*jobs.of_chunk(batch.batch_id, record.chunk)] if _is_left(record) else []
+        records[record.chunk] = _recounted(record, found, now)
+        left += found
     running = [*operations.running(batch.batch_id)]
     for operation in running:
         run = operation.operation_id
         furthest = max((each.passage(run).passed for each in records.values()), default=0)
         yield _of_operation(batch, run, furthest, operation.asked_at, starting)
     owners = {MAIN, *(operation.operation_id for operation in running)}
-    for record in records.values():
-        for job in _left_alone(record, owners):
+    for job in left:  # those that requests for one job by itself have to bring to an end
+        if _awaits_work(job) and _owner(job) not in owners:
             yield _of_job(job, starting)
     if batch.state is not BatchState.FAILED:
         due, furthest = due_chunks(batch, records, Run(MAIN, 1), now)
@@ -220,19 +225,17 @@ def _is_left(record: ChunkRecord) -> bool:
     return bool(busy and passage.passed and passage.next_at is None)
 
 
-def _recounted(record: ChunkRecord, now: datetime) -> ChunkRecord:
-    """The chunk with the counts its jobs have, and with another pass due if the batch's own run
-    left a job behind: a worker that came late or was cut off may have counted otherwise."""
-    if not _is_left(record):
+def _recounted(record: ChunkRecord, found: list[JobRecord], now: datetime) -> ChunkRecord:
+    """The chunk with the counts of its jobs `found`, read after it, and with another pass due if
+    the batch's own run left a job behind; as it is when none were looked for.
+
+    A worker that came late or was cut off may have counted otherwise.
+    """
+    if not found:
         return record
-    found = [*jobs.of_chunk(record.batch_id, record.chunk)]
-    behind = [
-        job
-        for job in found
-        if _owner(job) == MAIN
-        and job.state in {JobState.SCHEDULED, JobState.RUNNING}
-        and now - job.at >= _LONGEST_WORK
-    ]
+    behind = any(
+        _awaits_work(job) and _owner(job) == MAIN and now - job.at >= _LONGEST_WORK for job in found
+    )
     counts, failures = counted(found)
     if counts == record.counts and not behind:
         return record
@@ -244,19 +247,8 @@ def _recounted(record: ChunkRecord, now: datetime) -> ChunkRecord:
         return record  # somebody counts just now
 
 
-def _left_alone(record: ChunkRecord, owners: set[str]) -> Iterator[JobRecord]:
-    """The jobs of a chunk that requests for one job by itself have to bring to an end.
-
-    A chunk that the batch's own run is still in is let be until it is through.
-    """
-    if not _is_left(record):
-        return
-    found = [*jobs.of_chunk(record.batch_id, record.chunk)]
-    own = [job for job in found if _owner(job) not in owners]
-    waiting = [job for job in own if job.state in {JobState.SCHEDULED, JobState.RUNNING}]
-    yield from waiting
-    if not waiting and own and counted(found)[0] != record.counts:
-        yield max(own, key=lambda job: job.at)  # it has ended, and nobody counted that
+def _awaits_work(job: JobRecord) -> bool:
+    return job.state in {JobState.SCHEDULED, JobState.RUNNING}
 
 
 def _owner(job: JobRecord) -> str:
