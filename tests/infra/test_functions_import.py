@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.coldstart import HANDLERS
 from cli.local import artifacts
 from cli.local.emulator import ROOT
 from tests.infra.reading import Resources, of_type, written
@@ -20,17 +21,6 @@ os.environ.update({environment!r})
 importlib.import_module({module!r})
 print(*sorted(name for name in sys.modules if name.split(".")[0] == "aws_xray_sdk"))
 """
-
-HANDLERS = (
-    "ingest.opening",
-    "execute.chunk",
-    "execute.job",
-    "report.settling",
-    "report.reporting",
-    "report.tick",
-    "report.delivery",
-    "api.handler",
-)
 
 
 @pytest.fixture(scope="module")
