@@ -47,7 +47,6 @@ faults: dev emulator ## Every fault at every call, and the load with killed work
 		tests/functions/api/test_api_whatever_is_asked.py --points all --load full
 
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; half an hour
-	@requirements/install bench
 	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
