@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "JOBYARD_STAGE_URL": "https://example.org/",
     "JOBYARD_ALLOWED_HOSTS": "127.0.0.1:4915, files.example.org:8080",
     "JOBYARD_S3_SOURCES": "theirs/outgoing",
+    "JOBYARD_SWEEP_TABLES": "voters, of-others",
     "JOBYARD_USER_POOL": "pool",
 }
 
@@ -41,6 +42,7 @@ def test_lists_are_split_and_the_url_has_no_end_slash() -> None:
 
     assert settings.allowed_hosts == {"127.0.0.1:4915", "files.example.org:8080"}
     assert settings.s3_sources == ("theirs/outgoing",)
+    assert settings.sweep_tables == ("voters", "of-others")
     assert settings.url == "https://example.org"
 
 

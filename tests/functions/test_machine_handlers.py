@@ -65,6 +65,7 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
         "JOBYARD_STAGE_URL": "http://fn.example.org/",
         "JOBYARD_ALLOWED_HOSTS": "",
         "JOBYARD_S3_SOURCES": "",
+        "JOBYARD_SWEEP_TABLES": "",
         "JOBYARD_USER_POOL": "people",
         "POWERTOOLS_SERVICE_NAME": "jobyard",
     }

@@ -256,7 +256,7 @@ def test_the_names_of_executions_are_such_as_aws_takes() -> None:
     place = Place(batch_id_of(b""), 999_999, 999)
     run = "r" + "f" * 12  # as a request names it
     commands = {"open", "operation", "settle", *COMMANDS.values()}
-    names = [batch_execution(place.batch_id, command, run, 99) for command in commands]
+    names = [batch_execution(place.origin_id, command, run, 99) for command in commands]
     names.append(job_execution(place, run, 99))
 
     for name in names:

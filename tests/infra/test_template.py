@@ -46,6 +46,15 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "ObjectsTable": ("ark", "version", {}, False),
     "IdentifiersTable": ("identifier", "", {}, False),
     "OperationsTable": ("batch_id", "operation_id", {}, False),
+    "SchedulesTable": (
+        "schedule_id",
+        "",
+        {"due": ("due_shard", "due_at"), "listed": ("shelf", "title")},
+        False,
+    ),
+    "OccurrencesTable": ("schedule_id", "at", {}, False),
+    "CalendarsTable": ("name", "", {}, False),
+    "CheckpointsTable": ("job_id", "", {}, True),
     "UsageTable": ("batch_id", "part", {}, False),
     "RequestsTable": ("id", "", {}, True),
 }

@@ -146,6 +146,7 @@ class Yard:
             url="http://yard.example.org",
             allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
             s3_sources=(),
+            sweep_tables=(),
             user_pool="people",
             requests_table="test-requests",
         )
@@ -219,7 +220,7 @@ class Yard:
         """The job machine's function."""
         place = Place(event["batch_id"], event["chunk"], event["position"])
         with self.meter.invocation("job", MEMORY_MB) as billed:
-            billed.batch_id = place.batch_id
+            billed.batch_id = place.origin_id
             following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
         return following.document() | {"chunk": place.chunk, "position": place.position}
 

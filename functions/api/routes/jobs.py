@@ -45,7 +45,7 @@ def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
     record, place = view.job, view.job.place
     return {
         "job_id": place.job_id,
-        "batch_id": place.batch_id,
+        "batch_id": place.origin_id,
         "line": view.row["line"],
         "name": view.row.get("name", ""),
         "url": view.row.get("url", ""),
@@ -179,7 +179,7 @@ def _moved(job: JobRecord, visit: Visit) -> MovedJob:
     actions = JOB.actions(job.state, visit.person.roles)
     return MovedJob(
         job_id=job.place.job_id,
-        batch_id=job.place.batch_id,
+        batch_id=job.place.origin_id,
         state=job.state,
         actions=[JobEvent(each) for each in actions if each != "requeue" or job.recoverable],
         links=links(job.place.job_id, visit),

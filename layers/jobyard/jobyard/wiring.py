@@ -46,6 +46,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
         allowed_hosts=frozenset(_listed(env["JOBYARD_ALLOWED_HOSTS"])),
         s3_sources=_foreign(_listed(env["JOBYARD_S3_SOURCES"]), buckets),
+        sweep_tables=_listed(env["JOBYARD_SWEEP_TABLES"]),
         user_pool=env["JOBYARD_USER_POOL"],
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
     )

@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "JOBYARD_INSTANCE": "test",
     "JOBYARD_ALLOWED_HOSTS": "",
     "JOBYARD_S3_SOURCES": "",
+    "JOBYARD_SWEEP_TABLES": "",
     "JOBYARD_STAGE_URL": "https://jobyard.example.org",
     "POWERTOOLS_SERVICE_NAME": "jobyard",
     "POWERTOOLS_METRICS_NAMESPACE": "Jobyard",

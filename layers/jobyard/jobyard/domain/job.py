@@ -144,24 +144,28 @@ OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 @dataclass(frozen=True)
 class Place:
-    """Where a job lies: its batch, its chunk and its position in it, both from 0."""
+    """Where a job lies.
 
-    batch_id: str
+    A job of a batch: the batch's id, the chunk and the position in it, both from 0. A job of a
+    schedule: the schedule's id, 0, and the moment of its occurrence in ms since 1970.
+    """
+
+    origin_id: str
     chunk: int
     position: int
 
     @property
     def job_id(self) -> str:
         """The id under which the world knows the job."""
-        return f"{self.batch_id}.{self.chunk}.{self.position}"
+        return f"{self.origin_id}.{self.chunk}.{self.position}"
 
     @classmethod
     def of(cls, job_id: str) -> "Place | None":
         """The place `job_id` names; None when it is not the id of a job."""
-        batch_id, *rest = job_id.split(".")
+        origin_id, *rest = job_id.split(".")
         if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
             return None
-        place = cls(batch_id, int(rest[0]), int(rest[1]))
+        place = cls(origin_id, int(rest[0]), int(rest[1]))
         return place if place.job_id == job_id else None
 
 

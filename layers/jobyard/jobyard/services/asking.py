@@ -253,7 +253,7 @@ def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, 
     place = Place.of(job_id)
     if place is None:
         raise Unknown(f"{job_id!r} is no job id; one is batch_id.chunk.position")
-    batch = visible(place.batch_id, person, now)
+    batch = visible(place.origin_id, person, now)
     if batch.state is BatchState.DELETED:
         raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
     if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):

@@ -109,22 +109,22 @@ def run_chunk(batch_id: str, chunk: Chunk, run: Run, worker: Worker) -> list[End
 
 def run_job(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
     """Run one job by itself, for the run that a person's release or requeue began."""
-    batch = batches.get(place.batch_id, worker.now())
+    batch = batches.get(place.origin_id, worker.now())
     chunk = rows.chunk_of(worker.s3, worker.settings, batch, place.chunk)
     work = _ChunkWork(batch, chunk, run, worker, only=place.position)
     work.run()
     job = work.records.get(place.position)
     if job and job.state is JobState.SCHEDULED and run.owns(job.cause) and job.next_at:
         again = Run(run.name, run.number + 1)
-        return Next(place.batch_id, "again", run=again, until=job.next_at), work.finished
-    return Next(place.batch_id, "settle", run=run), work.finished
+        return Next(place.origin_id, "again", run=again, until=job.next_at), work.finished
+    return Next(place.origin_id, "settle", run=run), work.finished
 
 
 def give_up_job(place: Place, run: Run, at: datetime) -> None:
     """Fail a job whose own execution could not get through it, if it still holds it."""
     job = jobs.get(place)
     if job and job.state is JobState.RUNNING and run.owns(job.cause):
-        state = batches.get(place.batch_id, at).state
+        state = batches.get(place.origin_id, at).state
         jobs.apply(job, lost(job, at, f"{run.cause(place.chunk, job.tries)}.lost"), state)
 
 
@@ -386,7 +386,7 @@ class _ChunkWork:
         if job.state is not JobState.SCHEDULED or surprise:
             self.finished.append(
                 Ended(
-                    place.batch_id,
+                    place.origin_id,
                     place.job_id,
                     self.job_type.name,
                     job.state.value,

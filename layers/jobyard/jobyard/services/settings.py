@@ -15,7 +15,8 @@ class Settings:
 
     `chunk_size` is jobs a chunk; `max_concurrency` chunks at work at once; `instance` is named in
     mail subjects ("" in production); `allowed_hosts` are `host:port`s payloads may come from
-    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from.
+    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from; `sweep_tables` are
+    the tables that sweeps may change.
     """
 
     intake_bucket: str
@@ -33,5 +34,6 @@ class Settings:
     url: str
     allowed_hosts: frozenset[str]
     s3_sources: tuple[str, ...]
+    sweep_tables: tuple[str, ...]
     user_pool: str
     requests_table: str

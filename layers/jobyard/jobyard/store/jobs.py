@@ -46,7 +46,7 @@ _TRIES = 8
 
 
 def _chunk_id(place: Place) -> str:
-    return f"{place.batch_id}#{place.chunk}"
+    return f"{place.origin_id}#{place.chunk}"
 
 
 def _body(record: JobRecord) -> str:
@@ -260,7 +260,7 @@ def apply(
     for tries in range(_TRIES):
         if tries:
             pause(_wait_s(tries))
-        seen = chunks.get(after.place.batch_id, after.place.chunk)
+        seen = chunks.get(after.place.origin_id, after.place.chunk)
         try:
             _transact(before, after, seen, batch_is)
         except TransactWriteError as error:
@@ -317,5 +317,5 @@ def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: 
             else ChunkItem.batch_id.does_not_exist(),
         )
         transaction.condition_check(
-            BatchItem, after.place.batch_id, condition=BatchItem.state == batch_is.value
+            BatchItem, after.place.origin_id, condition=BatchItem.state == batch_is.value
         )

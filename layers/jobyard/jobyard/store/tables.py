@@ -11,7 +11,7 @@ from typing import Any
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBException
-from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
 
@@ -175,6 +175,83 @@ class OperationItem(Model):
     body = JSONAttribute()
 
 
+class Due(GlobalSecondaryIndex["ScheduleItem"]):
+    """Schedules the clock has to look at again, and when; sparse."""
+
+    class Meta:
+        index_name = "due"
+        projection = AllProjection()
+
+    due_shard = UnicodeAttribute(hash_key=True)
+    due_at = NumberAttribute(range_key=True)
+
+
+class ByTitle(GlobalSecondaryIndex["ScheduleItem"]):
+    """Schedules by title, without their content: a run that starts or ends does not write here."""
+
+    class Meta:
+        index_name = "listed"
+        projection = KeysOnlyProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    title = UnicodeAttribute(range_key=True)
+
+
+class ScheduleItem(Model):
+    """A schedule."""
+
+    class Meta:
+        table_name: str | None = None
+
+    schedule_id = UnicodeAttribute(hash_key=True)
+    shelf = UnicodeAttribute(null=True)
+    title = UnicodeAttribute(null=True)
+    due_shard = UnicodeAttribute(null=True)
+    due_at = NumberAttribute(null=True)
+    state = UnicodeAttribute()
+    version = NumberAttribute()
+    body = JSONAttribute()
+    due = Due()
+    listed = ByTitle()
+
+
+class OccurrenceItem(Model):
+    """An occurrence of a schedule, and what became of it."""
+
+    class Meta:
+        table_name: str | None = None
+
+    schedule_id = UnicodeAttribute(hash_key=True)
+    at = NumberAttribute(range_key=True)
+    version = NumberAttribute()
+    body = JSONAttribute()
+
+
+class CalendarItem(Model):
+    """A named calendar."""
+
+    class Meta:
+        table_name: str | None = None
+
+    name = UnicodeAttribute(hash_key=True)
+    version = NumberAttribute()
+    body = JSONAttribute()
+
+
+class CheckpointItem(Model):
+    """How far a job came that goes through more than one worker's time allows."""
+
+    class Meta:
+        table_name: str | None = None
+
+    job_id = UnicodeAttribute(hash_key=True)
+    version = NumberAttribute()
+    processed = NumberAttribute()
+    failed = NumberAttribute()
+    place = UnicodeAttribute(null=True)
+    expires = NumberAttribute(null=True)
+
+
 class UsageItem(Model):
     """What a part of Jobyard used for a batch."""
 
@@ -216,6 +293,10 @@ MODELS: Mapping[str, type[Model]] = {
     "objects": ObjectItem,
     "identifiers": IdentifierItem,
     "operations": OperationItem,
+    "schedules": ScheduleItem,
+    "occurrences": OccurrenceItem,
+    "calendars": CalendarItem,
+    "checkpoints": CheckpointItem,
     "requests": RememberedItem,
     "usage": UsageItem,
 }
