@@ -196,4 +196,4 @@ def _hint_at_watching(batch_id: str) -> None:
 
 def _batch_of(target: str) -> str:
     place = Place.of(target)
-    return place.batch_id if place else target
+    return place.origin_id if place else target

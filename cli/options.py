@@ -35,7 +35,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 def is_job_id(text: str) -> bool:
     """Whether `text` is the id of a job."""
     place = Place.of(text)
-    return place is not None and is_batch_id(place.batch_id)
+    return place is not None and is_batch_id(place.origin_id)
 
 
 def batch_id(text: str) -> str:

@@ -15,8 +15,8 @@ class Settings:
 
     `chunk_size` is jobs a chunk; `max_concurrency` chunks at work at once; `instance` is named in
     mail subjects ("" in production); `allowed_hosts` are `host:port`s payloads may come from
-    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from; `sweep_tables` are
-    the tables that sweeps may change.
+    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from;
+    `sweep_tables` are the tables that sweeps may change.
     """
 
     intake_bucket: str
