@@ -31,3 +31,12 @@ class Gone(JobyardError):
 
 class BadRequest(JobyardError):
     """The request cannot be carried out as it stands; the message says what is allowed."""
+
+
+class BadRule(JobyardError):
+    """A rule or a calendar is not one: the field `where` is wrong, `allowed` may stand there."""
+
+    def __init__(self, where: str, allowed: str) -> None:
+        super().__init__(f"{where}: {allowed}")
+        self.where = where
+        self.allowed = allowed

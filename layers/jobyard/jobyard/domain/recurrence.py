@@ -1,0 +1,441 @@
+"""When a schedule's jobs are due: rules of recurrence, and their occurrences as instants in UTC.
+
+Days and wall times are a zone's, hours are elapsed time. Any occurrence is reached by arithmetic:
+what it costs does not grow with the distance from the anchor. Decided in domain.md 0.d.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import cached_property
+from itertools import islice
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from jobyard.domain.calendars import Calendar
+from jobyard.domain.courses import LAST_DAY, Course, Days, Months, Weeks
+from jobyard.domain.errors import BadRule
+from jobyard.domain.wallclock import (
+    WEEKDAYS,
+    Change,
+    change_around,
+    change_between,
+    enumerated,
+    first_instant,
+    last_instant,
+    time_of,
+    wall_or_date_of,
+    words_of_day,
+    words_of_time,
+    words_of_weekday,
+    zone_called,
+)
+
+DEFAULT_ZONE = "America/Los_Angeles"
+LAST = "last"  # the day of the month that each month has
+MOST_TIMES = 1_000_000
+MOST_LOOKED_AT = 100_000  # occurrences that a preview asks a calendar about
+FOREVER = 10**12  # indices; more hours than a calendar has
+_TICK = timedelta(microseconds=1)
+_DAYS_END = time(23, 59, 59)
+_EARLIEST = 1900  # year of an anchor
+_BEFORE_ALL = datetime(_EARLIEST - 1, 1, 1, tzinfo=UTC)
+
+
+class Kind(StrEnum):
+    """How a rule recurs."""
+
+    ONCE = "once"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class Gap(StrEnum):
+    """What becomes of a wall time that does not exist, because clocks go forward past it."""
+
+    SHIFT = "shift"  # due at the first instant after the gap
+    SKIP = "skip"
+
+
+class Repeated(StrEnum):
+    """What becomes of a wall time that comes twice, because clocks go back behind it."""
+
+    ONCE = "once"  # due the first time
+    TWICE = "twice"
+
+
+UNITS = {Kind.HOURLY: "hour", Kind.DAILY: "day", Kind.WEEKLY: "week", Kind.MONTHLY: "month"}
+MOST = {Kind.ONCE: 1, Kind.HOURLY: 8760, Kind.DAILY: 366, Kind.WEEKLY: 52, Kind.MONTHLY: 60}
+_DST = (
+    f"one of {', '.join(Gap)}, for times that clocks leave out, "
+    f"one of {', '.join(Repeated)}, for times that come twice, or one of each"
+)
+_Words = TypeVar("_Words", bound=StrEnum)
+_FIELDS = ("kind", "every", "weekdays", "day", "at", "zone", "anchor", "end", "count", "dst")
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A rule, as `recurrence_of` has checked it.
+
+    `weekdays` (Monday is 0, ascending; empty: the anchor's) are of weekly rules only, `day` (1 to
+    31 or "last"; None: the anchor's) of monthly ones. `end` is inclusive, a date or a wall time.
+    `count` is how many wall times there are from the anchor on; those that a change of clocks or a
+    calendar drops are counted.
+    """
+
+    kind: Kind
+    at: time
+    zone: str
+    anchor: date
+    every: int = 1
+    weekdays: tuple[int, ...] = ()
+    day: int | str | None = None
+    end: date | None = None
+    count: int | None = None
+    gap: Gap = Gap.SHIFT
+    repeated: Repeated = Repeated.ONCE
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first occurrence after `instant`, which is aware, in UTC; None if there is none."""
+        try:
+            return self._hour_after(instant) if self._is_elapsed else self._day_after(instant)
+        except OverflowError:  # it lies outside of the years 1 to 9999, in one zone or the other
+            return self.next_after(_BEFORE_ALL) if instant < _BEFORE_ALL else None
+
+    def first_from(self, instant: datetime) -> datetime | None:
+        """The first occurrence at `instant` or after it; None if there is none."""
+        return self.next_after(max(instant, _BEFORE_ALL) - _TICK)
+
+    def from_(self, instant: datetime) -> Iterator[datetime]:
+        """All occurrences from `instant` on, each later than the one before."""
+        found = self.first_from(instant)
+        while found is not None:
+            yield found
+            found = self.next_after(found)
+
+    def note(self, instant: datetime) -> str:
+        """What a change of clocks on its day means for the occurrence at `instant`; else ""."""
+        change = change_around(instant, self._zone)
+        return f"{change.words()}; {self._meaning(change, instant)}" if change else ""
+
+    def sentence(self) -> str:
+        """The rule in plain language."""
+        return "".join((*self._rhythm(), *self._bounds(), *self._exceptions()))
+
+    def document(self) -> dict[str, Any]:
+        """The rule as JSON has it, defaults written out; `recurrence_of` reads it back."""
+        written: dict[str, Any] = {
+            "kind": self.kind.value,
+            "every": self.every,
+            "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
+            "day": self.day,
+            "at": words_of_time(self.at),
+            "zone": self.zone,
+            "anchor": self.anchor.isoformat(),
+            "end": self.end and self.end.isoformat(),
+            "count": self.count,
+            "dst": [self.gap.value, self.repeated.value],
+        }
+        if self.kind is Kind.ONCE:
+            del written["every"]
+        return {name: value for name, value in written.items() if value not in (None, [])}
+
+    @property
+    def is_over_before_it_begins(self) -> bool:
+        """Whether it ends before its anchor: such a rule is refused."""
+        return self._ended is not None and self._ended < self._anchored
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        return zone_called(self.zone)
+
+    @cached_property
+    def _is_elapsed(self) -> bool:
+        return self.kind is Kind.HOURLY
+
+    @cached_property
+    def _anchored(self) -> datetime:
+        return datetime.combine(self.anchor, self.at)
+
+    @cached_property
+    def _ended(self) -> datetime | None:
+        """The last wall time that `end` leaves."""
+        if self.end is None or isinstance(self.end, datetime):
+            return self.end
+        return datetime.combine(self.end, _DAYS_END)
+
+    # Hours: elapsed from the first instant that shows the anchor, or from behind its gap.
+
+    @cached_property
+    def _start(self) -> datetime:
+        return first_instant(self._anchored, self._zone)
+
+    @cached_property
+    def _step(self) -> timedelta:
+        return timedelta(hours=self.every)
+
+    @cached_property
+    def _hours(self) -> range:
+        """The indices there are."""
+        shown = self._start.astimezone(self._zone).replace(tzinfo=None)
+        first = 1 if self.gap is Gap.SKIP and shown != self._anchored else 0
+        stop = FOREVER if self.count is None else self.count
+        if self._ended is not None:
+            last = last_instant(self._ended, self._zone)
+            stop = min(stop, (last - self._start) // self._step + 1)
+        return range(first, stop)
+
+    def _hour_after(self, instant: datetime) -> datetime | None:
+        index = max(self._hours.start, (instant - self._start) // self._step + 1)
+        return self._start + index * self._step if index < self._hours.stop else None
+
+    # Days: each a wall time, that stands for one instant, for two, or for none.
+
+    @cached_property
+    def _course(self) -> Course:
+        if self.kind is Kind.WEEKLY:
+            return Weeks(self.anchor, self.every, self.weekdays or (self.anchor.weekday(),))
+        if self.kind is Kind.MONTHLY:
+            wanted = 31 if self.day == LAST else self.day or self.anchor.day
+            return Months(self.anchor, self.every, int(wanted))
+        return Days(self.anchor.toordinal(), self.every)
+
+    @cached_property
+    def _stop(self) -> int:
+        """The index behind the last wall time."""
+        stops = [self._course.index(LAST_DAY + 1)]
+        if self.kind is Kind.ONCE:
+            stops.append(1)
+        if self.count is not None:
+            stops.append(self.count)
+        if self._ended is not None:
+            after = self._ended.toordinal() + (self.at <= self._ended.time())
+            stops.append(self._course.index(after))
+        return min(stops)
+
+    @cached_property
+    def _readings(self) -> tuple[time, time]:
+        """The time of day as the first and as the second reading of it, with the zone."""
+        at = self.at.replace(tzinfo=self._zone)
+        return at, at.replace(fold=1)
+
+    def _day_after(self, instant: datetime) -> datetime | None:
+        local = instant.astimezone(self._zone)
+        index = self._course.index(local.toordinal() + (local.time() >= self.at))
+        if index and self.repeated is Repeated.TWICE:
+            index -= 1  # its second time may be to come
+        while index < self._stop:
+            for found in self._instants(self._course.day(index)):
+                if found > instant:
+                    return found
+            index += 1
+        return None
+
+    def _instants(self, number: int) -> tuple[datetime, ...]:
+        """What the wall time of a day stands for, as `gap` and `repeated` have it."""
+        day = date.fromordinal(number)
+        once, again = self._readings
+        first = datetime.combine(day, once).astimezone(UTC)
+        second = datetime.combine(day, again).astimezone(UTC)
+        if first == second:
+            return (first,)
+        if first < second:
+            return (first, second) if self.repeated is Repeated.TWICE else (first,)
+        if self.gap is Gap.SKIP:
+            return ()
+        return (change_between(second, first, self._zone).at,)
+
+    def _meaning(self, change: Change, instant: datetime) -> str:
+        if self._is_elapsed:
+            return "hours are counted as they pass"
+        at = words_of_time(self.at)
+        local = instant.astimezone(self._zone)
+        moved = change.is_forward and instant == change.at and local.time() != self.at
+        if moved and self._falls_into(change):
+            return f"{at} does not exist then, so it runs at {words_of_time(local.time())}"
+        if not change.is_forward and change.after <= local.replace(tzinfo=None) < change.before:
+            return f"{at} comes twice, and this is the {'second' if local.fold else 'first'} time"
+        return f"{at} comes once, as on other days"
+
+    def _falls_into(self, gap: Change) -> bool:
+        before = gap.before
+        index = self._course.index(before.toordinal() + (self.at < before.time()))
+        return (
+            index < self._stop
+            and datetime.combine(date.fromordinal(self._course.day(index)), self.at) < gap.after
+        )
+
+    def _rhythm(self) -> Iterator[str]:
+        at, day = words_of_time(self.at), words_of_day(self.anchor)
+        if self.kind is Kind.ONCE:
+            yield f"Once on {day} at {at} ({self.zone})"
+            return
+        unit = UNITS[self.kind]
+        yield f"Every {unit}" if self.every == 1 else f"Every {self.every} {unit}s"
+        if self._is_elapsed:
+            yield f", from {day} at {at} ({self.zone})"
+            return
+        if self.kind is Kind.WEEKLY:
+            ticked = self.weekdays or (self.anchor.weekday(),)
+            yield f" on {enumerated([words_of_weekday(weekday) for weekday in ticked])}"
+        elif self.kind is Kind.MONTHLY:
+            yield f" on {_words_of_month_day(self.day or self.anchor.day)}"
+        yield f" at {at} ({self.zone}), from {day}"
+
+    def _bounds(self) -> Iterator[str]:
+        if isinstance(self.end, datetime):
+            yield f", until {words_of_day(self.end)} at {words_of_time(self.end.time())}"
+        elif self.end is not None:
+            yield f", until {words_of_day(self.end)}"
+        if self.count is not None and self.kind is not Kind.ONCE:
+            yield f", {self.count} time{'' if self.count == 1 else 's'}"
+
+    def _exceptions(self) -> Iterator[str]:
+        if self.gap is Gap.SKIP:
+            yield "; not at a time that clocks leave out"
+        if self.repeated is Repeated.TWICE and not self._is_elapsed:
+            yield "; both times when it comes twice"
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """One time at which a rule is due: the instant in UTC, on its zone's clocks, and its note."""
+
+    utc: datetime
+    local: datetime
+    note: str
+
+    def document(self) -> dict[str, str]:
+        """It as JSON has it."""
+        return {
+            "utc": self.utc.isoformat().replace("+00:00", "Z"),
+            "local": self.local.isoformat(),
+            "note": self.note,
+        }
+
+
+def preview(
+    rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
+) -> list[Upcoming]:
+    """The first `count` occurrences at `start` or after it that `calendar` lets run.
+
+    Fewer where the rule ends, or where the calendar refuses nearly all of `MOST_LOOKED_AT`.
+    """
+    zone = zone_called(rule.zone)
+    due = (
+        instant
+        for instant in islice(rule.from_(start), MOST_LOOKED_AT)
+        if calendar is None or not calendar.refusal(instant, rule.zone)
+    )
+    return [
+        Upcoming(instant, instant.astimezone(zone), rule.note(instant))
+        for instant in islice(due, count)
+    ]
+
+
+def recurrence_of(document: object, today: date | None = None) -> Recurrence:
+    """The rule that a JSON document spells; null is as if left out.
+
+    Where it has no anchor, `today` is: a date, or an instant that is read in the rule's zone.
+
+    Raises:
+        BadRule: it spells none; the field that is wrong, and what may stand there.
+    """
+    if not isinstance(document, Mapping):
+        raise BadRule("rule", "a JSON object like {'kind': 'daily', 'at': '09:00'}")
+    given = {name: value for name, value in document.items() if value is not None}
+    for name in given:
+        if name not in _FIELDS:
+            raise BadRule(str(name), f"no field of a rule; there are {', '.join(_FIELDS)}")
+    kind = _word("kind", given.get("kind"), Kind)
+    for name, only in (("weekdays", Kind.WEEKLY), ("day", Kind.MONTHLY)):
+        if name in given and kind is not only:
+            raise BadRule(name, f"only of {only.value} rules; leave it out of a {kind.value} one")
+    zone = given.get("zone", DEFAULT_ZONE)
+    anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
+    gap, repeated = _dst_of(given.get("dst", []))
+    once = kind is Kind.ONCE
+    rule = Recurrence(
+        kind,
+        at,
+        zone,
+        anchor,
+        every=_whole("every", given.get("every", 1), MOST[kind], f" in a {kind.value} rule"),
+        weekdays=_weekdays_of(given.get("weekdays", [])),
+        day=_day_of(given["day"]) if "day" in given else None,
+        end=wall_or_date_of("end", given["end"]) if "end" in given else None,
+        count=_whole("count", given["count"], 1 if once else MOST_TIMES)
+        if "count" in given
+        else None,
+        gap=gap,
+        repeated=repeated,
+    )
+    if rule.is_over_before_it_begins:
+        raise BadRule("end", f"{anchor.isoformat()}, the anchor, or later")
+    return rule
+
+
+def _local_day(today: date | None, zone: ZoneInfo) -> date | None:
+    return today.astimezone(zone).date() if isinstance(today, datetime) else today
+
+
+def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time]:
+    anchor = wall_or_date_of("anchor", given["anchor"]) if "anchor" in given else today
+    if anchor is None:
+        raise BadRule("anchor", "missing; a date like '2026-11-25' from which on the rule counts")
+    if anchor.year < _EARLIEST:
+        raise BadRule("anchor", f"a date in {_EARLIEST} or later")
+    if not isinstance(anchor, datetime):
+        if "at" not in given:
+            raise BadRule("at", "missing; a time of day like '09:00'")
+        return anchor, time_of("at", given["at"])
+    if "at" in given and time_of("at", given["at"]) != anchor.time():
+        raise BadRule("at", "left out, or the time that the anchor has")
+    return anchor.date(), anchor.time()
+
+
+def _weekdays_of(value: object) -> tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or any(each not in WEEKDAYS for each in value):
+        raise BadRule("weekdays", f"a list of {', '.join(WEEKDAYS)}")
+    return tuple(sorted({WEEKDAYS.index(each) for each in value}))
+
+
+def _day_of(value: object) -> int | str:
+    if value == LAST:
+        return LAST
+    return _whole("day", value, 31, f" or {LAST!r}")
+
+
+def _dst_of(value: object) -> tuple[Gap, Repeated]:
+    """What becomes of times left out and of times repeated, of one word or of one for each."""
+    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)):
+        raise BadRule("dst", _DST)
+    gaps = [word for word in words if word in set(Gap)]
+    repeats = [word for word in words if word in set(Repeated)]
+    if len(gaps) + len(repeats) < len(words) or len(gaps) > 1 or len(repeats) > 1:
+        raise BadRule("dst", _DST)
+    return Gap(*gaps or [Gap.SHIFT]), Repeated(*repeats or [Repeated.ONCE])
+
+
+def _word(where: str, value: object, words: type[_Words]) -> _Words:
+    if value not in set(words):
+        raise BadRule(where, f"one of {', '.join(words)}, not {value!r}")
+    return words(str(value))
+
+
+def _whole(where: str, value: object, most: int, more: str = "") -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        numbers = f"a whole number from 1 to {most}" if most > 1 else "1"
+        raise BadRule(where, f"{numbers}{more}, not {value!r}")
+    return value
+
+
+def _words_of_month_day(day: int | str) -> str:
+    if day == LAST:
+        return "the last day"
+    return f"day {day}{', or the last of a shorter month,' if int(day) > 28 else ''}"
