@@ -13,6 +13,7 @@ from typing import Any
 from jobyard.domain.batch import HistoryEntry
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.failures import Failure
+from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.lifecycle import (
     MACHINE,
     Cause,
@@ -158,6 +159,11 @@ class Place:
     def job_id(self) -> str:
         """The id under which the world knows the job."""
         return f"{self.origin_id}.{self.chunk}.{self.position}"
+
+    @property
+    def is_of_schedule(self) -> bool:
+        """Whether the job is one of a schedule, not of a batch."""
+        return is_schedule_id(self.origin_id)
 
     @classmethod
     def of(cls, job_id: str) -> "Place | None":

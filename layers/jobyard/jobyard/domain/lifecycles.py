@@ -4,9 +4,10 @@ from jobyard.domain.batch import BATCH
 from jobyard.domain.errors import Unknown
 from jobyard.domain.job import JOB
 from jobyard.domain.lifecycle import Lifecycle
+from jobyard.domain.schedule import SCHEDULE
 from jobyard.domain.task import TASK
 
-LIFECYCLES = {lifecycle.name: lifecycle for lifecycle in (BATCH, JOB, TASK)}
+LIFECYCLES = {lifecycle.name: lifecycle for lifecycle in (BATCH, JOB, TASK, SCHEDULE)}
 
 
 def lifecycle_called(name: str) -> Lifecycle:

@@ -113,7 +113,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     """
     if not asking.person.roles & {"depositor", "operator", "admin"}:
         raise Forbidden("submitting is for depositor, operator or admin")
-    kinds = [name for name, job_type in TYPES.items() if not job_type.system]
+    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if submission.job_type not in kinds:
         raise BadRequest(
             f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
@@ -188,7 +188,7 @@ def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
     batch = visible(batch_id, asking.person, asking.now())
     last = batch.history[-1] if batch.history else None
     if not (last and last.cause == asking.run and last.event == event):
-        _demand_reason(asking, event)
+        demand_reason(asking, event)
         move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
         if event == "update_reporting" and not batch.last_report:
             raise IllegalMove(f"batch {batch_id} was never reported")
@@ -227,7 +227,7 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
             raise Unknown(f"batch {batch.batch_id} has no job {job_id}")
         before = stored or unrecorded(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
-        _demand_reason(asking, event)
+        demand_reason(asking, event)
         if not is_open_to(batch, event):
             raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
         after = sent(before, event, asking.now(), asking.cause)
@@ -298,7 +298,7 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     operation = operations.find(batch_id, asking.run)
     if operation is None:
         _check_operable(batch, event, wanted, asking)
-        _demand_reason(asking, event)
+        demand_reason(asking, event)
         matched, numbers = matching(batch_id, wanted)
         if not matched:
             raise IllegalMove(f"no {wanted.state} job of batch {batch_id} matches")
@@ -339,6 +339,9 @@ def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) ->
         raise IllegalMove(f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it")
 
 
-def _demand_reason(asking: Asking, event: str) -> None:
+def demand_reason(asking: Asking, event: str) -> None:
+    """Raises:
+    BadRequest: no reason is given.
+    """
     if not asking.reason.strip():
         raise BadRequest(f"{event} needs a reason: say why, for those who look later")

@@ -137,11 +137,12 @@ def _waits(record: JobRecord) -> int:
     return sum(1 for _ in takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
 
 
-def lost(record: JobRecord, at: datetime, cause: str) -> JobRecord:
-    """The record of a job given up because its worker vanished too often."""
+def lost(
+    record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
+) -> JobRecord:
+    """The record of a job given up because its worker vanished too often, or took too long."""
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
-    code = Failure.WORKER_LOST
     gone = Attempt(record.at, at, "", code.value, code.sentence)
     return record.moved(
         move,

@@ -15,7 +15,7 @@ from itertools import count
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
 from jobyard.domain.errors import Gone, StaleState
-from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
 from jobyard.services.starting import Look, Starting, batch_execution, job_execution
@@ -149,7 +149,7 @@ def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Erran
     owners = {MAIN, *(operation.operation_id for operation in running)}
     for job in left:  # those that requests for one job by itself have to bring to an end
         if _awaits_work(job) and _owner(job) not in owners:
-            yield _of_job(job, starting)
+            yield _of_job(job.place, _owner(job), job.at, starting)
     if batch.state is not BatchState.FAILED:
         due, furthest = due_chunks(batch, records, Run(MAIN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
@@ -207,14 +207,19 @@ def _of_operation(
     )
 
 
-def _of_job(job: JobRecord, starting: Starting) -> _Errand:
-    run = _owner(job)
+def take_up_job(place: Place, run: str, since: datetime, starting: Starting, now: datetime) -> bool:
+    """Start an execution for a job of a schedule, which `run` was to bring to an end `since`, if
+    none is at work on it; whether one was started."""
+    return _take_up(_of_job(place, run, since, starting), starting, now)
+
+
+def _of_job(place: Place, run: str, since: datetime, starting: Starting) -> _Errand:
     return _Errand(
         starting.settings.job_machine,
-        job.at,
+        since,
         0,
-        lambda number: job_execution(job.place, run, number),
-        lambda number: starting.job(job.place, run, number),
+        lambda number: job_execution(place, run, number),
+        lambda number: starting.job(place, run, number),
     )
 
 

@@ -53,7 +53,7 @@ class Starting:
     def job(self, place: Place, run: str, times: int = 0) -> None:
         """Have the job machine run one job by itself for `run`."""
         document = {
-            "batch_id": place.origin_id,
+            "schedule_id" if place.is_of_schedule else "batch_id": place.origin_id,
             "run": run,
             "pass": Run.taken_up(run, times).number,
             "chunk": place.chunk,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pynamodb.exceptions import TransactWriteError
+from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from jobyard.domain.batch import BatchState
@@ -124,8 +125,8 @@ def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
 
 
 def _of_item(item: JobItem) -> JobRecord:
-    batch_id, chunk = item.chunk_id.split("#")
-    place = Place(batch_id, int(chunk), int(item.position))
+    origin_id, chunk = item.chunk_id.split("#")
+    place = Place(origin_id, int(chunk), int(item.position))
     return _record(place, item.state, int(item.version), item.body)
 
 
@@ -294,22 +295,29 @@ def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
     return replace(seen, version=seen.version + 1, counts=counts, failures=failures)
 
 
+def item_of(record: JobRecord) -> JobItem:
+    """The record as a transaction writes it."""
+    return JobItem(
+        chunk_id=_chunk_id(record.place),
+        position=record.place.position,
+        state=record.state.value,
+        version=record.version,
+        body=_body(record),
+    )
+
+
+def as_read(before: JobRecord) -> Condition:
+    """That the stored record is still `before`; of version 0, that there is none."""
+    if not before.version:
+        return JobItem.chunk_id.does_not_exist()
+    stored: Condition = JobItem.version == before.version
+    return stored & (JobItem.state == before.state.value)
+
+
 def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: BatchState) -> None:
     new = _counted_with(seen, after)
-    item = JobItem(
-        chunk_id=_chunk_id(after.place),
-        position=after.place.position,
-        state=after.state.value,
-        version=after.version,
-        body=_body(after),
-    )
-    as_read = (
-        (JobItem.version == before.version) & (JobItem.state == before.state.value)
-        if before.version
-        else JobItem.chunk_id.does_not_exist()
-    )
     with TransactWrite(connection=connection()) as transaction:
-        transaction.save(item, condition=as_read)
+        transaction.save(item_of(after), condition=as_read(before))
         transaction.save(
             chunks.item_of(new),
             condition=ChunkItem.version == seen.version

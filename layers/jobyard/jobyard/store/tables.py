@@ -246,10 +246,8 @@ class CheckpointItem(Model):
 
     job_id = UnicodeAttribute(hash_key=True)
     version = NumberAttribute()
-    processed = NumberAttribute()
-    failed = NumberAttribute()
-    place = UnicodeAttribute(null=True)
-    expires = NumberAttribute(null=True)
+    expires = NumberAttribute()
+    body = JSONAttribute()
 
 
 class UsageItem(Model):

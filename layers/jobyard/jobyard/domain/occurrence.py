@@ -1,0 +1,453 @@
+"""Occurrences: the times of a schedule that came, and what became of each.
+
+An occurrence is to a schedule what a row is to a manifest: it is there before the job's record is,
+and says what the job is to do. One that no job was started for says why.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import islice, takewhile
+from typing import Any
+
+from jobyard.domain.calendars import Calendar
+from jobyard.domain.errors import IllegalMove
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobRecord, JobState, Place
+from jobyard.domain.lifecycle import Cause, Move
+from jobyard.domain.recurrence import Gap, Recurrence
+from jobyard.domain.schedule import (
+    MAIN,
+    MOST_ACTIVE,
+    SCHEDULE,
+    Latest,
+    Missing,
+    Overlap,
+    Run,
+    Schedule,
+    ScheduleState,
+    place_of,
+)
+
+MOST_AT_ONCE = 90  # occurrences decided in one write; a transaction of DynamoDB takes 100 items
+IN_TIME = timedelta(minutes=10)  # how late a job may start until its time counts as missed
+
+
+class Trigger(StrEnum):
+    """What made an occurrence."""
+
+    SCHEDULE = "schedule"  # its time came
+    CATCH_UP = "catch_up"  # its time was missed, and it is made up for
+    MANUAL = "manual"  # a person wanted it now
+
+
+class Verdict(StrEnum):
+    """What was decided about an occurrence."""
+
+    RUN = "run"  # a job was started for it
+    WAIT = "wait"  # a job starts when the run before it has ended
+    SKIP = "skip"  # no job: its reason says why
+
+
+class Skip(StrEnum):
+    """Why there is no job: the closed list, each with a sentence."""
+
+    PREVIOUS_ACTIVE = "PREVIOUS_ACTIVE"
+    ONE_WAITS = "ONE_WAITS"
+    TOO_MANY_ACTIVE = "TOO_MANY_ACTIVE"
+    MISSED = "MISSED"
+    TOO_OLD = "TOO_OLD"
+    SUSPENDED = "SUSPENDED"
+    CALENDAR = "CALENDAR"
+    CLOCKS = "CLOCKS"
+    EDITED = "EDITED"
+    DELETED = "DELETED"
+
+    @property
+    def sentence(self) -> str:
+        """What it means, for people."""
+        return _SENTENCES[self]
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether nobody wanted it: a person may want to look at the schedule."""
+        return self not in {Skip.SUSPENDED, Skip.CALENDAR, Skip.CLOCKS, Skip.EDITED, Skip.DELETED}
+
+
+_SENTENCES = {
+    Skip.PREVIOUS_ACTIVE: "Skipped (previous run active)",
+    Skip.ONE_WAITS: "Skipped (previous run active, and one waits for its end already)",
+    Skip.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
+    Skip.MISSED: "Skipped (missed: the clock did not come in time, and the schedule does not make "
+    "up for it)",
+    Skip.TOO_OLD: "Skipped (missed, and too long ago to be made up for)",
+    Skip.SUSPENDED: "Skipped (schedule suspended)",
+    Skip.CALENDAR: "Skipped (calendar)",
+    Skip.CLOCKS: "Skipped (the clocks go forward over this time)",
+    Skip.EDITED: "Skipped (schedule given other times while it waited)",
+    Skip.DELETED: "Skipped (schedule deleted while it waited)",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the job of an occurrence ended. The counts are of records; None where it counts none.
+
+    `started_at` is its very first start and `resumed_at` the first since a person requeued it, the
+    same if nobody did. `codes` are the failure codes of its attempts, in order, each once.
+    """
+
+    state: JobState
+    started_at: datetime | None
+    resumed_at: datetime | None
+    ended_at: datetime
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    processed: int | None = None
+    failed: int | None = None
+    total: int | None = None
+
+    @classmethod
+    def of(cls, job: JobRecord) -> "Outcome":
+        """What came of a job that has ended."""
+        records = job.data.get("records", {})
+        codes = [each.code for each in job.attempts if each.code in Failure.__members__]
+        codes += [job.failure_code] if job.failure_code else []
+        starts = [each.started_at for each in job.attempts]
+        requeued = [entry.at for entry in job.history if entry.event == "requeue"]
+        since = [at for at in starts if not requeued or at >= requeued[-1]]
+        return cls(
+            job.state,
+            min(starts, default=None),
+            min(since, default=None),
+            job.at,
+            tuple(dict.fromkeys(codes)),
+            job.failure_message,
+            records.get("processed"),
+            records.get("failed"),
+            records.get("total"),
+        )
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A time of a schedule that came. `at` is that time, or when a person asked for a run.
+
+    `reason` is a `Skip` and `words` says more of it; of a manual one `actor` and `words` say who
+    wanted it and why. `parameters` are the schedule's at the time. `outcome` comes with the end.
+    """
+
+    schedule_id: str
+    at: datetime
+    version: int
+    trigger: Trigger
+    verdict: Verdict
+    decided_at: datetime
+    reason: Skip | None = None
+    words: str = ""
+    actor: str = ""
+    job_type: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where its job lies."""
+        return place_of(self.schedule_id, self.at)
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """How long after its time its job began to run; None while nobody knows."""
+        began = self.outcome and self.outcome.started_at
+        return max(began - self.at, timedelta()) if began else None
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its job took in its last go; None when it has not ended, or never started."""
+        began = self.outcome and self.outcome.resumed_at
+        return self.outcome.ended_at - began if self.outcome and began else None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is decided about a schedule: how it stands then, its new occurrences, in order, and the
+    runs that have to make way for them."""
+
+    schedule: Schedule
+    occurrences: tuple[Occurrence, ...]
+    replaced: tuple[Run, ...] = ()
+
+    @property
+    def started(self) -> tuple[Occurrence, ...]:
+        """The occurrences whose jobs are to be started."""
+        return tuple(each for each in self.occurrences if each.verdict is Verdict.RUN)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was decided, and so nothing is to be written."""
+        return not self.occurrences and self.schedule.state is not ScheduleState.ENDED
+
+
+def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
+    """The rule's times at or after `start`, those included that the clocks skip."""
+    return replace(rule, gap=Gap.SHIFT).from_(start)
+
+
+def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> datetime | None:
+    """When a job will run by the schedule, as things are; None when none will.
+
+    Of a suspended schedule it is the first time after the suspension ends by itself.
+    """
+    start = schedule.next_at
+    if start is None or schedule.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
+        return None
+    if schedule.state is ScheduleState.SUSPENDED:
+        if schedule.resume_at is None:
+            return None
+        start = max(start, schedule.resume_at)
+    return next(iter(next_runs(schedule.rule, calendar, start)), None)
+
+
+_FAR = 4000  # times that a calendar may refuse in a row until nobody waits for the next
+
+
+def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
+    """The times at or after `start` that a job runs at; those a calendar refuses are left out.
+
+    Ends when a calendar has refused some thousands in a row.
+    """
+    refused = 0
+    for at in rule.from_(start):
+        if calendar and calendar.refusal(at, rule.zone):
+            refused += 1
+            if refused == _FAR:
+                return
+            continue
+        refused = 0
+        yield at
+
+
+def decide(
+    schedule: Schedule,
+    calendar: Calendar | None,
+    now: datetime,
+    cause: Cause,
+    aside: Skip | None = None,
+) -> Decision:
+    """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them.
+
+    The same schedule, calendar and time are decided the same. A run that cannot start yet and is
+    not to be skipped stays due: then fewer are decided than have come, perhaps none. With `aside`
+    none of them runs, for that reason.
+    """
+    return _Deciding(schedule, calendar, now, aside).decided(cause)
+
+
+class _Deciding:
+    def __init__(
+        self, schedule: Schedule, calendar: Calendar | None, now: datetime, aside: Skip | None
+    ) -> None:
+        self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
+        self.active = list(schedule.active)
+        self.queued = schedule.queued
+        self.replaced: list[Run] = []
+        self.made: list[Occurrence] = []
+
+    def decided(self, cause: Cause) -> Decision:
+        schedule = self.schedule
+        start = schedule.next_at
+        next_at = start
+        if start is not None:
+            due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
+            excused = {at: reason for at in due if (reason := self._excuse(at))}
+            wanted = self._wanted([at for at in due if at not in excused])
+            for at in due[:MOST_AT_ONCE]:
+                occurrence = self._judged(at, excused.get(at), wanted)
+                if occurrence is None:
+                    next_at = at
+                    break
+                self.made.append(occurrence)
+            else:
+                after = self.made[-1].at if self.made else None
+                next_at = _first_after(schedule.rule, after) if after else start
+        over = next_at is None
+        move = SCHEDULE.move(schedule.state, "end" if over else "fire", self.now, cause)
+        moved = schedule.moved(move, next_at=next_at, active=tuple(self.active), queued=self.queued)
+        return Decision(moved, tuple(self.made), tuple(self.replaced))
+
+    def _excuse(self, at: datetime) -> tuple[Skip, str] | None:
+        """Why no job is to run at a time, however well things stand."""
+        schedule = self.schedule
+        if self.aside:
+            return self.aside, ""
+        if schedule.state is ScheduleState.SUSPENDED:
+            last = next((e for e in reversed(schedule.history) if e.event == "suspend"), None)
+            return Skip.SUSPENDED, f"suspended by {last.actor}: {last.reason}" if last else ""
+        if schedule.rule.first_from(at) != at:
+            return Skip.CLOCKS, schedule.rule.note(at)
+        refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
+        return (Skip.CALENDAR, refusal) if refusal else None
+
+    def _wanted(self, due: list[datetime]) -> Mapping[datetime, Skip | None]:
+        """Which of the times a job should run at: those in time, and those that are made up for.
+
+        None for these, and for the others why not.
+        """
+        missed = self.schedule.policy.missed
+        found: dict[datetime, Skip | None] = {}
+        for number, at in enumerate(due):
+            later = len(due) - 1 - number
+            if self.now - at <= IN_TIME:
+                found[at] = None
+            elif missed.which is Missing.NONE or later >= self._made_up_for():
+                found[at] = Skip.MISSED
+            elif self.now - at > timedelta(hours=missed.oldest_h):
+                found[at] = Skip.TOO_OLD
+            else:
+                found[at] = None
+        return found
+
+    def _made_up_for(self) -> int:
+        policy = self.schedule.policy
+        one = policy.missed.which is Missing.LATEST or policy.overlap is Overlap.REPLACE
+        return 1 if one else policy.missed.most
+
+    def _judged(
+        self,
+        at: datetime,
+        excuse: tuple[Skip, str] | None,
+        wanted: Mapping[datetime, Skip | None],
+    ) -> Occurrence | None:
+        """What becomes of one time; None when it has to stay due until a run has ended."""
+        if excuse:
+            return self._occurrence(at, Verdict.SKIP, *excuse)
+        reason = wanted[at]
+        if reason:
+            return self._occurrence(at, Verdict.SKIP, reason)
+        overlap = self.schedule.policy.overlap
+        if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
+            return self._started(at)
+        if overlap is Overlap.ALLOW:
+            return self._occurrence(at, Verdict.SKIP, Skip.TOO_MANY_ACTIVE)
+        if overlap is Overlap.REPLACE:
+            self.replaced += [run for run in self.active if run in self.schedule.active]
+            return self._started(at, instead=True)
+        if self.schedule.policy.missed.which is Missing.ALL and self.now - at > IN_TIME:
+            return None
+        if overlap is Overlap.QUEUE_ONE and self.queued is None:
+            self.queued = at
+            return self._occurrence(at, Verdict.WAIT)
+        one_waits = overlap is Overlap.QUEUE_ONE
+        return self._occurrence(
+            at, Verdict.SKIP, Skip.ONE_WAITS if one_waits else Skip.PREVIOUS_ACTIVE
+        )
+
+    def _started(self, at: datetime, *, instead: bool = False) -> Occurrence:
+        kept = [] if instead else self.active
+        self.active = [*kept, Run(at, self.now, MAIN)]
+        return self._occurrence(at, Verdict.RUN)
+
+    def _occurrence(
+        self, at: datetime, verdict: Verdict, reason: Skip | None = None, words: str = ""
+    ) -> Occurrence:
+        late = self.now - at > IN_TIME
+        return Occurrence(
+            schedule_id=self.schedule.schedule_id,
+            at=at,
+            version=1,
+            trigger=Trigger.CATCH_UP if late and verdict is not Verdict.SKIP else Trigger.SCHEDULE,
+            verdict=verdict,
+            decided_at=self.now,
+            reason=reason,
+            words=words,
+            job_type=self.schedule.job_type,
+            parameters=self.schedule.parameters,
+        )
+
+
+def _first_after(rule: Recurrence, at: datetime) -> datetime | None:
+    return next(iter(islice(times(rule, at + timedelta(microseconds=1)), 1)), None)
+
+
+def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
+    """What becomes of a person's wish to have a job run at once.
+
+    Raises:
+        IllegalMove: the schedule is no more, or its runs may not meet and one is going.
+    """
+    at = datetime.fromtimestamp(round(now.timestamp() * 1000) / 1000, UTC)
+    move = SCHEDULE.move(schedule.state, "run_now", at, cause)
+    overlap = schedule.policy.overlap
+    run = Run(at, now, MAIN)
+    verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
+    replaced: tuple[Run, ...] = ()
+    if schedule.active and overlap is Overlap.REPLACE:
+        active, replaced = (run,), schedule.active
+    elif schedule.active and overlap is Overlap.QUEUE_ONE and queued is None:
+        verdict, active, queued = Verdict.WAIT, schedule.active, at
+    elif schedule.active and (overlap is not Overlap.ALLOW or len(active) > MOST_ACTIVE):
+        raise IllegalMove(
+            f"a job of schedule {schedule.schedule_id} is running, and its overlap is {overlap}"
+        )
+    occurrence = Occurrence(
+        schedule_id=schedule.schedule_id,
+        at=at,
+        version=1,
+        trigger=Trigger.MANUAL,
+        verdict=verdict,
+        decided_at=at,
+        words=cause.reason,
+        actor=cause.actor,
+        job_type=schedule.job_type,
+        parameters=schedule.parameters,
+    )
+    moved = schedule.moved(move, active=active, queued=queued)
+    return Decision(moved, (occurrence,), replaced)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the end of a run makes of its schedule and of occurrences, each over the one before."""
+
+    schedule: Schedule
+    changed: tuple[tuple[Occurrence, Occurrence], ...]
+
+    @property
+    def started(self) -> tuple[Occurrence, ...]:
+        """The occurrence that waited for this and whose job is to be started."""
+        return tuple(
+            now
+            for was, now in self.changed
+            if was.verdict is Verdict.WAIT and now.verdict is Verdict.RUN
+        )
+
+
+def ended(
+    schedule: Schedule,
+    occurrence: Occurrence,
+    job: JobRecord,
+    waiting: Occurrence | None,
+    move: Move,
+) -> Ending:
+    """What the end of an occurrence's `job` comes to; `waiting` is the one in the queue, if any.
+
+    The one that waits is started when no other run goes, or skipped if the schedule is suspended.
+    """
+    outcome = Outcome.of(job)
+    changed = [(occurrence, replace(occurrence, version=occurrence.version + 1, outcome=outcome))]
+    active = tuple(run for run in schedule.active if run.at != occurrence.at)
+    latest = schedule.latest
+    if latest is None or latest.ended_at <= outcome.ended_at:
+        latest = Latest(occurrence.at, outcome.state, outcome.ended_at)
+    queued = schedule.queued
+    if waiting is not None and not active:
+        queued = None
+        if schedule.state is ScheduleState.SUSPENDED:
+            following = replace(waiting, verdict=Verdict.SKIP, reason=Skip.SUSPENDED)
+        else:
+            active = (Run(waiting.at, move.at, MAIN),)
+            following = replace(waiting, verdict=Verdict.RUN)
+        changed.append((waiting, replace(following, version=waiting.version + 1)))
+    moved = schedule.moved(move, active=active, latest=latest, queued=queued)
+    return Ending(moved, tuple(changed))

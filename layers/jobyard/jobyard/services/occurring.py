@@ -1,0 +1,280 @@
+"""The job of an occurrence: run by a worker, and its end told to the schedule.
+
+It is a job like any other, run by the same steps and states, but alone in its chunk and without
+counts: its occurrence and its schedule take what a batch's chunk and batch do elsewhere.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobtype import Work
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.occurrence import Occurrence, Verdict, ended
+from jobyard.domain.schedule import (
+    MAIN,
+    SCHEDULE,
+    Overlap,
+    Schedule,
+    ScheduleState,
+    moment_of,
+)
+from jobyard.domain.schedule import Run as Going
+from jobyard.jobtypes import TYPES
+from jobyard.services import performing
+from jobyard.services.asking import Asking, demand_reason
+from jobyard.services.performing import LOST_LIMIT, Progress, lost, perform, started, surprised
+from jobyard.services.running import Ended, Worker
+from jobyard.services.starting import Starting
+from jobyard.services.steering import Next, Run
+from jobyard.store import jobs, occurrences, schedules
+from jobyard.store.schedules import Beside
+
+# What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
+EVENTS = ("cancel", "force_fail", "requeue", "delete")
+_TRIES = 8  # at a schedule that others change at the same time
+_LOOK_S = 2.0  # how often a running job is looked for a cancel
+
+
+def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
+    """Run the job of an occurrence, if `run` owns it; say whether to come again."""
+    occurrence = occurrences.get(place)
+    job = jobs.get(place) or unrecorded(place, worker.now())
+    settle = Next("", "settle", run=run)
+    if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
+        return settle, []
+    if job.next_at and job.next_at > worker.now():
+        return Next("", "again", run=run, until=job.next_at), []
+    after = _begun(job, run, occurrence, worker.now())
+    if after is None or after.state is not JobState.RUNNING:
+        return settle, _told([after], occurrence)
+    ended_as, surprise = _performed(after, occurrence, worker)
+    finished = _told([ended_as], occurrence, surprise)
+    if ended_as and ended_as.state is JobState.SCHEDULED and ended_as.next_at:
+        following = Run(run.name, run.number + 1)
+        return Next("", "again", run=following, until=ended_as.next_at), finished
+    return settle, finished
+
+
+def _is_ours(job: JobRecord, run: Run) -> bool:
+    if not job.version:
+        return run.name == MAIN
+    return job.state in {JobState.SCHEDULED, JobState.RUNNING} and run.owns(job.cause)
+
+
+def _begun(job: JobRecord, run: Run, occurrence: Occurrence, at: datetime) -> JobRecord | None:
+    """The job once it is written that it runs, or that too many workers were lost with it; None
+    when someone else was first."""
+    cause = run.cause(0, job.tries + 1)
+    gone = job.state is JobState.RUNNING and job.lost >= LOST_LIMIT
+    after = _given_up(job, occurrence, at, cause) if gone else started(job, at, cause)
+    (stored,) = jobs.write_many([(job if job.version else None, after)])
+    return stored
+
+
+def _given_up(job: JobRecord, occurrence: Occurrence, at: datetime, cause: str) -> JobRecord:
+    """The job, failed: by its time limit if its last worker had that long, else by its workers."""
+    limit = TYPES[occurrence.job_type].time_limit
+    over = job.state is JobState.RUNNING and (at - job.at).total_seconds() >= limit
+    return lost(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
+
+
+def _performed(
+    job: JobRecord, occurrence: Occurrence, worker: Worker
+) -> tuple[JobRecord | None, BaseException | None]:
+    """The job after an attempt, and what a step raised that no step should raise; no job when
+    someone else took it away meanwhile."""
+    job_type = TYPES[occurrence.job_type]
+    work = Work(
+        batch_id="",
+        job_id=job.place.job_id,
+        collection="",
+        entry={"scheduled_for": occurrence.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")},
+        parameters=occurrence.parameters,
+        data=job.data,
+        attempt=job.tries,
+    )
+    touch = worker.touch(job_type.time_limit)
+    touch = replace(touch, remaining=_while_ours(job, touch.remaining, worker.now))
+    progress = Progress(job)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(perform, job_type, progress, work, touch, worker.now)
+        surprise = future.exception()
+    attempted = surprised(progress, surprise, worker.now()) if surprise else future.result()
+    if attempted is None:
+        return None, None
+    after = performing.ended(attempted, job_type, worker.now(), job.cause)
+    (stored,) = jobs.write_many([(attempted.record, after)])
+    return stored, surprise
+
+
+def _while_ours(
+    job: JobRecord, remaining: Callable[[], float], now: Callable[[], datetime]
+) -> Callable[[], float]:
+    """The seconds a step has left: none once the job is cancelled, replaced or run by another."""
+    looked_at, is_ours = now(), True
+
+    def left() -> float:
+        nonlocal looked_at, is_ours
+        if is_ours and (now() - looked_at).total_seconds() >= _LOOK_S:
+            stored = jobs.get(job.place)
+            is_ours = stored is not None and stored.cause == job.cause
+            looked_at = now()
+        return remaining() if is_ours else 0.0
+
+    return left
+
+
+def _told(
+    met: Sequence[JobRecord | None], occurrence: Occurrence, surprise: BaseException | None = None
+) -> list[Ended]:
+    return [
+        Ended(
+            job.place.origin_id,
+            job.place.job_id,
+            occurrence.job_type,
+            job.state.value,
+            job.failure_code,
+            surprise,
+        )
+        for job in met
+        if job and (job.state is not JobState.SCHEDULED or surprise)
+    ]
+
+
+def give_up_occurrence(place: Place, run: Run, at: datetime) -> None:
+    """Fail a job whose own execution could not get through it, if it still holds it."""
+    occurrence = occurrences.get(place)
+    job = jobs.get(place) or unrecorded(place, at)
+    if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
+        return
+    after = _given_up(job, occurrence, at, f"{run.cause(0, job.tries)}.lost")
+    jobs.write_many([(job if job.version else None, after)])
+
+
+def settle_occurrence(place: Place, starting: Starting, now: datetime) -> bool:
+    """Tell the schedule that the job of an occurrence has ended, and start what waited for that;
+    whether it had ended.
+
+    Raises:
+        StaleState: the schedule changes all the time; to be called again.
+    """
+    for _ in range(_TRIES):
+        schedule = schedules.get(place.origin_id)
+        occurrence = occurrences.get(place)
+        job = jobs.get(place)
+        if occurrence is None or job is None or job.state in OPEN_STATES:
+            return False
+        if all(run.at != occurrence.at for run in schedule.active):
+            return True  # told before
+        try:
+            _write_end(schedule, occurrence, (job, job), f"settle.{job.cause}", starting, now)
+        except StaleState:
+            continue
+        return True
+    raise StaleState(f"schedule {place.origin_id} changes too fast")
+
+
+def _write_end(
+    schedule: Schedule,
+    occurrence: Occurrence,
+    change: tuple[JobRecord, JobRecord],
+    cause: str,
+    starting: Starting,
+    now: datetime,
+) -> None:
+    """Write the end of a job, which may come with its `change`, and start what waited for it."""
+    before, after = change
+    waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
+    move = SCHEDULE.move(schedule.state, "note", now, Cause(cause))
+    ending = ended(schedule, occurrence, after, waiting, move)
+    moved = [] if before is after else [change]
+    schedules.write(schedule, ending.schedule, Beside((), ending.changed, moved))
+    for each in ending.started:
+        starting.job(each.place, MAIN)
+
+
+def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
+    """Send the job of an occurrence a person's event. What ends it is told to its schedule with it.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown, Gone: there is no such job, or not any more.
+        IllegalMove: its state, or its schedule's, does not know the event. BadRequest: no reason
+            is given. StaleState: someone else moved it.
+    """
+    schedule, occurrence, stored = job_of_schedule(place, asking.person.roles)
+    if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
+        job = stored
+    else:
+        before = stored or unrecorded(place, asking.now())
+        JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
+        if event not in EVENTS:
+            raise IllegalMove(f"a job of a schedule cannot {event}; suspend the schedule instead")
+        demand_reason(asking, event)
+        job = sent(before, event, asking.now(), asking.cause)
+        _write_asked(schedule, occurrence, (before, job), asking)
+    if job.state is JobState.SCHEDULED:
+        asking.starting.job(place, asking.run)
+    return job
+
+
+def _write_asked(
+    schedule: Schedule, occurrence: Occurrence, change: tuple[JobRecord, JobRecord], asking: Asking
+) -> None:
+    if change[1].state is not JobState.SCHEDULED:
+        _write_end(schedule, occurrence, change, asking.run, asking.starting, asking.now())
+        return
+    check_open_to_requeue(schedule)
+    move = SCHEDULE.move(schedule.state, "note", asking.now(), asking.cause)
+    active = (*schedule.active, Going(occurrence.at, asking.now(), asking.run))
+    reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
+    beside = Beside((), [(occurrence, reopened)], [change])
+    schedules.write(schedule, schedule.moved(move, active=active), beside)
+
+
+def check_open_to_requeue(schedule: Schedule) -> None:
+    """Raises:
+    IllegalMove: the schedule is deleted, or another of its jobs runs and they may not meet.
+    """
+    if schedule.state is ScheduleState.DELETED:
+        raise IllegalMove(f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs")
+    if schedule.active and schedule.policy.overlap is not Overlap.ALLOW:
+        raise IllegalMove(
+            f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
+            f"{schedule.policy.overlap}"
+        )
+
+
+def job_of_schedule(
+    place: Place, roles: frozenset[str]
+) -> tuple[Schedule, Occurrence, JobRecord | None]:
+    """The schedule, the occurrence and, once it began, the record of a job.
+
+    Raises:
+        Forbidden: the roles are none that may see schedules.
+        Unknown, Gone: there is no such job, or it is archived.
+    """
+    check_admin(roles)
+    schedule = schedules.get(place.origin_id)
+    occurrence = occurrences.get(place)
+    if occurrence is None:
+        kept_from = schedule.kept_from
+        if kept_from and moment_of(place) < kept_from:
+            raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
+        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+    if occurrence.verdict is not Verdict.RUN:
+        words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"
+        raise Unknown(f"there is no job {place.job_id} yet, or never will be: {words}")
+    return schedule, occurrence, jobs.get(place)
+
+
+def check_admin(roles: frozenset[str]) -> None:
+    """Raises:
+    Forbidden: whoever has just these roles may not look at schedules or change them.
+    """
+    if "admin" not in roles:
+        raise Forbidden("schedules are for admin")

@@ -1,0 +1,286 @@
+"""What people ask of schedules: made, edited, suspended, resumed, run now, deleted.
+
+Before anything is changed, the times that have come are decided as they stand: a change concerns
+what is to come, and what came a moment ago is neither lost nor judged by another rule.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.ids import is_schedule_id, schedule_id_of
+from jobyard.domain.occurrence import Occurrence, Skip, ask_now, next_runs, times
+from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.schedule import MAIN, SCHEDULE, Policy, Schedule, ScheduleState, place_of
+from jobyard.jobtypes import TYPES
+from jobyard.services.asking import Asking, demand_reason
+from jobyard.services.firing import Almanac, carry_out, caught_up
+from jobyard.services.occurring import check_admin
+from jobyard.store import calendars, occurrences, schedules
+
+SHOWN_RUNS = 5  # next runs that an edit shows, before and after
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says of a schedule."""
+
+    title: str
+    job_type: str
+    rule: Recurrence
+    policy: Policy
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What of a schedule a person wants otherwise; None is as it was."""
+
+    title: str | None = None
+    rule: Recurrence | None = None
+    policy: Policy | None = None
+    parameters: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A schedule after an edit, and its next runs as they were and as they are."""
+
+    schedule: Schedule
+    runs_before: tuple[datetime, ...]
+    runs_after: tuple[datetime, ...]
+
+
+def create(wanted: Wanted, asking: Asking) -> Schedule:
+    """Make a schedule; its first run is known at once.
+
+    The same request sent again is answered with the schedule it made before.
+
+    Raises:
+        Forbidden: the person is no admin. BadParameters, BadRequest: something cannot be so; also
+            when no run is left from now on.
+    """
+    check_admin(asking.person.roles)
+    _check(wanted.job_type, wanted.parameters, wanted.policy)
+    now = asking.now()
+    schedule = Schedule(
+        schedule_id=schedule_id_of(f"{asking.person.name}\n{asking.key}".encode()),
+        state=ScheduleState.ACTIVE,
+        version=1,
+        title=wanted.title,
+        job_type=wanted.job_type,
+        rule=wanted.rule,
+        policy=wanted.policy,
+        owner=asking.person.name,
+        created_at=now,
+        parameters=wanted.parameters,
+        next_at=_first(wanted.rule, now),
+    )
+    try:
+        return schedules.put_new(schedule)
+    except StaleState:
+        return schedules.get(schedule.schedule_id)
+
+
+def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:
+    known = [name for name, each in TYPES.items() if each.scheduled and not each.system]
+    if job_type not in known:
+        raise BadRequest(
+            f"there is no job type {job_type!r} to be scheduled; there are {', '.join(known)}"
+        )
+    TYPES[job_type].check(parameters)
+    _check_policy(policy)
+
+
+def _check_policy(policy: Policy) -> None:
+    if policy.calendar and calendars.find(policy.calendar) is None:
+        raise BadRequest(f"there is no calendar {policy.calendar!r}")
+
+
+def _first(rule: Recurrence, now: datetime) -> datetime:
+    if rule.first_from(now) is None:
+        raise BadRequest("no run is left: all times of the rule are past")
+    return next(times(rule, now))
+
+
+def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
+    """The schedule, for an admin.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
+    """
+    check_admin(roles)
+    if not is_schedule_id(schedule_id):
+        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 letters or digits")
+    schedule = schedules.get(schedule_id)
+    if schedule.state is ScheduleState.DELETED:
+        raise Gone(f"schedule {schedule_id} was deleted")
+    return schedule
+
+
+def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
+    """Change a schedule. Its next run is another at once if its times are.
+
+    Raises:
+        Forbidden, Unknown, Gone, BadParameters, BadRequest, StaleState: as for `create`.
+    """
+    now = asking.now()
+    almanac = Almanac()
+    schedule = visible(schedule_id, asking.person.roles)
+    if _was_asked(schedule, "edit", asking):
+        runs = _runs(schedule, almanac, now)
+        return Edited(schedule, runs, runs)
+    demand_reason(asking, "edit")
+    for before in _decided(schedule, almanac, asking):
+        policy = changes.policy or before.policy
+        parameters = before.parameters if changes.parameters is None else changes.parameters
+        if before.is_system:
+            _check_policy(policy)
+            TYPES[before.job_type].check(parameters)
+        else:
+            _check(before.job_type, parameters, policy)
+        rule = changes.rule or before.rule
+        other_times = rule != before.rule or before.state is ScheduleState.ENDED
+        next_at = _first(rule, now) if other_times else before.next_at
+        if other_times:
+            before, _ = caught_up(before, almanac, asking.starting, now, Skip.EDITED)
+        move = SCHEDULE.move(before.state, "edit", now, asking.cause)
+        after = before.moved(
+            move,
+            title=changes.title or before.title,
+            rule=rule,
+            policy=policy,
+            parameters=parameters,
+            next_at=next_at,
+        )
+        try:
+            schedules.write(before, after)
+        except StaleState:
+            continue
+        return Edited(after, _runs(before, almanac, now), _runs(after, almanac, now))
+    raise _too_busy(schedule_id)
+
+
+def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime, ...]:
+    if schedule.state is ScheduleState.ENDED:
+        return ()
+    start = schedule.next_at or now
+    found = next_runs(schedule.rule, almanac.calendar(schedule), max(start, now))
+    return tuple(islice(found, SHOWN_RUNS))
+
+
+def _was_asked(schedule: Schedule, event: str, asking: Asking) -> bool:
+    return any(e.cause == asking.run and e.event == event for e in schedule.history)
+
+
+def _decided(schedule: Schedule, almanac: Almanac, asking: Asking) -> Iterator[Schedule]:
+    """The schedule with all decided that has come until now, anew each time it has changed."""
+    for tries in range(_TRIES):
+        found = schedules.get(schedule.schedule_id) if tries else schedule
+        try:
+            found, _ = caught_up(found, almanac, asking.starting, asking.now())
+        except StaleState:
+            continue
+        yield found
+
+
+def _too_busy(schedule_id: str) -> StaleState:
+    return StaleState(f"schedule {schedule_id} changes too fast; try again")
+
+
+def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedule:
+    """Let a schedule's times pass, noted as skipped, until it is resumed: by a person, or by itself
+    at `until`. What runs goes on.
+
+    Raises:
+        Forbidden, Unknown, Gone, StaleState. IllegalMove: it is suspended already, or has ended.
+        BadRequest: no reason is given, or `until` is past.
+    """
+    if until is not None and until <= asking.now():
+        raise BadRequest("until is past; leave it out, or name a time to come")
+    return _moved(schedule_id, "suspend", asking, resume_at=until)
+
+
+def resume(schedule_id: str, asking: Asking) -> Schedule:
+    """Let a suspended schedule's times count again from now on.
+
+    Raises:
+        Forbidden, Unknown, Gone, StaleState. IllegalMove: it is not suspended. BadRequest: no
+        reason is given.
+    """
+    return _moved(schedule_id, "resume", asking, resume_at=None)
+
+
+def _moved(schedule_id: str, event: str, asking: Asking, **changes: Any) -> Schedule:
+    schedule = visible(schedule_id, asking.person.roles)
+    if _was_asked(schedule, event, asking):
+        return schedule
+    demand_reason(asking, event)
+    for before in _decided(schedule, Almanac(), asking):
+        roles = asking.person.roles
+        move = SCHEDULE.asked(before.state, event, asking.now(), asking.cause, roles)
+        try:
+            return schedules.write(before, before.moved(move, **changes))
+        except StaleState:
+            continue
+    raise _too_busy(schedule_id)
+
+
+def run_now(schedule_id: str, asking: Asking) -> Occurrence:
+    """Have a job run at once, beside the schedule's own times.
+
+    Raises:
+        Forbidden, Unknown, Gone, StaleState. IllegalMove: a job is running, and the schedule's
+        overlap forbids another. BadRequest: no reason is given.
+    """
+    schedule = visible(schedule_id, asking.person.roles)
+    asked = next((e for e in schedule.history if e.cause == asking.run), None)
+    if asked is not None:
+        occurrence = occurrences.get(place_of(schedule_id, asked.at))
+        if occurrence is None:
+            raise Gone(f"the job asked for at {asked.at:%Y-%m-%d %H:%M} was archived")
+        if occurrence.outcome is None:
+            asking.starting.job(occurrence.place, MAIN)
+        return occurrence
+    demand_reason(asking, "run_now")
+    for before in _decided(schedule, Almanac(), asking):
+        decision = ask_now(before, asking.now(), asking.cause)
+        try:
+            carry_out(before, decision, asking.starting)
+        except StaleState:
+            continue
+        return decision.occurrences[0]
+    raise _too_busy(schedule_id)
+
+
+def delete(schedule_id: str, asking: Asking) -> Schedule:
+    """Give a schedule up: it has no times any more. Its jobs' history stays.
+
+    Raises:
+        Forbidden, Unknown, Gone, StaleState. IllegalMove: a job of it is running, or it is the
+        system's. BadRequest: no reason is given.
+    """
+    check_admin(asking.person.roles)
+    stored = schedules.get(schedule_id) if is_schedule_id(schedule_id) else None
+    if stored and _was_asked(stored, "delete", asking):
+        return stored
+    schedule = visible(schedule_id, asking.person.roles)
+    demand_reason(asking, "delete")
+    if schedule.is_system:
+        raise IllegalMove(f"schedule {schedule_id} is the system's; suspend it instead")
+    for before in _decided(schedule, Almanac(), asking):
+        if before.active:
+            raise IllegalMove(f"a job of schedule {schedule_id} is running; await or cancel it")
+        now = asking.now()
+        if before.state is not ScheduleState.ENDED:
+            before, _ = caught_up(before, Almanac(), asking.starting, now, Skip.DELETED)
+        move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
+        try:
+            return schedules.write(before, before.moved(move, next_at=None, resume_at=None))
+        except StaleState:
+            continue
+    raise _too_busy(schedule_id)

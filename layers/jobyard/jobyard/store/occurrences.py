@@ -1,0 +1,124 @@
+"""Occurrences as they are stored. They are written with their schedule, by `schedules.write`."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+
+from jobyard.domain.job import JobState, Place
+from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
+from jobyard.store.tables import OccurrenceItem
+
+
+def item_of(occurrence: Occurrence) -> OccurrenceItem:
+    """The occurrence as a transaction writes it."""
+    body = without_blanks(
+        {
+            "trigger": occurrence.trigger,
+            "verdict": occurrence.verdict,
+            "decided_at": stamp(occurrence.decided_at),
+            "reason": occurrence.reason,
+            "words": occurrence.words,
+            "actor": occurrence.actor,
+            "job_type": occurrence.job_type,
+            "parameters": dict(occurrence.parameters),
+            "outcome": occurrence.outcome and _outcome_document(occurrence.outcome),
+        }
+    )
+    return OccurrenceItem(
+        schedule_id=occurrence.schedule_id,
+        at=stamp(occurrence.at),
+        version=occurrence.version,
+        body=body,
+    )
+
+
+def _outcome_document(outcome: Outcome) -> list[Any]:
+    return [
+        outcome.state,
+        outcome.started_at and stamp(outcome.started_at),
+        outcome.resumed_at and stamp(outcome.resumed_at),
+        stamp(outcome.ended_at),
+        list(outcome.codes),
+        outcome.message,
+        outcome.processed,
+        outcome.failed,
+        outcome.total,
+    ]
+
+
+def _outcome(line: list[Any] | None) -> Outcome | None:
+    if line is None:
+        return None
+    state, started_at, resumed_at, ended_at, codes, *rest = line
+    return Outcome(
+        JobState(state),
+        moment_or_none(started_at),
+        moment_or_none(resumed_at),
+        moment(ended_at),
+        tuple(codes),
+        *rest,
+    )
+
+
+def _occurrence(item: OccurrenceItem) -> Occurrence:
+    body: dict[str, Any] = item.body
+    return Occurrence(
+        schedule_id=item.schedule_id,
+        at=moment(item.at),
+        version=int(item.version),
+        trigger=Trigger(body["trigger"]),
+        verdict=Verdict(body["verdict"]),
+        decided_at=moment(body["decided_at"]),
+        reason=Skip(body["reason"]) if "reason" in body else None,
+        words=body.get("words", ""),
+        actor=body.get("actor", ""),
+        job_type=body["job_type"],
+        parameters=body.get("parameters", {}),
+        outcome=_outcome(body.get("outcome")),
+    )
+
+
+def there_is_none() -> Condition:
+    """That there is no such occurrence yet."""
+    return OccurrenceItem.schedule_id.does_not_exist()
+
+
+def as_read(before: Occurrence) -> Condition:
+    """That the stored occurrence is still `before`."""
+    return OccurrenceItem.version == before.version
+
+
+def get(place: Place) -> Occurrence | None:
+    """The occurrence whose job lies at `place`, strongly read; None when there is none."""
+    try:
+        return _occurrence(
+            OccurrenceItem.get(place.origin_id, place.position, consistent_read=True)
+        )
+    except OccurrenceItem.DoesNotExist:
+        return None
+
+
+def newest(
+    schedule_id: str, *, limit: int, before: datetime | None = None
+) -> tuple[Occurrence, ...]:
+    """Up to `limit` occurrences of a schedule, newest first, of times before `before`."""
+    condition = OccurrenceItem.at < stamp(before) if before else None
+    found = OccurrenceItem.query(
+        schedule_id,
+        range_key_condition=condition,
+        scan_index_forward=False,
+        limit=limit,
+        consistent_read=True,
+    )
+    return tuple(_occurrence(item) for item in found)
+
+
+def older(schedule_id: str, than: datetime) -> Iterator[Occurrence]:
+    """The occurrences of a schedule at times before `than`, oldest first."""
+    for item in OccurrenceItem.query(
+        schedule_id, range_key_condition=OccurrenceItem.at < stamp(than), consistent_read=True
+    ):
+        yield _occurrence(item)

@@ -1,0 +1,233 @@
+"""Schedules as they are stored: each write has the version it saw in its condition.
+
+What is decided about a schedule's times is written with its occurrences in one transaction: so the
+jobs that are to be started are those, and each of them once, whoever decides and however often.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.exceptions import PutError, TransactWriteError
+from pynamodb.transactions import TransactWrite
+
+from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import (
+    Latest,
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    Run,
+    Schedule,
+    ScheduleState,
+)
+from jobyard.store import jobs, occurrences
+from jobyard.store.documents import (
+    history_document,
+    history_of,
+    moment,
+    moment_or_none,
+    stamp,
+    without_blanks,
+)
+from jobyard.store.tables import ScheduleItem, connection, is_refused
+
+SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
+_SHELVES = {False: "schedules", True: "system"}
+
+
+def _item(schedule: Schedule) -> ScheduleItem:
+    due_at = schedule.due_at
+    is_listed = schedule.state is not ScheduleState.DELETED
+    policy = schedule.policy
+    latest = schedule.latest
+    body = without_blanks(
+        {
+            "title": schedule.title,
+            "job_type": schedule.job_type,
+            "rule": schedule.rule.document(),
+            "missed": [policy.missed.which, policy.missed.most, policy.missed.oldest_h],
+            "overlap": policy.overlap,
+            "calendar": policy.calendar,
+            "owner": schedule.owner,
+            "created_at": stamp(schedule.created_at),
+            "parameters": dict(schedule.parameters),
+            "is_system": schedule.is_system,
+            "next_at": _stamped(schedule.next_at),
+            "look_at": _stamped(schedule.look_at),
+            "resume_at": _stamped(schedule.resume_at),
+            "queued": _stamped(schedule.queued),
+            "kept_from": _stamped(schedule.kept_from),
+            "active": [[stamp(run.at), stamp(run.since), run.run] for run in schedule.active],
+            "latest": latest and [stamp(latest.at), latest.state, stamp(latest.ended_at)],
+            "history": history_document(schedule.history),
+        }
+    )
+    return ScheduleItem(
+        schedule_id=schedule.schedule_id,
+        shelf=_SHELVES[schedule.is_system] if is_listed else None,
+        title=f"{schedule.title.casefold()}#{schedule.schedule_id}" if is_listed else None,
+        due_shard=_shard(schedule.schedule_id) if due_at else None,
+        due_at=stamp(due_at) if due_at else None,
+        state=schedule.state.value,
+        version=schedule.version,
+        body=body,
+    )
+
+
+def _stamped(at: datetime | None) -> int | None:
+    return stamp(at) if at else None
+
+
+def _shard(schedule_id: str) -> str:
+    return str(zlib.crc32(schedule_id.encode()) % SHARDS)
+
+
+def _schedule(item: ScheduleItem) -> Schedule:
+    body: dict[str, Any] = item.body
+    which, most, oldest_h = body["missed"]
+    return Schedule(
+        schedule_id=item.schedule_id,
+        state=ScheduleState(item.state),
+        version=int(item.version),
+        title=body["title"],
+        job_type=body["job_type"],
+        rule=recurrence_of(body["rule"]),
+        policy=Policy(
+            Missed(Missing(which), most, oldest_h),
+            Overlap(body["overlap"]),
+            body.get("calendar", ""),
+        ),
+        owner=body["owner"],
+        created_at=moment(body["created_at"]),
+        parameters=body.get("parameters", {}),
+        is_system=body.get("is_system", False),
+        next_at=moment_or_none(body.get("next_at")),
+        look_at=moment_or_none(body.get("look_at")),
+        resume_at=moment_or_none(body.get("resume_at")),
+        queued=moment_or_none(body.get("queued")),
+        kept_from=moment_or_none(body.get("kept_from")),
+        active=tuple(
+            Run(moment(at), moment(since), run) for at, since, run in body.get("active", ())
+        ),
+        latest=_latest(body.get("latest")),
+        history=history_of(body.get("history", [])),
+    )
+
+
+def _latest(line: list[Any] | None) -> Latest | None:
+    if line is None:
+        return None
+    at, state, ended_at = line
+    return Latest(moment(at), JobState(state), moment(ended_at))
+
+
+def put_new(schedule: Schedule) -> Schedule:
+    """Write a schedule nobody has written yet; the answer is the one that is stored now.
+
+    Raises:
+        StaleState: there is one with its id.
+    """
+    try:
+        _item(schedule).save(condition=ScheduleItem.schedule_id.does_not_exist())
+    except PutError as error:
+        if not is_refused(error):
+            raise
+        raise StaleState(f"there is a schedule {schedule.schedule_id} already") from error
+    return schedule
+
+
+def get(schedule_id: str) -> Schedule:
+    """The schedule as it is now, strongly read; a deleted one too.
+
+    Raises:
+        Unknown: there is none.
+    """
+    try:
+        return _schedule(ScheduleItem.get(schedule_id, consistent_read=True))
+    except ScheduleItem.DoesNotExist:
+        raise Unknown(f"there is no schedule {schedule_id}") from None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is written with a schedule, all or nothing: new occurrences, occurrences over those
+    they follow, and records of jobs over those they follow."""
+
+    made: Sequence[Occurrence] = ()
+    changed: Sequence[tuple[Occurrence, Occurrence]] = ()
+    jobs: Sequence[tuple[JobRecord, JobRecord]] = ()
+
+
+def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Schedule:
+    """Write `after` over `before`, and what goes with it. A repeat of the same write is success.
+
+    Raises:
+        StaleState: the schedule, or what goes with it, has changed since it was read.
+    """
+    as_read = (ScheduleItem.version == before.version) & (ScheduleItem.state == before.state.value)
+    try:
+        with TransactWrite(connection=connection()) as transaction:
+            transaction.save(_item(after), condition=as_read)
+            for occurrence in beside.made:
+                transaction.save(
+                    occurrences.item_of(occurrence), condition=occurrences.there_is_none()
+                )
+            for was, now in beside.changed:
+                transaction.save(occurrences.item_of(now), condition=occurrences.as_read(was))
+            for job, moved in beside.jobs:
+                transaction.save(jobs.item_of(moved), condition=jobs.as_read(job))
+    except TransactWriteError as error:
+        if not error.cancellation_reasons:
+            raise  # not cancelled: throttled, or no answer came
+        stored = ScheduleItem.get(before.schedule_id, consistent_read=True)
+        if stored.version == after.version and stored.body == _item(after).body:
+            return after
+        raise StaleState(
+            f"schedule {before.schedule_id} has changed since it was read; it is {stored.state}"
+        ) from error
+    return after
+
+
+def due(shard: int, now: datetime) -> Iterator[Schedule]:
+    """The schedules of a shard that the clock has to look at by `now`, longest due first, as the
+    index knows them: a suggestion, whose version the write will check."""
+    found = ScheduleItem.due.query(
+        str(shard), range_key_condition=ScheduleItem.due_at <= stamp(now.astimezone(UTC))
+    )
+    for item in found:
+        yield _schedule(item)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some schedules by title, and where the next page begins ("" when there is none)."""
+
+    items: tuple[Schedule, ...]
+    after: str
+
+
+def by_title(*, system: bool, limit: int, after: str = "") -> Page:
+    """Up to `limit` schedules after `after`, a place as `Page.after` gives it; those of the system
+    or the others. Deleted ones are left out. Each is strongly read."""
+    keys = [
+        *ScheduleItem.listed.query(
+            _SHELVES[system],
+            range_key_condition=ScheduleItem.title > after if after else None,
+            limit=limit + 1,
+        )
+    ]
+    shown = keys[:limit]
+    found = {
+        item.schedule_id: _schedule(item)
+        for item in ScheduleItem.batch_get([key.schedule_id for key in shown], consistent_read=True)
+    }
+    items = [found[key.schedule_id] for key in shown if key.schedule_id in found]
+    following = str(shown[-1].title) if len(keys) > limit else ""
+    return Page(tuple(each for each in items if each.state is not ScheduleState.DELETED), following)
