@@ -40,3 +40,12 @@ class BadRule(JobyardError):
         super().__init__(f"{where}: {allowed}")
         self.where = where
         self.allowed = allowed
+
+
+class BadParameters(JobyardError):
+    """What a job type is told to do is nothing it can do: `field` is wrong, `words` say how."""
+
+    def __init__(self, field: str, words: str) -> None:
+        super().__init__(f"{field}: {words}" if field else words)
+        self.field = field
+        self.words = words

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobyard.domain.errors import BadParameters
 from jobyard.domain.failures import Failure
 
 
@@ -27,10 +28,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Wait:
-    """Not now: try this step again in `seconds`. Does not count as a failed attempt."""
+    """Not now: try this step again in `seconds`. Does not count as a failed attempt.
+
+    `progressed`: it was not only waited, a part of the step is done and will not be repeated.
+    """
 
     seconds: float
     message: str
+    progressed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Stop:
     """The step failed. `retryable` asks the job type's retry policy; False ends the job.
 
     `retry_after` is what the other side asked for, in seconds. `recoverable` False means no
-    requeue can help: the depositor has to submit again.
+    requeue can help: the depositor has to submit again. `result` is kept as that of `Done` is.
     """
 
     code: Failure
@@ -46,6 +51,7 @@ class Stop:
     retryable: bool = False
     retry_after: float | None = None
     recoverable: bool = True
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 Outcome = Done | Skipped | Wait | Stop
@@ -53,7 +59,11 @@ Outcome = Done | Skipped | Wait | Stop
 
 @dataclass(frozen=True)
 class Work:
-    """One job as its steps see it. `data` is what earlier steps returned, merged in order."""
+    """One job as its steps see it. `data` is what earlier steps returned, merged in order.
+
+    A job of a schedule has no batch and no collection (""), its entry is `scheduled_for`, the
+    moment it stands for in ISO 8601, and its parameters are the schedule's.
+    """
 
     batch_id: str
     job_id: str
@@ -84,13 +94,20 @@ class RetryPolicy:
         return min(max(wait, asked or 0.0), self.longest)
 
 
+def _no_parameters(parameters: Mapping[str, Any]) -> None:
+    for name in parameters:
+        raise BadParameters(name, "this job type takes no parameters")
+
+
 @dataclass(frozen=True)
 class JobType:
     """The data of a job type. `steps` are in order; a name is a step function's name.
 
     `words` gives the word for each job state (the lifecycle's own name where absent).
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
-    two jobs of a chunk on the same one run in row order ("" when there is none).
+    two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
+    may be given a schedule, and no manifest; `check` raises BadParameters of those that the
+    schedule is given. `keep_days` is how long an ended job is kept before it is archived.
     """
 
     name: str
@@ -101,3 +118,11 @@ class JobType:
     system: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
+    scheduled: bool = False
+    check: Callable[[Mapping[str, Any]], None] = _no_parameters
+    keep_days: int = 90
+
+    @property
+    def takes_manifests(self) -> bool:
+        """Whether a submission may name it."""
+        return not (self.system or self.scheduled)

@@ -191,7 +191,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
     if not re.fullmatch(NAME, batch.collection):
         words = f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
         return _refuse(batch, opening, words, 0)
-    kinds = [name for name, job_type in TYPES.items() if not job_type.system]
+    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if batch.job_type not in kinds:
         words = f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
         return _refuse(batch, opening, words, 0)
