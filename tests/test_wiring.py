@@ -56,3 +56,9 @@ def test_a_missing_variable_stops_the_function(name: str) -> None:
 def test_our_own_buckets_are_no_source_of_payloads(source: str) -> None:
     with pytest.raises(ValueError, match="our own bucket"):
         wire(ENVIRONMENT | {"JOBYARD_S3_SOURCES": f"theirs/x,{source}"})
+
+
+@pytest.mark.parametrize("noun", tables.MODELS)
+def test_sweeps_may_not_change_our_own_tables(noun: str) -> None:
+    with pytest.raises(ValueError, match="our own table"):
+        wire(ENVIRONMENT | {"JOBYARD_SWEEP_TABLES": f"voters,{noun}"})

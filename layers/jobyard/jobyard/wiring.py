@@ -18,18 +18,24 @@ def _foreign(sources: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
     return sources
 
 
+def _not_ours(listed: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
+    for table in listed:
+        if table in own:
+            raise ValueError(f"sweeps may not change our own table: {table}")
+    return listed
+
+
 def wire(env: Mapping[str, str]) -> Settings:
     """Read `env`, bind the store's tables, return the settings.
 
     Raises:
         KeyError: a required variable is missing; the function must not start.
-        ValueError: a bucket of our own is listed as a source of payloads.
+        ValueError: a bucket of our own is listed as a source of payloads, or a table of our own
+            as one that sweeps may change.
     """
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
-    tables.bind(
-        {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS},
-        region=env["AWS_REGION"],
-    )
+    names = {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS}
+    tables.bind(names, region=env["AWS_REGION"])
     return Settings(
         intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
         work_bucket=env["JOBYARD_WORK_BUCKET"],
@@ -46,7 +52,7 @@ def wire(env: Mapping[str, str]) -> Settings:
         url=env["JOBYARD_STAGE_URL"].rstrip("/"),
         allowed_hosts=frozenset(_listed(env["JOBYARD_ALLOWED_HOSTS"])),
         s3_sources=_foreign(_listed(env["JOBYARD_S3_SOURCES"]), buckets),
-        sweep_tables=_listed(env["JOBYARD_SWEEP_TABLES"]),
+        sweep_tables=_not_ours(_listed(env["JOBYARD_SWEEP_TABLES"]), {*names.values()}),
         user_pool=env["JOBYARD_USER_POOL"],
         requests_table=env["JOBYARD_REQUESTS_TABLE"],
     )
