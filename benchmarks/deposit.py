@@ -37,7 +37,7 @@ from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.listing import File
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.jobtypes.touch import Touch
-from jobyard.store import objects
+from jobyard.store import checkpoints, objects
 
 FILE_MB = 200
 RUNS = 5
@@ -122,6 +122,9 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         fetch=Fetch(frozenset({transfer.host}), now),
         s3_sources=(),
         objects=objects,
+        dynamodb=clients.client("dynamodb", transfer.endpoint),
+        sweep_tables=(),
+        checkpoints=checkpoints,
         now=now,
         remaining=lambda: 800.0,
     )

@@ -22,8 +22,8 @@ from moto import mock_aws
 import tests.tables
 from jobyard.jobtypes.fetch import Fetch, Patience
 from jobyard.jobtypes.touch import Touch
+from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded
-from jobyard.store import tables
 from tests.jobtypes.deposits import empty, forget_objects
 from tests.jobtypes.payload_server import PayloadServer
 
@@ -173,6 +173,9 @@ def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Itera
         fetch=fetch,
         s3_sources=(f"{ELSEWHERE}/open",),
         objects=objects,
+        dynamodb=tables.client(),
+        sweep_tables=(),
+        checkpoints=checkpoints,
         now=lambda: datetime.now(UTC),
         remaining=lambda: end - time.monotonic(),
     )

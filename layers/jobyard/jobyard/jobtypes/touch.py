@@ -1,13 +1,15 @@
 """What a step may touch besides its own work: all of it handed in, nothing looked up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.objects import ObjectVersion
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
     from jobyard.jobtypes.fetch import Fetch
@@ -39,12 +41,26 @@ class Objects(Protocol):
         """The version of the object that this job recorded; None when it has not."""
 
 
+class Checkpoints(Protocol):
+    """How far long jobs came. Every read sees the last write."""
+
+    def get(self, job_id: str) -> Checkpoint:
+        """The job's checkpoint; of version 0 when it has none yet."""
+
+    def written(self, seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
+        """The item of a DynamoDB transaction that writes `after` over the one that was `seen`.
+
+        It is refused by its condition when someone else has written one since.
+        """
+
+
 @dataclass(frozen=True)
 class Touch:
     """The outside world of a step. Steps run in many threads at once and share all of this.
 
-    `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `now` is aware UTC;
-    `remaining` is the seconds until the worker must stop.
+    `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `sweep_tables`
+    are the names of the tables that sweeps may change; `now` is aware UTC; `remaining` is the
+    seconds until the worker must stop.
     """
 
     s3: "S3Client"
@@ -53,5 +69,8 @@ class Touch:
     fetch: "Fetch"
     s3_sources: tuple[str, ...]
     objects: Objects
+    dynamodb: "DynamoDBClient"
+    sweep_tables: tuple[str, ...]
+    checkpoints: Checkpoints
     now: Callable[[], datetime]
     remaining: Callable[[], float]

@@ -37,7 +37,7 @@ from jobyard.services.performing import (
 )
 from jobyard.services.settings import Settings
 from jobyard.services.steering import MAIN, Next, Run
-from jobyard.store import batches, chunks, holds, jobs, objects, operations
+from jobyard.store import batches, checkpoints, chunks, holds, jobs, objects, operations, tables
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -76,6 +76,9 @@ class Worker:
             fetch=self.fetch,
             s3_sources=self.settings.s3_sources,
             objects=objects,
+            dynamodb=tables.client(),
+            sweep_tables=self.settings.sweep_tables,
+            checkpoints=checkpoints,
             now=self.now,
             remaining=remaining,
         )

@@ -1,0 +1,53 @@
+"""How far a job came that goes through more than one worker's time allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+TOLD = 10  # of the records that failed, those that are told of by their key
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a job has done to its records, and where it goes on. Version 0: nothing was written.
+
+    `processed` and `failed` count records, each once. `place` is what the job type needs to go on,
+    as JSON, empty at the beginning; `ended` says that there is nothing left to go on with.
+    `failures` are the first `TOLD` records that failed, in order, each as its key and why.
+    """
+
+    job_id: str
+    version: int = 0
+    processed: int = 0
+    failed: int = 0
+    place: Mapping[str, Any] = field(default_factory=dict)
+    ended: bool = False
+    failures: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def total(self) -> int:
+        """The records gone through."""
+        return self.processed + self.failed
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts as the job's result has them."""
+        return {"processed": self.processed, "failed": self.failed, "total": self.total}
+
+    def after(
+        self, processed: int, failures: Mapping[str, str], place: Mapping[str, Any]
+    ) -> "Checkpoint":
+        """The checkpoint after some more records, at a new place; an empty one is the end."""
+        return replace(
+            self,
+            version=self.version + 1,
+            processed=self.processed + processed,
+            failed=self.failed + len(failures),
+            place=place,
+            ended=not place,
+            failures=(*self.failures, *failures.items())[:TOLD],
+        )
+
+    def again(self) -> "Checkpoint":
+        """The checkpoint before another pass, over what failed: nothing of it has failed yet."""
+        return replace(self, failed=0, place={}, ended=False, failures=())
