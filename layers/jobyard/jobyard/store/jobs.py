@@ -311,7 +311,7 @@ def as_read(before: JobRecord) -> Condition:
     if not before.version:
         return JobItem.chunk_id.does_not_exist()
     stored: Condition = JobItem.version == before.version
-    return stored & (JobItem.state == before.state.value)
+    return stored & (JobItem.state == before.state.value)  # type: ignore[no-any-return]
 
 
 def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: BatchState) -> None:
