@@ -15,6 +15,8 @@ from jobyard.store import jobs
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
 MESSAGE = 500  # characters kept of what a step says: a server's words may be long
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
+PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
+NO_FAILURES = frozenset({WAITED, PART})
 WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
 LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
@@ -77,6 +79,8 @@ def _with_step(
         status, message = StepStatus.SKIPPED, outcome.message
     elif isinstance(outcome, Wait):
         status, message = StepStatus.PENDING, outcome.message
+    else:
+        data = {**record.data, **outcome.result}
     done = StepRecord(name, status, started, ended, message[:MESSAGE])
     others = tuple(step for step in record.steps if step.name != name)
     return replace(record, steps=(*others, done), data=data)
@@ -103,11 +107,12 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             failure_code="",
             failure_message="",
         )
-    if isinstance(outcome, Wait) and _waits(record) < WAITS:
+    if isinstance(outcome, Wait) and (outcome.progressed or _waits(record) < WAITS):
         move = JOB.move(
             record.state, "reschedule", at, Cause(cause, reason=outcome.message[:MESSAGE])
         )
-        waited = Attempt(began, at, attempted.step, WAITED, outcome.message[:MESSAGE])
+        code = PART if outcome.progressed else WAITED
+        waited = Attempt(began, at, attempted.step, code, outcome.message[:MESSAGE])
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
@@ -133,7 +138,7 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
 
 
 def _waits(record: JobRecord) -> int:
-    """How often in a row the job has only waited, up to now."""
+    """How often in a row the job has only waited, up to now; what did a part did more."""
     return sum(1 for _ in takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
 
 

@@ -11,7 +11,7 @@ from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.asking import batch_and_place, is_open_to, visible
-from jobyard.services.performing import WAITED
+from jobyard.services.performing import NO_FAILURES
 from jobyard.services.steering import MAIN
 from jobyard.services.views.looking import Looking, held_by
 from jobyard.store import chunks, jobs
@@ -84,7 +84,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
         failed = record.attempts[-1] if record.attempts else None
-        if failed and failed.code == WAITED:
+        if failed and failed.code in NO_FAILURES:
             return failed.message, record.next_at
         retries = TYPES[found.job_type].retry.retries
         return f"retry {record.tries} of {retries} after {record.failure_code}", record.next_at
