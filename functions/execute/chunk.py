@@ -17,7 +17,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     run = Run(event["run"], event["pass"])
     part = f"chunk-{chunk.chunk % SHARDS}"
     with METER.invocation(part, int(context.memory_limit_in_mb)) as billed:
-        billed.batch_id = event["batch_id"]
+        billed.origin_id = event["batch_id"]
         billed.transitions = 2  # the child's start, and its task
         ended = run_chunk(event["batch_id"], chunk, run, worker(context))
     tell(

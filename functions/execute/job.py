@@ -15,7 +15,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     place = Place(event["batch_id"], event["chunk"], event["position"])
     run = Run(event["run"], event["pass"])
     with METER.invocation("job", int(context.memory_limit_in_mb)) as billed:
-        billed.batch_id, billed.transitions = place.origin_id, 2
+        billed.origin_id, billed.transitions = place.origin_id, 2
         following, ended = run_job(place, run, worker(context))
         billed.transitions += following.next == "again"  # Wait
     tell(

@@ -33,13 +33,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Open what `event["input"]` names, for the execution `event["execution"]`."""
     opening = Opening(SETTINGS, S3, lambda: datetime.now(UTC), event["execution"])
     with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
-        billed.batch_id = event["input"].get("batch_id", "")
+        billed.origin_id = event["input"].get("batch_id", "")
         try:
             following = _follow(event["input"], opening)
         except StaleState:
             # Another execution was first: see how it is.
             following = _follow(event["input"], opening)
-        billed.batch_id = following.batch_id
+        billed.origin_id = following.batch_id
         billed.transitions = following.transitions
         billed.events = int("detail" in event["input"])
     LOGGER.info(

@@ -14,7 +14,7 @@ from report.desk import LOGGER, METER, REPORTING
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the batch `event` names."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
-        billed.batch_id, billed.transitions = event["batch_id"], 2  # Report, Done
+        billed.origin_id, billed.transitions = event["batch_id"], 2  # Report, Done
         batch = report(event["batch_id"], replace(REPORTING, used=lambda: METER.used(billed)))
     LOGGER.info(
         "reported",

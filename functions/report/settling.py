@@ -16,9 +16,9 @@ from report.desk import LOGGER, METER, SETTINGS, SETTLING, now
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Settle the batch that `event` names; one that could not be opened reports why."""
     with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
-        billed.batch_id = event.get("batch_id", "")
+        billed.origin_id = event.get("batch_id", "")
         following = _follow(event)
-        billed.batch_id, billed.transitions = following.batch_id, following.transitions
+        billed.origin_id, billed.transitions = following.batch_id, following.transitions
     LOGGER.info(
         "settled",
         batch_id=following.batch_id,

@@ -113,7 +113,7 @@ def test_a_refused_manifest_goes_through_open_and_report(
     assert told["next"] == "end"
     batch = batches.get(opened["batch_id"], NOW)
     assert batch.state is BatchState.FAILED
-    used = usage.of_batch(batch.batch_id)
+    used = usage.of_origin(batch.batch_id)
     assert (used.invocations, used.events, used.mails) == (2, 1, 1)
     assert used.transitions == len(["Open", "Opened", "Report", "Done"])
     assert used.write_units > 5  # claimed, refused, told, handed over, ended

@@ -30,14 +30,14 @@ def meter(s3: Any) -> Meter:
 
 def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
     with meter.invocation("open", 512) as billed:
-        billed.batch_id, billed.transitions = "b-metered", 3
+        billed.origin_id, billed.transitions = "b-metered", 3
         s3.put_object(Bucket="metered", Key="a", Body=b"12345")
         s3.get_object(Bucket="metered", Key="a")
         s3.head_object(Bucket="metered", Key="a")
         s3.list_objects_v2(Bucket="metered")
         s3.delete_object(Bucket="metered", Key="a")
 
-    used = usage.of_batch("b-metered")
+    used = usage.of_origin("b-metered")
     assert billed.unwritten == ""
     assert (used.s3_writes, used.s3_reads, used.bytes_stored) == (2, 2, 5)
     assert (used.transitions, used.invocations, used.write_units) == (3, 1, 1)
@@ -48,21 +48,21 @@ def test_an_invocation_is_added_to_its_batch(meter: Meter, s3: Any) -> None:
 def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: Any) -> None:
     for part in ("open", "open", "report"):
         with meter.invocation(part, 128) as billed:
-            billed.batch_id = "b-added"
+            billed.origin_id = "b-added"
             s3.put_object(Bucket="metered", Key="a", Body=b"1")
 
-    used = usage.of_batch("b-added")
+    used = usage.of_origin("b-added")
     assert (used.invocations, used.s3_writes) == (3, 3)
 
 
 def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
     with meter.invocation("open", 128) as billed:
-        billed.batch_id = "b-written"
+        billed.origin_id = "b-written"
         tables.RememberedItem(id="small", content="x").save()
         tables.RememberedItem(id="large", content="x" * 1500).save()
         tables.RememberedItem.get("small", consistent_read=True)
 
-    used = usage.of_batch("b-written")
+    used = usage.of_origin("b-written")
     assert used.write_units == 1 + 2 + 1  # the two, and the bill's own
     assert used.read_units > 0
 
@@ -70,14 +70,14 @@ def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
 def test_what_fails_is_billed_too(meter: Meter, s3: Any) -> None:
     def run() -> None:
         with meter.invocation("report", 128) as billed:
-            billed.batch_id = "b-failed"
+            billed.origin_id = "b-failed"
             s3.put_object(Bucket="metered", Key="a", Body=b"1")
             raise ConnectionError("the worker is cut off")
 
     with pytest.raises(ConnectionError):
         run()
 
-    assert usage.of_batch("b-failed").s3_writes == 1
+    assert usage.of_origin("b-failed").s3_writes == 1
 
 
 def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
@@ -85,10 +85,10 @@ def test_the_first_invocation_of_a_process_pays_for_its_start(s3: Any) -> None:
     meter = Meter([s3], clock=lambda: next(seconds), cpu=lambda: 0.25)
     for batch_id in ("b-cold", "b-warm"):
         with meter.invocation("open", 100) as billed:
-            billed.batch_id = batch_id
+            billed.origin_id = batch_id
 
-    assert (usage.of_batch("b-cold").ms, usage.of_batch("b-cold").mb_ms) == (750, 75_000)
-    assert usage.of_batch("b-warm").ms == 500
+    assert (usage.of_origin("b-cold").ms, usage.of_origin("b-cold").mb_ms) == (750, 75_000)
+    assert usage.of_origin("b-warm").ms == 500
 
 
 def test_what_is_for_no_batch_is_written_nowhere(meter: Meter) -> None:
@@ -105,14 +105,14 @@ def test_a_workers_threads_are_counted_together(meter: Meter, s3: Any) -> None:
             s3.put_object(Bucket="metered", Key="t", Body=b"1")
 
     with meter.invocation("chunk-0", 128) as billed:
-        billed.batch_id = "b-threads"
+        billed.origin_id = "b-threads"
         threads = [threading.Thread(target=put) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    assert usage.of_batch("b-threads").s3_writes == 40
+    assert usage.of_origin("b-threads").s3_writes == 40
 
 
 def test_a_bill_that_cannot_be_written_fails_nothing(
@@ -121,7 +121,7 @@ def test_a_bill_that_cannot_be_written_fails_nothing(
     monkeypatch.setattr(tables.UsageItem.Meta, "table_name", "no-such-table")
     monkeypatch.setattr(tables.UsageItem, "_connection", None)
     with meter.invocation("open", 128) as billed:
-        billed.batch_id = "b-unwritten"
+        billed.origin_id = "b-unwritten"
 
     assert "no-such-table" in billed.unwritten
 
@@ -150,7 +150,7 @@ def test_a_refused_write_is_charged_though_not_reported(
 
 
 def test_the_usage_of_an_unknown_batch_is_nothing(bound: str) -> None:
-    assert usage.of_batch("b-unheard-of") == Usage()
+    assert usage.of_origin("b-unheard-of") == Usage()
 
 
 def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None:
@@ -159,7 +159,7 @@ def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None
     meter = Meter([ses])
     content = {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}}
     with meter.invocation("report", 128) as billed:
-        billed.batch_id = "b-mailed"
+        billed.origin_id = "b-mailed"
         ses.send_email(
             FromEmailAddress="metered@example.org",
             Destination={"ToAddresses": ["a@example.org", "b@example.org"]},
@@ -173,7 +173,7 @@ def test_a_mail_is_billed_by_recipient_and_a_refused_one_not(bound: str) -> None
                 Content=content,
             )
 
-    assert usage.of_batch("b-mailed").mails == 2
+    assert usage.of_origin("b-mailed").mails == 2
 
 
 def _too_many(**_: Any) -> Any:

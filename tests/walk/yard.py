@@ -195,7 +195,7 @@ class Yard:
                 following = self._opened(asked, opening)
             except StaleState:
                 following = self._opened(asked, opening)
-            billed.batch_id = following.batch_id
+            billed.origin_id = following.batch_id
         return following.document()
 
     def _opened(self, asked: dict[str, Any], opening: Opening) -> Next:
@@ -212,7 +212,7 @@ class Yard:
         """The Map child's function."""
         chunk = Chunk(event["chunk"], event["start"], event["end"])
         with self.meter.invocation(f"chunk-{chunk.chunk % SHARDS}", MEMORY_MB) as billed:
-            billed.batch_id = event["batch_id"]
+            billed.origin_id = event["batch_id"]
             run_chunk(event["batch_id"], chunk, Run(event["run"], event["pass"]), self.worker())
         return {}
 
@@ -220,7 +220,7 @@ class Yard:
         """The job machine's function."""
         place = Place(event["batch_id"], event["chunk"], event["position"])
         with self.meter.invocation("job", MEMORY_MB) as billed:
-            billed.batch_id = place.origin_id
+            billed.origin_id = place.origin_id
             following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
         return following.document() | {"chunk": place.chunk, "position": place.position}
 
@@ -228,7 +228,7 @@ class Yard:
         """The Settle state's function."""
         with self.meter.invocation("settle", MEMORY_MB) as billed:
             following = self._settled(event)
-            billed.batch_id = following.batch_id
+            billed.origin_id = following.batch_id
         return following.document()
 
     def _settled(self, event: dict[str, Any]) -> Next:
@@ -254,7 +254,7 @@ class Yard:
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
         with self.meter.invocation("report", MEMORY_MB) as billed:
-            billed.batch_id = event["batch_id"]
+            billed.origin_id = event["batch_id"]
             used = replace(self.reporting(), used=lambda: self.meter.used(billed))
             report(event["batch_id"], used)
         return event | {"next": "end"}

@@ -76,8 +76,8 @@ class Meter:
         try:
             yield billed
         finally:
-            if billed.batch_id:
-                billed.unwritten = usage.add(billed.batch_id, part, self.used(billed))
+            if billed.origin_id:
+                billed.unwritten = usage.add(billed.origin_id, part, self.used(billed))
 
     def used(self, billed: Invocation) -> Usage:
         """What was used since the invocation began, with the write that notes it."""

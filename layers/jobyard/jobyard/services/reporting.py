@@ -149,7 +149,7 @@ def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -
 def _cost(batch: Batch, reporting: Reporting) -> Cost:
     """What the batch cost up to this report, which is still to be mailed."""
     own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
-    return priced(usage.of_batch(batch.batch_id) + reporting.used() + own_mail)
+    return priced(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
 
 
 def _cost_document(cost: Cost) -> str:

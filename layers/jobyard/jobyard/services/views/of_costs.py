@@ -24,4 +24,4 @@ def cost(batch_id: str, looking: Looking) -> CostView:
         Unknown, Gone: there is no such batch, or none this person may know of.
     """
     found = visible(batch_id, looking.person, looking.now)
-    return CostView(found, priced(usage.of_batch(found.batch_id)))
+    return CostView(found, priced(usage.of_origin(found.batch_id)))
