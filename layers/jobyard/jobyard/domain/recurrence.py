@@ -30,15 +30,16 @@ from jobyard.domain.wallclock import (
     words_of_time,
     words_of_weekday,
     zone_called,
+    zone_name_of,
 )
 
 DEFAULT_ZONE = "America/Los_Angeles"
 LAST = "last"  # the day of the month that each month has
 MOST_TIMES = 1_000_000
-MOST_LOOKED_AT = 100_000  # occurrences that a preview asks a calendar about
-FOREVER = 10**12  # indices; more hours than a calendar has
+MOST_LOOKED_AT = 50_000  # occurrences that a preview asks a calendar about
 _TICK = timedelta(microseconds=1)
 _DAYS_END = time(23, 59, 59)
+_TIMES_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _EARLIEST = 1900  # year of an anchor
 _BEFORE_ALL = datetime(_EARLIEST - 1, 1, 1, tzinfo=UTC)
 
@@ -183,11 +184,17 @@ class Recurrence:
         """The indices there are."""
         shown = self._start.astimezone(self._zone).replace(tzinfo=None)
         first = 1 if self.gap is Gap.SKIP and shown != self._anchored else 0
-        stop = FOREVER if self.count is None else self.count
-        if self._ended is not None:
-            last = last_instant(self._ended, self._zone)
-            stop = min(stop, (last - self._start) // self._step + 1)
-        return range(first, stop)
+        last = last_instant(self._ended, self._zone) if self._ended else _TIMES_END
+        stop = (min(last, self._times_end) - self._start) // self._step + 1
+        return range(first, stop if self.count is None else min(stop, self.count))
+
+    @cached_property
+    def _times_end(self) -> datetime:
+        """The last instant that has a year of four digits in UTC and in the zone."""
+        try:
+            return last_instant(_TIMES_END.replace(tzinfo=None), self._zone)
+        except OverflowError:
+            return _TIMES_END
 
     def _hour_after(self, instant: datetime) -> datetime | None:
         index = max(self._hours.start, (instant - self._start) // self._step + 1)
@@ -355,7 +362,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
     for name, only in (("weekdays", Kind.WEEKLY), ("day", Kind.MONTHLY)):
         if name in given and kind is not only:
             raise BadRule(name, f"only of {only.value} rules; leave it out of a {kind.value} one")
-    zone = given.get("zone", DEFAULT_ZONE)
+    zone = zone_name_of("zone", given.get("zone", DEFAULT_ZONE))
     anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
     gap, repeated = _dst_of(given.get("dst", []))
     once = kind is Kind.ONCE
@@ -364,7 +371,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         at,
         zone,
         anchor,
-        every=_whole("every", given.get("every", 1), MOST[kind], f" in a {kind.value} rule"),
+        every=_whole("every", given.get("every", 1), MOST[kind], f" for kind {kind.value}"),
         weekdays=_weekdays_of(given.get("weekdays", [])),
         day=_day_of(given["day"]) if "day" in given else None,
         end=wall_or_date_of("end", given["end"]) if "end" in given else None,
@@ -375,7 +382,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         repeated=repeated,
     )
     if rule.is_over_before_it_begins:
-        raise BadRule("end", f"{anchor.isoformat()}, the anchor, or later")
+        raise BadRule("end", f"{anchor.isoformat()}T{words_of_time(at)}, the anchor, or later")
     return rule
 
 
@@ -415,15 +422,15 @@ def _dst_of(value: object) -> tuple[Gap, Repeated]:
     words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)):
         raise BadRule("dst", _DST)
-    gaps = [word for word in words if word in set(Gap)]
-    repeats = [word for word in words if word in set(Repeated)]
+    gaps = [word for word in words if word in tuple(Gap)]
+    repeats = [word for word in words if word in tuple(Repeated)]
     if len(gaps) + len(repeats) < len(words) or len(gaps) > 1 or len(repeats) > 1:
         raise BadRule("dst", _DST)
     return Gap(*gaps or [Gap.SHIFT]), Repeated(*repeats or [Repeated.ONCE])
 
 
 def _word(where: str, value: object, words: type[_Words]) -> _Words:
-    if value not in set(words):
+    if value not in tuple(words):
         raise BadRule(where, f"one of {', '.join(words)}, not {value!r}")
     return words(str(value))
 

@@ -21,6 +21,7 @@ _MONTH_NAMES = (
     *("September", "October", "November", "December"),
 )
 _SECOND = timedelta(seconds=1)
+_ZONES = "an IANA time zone like 'America/Los_Angeles' or 'UTC'"
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _NO_ZONES = re.compile(r"(?:posix|right)/.*|localtime|posixrules|Factory")  # files beside the zones
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -64,7 +65,19 @@ def zone_called(name: str) -> ZoneInfo:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass  # not there, no zone file, or a folder of them
-    raise BadRule("zone", f"an IANA time zone like 'America/Los_Angeles' or 'UTC', not {name!r}")
+    raise BadRule("zone", f"{_ZONES}, not {name!r}")
+
+
+def zone_name_of(where: str, value: object) -> str:
+    """`value` if it names a zone.
+
+    Raises:
+        BadRule: it does not.
+    """
+    if not isinstance(value, str):
+        raise BadRule(where, f"{_ZONES}, not {value!r}")
+    zone_called(value)
+    return value
 
 
 def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
