@@ -1,0 +1,171 @@
+"""`jobyard schedule preview`: occurrences ahead of time, with no stack and no API."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.recurrence import recurrence_of
+from tests.cli.fake_api import FakeApi, Run
+
+WEEKLY = {
+    "kind": "weekly",
+    "every": 2,
+    "weekdays": ["mon", "wed"],
+    "at": "09:00",
+    "zone": "America/Los_Angeles",
+    "anchor": "2026-11-25",
+}
+BEFORE = "2026-11-22T00:00:00Z"
+ONCE = json.dumps({"kind": "once", "at": "09:00", "anchor": "2020-01-01"})
+
+
+def previewed(run: Run, *words: str) -> Any:
+    """The JSON list that a preview prints."""
+    asked = run("schedule", "preview", *words, "--json")
+    assert asked.exit_code == 0, asked.stderr
+    return json.loads(asked.stdout)
+
+
+def test_a_preview_is_a_list_of_the_next_occurrences(run: Run, api: FakeApi) -> None:
+    found = previewed(run, "--rule", json.dumps(WEEKLY), "--count", "2", "--from", BEFORE)
+
+    assert found == [
+        {"utc": "2026-11-25T17:00:00Z", "local": "2026-11-25T09:00:00-08:00", "note": ""},
+        {"utc": "2026-12-07T17:00:00Z", "local": "2026-12-07T09:00:00-08:00", "note": ""},
+    ]
+    assert api.requests == []
+
+
+def test_an_occurrence_at_the_instant_itself_is_the_first(run: Run) -> None:
+    words = ("--rule", json.dumps(WEEKLY), "--count", "1", "--from")
+
+    assert previewed(run, *words, "2026-12-07T17:00:00Z")[0]["utc"] == "2026-12-07T17:00:00Z"
+    assert previewed(run, *words, "2026-12-07T09:00:01-08:00")[0]["utc"] == "2026-12-09T17:00:00Z"
+
+
+def test_the_day_whose_clocks_change_has_a_note(run: Run) -> None:
+    rule = json.dumps({"kind": "daily", "at": "02:30", "anchor": "2027-03-13"})
+
+    found = previewed(run, "--rule", rule, "--count", "3", "--from", BEFORE)
+
+    assert [bool(each["note"]) for each in found] == [False, True, False]
+    assert found[1]["utc"] == "2027-03-14T10:00:00Z"
+    assert found[1]["local"] == "2027-03-14T03:00:00-07:00"
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        (
+            "--kind weekly --every 2 --weekdays mon,wed --at 09:00 --anchor 2026-11-25 "
+            "--zone America/Los_Angeles",
+            WEEKLY,
+        ),
+        (
+            "--kind monthly --day last --anchor 2026-11-25T09:00 --end 2027-11-25 --times 5",
+            {
+                "kind": "monthly",
+                "day": "last",
+                "anchor": "2026-11-25T09:00",
+                "end": "2027-11-25",
+                "count": 5,
+            },
+        ),
+        (
+            "--kind monthly --day 31 --at 02:30 --anchor 2026-11-25 --dst skip,twice",
+            {
+                "kind": "monthly",
+                "day": 31,
+                "at": "02:30",
+                "anchor": "2026-11-25",
+                "dst": ["skip", "twice"],
+            },
+        ),
+    ],
+)
+def test_flags_spell_the_same_rule_as_json(flags: str, rule: dict[str, Any], run: Run) -> None:
+    same = previewed(run, "--rule", json.dumps(rule), "--from", BEFORE)
+
+    assert previewed(run, *flags.split(), "--from", BEFORE) == same
+    assert len(same) == rule.get("count", 10)
+
+
+def test_without_an_anchor_a_rule_counts_from_the_day_of_the_instant(run: Run) -> None:
+    flags = ("--kind", "daily", "--every", "2", "--at", "09:00", "--from", BEFORE, "--count", "2")
+
+    found = previewed(run, *flags)
+
+    # In Los Angeles it is the afternoon of the 21st, which is the anchor and over.
+    assert [each["local"][:10] for each in found] == ["2026-11-23", "2026-11-25"]
+
+
+def test_from_now_on_is_what_one_sees_without_an_instant(run: Run) -> None:
+    before = datetime.now(UTC)
+
+    found = previewed(run, "--kind", "hourly", "--anchor", "2020-01-01T00:00", "--count", "1")
+
+    rule = recurrence_of({"kind": "hourly", "anchor": "2020-01-01T00:00"})
+    shown = datetime.fromisoformat(found[0]["utc"])
+    assert shown in (rule.first_from(before), rule.first_from(datetime.now(UTC)))
+
+
+def test_what_a_calendar_refuses_is_left_out(run: Run) -> None:
+    calendar = json.dumps({"name": "holidays", "exclude": ["2026-12-07"]})
+    words = ("--rule", json.dumps(WEEKLY), "--from", BEFORE, "--count", "2")
+
+    found = previewed(run, *words, "--calendar", calendar)
+
+    assert [each["local"][:10] for each in found] == ["2026-11-25", "2026-12-09"]
+    shown = run("schedule", "preview", *words, "--calendar", calendar).stdout
+    assert "without what calendar holidays refuses" in shown
+
+
+def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
+    ending = json.dumps(WEEKLY | {"count": 3})
+
+    assert len(previewed(run, "--rule", ending, "--from", BEFORE)) == 3
+    assert previewed(run, "--rule", ONCE) == []
+    assert "does not come due any more" in run("schedule", "preview", "--rule", ONCE).stdout
+
+
+def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
+    rule = json.dumps({"kind": "daily", "at": "02:30", "anchor": "2027-03-13"})
+
+    shown = run("schedule", "preview", "--rule", rule, "--from", BEFORE, "--count", "2").stdout
+
+    assert "Every day at 02:30 (America/Los_Angeles), from 13 March 2027" in shown
+    assert "Sat 2027-03-13 02:30:00 PST  2027-03-13T10:30:00Z" in shown
+    assert "02:30 does not exist then, so it runs at 03:00" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "give a rule"),
+        (("--rule", "{"), 2, "this is no JSON"),
+        (("--rule", "[" * 100_000), 2, "this is no JSON"),
+        (("--rule", ONCE, "--kind", "daily"), 2, "not both"),
+        (("--rule", ONCE, "--count", "0"), 2, "--count"),
+        (("--rule", ONCE, "--count", "1001"), 2, "--count"),
+        (("--rule", ONCE, "--from", "2026-11-25T09:00"), 2, "is no instant"),
+        (("--rule", ONCE, "--from", "0001-01-01T00:00+14:00"), 2, "is no instant"),
+        (("--rule", ONCE, "--calendar", "holidays"), 2, "this is no JSON"),
+        (("--rule", ONCE, "--calendar", "{}"), 1, "name: up to 64"),
+        (("--rule", '"daily"'), 1, "rule: a JSON object"),
+        (("--kind", "yearly"), 1, "kind: one of once, hourly"),
+        (("--kind", "daily"), 1, "at: missing"),
+        (("--kind", "daily", "--at", "09:00", "--every", "0"), 1, "every: a whole number"),
+        (("--kind", "monthly", "--at", "09:00", "--day", "32"), 1, "day: a whole number"),
+        (("--kind", "weekly", "--at", "09:00", "--weekdays", "Monday"), 1, "weekdays: a list"),
+    ],
+)
+def test_what_is_wrong_is_said_on_standard_error(
+    words: tuple[str, ...], code: int, said: str, run: Run
+) -> None:
+    asked = run("schedule", "preview", *words, "--json")
+
+    assert asked.exit_code == code
+    assert said in " ".join(asked.stderr.split())
+    assert asked.stdout == ""

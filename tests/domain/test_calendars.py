@@ -1,0 +1,185 @@
+"""Calendars: what they refuse, what they say, and what is no calendar."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.errors import BadRule
+
+PACIFIC = "America/Los_Angeles"
+HOLIDAYS = calendar_of(
+    {
+        "name": "holidays",
+        "title": "State holidays",
+        "exclude": ["2026-12-25", {"from": "2026-12-28", "to": "2027-01-01"}],
+    }
+)
+
+
+def windows(*include: dict[str, Any]) -> Calendar:
+    return calendar_of({"name": "nights", "include": list(include)})
+
+
+def is_open(calendar: Calendar, wall: str) -> bool:
+    """Whether a run may start when clocks in UTC show `wall`."""
+    return not calendar.refusal(datetime.fromisoformat(wall).replace(tzinfo=UTC), "UTC")
+
+
+@pytest.mark.parametrize(
+    ("instant", "words"),
+    [
+        ("2026-12-25T07:59", ""),
+        ("2026-12-25T08:00", "calendar holidays excludes 25 December 2026"),
+        ("2026-12-26T07:59", "calendar holidays excludes 25 December 2026"),
+        ("2026-12-26T08:00", ""),
+        ("2026-12-28T08:00", "calendar holidays excludes 28 December 2026 to 1 January 2027"),
+        ("2027-01-02T07:59", "calendar holidays excludes 28 December 2026 to 1 January 2027"),
+        ("2027-01-02T08:00", ""),
+    ],
+)
+def test_dates_are_excluded_as_clocks_of_the_zone_have_them(instant: str, words: str) -> None:
+    at = datetime.fromisoformat(instant).replace(tzinfo=UTC)
+
+    assert HOLIDAYS.refusal(at, PACIFIC) == words
+
+
+def test_a_calendar_that_says_nothing_refuses_nothing() -> None:
+    assert is_open(calendar_of({"name": "always"}), "2026-12-25T00:00")
+
+
+@pytest.mark.parametrize(
+    ("wall", "may"),
+    [
+        ("2026-11-23T21:59", False),  # Monday
+        ("2026-11-23T22:00", True),
+        ("2026-11-24T03:59:59", True),
+        ("2026-11-24T04:00", False),
+        ("2026-11-24T22:00", True),
+        ("2026-11-25T03:00", True),  # Wednesday, in Tuesday's window
+        ("2026-11-25T22:00", False),
+        ("2026-11-23T03:00", False),  # Monday, in no Sunday's window
+    ],
+)
+def test_a_window_past_midnight_is_of_the_day_it_opens(wall: str, may: bool) -> None:
+    nights = windows({"weekdays": ["tue", "mon"], "from": "22:00", "to": "04:00"})
+
+    assert is_open(nights, wall) is may
+
+
+@pytest.mark.parametrize(
+    ("window", "opens", "closes"),
+    [
+        ({"from": "22:00", "to": "24:00"}, "2026-11-23T22:00", "2026-11-24T00:00"),
+        ({"from": "22:00", "to": "00:00"}, "2026-11-23T22:00", "2026-11-24T00:00"),
+        ({"from": "22:00"}, "2026-11-23T22:00", "2026-11-24T00:00"),
+        ({"to": "06:00"}, "2026-11-23T00:00", "2026-11-23T06:00"),
+        ({"weekdays": ["mon"]}, "2026-11-23T00:00", "2026-11-24T00:00"),
+        (
+            {"weekdays": ["sun"], "from": "23:00", "to": "01:00"},
+            "2026-11-23T00:59",
+            "2026-11-23T01:00",
+        ),
+    ],
+)
+def test_a_window_is_open_from_its_first_time_and_before_its_last(
+    window: dict[str, Any], opens: str, closes: str
+) -> None:
+    assert is_open(windows(window), opens)
+    assert not is_open(windows(window), closes)
+
+
+def test_one_open_window_is_enough() -> None:
+    either = windows({"weekdays": ["sat"]}, {"from": "01:00", "to": "02:00"})
+
+    assert is_open(either, "2026-11-28T12:00")
+    assert is_open(either, "2026-11-23T01:30")
+
+
+def test_what_is_excluded_stays_so_within_a_window() -> None:
+    both = calendar_of({"name": "both", "exclude": ["2026-11-23"], "include": [{}]})
+
+    assert not is_open(both, "2026-11-23T12:00")
+    assert is_open(both, "2026-11-24T12:00")
+
+
+def test_a_closed_window_is_said_with_when_it_is_open() -> None:
+    nights = windows(
+        {"weekdays": ["mon", "tue"], "from": "22:00", "to": "04:00"},
+        {"from": "12:00", "to": "24:00"},
+        {"weekdays": ["sat"]},
+    )
+
+    assert nights.refusal(datetime(2026, 11, 25, 17, tzinfo=UTC), PACIFIC) == (
+        "calendar nights lets jobs start only on Monday and Tuesday from 22:00 to 04:00, "
+        "every day from 12:00 to 24:00 and on Saturday, not on Wednesday 09:00"
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "a"},
+        {"name": "n1", "title": "Nights", "exclude": [{"from": "2026-01-01", "to": "2026-01-01"}]},
+        {"name": "holidays-2026", "exclude": ["2026-12-25"], "include": [{}], "title": None},
+        {"name": "n", "include": [{"weekdays": ["sun", "mon"], "from": "22:00:30", "to": "04:00"}]},
+    ],
+)
+def test_a_calendar_is_written_as_it_is_read(document: dict[str, Any]) -> None:
+    read = calendar_of(document)
+
+    assert calendar_of(read.document()) == read
+    assert calendar_of(read.document()).document() == read.document()
+
+
+def test_a_calendar_is_written_in_full() -> None:
+    include = [{"weekdays": ["mon"], "from": "22:00"}]
+
+    assert HOLIDAYS.document() == {
+        "name": "holidays",
+        "title": "State holidays",
+        "exclude": ["2026-12-25", {"from": "2026-12-28", "to": "2027-01-01"}],
+        "include": [],
+    }
+    assert windows(*include).document()["include"] == [
+        {"weekdays": ["mon"], "from": "22:00", "to": "24:00"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "calendar: a JSON object of name, title, exclude, include"),
+        ({}, "name: up to 64 of a-z, 0-9 and dashes between them, not None"),
+        ({"name": "State Holidays"}, "name: up to 64"),
+        ({"name": "-"}, "name: up to 64"),
+        ({"name": "a" * 65}, "name: up to 64"),
+        ({"name": "a", "colour": "red"}, "colour: no field of calendar; there are name"),
+        ({"name": "a", "title": 1}, "title: text of up to 200 letters"),
+        ({"name": "a", "title": "t" * 201}, "title: text of up to 200 letters"),
+        ({"name": "a", "exclude": "2026-12-25"}, "exclude: a list of 1000 at most"),
+        ({"name": "a", "exclude": ["2026-12-25"] * 1001}, "exclude: a list of 1000 at most"),
+        ({"name": "a", "exclude": ["2026-02-30"]}, "exclude: a date like"),
+        ({"name": "a", "exclude": [20261225]}, "exclude: a JSON object of from, to"),
+        ({"name": "a", "exclude": [{"from": "2026-12-25"}]}, "exclude.to: a date like"),
+        (
+            {"name": "a", "exclude": [{"from": "2026-12-25", "to": "2026-12-24"}]},
+            "exclude.to: 2026-12-25, the first date, or later",
+        ),
+        ({"name": "a", "include": [{"weekdays": []}]}, "include.weekdays: a list of mon"),
+        ({"name": "a", "include": [{"weekdays": ["Mon"]}]}, "include.weekdays: a list of mon"),
+        ({"name": "a", "include": [{"from": "25:00"}]}, "include.from: a time of day"),
+        ({"name": "a", "include": [{"to": "noon"}]}, "include.to: a time of day"),
+        ({"name": "a", "include": [{"from": "9:00"}]}, "include.from: a time of day"),
+        (
+            {"name": "a", "include": [{"from": "09:00", "to": "09:00"}]},
+            "include.to: another time than from",
+        ),
+        ({"name": "a", "include": [{"until": "09:00"}]}, "until: no field of include"),
+        ({"name": "a", "include": [{}] * 101}, "include: a list of 100 at most"),
+    ],
+)
+def test_what_is_no_calendar_is_refused_with_what_is_allowed(document: object, words: str) -> None:
+    with pytest.raises(BadRule, match=words):
+        calendar_of(document)
