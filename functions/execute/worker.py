@@ -55,7 +55,6 @@ def tell(finished: Iterable[Ended], **ids: object) -> None:
         if job.surprise:
             LOGGER.error(
                 "a step raised what it did not foresee",
-                batch_id=job.batch_id,
                 job_id=job.job_id,
                 exc_info=job.surprise,
             )
@@ -63,9 +62,7 @@ def tell(finished: Iterable[Ended], **ids: object) -> None:
     failed = [job for job in ended if job.state == "failed"]
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
     for job in failed:
-        LOGGER.warning(
-            "job failed", job_id=job.job_id, failure_code=job.failure_code, batch_id=job.batch_id
-        )
+        LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code)
     for job_type in {job.job_type for job in ended}:
         of_type = [job for job in ended if job.job_type == job_type]
         _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), job_type)

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError
 from jobyard.services.mailing import Reporting
 from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling
+from jobyard.services.starting import Starting
 from jobyard.wiring import session, wire
 
 LOGGER = Logger()
@@ -44,5 +45,6 @@ def now() -> datetime:
 
 
 METER = Meter([S3, SES])
+STARTING = Starting(SETTINGS, MACHINES)
 SETTLING = Settling(SETTINGS, S3, now)
 REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now)

@@ -6,22 +6,25 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain.batch import BatchState
 from jobyard.domain.job import Place
+from jobyard.services.occurring import give_up_occurrence, settle_occurrence
 from jobyard.services.opening import REASON, Opening, batch_of_key, note_landed, source_of
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
-from report.desk import LOGGER, METER, SETTINGS, SETTLING, now
+from report.desk import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Settle the batch that `event` names; one that could not be opened reports why."""
     with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
-        billed.origin_id = event.get("batch_id", "")
+        billed.origin_id = event.get("schedule_id") or event.get("batch_id", "")
         following = _follow(event)
-        billed.origin_id, billed.transitions = following.batch_id, following.transitions
+        billed.origin_id = billed.origin_id or following.batch_id
+        billed.transitions = following.transitions
     LOGGER.info(
         "settled",
         batch_id=following.batch_id,
+        schedule_id=event.get("schedule_id", ""),
         next=following.next,
         run=following.run.name,
         pass_=following.run.number,
@@ -34,6 +37,12 @@ def _follow(event: dict[str, Any]) -> Next:
     if "detail" in event:
         return _not_opened(event["detail"], _words(event))
     run = Run(event["run"], event["pass"])
+    if "schedule_id" in event:
+        place = Place(event["schedule_id"], event["chunk"], event["position"])
+        if "error" in event:
+            give_up_occurrence(place, run, now())
+        settle_occurrence(place, STARTING, now())
+        return Next("", "end", run=run)
     if "error" in event and "position" in event:
         place = Place(event["batch_id"], event["chunk"], event["position"])
         give_up_job(place, run, now())

@@ -22,6 +22,8 @@ FUNCTIONS = {
     "SettleFunction": "report.settling.handler",
     "ReportFunction": "report.reporting.handler",
     "TickFunction": "report.tick.handler",
+    "MinuteFunction": "schedule.minute.handler",
+    "FailureFunction": "schedule.failure.handler",
     "DeliveryFunction": "report.delivery.handler",
     "ApiFunction": "api.handler.handler",
 }
@@ -55,7 +57,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "OccurrencesTable": ("schedule_id", "at", {}, False),
     "CalendarsTable": ("name", "", {}, False),
     "CheckpointsTable": ("job_id", "", {}, True),
-    "UsageTable": ("batch_id", "part", {}, False),
+    "UsageTable": ("origin_id", "part", {}, False),
     "RequestsTable": ("id", "", {}, True),
 }
 
@@ -282,13 +284,16 @@ def test_the_minute_s_call_is_never_made_up_for(resources: Resources) -> None:
     configured = [
         config["Properties"]
         for config in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
-        if config["Properties"]["FunctionName"] == {"Ref": "TickFunction"}
+        if config["Properties"]["FunctionName"]
+        in ({"Ref": "MinuteFunction"}, {"Ref": "TickFunction"})
     ]
-    (target,) = resources["MinuteRule"]["Properties"]["Targets"]
+    targets = resources["MinuteRule"]["Properties"]["Targets"]
 
-    assert [one["MaximumRetryAttempts"] for one in configured] == [0]
-    assert [one["MaximumEventAgeInSeconds"] for one in configured] == [60]
-    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+    assert [one["MaximumRetryAttempts"] for one in configured] == [0, 0]
+    assert [one["MaximumEventAgeInSeconds"] for one in configured] == [60, 60]
+    assert len(targets) == 2
+    for target in targets:
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
 
 
 # ---- Who may wake what

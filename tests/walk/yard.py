@@ -20,9 +20,11 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
+from jobyard.services.firing import Fired, fire_due
 from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
 from jobyard.services.metering import SHARDS, Meter
+from jobyard.services.occurring import give_up_occurrence, run_occurrence, settle_occurrence
 from jobyard.services.opening import Opening, batch_of_key, note_landed, open_object
 from jobyard.services.reconciling import reconcile
 from jobyard.services.reporting import report
@@ -218,17 +220,21 @@ class Yard:
 
     def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
         """The job machine's function."""
-        place = Place(event["batch_id"], event["chunk"], event["position"])
+        of_schedule = "schedule_id" in event
+        origin_id = event["schedule_id" if of_schedule else "batch_id"]
+        place = Place(origin_id, event["chunk"], event["position"])
+        perform = run_occurrence if of_schedule else run_job
         with self.meter.invocation("job", MEMORY_MB) as billed:
-            billed.origin_id = place.origin_id
-            following, _ = run_job(place, Run(event["run"], event["pass"]), self.worker())
-        return following.document() | {"chunk": place.chunk, "position": place.position}
+            billed.origin_id = origin_id
+            following, _ = perform(place, Run(event["run"], event["pass"]), self.worker())
+        document = following.document() | {"chunk": place.chunk, "position": place.position}
+        return document | {"schedule_id": origin_id} if of_schedule else document
 
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Settle state's function."""
         with self.meter.invocation("settle", MEMORY_MB) as billed:
             following = self._settled(event)
-            billed.origin_id = following.batch_id
+            billed.origin_id = event.get("schedule_id") or following.batch_id
         return following.document()
 
     def _settled(self, event: dict[str, Any]) -> Next:
@@ -242,6 +248,12 @@ class Yard:
                 return Next(kept.batch_id if kept else "", "end")
             return give_up(found.batch_id, Run(MAIN, 1), settling, words)
         run = Run(event["run"], event["pass"])
+        if "schedule_id" in event:
+            place = Place(event["schedule_id"], event["chunk"], event["position"])
+            if "error" in event:
+                give_up_occurrence(place, run, self.now())
+            settle_occurrence(place, self.starting, self.now())
+            return Next("", "end", run=run)
         if "error" in event and "position" in event:
             place = Place(event["batch_id"], event["chunk"], event["position"])
             give_up_job(place, run, self.now())
@@ -259,12 +271,19 @@ class Yard:
             report(event["batch_id"], used)
         return event | {"next": "end"}
 
-    def minute(self) -> None:
-        """The minute rule's function."""
+    def minute(self) -> Fired:
+        """The minute rule's functions; the answer is what was done about schedules."""
         deliver_waiting(self.reporting())
         backlog(self.now())
-        reconcile(Starting(self.settings, self.machines), self.now())  # type: ignore[arg-type]
+        fired = fire_due(self.starting, self.now, lambda: 30.0)
         lift_ended(lambda hold: self.asking(key=f"{hold.scope} {hold.until}"), self.now())
+        reconcile(self.starting, self.now())
+        return fired
+
+    @property
+    def starting(self) -> Starting:
+        """How executions are started."""
+        return Starting(self.settings, self.machines)  # type: ignore[arg-type]
 
     def hear(self, event: dict[str, Any]) -> None:
         """The function that the mail service's news wakes."""

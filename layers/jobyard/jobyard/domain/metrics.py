@@ -15,6 +15,7 @@ OPEN_BATCHES = "OpenBatches"
 OLDEST_OPEN_BATCH_SECONDS = "OldestOpenBatchSeconds"
 QUEUE_AGE_SECONDS = "QueueAgeSeconds"
 UNDELIVERED_REPORTS = "UndeliveredReports"
+RUNS_FAILED_OR_MISSED = "RunsFailedOrMissed"
 
 DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     JOBS_SUCCEEDED: ("service", "job_type"),
@@ -25,4 +26,5 @@ DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     OLDEST_OPEN_BATCH_SECONDS: ("service",),
     QUEUE_AGE_SECONDS: ("service",),
     UNDELIVERED_REPORTS: ("service",),
+    RUNS_FAILED_OR_MISSED: ("service",),
 }

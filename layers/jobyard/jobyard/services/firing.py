@@ -132,12 +132,23 @@ def _looked_after(schedule: Schedule, almanac: Almanac, starting: Starting, now:
     schedule, fired = caught_up(schedule, almanac, starting, now)
     taken_up = 0
     if schedule.look_at and schedule.look_at <= now:
-        for run in schedule.active:
-            place = schedule.place(run.at)
-            taken_up += take_up_job(place, run.run, run.since, starting, now)
+        taken_up = look_after_runs(schedule.schedule_id, starting, now)
         noted = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
         schedules.write(schedule, schedule.moved(noted))
     return suspended.and_also(fired).and_also(Fired(taken_up=taken_up))
+
+
+def look_after_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
+    """Take up the runs of a schedule that no execution works on; how many were.
+
+    Raises:
+        Unknown: there is no such schedule.
+    """
+    schedule = schedules.get(schedule_id)
+    return sum(
+        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        for run in schedule.active
+    )
 
 
 def caught_up(

@@ -1,6 +1,7 @@
-"""What an invocation used: counted where the clients call AWS, added to its batch at the end.
+"""What an invocation used: counted where the clients call AWS, added to its batch or its schedule
+at the end.
 
-What belongs to no one batch is not here: the minute rule, people's looks and requests, logs.
+What belongs to no one of them is not here: the minute rule, people's looks and requests, logs.
 """
 
 import math
@@ -26,11 +27,12 @@ _REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # statements 
 
 @dataclass
 class Invocation:
-    """What a handler knows of its own invocation, for the bill. Without a batch there is none."""
+    """What a handler knows of its own invocation, for the bill. `origin_id` is the batch or the
+    schedule it worked for; without one there is no bill."""
 
     part: str
     memory_mb: int
-    batch_id: str = ""
+    origin_id: str = ""
     transitions: int = 0
     events: int = 0
     unwritten: str = ""  # why the bill could not be written
@@ -62,7 +64,7 @@ class Meter:
 
     @contextmanager
     def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
-        """Count what is used inside, and add it to the batch that the block names.
+        """Count what is used inside, and add it to what the block names.
 
         What the process used before its first invocation, importing and connecting, is billed with
         that one: its CPU time stands for it.

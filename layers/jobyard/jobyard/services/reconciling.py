@@ -14,7 +14,7 @@ from itertools import count
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
-from jobyard.domain.errors import Gone, StaleState
+from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
@@ -205,6 +205,15 @@ def _of_operation(
         lambda number: starting.batch(batch.batch_id, command(number), run, number),
         tuple(fresh_executions(batch.batch_id, run, furthest)),
     )
+
+
+def take_up_batch(batch_id: str, starting: Starting, now: datetime) -> int:
+    """Have executions take up what none works on of one batch; how many were started."""
+    try:
+        batch = batches.get(batch_id, now)
+    except (Gone, Unknown):
+        return 0
+    return sum(_take_up(errand, starting, now) for errand in _errands(batch, starting, now))
 
 
 def take_up_job(place: Place, run: str, since: datetime, starting: Starting, now: datetime) -> bool:

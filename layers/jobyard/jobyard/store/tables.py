@@ -251,12 +251,12 @@ class CheckpointItem(Model):
 
 
 class UsageItem(Model):
-    """What a part of Jobyard used for a batch."""
+    """What a part of Jobyard used for a batch or a schedule."""
 
     class Meta:
         table_name: str | None = None
 
-    batch_id = UnicodeAttribute(hash_key=True)
+    origin_id = UnicodeAttribute(hash_key=True)
     part = UnicodeAttribute(range_key=True)
     write_units = NumberAttribute(null=True)
     read_units = NumberAttribute(null=True)

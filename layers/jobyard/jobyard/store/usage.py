@@ -1,4 +1,4 @@
-"""What batches used, as it is stored: a few items a batch, to which each invocation adds.
+"""What batches and schedules used, as it is stored: a few items, to which each invocation adds.
 
 Numbers are added without a condition: what an invocation used twice was used twice.
 """
@@ -9,22 +9,22 @@ from jobyard.domain.cost import KINDS, Usage, total
 from jobyard.store.tables import UsageItem
 
 
-def add(batch_id: str, part: str, usage: Usage) -> str:
-    """Add `usage` to what `part` of Jobyard used for the batch; the answer is why it could not be
-    written, "" when it was.
+def add(origin_id: str, part: str, usage: Usage) -> str:
+    """Add `usage` to what `part` of Jobyard used for a batch or a schedule; the answer is why it
+    could not be written, "" when it was.
 
     A bill that lacks a line is no reason to fail a job, so that is an answer and no error.
     """
     used = {name: getattr(usage, name) for name in KINDS}
     actions = [getattr(UsageItem, name).add(number) for name, number in used.items() if number]
     try:
-        UsageItem(batch_id, part).update(actions=actions)
+        UsageItem(origin_id, part).update(actions=actions)
     except UpdateError as error:
         return str(error)
     return ""
 
 
-def of_batch(batch_id: str) -> Usage:
-    """What a batch used up to now, strongly read."""
-    items = UsageItem.query(batch_id, consistent_read=True)
+def of_origin(origin_id: str) -> Usage:
+    """What a batch or a schedule used up to now, strongly read."""
+    items = UsageItem.query(origin_id, consistent_read=True)
     return total(Usage(**{name: getattr(item, name) or 0 for name in KINDS}) for item in items)

@@ -1,0 +1,1 @@
+"""A minute passed, or an execution failed: start what is due, take up what nobody works on."""

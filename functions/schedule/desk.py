@@ -1,0 +1,32 @@
+"""What the handlers of this folder share: clients, settings, the clock."""
+
+import os
+from datetime import UTC, datetime
+
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from jobyard.services.firing import OVERLAP
+from jobyard.services.starting import Starting
+from jobyard.wiring import session, wire
+
+LOGGER = Logger()
+SETTINGS = wire(os.environ)
+# Many schedules may be due in one minute, and AWS starts a few hundred executions a second.
+MACHINES = session().create_client(
+    "stepfunctions",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 8},
+        connect_timeout=3,
+        read_timeout=10,
+        max_pool_connections=OVERLAP,
+    ),
+)
+# Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
+S3 = session().create_client("s3", config=Config(retries={"mode": "standard"}, connect_timeout=3))
+STARTING = Starting(SETTINGS, MACHINES)
+
+
+def now() -> datetime:
+    """The time, aware UTC."""
+    return datetime.now(UTC)

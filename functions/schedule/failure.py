@@ -1,0 +1,32 @@
+"""An execution did not reach its end: what it leaves is taken up at once, if that is due."""
+
+import json
+from typing import Any
+
+from jobyard.services.firing import look_after_runs
+from jobyard.services.reconciling import take_up_batch
+from schedule.desk import LOGGER, STARTING, now
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Take up what the execution that `event` tells of was to do.
+
+    An execution for a manifest that landed names none of them: its batch is the minute's to find.
+    """
+    detail = event["detail"]
+    document = json.loads(detail.get("input") or "{}")
+    batch_id, schedule_id = document.get("batch_id", ""), document.get("schedule_id", "")
+    taken_up = 0
+    if schedule_id:
+        taken_up = look_after_runs(schedule_id, STARTING, now())
+    elif batch_id:
+        taken_up = take_up_batch(batch_id, STARTING, now())
+    LOGGER.info(
+        "execution failed",
+        execution=detail["executionArn"],
+        status=detail["status"],
+        batch_id=batch_id,
+        schedule_id=schedule_id,
+        taken_up=taken_up,
+    )
+    return {"taken_up": taken_up}

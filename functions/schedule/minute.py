@@ -1,0 +1,73 @@
+"""A minute passed: start what is due, let go what no hold holds any more, take up what nobody works
+on."""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from jobyard.domain import metrics
+from jobyard.domain.hold import Hold
+from jobyard.services.asking import Asking, Person
+from jobyard.services.firing import Fired, fire_due
+from jobyard.services.holding import lift_ended
+from jobyard.services.reconciling import reconcile
+from schedule.desk import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
+
+_KEPT_S = 20.0  # of the invocation, for what comes after the starts
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do the minute's round."""
+
+    def remaining() -> float:
+        return context.get_remaining_time_in_millis() / 1000 - _KEPT_S
+
+    fired = fire_due(STARTING, now, remaining)
+    _tell(fired)
+    lifted = lift_ended(_owner_asks, now())
+    taken_up = reconcile(STARTING, now()) + fired.taken_up
+    LOGGER.info(
+        "minute",
+        due=fired.looked_at,
+        started=fired.started,
+        skipped=len(fired.occurrences) - fired.started,
+        lifted=lifted,
+        taken_up=taken_up,
+    )
+    return {"started": fired.started, "taken_up": taken_up}
+
+
+def _tell(fired: Fired) -> None:
+    """Log each time that no job was started for, and what nobody foresaw; count what was missed."""
+    for schedule_id, error in fired.surprises:
+        LOGGER.error(
+            "a schedule could not be looked after", schedule_id=schedule_id, exc_info=error
+        )
+    missed = 0
+    for occurrence in fired.occurrences:
+        if occurrence.reason is not None:
+            missed += occurrence.reason.is_trouble
+            LOGGER.warning(
+                "skipped",
+                schedule_id=occurrence.schedule_id,
+                at=occurrence.at,
+                reason=occurrence.reason,
+            )
+    if missed:
+        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+        emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, missed)
+        emf.flush_metrics()
+
+
+def _owner_asks(hold: Hold) -> Asking:
+    """What the owner of a hold asked for when they gave it an end."""
+    return Asking(
+        SETTINGS,
+        S3,
+        MACHINES,
+        now,
+        Person(hold.owner, frozenset({"operator"})),
+        key=f"{hold.scope} until {hold.until}, lifted at {now():%Y-%m-%d %H:%M}",
+        reason=f"the hold on {hold.scope} was over",
+    )

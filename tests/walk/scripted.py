@@ -1,0 +1,52 @@
+"""A job type whose step does what a test says: it stands for any that has a schedule."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobyard.domain.jobtype import Done, JobType, Outcome, RetryPolicy, Work
+from jobyard.jobtypes import TYPES
+
+NAME = "scripted"
+
+
+@dataclass
+class Script:
+    """What the step answers, run after run, and what it was told; Done when there is no more."""
+
+    answers: list[Outcome | BaseException] = field(default_factory=list)
+    told: list[Work] = field(default_factory=list)
+    during: Callable[[], None] = lambda: None
+
+    def step(self, work: Work, _touch: Any) -> Outcome:
+        """Do the next thing in the script."""
+        self.told.append(work)
+        self.during()
+        answer = self.answers.pop(0) if self.answers else Done()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def _anything(_parameters: Mapping[str, Any]) -> None:
+    """No parameters are wrong."""
+
+
+@contextmanager
+def scripted() -> Iterator[Script]:
+    """The job type is there for a while."""
+    script = Script()
+    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    types[NAME] = JobType(
+        NAME,
+        "Scripted",
+        steps=(("doing", script.step),),
+        retry=RetryPolicy(retries=1, first=5.0),
+        scheduled=True,
+        check=_anything,
+    )
+    try:
+        yield script
+    finally:
+        del types[NAME]

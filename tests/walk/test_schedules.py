@@ -1,0 +1,587 @@
+"""Schedules in simulated time, through the real services, store and job machine."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobState
+from jobyard.domain.jobtype import Done, Stop
+from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, ScheduleState
+from jobyard.services import holding, occurring, scheduling
+from jobyard.services.scheduling import Changes, Wanted
+from jobyard.store import jobs, occurrences, schedules
+from tests.walk.scripted import NAME, Script, scripted
+from tests.walk.yard import DEPOSITOR, Yard
+
+LOS_ANGELES = {"zone": "America/Los_Angeles"}
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def made(yard: Yard, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
+    """A schedule, made when the yard's clock shows what it does."""
+    wanted = Wanted("a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"})
+    return scheduling.create(wanted, yard.asking())
+
+
+def pass_time(yard: Yard, until: str, *, run: bool = True) -> None:
+    """Let the minute rule do its work each time something is due until then."""
+    end = instant(until)
+    while True:
+        due = [
+            schedule.due_at
+            for shard in range(schedules.SHARDS)
+            for schedule in schedules.due(shard, end)
+            if schedule.due_at
+        ]
+        if not due:
+            break
+        yard.at = max(yard.at, min(due)) + timedelta(seconds=1)
+        yard.minute()
+        if run:
+            yard.machines.run_all()
+    yard.at = end
+
+
+def history(schedule: Schedule) -> list[Occurrence]:
+    """The schedule's occurrences, oldest first."""
+    return [*reversed(occurrences.newest(schedule.schedule_id, limit=500))]
+
+
+def ran_at(schedule: Schedule) -> list[str]:
+    """When jobs ran, for which times."""
+    return [
+        f"{each.at:%Y-%m-%dT%H:%MZ}" for each in history(schedule) if each.verdict is Verdict.RUN
+    ]
+
+
+def skipped(schedule: Schedule) -> list[tuple[str, Skip | None]]:
+    """The times without a job, and why."""
+    return [
+        (f"{each.at:%m-%dT%H:%M}", each.reason)
+        for each in history(schedule)
+        if each.verdict is Verdict.SKIP
+    ]
+
+
+def now(schedule: Schedule) -> Schedule:
+    """The schedule as it is stored."""
+    return schedules.get(schedule.schedule_id)
+
+
+@pytest.mark.parametrize(
+    ("rule", "since", "until", "ran"),
+    [
+        (
+            {"kind": "daily", "at": "02:30", "anchor": "2027-03-13"},
+            "2027-03-13T00:00:00Z",
+            "2027-03-16T00:00:00Z",
+            ["2027-03-13T10:30Z", "2027-03-14T10:00Z", "2027-03-15T09:30Z"],
+        ),
+        (
+            {"kind": "daily", "at": "01:30", "anchor": "2026-10-31"},
+            "2026-10-31T00:00:00Z",
+            "2026-11-02T12:00:00Z",
+            ["2026-10-31T08:30Z", "2026-11-01T08:30Z", "2026-11-02T09:30Z"],
+        ),
+        (
+            {"kind": "hourly", "every": 6, "at": "20:00", "anchor": "2026-10-31"},
+            "2026-10-31T12:00:00Z",
+            "2026-11-01T10:00:00Z",
+            ["2026-11-01T03:00Z", "2026-11-01T09:00Z"],
+        ),
+        (
+            {
+                "kind": "weekly",
+                "every": 2,
+                "weekdays": ["mon", "wed"],
+                "at": "09:00",
+                "anchor": "2026-11-25",
+            },
+            "2026-11-24T00:00:00Z",
+            "2026-12-22T00:00:00Z",
+            ["2026-11-25T17:00Z", "2026-12-07T17:00Z", "2026-12-09T17:00Z", "2026-12-21T17:00Z"],
+        ),
+        (
+            {"kind": "monthly", "day": 31, "at": "08:00", "anchor": "2027-01-31"},
+            "2027-01-30T00:00:00Z",
+            "2027-05-01T00:00:00Z",
+            ["2027-01-31T16:00Z", "2027-02-28T16:00Z", "2027-03-31T15:00Z", "2027-04-30T15:00Z"],
+        ),
+        (
+            {"kind": "monthly", "every": 3, "day": 31, "at": "08:00", "anchor": "2027-01-31"},
+            "2027-01-30T00:00:00Z",
+            "2027-11-01T00:00:00Z",
+            ["2027-01-31T16:00Z", "2027-04-30T15:00Z", "2027-07-31T15:00Z", "2027-10-31T15:00Z"],
+        ),
+    ],
+)
+def test_the_worked_examples_run_when_they_are_to(
+    yard: Yard, rule: dict[str, Any], since: str, until: str, ran: list[str]
+) -> None:
+    yard.at = instant(since)
+    schedule = made(yard, rule | LOS_ANGELES)
+
+    pass_time(yard, until)
+
+    assert ran_at(schedule) == ran
+    assert {each.trigger for each in history(schedule)} == {Trigger.SCHEDULE}
+    assert now(schedule).active == ()
+
+
+def test_a_run_is_told_to_its_schedule(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    words = [now(schedule).word]
+    script.answers = [Done({"records": {"processed": 40, "failed": 2, "total": 42}})]
+    script.during = lambda: yard.later(30)
+
+    yard.at = instant("2026-11-25T09:00:07Z")
+    yard.minute()
+    words.append(now(schedule).word)
+    yard.machines.run_all()
+
+    words.append(now(schedule).word)
+    (run,) = history(schedule)
+    assert words == ["Idle", "In Progress", "Completed"]
+    assert run.outcome is not None
+    assert (run.outcome.processed, run.outcome.failed, run.outcome.total) == (40, 2, 42)
+    assert (run.lateness, run.duration) == (timedelta(seconds=7), timedelta(seconds=30))
+    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+    assert script.told[0].entry == {"scheduled_for": "2026-11-25T09:00:00Z"}
+    assert script.told[0].parameters == {"of": "a test"}
+
+
+def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    script.answers = [
+        Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True),
+        Stop(Failure.PAYLOAD_NOT_FOUND, "gone"),
+    ]
+
+    pass_time(yard, "2026-11-25T10:00:00Z")
+    failed = now(schedule)
+    pass_time(yard, "2026-11-26T10:00:00Z")
+
+    first, second = history(schedule)
+    assert first.outcome is not None
+    assert second.outcome is not None
+    assert first.outcome.codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
+    assert (failed.word, now(schedule).word) == ("Failed", "Completed")
+    assert (first.outcome.state, second.outcome.state) == (JobState.FAILED, JobState.SUCCEEDED)
+
+
+def test_once_runs_once_and_has_no_next_time(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    pass_time(yard, "2026-12-25T10:00:00Z")
+
+    ended = now(schedule)
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert (ended.state, ended.word) == (ScheduleState.ENDED, "Completed")
+    assert (ended.next_at, ended.due_at) == (None, None)
+
+
+def test_once_in_the_past_is_refused(yard: Yard) -> None:
+    yard.at = instant("2026-11-25T12:00:00Z")
+
+    with pytest.raises(BadRequest, match="past"):
+        made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+
+def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    yard.at = instant("2026-11-25T09:04:00Z")
+    for _ in range(3):
+        yard.minute()
+    yard.machines.run_all()
+    yard.minute()
+    yard.machines.run_all()
+
+    assert len(script.told) == 1
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert history(schedule)[0].lateness == timedelta(minutes=4)
+
+
+# ---- What meets
+
+
+def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queues(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+
+    yard.at = instant("2026-11-25T00:00:01Z")
+    yard.minute()
+    yard.at = instant("2026-11-25T01:00:01Z")
+    yard.minute()
+    yard.machines.run_all()
+    pass_time(yard, "2026-11-25T02:30:00Z")
+
+    assert skipped(schedule) == [("11-25T01:00", Skip.PREVIOUS_ACTIVE)]
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T02:00Z"]
+    assert len(script.told) == 2
+    assert Skip.PREVIOUS_ACTIVE.sentence == "Skipped (previous run active)"
+
+
+def test_runs_that_may_overlap_do(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.ALLOW))
+
+    for hour in range(3):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    active = now(schedule).active
+    yard.machines.run_all()
+
+    assert len(active) == 3
+    assert len(script.told) == 3
+    assert now(schedule).active == ()
+
+
+def test_a_run_makes_way_for_the_one_that_replaces_it(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.REPLACE))
+
+    def an_hour_passes() -> None:
+        if len(script.told) == 1:
+            yard.at = instant("2026-11-25T01:00:01Z")
+            yard.minute()
+
+    script.during = an_hour_passes
+    yard.at = instant("2026-11-25T00:00:01Z")
+    yard.minute()
+    yard.machines.run_all()
+
+    states = [each.outcome and each.outcome.state for each in history(schedule)]
+    assert states == [JobState.REPLACED, JobState.SUCCEEDED]
+    assert (now(schedule).active, now(schedule).word) == ((), "Completed")
+
+
+def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+
+    for hour in range(3):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    waiting = history(schedule)[1]
+    yard.machines.run_all()
+
+    assert waiting.verdict is Verdict.WAIT
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
+    assert skipped(schedule) == [("11-25T02:00", Skip.ONE_WAITS)]
+    assert len(script.told) == 2
+    assert (now(schedule).active, now(schedule).queued) == ((), None)
+
+
+# ---- What was missed
+
+
+@pytest.mark.parametrize(
+    ("missed", "ran", "why"),
+    [
+        (Missed(Missing.NONE), [], [Skip.MISSED] * 5),
+        (Missed(Missing.LATEST), ["2026-11-25T04:00Z"], [Skip.MISSED] * 4),
+        (
+            Missed(Missing.ALL, most=3),
+            ["2026-11-25T02:00Z", "2026-11-25T03:00Z", "2026-11-25T04:00Z"],
+            [Skip.MISSED] * 2,
+        ),
+        (
+            Missed(Missing.ALL, most=10, oldest_h=2),
+            ["2026-11-25T03:00Z", "2026-11-25T04:00Z"],
+            [Skip.TOO_OLD] * 3,
+        ),
+    ],
+)
+def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
+    yard: Yard, missed: Missed, ran: list[str], why: list[Skip]
+) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(missed=missed))
+
+    yard.at = instant("2026-11-25T04:30:00Z")
+    for _ in range(6):
+        yard.minute()
+        yard.machines.run_all()
+        yard.later(60)
+
+    assert ran_at(schedule) == ran
+    assert [reason for _, reason in skipped(schedule)] == why
+    assert {each.trigger for each in history(schedule) if each.verdict is Verdict.RUN} <= {
+        Trigger.CATCH_UP
+    }
+    assert now(schedule).next_at == instant("2026-11-25T05:00:00Z")
+
+
+def test_a_catch_up_older_than_a_day_is_not_run(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    rule = DAILY | {"every": 7}
+    schedule = made(yard, rule)
+
+    yard.at = instant("2026-11-26T09:00:01Z")
+    yard.minute()
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.TOO_OLD)]
+
+
+def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+
+    yard.at = instant("2027-01-05T00:30:00Z")
+    yard.minute()
+
+    found = [*occurrences.older(schedule.schedule_id, yard.at)]
+    assert len(found) == 41 * 24 + 1
+    assert [each.at for each in found if each.verdict is Verdict.RUN] == [
+        instant("2027-01-05T00:00:00Z")
+    ]
+    assert now(schedule).next_at == instant("2027-01-05T01:00:00Z")
+
+
+def test_once_that_was_missed_is_caught_up(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    yard.at = instant("2026-11-25T20:00:00Z")
+    yard.minute()
+    yard.machines.run_all()
+
+    (run,) = history(schedule)
+    assert (run.trigger, run.lateness) == (Trigger.CATCH_UP, timedelta(hours=11))
+    assert now(schedule).state is ScheduleState.ENDED
+
+
+def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
+    yard: Yard,
+) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+    holding.place(f"type:{NAME}", None, yard.asking())
+
+    yard.at = instant("2026-11-25T02:30:00Z")
+    yard.minute()
+    under = history(schedule)
+    holding.lift(f"type:{NAME}", yard.asking())
+    yard.minute()
+    yard.machines.run_all()
+
+    assert under == []
+    assert ran_at(schedule) == ["2026-11-25T02:00Z"]
+    assert skipped(schedule) == [("11-25T00:00", Skip.MISSED), ("11-25T01:00", Skip.MISSED)]
+
+
+def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(yard: Yard) -> None:
+    yard.at = instant("2027-03-13T00:00:00Z")
+    rule = {"kind": "daily", "at": "02:30", "anchor": "2027-03-13", "dst": "skip"}
+    schedule = made(yard, rule | LOS_ANGELES)
+
+    pass_time(yard, "2027-03-16T00:00:00Z")
+
+    assert ran_at(schedule) == ["2027-03-13T10:30Z", "2027-03-15T09:30Z"]
+    assert skipped(schedule) == [("03-14T10:00", Skip.CLOCKS)]
+    assert "forward" in history(schedule)[1].words
+
+
+# ---- What people ask
+
+
+def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    until = instant("2026-11-27T12:00:00Z")
+    scheduling.suspend(schedule.schedule_id, until, yard.asking(reason="an audit"))
+
+    pass_time(yard, "2026-11-26T10:00:00Z")
+    suspended = now(schedule)
+    pass_time(yard, "2026-11-28T10:00:00Z")
+
+    assert suspended.state is ScheduleState.SUSPENDED
+    assert now(schedule).state is ScheduleState.ACTIVE
+    assert skipped(schedule) == [
+        ("11-25T09:00", Skip.SUSPENDED),
+        ("11-26T09:00", Skip.SUSPENDED),
+        ("11-27T09:00", Skip.SUSPENDED),
+    ]
+    assert ran_at(schedule) == ["2026-11-28T09:00Z"]
+    assert history(schedule)[0].words == "suspended by admin: an audit"
+
+
+def test_a_time_that_came_just_before_the_suspension_still_runs(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    yard.at = instant("2026-11-25T09:00:20Z")
+    scheduling.suspend(schedule.schedule_id, None, yard.asking())
+    yard.machines.run_all()
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert now(schedule).state is ScheduleState.SUSPENDED
+
+
+def test_a_person_s_run_now_is_beside_the_schedule_s_times(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    first = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
+    again = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
+    with pytest.raises(IllegalMove, match="running"):
+        scheduling.run_now(schedule.schedule_id, yard.asking(key="two"))
+    yard.machines.run_all()
+
+    (run,) = history(schedule)
+    assert first.place == again.place == run.place
+    assert (run.trigger, run.actor, run.words) == (Trigger.MANUAL, "admin", "to see")
+    assert len(script.told) == 1
+    assert now(schedule).next_at == instant("2026-11-25T09:00:00Z")
+
+
+def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    pass_time(yard, "2026-11-25T12:00:00Z")
+    before = history(schedule)
+    rule = recurrence_of(DAILY | {"at": "15:00"})
+
+    edited = scheduling.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+
+    assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
+    assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
+    assert now(schedule).next_at == instant("2026-11-25T15:00:00Z")
+    assert history(schedule) == before
+
+
+def test_an_ended_schedule_given_new_times_goes_on(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    pass_time(yard, "2026-11-25T12:00:00Z")
+
+    scheduling.edit(schedule.schedule_id, Changes(rule=recurrence_of(DAILY)), yard.asking())
+    pass_time(yard, "2026-11-26T12:00:00Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+
+
+def test_a_deleted_schedule_runs_no_more_and_is_gone(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    scheduling.delete(schedule.schedule_id, yard.asking(reason="not needed"))
+
+    pass_time(yard, "2026-11-26T12:00:00Z")
+
+    assert history(schedule) == []
+    with pytest.raises(Gone):
+        scheduling.visible(schedule.schedule_id, frozenset({"admin"}))
+
+
+def test_only_an_admin_may(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    wanted = Wanted("mine", NAME, recurrence_of(DAILY), Policy(), {})
+    operator = DEPOSITOR.__class__("operator", frozenset({"operator", "viewer", "planner"}))
+
+    for person in (DEPOSITOR, operator):
+        with pytest.raises(Forbidden):
+            scheduling.create(wanted, yard.asking(person))
+        with pytest.raises(Forbidden):
+            scheduling.run_now(schedule.schedule_id, yard.asking(person))
+        with pytest.raises(Forbidden):
+            scheduling.delete(schedule.schedule_id, yard.asking(person))
+
+
+# ---- What people ask of its jobs
+
+
+def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    pass_time(yard, "2026-11-25T12:00:00Z")
+    (run,) = history(schedule)
+    script.during = lambda: yard.later(10)
+
+    occurring.ask_occurrence(run.place, "requeue", yard.asking())
+    words = [now(schedule).word]
+    yard.machines.run_all()
+
+    words.append(now(schedule).word)
+    (run,) = history(schedule)
+    assert words == ["In Progress", "Completed"]
+    assert run.outcome is not None
+    assert run.outcome.codes == ("PAYLOAD_NOT_FOUND",)
+    assert run.duration == timedelta(seconds=10)
+
+
+def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    def cancelled() -> None:
+        (run,) = now(schedule).active
+        occurring.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+
+    script.during = cancelled
+    pass_time(yard, "2026-11-25T12:00:00Z")
+
+    (run,) = history(schedule)
+    stored = jobs.get(run.place)
+    assert stored is not None
+    assert stored.state is JobState.CANCELLED
+    assert run.outcome is not None
+    assert run.outcome.state is JobState.CANCELLED
+    assert (now(schedule).active, now(schedule).word) == ((), "Failed")
+
+
+# ---- What is lost
+
+
+def test_a_job_that_was_decided_but_not_started_is_started_a_minute_later(
+    yard: Yard, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    yard.at = instant("2026-11-25T09:00:01Z")
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectionError("states is not there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(yard.machines, "start_execution", unreachable)
+        met = yard.minute()
+    yard.later(61)
+    yard.minute()
+    yard.machines.run_all()
+
+    assert [type(error) for _, error in met.surprises] == [ConnectionError]
+    assert len(script.told) == 1
+    assert now(schedule).word == "Completed"
