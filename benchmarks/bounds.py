@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit")
+NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ BOUNDS = (
     Bound("coldstart", "worker_ratio", 0.65),
     Bound("coldstart", "api_ratio", 0.5),
     Bound("deposit", "ratio", 0.85, least=True),
+    Bound("recurrence", "ratio", 10.0, least=True),
 )
 
 

@@ -37,7 +37,7 @@ class Days:
         return self.first + index * self.every
 
     def index(self, day: int) -> int:
-        return max(0, -((self.first - day) // self.every))
+        return -((self.first - day) // self.every) if day > self.first else 0
 
 
 class Weeks:

@@ -4,7 +4,7 @@ Days and wall times are a zone's, hours are elapsed time. Any occurrence is reac
 what it costs does not grow with the distance from the anchor. Decided in domain.md 0.d.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -75,6 +75,7 @@ _DST = (
     f"one of {', '.join(Repeated)}, for times that come twice, or one of each"
 )
 _Words = TypeVar("_Words", bound=StrEnum)
+_Offset = Callable[[datetime], timedelta]
 _FIELDS = ("kind", "every", "weekdays", "day", "at", "zone", "anchor", "end", "count", "dst")
 
 
@@ -103,7 +104,7 @@ class Recurrence:
     def next_after(self, instant: datetime) -> datetime | None:
         """The first occurrence after `instant`, which is aware, in UTC; None if there is none."""
         try:
-            return self._hour_after(instant) if self._is_elapsed else self._day_after(instant)
+            return self._after(instant)
         except OverflowError:  # it lies outside of the years 1 to 9999, in one zone or the other
             return self.next_after(_BEFORE_ALL) if instant < _BEFORE_ALL else None
 
@@ -151,10 +152,14 @@ class Recurrence:
         return self._ended is not None and self._ended < self._anchored
 
     @cached_property
+    def _after(self) -> Callable[[datetime], datetime | None]:
+        return self._hour_after if self._is_elapsed else self._day_after
+
+    @cached_property
     def _zone(self) -> ZoneInfo:
         return zone_called(self.zone)
 
-    @cached_property
+    @property
     def _is_elapsed(self) -> bool:
         return self.kind is Kind.HOURLY
 
@@ -226,8 +231,8 @@ class Recurrence:
 
     @cached_property
     def _readings(self) -> tuple[time, time]:
-        """The time of day as the first and as the second reading of it, with the zone."""
-        at = self.at.replace(tzinfo=self._zone)
+        """The time of day as its first and as its second reading, as `_instants` wants them."""
+        at = self.at.replace(tzinfo=UTC)
         return at, at.replace(fold=1)
 
     def _day_after(self, instant: datetime) -> datetime | None:
@@ -236,25 +241,30 @@ class Recurrence:
         if index and self.repeated is Repeated.TWICE:
             index -= 1  # its second time may be to come
         while index < self._stop:
-            for found in self._instants(self._course.day(index)):
+            for found in self._instants(date.fromordinal(self._course.day(index))):
                 if found > instant:
                     return found
             index += 1
         return None
 
-    def _instants(self, number: int) -> tuple[datetime, ...]:
-        """What the wall time of a day stands for, as `gap` and `repeated` have it."""
-        day = date.fromordinal(number)
+    def _instants(self, day: date) -> tuple[datetime, ...]:
+        """What the wall time of a day stands for, as `gap` and `repeated` have it.
+
+        A zone's `utcoffset` looks at the fields of a wall time only. One that is dressed as UTC is
+        the instant as soon as its offset is taken away: a third of what `astimezone` costs.
+        """
         once, again = self._readings
-        first = datetime.combine(day, once).astimezone(UTC)
-        second = datetime.combine(day, again).astimezone(UTC)
-        if first == second:
-            return (first,)
-        if first < second:
+        wall = datetime.combine(day, once)
+        utcoffset: _Offset = self._zone.utcoffset  # type: ignore[assignment] # never None
+        before, after = utcoffset(wall), utcoffset(datetime.combine(day, again))
+        if before == after:
+            return (wall - before,)
+        if before > after:
+            first, second = wall - before, wall - after
             return (first, second) if self.repeated is Repeated.TWICE else (first,)
         if self.gap is Gap.SKIP:
             return ()
-        return (change_between(second, first, self._zone).at,)
+        return (change_between(wall - after, wall - before, self._zone).at,)
 
     def _meaning(self, change: Change, instant: datetime) -> str:
         if self._is_elapsed:

@@ -1,0 +1,26 @@
+"""For each line on standard input walks a cron expression and writes how many seconds it took.
+
+A line is JSON: `expression`, `zone`, `start` (a wall time there) and `times`. The answer has the
+last time it came to, in UTC. The expression is parsed before the clock starts.
+"""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    start = datetime.fromisoformat(asked["start"]).replace(tzinfo=ZoneInfo(asked["zone"]))
+    walk = CronSim(asked["expression"], start)
+    times = asked["times"]
+    began = time.perf_counter()
+    for _ in range(times):
+        found = next(walk)
+    took = time.perf_counter() - began
+    sys.stdout.write(json.dumps({"seconds": took, "last": found.astimezone(UTC).isoformat()}))
+    sys.stdout.write("\n")
+    sys.stdout.flush()
