@@ -435,6 +435,19 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(yard: 
     assert history(schedule)[0].words == "suspended by admin: an audit"
 
 
+def test_a_time_at_the_moment_a_suspension_ends_runs(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    holding.place(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), yard.asking())
+    until = instant("2026-11-26T09:00:00Z")
+    scheduling.suspend(schedule.schedule_id, until, yard.asking())
+
+    pass_time(yard, "2026-11-26T10:00:00Z")
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.SUSPENDED)]
+    assert ran_at(schedule) == ["2026-11-26T09:00Z"]
+
+
 def test_a_time_that_came_just_before_the_suspension_still_runs(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
@@ -538,6 +551,26 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(yard: Yard, scrip
     assert run.outcome is not None
     assert run.outcome.codes == ("PAYLOAD_NOT_FOUND",)
     assert run.duration == timedelta(seconds=10)
+
+
+def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    pass_time(yard, "2026-11-26T12:00:00Z")
+    first, second = history(schedule)
+
+    occurring.ask_occurrence(first.place, "delete", yard.asking())
+
+    deleted, _ = history(schedule)
+    assert deleted.outcome is not None
+    assert first.outcome is not None
+    assert deleted.outcome.state is JobState.DELETED
+    assert deleted.outcome.ended_at == first.outcome.ended_at
+    latest = now(schedule).latest
+    assert latest is not None
+    assert latest.at == second.at
+    assert now(schedule).word == "Completed"
 
 
 def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(

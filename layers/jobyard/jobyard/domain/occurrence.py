@@ -434,11 +434,12 @@ def ended(
 
     The one that waits is started when no other run goes, or skipped if the schedule is suspended.
     """
-    outcome = Outcome.of(job)
+    told = occurrence.outcome  # of a job that had ended, and is deleted
+    outcome = replace(told, state=job.state) if told else Outcome.of(job)
     changed = [(occurrence, replace(occurrence, version=occurrence.version + 1, outcome=outcome))]
     active = tuple(run for run in schedule.active if run.at != occurrence.at)
     latest = schedule.latest
-    if latest is None or latest.ended_at <= outcome.ended_at:
+    if latest is None or latest.at <= occurrence.at:
         latest = Latest(occurrence.at, outcome.state, outcome.ended_at)
     queued = schedule.queued
     if waiting is not None and not active:

@@ -134,7 +134,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Latest:
-    """How the run that ended last came out."""
+    """How the latest of the runs that ended came out: the one for the latest moment."""
 
     at: datetime
     state: JobState

@@ -9,7 +9,7 @@ a schedule with runs is due again, and the runs no execution works on are taken 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 
 from jobyard.domain.calendars import Calendar
@@ -27,6 +27,7 @@ from jobyard.store.schedules import Beside
 OVERLAP = 24  # schedules looked at at once
 _TRIES = 5  # looks at a schedule that others change at the same time
 _CLOCK = Cause("clock")
+_MOMENT = timedelta(milliseconds=1)
 _RESUME = Cause("clock", reason="the time set for it came")
 
 
@@ -123,7 +124,7 @@ def look_after(schedule: Schedule, almanac: Almanac, starting: Starting, now: da
 def _looked_after(schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime) -> Fired:
     over = schedule.resume_at
     if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule, suspended = caught_up(schedule, almanac, starting, over)
+        schedule, suspended = caught_up(schedule, almanac, starting, over - _MOMENT)
         if schedule.state is ScheduleState.SUSPENDED:
             move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
             schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
@@ -159,13 +160,15 @@ def caught_up(
     aside: Skip | None = None,
 ) -> tuple[Schedule, Fired]:
     """The schedule once all of its times up to `now` are decided, and what was; with `aside` none
-    of them runs, for that reason. Under a hold nothing is decided: its times are missed.
+    of them runs, for that reason. Under a hold nothing is decided: its times are missed, unless it
+    is suspended as well.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
     total = Fired()
-    if aside is None and almanac.hold(schedule, now):
+    is_active = schedule.state is ScheduleState.ACTIVE
+    if aside is None and is_active and almanac.hold(schedule, now):
         return schedule, total
     while schedule.next_at and schedule.next_at <= now:
         decision = decide(schedule, almanac.calendar(schedule), now, _CLOCK, aside)
