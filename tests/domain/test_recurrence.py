@@ -378,7 +378,7 @@ def test_what_is_no_rule_is_refused_with_what_is_allowed(document: object, words
         (rule(kind="once"), "Once on 25 November 2026 at 09:00 (America/Los_Angeles)"),
         (rule(), "Every day at 09:00 (America/Los_Angeles), from 25 November 2026"),
         (
-            rule(kind="hourly", every=6, zone="UTC"),
+            rule(kind="hourly", every=6, zone="UTC", dst="skip,twice"),
             "Every 6 hours, from 25 November 2026 at 09:00 (UTC)",
         ),
         (

@@ -104,7 +104,7 @@ class Recurrence:
     def next_after(self, instant: datetime) -> datetime | None:
         """The first occurrence after `instant`, which is aware, in UTC; None if there is none."""
         try:
-            return self._after(instant)
+            return self._hour_after(instant) if self._is_elapsed else self._day_after(instant)
         except OverflowError:  # it lies outside of the years 1 to 9999, in one zone or the other
             return self.next_after(_BEFORE_ALL) if instant < _BEFORE_ALL else None
 
@@ -152,14 +152,10 @@ class Recurrence:
         return self._ended is not None and self._ended < self._anchored
 
     @cached_property
-    def _after(self) -> Callable[[datetime], datetime | None]:
-        return self._hour_after if self._is_elapsed else self._day_after
-
-    @cached_property
     def _zone(self) -> ZoneInfo:
         return zone_called(self.zone)
 
-    @property
+    @cached_property
     def _is_elapsed(self) -> bool:
         return self.kind is Kind.HOURLY
 
@@ -312,9 +308,11 @@ class Recurrence:
             yield f", {self.count} time{'' if self.count == 1 else 's'}"
 
     def _exceptions(self) -> Iterator[str]:
+        if self._is_elapsed:
+            return
         if self.gap is Gap.SKIP:
             yield "; not at a time that clocks leave out"
-        if self.repeated is Repeated.TWICE and not self._is_elapsed:
+        if self.repeated is Repeated.TWICE:
             yield "; both times when it comes twice"
 
 

@@ -1,0 +1,59 @@
+"""Courses of days: any index is reached at once, and every day finds its index again."""
+
+from datetime import date
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobyard.domain.courses import LAST_DAY, Course, Days, Months, Weeks
+
+FIRST = st.dates(date(1900, 1, 1), date(9999, 12, 31))
+COURSES = st.one_of(
+    st.builds(lambda first, every: Days(first.toordinal(), every), FIRST, st.integers(1, 366)),
+    st.builds(
+        lambda first, every, weekdays: Weeks(first, every, tuple(sorted(weekdays))),
+        FIRST,
+        st.integers(1, 52),
+        st.sets(st.integers(0, 6), min_size=1),
+    ),
+    st.builds(Months, FIRST, st.integers(1, 60), st.integers(1, 31)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(COURSES, st.integers(0, 10_000))
+def test_a_day_of_a_course_finds_its_index(course: Course, index: int) -> None:
+    day = course.day(index)
+
+    if day <= LAST_DAY:
+        assert course.index(day) == index
+        assert course.day(index + 1) > day
+
+
+@settings(max_examples=300, deadline=None)
+@given(COURSES, st.integers(1, LAST_DAY))
+def test_any_day_finds_the_first_of_the_course_that_is_not_before_it(
+    course: Course, day: int
+) -> None:
+    index = course.index(day)
+
+    assert index >= 0
+    assert course.day(index) >= day
+    assert index == 0 or course.day(index - 1) < day
+
+
+@settings(max_examples=300, deadline=None)
+@given(COURSES)
+def test_behind_the_last_day_there_is_none_of_a_course(course: Course) -> None:
+    beyond = course.index(LAST_DAY + 1)
+
+    assert course.day(beyond) > LAST_DAY
+    assert beyond == 0 or course.day(beyond - 1) <= LAST_DAY
+
+
+def test_the_first_day_of_a_course_is_not_before_it_was_to_begin() -> None:
+    wednesday = date(2026, 11, 25)
+
+    assert date.fromordinal(Weeks(wednesday, 2, (0,)).day(0)) == date(2026, 12, 7)
+    assert date.fromordinal(Months(wednesday, 2, 10).day(0)) == date(2027, 1, 10)
+    assert date.fromordinal(Months(wednesday, 2, 25).day(0)) == wednesday
