@@ -1,6 +1,6 @@
 """How far a job came that goes through more than one worker's time allows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ class Checkpoint:
         return {"processed": self.processed, "failed": self.failed, "total": self.total}
 
     def after(
-        self, processed: int, failures: Mapping[str, str], place: Mapping[str, Any]
+        self, processed: int, failures: Sequence[tuple[str, str]], place: Mapping[str, Any]
     ) -> "Checkpoint":
         """The checkpoint after some more records, at a new place; an empty one is the end."""
         return replace(
@@ -45,7 +45,7 @@ class Checkpoint:
             failed=self.failed + len(failures),
             place=place,
             ended=not place,
-            failures=(*self.failures, *failures.items())[:TOLD],
+            failures=(*self.failures, *failures)[:TOLD],
         )
 
     def again(self) -> "Checkpoint":
