@@ -12,7 +12,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-from cli.local import artifacts, stack
+from cli.local import artifacts, stack, voters
 from cli.local.clients import client, session
 from cli.local.emulator import HOST, ROOT
 from jobyard.domain.errors import JobyardError
@@ -41,6 +41,7 @@ def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
         # A worker is a process of about 50 MB here, and the emulator's one thread is the bound.
         "MaxConcurrency": "4",
         "AllowedHosts": f"{HOST}:{files_port}",
+        "SweepTables": voters.TABLE,
         "MailFrom": "jobyard@example.org",
         "MailTo": "operators@example.org",
         "MailIdentity": "example.org",

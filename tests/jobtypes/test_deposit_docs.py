@@ -13,6 +13,12 @@ from jobyard.jobtypes.fetch.opener import REDIRECTS
 
 DOC = (Path(__file__).parents[2] / "docs/deposit.md").read_text()
 OF_ANY_JOB = {Failure.WORKER_LOST, Failure.FORCED}
+OF_SWEEPS = {
+    Failure.BAD_PARAMETERS,
+    Failure.TABLE_NOT_ALLOWED,
+    Failure.TABLE_BUSY,
+    Failure.RECORDS_FAILED,
+}
 
 
 def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
@@ -21,7 +27,7 @@ def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
     expected = [
         (code.value, code.sentence, "yes" if code in RETRIED else "no")
         for code in Failure
-        if code not in OF_ANY_JOB
+        if code not in OF_ANY_JOB | OF_SWEEPS
     ]
     assert rows == expected
 

@@ -34,6 +34,13 @@ class Failure(StrEnum):
     )
     IDENTIFIER_CONFLICT = "IDENTIFIER_CONFLICT", "The identifiers belong to different objects."
     CALLBACK_FAILED = "CALLBACK_FAILED", "The callback could not be delivered."
+    BAD_PARAMETERS = (
+        "BAD_PARAMETERS",
+        "What the job is told to do does not fit what it is to do it to.",
+    )
+    TABLE_NOT_ALLOWED = "TABLE_NOT_ALLOWED", "The table is not one that sweeps may change."
+    TABLE_BUSY = "TABLE_BUSY", "The table takes no more for the moment."
+    RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be changed."
     TIMEOUT = "TIMEOUT", "The job did not end within its time limit."
     WORKER_LOST = "WORKER_LOST", "The worker ended in the middle of the job, again and again."
     STEP_ERROR = "STEP_ERROR", "A step of the job type failed in a way it did not foresee."
@@ -56,6 +63,7 @@ RETRIED = frozenset(
         Failure.PAYLOAD_TIMEOUT,
         Failure.PAYLOAD_TRUNCATED,
         Failure.CALLBACK_FAILED,
+        Failure.TABLE_BUSY,
         Failure.TIMEOUT,
         Failure.STEP_ERROR,
     }

@@ -119,7 +119,7 @@ class JobType:
     words: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
     scheduled: bool = False
-    check: Callable[[Mapping[str, Any]], None] = _no_parameters
+    check: Callable[[Mapping[str, Any]], object] = _no_parameters
     keep_days: int = 90
 
     @property

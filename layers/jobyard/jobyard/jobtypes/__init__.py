@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from jobyard.domain.jobtype import JobType
 from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.sweep import SWEEP
 
 TYPES: Mapping[str, JobType] = {
     DEPOSIT.name: DEPOSIT,
+    SWEEP.name: SWEEP,
 }

@@ -1,0 +1,89 @@
+"""The example's table: voters made up by chance, some of them confidential until a day."""
+
+import random
+import time
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from botocore.exceptions import ClientError
+
+TABLE, INDEX = "voters", "by_expiry"
+VOTERS, CONFIDENTIAL, DUE = 5000, 2000, 1200  # DUE of the CONFIDENTIAL ones have expired
+ZONE = ZoneInfo("America/Los_Angeles")
+_SEED = 58  # the counties there are; any number would do, but always the same
+_COUNTIES = 58
+_DAYS = 400  # the furthest that a day of expiry is from today
+_PUTS = 25  # a BatchWriteItem takes; source: DynamoDB API reference
+
+
+def voters(today: date) -> Iterator[dict[str, Any]]:
+    """The voters as DynamoDB writes them, always the same but for the days, which go by `today`.
+
+    What has expired did so before today; what has not is at least two days from it.
+    """
+    chance = random.Random(_SEED)
+    confidential = dict.fromkeys(chance.sample(range(VOTERS), CONFIDENTIAL))
+    due = set(list(confidential)[:DUE])
+    for number in range(VOTERS):
+        county = chance.randint(1, _COUNTIES)
+        registered = today - timedelta(days=chance.randint(500, 9000))
+        voter = {
+            "voter_id": {"S": f"V{number + 1:07}"},
+            "county": {"S": f"C{county:02}"},
+            "precinct": {"S": f"C{county:02}-{chance.randint(1, 240):03}"},
+            "registered_on": {"S": registered.isoformat()},
+        }
+        if number in confidential:
+            days = -chance.randint(1, _DAYS) if number in due else chance.randint(2, _DAYS)
+            voter |= {
+                "confidential_status": {"S": "confidential"},
+                "confidential_case": {"S": f"case-{chance.randint(0, 16**6):06x}"},
+                "expires_on": {"S": (today + timedelta(days=days)).isoformat()},
+            }
+        yield voter
+
+
+def lay_out(dynamodb: Any, now: datetime) -> int:
+    """Make the table where it is missing, and write all voters as they are before a sweep.
+
+    The answer is how many are due.
+    """
+    _ensure_table(dynamodb)
+    all_voters = list(voters(now.astimezone(ZONE).date()))
+    for at in range(0, len(all_voters), _PUTS):
+        wanted: dict[str, Any] = {
+            TABLE: [{"PutRequest": {"Item": each}} for each in all_voters[at : at + _PUTS]]
+        }
+        while wanted:
+            wanted = dynamodb.batch_write_item(RequestItems=wanted).get("UnprocessedItems", {})
+    return DUE
+
+
+def _ensure_table(dynamodb: Any) -> None:
+    attributes = ("voter_id", "confidential_status", "expires_on")
+    try:
+        dynamodb.create_table(
+            TableName=TABLE,
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in attributes
+            ],
+            KeySchema=[{"AttributeName": "voter_id", "KeyType": "HASH"}],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": INDEX,
+                    "KeySchema": [
+                        {"AttributeName": "confidential_status", "KeyType": "HASH"},
+                        {"AttributeName": "expires_on", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceInUseException":
+            raise
+    while dynamodb.describe_table(TableName=TABLE)["Table"]["TableStatus"] != "ACTIVE":
+        time.sleep(0.1)

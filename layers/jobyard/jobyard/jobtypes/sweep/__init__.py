@@ -1,0 +1,27 @@
+"""The sweep job type: what is due in a DynamoDB table is changed. See docs/sweep.md.
+
+Its step is imported when it is taken: whoever only looks at sweeps needs none of it.
+"""
+
+from typing import Any
+
+from jobyard.domain.job import JOB
+from jobyard.domain.jobtype import JobType, Outcome, RetryPolicy, Work
+from jobyard.jobtypes.sweep.plan import Plan
+
+
+def _sweeping(work: Work, touch: Any) -> Outcome:
+    from jobyard.jobtypes.sweep.sweeping import sweeping
+
+    return sweeping(work, touch)
+
+
+SWEEP = JobType(
+    name="sweep",
+    title="Sweep",
+    steps=(("sweeping", _sweeping),),
+    retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
+    words={state.name: state.words["schedule"] for state in JOB.states},
+    scheduled=True,
+    check=Plan.of,
+)

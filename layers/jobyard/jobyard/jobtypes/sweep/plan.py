@@ -1,0 +1,245 @@
+"""What a sweep is told to do: which records of a table are due, and what becomes of them."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.errors import BadParameters, BadRule
+from jobyard.domain.wallclock import zone_called, zone_name_of
+
+Value = str | int | float | bool  # what an attribute may be set to or compared with
+Attribute = Mapping[str, Any]  # a value as DynamoDB writes it: {"S": "maps"}
+
+MOST_NAMED = 50  # attributes that a plan sets, removes and looks at
+_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")  # of a table or an index; source: DynamoDB's limits
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_FIELDS = ("table", "index", "key", "partition", "due", "change", "unless")
+
+
+class Form(StrEnum):
+    """How the moment a record is due is written."""
+
+    DATE = "date"
+    INSTANT = "instant"
+    EPOCH = "epoch"
+
+
+_WORDS = {
+    Form.DATE: "no date like 2026-11-25",
+    Form.INSTANT: "no moment like 2026-11-25T17:00:00Z",
+    Form.EPOCH: "no number of seconds",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's parameters, checked.
+
+    Due are the records of the index's partition `value` whose attribute `due` is not after the
+    moment the sweep stands for. Each gets the attributes of `sets` and loses those of `removes`,
+    and is not due any more after that: so no record can be changed twice. A record for which
+    something of `unless` holds is not changed, and has failed.
+    """
+
+    table: str
+    index: str
+    key: tuple[str, ...]
+    partition: str
+    value: Value
+    due: str
+    form: Form
+    zone: str
+    sets: Mapping[str, Value]
+    removes: tuple[str, ...]
+    unless: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> "Plan":
+        """The plan that `parameters` are, as docs/sweep.md has them.
+
+        Raises:
+            BadParameters: they are none.
+        """
+        given = _mapping("", parameters, _FIELDS)
+        partition = _mapping("partition", given.get("partition"), ("name", "value"))
+        due = _mapping("due", given.get("due"), ("name", "format", "zone"))
+        change = _mapping("change", given.get("change"), ("set", "remove"))
+        form = _form(due)
+        plan = cls(
+            table=_named("table", given.get("table")),
+            index=_named("index", given.get("index")),
+            key=_attributes("key", given.get("key")),
+            partition=_attribute("partition.name", partition.get("name")),
+            value=_value("partition.value", partition.get("value")),
+            due=_attribute("due.name", due.get("name")),
+            form=form,
+            zone=_zone(due, form),
+            sets=_values("change.set", change.get("set", {})),
+            removes=_attributes("change.remove", change.get("remove", [])),
+            unless=_values("unless", given.get("unless", {})),
+        )
+        plan._agree()
+        return plan
+
+    def _agree(self) -> None:
+        """Hold what no field can say alone.
+
+        Raises:
+            BadParameters: they contradict each other.
+        """
+        if not 1 <= len(self.key) <= 2:
+            raise BadParameters("key", "a table's key is one attribute or two")
+        if self.value == "" or isinstance(self.value, bool):
+            raise BadParameters("partition.value", "an index's key is a text or a number")
+        if self.partition == self.due:
+            raise BadParameters("due.name", "an index has two attributes")
+        touched = (*self.sets, *self.removes)
+        if both := set(self.sets) & set(self.removes):
+            raise BadParameters("change.remove", f"{min(both)} is set as well")
+        if keys := set(touched) & set(self.key):
+            raise BadParameters("change", f"{min(keys)} is in the table's key, which cannot change")
+        if len(touched) + len(self.unless) > MOST_NAMED:
+            raise BadParameters("change", f"more than {MOST_NAMED} attributes, with unless")
+        new = self.sets.get(self.partition, self.value)
+        if new == "" or isinstance(new, str) != isinstance(self.value, str) or new is True:
+            raise BadParameters("change.set", f"{self.partition} has to stay a key of the index")
+        leaves = new != self.value or {self.partition, self.due} & set(self.removes)
+        if not leaves:
+            raise BadParameters(
+                "change",
+                f"what is changed would be due again: set {self.partition} to something else, "
+                f"or remove {self.partition} or {self.due}",
+            )
+
+    def latest(self, moment: datetime) -> Attribute:
+        """The last value of `due` that is due at `moment`."""
+        utc = moment.astimezone(UTC)
+        if self.form is Form.EPOCH:
+            return {"N": str(math.floor(utc.timestamp()))}
+        if self.form is Form.INSTANT:
+            return {"S": utc.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return {"S": utc.astimezone(zone_called(self.zone)).date().isoformat()}
+
+    def flaw(self, due: Attribute) -> str:
+        """Why a record with this value of `due` cannot be judged; "" when it can.
+
+        An index sorts texts by their letters, so a date that is none may well stand before all.
+        """
+        if _is_of(self.form, due):
+            return ""
+        return f"{self.due} is {_WORDS[self.form]}"
+
+    def objection(self, record: Mapping[str, Attribute]) -> str:
+        """What of `unless` holds for a record, in words; "" when nothing does."""
+        for name, value in self.unless.items():
+            found = record.get(name)
+            if found is not None and _same(found, attribute(value)):
+                return f"{name} is {str(value).lower() if isinstance(value, bool) else value}"
+        return ""
+
+    def is_due(self, record: Mapping[str, Attribute], latest: Attribute) -> bool:
+        """Whether a record is of the partition and not after `latest`."""
+        partition, due = record.get(self.partition), record.get(self.due)
+        if partition is None or due is None or due.keys() != latest.keys():
+            return False
+        if "N" in due:
+            in_time = Decimal(due["N"]) <= Decimal(latest["N"])
+        else:
+            in_time = due["S"].encode() <= latest["S"].encode()
+        return in_time and _same(partition, attribute(self.value))
+
+
+def attribute(value: Value) -> Attribute:
+    """A value as DynamoDB writes it."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"S": value} if isinstance(value, str) else {"N": repr(value)}
+
+
+def _same(one: Attribute, other: Attribute) -> bool:
+    if "N" in one and "N" in other:
+        return Decimal(one["N"]) == Decimal(other["N"])
+    return dict(one) == dict(other)
+
+
+def _is_of(form: Form, due: Attribute) -> bool:
+    if form is Form.EPOCH:
+        return "N" in due
+    text = due.get("S", "")
+    try:
+        if form is Form.DATE:
+            return bool(_DAY.fullmatch(text) and date.fromisoformat(text))
+        return bool(_INSTANT.fullmatch(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _mapping(field: str, given: object, fields: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise BadParameters(field, f"an object with {', '.join(fields)}")
+    for name in given:
+        if name not in fields:
+            where = f"{field}.{name}" if field else str(name)
+            raise BadParameters(where, f"there is no such field; there are {', '.join(fields)}")
+    return given
+
+
+def _named(field: str, given: object) -> str:
+    if not isinstance(given, str) or not _NAME.fullmatch(given):
+        raise BadParameters(field, "a name of 3 to 255 letters, digits, . _ and -")
+    return given
+
+
+def _attribute(field: str, given: object) -> str:
+    if not isinstance(given, str) or not 1 <= len(given.encode()) <= 255:
+        raise BadParameters(field, "a name of an attribute, up to 255 bytes")
+    return given
+
+
+def _attributes(field: str, given: object) -> tuple[str, ...]:
+    if not isinstance(given, list | tuple):
+        raise BadParameters(field, "a list of names of attributes")
+    names = tuple(_attribute(field, name) for name in given)
+    if len(set(names)) != len(names):
+        raise BadParameters(field, "a name stands there twice")
+    return names
+
+
+def _value(field: str, given: object) -> Value:
+    if isinstance(given, str | bool | int):
+        return given
+    if isinstance(given, float) and math.isfinite(given):
+        return given
+    raise BadParameters(field, "a text, a number, true or false")
+
+
+def _values(field: str, given: object) -> Mapping[str, Value]:
+    if not isinstance(given, Mapping):
+        raise BadParameters(field, "an object of attributes and their values")
+    return {
+        _attribute(field, name): _value(f"{field}.{name}", each) for name, each in given.items()
+    }
+
+
+def _form(due: Mapping[str, Any]) -> Form:
+    try:
+        return Form(str(due.get("format")))
+    except ValueError:
+        raise BadParameters("due.format", f"one of {', '.join(Form)}") from None
+
+
+def _zone(due: Mapping[str, Any], form: Form) -> str:
+    if "zone" not in due:
+        return "UTC"
+    if form is not Form.DATE:
+        raise BadParameters("due.zone", "only a date has a zone")
+    try:
+        return zone_name_of("due.zone", due["zone"])
+    except BadRule as error:
+        raise BadParameters("due.zone", error.allowed) from None

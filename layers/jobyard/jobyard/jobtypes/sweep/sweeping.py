@@ -1,0 +1,122 @@
+"""The step of a sweep: a page after the other, each changed and counted as one.
+
+It may be cut off anywhere, run twice and in two workers at once: a page counts when its checkpoint
+is written, and that is written over the one that was seen or not at all.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.errors import BadParameters
+from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
+from jobyard.jobtypes.sweep.plan import Plan
+from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
+from jobyard.jobtypes.touch import Touch
+
+MARGIN_S = 15.0  # of its time that a worker keeps: a page in hard times may take so long
+BREATH_S = 5.0  # what a table that is busy is given before the sweep goes on
+_WHY = 80  # characters of why a record could not be changed
+
+
+def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sleep) -> Outcome:
+    """Change every record that is due at the moment the job stands for, whenever it runs.
+
+    Ended before and begun again, by a requeue, it goes through what is still due: what failed.
+    """
+    try:
+        plan = Plan.of(work.parameters)
+        moment = _moment(work)
+    except BadParameters as refusal:
+        return Stop(Failure.BAD_PARAMETERS, str(refusal))
+    if plan.table not in touch.sweep_tables:
+        allowed = ", ".join(touch.sweep_tables) or "none"
+        words = f"sweeps may not change {plan.table}; tables they may change: {allowed}"
+        return Stop(Failure.TABLE_NOT_ALLOWED, words)
+    table = Table(touch.dynamodb, plan, plan.latest(moment), pause)
+    at = touch.checkpoints.get(work.job_id)
+    began = at.version
+    if at.ended and at.failed:
+        at = at.again()
+    try:
+        while not at.ended:
+            if touch.remaining() < MARGIN_S:
+                words = f"went through {at.total:,} records so far"
+                return Wait(0, words, progressed=at.version > began)
+            at = _next_page(at, table, touch)
+    except TableRefused as refusal:
+        at = touch.checkpoints.get(work.job_id)
+        retryable, result = refusal.code in RETRIED, {"records": at.counts}
+        if retryable and at.version > began:
+            return Wait(BREATH_S, refusal.words, progressed=True)
+        return Stop(refusal.code, refusal.words, retryable=retryable, result=result)
+    result = {"records": at.counts}
+    if at.failed:
+        return Stop(Failure.RECORDS_FAILED, _told(at), result=result)
+    return Done(result)
+
+
+def _moment(work: Work) -> datetime:
+    given = work.entry.get("scheduled_for")
+    if not isinstance(given, str):
+        raise BadParameters("scheduled_for", "a sweep is started by a schedule")
+    return datetime.fromisoformat(given)
+
+
+def _next_page(at: Checkpoint, table: Table, touch: Touch) -> Checkpoint:
+    """The checkpoint after the next page, or the one that another worker wrote meanwhile.
+
+    A record that changed since the index told of it is read again. Due no more, or gone, it is left
+    out and not counted; due still, it is changed as it is now, or has failed by `unless`.
+
+    Raises:
+        TableRefused: it cannot be gone through, or not now.
+    """
+    page = table.page(at.place)
+    failures: dict[Key, str] = {}
+    changes = _judged(page.records, failures, table)
+    for tries in range(1, TRIES + 1):
+        told = [(name_of(key), why[:_WHY]) for key, why in failures.items()]
+        after = at.after(len(changes), told, page.next)
+        written = table.write(changes, touch.checkpoints.written(at, after, touch.now()))
+        if written.done:
+            return after
+        if written.overtaken:
+            return touch.checkpoints.get(at.job_id)
+        if written.unfit:
+            failures |= written.unfit
+            changes = {key: seen for key, seen in changes.items() if key not in written.unfit}
+        if written.refused:
+            now = table.reread(written.refused)
+            due = {key: each for key, each in now.items() if table.plan.is_due(each, table.latest)}
+            again = _judged(due, failures, table)
+            changes = {k: v for k, v in changes.items() if k not in written.refused} | again
+        if not (written.unfit or written.refused):
+            table.wait(tries)
+    raise TableRefused(Failure.TABLE_BUSY, f"others are at work on {table.plan.table} all the time")
+
+
+def _judged(
+    records: Mapping[Key, Record], failures: dict[Key, str], table: Table
+) -> dict[Key, Record]:
+    """Of records that are due, those to change; why the others cannot be goes to `failures`."""
+    changes = {}
+    for key, record in records.items():
+        why = table.plan.flaw(record[table.plan.due]) or table.plan.objection(record)
+        if why:
+            failures[key] = why
+        else:
+            changes[key] = record
+    return changes
+
+
+def _told(at: Checkpoint) -> str:
+    """How many failed, and of the first of them which and why."""
+    by_reason: dict[str, list[str]] = {}
+    for key, why in at.failures:
+        by_reason.setdefault(why, []).append(key)
+    reasons = "; ".join(f"{why}: {', '.join(keys)}" for why, keys in by_reason.items())
+    more = " and more" if at.failed > len(at.failures) else ""
+    return f"{at.failed:,} of {at.total:,} records could not be changed. {reasons}{more}"

@@ -1,0 +1,59 @@
+"""The example's voters: who is due, and that the example's sweep fits the table."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from cli.local import clients, deployment, voters
+from cli.local.emulator import ROOT
+from jobyard.jobtypes.sweep.plan import Plan
+
+TODAY = date(2026, 11, 25)
+NOW = datetime(2026, 11, 26, 3, tzinfo=UTC)  # still the 25th in California
+
+
+def test_voters_are_the_same_every_time_but_for_the_day() -> None:
+    first, second = list(voters.voters(TODAY)), list(voters.voters(TODAY))
+    later = list(voters.voters(date(2027, 1, 1)))
+
+    assert first == second
+    assert len({each["voter_id"]["S"] for each in first}) == voters.VOTERS
+    assert [each["county"] for each in first] == [each["county"] for each in later]
+
+
+@pytest.mark.emulator
+def test_the_table_can_be_laid_out_again_and_has_as_many_due_as_it_says(emulator: str) -> None:
+    dynamodb = clients.client("dynamodb", emulator)
+    voters.lay_out(dynamodb, NOW)
+    dynamodb.update_item(
+        TableName=voters.TABLE,
+        Key={"voter_id": {"S": "V0000001"}},
+        UpdateExpression="SET confidential_status = :expired",
+        ExpressionAttributeValues={":expired": {"S": "expired"}},
+    )
+
+    due = voters.lay_out(dynamodb, NOW)
+
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=voters.TABLE,
+        IndexName=voters.INDEX,
+        KeyConditionExpression="confidential_status = :status AND expires_on <= :today",
+        ExpressionAttributeValues={
+            ":status": {"S": "confidential"},
+            ":today": {"S": TODAY.isoformat()},
+        },
+    )
+    found = [item for page in pages for item in page["Items"]]
+    assert len(found) == due == voters.DUE
+
+
+def test_the_examples_sweep_is_one_of_the_examples_table() -> None:
+    plan = Plan.of(json.loads((ROOT / "examples/voters/sweep.json").read_text()))
+
+    assert (plan.table, plan.index, plan.key) == (voters.TABLE, voters.INDEX, ("voter_id",))
+    assert plan.latest(NOW) == {"S": TODAY.isoformat()}
+
+
+def test_a_laptop_lets_sweeps_change_the_example_and_nothing_else() -> None:
+    assert deployment.parameters("http://127.0.0.1:4566")["SweepTables"] == voters.TABLE

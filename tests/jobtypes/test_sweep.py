@@ -1,0 +1,682 @@
+"""A sweep on the emulator: what is due is changed and counted once, whatever happens meanwhile."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from threading import Barrier
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+import tests.tables
+from cli.local import clients, voters
+from cli.local.emulator import ROOT
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Done, JobType, Outcome, Stop, Wait, Work
+from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.sweep.sweeping import sweeping
+from jobyard.jobtypes.sweep.table import PAGE
+from jobyard.jobtypes.touch import Touch
+from jobyard.store import checkpoints, tables
+from tests.faults.unkind import Conflicting, Throttling
+from tests.wire import Answer, Call, Listener, Wire
+
+pytestmark = pytest.mark.emulator
+
+SWEEP: JobType = TYPES["sweep"]
+NOON = datetime(2026, 11, 25, 20, tzinfo=UTC)
+PARAMETERS: dict[str, Any] = {
+    "table": "members",
+    "index": "by_expiry",
+    "key": ["member_id"],
+    "partition": {"name": "status", "value": "confidential"},
+    "due": {"name": "expires_on", "format": "date"},
+    "change": {"set": {"status": "expired"}, "remove": ["case"]},
+    "unless": {"legal_hold": True},
+}
+_jobs = count(1)
+
+
+@pytest.fixture(scope="module")
+def binding(emulator: str) -> dict[str, dict[str, Any]]:
+    """The store bound to the emulator, with a table for checkpoints."""
+    before = tests.tables.binding()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)  # PynamoDB looks for them itself
+        patch.setenv("AWS_SECRET_ACCESS_KEY", clients.KEY)
+        names = {noun: f"sweeps-{noun}" for noun in tables.MODELS}
+        tables.bind(names, region=clients.REGION, host=emulator)
+        tables.CheckpointItem.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+    mine = tests.tables.binding()
+    tests.tables.rebind(before)
+    return mine
+
+
+@dataclass
+class Members:
+    """The table a sweep goes through, what is in it, and what is heard of the calls."""
+
+    client: Any
+    wire: Wire
+    touch: Touch
+    names: dict[str, str] = field(default_factory=dict)
+
+    def put(self, number: int, due: Mapping[str, str] | None = None, **more: Any) -> str:
+        """One member, due unless `due` is another day; its id."""
+        return self.put_many([(number, due or {"S": "2026-11-01"}, more)])[0]
+
+    def put_due(self, number: int, first: int = 0) -> list[str]:
+        """So many members that are due, of as many days as there are; their ids."""
+        days = [date(2026, 1, 1) + timedelta(days=each % 300) for each in range(number)]
+        return self.put_many(
+            [(first + each, {"S": day.isoformat()}, {}) for each, day in enumerate(days)]
+        )
+
+    def put_many(self, wanted: list[tuple[int, Mapping[str, str], Mapping[str, Any]]]) -> list[str]:
+        items = [
+            {
+                "member_id": {"S": f"M{number:05}"},
+                "status": {"S": "confidential"},
+                "expires_on": dict(due),
+                "case": {"S": "17"},
+                **more,
+            }
+            for number, due, more in wanted
+        ]
+        with self.wire.silence():
+            for at in range(0, len(items), 25):
+                puts = [{"PutRequest": {"Item": each}} for each in items[at : at + 25]]
+                self.client.batch_write_item(RequestItems={"members": puts})
+        return [each["member_id"]["S"] for each in items]
+
+    def change(self, member_id: str, **attributes: Any) -> None:
+        """Someone else changes a member."""
+        with self.wire.silence():
+            self.client.update_item(
+                TableName="members",
+                Key={"member_id": {"S": member_id}},
+                AttributeUpdates={name: {"Value": value} for name, value in attributes.items()},
+            )
+
+    def delete(self, member_id: str) -> None:
+        """Someone else removes a member."""
+        with self.wire.silence():
+            self.client.delete_item(TableName="members", Key={"member_id": {"S": member_id}})
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        with self.wire.silence():
+            pages = self.client.get_paginator("scan").paginate(TableName="members")
+            return {each["member_id"]["S"]: each for page in pages for each in page["Items"]}
+
+    def expired(self) -> set[str]:
+        """The ids of those that a sweep has changed."""
+        return {
+            name
+            for name, each in self.all().items()
+            if each["status"] == {"S": "expired"} and "case" not in each
+        }
+
+
+@pytest.fixture
+def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Members]:
+    """An empty table, and a touch with all the time there is."""
+    with tests.tables.borrowed(binding):
+        wire = Wire()
+        wire.attach(tables.client())
+        raw = clients.client("dynamodb", emulator)
+        _make(raw, "S")
+        nothing: Any = None
+        touch = Touch(
+            s3=nothing,
+            work_bucket="",
+            archive_bucket="",
+            fetch=nothing,
+            s3_sources=(),
+            objects=nothing,
+            dynamodb=tables.client(),
+            sweep_tables=("members", voters.TABLE),
+            checkpoints=checkpoints,
+            now=lambda: NOON,
+            remaining=lambda: 600.0,
+        )
+        yield Members(raw, wire, touch)
+        raw.delete_table(TableName="members")
+
+
+def _make(client: Any, due: str, key: tuple[str, ...] = ("member_id",)) -> None:
+    kinds = {**dict.fromkeys(key, "S"), "status": "S", "expires_on": due}
+    client.create_table(
+        TableName="members",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()
+        ],
+        KeySchema=_schema(key),
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_expiry",
+                "KeySchema": _schema(("status", "expires_on")),
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def _schema(names: tuple[str, ...]) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": name, "KeyType": kind}
+        for name, kind in zip(names, ("HASH", "RANGE"), strict=False)
+    ]
+
+
+def a_job(at: datetime = NOON, **changes: Any) -> Work:
+    """A job of a schedule, its occurrence at `at`; None takes a parameter away."""
+    parameters = {name: value for name, value in (PARAMETERS | changes).items() if value}
+    entry = {"scheduled_for": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return Work("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
+
+
+def run(work: Work, touch: Touch) -> Outcome:
+    """One attempt that waits for nothing."""
+    return sweeping(work, touch, pause=lambda _: None)
+
+
+def counts(outcome: Outcome) -> tuple[int, int, int]:
+    """Processed, failed and total."""
+    assert isinstance(outcome, Done | Stop)
+    records = outcome.result["records"]
+    return records["processed"], records["failed"], records["total"]
+
+
+# What a sweep does
+
+
+def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -> None:
+    due = members.put_due(2 * PAGE + 7)
+    members.put(90000, {"S": "2026-11-26"})
+    members.put(90001, {"S": "2020-01-01"}, status={"S": "public"})
+    today = members.put(90002, {"S": "2026-11-25"})
+    before = members.all()
+
+    work = a_job()
+    outcome = SWEEP.steps[0][1](work, members.touch)
+
+    assert isinstance(outcome, Done)
+    assert outcome.result == {"records": {"processed": 206, "failed": 0, "total": 206}}
+    assert members.expired() == {*due, today}
+    untouched = {"M90000", "M90001"}
+    assert {name: members.all()[name] for name in untouched} == {
+        name: before[name] for name in untouched
+    }
+    assert checkpoints.get(work.job_id).counts == outcome.result["records"]
+
+
+@pytest.mark.parametrize("number", [0, 1, PAGE, 2 * PAGE])
+def test_a_sweep_ends_however_its_records_fit_its_pages(members: Members, number: int) -> None:
+    members.put_due(number)
+
+    assert counts(run(a_job(), members.touch)) == (number, 0, number)
+
+
+def test_a_sweep_means_its_own_moment_however_late_it_runs(members: Members) -> None:
+    members.put(1, {"S": "2026-11-20"})
+    members.put(2, {"S": "2026-11-25"})
+
+    outcome = run(a_job(at=NOON - timedelta(days=3)), members.touch)
+
+    assert counts(outcome) == (1, 0, 1)
+    assert members.expired() == {"M00001"}
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "due", "later"),
+    [
+        ("instant", "S", "2026-11-25T20:00:00Z", "2026-11-25T20:00:01Z"),
+        ("epoch", "N", "1795636800", "1795636801"),
+    ],
+)
+def test_moments_are_texts_or_numbers(
+    members: Members, form: str, kind: str, due: str, later: str
+) -> None:
+    members.client.delete_table(TableName="members")
+    _make(members.client, kind)
+    members.put(1, {kind: due})
+    members.put(2, {kind: later})
+
+    outcome = run(a_job(due={"name": "expires_on", "format": form}), members.touch)
+
+    assert counts(outcome) == (1, 0, 1)
+    assert members.expired() == {"M00001"}
+
+
+def test_a_tables_key_may_have_two_attributes(members: Members) -> None:
+    members.client.delete_table(TableName="members")
+    _make(members.client, "S", ("county", "member_id"))
+    for county in ("C01", "C02"):
+        members.put(1, county={"S": county})
+    members.put(2, county={"S": "C01"}, legal_hold={"BOOL": True})
+
+    outcome = run(a_job(key=["county", "member_id"]), members.touch)
+
+    assert counts(outcome) == (2, 1, 3)
+    assert isinstance(outcome, Stop)
+    assert outcome.message.endswith("legal_hold is true: C01/M00002")
+
+
+def test_five_thousand_voters_are_swept_and_the_due_are_expired(members: Members) -> None:
+    due = voters.lay_out(members.client, NOON)
+    parameters = json.loads((ROOT / "examples/voters/sweep.json").read_text())
+
+    outcome = run(replace(a_job(), parameters=parameters), members.touch)
+
+    assert counts(outcome) == (due, 0, due)
+    found = members.client.query(
+        TableName=voters.TABLE,
+        IndexName=voters.INDEX,
+        KeyConditionExpression="confidential_status = :expired",
+        ExpressionAttributeValues={":expired": {"S": "expired"}},
+        Select="COUNT",
+    )
+    assert found["Count"] == due
+
+
+# Records that fail
+
+
+def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> None:
+    due = members.put_due(PAGE + 3)
+    members.put(90001, {"S": "1/2/2020"})
+    members.put(90002, legal_hold={"BOOL": True})
+    members.put(90003, legal_hold={"BOOL": False})
+
+    outcome = run(a_job(), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert (outcome.code, outcome.retryable) == (Failure.RECORDS_FAILED, False)
+    assert counts(outcome) == (PAGE + 4, 2, PAGE + 6)
+    assert outcome.message == (
+        "2 of 105 records could not be changed. "
+        "expires_on is no date like 2026-11-25: M90001; legal_hold is true: M90002"
+    )
+    assert members.expired() == {*due, "M90003"}
+
+
+def test_of_many_failures_the_first_ten_are_told(members: Members) -> None:
+    for number in range(12):
+        members.put(number, legal_hold={"BOOL": True})
+
+    outcome = run(a_job(), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert counts(outcome) == (0, 12, 12)
+    assert outcome.message.count("M0") == 10
+    assert outcome.message.endswith(" and more")
+
+
+def test_a_record_that_would_grow_too_large_fails_alone(members: Members) -> None:
+    members.put_due(3)
+    members.put(7, page={"S": "x" * 409_500})
+    change = {"set": {"status": "expired", "why": "y" * 100}}
+
+    outcome = run(a_job(change=change), members.touch)
+
+    assert counts(outcome) == (3, 1, 4)
+    assert isinstance(outcome, Stop)
+    assert "M00007" in outcome.message
+
+
+def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_anew(members: Members) -> None:
+    members.put_due(PAGE + 3)
+    for number in (90001, 90002):
+        members.put(number, legal_hold={"BOOL": True})
+    work = a_job()
+    assert counts(run(work, members.touch)) == (PAGE + 3, 2, PAGE + 5)
+    members.change("M90001", legal_hold={"BOOL": False})
+
+    again = run(work, members.touch)
+
+    assert counts(again) == (PAGE + 4, 1, PAGE + 5)
+    members.change("M90002", legal_hold={"BOOL": False})
+    assert counts(run(work, members.touch)) == (PAGE + 5, 0, PAGE + 5)
+    assert counts(run(work, members.touch)) == (PAGE + 5, 0, PAGE + 5)
+
+
+# Others at work
+
+
+class Meanwhile(Listener):
+    """Something happens right before the first transaction goes out."""
+
+    def __init__(self, wire: Wire, happens: Callable[[], Any]) -> None:
+        self._wire, self._happens = wire, happens
+        self.met = 0
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation == "TransactWriteItems" and not self.met:
+            self.met += 1
+            with self._wire.silence():
+                self._happens()
+        return None
+
+
+def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) -> None:
+    members.put_due(20)
+
+    def happens() -> None:
+        members.change("M00001", expires_on={"S": "2027-01-01"})  # is due no more
+        members.delete("M00002")
+        members.change("M00003", legal_hold={"BOOL": True})
+        members.change("M00004", expires_on={"S": "2025-01-01"})  # is due still
+        members.change("M00005", status={"S": "public"})
+        members.change("M00006", expires_on={"S": "1/2/2020"})
+        members.change("M00007", case={"S": "18"})  # of no account
+
+    with members.wire.heard_by(Meanwhile(members.wire, happens)):
+        outcome = run(a_job(), members.touch)
+
+    assert counts(outcome) == (15, 2, 17)
+    assert members.expired() == {
+        f"M{number:05}" for number in range(20) if number not in {1, 2, 3, 5, 6}
+    }
+    assert "M00002" not in members.all()
+
+
+def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
+    due = members.put_due(3 * PAGE)
+    work = a_job()
+    second: list[Outcome] = []
+    meeting = Meanwhile(members.wire, lambda: second.append(run(work, members.touch)))
+
+    with members.wire.heard_by(meeting):
+        first = run(work, members.touch)
+
+    assert meeting.met == 1
+    assert counts(first) == counts(second[0]) == (len(due), 0, len(due))
+    assert members.expired() == set(due)
+
+
+def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
+    due = members.put_due(5 * PAGE)
+    held = members.put(90001, legal_hold={"BOOL": True})
+    work, start = a_job(), Barrier(2)
+
+    def worker() -> Outcome:
+        start.wait()
+        return run(work, members.touch)
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = [future.result() for future in [pool.submit(worker) for _ in range(2)]]
+
+    assert [counts(each) for each in outcomes] == [(len(due), 1, len(due) + 1)] * 2
+    assert members.expired() == set(due)
+    assert held in members.all()
+
+
+def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> None:
+    due = members.put_due(2 * PAGE)
+    second: list[Outcome] = []
+    meeting = Meanwhile(members.wire, lambda: second.append(run(a_job(), members.touch)))
+
+    with members.wire.heard_by(meeting):
+        first = run(a_job(), members.touch)
+
+    assert counts(first)[0] + counts(second[0])[0] == len(due)
+
+
+# Stops and troubles
+
+
+class Died(BaseException):
+    """The worker is gone."""
+
+
+class Striking(Listener):
+    """Strikes the `number`th call from 1: before it is made, or when its answer is on its way."""
+
+    def __init__(self, number: int, when: str, strike: Callable[[], None]) -> None:
+        self._number, self._when, self._strike = number, when, strike
+        self.calls: list[Call] = []
+
+    def before(self, call: Call) -> Answer | None:
+        self.calls.append(call)
+        if self._when == "before" and len(self.calls) == self._number:
+            self._strike()
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if self._when == "after" and len(self.calls) == self._number:
+            self._strike()
+
+
+def _die() -> None:
+    raise Died
+
+
+def _lose() -> None:
+    raise ReadTimeoutError(endpoint_url="https://dynamodb.example.org")
+
+
+CALLS = 7  # of a sweep of two pages, the second of which is not full, with one that fails
+
+
+def _two_pages(members: Members) -> int:
+    members.put(90001, legal_hold={"BOOL": True})
+    return len(members.put_due(PAGE + 2))
+
+
+def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
+    _two_pages(members)
+
+    with members.wire.heard_by(heard := Striking(0, "", _die)):
+        run(a_job(), members.touch)
+
+    assert [call.operation for call in heard.calls] == [
+        "GetItem",
+        "Query",
+        "TransactWriteItems",
+        "Query",
+        "TransactWriteItems",
+        "BatchGetItem",
+        "TransactWriteItems",
+    ]
+    assert len(heard.calls) == CALLS
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, CALLS + 1))
+def test_a_worker_that_dies_at_any_call_leaves_what_the_next_goes_on_with(
+    members: Members, number: int, when: str
+) -> None:
+    due, work = _two_pages(members), a_job()
+    with members.wire.heard_by(Striking(number, when, _die)), pytest.raises(Died):
+        run(work, members.touch)
+    left = checkpoints.get(work.job_id)
+    assert left.processed == len(members.expired())
+
+    outcome = run(work, members.touch)
+
+    assert counts(outcome) == (due, 1, due + 1)
+    assert len(members.expired()) == due
+    assert checkpoints.get(work.job_id).version > left.version
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(2, CALLS + 1))
+def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
+    members: Members, number: int, when: str
+) -> None:
+    due = _two_pages(members)
+
+    with members.wire.heard_by(Striking(number, when, _lose)):
+        outcome = run(a_job(), members.touch)
+
+    assert counts(outcome) == (due, 1, due + 1)
+    assert len(members.expired()) == due
+
+
+@pytest.mark.parametrize("weather", [Conflicting, Throttling])
+def test_conflicts_and_throttles_are_borne(
+    members: Members, weather: Callable[[], Conflicting | Throttling]
+) -> None:
+    due = members.put_due(4 * PAGE)
+
+    with members.wire.heard_by(met := weather()):
+        outcome = run(a_job(), members.touch)
+
+    assert met.met
+    assert counts(outcome) == (len(due), 0, len(due))
+
+
+class Refusing(Listener):
+    """From the `number`th call of an operation on, all are refused with a code."""
+
+    def __init__(self, operation: str, code: str, number: int = 1) -> None:
+        self._operation, self._code, self._left = operation, code, number
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != self._operation:
+            return None
+        self._left -= 1
+        return Answer.error(400, self._code, "no") if self._left <= 0 else None
+
+
+@pytest.mark.parametrize("operation", ["Query", "TransactWriteItems"])
+def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operation: str) -> None:
+    members.put_due(2 * PAGE)
+    busy = Refusing(operation, "ProvisionedThroughputExceededException")
+
+    with members.wire.heard_by(busy):
+        outcome = run(a_job(), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert (outcome.code, outcome.retryable) == (Failure.TABLE_BUSY, True)
+    assert counts(outcome) == (0, 0, 0)
+
+
+def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
+    members: Members,
+) -> None:
+    members.put_due(2 * PAGE)
+    work = a_job()
+
+    with members.wire.heard_by(Refusing("TransactWriteItems", "ThrottlingException", 2)):
+        outcome = run(work, members.touch)
+
+    assert isinstance(outcome, Wait)
+    assert outcome.progressed
+    assert outcome.seconds > 0
+    assert counts(run(work, members.touch)) == (2 * PAGE, 0, 2 * PAGE)
+
+
+class Unprocessed(Listener):
+    """A BatchGetItem hands back nothing, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "BatchGetItem" or not self._left:
+            return None
+        self._left -= 1
+        asked = call.parameters["RequestItems"]
+        return Answer.well({"Responses": {}, "UnprocessedKeys": asked})
+
+
+@pytest.mark.parametrize(("times", "failed"), [(3, Failure.RECORDS_FAILED), (99, "TABLE_BUSY")])
+def test_what_a_read_hands_back_is_asked_for_again(
+    members: Members, times: int, failed: str
+) -> None:
+    members.put(1, legal_hold={"BOOL": True})
+
+    with members.wire.heard_by(Unprocessed(times)):
+        outcome = run(a_job(), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.code == failed
+
+
+def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Members) -> None:
+    due, work = members.put_due(4 * PAGE + 1), a_job()
+    went_through = []
+    for _ in range(20):
+        times = iter((600.0, 10.0))  # for one page
+        outcome = run(work, replace(members.touch, remaining=lambda: next(times)))  # noqa: B023
+        if not isinstance(outcome, Wait):
+            break
+        assert outcome.progressed
+        went_through.append(outcome.message)
+
+    assert counts(outcome) == (len(due), 0, len(due))
+    assert went_through == [
+        f"went through {number} records so far" for number in (99, 198, 297, 396)
+    ]
+
+
+def test_a_worker_without_time_has_done_nothing(members: Members) -> None:
+    members.put_due(3)
+    work = a_job()
+
+    outcome = run(work, replace(members.touch, remaining=lambda: 3.0))
+
+    assert isinstance(outcome, Wait)
+    assert not outcome.progressed
+    assert checkpoints.get(work.job_id) == Checkpoint(work.job_id)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"table": "people"}, Failure.TABLE_NOT_ALLOWED, "may change: members, voters"),
+        ({"table": "sweeps-checkpoints"}, Failure.TABLE_NOT_ALLOWED, "sweeps may not change"),
+        ({"index": "by_name"}, Failure.BAD_PARAMETERS, "by_name"),
+        ({"key": ["id"]}, Failure.BAD_PARAMETERS, "the key of members is not id"),
+        ({"change": None}, Failure.BAD_PARAMETERS, "change"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_in_words(
+    members: Members, changes: dict[str, Any], code: Failure, words: str
+) -> None:
+    members.put(1)
+
+    outcome = run(a_job(**changes), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert (outcome.code, outcome.retryable) == (code, False)
+    assert words in outcome.message
+    assert not members.expired()
+
+
+def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Members) -> None:
+    touch = replace(members.touch, sweep_tables=("gone",))
+
+    outcome = run(a_job(table="gone"), touch)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.code is Failure.BAD_PARAMETERS
+
+
+def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -> None:
+    with members.wire.heard_by(Refusing("Query", "AccessDeniedException")):
+        outcome = run(a_job(), members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.code is Failure.TABLE_NOT_ALLOWED
+
+
+def test_only_a_schedule_starts_a_sweep(members: Members) -> None:
+    members.put(1)
+    of_a_manifest = replace(a_job(), batch_id="b1", entry={"url": "https://example.org/a"})
+
+    outcome = run(of_a_manifest, members.touch)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.code is Failure.BAD_PARAMETERS
+    assert not members.expired()

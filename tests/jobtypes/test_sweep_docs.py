@@ -1,0 +1,58 @@
+"""docs/sweep.md says what the code does."""
+
+import json
+import re
+from pathlib import Path
+
+from jobyard.domain.checkpoint import TOLD
+from jobyard.domain.failures import RETRIED, Failure
+from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
+from jobyard.jobtypes.sweep.sweeping import BREATH_S, MARGIN_S
+from jobyard.jobtypes.sweep.table import PAGE, TRIES
+from jobyard.store.checkpoints import KEPT
+
+ROOT = Path(__file__).parents[2]
+DOC = (ROOT / "docs/sweep.md").read_text()
+PLAIN = " ".join(DOC.split())
+
+
+def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
+
+    assert [code for code, _, _ in rows] == [
+        Failure.BAD_PARAMETERS,
+        Failure.TABLE_NOT_ALLOWED,
+        Failure.TABLE_BUSY,
+        Failure.RECORDS_FAILED,
+    ]
+    for code, sentence, retried in rows:
+        assert sentence == Failure(code).sentence
+        assert retried == ("yes" if code in RETRIED else "no")
+
+
+def test_the_parameters_are_the_examples_and_a_plan() -> None:
+    (block,) = re.findall(r"```json\n(.+?)```", DOC, re.DOTALL)
+    parameters = json.loads(block)
+
+    assert parameters == json.loads((ROOT / "examples/voters/sweep.json").read_text())
+    TYPES["sweep"].check(parameters)
+    fields = re.findall(r"^\| (`[a-z`, ]+`) \|", DOC, re.MULTILINE)
+    assert ", ".join(fields).replace("`", "").split(", ") == list(parameters)
+
+
+def test_formats_words_and_numbers_are_documented() -> None:
+    words = TYPES["sweep"].words
+    named = [words[state] for state in ("scheduled", "running", "succeeded", "failed")]
+
+    assert all(f"`{form}`" in DOC for form in Form)
+    assert f"states: {', '.join(named)}." in PLAIN
+    assert f"Up to {PAGE} records" in PLAIN
+    assert f"the first {TOLD} of them" in PLAIN
+    assert f"Up to {MOST_NAMED} attributes" in PLAIN
+    assert f"up to {TRIES} times" in PLAIN
+    assert f"with {MARGIN_S:.0f} seconds left" in PLAIN
+    assert f"waits {BREATH_S:.0f} seconds" in PLAIN
+    assert f"for {KEPT.days} days" in PLAIN
+    waits = [TYPES["sweep"].retry.wait_s(failed) for failed in (1, 2, 3, 4)]
+    assert waits == [5, 20, 80, None]
