@@ -9,23 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.jobtype import Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import Occurrence, Verdict, ended
-from jobyard.domain.schedule import (
-    MAIN,
-    SCHEDULE,
-    Overlap,
-    Schedule,
-    ScheduleState,
-    moment_of,
-)
+from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.domain.schedule import Run as Going
 from jobyard.jobtypes import TYPES
 from jobyard.services import performing
+from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.services.performing import LOST_LIMIT, Progress, lost, perform, started, surprised
 from jobyard.services.running import Ended, Worker
@@ -34,8 +28,6 @@ from jobyard.services.steering import Next, Run
 from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.schedules import Beside
 
-# What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
-EVENTS = ("cancel", "force_fail", "requeue", "delete")
 _TRIES = 8  # at a schedule that others change at the same time
 _LOOK_S = 2.0  # how often a running job is looked for a cancel
 
@@ -234,47 +226,3 @@ def _write_asked(
     reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
     beside = Beside((), [(occurrence, reopened)], [change])
     schedules.write(schedule, schedule.moved(move, active=active), beside)
-
-
-def check_open_to_requeue(schedule: Schedule) -> None:
-    """Raises:
-    IllegalMove: the schedule is deleted, or another of its jobs runs and they may not meet.
-    """
-    if schedule.state is ScheduleState.DELETED:
-        raise IllegalMove(f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs")
-    if schedule.active and schedule.policy.overlap is not Overlap.ALLOW:
-        raise IllegalMove(
-            f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
-            f"{schedule.policy.overlap}"
-        )
-
-
-def job_of_schedule(
-    place: Place, roles: frozenset[str]
-) -> tuple[Schedule, Occurrence, JobRecord | None]:
-    """The schedule, the occurrence and, once it began, the record of a job.
-
-    Raises:
-        Forbidden: the roles are none that may see schedules.
-        Unknown, Gone: there is no such job, or it is archived.
-    """
-    check_admin(roles)
-    schedule = schedules.get(place.origin_id)
-    occurrence = occurrences.get(place)
-    if occurrence is None:
-        kept_from = schedule.kept_from
-        if kept_from and moment_of(place) < kept_from:
-            raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
-        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
-    if occurrence.verdict is not Verdict.RUN:
-        words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"
-        raise Unknown(f"there is no job {place.job_id} yet, or never will be: {words}")
-    return schedule, occurrence, jobs.get(place)
-
-
-def check_admin(roles: frozenset[str]) -> None:
-    """Raises:
-    Forbidden: whoever has just these roles may not look at schedules or change them.
-    """
-    if "admin" not in roles:
-        raise Forbidden("schedules are for admin")

@@ -10,15 +10,24 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState
 from jobyard.domain.ids import is_schedule_id, schedule_id_of
-from jobyard.domain.occurrence import Occurrence, Skip, ask_now, next_runs, times
+from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, next_runs, times
 from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.schedule import MAIN, SCHEDULE, Policy, Schedule, ScheduleState, place_of
+from jobyard.domain.schedule import (
+    MAIN,
+    SCHEDULE,
+    Missed,
+    Overlap,
+    Policy,
+    Schedule,
+    ScheduleState,
+    place_of,
+)
 from jobyard.jobtypes import TYPES
+from jobyard.services.admitting import check_admin, visible
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.services.firing import Almanac, carry_out, caught_up
-from jobyard.services.occurring import check_admin
 from jobyard.store import calendars, occurrences, schedules
 
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
@@ -42,15 +51,26 @@ class Changes:
 
     title: str | None = None
     rule: Recurrence | None = None
-    policy: Policy | None = None
     parameters: Mapping[str, Any] | None = None
+    missed: Missed | None = None
+    overlap: Overlap | None = None
+    calendar: str | None = None
+
+    def policy(self, before: Policy) -> Policy:
+        """The policy that was `before`, changed."""
+        return Policy(
+            self.missed or before.missed,
+            self.overlap or before.overlap,
+            before.calendar if self.calendar is None else self.calendar,
+        )
 
 
 @dataclass(frozen=True)
 class Edited:
-    """A schedule after an edit, and its next runs as they were and as they are."""
+    """A schedule after an edit and before, with its next runs as they are and as they were."""
 
     schedule: Schedule
+    before: Schedule
     runs_before: tuple[datetime, ...]
     runs_after: tuple[datetime, ...]
 
@@ -107,21 +127,6 @@ def _first(rule: Recurrence, now: datetime) -> datetime:
     return next(times(rule, now))
 
 
-def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
-    """The schedule, for an admin.
-
-    Raises:
-        Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
-    """
-    check_admin(roles)
-    if not is_schedule_id(schedule_id):
-        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 letters or digits")
-    schedule = schedules.get(schedule_id)
-    if schedule.state is ScheduleState.DELETED:
-        raise Gone(f"schedule {schedule_id} was deleted")
-    return schedule
-
-
 def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     """Change a schedule. Its next run is another at once if its times are.
 
@@ -133,10 +138,10 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     schedule = visible(schedule_id, asking.person.roles)
     if _was_asked(schedule, "edit", asking):
         runs = _runs(schedule, almanac, now)
-        return Edited(schedule, runs, runs)
+        return Edited(schedule, schedule, runs, runs)
     demand_reason(asking, "edit")
     for before in _decided(schedule, almanac, asking):
-        policy = changes.policy or before.policy
+        policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
             _check_policy(policy)
@@ -161,7 +166,8 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
             schedules.write(before, after)
         except StaleState:
             continue
-        return Edited(after, _runs(before, almanac, now), _runs(after, almanac, now))
+        runs_before, runs_after = (_runs(each, almanac, now) for each in (before, after))
+        return Edited(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
 
 
@@ -200,9 +206,7 @@ def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedul
         Forbidden, Unknown, Gone, StaleState. IllegalMove: it is suspended already, or has ended.
         BadRequest: no reason is given, or `until` is past.
     """
-    if until is not None and until <= asking.now():
-        raise BadRequest("until is past; leave it out, or name a time to come")
-    return _moved(schedule_id, "suspend", asking, resume_at=until)
+    return _moved(schedule_id, "suspend", until, asking)
 
 
 def resume(schedule_id: str, asking: Asking) -> Schedule:
@@ -212,19 +216,21 @@ def resume(schedule_id: str, asking: Asking) -> Schedule:
         Forbidden, Unknown, Gone, StaleState. IllegalMove: it is not suspended. BadRequest: no
         reason is given.
     """
-    return _moved(schedule_id, "resume", asking, resume_at=None)
+    return _moved(schedule_id, "resume", None, asking)
 
 
-def _moved(schedule_id: str, event: str, asking: Asking, **changes: Any) -> Schedule:
+def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Asking) -> Schedule:
     schedule = visible(schedule_id, asking.person.roles)
     if _was_asked(schedule, event, asking):
         return schedule
     demand_reason(asking, event)
+    if resume_at is not None and resume_at <= asking.now():
+        raise BadRequest("until is past; leave it out, or name a time to come")
     for before in _decided(schedule, Almanac(), asking):
         roles = asking.person.roles
         move = SCHEDULE.asked(before.state, event, asking.now(), asking.cause, roles)
         try:
-            return schedules.write(before, before.moved(move, **changes))
+            return schedules.write(before, before.moved(move, resume_at=resume_at))
         except StaleState:
             continue
     raise _too_busy(schedule_id)
@@ -243,7 +249,7 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
         occurrence = occurrences.get(place_of(schedule_id, asked.at))
         if occurrence is None:
             raise Gone(f"the job asked for at {asked.at:%Y-%m-%d %H:%M} was archived")
-        if occurrence.outcome is None:
+        if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
             asking.starting.job(occurrence.place, MAIN)
         return occurrence
     demand_reason(asking, "run_now")

@@ -1,0 +1,85 @@
+"""Who may see schedules and their jobs, and what may be asked of these.
+
+Apart from the services that carry it out, which bring all that runs jobs: a look needs none of it.
+"""
+
+from jobyard.domain.errors import Forbidden, Gone, IllegalMove, Unknown
+from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.job import JobRecord, Place
+from jobyard.domain.occurrence import Occurrence, Verdict
+from jobyard.domain.schedule import Overlap, Schedule, ScheduleState, moment_of
+from jobyard.store import jobs, occurrences, schedules
+
+# What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
+EVENTS = ("cancel", "force_fail", "requeue", "delete")
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+def check_admin(roles: frozenset[str]) -> None:
+    """Raises:
+    Forbidden: whoever has just these roles may not look at schedules or change them.
+    """
+    if "admin" not in roles:
+        raise Forbidden("schedules are for admin")
+
+
+def schedule_or_tombstone(schedule_id: str, roles: frozenset[str]) -> Schedule:
+    """The schedule, for an admin; a deleted one too, for its history.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown: there is none.
+    """
+    check_admin(roles)
+    if not is_schedule_id(schedule_id):
+        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 letters or digits")
+    return schedules.get(schedule_id)
+
+
+def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
+    """The schedule, for an admin.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
+    """
+    schedule = schedule_or_tombstone(schedule_id, roles)
+    if schedule.state is ScheduleState.DELETED:
+        raise Gone(f"schedule {schedule_id} was deleted")
+    return schedule
+
+
+def job_of_schedule(
+    place: Place, roles: frozenset[str]
+) -> tuple[Schedule, Occurrence, JobRecord | None]:
+    """The schedule, the occurrence and, once it began, the record of a job.
+
+    Raises:
+        Forbidden: the roles are none that may see schedules.
+        Unknown, Gone: there is no such job, or it is archived.
+    """
+    check_admin(roles)
+    schedule = schedules.get(place.origin_id)
+    if place.chunk or place.position > _LAST_MS:
+        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+    occurrence = occurrences.get(place)
+    if occurrence is None:
+        kept_from = schedule.kept_from
+        if kept_from and moment_of(place) < kept_from:
+            raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
+        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+    if occurrence.verdict is not Verdict.RUN:
+        words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"
+        raise Unknown(f"there is no job {place.job_id} yet, or never will be: {words}")
+    return schedule, occurrence, jobs.get(place)
+
+
+def check_open_to_requeue(schedule: Schedule) -> None:
+    """Raises:
+    IllegalMove: the schedule is deleted, or another of its jobs runs and they may not meet.
+    """
+    if schedule.state is ScheduleState.DELETED:
+        raise IllegalMove(f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs")
+    if schedule.active and schedule.policy.overlap is not Overlap.ALLOW:
+        raise IllegalMove(
+            f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
+            f"{schedule.policy.overlap}"
+        )
