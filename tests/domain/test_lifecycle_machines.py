@@ -63,8 +63,16 @@ TASK = {
     "succeeded": "",
     "cancelled": "",
 }
+SCHEDULE = {
+    "active": "fire > active by m, note > active by m, end > ended by m, suspend > suspended by a, "
+    "edit > active by a, run_now > active by a, delete > deleted by a",
+    "suspended": "fire > suspended by m, note > suspended by m, end > ended by m, "
+    "resume > active by ma, edit > suspended by a, run_now > suspended by a, delete > deleted by a",
+    "ended": "note > ended by m, edit > active by a, run_now > ended by a, delete > deleted by a",
+    "deleted": "",
+}
 _WHO = {"m": MACHINE, "o": "operator", "a": "admin"}
-MODELS = {"batch": BATCH, "job": JOB, "task": TASK}
+MODELS = {"batch": BATCH, "job": JOB, "task": TASK, "schedule": SCHEDULE}
 
 
 def read(model: dict[str, str]) -> dict[str, dict[str, tuple[str, frozenset[str]]]]:
@@ -217,7 +225,13 @@ class TaskWalk(Walk):
     lifecycle = LIFECYCLES["task"]
 
 
-WALKS = {walk.lifecycle.name: walk for walk in (BatchWalk, JobWalk, TaskWalk)}
+class ScheduleWalk(Walk):
+    """A schedule."""
+
+    lifecycle = LIFECYCLES["schedule"]
+
+
+WALKS = {walk.lifecycle.name: walk for walk in (BatchWalk, JobWalk, TaskWalk, ScheduleWalk)}
 
 
 def test_every_lifecycle_is_walked() -> None:
