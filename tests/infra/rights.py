@@ -61,6 +61,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "HoldsTable": ["dynamodb:BatchGetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
+        "CheckpointsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "ObjectsTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "WorkBucket": [

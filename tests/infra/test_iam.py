@@ -192,6 +192,25 @@ def test_a_machine_may_call_the_functions_of_its_states(
         assert called == {f"${{{name}.Arn}}" for name in names}
 
 
+def test_sweeps_change_only_the_tables_that_were_allowed(resources: Resources) -> None:
+    policy = resources["SweepTablesPolicy"]
+
+    assert policy["Condition"] == "HasSweepTables"
+    assert policy["Properties"]["Roles"] == [{"Ref": "ExecuteRole"}]
+    granted = []
+    for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+        text, named = statement["Resource"]["Fn::Split"][1]["Fn::Sub"]
+        delimiter, listed = named["Tables"]["Fn::Join"]
+        assert listed == {"Ref": "SweepTables"}
+        of_two = text.replace("${Tables}", delimiter.join(["voters", "members"]))
+        granted.append((statement["Action"], of_two.replace("${AWS::Partition}", "aws").split(",")))
+    tables = [f"arn:aws:dynamodb:*:*:table/{name}" for name in ("voters", "members")]
+    assert granted == [
+        (["dynamodb:BatchGetItem", "dynamodb:UpdateItem"], tables),
+        ("dynamodb:Query", [f"{table}/index/*" for table in tables]),
+    ]
+
+
 def test_payloads_are_read_by_s3_urls_only_where_it_was_allowed(resources: Resources) -> None:
     policy = resources["S3SourcesPolicy"]
 
