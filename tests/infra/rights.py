@@ -16,6 +16,7 @@ ACTIONS = {
     "dynamodb:BatchExecuteStatement(UPDATE)": ["dynamodb:PartiQLUpdate"],
     "dynamodb:TransactWriteItems(Put)": ["dynamodb:PutItem"],
     "dynamodb:TransactWriteItems(ConditionCheck)": ["dynamodb:ConditionCheckItem"],
+    "dynamodb:TransactWriteItems(Update)": ["dynamodb:UpdateItem"],
     "s3:CompleteMultipartUpload": ["s3:PutObject"],
     "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject on what is copied
     "s3:CreateMultipartUpload": ["s3:PutObject"],
@@ -62,6 +63,11 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "OperationsTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "CheckpointsTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
+        "SweepTables": [
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:TransactWriteItems(Update)",
+        ],
         "ObjectsTable": ["dynamodb:PutItem", "dynamodb:Query"],
         "IdentifiersTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "WorkBucket": [
@@ -198,17 +204,20 @@ BESIDES = {
 MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
 EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
 BATCH = "${AWS::StackName}-batch"
+SWEPT = "arn:${AWS::Partition}:dynamodb:*:*:table/${Tables}"  # each table of the parameter
+MET = {"HasSweepTables"}  # conditions of policies that are met where sweeps are run
 
 
 def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
-    """A role's statements, those of policies that are always there included."""
+    """A role's statements, those of policies of their own included but for payloads by s3 URLs."""
     documents = [
         policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())
     ]
     documents += [
         policy["Properties"]["PolicyDocument"]
         for policy in of_type(resources, "AWS::IAM::Policy").values()
-        if {"Ref": role} in policy["Properties"]["Roles"] and "Condition" not in policy
+        if {"Ref": role} in policy["Properties"]["Roles"]
+        and {policy.get("Condition")} <= {None, *MET}
     ]
     return [statement for document in documents for statement in document["Statement"]]
 
@@ -221,8 +230,15 @@ def grants(resources: Resources, role: str) -> set[tuple[str, str]]:
         actions, on = statement["Action"], statement["Resource"]
         for action in actions if isinstance(actions, list) else [actions]:
             for resource in on if isinstance(on, list) else [on]:
-                found.add((action, written(resource)))
+                found.add((action, _written(resource)))
     return found
+
+
+def _written(resource: Any) -> str:
+    if isinstance(resource, dict) and "Fn::Split" in resource:  # of a list, what each of it is
+        each = written(resource["Fn::Split"][1])
+        return each.replace(SWEPT, "${SweepTables.Arn}")
+    return written(resource)
 
 
 def thing_of(resource: str) -> str:

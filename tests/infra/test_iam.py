@@ -70,6 +70,9 @@ def test_a_role_may_do_what_its_functions_do_and_no_more(resources: Resources, r
         ("IngestRole", "s3:GetObject(VersionId)", "${IntakeBucket.Arn}/manifests/a", True),
         ("ExecuteRole", "dynamodb:BatchExecuteStatement(INSERT)", "${JobsTable.Arn}", True),
         ("ExecuteRole", "dynamodb:TransactWriteItems(Put)", "${JobsTable.Arn}", False),
+        ("ExecuteRole", "dynamodb:Query", "${SweepTables.Arn}/index/by_expiry", True),
+        ("ExecuteRole", "dynamodb:Query", "${SweepTables.Arn}", False),
+        ("ReportRole", "dynamodb:Query", "${SweepTables.Arn}/index/by_expiry", False),
     ],
 )
 def test_rights_are_looked_up_by_index_and_prefix_as_aws_does(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from cli.local import deployment
+from cli.local import deployment, voters
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
 from tests.infra.reading import Resources, expanded_of
@@ -32,6 +32,7 @@ Aws = Callable[[str], Any]
 UNSEEN: dict[tuple[str, str, str], str] = {
     ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
     ("ExecuteRole", "JobsTable", "dynamodb:GetItem"): "another worker wrote the job in between",
+    ("ExecuteRole", "SweepTables", "dynamodb:BatchGetItem"): "a record changed since it was read",
     **{
         ("ReportRole", thing, f"dynamodb:{call}"): "an execution of the job machine was lost"
         for thing, call in (
@@ -250,6 +251,8 @@ def _written(on: str, logical: dict[str, str]) -> str:
         arn = {"stateMachine": MACHINE, "execution": EXECUTION}[kind]
         return f"{arn}${{AWS::StackName}}-{':'.join([name.rpartition('-')[2], *execution])}"
     name, slash, rest = on.partition("/")
+    if name == voters.TABLE:
+        name, logical = "swept", logical | {"swept": "SweepTables"}
     return f"${{{logical[name]}.Arn}}{slash}{rest}"
 
 
