@@ -1,0 +1,156 @@
+"""docs/schedules.md says what the code does."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cli import rules
+from jobyard.domain import calendars, recurrence
+from jobyard.domain.calendars import calendar_of
+from jobyard.domain.errors import BadRule
+from jobyard.domain.job import JobState
+from jobyard.domain.occurrence import IN_TIME, MOST_AT_ONCE, Skip, Trigger, Verdict
+from jobyard.domain.recurrence import preview, recurrence_of
+from jobyard.domain.schedule import (
+    HISTORY,
+    MOST_ACTIVE,
+    Latest,
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    Schedule,
+    ScheduleState,
+)
+from tests.cli.fake_api import Run
+
+PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+EXAMPLES = re.findall(
+    r"^\| `(\{.*?\})` \| (.*) \|$", PAGE.split("<!-- examples")[1], flags=re.MULTILINE
+)
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("rule", "runs"), EXAMPLES)
+def test_the_examples_run_when_the_page_says(rule: str, runs: str) -> None:
+    found = preview(recurrence_of(json.loads(rule)), datetime(2026, 1, 1, tzinfo=UTC), 3)
+
+    assert [each.local.strftime("%a %Y-%m-%d %H:%M %Z") for each in found] == runs.split(", ")
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    assert {json.loads(rule)["kind"] for rule, _ in EXAMPLES} == set(recurrence.Kind)
+
+
+def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
+    listed = PAGE.split("<!-- skips")[1].split("-->\n", 1)[1].split("<!-- /skips")[0]
+
+    rows = [
+        f"| {skip.value} | {skip.sentence} | {'yes ' if skip.is_trouble else ''}|" for skip in Skip
+    ]
+    assert listed.splitlines()[2:] == rows
+
+
+@pytest.mark.parametrize(
+    "words", [Missing, Overlap, recurrence.Gap, recurrence.Repeated], ids=lambda each: each.__name__
+)
+def test_the_page_has_a_row_for_every_word_of_the_settings(words: type[Overlap]) -> None:
+    assert [word for word in words if f"\n| `{word}`" not in PAGE] == []
+
+
+def test_the_page_names_every_trigger_verdict_and_state() -> None:
+    words = [*Trigger, *Verdict, *ScheduleState]
+
+    assert [word for word in words if f"`{word}`" not in PAGE] == []
+
+
+def test_the_settings_that_count_if_nothing_is_said_are_marked() -> None:
+    assert f"| `{Policy().missed.which}` (the default)" in PAGE
+    assert f"| `{Policy().overlap}` (the default)" in PAGE
+    assert f"the newest `most` ({Missed().most})" in PAGE
+    assert f"`oldest_h` hours ({Missed().oldest_h})" in PAGE
+
+
+def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
+    fields = re.findall(r"^\| `(\w+)` \| `(--[a-z]+)` \|", PAGE, flags=re.MULTILINE)
+    with pytest.raises(BadRule) as refused:
+        recurrence_of({"nonsense": 1})
+
+    assert [name for name, _ in fields if name not in str(refused.value)] == []
+    assert set(rules.fields_of(every=1, at="09:00", times=2)) <= {name for name, _ in fields}
+    every = re.search(
+        r"hours \(up to (\d+)\), days \((\d+)\), weeks \((\d+)\) or months \((\d+)\)", PAGE
+    )
+    assert every is not None
+    kinds = (recurrence.Kind(word) for word in ("hourly", "daily", "weekly", "monthly"))
+    assert [int(each) for each in every.groups()] == [recurrence.MOST[kind] for kind in kinds]
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    minutes = IN_TIME.total_seconds() / 60
+
+    assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
+    assert f"| {MOST_ACTIVE}, with `allow` |" in PAGE
+    assert f"| occurrences decided in one write | {MOST_AT_ONCE} |" in PAGE
+    assert f"the newest {HISTORY} |" in PAGE
+    assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
+    assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
+    assert f"up to {recurrence.MOST_TIMES:,} |" in PAGE
+
+
+def test_the_calendar_of_the_page_is_one() -> None:
+    (example,) = [
+        block for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if '"exclude"' in block
+    ]
+
+    found = calendar_of(json.loads(example))
+
+    assert found.refusal(datetime(2026, 11, 27, 4, tzinfo=UTC), "America/Los_Angeles")
+    assert not found.refusal(datetime(2026, 11, 25, 4, tzinfo=UTC), "America/Los_Angeles")
+
+
+@pytest.mark.parametrize(
+    ("latest", "word"),
+    [
+        (None, "Idle"),
+        *(
+            (state, "Completed" if state is JobState.SUCCEEDED else "Failed")
+            for state in (
+                JobState.SUCCEEDED,
+                JobState.FAILED,
+                JobState.CANCELLED,
+                JobState.REPLACED,
+                JobState.DELETED,
+            )
+        ),
+    ],
+)
+def test_the_four_words_are_those_of_the_page(latest: JobState | None, word: str) -> None:
+    schedule = Schedule(
+        schedule_id="s",
+        state=ScheduleState.ACTIVE,
+        version=1,
+        title="",
+        job_type="sweep",
+        rule=recurrence_of({"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}),
+        policy=Policy(),
+        owner="admin",
+        created_at=NOON,
+        latest=latest and Latest(NOON, latest, NOON),
+    )
+
+    assert schedule.word == word
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| {word} |")]
+    assert latest in (None, JobState.SUCCEEDED) or latest.value in row
+
+
+def test_the_preview_of_the_page_is_what_the_command_prints(run: Run) -> None:
+    shown = PAGE.split("The first prints\n\n```\n")[1].split("```")[0]
+    words = PAGE.split("jobyard ")[1].splitlines()[0].split()
+
+    printed = run(*words).output
+
+    assert [line.rstrip() for line in printed.splitlines()] == shown.splitlines()
