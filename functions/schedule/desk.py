@@ -23,7 +23,12 @@ MACHINES = session().create_client(
     ),
 )
 # Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
-S3 = session().create_client("s3", config=Config(retries={"mode": "standard"}, connect_timeout=3))
+S3 = session().create_client(
+    "s3",
+    config=Config(
+        retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=10
+    ),
+)
 STARTING = Starting(SETTINGS, MACHINES)
 
 

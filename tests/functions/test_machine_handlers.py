@@ -3,9 +3,10 @@
 import importlib
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
@@ -15,13 +16,18 @@ from cli.local import clients
 from jobyard.domain.batch import Batch, BatchState, Source
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
+from jobyard.domain.occurrence import Skip, Verdict
+from jobyard.domain.recurrence import recurrence_of
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.schedule import Missed, Missing, Policy, Schedule, ScheduleState
 from jobyard.services.opening import source_of
-from jobyard.store import batches, holds, reports, tables, usage
+from jobyard.services.starting import job_execution
+from jobyard.store import batches, occurrences, reports, schedules, tables, usage
 
 pytestmark = pytest.mark.emulator
 NOW = datetime.now(UTC)
 BUCKETS = ("fn-intake", "fn-work", "fn-archive")
+BROKEN = {"StartAt": "Broken", "States": {"Broken": {"Type": "Fail"}}}
 
 
 @dataclass
@@ -46,6 +52,13 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     ses.create_email_identity(EmailIdentity="fn@example.org")
+    machines = clients.client("stepfunctions", bound)
+    batch_machine, job_machine = (
+        machines.create_state_machine(
+            name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
+        )["stateMachineArn"]
+        for name in ("batch", "job")
+    )
     environment = {
         "AWS_REGION": clients.REGION,
         "AWS_DEFAULT_REGION": clients.REGION,
@@ -53,8 +66,8 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
         "JOBYARD_INTAKE_BUCKET": BUCKETS[0],
         "JOBYARD_WORK_BUCKET": BUCKETS[1],
         "JOBYARD_ARCHIVE_BUCKET": BUCKETS[2],
-        "JOBYARD_BATCH_MACHINE": "batch",
-        "JOBYARD_JOB_MACHINE": "job",
+        "JOBYARD_BATCH_MACHINE": batch_machine,
+        "JOBYARD_JOB_MACHINE": job_machine,
         "JOBYARD_CHUNK_SIZE": "100",
         "JOBYARD_MAX_CONCURRENCY": "4",
         "JOBYARD_MAIL_FROM": "fn@example.org",
@@ -71,7 +84,8 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
     }
     for noun in tables.MODELS:
         environment[f"JOBYARD_{noun.upper()}_TABLE"] = f"test-{noun}"
-    names = ("ingest.opening", "execute.chunk", "execute.job", "report.settling")
+    names = ("schedule.minute", "schedule.failure")  # without a meter: the others' come after it
+    names += ("ingest.opening", "execute.chunk", "execute.job", "report.settling")
     names += ("report.reporting", "report.tick", "report.delivery")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
@@ -208,8 +222,6 @@ def report(batch_id: str, state: DeliveryState) -> Report:
 def test_the_minute_sends_what_waits_and_tells_how_things_stand(
     functions: dict[str, ModuleType], bound: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for hold in list(holds.every()):
-        holds.delete(hold)  # other stories' holds, whose machines are not here
     s3 = clients.client("s3", bound)
     for suffix in ("txt", "html"):
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
@@ -261,8 +273,6 @@ def test_news_of_mails_that_are_not_ours_is_let_be(functions: dict[str, ModuleTy
 def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for hold in list(holds.every()):
-        holds.delete(hold)
     before = functions["report.tick"].handler({}, Context())["undelivered"]
     lost = report("b-lost", DeliveryState.SENT)
     reports.put_delivery(lost, Delivery(DeliveryState.BOUNCED, datetime.now(UTC)))
@@ -270,3 +280,99 @@ def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
     after = functions["report.tick"].handler({}, Context())["undelivered"]
 
     assert after == before + 1
+
+
+def scheduled(name: str, due: timedelta, missed: Missing = Missing.LATEST) -> Schedule:
+    """A daily schedule that has been due for a while; the only one there is."""
+    for noun in ("batches", "holds", "schedules"):
+        for item in tables.MODELS[noun].scan():
+            item.delete()  # other stories', whose machines are not here
+    at = (datetime.now(UTC) - due).replace(second=0, microsecond=0)
+    rule = {"kind": "daily", "at": f"{at:%H:%M}", "zone": "UTC", "anchor": f"{at:%Y-%m-%d}"}
+    return schedules.put_new(
+        Schedule(
+            schedule_id=f"s{name:a<20}",
+            state=ScheduleState.ACTIVE,
+            version=1,
+            title=name,
+            job_type="sweep",
+            rule=recurrence_of(rule),
+            policy=Policy(Missed(missed)),
+            owner="admin",
+            created_at=at,
+            next_at=at,
+        )
+    )
+
+
+def test_the_minute_starts_what_is_due_and_only_once(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    schedule = scheduled("due", timedelta(minutes=2))
+
+    first = functions["schedule.minute"].handler({}, Context())
+    again = functions["schedule.minute"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert (first["started"], again["started"]) == (1, 0)
+    assert occurrence.verdict is Verdict.RUN
+    assert execution(bound, functions, job_execution(occurrence.place, "main"))["input"]
+    assert schedules.get(schedule.schedule_id).active[0].at == schedule.next_at
+
+
+def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
+    functions: dict[str, ModuleType],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    schedule = scheduled("missed", timedelta(hours=2), Missing.NONE)
+
+    told = functions["schedule.minute"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    out = capsys.readouterr().out
+    found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
+    lines = [vars(line) for line in caplog.records if line.message == "skipped"]
+    assert told["started"] == 0
+    assert occurrence.reason is Skip.MISSED
+    assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
+    assert [line["reason"] for line in lines] == [Skip.MISSED]
+
+
+def test_an_execution_that_failed_is_followed_at_once_and_only_once(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    schedule = scheduled("failing", timedelta(minutes=2))
+    functions["schedule.minute"].handler({}, Context())
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    name = job_execution(occurrence.place, "main")
+    failed = execution(bound, functions, name)
+    detail = {key: failed[key] for key in ("executionArn", "status", "input")}
+
+    first = functions["schedule.failure"].handler({"detail": detail}, Context())
+    second = execution(bound, functions, f"{name}-1")
+    again = functions["schedule.failure"].handler({"detail": detail}, Context())
+
+    assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})  # the next is not yet to be
+    assert json.loads(second["input"]) == json.loads(detail["input"]) | {"pass": 1_000_001}
+
+
+@pytest.mark.parametrize("told", [None, {"detail": {}}, {"batch_id": "b-none"}], ids=str)
+def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_told_of(
+    functions: dict[str, ModuleType], told: dict[str, Any] | None
+) -> None:
+    detail = {"executionArn": "one", "status": "FAILED"}
+    detail |= {"input": json.dumps(told)} if told else {}
+
+    assert functions["schedule.failure"].handler({"detail": detail}, Context()) == {"taken_up": 0}
+
+
+def execution(bound: str, functions: dict[str, ModuleType], name: str) -> dict[str, Any]:
+    """An execution of the job machine, once it has failed, as they all do here."""
+    machines = clients.client("stepfunctions", bound)
+    arn = functions["schedule.minute"].SETTINGS.job_machine.replace(":stateMachine:", ":execution:")
+    while (found := machines.describe_execution(executionArn=f"{arn}:{name}"))[
+        "status"
+    ] == "RUNNING":
+        time.sleep(0.02)
+    return dict(found)

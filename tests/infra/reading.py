@@ -8,7 +8,7 @@ from cli.local import deployment
 
 Resources = dict[str, dict[str, Any]]
 
-IDLE_READ_UNITS = 8.0  # of a minute with nothing to do; tests/walk/test_idle_minute.py counts them
+IDLE_READ_UNITS = 10.0  # of a minute with nothing to do; tests/walk/test_idle_minute.py counts them
 
 
 def expanded_of(template: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -128,18 +128,26 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     boards = len(of_type(resources, "AWS::CloudWatch::Dashboard"))
     yield Line("dashboards", boards, 3.00 * boards, 3.00 * max(boards - 3, 0))
     assert resources["MinuteRule"]["Properties"]["ScheduleExpression"] == "rate(1 minute)"
-    memory_mb = resources["TickFunction"]["Properties"]["MemorySize"]
-    each = UNIT["invocations"] + 200 * memory_mb * UNIT["mb_ms"]
-    yield Line("the minute's invocations", MINUTES, MINUTES * each, 0.0)
+    woken = [target["Arn"]["Fn::GetAtt"][0] for target in _targets(resources)]
+    invoked = MINUTES * len(woken)
+    memory_mb = sum(resources[name]["Properties"]["MemorySize"] for name in woken)
+    computed = MINUTES * 200 * memory_mb * UNIT["mb_ms"]
+    yield Line("the minute's invocations", invoked, invoked * UNIT["invocations"] + computed, 0.0)
     units = MINUTES * IDLE_READ_UNITS
     reads = units * UNIT["read_units"]
     yield Line("the minute's reads", round(units), reads, reads)
-    yield Line("the minute's lines of log", MINUTES, MINUTES * 1.8 * 1024 / GB * 0.50, 0.0)
-    yield Line("the minute's traces", MINUTES, MINUTES * 5 / 1e6, 0.0)
+    yield Line("the minute's lines of log", invoked, invoked * 1.8 * 1024 / GB * 0.50, 0.0)
+    yield Line("the minute's traces", invoked, invoked * 5 / 1e6, 0.0)
+
+
+def _targets(resources: Resources) -> list[dict[str, Any]]:
+    """What the minute rule wakes."""
+    targets: list[dict[str, Any]] = resources["MinuteRule"]["Properties"]["Targets"]
+    return targets
 
 
 def _metrics_of_the_minute() -> set[str]:
-    """The metrics that the minute rule's function emits whatever there is; each is one to pay for,
+    """The metrics that the minute rule's functions emit whatever there is; each is one to pay for,
     as it has no dimension but the service."""
     source = ast.parse((ROOT / "functions" / "report" / "tick.py").read_text())
     named = {
