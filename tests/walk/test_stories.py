@@ -664,14 +664,15 @@ class NoReads:
         raise WorkerKilledError("it could not be read")
 
 
-def test_a_dropped_manifest_for_an_unknown_job_type_is_refused_in_words(
-    yard: Yard, payloads: Payloads
+@pytest.mark.parametrize("job_type", ["odd", "sweep"])
+def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
+    yard: Yard, payloads: Payloads, job_type: str
 ) -> None:
     yard.s3.put_object(
         Bucket="intake",
         Key="manifests/maps/odd.checkm",
         Body=single_files(payloads, THREE).encode(),
-        Metadata={"job-type": "odd"},
+        Metadata={"job-type": job_type},
     )
     head = yard.s3.head_object(Bucket="intake", Key="manifests/maps/odd.checkm")
     found = {
@@ -681,11 +682,11 @@ def test_a_dropped_manifest_for_an_unknown_job_type_is_refused_in_words(
     }
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
 
-    yard.machines.run("batch", "odd", event)
+    yard.machines.run("batch", f"odd-{job_type}", event)
 
     view = yard.batch(yard.batch_id_of(event))
     assert view.batch.state == "failed"
-    assert "there is no job type 'odd'; there are deposit" in view.batch.message
+    assert f"there is no job type {job_type!r}; there are deposit" in view.batch.message
 
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads) -> None:
