@@ -31,6 +31,8 @@ HANDLERS = (
     "report.reporting",
     "report.tick",
     "report.delivery",
+    "schedule.minute",
+    "schedule.failure",
     "api.handler",
 )
 

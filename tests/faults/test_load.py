@@ -107,8 +107,10 @@ class Flood:
     def tick(self) -> None:
         """A minute has passed."""
         self.ticked_at = time.monotonic()
-        name = self.load.names["TickFunction"]
-        self.functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+        for name in ("MinuteFunction", "TickFunction"):
+            self.functions.invoke(
+                FunctionName=self.load.names[name], InvocationType="Event", Payload=b"{}"
+            )
 
     def is_underway(self) -> bool:
         """Whether every manifest that was sent has been claimed, and jobs are at work."""
