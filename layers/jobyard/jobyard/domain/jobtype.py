@@ -107,7 +107,8 @@ class JobType:
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
     two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
     may be given a schedule, and no manifest; `check` raises BadParameters of those that the
-    schedule is given. `keep_days` is how long an ended job is kept before it is archived.
+    schedule is given, and `takes` says in words what they are, by name. `keep_days` is how long an
+    ended job is kept before it is archived.
     """
 
     name: str
@@ -120,6 +121,7 @@ class JobType:
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
     scheduled: bool = False
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
+    takes: Mapping[str, str] = field(default_factory=dict)
     keep_days: int = 90
 
     @property

@@ -49,4 +49,11 @@ DEPOSIT = JobType(
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     words={state.value: word for state, word in _WORDS.items()},
     lock=lock,
+    takes={
+        "primary": "The object's identifier, of a deposit of one object.",
+        "local": "Its local identifiers, one or a list.",
+        "creator": "Who made it.",
+        "title": "What it is called.",
+        "date": "When it was made.",
+    },
 )

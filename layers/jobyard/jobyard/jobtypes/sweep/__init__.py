@@ -24,4 +24,15 @@ SWEEP = JobType(
     words={state.name: state.words["schedule"] for state in JOB.states},
     scheduled=True,
     check=Plan.of,
+    takes={
+        "table": "The table that is swept; the deployment lists those that may be.",
+        "index": "Its index, from the partition to the time that records are due.",
+        "key": "The one or two attributes of the table's own key.",
+        "partition": "`name` and `value`: which of the index's partitions is gone through.",
+        "due": "`name`: the attribute that says when a record is due. `format`: how it does, "
+        "`date`, `instant` or `epoch`. `zone`: whose dates they are.",
+        "change": "What becomes of a record that is due: `set` attributes, `remove` others.",
+        "unless": "Attributes with values: a record that has one of them is not changed, and "
+        "counts as failed.",
+    },
 )
