@@ -159,7 +159,8 @@ class Batch:
 
     `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
     hold fewer). `message` says why it failed as a whole, "" when it did not. `reported` are the
-    counts the last report told, by job state.
+    counts the last report told, by job state. `repaired_at` is when the last of its jobs was moved
+    after its end, as far as retention had to know.
     """
 
     batch_id: str
@@ -187,6 +188,7 @@ class Batch:
     checked_at: datetime | None = None
     last_report: int = 0
     reported: Mapping[str, int] = field(default_factory=dict)
+    repaired_at: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
 
     @property

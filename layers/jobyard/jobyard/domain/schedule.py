@@ -205,6 +205,10 @@ class Schedule:
         )
         return replace(after, look_at=look_at(after.active, move.at))
 
+    def kept(self, since: datetime) -> "Schedule":
+        """The schedule once its jobs are kept since then only."""
+        return replace(self, kept_from=since, version=self.version + 1)
+
 
 def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:
     """When runs are next looked after: the longer one goes, the more seldom."""

@@ -165,15 +165,26 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
 
     Raises:
         Unknown: there is none, or none this person may know of.
-        Gone: it was promised and never came.
+        Gone: it was promised and never came, or it was archived.
     """
     if not is_batch_id(batch_id):
         raise Unknown(f"{batch_id!r} is no batch id; one is b and 20 letters or digits")
-    batch = batches.get(batch_id, now)
+    try:
+        batch = batches.get(batch_id, now)
+    except Gone:
+        tombstone = batches.tombstone(batch_id)
+        if tombstone is None:
+            raise
+        _check_visible(tombstone.batch, person)
+        raise Gone(tombstone.words) from None
+    _check_visible(batch, person)
+    return batch
+
+
+def _check_visible(batch: Batch, person: Person) -> None:
     own = "depositor" in person.roles and batch.submitter == person.name
     if not (own or person.roles & READERS):
-        raise Unknown(f"there is no batch {batch_id}")
-    return batch
+        raise Unknown(f"there is no batch {batch.batch_id}")
 
 
 def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:

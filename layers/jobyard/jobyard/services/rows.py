@@ -89,6 +89,18 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
     return Chunk.of_line(answer["Body"].read())
 
 
+def chunks_between(
+    s3: "S3Client", settings: Settings, batch: Batch, first: int, last: int
+) -> list[Chunk]:
+    """Where the chunks `first` up to and with `last` lie, read from the batch's index."""
+    answer = s3.get_object(
+        Bucket=settings.work_bucket,
+        Key=index_key(batch.batch_id),
+        Range=f"bytes={first * LINE_BYTES}-{(last + 1) * LINE_BYTES - 1}",
+    )
+    return [Chunk.of_line(text) for text in answer["Body"].read().splitlines()]
+
+
 def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> list[Row]:
     """The rows of a chunk, in order."""
     answer = s3.get_object(

@@ -7,9 +7,11 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
+from jobyard.domain.archive import Phase, Tombstone
 from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.lifecycle import Move
+from jobyard.store import together
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -22,6 +24,9 @@ from jobyard.store.documents import (
 from jobyard.store.tables import BatchItem, RememberedItem, is_refused
 
 _FIRST_MONTH = "first month"
+# Stands for the state of a batch that retention took: no move is made from it, and as long as its
+# records are being removed the index by state finds it under this name.
+_ARCHIVED = "archived"
 
 
 def _item(batch: Batch) -> BatchItem:
@@ -48,6 +53,7 @@ def _item(batch: Batch) -> BatchItem:
             "checked_at": batch.checked_at and stamp(batch.checked_at),
             "last_report": batch.last_report,
             "reported": dict(batch.reported),
+            "repaired_at": batch.repaired_at and stamp(batch.repaired_at),
             "history": history_document(batch.history),
         }
     )
@@ -92,6 +98,7 @@ def _batch(item: BatchItem) -> Batch:
         checked_at=moment_or_none(body.get("checked_at")),
         last_report=body.get("last_report", 0),
         reported=body.get("reported", {}),
+        repaired_at=moment_or_none(body.get("repaired_at")),
         history=history_of(body.get("history", [])),
     )
 
@@ -130,12 +137,15 @@ def get(batch_id: str, now: datetime) -> Batch:
 
     Raises:
         Unknown: there is none.
-        Gone: its manifest was never uploaded and the time for it is over.
+        Gone: its manifest was never uploaded and the time for it is over, or it was archived.
     """
     try:
-        batch = _batch(BatchItem.get(batch_id, consistent_read=True))
+        item = BatchItem.get(batch_id, consistent_read=True)
     except BatchItem.DoesNotExist:
         raise Unknown(f"there is no batch {batch_id}") from None
+    if item.state == _ARCHIVED:
+        raise Gone(f"batch {batch_id} was archived on {_tombstone(item).at:%Y-%m-%d}")
+    batch = _batch(item)
     if batch.has_expired(now):
         raise Gone(f"batch {batch_id} was never uploaded and has expired")
     return batch
@@ -178,7 +188,10 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
     except PutError as error:
         if not is_refused(error):
             raise
-        stored = _batch(BatchItem.get(before.batch_id, consistent_read=True))
+        item = BatchItem.get(before.batch_id, consistent_read=True)
+        if item.state == _ARCHIVED:
+            raise StaleState(f"batch {before.batch_id} has been archived since") from error
+        stored = _batch(item)
         last = stored.history[-1] if stored.history else None
         if last and last.cause == cause and stored.state is after.state:
             return stored
@@ -245,7 +258,124 @@ def first_month() -> str:
         return ""
 
 
-def in_state(state: BatchState) -> Iterator[Batch]:
-    """Every batch in `state`, oldest first, as the index knows it: a suggestion, not the truth."""
-    for item in BatchItem.by_state.query(state.value):
+def in_state(state: BatchState, after: str = "") -> Iterator[Batch]:
+    """Every batch in `state`, oldest first, from the place `after` on, as the index knows it: a
+    suggestion, not the truth."""
+    condition = BatchItem.submitted > after if after else None
+    for item in BatchItem.by_state.query(state.value, range_key_condition=condition):
         yield _batch(item)
+
+
+def before(month: str, moment: datetime, after: str = "") -> Iterator[Batch]:
+    """The batches submitted in `month` ("2026-11") but not after `moment`, oldest first, from the
+    place `after` on, as the index knows them."""
+    until = sortable(moment)
+    condition = (
+        BatchItem.submitted.between(f"{after}~", until)  # the tilde sorts after any place
+        if after
+        else BatchItem.submitted < until
+    )
+    if after < until:
+        for item in BatchItem.by_month.query(month, range_key_condition=condition):
+            yield _batch(item)
+
+
+# Archived ones
+
+
+def _item_of(tombstone: Tombstone) -> BatchItem:
+    batch = tombstone.batch
+    item = _item(batch)
+    being_removed = tombstone.phase is not Phase.REMOVED
+    put_away = {
+        "state": item.state,
+        "collection": batch.collection,
+        "submitter": batch.submitter,
+        "version": batch.version,
+        "at": stamp(tombstone.at),
+        "folder": tombstone.folder,
+        "phase": tombstone.phase.value,
+    }
+    return BatchItem(
+        batch_id=batch.batch_id,
+        state=_ARCHIVED,
+        submitted=item.submitted if being_removed else None,
+        version=tombstone.version,
+        body={**item.body, "archived": put_away},
+    )
+
+
+def _tombstone(item: BatchItem) -> Tombstone:
+    put_away = item.body["archived"]
+    was = BatchItem(
+        batch_id=item.batch_id,
+        state=put_away["state"],
+        collection=put_away["collection"],
+        submitter=put_away["submitter"],
+        version=put_away["version"],
+        body=item.body,
+    )
+    return Tombstone(
+        _batch(was),
+        moment(put_away["at"]),
+        put_away["folder"],
+        Phase(put_away["phase"]),
+        int(item.version),
+    )
+
+
+def tombstone(batch_id: str) -> Tombstone | None:
+    """What stands for an archived batch, strongly read; None when it is not archived."""
+    try:
+        item = BatchItem.get(batch_id, consistent_read=True)
+    except BatchItem.DoesNotExist:
+        return None
+    return _tombstone(item) if item.state == _ARCHIVED else None
+
+
+def put_away(batch: Batch, at: datetime, folder: str) -> Tombstone:
+    """Take the batch away from everybody, to archive it: nothing can be done to it any more, and no
+    list knows it. A repeat at the same time is success.
+
+    Raises:
+        StaleState: it changed since it was read.
+    """
+    new = Tombstone(batch, moment(stamp(at)), folder, Phase.ARCHIVING, batch.version + 1)
+    try:
+        _item_of(new).save(
+            condition=(BatchItem.version == batch.version) & (BatchItem.state == batch.state.value)
+        )
+    except PutError as error:
+        if not is_refused(error):
+            raise
+        if tombstone(batch.batch_id) != new:
+            raise StaleState(f"batch {batch.batch_id} has changed since it was read") from error
+    return new
+
+
+def put_back(seen: Tombstone, repaired_at: datetime | None) -> None:
+    """Undo `put_away`; `repaired_at` is noted with the batch.
+
+    Raises:
+        StaleState: it is being removed, or was put back already.
+    """
+    batch = replace(seen.batch, version=seen.version + 1, repaired_at=repaired_at)
+    try:
+        _item(batch).save(condition=BatchItem.version == seen.version)
+    except PutError as error:
+        if not is_refused(error):
+            raise
+        raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}") from error
+
+
+def written(seen: Tombstone, after: Tombstone) -> together.Item:
+    """The item of a transaction that writes `after` over the tombstone that was `seen`."""
+    return together.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
+
+
+def being_archived(after: str = "") -> Iterator[Tombstone]:
+    """The batches whose records retention has not removed to the last, oldest first, from the place
+    `after` on, as the index knows them."""
+    condition = BatchItem.submitted > after if after else None
+    for item in BatchItem.by_state.query(_ARCHIVED, range_key_condition=condition):
+        yield _tombstone(item)

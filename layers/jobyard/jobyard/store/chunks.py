@@ -1,9 +1,10 @@
 """Chunks' counts as they are stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pynamodb.exceptions import PutError
+from pynamodb.expressions.condition import Condition
 
 from jobyard.domain.chunks import ChunkRecord, Passage
 from jobyard.domain.errors import StaleState
@@ -75,8 +76,18 @@ def put(record: ChunkRecord) -> ChunkRecord:
     return new
 
 
-def of_batch(batch_id: str, *, first: int = 0) -> Iterator[ChunkRecord]:
-    """The counts of a batch's chunks from `first` on, in order, strongly read."""
-    condition = ChunkItem.chunk >= first if first else None
+def of_batch(batch_id: str, *, first: int = 0, last: int | None = None) -> Iterator[ChunkRecord]:
+    """The counts of a batch's chunks from `first` on, up to and with `last` if that is given, in
+    order, strongly read."""
+    condition: Condition | None = ChunkItem.chunk >= first if first else None
+    if last is not None:
+        condition = ChunkItem.chunk.between(first, last)
     for item in ChunkItem.query(batch_id, range_key_condition=condition, consistent_read=True):
         yield _record(item)
+
+
+def remove(records: Iterable[ChunkRecord]) -> None:
+    """Remove the counts; those that are no more are let be."""
+    with ChunkItem.batch_write() as removing:
+        for record in records:
+            removing.delete(ChunkItem(record.batch_id, record.chunk))

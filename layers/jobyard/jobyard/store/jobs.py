@@ -8,7 +8,7 @@ of one job is a transaction with the chunk's counts.
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from jobyard.domain.batch import BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
-from jobyard.store import chunks
+from jobyard.store import chunks, together
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -138,11 +138,16 @@ def get(place: Place) -> JobRecord | None:
         return None
 
 
-def of_chunk(batch_id: str, chunk: int, *, first: int = 0) -> Iterator[JobRecord]:
-    """The records of a chunk's jobs from position `first` on, in order, strongly read."""
-    condition = JobItem.position >= first if first else None
+def of_chunk(
+    origin_id: str, chunk: int, *, first: int = 0, last: int | None = None
+) -> Iterator[JobRecord]:
+    """The records of a chunk's jobs from position `first` on, up to and with `last` if that is
+    given, in order, strongly read."""
+    condition: Condition | None = JobItem.position >= first if first else None
+    if last is not None:
+        condition = JobItem.position.between(first, last)
     for item in JobItem.query(
-        f"{batch_id}#{chunk}", range_key_condition=condition, consistent_read=True
+        f"{origin_id}#{chunk}", range_key_condition=condition, consistent_read=True
     ):
         yield _of_item(item)
 
@@ -327,3 +332,15 @@ def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: 
         transaction.condition_check(
             BatchItem, after.place.origin_id, condition=BatchItem.state == batch_is.value
         )
+
+
+def remove(records: Iterable[JobRecord]) -> None:
+    """Remove the records, whatever became of them; those that are no more are let be."""
+    with JobItem.batch_write() as removing:
+        for record in records:
+            removing.delete(JobItem(_chunk_id(record.place), record.place.position))
+
+
+def removed(record: JobRecord) -> together.Item:
+    """The item of a transaction that removes the record, if it is as it was read."""
+    return together.delete(JobItem(_chunk_id(record.place), record.place.position), record.version)

@@ -8,6 +8,7 @@ from pynamodb.expressions.condition import Condition
 
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.store import together
 from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
 from jobyard.store.tables import OccurrenceItem
 
@@ -116,9 +117,18 @@ def newest(
     return tuple(_occurrence(item) for item in found)
 
 
-def older(schedule_id: str, than: datetime) -> Iterator[Occurrence]:
-    """The occurrences of a schedule at times before `than`, oldest first."""
+def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iterator[Occurrence]:
+    """The occurrences of a schedule at times before `than`, oldest first, `limit` at the most."""
     for item in OccurrenceItem.query(
-        schedule_id, range_key_condition=OccurrenceItem.at < stamp(than), consistent_read=True
+        schedule_id,
+        range_key_condition=OccurrenceItem.at < stamp(than),
+        limit=limit,
+        consistent_read=True,
     ):
         yield _occurrence(item)
+
+
+def removed(occurrence: Occurrence) -> together.Item:
+    """The item of a transaction that removes the occurrence, if it is as it was read."""
+    item = OccurrenceItem(occurrence.schedule_id, stamp(occurrence.at))
+    return together.delete(item, occurrence.version)

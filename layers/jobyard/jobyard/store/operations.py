@@ -1,6 +1,6 @@
 """Operations on many jobs as they are stored."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -73,6 +73,19 @@ def find(batch_id: str, operation_id: str) -> Operation | None:
         return _operation(OperationItem.get(batch_id, operation_id, consistent_read=True))
     except OperationItem.DoesNotExist:
         return None
+
+
+def of_batch(batch_id: str) -> Iterator[Operation]:
+    """All operations on a batch's jobs, strongly read."""
+    for item in OperationItem.query(batch_id, consistent_read=True):
+        yield _operation(item)
+
+
+def remove(found: Iterable[Operation]) -> None:
+    """Remove operations; those that are no more are let be."""
+    with OperationItem.batch_write() as removing:
+        for operation in found:
+            removing.delete(OperationItem(operation.batch_id, operation.operation_id))
 
 
 def running(batch_id: str) -> Iterator[Operation]:

@@ -1,4 +1,5 @@
-"""Small things remembered under a name: what cursors are signed with, manifests seen today."""
+"""Small things remembered under a name: what cursors are signed with, manifests seen today, where a
+long look need not begin."""
 
 from datetime import datetime
 
@@ -38,3 +39,17 @@ def seen_before(manifest: str, batch_id: str, now: datetime, until: datetime) ->
         return ""
     RememberedItem(id=name, content=batch_id, expires=int(until.timestamp())).save()
     return before
+
+
+def noted(name: str) -> str:
+    """What was noted last under `name`, "" when nothing was."""
+    try:
+        return RememberedItem.get(f"note#{name}", consistent_read=True).content
+    except RememberedItem.DoesNotExist:
+        return ""
+
+
+def note(name: str, content: str) -> None:
+    """Note `content` under `name`, over what was noted there. Nothing but work saved may hang on
+    it."""
+    RememberedItem(id=f"note#{name}", content=content).save()

@@ -1,6 +1,6 @@
 """Reports as they are stored; each is also the outbox's record of its mail."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -126,3 +126,10 @@ def came_to_nothing(since: datetime) -> Iterator[Report]:
     """Reports whose mail was refused or bounced after `since`, as the index knows it."""
     for item in ReportItem.waiting.query("lost", ReportItem.queued_at > sortable(since)):
         yield _report(item)
+
+
+def remove(found: Iterable[Report]) -> None:
+    """Remove reports; those that are no more are let be."""
+    with ReportItem.batch_write() as removing:
+        for report in found:
+            removing.delete(ReportItem(report.batch_id, report.seq))

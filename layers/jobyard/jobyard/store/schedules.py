@@ -231,3 +231,20 @@ def by_title(*, system: bool, limit: int, after: str = "") -> Page:
     items = [found[key.schedule_id] for key in shown if key.schedule_id in found]
     following = str(shown[-1].title) if len(keys) > limit else ""
     return Page(tuple(each for each in items if each.state is not ScheduleState.DELETED), following)
+
+
+def naming(calendar: str) -> Iterator[Schedule]:
+    """The schedules whose calendar has this name, in no order, strongly read; deleted ones are left
+    out. A scan of all there are."""
+    for item in ScheduleItem.scan(consistent_read=True):
+        schedule = _schedule(item)
+        if schedule.policy.calendar == calendar and schedule.state is not ScheduleState.DELETED:
+            yield schedule
+
+
+def every(limit: int, after: str = "") -> list[Schedule]:
+    """Up to `limit` schedules after the one of id `after`, deleted ones too, in no order that means
+    anything, strongly read. A scan: of schedules there are few beside what they leave."""
+    start = {"schedule_id": {"S": after}} if after else None
+    found = ScheduleItem.scan(limit=limit, last_evaluated_key=start, consistent_read=True)
+    return [_schedule(item) for item in found]

@@ -60,17 +60,17 @@ class BySubmitter(GlobalSecondaryIndex["BatchItem"]):
 
 
 class BatchItem(Model):
-    """A batch."""
+    """A batch, or the tombstone of one, which no index knows."""
 
     class Meta:
         table_name: str | None = None
 
     batch_id = UnicodeAttribute(hash_key=True)
-    month = UnicodeAttribute()
+    month = UnicodeAttribute(null=True)
     state = UnicodeAttribute()
-    collection = UnicodeAttribute()
-    submitter = UnicodeAttribute()
-    submitted = UnicodeAttribute()
+    collection = UnicodeAttribute(null=True)
+    submitter = UnicodeAttribute(null=True)
+    submitted = UnicodeAttribute(null=True)
     version = NumberAttribute()
     expires = NumberAttribute(null=True)
     body = JSONAttribute()

@@ -3,6 +3,8 @@
 Numbers are added without a condition: what an invocation used twice was used twice.
 """
 
+from collections.abc import Iterable, Iterator
+
 from pynamodb.exceptions import UpdateError
 
 from jobyard.domain.cost import KINDS, Usage, total
@@ -26,5 +28,17 @@ def add(origin_id: str, part: str, usage: Usage) -> str:
 
 def of_origin(origin_id: str) -> Usage:
     """What a batch or a schedule used up to now, strongly read."""
-    items = UsageItem.query(origin_id, consistent_read=True)
-    return total(Usage(**{name: getattr(item, name) or 0 for name in KINDS}) for item in items)
+    return total(used for _, used in parts_of(origin_id))
+
+
+def parts_of(origin_id: str) -> Iterator[tuple[str, Usage]]:
+    """What each part of Jobyard used for a batch or a schedule up to now, strongly read."""
+    for item in UsageItem.query(origin_id, consistent_read=True):
+        yield item.part, Usage(**{name: getattr(item, name) or 0 for name in KINDS})
+
+
+def remove(origin_id: str, parts: Iterable[str]) -> None:
+    """Remove what the parts used for a batch; what is no more is let be."""
+    with UsageItem.batch_write() as removing:
+        for part in parts:
+            removing.delete(UsageItem(origin_id, part))

@@ -1,0 +1,152 @@
+"""Writing to the archive what is to be kept for ever, and reading it back before it is removed."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.archive import INVENTORY, Inventory, Part, kind_of
+from jobyard.services.settings import Settings
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+_IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
+_BLOCK = 1024 * 1024
+
+
+class Unfit(Exception):
+    """Something cannot be archived as it is: why, for a person."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One folder of the archive bucket: the records of a batch, or of a schedule's month."""
+
+    settings: Settings
+    s3: "S3Client"
+    folder: str
+
+    def write(self, name: str, lines: Iterable[bytes]) -> Part:
+        """Write lines as the part `name`, over what is there under that name."""
+        counts: dict[str, int] = {}
+
+        def counted() -> Iterator[bytes]:
+            for text in lines:
+                kind = kind_of(text)
+                counts[kind] = counts.get(kind, 0) + 1
+                yield text
+
+        return self._pack(name, counted(), counts)
+
+    def copy(self, name: str, key: str) -> Part:
+        """Write an object of the work bucket as the part `name`."""
+        body = self.s3.get_object(Bucket=self.settings.work_bucket, Key=key)["Body"]
+        return self._pack(name, body.iter_chunks(_BLOCK), {})
+
+    def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> Part:
+        digest, length = hashlib.sha256(), 0
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
+            # Without a time in it, so that the same records are the same bytes.
+            with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0) as packed:
+                for block in blocks:
+                    digest.update(block)
+                    length += len(block)
+                    packed.write(block)
+            size = spool.tell()
+            spool.seek(0)
+            told = {
+                "sha256": digest.hexdigest(),
+                "length": str(length),
+                "counts": json.dumps(counts),
+            }
+            self.s3.put_object(
+                Bucket=self.settings.archive_bucket,
+                Key=f"{self.folder}/{name}",
+                Body=spool,
+                ContentType="application/gzip",
+                Metadata=told,
+            )
+        return Part(name, size, length, told["sha256"], counts)
+
+    def part(self, name: str) -> Part:
+        """The part of that name, as S3 says it is there.
+
+        Raises:
+            Unfit: it is not.
+        """
+        try:
+            found = self.s3.head_object(
+                Bucket=self.settings.archive_bucket, Key=f"{self.folder}/{name}"
+            )
+        except self.s3.exceptions.ClientError as error:
+            raise _missing(error, f"{name} is not in the archive") from error
+        told = found["Metadata"]
+        counts = json.loads(told["counts"])
+        return Part(name, found["ContentLength"], int(told["length"]), told["sha256"], counts)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a part, read back.
+
+        Raises:
+            Unfit: it is not there, or damaged.
+        """
+        body = self._get(name)
+        try:
+            with gzip.GzipFile(fileobj=body, mode="rb") as packed:
+                yield from packed
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Unfit(f"{self.folder}/{name} is damaged: {error}") from error
+
+    def seal(self, inventory: Inventory) -> None:
+        """Write the inventory: from now on what it names is archived."""
+        self.s3.put_object(
+            Bucket=self.settings.archive_bucket,
+            Key=f"{self.folder}/{INVENTORY}",
+            Body=inventory.text(),
+            ContentType="application/json",
+        )
+
+    def inventory(self) -> Inventory:
+        """The inventory.
+
+        Raises:
+            Unfit: there is none.
+        """
+        return Inventory.of(self._get(INVENTORY).read())
+
+    def _get(self, name: str) -> Any:
+        try:
+            return self.s3.get_object(
+                Bucket=self.settings.archive_bucket, Key=f"{self.folder}/{name}"
+            )["Body"]
+        except self.s3.exceptions.ClientError as error:
+            raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
+
+    def hold(self, names: Iterable[str], lines: list[bytes]) -> None:
+        """See that each of `lines` is archived, in one of the parts or else in one of their own.
+
+        What was read back from the archive is what may be removed, and nothing else.
+
+        Raises:
+            Unfit: a part is not there, or damaged.
+        """
+        if not lines:
+            return
+        kept = {text for name in names for text in self.lines(name)}
+        late = [text for text in lines if text not in kept]
+        if late:
+            digest = hashlib.sha256(b"".join(late)).hexdigest()
+            part = self.write(f"late-{digest[:16]}.jsonl.gz", late)
+            self.seal(self.inventory().with_parts([part]))
+
+
+def _missing(error: "ClientError", words: str) -> Exception:
+    """What an answer of S3 means to who wanted something that has to be there."""
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return Unfit(words) if status == 404 else error

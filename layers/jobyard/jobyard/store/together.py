@@ -1,0 +1,73 @@
+"""Items of a transaction as DynamoDB's own client takes them, each over the version that was seen.
+
+What goes through that client is written with a checkpoint, so that what is done is counted once.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pynamodb.models import Model
+
+from jobyard.domain.errors import StaleState
+from jobyard.store.tables import client
+
+Item = Mapping[str, Any]  # of a transaction: {"Put": …} or {"Delete": …}
+MOST = 100  # items of a transaction; source: DynamoDB API reference
+_REFUSED = "ConditionalCheckFailed"
+_NONE = "None"
+_TRIES = 8
+
+
+def put(item: Model, seen: int) -> Item:
+    """`item` over the one of version `seen`; 0: where there is none."""
+    return {
+        "Put": {"TableName": item.Meta.table_name, "Item": item.serialize()} | _over(item, seen)
+    }
+
+
+def delete(item: Model, seen: int) -> Item:
+    """No item any more where `item` stands in version `seen`; `item` needs but its keys."""
+    keys = [each.attr_name for each in item.get_attributes().values() if each.is_hash_key]
+    keys += [each.attr_name for each in item.get_attributes().values() if each.is_range_key]
+    stored = item.serialize(null_check=False)
+    key = {name: stored[name] for name in keys}
+    return {"Delete": {"TableName": item.Meta.table_name, "Key": key} | _over(item, seen)}
+
+
+def _over(item: Model, seen: int) -> dict[str, Any]:
+    attributes = item.get_attributes()
+    if not seen:
+        (hash_key,) = (each.attr_name for each in attributes.values() if each.is_hash_key)
+        return {
+            "ConditionExpression": "attribute_not_exists(#key)",
+            "ExpressionAttributeNames": {"#key": hash_key},
+        }
+    return {
+        "ConditionExpression": "#version = :seen",
+        "ExpressionAttributeNames": {"#version": attributes["version"].attr_name},
+        "ExpressionAttributeValues": {":seen": {"N": str(seen)}},
+    }
+
+
+def write(items: Sequence[Item], pause: Callable[[float], None] = time.sleep) -> None:
+    """Write all of them or none.
+
+    Raises:
+        StaleState: one of them is no longer as it was seen.
+        ClientError: DynamoDB fails; whether they were written, a look at them will tell.
+    """
+    refused = client().exceptions.TransactionCanceledException
+    for tries in range(1, _TRIES + 1):
+        try:
+            client().transact_write_items(TransactItems=list(items), ReturnConsumedCapacity="TOTAL")
+        except refused as error:
+            codes = {each["Code"] for each in error.response.get("CancellationReasons", ())}
+            if _REFUSED in codes:
+                raise StaleState("something changed since it was read") from error
+            if tries == _TRIES or not codes - {_NONE}:
+                raise
+            pause(0.05 * 2.0**tries * random.uniform(0.5, 1.0))
+        else:
+            return
