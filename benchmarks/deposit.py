@@ -36,7 +36,7 @@ from jobyard.jobtypes.deposit.fetching import fetch_one
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.listing import File
 from jobyard.jobtypes.fetch import Fetch
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.store import checkpoints, objects
 
 FILE_MB = 200
@@ -115,6 +115,9 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
     def now() -> datetime:
         return datetime.now(UTC)
 
+    def no_upkeep() -> Upkeep:
+        raise AssertionError("a deposit keeps nothing up")
+
     touch = Touch(
         s3=clients.client("s3", transfer.endpoint),
         work_bucket=WORK_BUCKET,
@@ -125,6 +128,7 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         dynamodb=clients.client("dynamodb", transfer.endpoint),
         sweep_tables=(),
         checkpoints=checkpoints,
+        upkeep=no_upkeep,
         now=now,
         remaining=lambda: 800.0,
     )

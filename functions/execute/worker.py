@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -14,6 +16,9 @@ from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.metering import Meter
 from jobyard.services.running import OVERLAP, Ended, Worker
 from jobyard.wiring import session, wire
+
+if TYPE_CHECKING:
+    from jobyard.services.upkeep import Upkeep
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -38,13 +43,28 @@ def now() -> datetime:
 FETCH = Fetch(SETTINGS.allowed_hosts, now=now)
 
 
+@cache
+def _upkeep() -> "Upkeep":
+    """What the system's jobs ask for. Most workers never run one, so it is made for the first.
+
+    AWS tells of ten executions a second, so the client slows down when it is told to.
+    """
+    from jobyard.services.upkeep import Upkeep
+
+    patience = Config(
+        retries={"mode": "adaptive", "max_attempts": 10}, connect_timeout=3, read_timeout=30
+    )
+    machines = session().create_client("stepfunctions", config=patience)
+    return Upkeep(SETTINGS, S3, machines, now)
+
+
 def worker(context: LambdaContext) -> Worker:
     """A worker that stops in time for the end of this invocation."""
 
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return Worker(SETTINGS, S3, FETCH, now, remaining)
+    return Worker(SETTINGS, S3, FETCH, now, remaining, _upkeep)
 
 
 def tell(finished: Iterable[Ended], **ids: object) -> None:

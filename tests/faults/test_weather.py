@@ -204,7 +204,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
         left[0] -= 0.5
         return left[0]
 
-    hurried = Worker(yard.settings, yard.s3, yard.fetch, yard.now, remaining)
+    hurried = Worker(yard.settings, yard.s3, yard.fetch, yard.now, remaining, yard.upkeep)
     (chunk,) = index_of(yard, opened["batch_id"])
     run_chunk(opened["batch_id"], chunk, Run("main", 1), hurried)
     job = jobs.get(Place(opened["batch_id"], 0, 0))

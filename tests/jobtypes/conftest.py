@@ -176,6 +176,7 @@ def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Itera
         dynamodb=tables.client(),
         sweep_tables=(),
         checkpoints=checkpoints,
+        upkeep=cast(Any, None),
         now=lambda: datetime.now(UTC),
         remaining=lambda: end - time.monotonic(),
     )

@@ -141,6 +141,7 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
             dynamodb=tables.client(),
             sweep_tables=("members", voters.TABLE),
             checkpoints=checkpoints,
+            upkeep=nothing,
             now=lambda: NOON,
             remaining=lambda: 600.0,
         )

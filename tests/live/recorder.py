@@ -83,7 +83,8 @@ def _s3(operation: str, params: dict[str, Any]) -> Iterator[Call]:
     if operation == "CreateBucket":  # what botocore builds the address of a presigned POST with
         operation, key = "PostObject", "manifests/"
     if operation == "DeleteObjects":
-        key = params["Delete"]["Objects"][0]["Key"]
+        first = params["Delete"]["Objects"][0]
+        key, version = first["Key"], "(VersionId)" if first.get("VersionId") else ""
     yield {"call": f"s3:{operation}{version}", "on": f"{bucket}/{_shelf(key)}" if key else bucket}
     if "CopySource" in params:
         source, _, key = params["CopySource"].partition("/")  # botocore has made it text by now

@@ -34,6 +34,7 @@ from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
 from jobyard.services.starting import Starting
 from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.upkeep import Upkeep
 from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports
 from tests.walk.machines import Function, Machines
@@ -208,7 +209,11 @@ class Yard:
 
     def worker(self) -> Worker:
         """A worker with all the time there is."""
-        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0)
+        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.upkeep)
+
+    def upkeep(self) -> Upkeep:
+        """What the system's jobs ask for."""
+        return Upkeep(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""

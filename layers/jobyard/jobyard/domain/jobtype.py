@@ -108,7 +108,8 @@ class JobType:
     two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
     may be given a schedule, and no manifest; `check` raises BadParameters of those that the
     schedule is given, and `takes` says in words what they are, by name. `keep_days` is how long an
-    ended job is kept before it is archived.
+    ended job is kept before it is archived. A `system` type has a schedule of its own, by `rule`,
+    as JSON has rules.
     """
 
     name: str
@@ -123,6 +124,7 @@ class JobType:
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
     takes: Mapping[str, str] = field(default_factory=dict)
     keep_days: int = 90
+    rule: Mapping[str, Any] | None = None
 
     @property
     def takes_manifests(self) -> bool:

@@ -54,13 +54,30 @@ class Checkpoints(Protocol):
         """
 
 
+class Upkeep(Protocol):
+    """What the system's own jobs do, a bounded piece at a time; each piece is counted once."""
+
+    def look(self, seen: Checkpoint) -> Checkpoint:
+        """The checkpoint after some more was looked at, and taken up if no execution works on it.
+
+        `processed` counts what was looked at, `taken_up` in its place what was taken up.
+        """
+
+    def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
+        """The checkpoint after some more was archived or removed; the one that was `seen` when
+        `remaining` seconds are not enough for it.
+
+        `processed` counts the batches and occurrences that are archived and removed.
+        """
+
+
 @dataclass(frozen=True)
 class Touch:
     """The outside world of a step. Steps run in many threads at once and share all of this.
 
     `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `sweep_tables`
-    are the names of the tables that sweeps may change; `now` is aware UTC; `remaining` is the
-    seconds until the worker must stop.
+    are the names of the tables that sweeps may change; `upkeep` gives what only the system's jobs
+    ask for; `now` is aware UTC; `remaining` is the seconds until the worker must stop.
     """
 
     s3: "S3Client"
@@ -72,5 +89,6 @@ class Touch:
     dynamodb: "DynamoDBClient"
     sweep_tables: tuple[str, ...]
     checkpoints: Checkpoints
+    upkeep: Callable[[], Upkeep]
     now: Callable[[], datetime]
     remaining: Callable[[], float]

@@ -19,7 +19,7 @@ from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, unrecorded
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import Decision, Occurrence, Outcome, Skip, Verdict, decide
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
-from jobyard.services.reconciling import take_up_job
+from jobyard.services.reconciling import take_up_runs
 from jobyard.services.starting import Starting
 from jobyard.store import calendars, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import Beside
@@ -145,11 +145,7 @@ def look_after_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
     Raises:
         Unknown: there is no such schedule.
     """
-    schedule = schedules.get(schedule_id)
-    return sum(
-        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
-        for run in schedule.active
-    )
+    return take_up_runs(schedules.get(schedule_id), starting, now)
 
 
 def caught_up(

@@ -4,26 +4,33 @@ The tables are the truth, not the executions. What they say is still to be done 
 whose name follows from them; if that one ended without doing it, or was never started, the next of
 its line is started, whose name follows too. So nothing is written down here: whoever looks twice
 starts one execution, and a look that is cut off is simply repeated a minute later.
+
+There are two depths (decisions/0015): the minute looks at so many batches and no more, for it must
+need no execution itself; the job type `reconcile` looks at all there is.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
+from typing import Any
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState, Place
+from jobyard.domain.schedule import Schedule
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
 from jobyard.services.starting import Look, Starting, batch_execution, job_execution
 from jobyard.services.steering import MAIN, Run
-from jobyard.store import batches, chunks, jobs, operations
+from jobyard.store import batches, chunks, jobs, operations, schedules
 
 LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
 TAKEN_UP = 25  # executions a minute
+AT_A_TIME = 20  # batches or schedules, of a look at all there is
+_SCHEDULES = "schedules"  # where such a look goes after the batches
 REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
 _PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
 _LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
@@ -71,15 +78,48 @@ def reconcile(starting: Starting, now: datetime, most: int = TAKEN_UP) -> int:
     """
     begun = 0
     for suggested in _turn(now):
-        try:
-            batch = batches.get(suggested.batch_id, now)
-        except Gone:
-            continue
-        for errand in _errands(batch, starting, now):
-            if begun == most:
-                return begun
-            begun += _take_up(errand, starting, now)
+        if begun == most:
+            break
+        begun += take_up_batch(suggested.batch_id, starting, now, most - begun)
     return begun
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at some of all there is came to, and where to go on; the end is an empty place.
+
+    What is looked at are batches, and schedules with runs.
+    """
+
+    place: Mapping[str, Any]
+    looked_at: int = 0
+    taken_up: int = 0
+
+
+def look_through(place: Mapping[str, Any], starting: Starting, now: datetime) -> Looked:
+    """Look at some more of everything, from `place` on; from the beginning if that is empty."""
+    if place.get("in") == _SCHEDULES:
+        return _look_at_schedules(place.get("after", ""), starting, now)
+    states = [*_WATCHED, BatchState.FAILED]
+    state = BatchState(place.get("in", states[0]))
+    suggested = [*islice(batches.in_state(state, place.get("after", "")), AT_A_TIME)]
+    if not suggested:
+        following = [*states[states.index(state) + 1 :], _SCHEDULES]
+        return Looked({"in": str(following[0])})
+    found = [batch for batch in suggested if batch.source is not None]
+    taken_up = sum(take_up_batch(batch.batch_id, starting, now) for batch in found)
+    after = batches.place_of(suggested[-1])
+    return Looked({"in": state.value, "after": after}, len(found), taken_up)
+
+
+def _look_at_schedules(after: str, starting: Starting, now: datetime) -> Looked:
+    found = schedules.every(AT_A_TIME, after)
+    if not found:
+        return Looked({})
+    going = [schedule for schedule in found if schedule.active]
+    taken_up = sum(take_up_runs(schedule, starting, now) for schedule in going)
+    after = found[-1].schedule_id
+    return Looked({"in": _SCHEDULES, "after": after}, len(going), taken_up)
 
 
 def _turn(now: datetime) -> list[Batch]:
@@ -207,13 +247,27 @@ def _of_operation(
     )
 
 
-def take_up_batch(batch_id: str, starting: Starting, now: datetime) -> int:
-    """Have executions take up what none works on of one batch; how many were started."""
+def take_up_batch(batch_id: str, starting: Starting, now: datetime, most: int | None = None) -> int:
+    """Have executions take up what none works on of one batch; how many were started, `most` at the
+    most."""
     try:
         batch = batches.get(batch_id, now)
     except (Gone, Unknown):
         return 0
-    return sum(_take_up(errand, starting, now) for errand in _errands(batch, starting, now))
+    begun = 0
+    for errand in _errands(batch, starting, now):
+        begun += _take_up(errand, starting, now)
+        if begun == most:
+            break
+    return begun
+
+
+def take_up_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+    """Have executions take up the runs of a schedule that none works on; how many were started."""
+    return sum(
+        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        for run in schedule.active
+    )
 
 
 def take_up_job(place: Place, run: str, since: datetime, starting: Starting, now: datetime) -> bool:

@@ -23,7 +23,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.fetch import Fetch
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.services import rows
 from jobyard.services.performing import (
     LOST_LIMIT,
@@ -53,13 +53,15 @@ Going = dict[Future[Attempted | None], tuple[JobRecord, str]]  # jobs at work, a
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker is given: the deployment, S3, the safe opener, clock, time left (s)."""
+    """What a worker is given: the deployment, S3, the safe opener, the clock, the time left (s),
+    and what makes ready what only the system's jobs ask for."""
 
     settings: Settings
     s3: "S3Client"
     fetch: Fetch
     now: Callable[[], datetime]
     remaining: Callable[[], float]
+    upkeep: Callable[[], Upkeep]
 
     def touch(self, limit_s: float) -> Touch:
         """What the steps of one attempt may touch, which may take `limit_s` at the most."""
@@ -79,6 +81,7 @@ class Worker:
             dynamodb=tables.client(),
             sweep_tables=self.settings.sweep_tables,
             checkpoints=checkpoints,
+            upkeep=self.upkeep,
             now=self.now,
             remaining=remaining,
         )

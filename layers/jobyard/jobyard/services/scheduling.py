@@ -12,8 +12,9 @@ from typing import Any
 
 from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState
 from jobyard.domain.ids import is_schedule_id, schedule_id_of
+from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, next_runs, times
-from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.recurrence import Recurrence, recurrence_of
 from jobyard.domain.schedule import (
     MAIN,
     SCHEDULE,
@@ -104,6 +105,39 @@ def create(wanted: Wanted, asking: Asking) -> Schedule:
         return schedules.put_new(schedule)
     except StaleState:
         return schedules.get(schedule.schedule_id)
+
+
+def make_system_schedules(now: datetime) -> list[Schedule]:
+    """Make the schedules that the system's job types have by themselves, those that are not there
+    yet; they are the answer. What an admin made of the others stays."""
+    made = []
+    for job_type in TYPES.values():
+        if job_type.rule is None:
+            continue
+        rule = recurrence_of(job_type.rule)
+        schedule = Schedule(
+            schedule_id=system_schedule_id(job_type.name),
+            state=ScheduleState.ACTIVE,
+            version=1,
+            title=job_type.title,
+            job_type=job_type.name,
+            rule=rule,
+            policy=Policy(),
+            owner=MACHINE,
+            created_at=now,
+            is_system=True,
+            next_at=_first(rule, now),
+        )
+        try:
+            made.append(schedules.put_new(schedule))
+        except StaleState:
+            continue
+    return made
+
+
+def system_schedule_id(job_type: str) -> str:
+    """The id of the schedule that a system's job type has."""
+    return schedule_id_of(f"system\n{job_type}".encode())
 
 
 def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:

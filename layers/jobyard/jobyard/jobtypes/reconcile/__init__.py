@@ -1,0 +1,36 @@
+"""The reconcile job type, the system's own: whatever no execution works on any more is taken up.
+
+The minute looks at so many batches; this looks at all there is. See decisions/0015.
+"""
+
+from jobyard.domain.job import JOB
+from jobyard.domain.jobtype import Done, JobType, Outcome, Wait, Work
+from jobyard.jobtypes.touch import Touch
+
+MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
+
+
+def looking(work: Work, touch: Touch) -> Outcome:
+    """Look at every batch that is open or may be under repair, and at every schedule with runs."""
+    at = touch.checkpoints.get(work.job_id)
+    began, upkeep = at.version, touch.upkeep()
+    while not at.ended:
+        if touch.remaining() < MARGIN_S:
+            words = f"looked at {at.total:,} so far"
+            return Wait(0, words, progressed=at.version > began)
+        at = upkeep.look(at)
+    taken_up = at.place.get("taken_up", 0)
+    words = f"looked at {at.total:,}, took up {taken_up:,}"
+    return Done({"records": at.counts, "taken_up": taken_up}, words)
+
+
+RECONCILE = JobType(
+    name="reconcile",
+    title="Reconcile",
+    steps=(("looking", looking),),
+    words={state.name: state.words["schedule"] for state in JOB.states},
+    system=True,
+    scheduled=True,
+    keep_days=30,
+    rule={"kind": "hourly", "every": 1, "anchor": "2026-01-01T00:20", "zone": "UTC"},
+)

@@ -1,0 +1,55 @@
+"""The retention job type, the system's own: what ended long ago goes to the archive, then away.
+
+How long it is kept says each job type, as `keep_days`. See docs/operating.md.
+"""
+
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JOB
+from jobyard.domain.jobtype import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
+from jobyard.jobtypes.touch import Touch
+
+MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes some seconds
+_BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
+
+
+def archiving(work: Work, touch: Touch) -> Outcome:
+    """Archive every batch and every occurrence that is old enough, and remove it then.
+
+    Ended before and begun again, by a requeue, it goes through what is still there: what failed.
+    """
+    at = touch.checkpoints.get(work.job_id)
+    began, upkeep = at.version, touch.upkeep()
+    if at.ended and at.failed:
+        at = at.again()
+    while not at.ended:
+        seen = at.version
+        if touch.remaining() >= MARGIN_S:
+            at = upkeep.archive(at, lambda: touch.remaining() - MARGIN_S)
+        if at.version == seen:
+            words = f"archived {at.processed:,} batches and occurrences so far"
+            return Wait(_BREATH_S, words, progressed=at.version > began)
+    result = {"records": at.counts}
+    if at.failed:
+        return Stop(Failure.RECORDS_FAILED, _told(at), result=result)
+    return Done(result, f"archived {at.processed:,} batches and occurrences")
+
+
+def _told(at: Checkpoint) -> str:
+    """How many could not be archived, and of the first of them which and why."""
+    reasons = "; ".join(f"{key}: {why}" for key, why in at.failures)
+    more = " and more" if at.failed > len(at.failures) else ""
+    return f"{at.failed:,} of {at.total:,} could not be archived. {reasons}{more}"
+
+
+RETENTION = JobType(
+    name="retention",
+    title="Retention",
+    steps=(("archiving", archiving),),
+    retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
+    words={state.name: state.words["schedule"] for state in JOB.states},
+    system=True,
+    scheduled=True,
+    keep_days=30,
+    rule={"kind": "daily", "at": "03:30", "anchor": "2026-01-01", "zone": "UTC"},
+)
