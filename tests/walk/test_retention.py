@@ -1,24 +1,43 @@
 """What ended long ago goes to the archive, whole, and only then out of the tables."""
 
 import gzip
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from jobyard.domain.archive import Inventory
-from jobyard.domain.errors import Gone, Unknown
+from jobyard.domain.archive import Inventory, Phase
+from jobyard.domain.batch import BatchState
+from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
-from jobyard.domain.operation import Filter
+from jobyard.domain.occurrence import Verdict
+from jobyard.domain.operation import Filter, OperationState
+from jobyard.domain.report import Delivery, DeliveryState
+from jobyard.domain.schedule import ScheduleState
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.services import asking
+from jobyard.services.admitting import job_of_schedule
+from jobyard.services.scheduling import make_system_schedules, system_schedule_id
 from jobyard.services.views import batch, job, list_batches
-from jobyard.store import batches, checkpoints, chunks, jobs, operations, reports, tables, usage
+from jobyard.store import (
+    batches,
+    chunks,
+    jobs,
+    occurrences,
+    operations,
+    reports,
+    schedules,
+    tables,
+    usage,
+)
+from tests.walk.old import MAY, batch_of, forget, laid_down, occurred, schedule_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
+from tests.wire import Call, Listener
 
 pytestmark = pytest.mark.emulator
 
@@ -73,9 +92,16 @@ def records(yard: Yard, batch_id: str) -> Iterator[Any]:
     yield from usage.parts_of(batch_id)
 
 
+def folder_of(batch_id: str) -> str:
+    """Where a batch was archived, as its tombstone says."""
+    found = batches.tombstone(batch_id)
+    assert found
+    return f"{found.folder}/"
+
+
 def archived(yard: Yard, batch_id: str) -> list[dict[str, Any]]:
     """All lines of a batch's archive."""
-    found = objects(yard, "archive", f"records/deposit/2026/11/{batch_id}/")
+    found = objects(yard, "archive", folder_of(batch_id))
     return [
         json.loads(text)
         for name, content in sorted(found.items())
@@ -125,7 +151,7 @@ def test_a_batch_that_ended_long_ago_is_archived_whole_and_then_removed(
         "usage": sum(1 for each in before if isinstance(each, tuple)),
     }
     assert len(before) + 1 + 3 + 1 == len(lines)  # beside records: the batch, rows, an outcome
-    folder = f"records/deposit/2026/11/{batch_id}/"
+    folder = folder_of(batch_id)
     copies = objects(yard, "archive", f"{folder}files/reports/")
     assert {name.removesuffix(".gz"): body for name, body in copies.items()} == kept
     still = objects(yard, "archive", "content/") | objects(yard, "archive", "objects/")
@@ -138,13 +164,11 @@ def _kinds(lines: list[dict[str, Any]]) -> list[str]:
 
 
 def test_the_inventory_says_what_there_is_and_is_true(yard: Yard, payloads: Payloads) -> None:
-    import hashlib
-
     batch_id = repaired(yard, payloads, "inventory")
     yard.at += OLD
     retain(yard)
 
-    found = objects(yard, "archive", f"records/deposit/2026/11/{batch_id}/")
+    found = objects(yard, "archive", folder_of(batch_id))
     inventory = Inventory.of(found.pop("manifest.json"))
 
     assert {part.name: (part.sha256, part.length) for part in inventory.parts} == {
@@ -165,7 +189,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
     words = (
         f"batch {batch_id} \\(may.checkm of collection gone, completed, 3 jobs, submitted "
         f"2026-11-22\\) was archived on 2027-02-21: records/deposit/2026/11/{batch_id}/"
-        "manifest.json of the archive bucket says what is there"
+        "v\\d+/manifest.json of the archive bucket says what is there"
     )
     for look in (
         lambda: batch(batch_id, yard.looking()),
@@ -181,3 +205,339 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
             yard.looking(), state=state, collection=collection, after={}, limit=10
         )
         assert listed.items == ()
+
+
+# What is due
+
+
+@pytest.fixture
+def years(yard: Yard) -> Yard:
+    """A yard that knows nothing of other tests' batches, in November."""
+    forget(yard)
+    return yard
+
+
+def is_archived(batch_id: str) -> bool:
+    """Whether but a tombstone of a batch remains."""
+    found = batches.tombstone(batch_id)
+    return found is not None and found.phase is Phase.REMOVED
+
+
+@pytest.mark.parametrize(
+    "state",
+    [BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED, BatchState.DELETED],
+)
+def test_whatever_its_end_a_batch_is_archived_ninety_days_later_and_no_day_sooner(
+    years: Yard, state: BatchState
+) -> None:
+    batch_id = laid_down(years, batch_of(f"ended {state}", state)).batch_id
+
+    years.at = MAY + timedelta(days=90, seconds=-1)
+    assert retain(years) == done(0)
+    assert batches.get(batch_id, years.now()).state is state
+    years.at = MAY + timedelta(days=90)
+    assert retain(years) == done(1)
+    assert is_archived(batch_id)
+
+
+def done(processed: int) -> Done:
+    """The answer of a retention that archived so many, and failed with none."""
+    counts = {"processed": processed, "failed": 0, "total": processed}
+    return Done({"records": counts}, f"archived {processed} batches and occurrences")
+
+
+@pytest.mark.parametrize(
+    "state", [BatchState.HELD, BatchState.PROCESSING, BatchState.UPDATE_REPORTING]
+)
+def test_a_batch_that_is_open_is_kept_however_old(years: Yard, state: BatchState) -> None:
+    batch_id = laid_down(years, batch_of(f"open {state}", state)).batch_id
+
+    assert retain(years) == done(0)
+    assert batches.get(batch_id, years.now()).state is state
+
+
+def test_a_refused_manifest_is_archived_with_its_findings(years: Yard) -> None:
+    refused = laid_down(years, batch_of("refused", BatchState.FAILED, entries=0), recorded=0)
+
+    assert retain(years) == done(1)
+
+    folder = folder_of(refused.batch_id)
+    assert objects(years, "archive", folder)["files/work/findings.jsonl.gz"] == (
+        b'{"level": "remark"}\n'
+    )
+    assert versions(years, refused.batch_id) == []
+
+
+def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(years: Yard) -> None:
+    under_repair = laid_down(years, batch_of("operated on", BatchState.FAILED)).batch_id
+    (operation,) = operations.of_batch(under_repair)
+    operations.put_new(
+        replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
+    )
+    repaired_lately = laid_down(years, batch_of("repaired", BatchState.FAILED)).batch_id
+    (job, *_) = jobs.of_chunk(repaired_lately, 0)
+    at = years.at - timedelta(days=30)
+    jobs.write_many([(job, replace(job, version=3, cause="r2.p1.c0.t1", at=at))])
+
+    assert retain(years) == done(0)
+    assert batches.get(under_repair, years.now()).state is BatchState.FAILED
+    kept = batches.get(repaired_lately, years.now())
+    assert (kept.state, kept.repaired_at) == (BatchState.FAILED, at)
+    assert years.batch(repaired_lately).batch.state == "failed"
+    years.at = at + timedelta(days=90)
+    assert retain(years) == done(1)
+    assert is_archived(repaired_lately)
+
+
+def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Yard) -> None:
+    failed = laid_down(years, batch_of("taken", BatchState.FAILED))
+    seen = batches.get(failed.batch_id, years.now())
+    (job, *_) = jobs.of_chunk(failed.batch_id, 0)
+    moved = replace(job, version=3, state=JobState.SCHEDULED, cause="too late")
+
+    batches.put_away(seen, years.now(), "records/deposit/2026/05/taken")
+
+    with pytest.raises(StaleState):
+        jobs.apply(job, moved, BatchState.FAILED)
+    with pytest.raises(StaleState, match="has been archived since"):
+        batches.note(seen, seen.history[0])
+    with pytest.raises(Gone, match="is being archived since 2026-11-22 12:00 UTC"):
+        batch(failed.batch_id, years.looking())
+
+
+# What goes wrong
+
+
+def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_from_its_turn(
+    years: Yard,
+) -> None:
+    broken = laid_down(years, batch_of("broken")).batch_id
+    sound = laid_down(years, batch_of("sound", at=MAY + timedelta(hours=1))).batch_id
+    key = f"work/{broken}/rows.jsonl"
+    years.s3.delete_object(Bucket="work", Key=key)
+    before = [*records(years, broken)]
+
+    outcome = retain(years)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.result == {"records": {"processed": 1, "failed": 1, "total": 2}}
+    assert outcome.message.startswith(f"1 of 2 could not be archived. {broken}: its rows are not")
+    assert is_archived(sound)
+    assert [*records(years, broken)] == before
+    assert years.batch(broken).batch.state == "completed"
+    assert broken in [view.batch.batch_id for view in _listed(years)]
+
+
+def _listed(yard: Yard) -> tuple[Any, ...]:
+    looking = yard.looking()
+    return list_batches(looking, state="completed", collection="", after={}, limit=10).items
+
+
+def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_twice(
+    years: Yard,
+) -> None:
+    broken = laid_down(years, batch_of("mended")).batch_id
+    laid_down(years, batch_of("beside", at=MAY + timedelta(hours=1)))
+    rows = years.s3.get_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")["Body"].read()
+    years.s3.delete_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")
+    assert isinstance(retain(years, "again.0.1"), Stop)
+    years.s3.put_object(Bucket="work", Key=f"work/{broken}/rows.jsonl", Body=rows)
+    years.later(24 * 3600)
+
+    assert retain(years, "again.0.1") == done(2)
+    assert is_archived(broken)
+
+
+def test_what_changes_after_it_was_archived_is_archived_too_before_it_is_removed(
+    years: Yard,
+) -> None:
+    old = laid_down(years, batch_of("bounced")).batch_id
+    folder = f"records/deposit/2026/05/{old}/v1/"
+
+    def bounce() -> float:
+        """The time that is left; once the inventory is there, a mail bounces."""
+        (report,) = [*reports.of_batch(old)] or [None]
+        sealed = years.s3.list_objects_v2(Bucket="archive", Prefix=f"{folder}manifest.json")
+        if sealed["KeyCount"] and report and report.delivery.state == "delivered":
+            reports.put_delivery(report, Delivery(DeliveryState.BOUNCED, years.at, "m-1"))
+        return 600.0
+
+    assert retain(years, remaining=bounce) == done(1)
+
+    found = [line for line in archived(years, old) if line["kind"] == "report"]
+    assert [line["report"]["delivery"]["state"] for line in found] == ["delivered", "bounced"]
+    assert [name for name in objects(years, "archive", folder) if name.startswith("late-")]
+
+
+def test_nothing_is_removed_whose_part_of_the_archive_is_damaged(years: Yard) -> None:
+    old = laid_down(years, batch_of("damaged")).batch_id
+    folder = f"records/deposit/2026/05/{old}/v1/"
+    before = [*records(years, old)]
+
+    def damage() -> float:
+        key = f"{folder}jobs-00000.jsonl.gz"
+        sealed = years.s3.list_objects_v2(Bucket="archive", Prefix=f"{folder}manifest.json")
+        if sealed["KeyCount"]:
+            years.s3.put_object(Bucket="archive", Key=key, Body=b"\x1f\x8b")
+        return 600.0
+
+    outcome = retain(years, remaining=damage)
+
+    assert isinstance(outcome, Stop)
+    assert outcome.result == {"records": {"processed": 0, "failed": 1, "total": 1}}
+    assert "jobs-00000.jsonl.gz is damaged" in outcome.message
+    assert [*records(years, old)] == before
+
+
+# Time
+
+
+def test_a_retention_without_enough_time_goes_on_in_parts_and_counts_each_batch_once(
+    years: Yard,
+) -> None:
+    for number in range(3):
+        laid_down(years, batch_of(f"slow {number}", at=MAY + timedelta(days=number)))
+    asked = []
+
+    def hurried() -> float:
+        """Every second look there is no time left."""
+        asked.append(0)
+        return 600.0 if len(asked) % 2 else 0.0
+
+    assert retain(years, remaining=hurried) == done(3)
+    assert len(asked) > 20
+
+
+def test_a_batch_of_many_chunks_is_archived_in_parts(years: Yard) -> None:
+    large = batch_of("large", BatchState.CANCELLED, entries=6001, chunk_size=3000)
+    batch_id = laid_down(years, large).batch_id
+
+    assert retain(years) == done(1)
+
+    inventory = Inventory.of(objects(years, "archive", folder_of(batch_id))["manifest.json"])
+    by_name = {part.name: dict(part.counts) for part in inventory.parts}
+    assert by_name["jobs-00000.jsonl.gz"] == {"row": 3000, "job": 3, "chunk": 1, "outcome": 1}
+    assert by_name["jobs-00001.jsonl.gz"] == {"row": 3000}
+    assert by_name["jobs-00002.jsonl.gz"] == {"row": 1}
+    assert [*records(years, batch_id)] == []
+
+
+def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(years: Yard) -> None:
+    class Months(Listener):
+        def __init__(self) -> None:
+            self.read: list[str] = []
+
+        def asked(self, call: Call) -> None:
+            if call.parameters.get("IndexName") == "by_month":
+                values = call.parameters["ExpressionAttributeValues"].values()
+                self.read.append(next(each["S"] for each in values if len(each["S"]) == 7))
+
+    held = laid_down(years, batch_of("held", BatchState.HELD)).batch_id
+    laid_down(years, batch_of("closed in June", at=MAY + timedelta(days=30)))
+    first, second, third = Months(), Months(), Months()
+
+    with years.wire.heard_by(first):
+        assert retain(years) == done(1)
+    years.later(24 * 3600)
+    with years.wire.heard_by(second):
+        assert retain(years) == done(0)
+    assert batches.get(held, years.now()).state is BatchState.HELD
+    years.later(90 * 24 * 3600)
+    with years.wire.heard_by(third):
+        retain(years)
+
+    assert {"2026-05", "2026-06", "2026-07", "2026-08"} == {*first.read}
+    assert {*second.read} == {"2026-06", "2026-08"}  # in June one was archived the day before
+    assert "2026-05" in third.read
+    assert "2026-07" not in third.read
+
+
+# Schedules
+
+
+def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
+    years: Yard,
+) -> None:
+    schedule = schedules.put_new(schedule_of("nightly"))
+    days = {day: Verdict.SKIP if day % 10 == 0 else Verdict.RUN for day in range(120)}
+    made = occurred(schedule, days)
+    years.at = MAY + timedelta(days=160)  # the eleventh of October: what ended before 13 July
+    june = datetime(2026, 7, 1, tzinfo=UTC)
+    old = [each for each in made if each.at < june]
+
+    assert retain(years) == done(len(old))
+
+    kept = [*occurrences.older(schedule.schedule_id, years.at)]
+    assert kept == made[len(old) :]
+    assert [job.place for job in jobs.of_chunk(schedule.schedule_id, 0)] == [
+        each.place for each in kept if each.verdict is Verdict.RUN
+    ]
+    assert schedules.get(schedule.schedule_id).kept_from == june
+    with pytest.raises(Gone, match="was archived; jobs are kept since 2026-07-01"):
+        job_of_schedule(old[1].place, frozenset({"admin"}))
+    lines = [
+        json.loads(text)
+        for month in ("05", "06")
+        for name, body in objects(
+            years, "archive", f"records/sweep/2026/{month}/{schedule.schedule_id}/"
+        ).items()
+        if name.endswith(".gz")
+        for text in body.splitlines()
+    ]
+    of_kind = {kind: [each for each in lines if each["kind"] == kind] for kind in _kinds(lines)}
+    assert [each["job_id"] for each in of_kind["occurrence"]] == [e.place.job_id for e in old]
+    assert len(of_kind["job"]) == sum(each.verdict is Verdict.RUN for each in old)
+    assert of_kind["occurrence"][0]["occurrence"]["reason"] == "CALENDAR"
+    assert retain(years) == done(0)
+
+
+def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Yard) -> None:
+    schedule = schedules.put_new(schedule_of("endless"))
+    made = occurred(schedule, {0: Verdict.RUN, 1: Verdict.WAIT})
+
+    assert retain(years) == done(0)
+    assert [*occurrences.older(schedule.schedule_id, years.at)] == made
+    assert schedules.get(schedule.schedule_id).kept_from is None
+
+
+def test_what_is_decided_later_about_a_month_that_was_archived_lies_beside_it(
+    years: Yard,
+) -> None:
+    schedule = schedules.put_new(schedule_of("late"))
+    occurred(schedule, {0: Verdict.RUN})
+    retain(years)
+    occurred(schedule, {2: Verdict.SKIP})
+    years.later(31 * 24 * 3600)
+
+    assert retain(years) == done(1)
+
+    prefix = f"records/sweep/2026/05/{schedule.schedule_id}/"
+    folders = {name.split("/")[0] for name in objects(years, "archive", prefix)}
+    assert len(folders) == 2
+
+
+def test_a_deleted_schedule_s_jobs_are_archived_as_well(years: Yard) -> None:
+    schedule = schedules.put_new(replace(schedule_of("given up"), state=ScheduleState.DELETED))
+    occurred(schedule, {0: Verdict.RUN})
+
+    assert retain(years) == done(1)
+    assert schedules.get(schedule.schedule_id).state is ScheduleState.DELETED
+
+
+# By itself
+
+
+def test_retention_runs_by_its_own_schedule_every_night(years: Yard) -> None:
+    old = laid_down(years, batch_of("by night")).batch_id
+    make_system_schedules(years.now())
+    retention = system_schedule_id("retention")
+
+    years.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
+    years.minute()
+    years.machines.run_all()
+
+    assert is_archived(old)
+    (ran,) = occurrences.newest(retention, limit=5)
+    assert ran.outcome is not None
+    assert (ran.outcome.state, ran.outcome.processed) == (JobState.SUCCEEDED, 1)
+    assert schedules.get(retention).word == "Completed"

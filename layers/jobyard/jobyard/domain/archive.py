@@ -5,7 +5,7 @@ The lines are kept for ever, so they have the words of the domain, not those of 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -81,11 +81,6 @@ class Inventory:
     def part(self, name: str) -> Part | None:
         """The part of that name; None when there is none."""
         return next((part for part in self.parts if part.name == name), None)
-
-    def with_parts(self, added: Iterable[Part]) -> "Inventory":
-        """The inventory with some more parts, or newer ones of the same names."""
-        known = {part.name: part for part in self.parts} | {part.name: part for part in added}
-        return replace(self, parts=tuple(known.values()))
 
     def text(self) -> bytes:
         """The inventory as JSON, for people and programs."""

@@ -60,11 +60,11 @@ def job_of_schedule(
     schedule = schedules.get(place.origin_id)
     if place.chunk or place.position > _LAST_MS:
         raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+    kept_from = schedule.kept_from
+    if kept_from and moment_of(place) < kept_from:
+        raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
     occurrence = occurrences.get(place)
     if occurrence is None:
-        kept_from = schedule.kept_from
-        if kept_from and moment_of(place) < kept_from:
-            raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
         raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     if occurrence.verdict is not Verdict.RUN:
         words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"

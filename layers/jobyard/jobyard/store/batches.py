@@ -269,11 +269,9 @@ def in_state(state: BatchState, after: str = "") -> Iterator[Batch]:
 def before(month: str, moment: datetime, after: str = "") -> Iterator[Batch]:
     """The batches submitted in `month` ("2026-11") but not after `moment`, oldest first, from the
     place `after` on, as the index knows them."""
-    until = sortable(moment)
+    until = f"{sortable(moment)}~"  # the tilde sorts after any place of that moment
     condition = (
-        BatchItem.submitted.between(f"{after}~", until)  # the tilde sorts after any place
-        if after
-        else BatchItem.submitted < until
+        BatchItem.submitted.between(f"{after}~", until) if after else BatchItem.submitted < until
     )
     if after < until:
         for item in BatchItem.by_month.query(month, range_key_condition=condition):

@@ -1,4 +1,8 @@
-"""Writing to the archive what is to be kept for ever, and reading it back before it is removed."""
+"""Writing to the archive what is to be kept for ever, and reading it back before it is removed.
+
+An object of it is written once: what a worker that is late would write after another has begun to
+remove is less than what is there.
+"""
 
 import gzip
 import hashlib
@@ -32,8 +36,8 @@ class Archive:
     s3: "S3Client"
     folder: str
 
-    def write(self, name: str, lines: Iterable[bytes]) -> Part:
-        """Write lines as the part `name`, over what is there under that name."""
+    def write(self, name: str, lines: Iterable[bytes]) -> None:
+        """Write lines as the part `name`, unless there is one."""
         counts: dict[str, int] = {}
 
         def counted() -> Iterator[bytes]:
@@ -42,14 +46,14 @@ class Archive:
                 counts[kind] = counts.get(kind, 0) + 1
                 yield text
 
-        return self._pack(name, counted(), counts)
+        self._pack(name, counted(), counts)
 
-    def copy(self, name: str, key: str) -> Part:
-        """Write an object of the work bucket as the part `name`."""
+    def copy(self, name: str, key: str) -> None:
+        """Write an object of the work bucket as the part `name`, unless there is one."""
         body = self.s3.get_object(Bucket=self.settings.work_bucket, Key=key)["Body"]
-        return self._pack(name, body.iter_chunks(_BLOCK), {})
+        self._pack(name, body.iter_chunks(_BLOCK), {})
 
-    def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> Part:
+    def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
         digest, length = hashlib.sha256(), 0
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
             # Without a time in it, so that the same records are the same bytes.
@@ -58,21 +62,27 @@ class Archive:
                     digest.update(block)
                     length += len(block)
                     packed.write(block)
-            size = spool.tell()
             spool.seek(0)
             told = {
                 "sha256": digest.hexdigest(),
                 "length": str(length),
                 "counts": json.dumps(counts),
             }
+            self._put(name, spool, "application/gzip", told)
+
+    def _put(self, name: str, body: Any, kind: str, told: dict[str, str]) -> None:
+        try:
             self.s3.put_object(
                 Bucket=self.settings.archive_bucket,
                 Key=f"{self.folder}/{name}",
-                Body=spool,
-                ContentType="application/gzip",
+                Body=body,
+                ContentType=kind,
                 Metadata=told,
+                IfNoneMatch="*",
             )
-        return Part(name, size, length, told["sha256"], counts)
+        except self.s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
+                raise
 
     def part(self, name: str) -> Part:
         """The part of that name, as S3 says it is there.
@@ -104,13 +114,8 @@ class Archive:
             raise Unfit(f"{self.folder}/{name} is damaged: {error}") from error
 
     def seal(self, inventory: Inventory) -> None:
-        """Write the inventory: from now on what it names is archived."""
-        self.s3.put_object(
-            Bucket=self.settings.archive_bucket,
-            Key=f"{self.folder}/{INVENTORY}",
-            Body=inventory.text(),
-            ContentType="application/json",
-        )
+        """Write the inventory, unless there is one: from now on what it names is archived."""
+        self._put(INVENTORY, inventory.text(), "application/json", {})
 
     def inventory(self) -> Inventory:
         """The inventory.
@@ -129,7 +134,8 @@ class Archive:
             raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
 
     def hold(self, names: Iterable[str], lines: list[bytes]) -> None:
-        """See that each of `lines` is archived, in one of the parts or else in one of their own.
+        """See that each of `lines` is archived, in one of the parts or else in one of their own,
+        of which the inventory does not know.
 
         What was read back from the archive is what may be removed, and nothing else.
 
@@ -142,8 +148,7 @@ class Archive:
         late = [text for text in lines if text not in kept]
         if late:
             digest = hashlib.sha256(b"".join(late)).hexdigest()
-            part = self.write(f"late-{digest[:16]}.jsonl.gz", late)
-            self.seal(self.inventory().with_parts([part]))
+            self.write(f"late-{digest[:16]}.jsonl.gz", late)
 
 
 def _missing(error: "ClientError", words: str) -> Exception:

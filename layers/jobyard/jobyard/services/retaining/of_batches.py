@@ -60,12 +60,11 @@ def begin(suggested: Batch, retaining: Retaining) -> bool:
     due = due_at(batch)
     if due is None or due > now or _is_at_work(batch):
         return False
-    batches.put_away(batch, now, _folder(batch))
+    # A folder for each time that it is tried: nothing in it is written twice.
+    attempt = f"v{batch.version}"
+    folder = folder_of(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
+    batches.put_away(batch, now, folder)
     return True
-
-
-def _folder(batch: Batch) -> str:
-    return folder_of(batch.job_type, batch.submitted_at, batch.batch_id)
 
 
 def _is_at_work(batch: Batch) -> bool:
@@ -230,10 +229,10 @@ class _Work:
 
     def _sealed(self, keys: list[str]) -> Stretch:
         """Write the inventory of what S3 says is there; from now on it may be removed."""
-        about = self.archive.write(_ABOUT, self._about_lines())
-        names = [_jobs_part(number) for number in range(self.parts)]
+        self.archive.write(_ABOUT, self._about_lines())
+        names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
         names += [self._name(key) for key in keys]
-        parts = (about, *(self.archive.part(name) for name in names))
+        parts = tuple(self.archive.part(name) for name in names)
         inventory = Inventory(
             self.batch.batch_id, _summary(self.batch), self.retaining.now(), parts
         )
@@ -290,16 +289,16 @@ class _Work:
         usage.remove(batch_id, [part for part, _ in used])
 
     def _remove_objects(self) -> None:
-        """Remove all versions of what the batch has in the work bucket, once each file of it is
-        archived as it is now."""
+        """Remove all versions of what the batch has in the work bucket.
+
+        Raises:
+            Unfit: a file of it is not archived as it is now.
+        """
         inventory = self.archive.inventory()
         for key, size in self._files():
             part = inventory.part(self._name(key))
-            if part is None or part.length != size:
-                inventory = inventory.with_parts([self.archive.copy(self._name(key), key)])
-                self.archive.seal(inventory)
-            else:
-                self.archive.part(part.name)
+            if part is None or part != self.archive.part(part.name) or part.length != size:
+                raise Unfit(f"{key} has changed since it was archived")
         batch_id, bucket = self.batch.batch_id, self.retaining.settings.work_bucket
         pages = self.retaining.s3.get_paginator("list_object_versions")
         for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/", f"operations/{batch_id}/"):

@@ -94,13 +94,12 @@ def _archived(
     folder = folder_of(schedule.job_type, found[0].at, schedule.schedule_id, str(first.position))
     archive = retaining.archive(folder)
     ran = _jobs_of(found)
-    parts = [
-        archive.write(
-            f"occurrences-{number:05d}.jsonl.gz",
-            (text for each in some for text in _lines(each, ran.get(each.place))),
-        )
-        for number, some in enumerate(_in_parts(found))
-    ]
+    names = []
+    for number, some in enumerate(_in_parts(found)):
+        names.append(f"occurrences-{number:05d}.jsonl.gz")
+        lines = (text for each in some for text in _lines(each, ran.get(each.place)))
+        archive.write(names[-1], lines)
+    parts = tuple(archive.part(name) for name in names)
     what = {
         "schedule_id": schedule.schedule_id,
         "title": schedule.title,
@@ -108,7 +107,7 @@ def _archived(
         "rule": schedule.rule.document(),
         "month": place["month"],
     }
-    archive.seal(Inventory(schedule.schedule_id, what, retaining.now(), tuple(parts)))
+    archive.seal(Inventory(schedule.schedule_id, what, retaining.now(), parts))
     return Stretch({**place, "folder": folder})
 
 
