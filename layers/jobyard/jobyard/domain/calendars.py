@@ -21,6 +21,7 @@ from jobyard.domain.wallclock import (
 MOST_EXCLUDED = 1000
 MOST_WINDOWS = 100
 MOST_LETTERS = 200  # of a title
+CHANGES_KEPT = 50
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _FIELDS = ("name", "title", "exclude", "include")
@@ -115,6 +116,36 @@ class Calendar:
             "exclude": [excluded.document() for excluded in self.exclude],
             "include": [window.document() for window in self.include],
         }
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a calendar: `put` or `delete`, by whom and why. `cause` names the request."""
+
+    event: str
+    at: datetime
+    actor: str
+    reason: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A calendar as it is stored. `version` counts its writes, from 1. One that was deleted stays,
+    for its `changes`: the newest `CHANGES_KEPT`, oldest first, one at least."""
+
+    calendar: Calendar
+    version: int
+    changes: tuple[Change, ...]
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether nothing may name it any more."""
+        return self.changes[-1].event == "delete"
+
+    def changed(self, calendar: Calendar, change: Change) -> "Kept":
+        """It after a change."""
+        return Kept(calendar, self.version + 1, (*self.changes, change)[-CHANGES_KEPT:])
 
 
 def calendar_of(document: object) -> Calendar:

@@ -1,69 +1,70 @@
-"""Named calendars as they are stored."""
+"""Named calendars as they are stored. A deleted one stays, and counts as none."""
 
-from pynamodb.exceptions import DeleteError, PutError
+from typing import Any
 
-from jobyard.domain.calendars import Calendar, calendar_of
-from jobyard.domain.errors import StaleState, Unknown
+from pynamodb.exceptions import PutError
+
+from jobyard.domain.calendars import Calendar, Change, Kept, calendar_of
+from jobyard.domain.errors import StaleState
+from jobyard.store.documents import moment, stamp
 from jobyard.store.tables import CalendarItem, is_refused
 
 
-def put(calendar: Calendar, seen: int) -> int:
-    """Write a calendar over the version `seen` (0: over nothing); the answer is its version.
+def _item(kept: Kept) -> CalendarItem:
+    changes = [
+        [change.event, stamp(change.at), change.actor, change.reason, change.cause]
+        for change in kept.changes
+    ]
+    body = {"calendar": kept.calendar.document(), "changes": changes}
+    return CalendarItem(name=kept.calendar.name, version=kept.version, body=body)
+
+
+def _kept(item: CalendarItem) -> Kept:
+    body: dict[str, Any] = item.body
+    changes = tuple(Change(event, moment(at), *rest) for event, at, *rest in body["changes"])
+    return Kept(calendar_of(body["calendar"]), int(item.version), changes)
+
+
+def put(kept: Kept) -> None:
+    """Write a calendar over the version before; the first over nothing. A repeat is success.
 
     Raises:
-        StaleState: somebody else wrote it since.
+        StaleState: somebody else wrote it since it was read.
     """
+    seen = kept.version - 1
     as_read = CalendarItem.version == seen if seen else CalendarItem.name.does_not_exist()
-    item = CalendarItem(name=calendar.name, version=seen + 1, body=calendar.document())
     try:
-        item.save(condition=as_read)
+        _item(kept).save(condition=as_read)
     except PutError as error:
         if not is_refused(error):
             raise
-        stored = find(calendar.name)
-        if stored == (calendar, seen + 1):
-            return seen + 1
-        raise StaleState(f"calendar {calendar.name} has changed since it was read") from error
-    return seen + 1
+        name = kept.calendar.name
+        if stored(name) != kept:
+            raise StaleState(f"calendar {name} has changed since it was read") from error
 
 
-def find(name: str) -> tuple[Calendar, int] | None:
-    """The calendar and its version, strongly read; None when there is none."""
+def stored(name: str) -> Kept | None:
+    """The calendar, a deleted one too, strongly read; None when there never was one."""
     try:
-        item = CalendarItem.get(name, consistent_read=True)
+        return _kept(CalendarItem.get(name, consistent_read=True))
     except CalendarItem.DoesNotExist:
         return None
-    return calendar_of(item.body), int(item.version)
 
 
-def get(name: str) -> Calendar:
-    """The calendar of that name.
-
-    Raises:
-        Unknown: there is none.
-    """
-    found = find(name)
-    if found is None:
-        raise Unknown(f"there is no calendar {name!r}")
-    return found[0]
+def find(name: str) -> Kept | None:
+    """The calendar, strongly read; None when there is none."""
+    found = stored(name)
+    return None if found is None or found.is_deleted else found
 
 
-def remove(name: str, seen: int) -> None:
-    """Delete a calendar of the version `seen`.
-
-    Raises:
-        StaleState: somebody else wrote it since.
-    """
-    try:
-        CalendarItem(name).delete(condition=CalendarItem.version == seen)
-    except DeleteError as error:
-        if not is_refused(error):
-            raise
-        if find(name) is None:
-            return
-        raise StaleState(f"calendar {name} has changed since it was read") from error
+def kept() -> list[Kept]:
+    """All calendars, by name. There are a handful."""
+    found = map(_kept, CalendarItem.scan(consistent_read=True))
+    return sorted(
+        (each for each in found if not each.is_deleted), key=lambda each: each.calendar.name
+    )
 
 
 def every() -> dict[str, Calendar]:
-    """All calendars, by name. There are a handful."""
-    return {item.name: calendar_of(item.body) for item in CalendarItem.scan(consistent_read=True)}
+    """What all calendars say, by name."""
+    return {each.calendar.name: each.calendar for each in kept()}

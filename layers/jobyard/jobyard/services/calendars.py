@@ -1,0 +1,74 @@
+"""Named calendars: put and deleted, with a reason that is kept."""
+
+from jobyard.domain.calendars import Calendar, Change, Kept
+from jobyard.domain.errors import BadRequest, IllegalMove, StaleState, Unknown
+from jobyard.services.admitting import check_admin
+from jobyard.services.asking import Asking
+from jobyard.store import calendars, schedules
+
+_TOLD = 3  # schedules that a refusal to delete names
+
+
+def put(calendar: Calendar, seen: int | None, asking: Asking) -> Kept:
+    """Set what a calendar says, from now on, for all schedules that name it. `seen` is the version
+    that it replaces, 0 for none; None replaces whatever is there.
+
+    Raises:
+        Forbidden: the person is no admin. BadRequest: no reason is given. StaleState: there is
+            another version than `seen`, or somebody else wrote it at the same time.
+    """
+    check_admin(asking.person.roles)
+    stored = calendars.stored(calendar.name)
+    if stored and stored.changes[-1].cause == asking.run:
+        return stored
+    _demand_reason(asking)
+    _check_seen(calendar.name, stored, seen)
+    change = _change("put", asking)
+    after = stored.changed(calendar, change) if stored else Kept(calendar, 1, (change,))
+    calendars.put(after)
+    return after
+
+
+def delete(name: str, seen: int | None, asking: Asking) -> Kept:
+    """Delete a calendar that no schedule names; `seen` as for `put`.
+
+    All schedules are read for that. One that is made in the same moment and names it is not seen;
+    it is then shown with a calendar that is gone, and runs as if it had none.
+
+    Raises:
+        Forbidden, BadRequest, StaleState: as for `put`. Unknown: there is no such calendar.
+        IllegalMove: a schedule names it.
+    """
+    check_admin(asking.person.roles)
+    stored = calendars.stored(name)
+    if stored is None:
+        raise Unknown(f"there is no calendar {name!r}")
+    if stored.changes[-1].cause == asking.run:
+        return stored
+    if stored.is_deleted:
+        raise Unknown(f"there is no calendar {name!r}; it was deleted")
+    _demand_reason(asking)
+    _check_seen(name, stored, seen)
+    naming = [schedule.schedule_id for schedule in schedules.naming(name)]
+    if naming:
+        more = f" and {len(naming) - _TOLD} more" if len(naming) > _TOLD else ""
+        raise IllegalMove(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")
+    after = stored.changed(stored.calendar, _change("delete", asking))
+    calendars.put(after)
+    return after
+
+
+def _change(event: str, asking: Asking) -> Change:
+    return Change(event, asking.now(), asking.person.name, asking.reason, asking.run)
+
+
+def _demand_reason(asking: Asking) -> None:
+    if not asking.reason.strip():
+        raise BadRequest("a calendar's change needs a reason: say why, for those who look later")
+
+
+def _check_seen(name: str, stored: Kept | None, seen: int | None) -> None:
+    there = stored.version if stored and not stored.is_deleted else 0
+    if seen is not None and seen != there:
+        words = f"of version {there}, not {seen}" if there else "not there any more"
+        raise StaleState(f"calendar {name} is {words}; read it again")
