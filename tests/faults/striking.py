@@ -147,7 +147,7 @@ def _on(call: Call) -> str:
             return "+".join(next(iter(each.values()))["TableName"] for each in asked[
                 "TransactItems"
             ])  # fmt: skip
-        case "BatchGetItem":
+        case "BatchGetItem" | "BatchWriteItem":
             return "+".join(asked["RequestItems"])
         case "SendEmail":
             return ""
@@ -241,6 +241,7 @@ RESENT = Way(
 _WRITES = frozenset(
     {
         "BatchExecuteStatement",
+        "BatchWriteItem",
         "CopyObject",
         "DeleteItem",
         "DeleteObject",
