@@ -370,6 +370,16 @@ def _first_after(rule: Recurrence, at: datetime) -> datetime | None:
     return next(iter(islice(times(rule, at + timedelta(microseconds=1)), 1)), None)
 
 
+def is_open_to_run(schedule: Schedule) -> bool:
+    """Whether a person may have a job run at once, as far as the runs that go are concerned."""
+    overlap = schedule.policy.overlap
+    if not schedule.active or overlap is Overlap.REPLACE:
+        return True
+    if overlap is Overlap.QUEUE_ONE:
+        return schedule.queued is None
+    return overlap is Overlap.ALLOW and len(schedule.active) < MOST_ACTIVE
+
+
 def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     """What becomes of a person's wish to have a job run at once.
 
@@ -379,17 +389,17 @@ def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     at = datetime.fromtimestamp(round(now.timestamp() * 1000) / 1000, UTC)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
+    if not is_open_to_run(schedule):
+        raise IllegalMove(
+            f"a job of schedule {schedule.schedule_id} is running, and its overlap is {overlap}"
+        )
     run = Run(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
     replaced: tuple[Run, ...] = ()
     if schedule.active and overlap is Overlap.REPLACE:
         active, replaced = (run,), schedule.active
-    elif schedule.active and overlap is Overlap.QUEUE_ONE and queued is None:
+    elif schedule.active and overlap is Overlap.QUEUE_ONE:
         verdict, active, queued = Verdict.WAIT, schedule.active, at
-    elif schedule.active and (overlap is not Overlap.ALLOW or len(active) > MOST_ACTIVE):
-        raise IllegalMove(
-            f"a job of schedule {schedule.schedule_id} is running, and its overlap is {overlap}"
-        )
     occurrence = Occurrence(
         schedule_id=schedule.schedule_id,
         at=at,

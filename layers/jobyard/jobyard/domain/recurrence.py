@@ -333,6 +333,11 @@ class Upcoming:
         }
 
 
+def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
+    """The rule's occurrence at `instant`, as it is told."""
+    return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
+
+
 def preview(
     rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
 ) -> list[Upcoming]:
@@ -340,16 +345,12 @@ def preview(
 
     Fewer where the rule ends, or where the calendar refuses nearly all of `MOST_LOOKED_AT`.
     """
-    zone = zone_called(rule.zone)
     due = (
         instant
         for instant in islice(rule.from_(start), MOST_LOOKED_AT)
         if calendar is None or not calendar.refusal(instant, rule.zone)
     )
-    return [
-        Upcoming(instant, instant.astimezone(zone), rule.note(instant))
-        for instant in islice(due, count)
-    ]
+    return [upcoming(rule, instant) for instant in islice(due, count)]
 
 
 def recurrence_of(document: object, today: date | None = None) -> Recurrence:

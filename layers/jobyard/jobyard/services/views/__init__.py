@@ -3,8 +3,10 @@
 from jobyard.services.views.looking import Looking, history
 from jobyard.services.views.of_backlog import Backlog, backlog
 from jobyard.services.views.of_batches import BatchView, Listed, batch, list_batches
-from jobyard.services.views.of_costs import cost
+from jobyard.services.views.of_calendars import calendar, list_calendars
+from jobyard.services.views.of_costs import cost, schedule_cost
 from jobyard.services.views.of_holds import hold, list_holds
+from jobyard.services.views.of_job_types import list_job_types
 from jobyard.services.views.of_jobs import JobView, ListedJobs, job, list_jobs
 from jobyard.services.views.of_reports import (
     LINKED,
@@ -14,27 +16,57 @@ from jobyard.services.views.of_reports import (
     list_reports,
     operation,
 )
+from jobyard.services.views.of_schedules import (
+    UPCOMING,
+    WAITING,
+    OccurrenceView,
+    ScheduleDetails,
+    ScheduleView,
+    details,
+    list_occurrences,
+    list_schedules,
+    list_times,
+    occurrence,
+    occurrence_of,
+    schedule,
+)
 
 __all__ = [
     "LINKED",
+    "UPCOMING",
+    "WAITING",
     "Backlog",
     "BatchView",
     "JobView",
     "Listed",
     "ListedJobs",
     "Looking",
+    "OccurrenceView",
     "OperationView",
+    "ScheduleDetails",
+    "ScheduleView",
     "backlog",
     "batch",
+    "calendar",
     "cost",
+    "details",
     "history",
     "hold",
     "job",
     "link_to",
     "list_batches",
+    "list_calendars",
     "list_findings",
     "list_holds",
+    "list_job_types",
     "list_jobs",
+    "list_occurrences",
     "list_reports",
+    "list_schedules",
+    "list_times",
+    "occurrence",
+    "occurrence_of",
     "operation",
+    "schedule",
+    "schedule_cost",
 ]

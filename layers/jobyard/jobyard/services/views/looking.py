@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batch import Batch, HistoryEntry
+from jobyard.domain.calendars import Calendar
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.services.asking import Person
 from jobyard.services.settings import Settings
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Looking:
-    """Who looks, at what time, and what at. `holds` are those on batches looked at before."""
+    """Who looks, at what time, and what at.
+
+    `holds` are those on batches and schedules looked at before, `calendars` those these name.
+    """
 
     settings: Settings
     s3: "S3Client"
     person: Person
     now: datetime
     holds: dict[str, Hold | None] = field(default_factory=dict, compare=False)
+    calendars: dict[str, Calendar | None] = field(default_factory=dict, compare=False)
 
 
 def held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:

@@ -1,9 +1,11 @@
-"""What a batch cost, as those who look at it want it."""
+"""What a batch or a schedule cost, as those who look at it want it."""
 
 from dataclasses import dataclass
 
 from jobyard.domain.batch import Batch
 from jobyard.domain.cost import Cost, priced
+from jobyard.domain.schedule import Schedule
+from jobyard.services.admitting import schedule_or_tombstone
 from jobyard.services.asking import visible
 from jobyard.services.views.looking import Looking
 from jobyard.store import usage
@@ -25,3 +27,21 @@ def cost(batch_id: str, looking: Looking) -> CostView:
     """
     found = visible(batch_id, looking.person, looking.now)
     return CostView(found, priced(usage.of_origin(found.batch_id)))
+
+
+@dataclass(frozen=True)
+class ScheduleCostView:
+    """A schedule and what its jobs cost up to now."""
+
+    schedule: Schedule
+    cost: Cost
+
+
+def schedule_cost(schedule_id: str, looking: Looking) -> ScheduleCostView:
+    """What a schedule's jobs cost; a deleted one's too.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown: there is no such schedule.
+    """
+    found = schedule_or_tombstone(schedule_id, looking.person.roles)
+    return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))

@@ -1,25 +1,42 @@
-"""Jobs as those who look at them want them: records laid over rows."""
+"""Jobs as those who look at them want them: records laid over rows, or over occurrences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobyard.domain.batch import Batch
-from jobyard.domain.job import JOB, PASSED, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.errors import IllegalMove
+from jobyard.domain.job import (
+    JOB,
+    OPEN_STATES,
+    PASSED,
+    JobRecord,
+    JobState,
+    Place,
+    unrecorded,
+)
+from jobyard.domain.jobtype import JobType
 from jobyard.domain.lifecycle import MACHINE
+from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.schedule import Schedule
 from jobyard.domain.task import state_of_only_task
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
+from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import batch_and_place, is_open_to, visible
 from jobyard.services.performing import NO_FAILURES
 from jobyard.services.steering import MAIN
 from jobyard.services.views.looking import Looking, held_by
-from jobyard.store import chunks, jobs
+from jobyard.store import checkpoints, chunks, jobs
 
 
 @dataclass(frozen=True)
 class JobView:
-    """A job with its row. `why` and `until` say what it waits for, "" and None otherwise."""
+    """A job with its row. `why` and `until` say what it waits for, "" and None otherwise.
+
+    One of a schedule has no row ({}) but its `occurrence`. `records` are processed, failed and
+    total, None where it counts none; those of a job that goes on are told only of one job.
+    """
 
     job: JobRecord
     row: rows.Row
@@ -30,14 +47,20 @@ class JobView:
     until: datetime | None
     actions: tuple[str, ...]
     all_steps: tuple[str, ...]
+    occurrence: Occurrence | None = None
+    records: Mapping[str, int] | None = None
 
 
 def job(job_id: str, looking: Looking) -> JobView:
     """One job.
 
     Raises:
-        Unknown, Gone: there is no such job, or none this person may know of.
+        Unknown, Gone: there is no such job, or none this person may know of. Forbidden: it is one
+            of a schedule, and the person no admin.
     """
+    lies_at = Place.of(job_id)
+    if lies_at and lies_at.is_of_schedule:
+        return _job_of_schedule(lies_at, looking)
     found, place = batch_and_place(job_id, looking.person, looking.now)
     row = rows.row_of(looking.s3, looking.settings, found, place)
     return _job_view(found, place, row, jobs.get(place), looking)
@@ -50,29 +73,79 @@ def _job_view(
         record = unrecorded(place, found.submitted_at)
         if found.is_cancelled:
             record = replace(record, state=JobState.CANCELLED)
-    job_type = TYPES[found.job_type]
-    names = tuple(name for name, _ in job_type.steps)
     why, until = _why_job(found, record, looking)
-    done = {step.name for step in record.steps if step.status in PASSED}
-    current = next((name for name in names if name not in done), "")
     actions = tuple(
         event
         for event in JOB.actions(record.state, looking.person.roles)
         if is_open_to(found, event)
     )
+    view = _view_of(record, TYPES[found.job_type], actions)
+    return replace(view, row=row, why=why, until=until)
+
+
+def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> JobView:
+    """What the record says by itself."""
+    names = tuple(name for name, _ in job_type.steps)
+    done = {step.name for step in record.steps if step.status in PASSED}
+    current = next((name for name in names if name not in done), "")
     if not record.recoverable:
         actions = tuple(action for action in actions if action != "requeue")
     return JobView(
         job=record,
-        row=row,
+        row={},
         word=job_type.words.get(record.state.value, record.state.value),
         task_state=state_of_only_task(record).value,
         step="" if record.state is JobState.SUCCEEDED else current,
-        why=why,
-        until=until,
+        why="",
+        until=None,
         actions=actions,
         all_steps=names,
+        records=record.data.get("records"),
     )
+
+
+def _job_of_schedule(place: Place, looking: Looking) -> JobView:
+    schedule, occurrence, record = job_of_schedule(place, looking.person.roles)
+    record = record or unrecorded(place, occurrence.decided_at)
+    actions = tuple(
+        event
+        for event in JOB.actions(record.state, looking.person.roles)
+        if event in EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
+    )
+    view = _view_of(record, TYPES[occurrence.job_type], actions)
+    why, until = _why_job_of_schedule(view, TYPES[occurrence.job_type])
+    records = view.records
+    if record.state in OPEN_STATES:
+        checkpoint = checkpoints.get(place.job_id)
+        records = checkpoint.counts if checkpoint.version else None
+    return replace(view, occurrence=occurrence, why=why, until=until, records=records)
+
+
+def _is_open_to_requeue(schedule: Schedule) -> bool:
+    try:
+        check_open_to_requeue(schedule)
+    except IllegalMove:
+        return False
+    return True
+
+
+def _why_job_of_schedule(view: JobView, job_type: JobType) -> tuple[str, datetime | None]:
+    record = view.job
+    if record.state is JobState.SCHEDULED and record.next_at:
+        return _why_again(record, job_type), record.next_at
+    if record.state is JobState.SCHEDULED:
+        return "waits for a worker", None
+    if record.state is JobState.FAILED and view.actions:
+        return f"waits for a person to {' or '.join(view.actions)} it", None
+    return "", None
+
+
+def _why_again(record: JobRecord, job_type: JobType) -> str:
+    """Why a job is to be tried again."""
+    last = record.attempts[-1] if record.attempts else None
+    if last and last.code in NO_FAILURES:
+        return last.message
+    return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
 
 
 def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
@@ -83,11 +156,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
             return held_by(found, looking)
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
-        failed = record.attempts[-1] if record.attempts else None
-        if failed and failed.code in NO_FAILURES:
-            return failed.message, record.next_at
-        retries = TYPES[found.job_type].retry.retries
-        return f"retry {record.tries} of {retries} after {record.failure_code}", record.next_at
+        return _why_again(record, TYPES[found.job_type]), record.next_at
     if state is JobState.SCHEDULED:
         before = record.place.chunk * found.chunk_size + record.place.position
         if record.history:

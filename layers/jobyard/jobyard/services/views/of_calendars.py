@@ -1,0 +1,30 @@
+"""Named calendars as those who look at them want them."""
+
+from jobyard.domain.calendars import Kept
+from jobyard.domain.errors import Unknown
+from jobyard.services.admitting import check_admin
+from jobyard.services.views.looking import Looking
+from jobyard.store import calendars
+
+
+def list_calendars(looking: Looking) -> list[Kept]:
+    """All calendars, by name.
+
+    Raises:
+        Forbidden: the person is no admin.
+    """
+    check_admin(looking.person.roles)
+    return calendars.kept()
+
+
+def calendar(name: str, looking: Looking) -> Kept:
+    """One calendar.
+
+    Raises:
+        Forbidden: the person is no admin. Unknown: there is none.
+    """
+    check_admin(looking.person.roles)
+    found = calendars.find(name)
+    if found is None:
+        raise Unknown(f"there is no calendar {name!r}")
+    return found

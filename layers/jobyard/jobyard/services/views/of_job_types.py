@@ -1,0 +1,9 @@
+"""The job types there are, as those who look at them want them."""
+
+from jobyard.domain.jobtype import JobType
+from jobyard.jobtypes import TYPES
+
+
+def list_job_types() -> tuple[JobType, ...]:
+    """All job types, those of the system last."""
+    return tuple(sorted(TYPES.values(), key=lambda each: (each.system, each.name)))
