@@ -14,14 +14,29 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from api.desk import Desk
 from api.problems import Busy, Surprise, WrongMethod, is_passing, problem_of, wrong_fields
-from api.routes import batches, costs, docs, holds, jobs, lifecycles, people
+from api.routes import (
+    batches,
+    calendars,
+    costs,
+    docs,
+    holds,
+    job_types,
+    jobs,
+    lifecycles,
+    people,
+    schedules,
+)
 from jobyard.domain.errors import JobyardError, Unknown
+from jobyard.domain.ids import is_schedule_id
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
     serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
 )
-for noun in (batches, costs, jobs, holds, lifecycles, people, docs):
+for noun in (
+    *(batches, costs, jobs, schedules, calendars, job_types, holds, lifecycles, people),
+    docs,
+):
     APP.include_router(noun.router)
 
 
@@ -68,7 +83,7 @@ APP.exception_handler(Exception)(_unforeseen)
 
 
 def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
-    """What a request's log line says of it: who asked what of which batch or job.
+    """What a request's log line says of it: who asked what of which batch, schedule or job.
 
     `location` is the address of what it made, "" when it made nothing.
     """
@@ -77,9 +92,14 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
     noun, _, rest = about.partition("/")
     named = rest.partition("/")[0]
+    origin = named.partition(".")[0]
     ids = {
         "batches": {"batch_id": named},
-        "jobs": {"batch_id": named.partition(".")[0], "job_id": named},
+        "schedules": {"schedule_id": named if is_schedule_id(named) else ""},
+        "jobs": {
+            "schedule_id" if is_schedule_id(origin) else "batch_id": origin,
+            "job_id": named,
+        },
     }.get(noun, {})
     return {
         "request_id": context["requestId"],

@@ -29,6 +29,7 @@ from api.problems import (
 )
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.failures import Failure
+from jobyard.domain.occurrence import Skip
 
 VERSION = "1"  # of the API, not of the program: it changes when a caller has to
 _DESCRIPTION = f"""\
@@ -47,7 +48,19 @@ is done once, and answered as it was answered first. A GET that is sent with the
 earlier answer as `If-None-Match` is answered 304 without a body while nothing has changed."""
 _TAGS = (
     Tag(name="Batches", description="A batch is one submitted manifest: its jobs and reports."),
-    Tag(name="Jobs", description="A job is what is done for one line of a manifest."),
+    Tag(
+        name="Jobs",
+        description="A job is what is done for one line of a manifest, or at a time of a schedule.",
+    ),
+    Tag(
+        name="Schedules",
+        description="A schedule says when jobs of a type are due. For admin only.",
+    ),
+    Tag(
+        name="Calendars",
+        description="A calendar leaves times of schedules out. For admin only.",
+    ),
+    Tag(name="Job types", description="A job type is what jobs do."),
     Tag(name="Holds", description="A hold is a deliberate stop, with an owner and a reason."),
     Tag(name="Lifecycles", description="Which states there are, and who may send which event."),
     Tag(name="People", description="Who you are here."),
@@ -60,6 +73,21 @@ _LISTS = {
     "JobState": "Where a job stands. The lifecycle `job` says what each state means.",
     "BatchEvent": "What people may ask of a batch.",
     "JobEvent": "What people may ask of a job.",
+    "ScheduleState": "Where a schedule stands. The lifecycle `schedule` says what each means.",
+    "ScheduleEvent": "What people may ask of a schedule.",
+    "Word": "VoteCal's word for a schedule with its latest run: `In Progress` while a job of it "
+    "has not ended, else how the latest ended, else `Idle`.",
+    "Missing": "Which of the times that nobody could start a job at are made up for: `none`, the "
+    "`latest`, or `all`.",
+    "Overlap": "What happens at a time whose run before is still going: it is skipped (`forbid`), "
+    "both run (`allow`), the older is stopped for it (`replace`), or it waits, if none waits yet "
+    "(`queue_one`).",
+    "Trigger": "What made an occurrence: its time came (`schedule`), its time had been missed and "
+    "is made up for (`catch_up`), or a person wanted it (`manual`).",
+    "Verdict": "What was decided about an occurrence: a job was started (`run`), one starts when "
+    "the run before has ended (`wait`), or none does (`skip`).",
+    "Skip": "Why there is no job.\n\n"
+    + "\n".join(f"- `{skip.value}`: {skip.sentence}." for skip in Skip),
     "StateType": "What a state waits for: a person, nothing more, the machine at work, or time.",
     "StepStatus": "How a step stands.",
     "OperationState": "Where an operation stands.",

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,9 @@ from botocore import exceptions as aws
 from pydantic import BaseModel, Field
 
 from jobyard.domain.errors import (
+    BadParameters,
     BadRequest,
+    BadRule,
     Forbidden,
     Gone,
     IllegalMove,
@@ -77,6 +80,8 @@ class Surprise(JobyardError):
 
 STATUS: Mapping[type[JobyardError], HTTPStatus] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
+    BadRule: HTTPStatus.BAD_REQUEST,
+    BadParameters: HTTPStatus.BAD_REQUEST,
     NotSignedIn: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     Unknown: HTTPStatus.NOT_FOUND,
@@ -133,7 +138,8 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked.")
     request_id: str = Field(description="The name under which this request is logged.")
     errors: list[WrongField] | None = Field(
-        default=None, description="With status 422: each field that is wrong."
+        default=None,
+        description="With status 422, `bad-rule` and `bad-parameters`: each field that is wrong.",
     )
 
 
@@ -190,7 +196,25 @@ def _headers_of(error: JobyardError, kind: type[JobyardError]) -> Mapping[str, s
 
 
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
+    if isinstance(error, BadRule):
+        return [(error.where, error.allowed)]
+    if isinstance(error, BadParameters):
+        place = f"body.parameters.{error.field}" if error.field else "body.parameters"
+        return [(place, error.words)]
     return error.errors if isinstance(error, BadFields) else ()
+
+
+@contextmanager
+def read_from(place: str) -> Iterator[None]:
+    """Have what is refused in the block named by where it stands: `body.rule.every`.
+
+    Raises:
+        BadRule: as it was raised inside, but for the name of the field.
+    """
+    try:
+        yield
+    except BadRule as error:
+        raise BadRule(f"{place}.{error.where}", error.allowed) from error
 
 
 def wrong_fields(found: Sequence[Mapping[str, Any]]) -> BadFields:

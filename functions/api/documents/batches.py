@@ -156,7 +156,7 @@ class Batches(Document):
 
 
 class Reasoned(Document, extra="forbid"):
-    """What is asked of a batch or a job needs a reason."""
+    """What is asked needs a reason."""
 
     reason: Reason
 

@@ -1,4 +1,4 @@
-"""What a batch cost."""
+"""What a batch or a schedule cost."""
 
 from datetime import date
 
@@ -22,7 +22,18 @@ class CostLine(Document):
     source: str = Field(description="Where the price is from.")
 
 
-class Cost(Document):
+class Bill(Document):
+    """What something used up to now, as Jobyard measured it and AWS lists its prices."""
+
+    dollars: float = Field(description="The sum, in US dollars, without a free tier.")
+    milliseconds: int = Field(description="Lambda's billed time.")
+    lines: list[CostLine] = Field(description="The bill, line by line.")
+    priced_on: date = Field(description="The day the prices are of.")
+    region: str = Field(description="The region they are of.")
+    links: Links
+
+
+class Cost(Bill):
     """What a batch cost up to now, as Jobyard measured it and AWS lists its prices.
 
     What belongs to no one batch is not in it: the clock, requests of people and programs, logs, and
@@ -30,12 +41,16 @@ class Cost(Document):
     """
 
     batch_id: str = Field(description="The batch.")
-    dollars: float = Field(description="The sum, in US dollars, without a free tier.")
     dollars_per_job: float | None = Field(
         description="The sum by the batch's jobs; null when it has none."
     )
-    milliseconds: int = Field(description="Lambda's billed time.")
-    lines: list[CostLine] = Field(description="The bill, line by line.")
-    priced_on: date = Field(description="The day the prices are of.")
-    region: str = Field(description="The region they are of.")
-    links: Links
+
+
+class ScheduleCost(Bill):
+    """What a schedule's jobs cost up to now, as Jobyard measured it and AWS lists its prices.
+
+    What belongs to no one schedule is not in it: the clock, requests of people and programs, logs,
+    and a month of keeping its records.
+    """
+
+    schedule_id: str = Field(description="The schedule.")

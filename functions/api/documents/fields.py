@@ -3,11 +3,18 @@ refuse the rest."""
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
 
 class Document(BaseModel, defer_build=True):
@@ -130,6 +137,26 @@ Reason = Annotated[
     ),
 ]
 
+
+def _instant(text: object) -> datetime:
+    words = "a time as ISO 8601 with a zone, between the years 1 and 9999"
+    if not isinstance(text, str):
+        raise ValueError(words)
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError(words)
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(words) from None
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
 _NOTE_LENGTH = 2000
 Note = Annotated[
     str,
@@ -141,9 +168,14 @@ _PARAMETERS_BYTES = 4096
 _DESCRIBING = ("primary", "creator", "title", "date")  # what a deposit takes of one object
 
 
-def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _small(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(json.dumps(document, separators=(",", ":")).encode()) > _PARAMETERS_BYTES:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
+    return document
+
+
+def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _small(document)
     if "callback_url" in document:
         raise ValueError("callback_url is a field of its own, beside the parameters")
     texts = [document[name] for name in _DESCRIBING if name in document]
@@ -155,6 +187,16 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
+
+
+JobParameters = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+
+_TITLE_LENGTH = 100
+Title = Annotated[
+    str,
+    _text(_TITLE_LENGTH),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _TITLE_LENGTH, "pattern": _WORDS}),
+]
 
 _JOB_ID = r"b[a-z2-7]{20}\.[0-9]{1,9}\.[0-9]{1,9}"
 JobId = Annotated[

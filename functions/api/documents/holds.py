@@ -1,25 +1,17 @@
 """Holds: what is asked and what is shown."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import datetime
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
-from api.documents.fields import Document, Links, Reason
-
-
-def _utc(at: datetime) -> datetime:
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("a time between the years 1 and 9999") from None
+from api.documents.fields import Document, Instant, Links, Reason
 
 
 class Placing(Document, extra="forbid"):
     """A hold to be placed."""
 
     reason: Reason
-    until: Annotated[AwareDatetime, AfterValidator(_utc)] | None = Field(
+    until: Instant | None = Field(
         default=None,
         description="When it runs out by itself, as ISO 8601 with a zone. What it "
         "held is then released, within a minute.",

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 from api.documents.batches import Cursor
 from api.documents.fields import Document, Entry, Links
 from jobyard.domain.job import JOB, JobState, StepStatus
+from jobyard.domain.occurrence import Trigger
 
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
 
@@ -15,13 +16,20 @@ JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # 
 class JobInBrief(Document):
     """A job as lists show it."""
 
-    job_id: str = Field(description="The job's id: batch_id.chunk.position.")
-    batch_id: str = Field(description="Its batch.")
-    line: int = Field(description="Its line in the manifest, from 1.")
-    name: str = Field(description="The file's name.")
-    url: str = Field(description='Where the file comes from; "" for a manifest of one object.')
+    job_id: str = Field(
+        description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds."
+    )
+    batch_id: str = Field(description='Its batch; "" when it is one of a schedule.')
+    line: int | None = Field(
+        description="Its line in the manifest, from 1; null when it is one of a schedule."
+    )
+    name: str = Field(description='The file\'s name; "" when it is one of a schedule.')
+    url: str = Field(
+        description='Where the file comes from; "" for a manifest of one object, and when it is '
+        "one of a schedule."
+    )
     state: JobState = Field(description="Where it stands.")
-    word: str = Field(description="The state in its depositors' words.")
+    word: str = Field(description="The state in its users' words.")
     why: str = Field(description='What it waits for; "" when for nothing.')
     until: datetime | None = Field(description="When the waiting ends, if that is known.")
     step: str = Field(description='The step it is at or goes on with; "" when all are done.')
@@ -55,9 +63,30 @@ class Attempt(Document):
     message: str = Field(description="The same in words.")
 
 
+class Records(Document):
+    """The records a job has gone through, so far."""
+
+    processed: int = Field(description="Those that were processed.")
+    failed: int = Field(description="Those that could not be.")
+    total: int = Field(description="All of them.")
+
+
 class Job(JobInBrief):
     """A job."""
 
+    schedule_id: str = Field(description='Its schedule; "" when it is one of a batch.')
+    scheduled_for: datetime | None = Field(
+        description="The time of its schedule that it is for; null when it is one of a batch."
+    )
+    trigger: Trigger | None = Field(
+        description="What made it: that time, a person, or that it had been missed."
+    )
+    parameters: dict[str, JsonValue] = Field(
+        description="What its schedule told it; a batch has those of its jobs."
+    )
+    records: Records | None = Field(
+        description="The records it has gone through; null when it counts none."
+    )
     steps: list[Step] = Field(description="All steps of its type, in order.")
     attempts: list[Attempt] = Field(description="Every try, first to last.")
     result: dict[str, JsonValue] = Field(description="What its steps have found and made.")
@@ -75,7 +104,8 @@ class MovedJob(Document):
     """A job after what was asked of it."""
 
     job_id: str = Field(description="The job's id.")
-    batch_id: str = Field(description="Its batch.")
+    batch_id: str = Field(description='Its batch; "" when it is one of a schedule.')
+    schedule_id: str = Field(description='Its schedule; "" when it is one of a batch.')
     state: JobState = Field(description="Where it stands now.")
     actions: list[JobEvent] = Field(description="What you may ask of it next.")
     links: Links

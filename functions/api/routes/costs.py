@@ -1,16 +1,41 @@
 """What a batch cost."""
 
+from typing import Any
+
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.desk import visit_of
 from api.documents import costs as documents
 from api.problems import documented
 from api.routes.jobs import BatchId
-from jobyard.domain.cost import PRICED_ON, REGION
+from jobyard.domain.cost import PRICED_ON, REGION, Cost
 from jobyard.domain.errors import Gone, Unknown
 from jobyard.services import views
 
 router = Router()  # type: ignore[no-untyped-call]
+
+
+def bill(cost: Cost) -> dict[str, Any]:
+    """The fields that every bill has."""
+    lines = [
+        documents.CostLine(
+            kind=line.price.kind,
+            title=line.price.title,
+            quantity=line.quantity,
+            dollars=line.dollars,
+            price=line.price.dollars,
+            per=line.price.per,
+            source=line.price.source,
+        )
+        for line in cost.lines
+    ]
+    return {
+        "dollars": cost.dollars,
+        "milliseconds": cost.usage.ms,
+        "lines": lines,
+        "priced_on": PRICED_ON,
+        "region": REGION,
+    }
 
 
 @router.get(
@@ -27,22 +52,7 @@ def get_cost(batch_id: BatchId) -> documents.Cost:
     own = visit.link(f"batches/{batch_id}")
     return documents.Cost(
         batch_id=batch_id,
-        dollars=cost.dollars,
         dollars_per_job=cost.dollars / jobs if jobs else None,
-        milliseconds=cost.usage.ms,
-        lines=[
-            documents.CostLine(
-                kind=line.price.kind,
-                title=line.price.title,
-                quantity=line.quantity,
-                dollars=line.dollars,
-                price=line.price.dollars,
-                per=line.price.per,
-                source=line.price.source,
-            )
-            for line in cost.lines
-        ],
-        priced_on=PRICED_ON,
-        region=REGION,
+        **bill(cost),
         links={"self": f"{own}/cost", "batch": own},
     )

@@ -9,17 +9,35 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.desk import Visit, visit_of
 from api.documents.batches import Reasoned
 from api.documents.fields import Entry
-from api.documents.jobs import Attempt, Job, JobEvent, JobInBrief, Jobs, MovedJob, Step
+from api.documents.jobs import (
+    Attempt,
+    Job,
+    JobEvent,
+    JobInBrief,
+    Jobs,
+    MovedJob,
+    Records,
+    Step,
+)
 from api.problems import documented
 from api.repeats import once
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
-from jobyard.domain.job import JOB, JobRecord, JobState, StepRecord, StepStatus
+from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
 from jobyard.services import asking, views
+from jobyard.services.admitting import EVENTS
+from jobyard.services.asking import Asking
 from jobyard.services.views import JobView
 
 router = Router()  # type: ignore[no-untyped-call]
 
-JobId = Annotated[str, Path(description="The job's id: batch_id.chunk.position.", max_length=64)]
+JobId = Annotated[
+    str,
+    Path(
+        description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds.",
+        max_length=64,
+    ),
+]
 BatchId = Annotated[str, Path(description="The batch's id.", max_length=64)]
 Cursor = Annotated[
     str, Query(description="Where the page begins, from the page before.", max_length=1024)
@@ -32,8 +50,11 @@ _GOES_ON = frozenset({"release", "requeue"})  # the machine has more to do than 
 
 def links(job_id: str, visit: Visit) -> dict[str, str]:
     """Where to go from a job."""
-    batch_id = job_id.partition(".")[0]
-    return {"self": visit.link(f"jobs/{job_id}"), "batch": visit.link(f"batches/{batch_id}")}
+    origin_id = job_id.partition(".")[0]
+    own = {"self": visit.link(f"jobs/{job_id}")}
+    if is_schedule_id(origin_id):
+        return own | {"schedule": visit.link(f"schedules/{origin_id}")}
+    return own | {"batch": visit.link(f"batches/{origin_id}")}
 
 
 def in_brief(view: JobView, visit: Visit) -> JobInBrief:
@@ -45,8 +66,8 @@ def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
     record, place = view.job, view.job.place
     return {
         "job_id": place.job_id,
-        "batch_id": place.origin_id,
-        "line": view.row["line"],
+        "batch_id": "" if place.is_of_schedule else place.origin_id,
+        "line": view.row.get("line"),
         "name": view.row.get("name", ""),
         "url": view.row.get("url", ""),
         "state": record.state,
@@ -65,8 +86,14 @@ def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
 def in_full(view: JobView, visit: Visit) -> Job:
     """A job with all that is known of it."""
     recorded = {step.name: step for step in view.job.steps}
+    occurrence = view.occurrence
     return Job(
         **_brief(view, visit),
+        schedule_id=occurrence.schedule_id if occurrence else "",
+        scheduled_for=occurrence.at if occurrence else None,
+        trigger=occurrence.trigger if occurrence else None,
+        parameters=dict(occurrence.parameters) if occurrence else {},
+        records=Records.model_validate(view.records) if view.records else None,
         steps=[_step(name, recorded.get(name)) for name in view.all_steps],
         attempts=[Attempt.model_validate(vars(attempt)) for attempt in view.job.attempts],
         result=dict(view.job.data),
@@ -133,7 +160,8 @@ def list_jobs(
     operation_id="get_job",
     tags=["Jobs"],
     summary="A job, with its steps, attempts and history",
-    responses={200: {"description": "The job."}, **documented(Unknown, Gone)},
+    description="One of a schedule is shown to admin only.",
+    responses={200: {"description": "The job."}, **documented(Forbidden, Unknown, Gone)},
 )
 def get_job(job_id: JobId) -> Job:
     visit = visit_of(router)
@@ -147,7 +175,8 @@ def get_job(job_id: JobId) -> Job:
     summary="Hold, release, requeue, force to fail, cancel or delete a job",
     description="A requeued job goes on after its last good step. Which state knows which event, "
     "and who may send it, is in the lifecycle `job`; a job's `actions` are those that are open "
-    "to you.",
+    "to you. One of a schedule is for admin only, and is neither held nor released: suspend the "
+    "schedule instead.",
     responses={
         200: {"description": "It is done."},
         202: {"description": "It is done, and the job goes on."},
@@ -171,15 +200,28 @@ def ask_job(
     if event not in JOB.people_events():
         known = ", ".join(JOB.people_events())
         raise Unknown(f"there is no event {event!r} of jobs; there are {known}")
-    job = asking.ask_job(job_id, event, visit.asking(asked.reason))
+    job = _asked(job_id, event, visit.asking(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, visit))
 
 
+def _asked(job_id: str, event: str, asked: Asking) -> JobRecord:
+    place = Place.of(job_id)
+    if place is None or not place.is_of_schedule:
+        return asking.ask_job(job_id, event, asked)
+    from jobyard.services.occurring import ask_occurrence  # it brings all that runs jobs
+
+    return ask_occurrence(place, event, asked)
+
+
 def _moved(job: JobRecord, visit: Visit) -> MovedJob:
+    of_schedule = job.place.is_of_schedule
     actions = JOB.actions(job.state, visit.person.roles)
+    if of_schedule:
+        actions = tuple(each for each in actions if each in EVENTS)
     return MovedJob(
         job_id=job.place.job_id,
-        batch_id=job.place.origin_id,
+        batch_id="" if of_schedule else job.place.origin_id,
+        schedule_id=job.place.origin_id if of_schedule else "",
         state=job.state,
         actions=[JobEvent(each) for each in actions if each != "requeue" or job.recoverable],
         links=links(job.place.job_id, visit),

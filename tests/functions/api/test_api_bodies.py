@@ -133,7 +133,7 @@ def test_a_problem_tells_all_that_is_needed_to_ask_about_it(api: Api) -> None:
         "type": "https://jobyard.example.org/api/docs#unknown",
         "title": "There is no such thing",
         "status": 404,
-        "detail": "no lifecycle is called 'no such'; there are batch, job, task",
+        "detail": "no lifecycle is called 'no such'; there are batch, job, task, schedule",
         "instance": "/api/lifecycles/no%20such",
         "request_id": sent["requestContext"]["requestId"],
     }

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from api.problems import STATUS, BadFields, Surprise, problem_of, wrong_fields
+from api.problems import STATUS, BadFields, Surprise, problem_of, read_from, wrong_fields
 from jobyard.domain import errors
-from jobyard.domain.errors import BrokenLifecycle, JobyardError
+from jobyard.domain.errors import BadParameters, BadRule, BrokenLifecycle, JobyardError
 from tests.functions.api.asking import event
 
 URL = "https://jobyard.example.org"
@@ -16,14 +16,36 @@ REFUSALS = [
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, JobyardError)
 ]
+_OF_FIELDS = {BadFields, BadRule, BadParameters}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in STATUS if kind is not BadFields])
+@pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in _OF_FIELDS])
 def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None:
     problem = problem_of(kind("what was wrong, and what is allowed"), ASKED, URL)
 
     assert problem.status_code == STATUS[kind] == json.loads(str(problem.body))["status"]
     assert json.loads(str(problem.body))["detail"] == "what was wrong, and what is allowed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "where"),
+    [
+        (BadFields([("body.title", "text")]), 422, "body.title"),
+        (BadRule("body.rule.every", "text"), 400, "body.rule.every"),
+        (BadParameters("table", "text"), 400, "body.parameters.table"),
+        (BadParameters("", "text"), 400, "body.parameters"),
+    ],
+)
+def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: str) -> None:
+    problem = json.loads(str(problem_of(error, ASKED, URL).body))
+
+    assert problem["status"] == status
+    assert problem["errors"] == [{"where": where, "allowed": "text"}]
+
+
+def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
+    with pytest.raises(BadRule, match=r"^body\.rule\.every: 1 or more$"), read_from("body.rule"):
+        raise BadRule("every", "1 or more")
 
 
 def test_every_refusal_of_the_domain_is_in_the_table() -> None:

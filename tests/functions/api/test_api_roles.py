@@ -11,6 +11,7 @@ from jobyard.domain.operation import Filter, Operation
 from jobyard.store import holds, operations
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.timetable import DAILY, a_schedule, wanted
 
 WHY = {"reason": "because"}
 EVERYONE = {*ROLES, ""}  # "" is somebody without a role
@@ -88,6 +89,7 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
     [
         ("GET", "/me", None, EVERYONE),
         ("GET", "/lifecycles/batch", None, EVERYONE),
+        ("GET", "/job-types", None, EVERYONE),
         ("GET", "/batches", None, {*READERS, "depositor"}),
         ("GET", "/holds", None, {*READERS, "depositor"}),
         ("GET", "/holds/everything", None, {*READERS, "depositor"}),
@@ -116,11 +118,56 @@ def test_a_role_may_do_what_the_table_says(
     assert refused == EVERYONE - allowed
 
 
+# What is asked of schedules, their jobs and calendars: for admin, and everyone else is refused.
+OF_SCHEDULES: list[tuple[str, str, Any]] = [
+    ("POST", "/schedules/preview", {"rule": DAILY}),
+    ("POST", "/schedules", wanted()),
+    ("GET", "/schedules", None),
+    ("GET", "/schedules/{schedule}", None),
+    ("PATCH", "/schedules/{schedule}", {**WHY, "title": "another"}),
+    ("POST", "/schedules/{schedule}/suspend", WHY),
+    ("POST", "/schedules/{suspended}/resume", WHY),
+    ("POST", "/schedules/{schedule}/run_now", WHY),
+    ("DELETE", "/schedules/{schedule}?reason=because", None),
+    ("GET", "/schedules/{schedule}/occurrences", None),
+    ("GET", "/schedules/{schedule}/cost", None),
+    ("GET", "/jobs/{job}", None),
+    ("POST", "/jobs/{job}/cancel", WHY),
+    ("GET", "/calendars", None),
+    ("GET", "/calendars/holidays", None),
+    ("PUT", "/calendars/holidays", WHY),
+    ("DELETE", "/calendars/holidays?reason=because", None),
+]
+
+
+def of_schedules(api: Api) -> dict[str, str]:
+    """What the table's paths name: a schedule, a suspended one, and a job of a third."""
+    suspended, running = a_schedule().schedule_id, a_schedule().schedule_id
+    api.post(f"/schedules/{suspended}/suspend", WHY)
+    api.ask("PUT", "/calendars/holidays", body=WHY)
+    job = api.post(f"/schedules/{running}/run_now", WHY).json["job_id"]
+    return {"schedule": a_schedule().schedule_id, "suspended": suspended, "job": job}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), OF_SCHEDULES)
+def test_schedules_are_for_admin_and_nobody_else(
+    api: Api, method: str, path: str, body: Any
+) -> None:
+    asked, _, query = path.format(**of_schedules(api)).partition("?")
+    given = dict([query.split("=")]) if query else None
+
+    for role in EVERYONE - {"admin"}:
+        answer = api.ask(method, asked, role=role, body=body, query=given)
+        assert (answer.status, answer.kind) == (403, "forbidden")
+    assert api.ask(method, asked, body=body, query=given).status in {200, 201, 202}
+
+
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.asking import described, operation_of
 
-    ids = {"batch": "b" + "a" * 20}
+    ids = {name: "b" + "a" * 20 for name in ("batch", "schedule", "suspended", "job")}
     asked = [(method, path) for method, path, *_ in FOREIGN]
+    asked += [(method, path.partition("?")[0]) for method, path, _ in OF_SCHEDULES]
     asked += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
@@ -161,7 +208,9 @@ def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
     assert api.get("/batches", role="planner").status == 403
 
 
-@pytest.mark.parametrize("path", ["/me", "/batches", "/holds", "/lifecycles/job"])
+@pytest.mark.parametrize(
+    "path", ["/me", "/batches", "/holds", "/lifecycles/job", "/schedules", "/job-types"]
+)
 def test_without_a_token_there_is_nothing(api: Api, path: str) -> None:
     answer = api.get(path, role="nobody")
 

@@ -4,6 +4,7 @@ about things that are there and things that are not."""
 from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,9 +17,12 @@ from schemathesis.specs.openapi import checks
 from jobyard.domain.batch import BatchState
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy
+from jobyard.store import schedules as store
 from tests.functions.api.asking import Api, described
 from tests.functions.api.gateway import HOST, Gateway
 from tests.functions.api.records import a_batch, a_job
+from tests.functions.api.timetable import NOW, a_schedule, minute, work
 
 CHECKS = [
     checks.status_code_conformance,
@@ -60,21 +64,46 @@ def gateway(api: Api) -> Gateway:
 
 @pytest.fixture
 def there(gateway: Gateway, api: Api) -> Mapping[str, list[str]]:
-    """By the name of a path's parameter, what is there: batches and jobs in every state, a hold."""
+    """By the name of a path's parameter, what is there: batches and jobs in every state, schedules
+    and jobs of theirs, a hold, a calendar."""
     batches = [a_batch(state, entries=2) for state in _REACHED]
     repaired = a_batch("failed", entries=2 * len(JobState))
     jobs = [a_job(repaired, number, state).place.job_id for number, state in enumerate(_JOBS)]
     path = f"/batches/{repaired.batch_id}/retries"
     retry = api.post(path, {"reason": "again"}).json["operation_id"]
     api.ask("PUT", "/holds/collection:maps", body={"reason": "wait"})
+    why = {"reason": "because"}
+    api.ask("PUT", "/calendars/holidays", body=why)
+    schedules = [
+        a_schedule(),
+        minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),
+        a_schedule(policy=Policy(Missed(Missing.ALL), Overlap.QUEUE_ONE, "holidays")),
+        a_schedule(is_system=True),
+    ]
+    for schedule in schedules:
+        api.post(f"/schedules/{schedule.schedule_id}/run_now", why)
+    suspended = a_schedule()
+    api.post(f"/schedules/{suspended.schedule_id}/suspend", why)
+    of_schedules = [
+        stored.place(stored.active[0].at)
+        for each in schedules
+        if (stored := store.get(each.schedule_id))
+    ]
+    work(of_schedules[0], "failed", NOW, timedelta(seconds=1))
     return {
         "batch_id": [batch.batch_id for batch in (*batches, repaired)],
-        "job_id": [*jobs, f"{batches[0].batch_id}.0.0"],
+        "job_id": [
+            *(*jobs, f"{batches[0].batch_id}.0.0"),
+            *(place.job_id for place in of_schedules),
+        ],
+        "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
+        "calendar": ["holidays"],
         "operation_id": [retry],
         "scope": ["collection:maps", "type:deposit", "everything"],
     }
 
 
+_HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-01-01"}
 _REACHED = [state.value for state in BatchState if state is not BatchState.COMPLETED]
 _JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "deleted"]
 

@@ -34,7 +34,10 @@ class BadRequest(JobyardError):
 
 
 class BadRule(JobyardError):
-    """A rule or a calendar is not one: the field `where` is wrong, `allowed` may stand there."""
+    """A rule of recurrence, or a calendar, cannot be so.
+
+    `where` is the field that is wrong, `allowed` what may stand there.
+    """
 
     def __init__(self, where: str, allowed: str) -> None:
         super().__init__(f"{where}: {allowed}")
@@ -43,7 +46,10 @@ class BadRule(JobyardError):
 
 
 class BadParameters(JobyardError):
-    """What a job type is told to do is nothing it can do: `field` is wrong, `words` say how."""
+    """A job type cannot do what it is told to.
+
+    `field` is the parameter that is wrong, "" when it is all of them; `words` say how.
+    """
 
     def __init__(self, field: str, words: str) -> None:
         super().__init__(f"{field}: {words}" if field else words)

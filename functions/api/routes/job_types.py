@@ -1,0 +1,36 @@
+"""The catalogue of job types."""
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from api.desk import visit_of
+from api.documents.job_types import JobType, JobTypes
+from api.problems import documented
+from jobyard.services import views
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/job-types",
+    operation_id="list_job_types",
+    tags=["Job types"],
+    summary="What jobs can do",
+    responses={200: {"description": "The job types."}, **documented()},
+)
+def list_job_types() -> JobTypes:
+    visit_of(router)
+    return JobTypes(
+        items=[
+            JobType(
+                name=each.name,
+                title=each.title,
+                words=dict(each.words),
+                steps=[name for name, _ in each.steps],
+                parameters=dict(each.takes),
+                takes_manifests=each.takes_manifests,
+                is_scheduled=each.scheduled,
+                is_system=each.system,
+            )
+            for each in views.list_job_types()
+        ]
+    )

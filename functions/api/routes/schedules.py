@@ -1,0 +1,453 @@
+"""Schedules: made, looked at, edited, suspended, resumed, run now, deleted. All for admin only.
+
+The service that changes them is imported when it is first asked: it brings all that runs jobs.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+
+from api.desk import Visit, visit_of
+from api.documents import schedules as documents
+from api.documents.batches import Reasoned
+from api.documents.costs import ScheduleCost
+from api.documents.fields import Entry, Reason
+from api.documents.schedules import MissedTimes, ScheduleEvent, Word
+from api.problems import documented, read_from
+from api.repeats import once
+from api.routes.costs import bill
+from api.routes.jobs import Cursor, Limit
+from jobyard.domain.errors import (
+    BadParameters,
+    BadRequest,
+    BadRule,
+    Forbidden,
+    Gone,
+    IllegalMove,
+    StaleState,
+    Unknown,
+)
+from jobyard.domain.job import JOB
+from jobyard.domain.occurrence import Verdict
+from jobyard.domain.recurrence import Recurrence, Upcoming, recurrence_of, upcoming
+from jobyard.domain.schedule import Missed, Missing, Policy
+from jobyard.services import views
+from jobyard.services.admitting import check_admin
+from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView
+
+router = Router()  # type: ignore[no-untyped-call]
+
+ScheduleId = Annotated[str, Path(description="The schedule's id.", max_length=64)]
+_BadOnes = (BadRequest, BadRule, BadParameters)
+
+
+def _visit() -> Visit:
+    """The request, of an admin: nobody else is told what is wrong with it.
+
+    Raises:
+        NotSignedIn, BadFields: as for `visit_of`. Forbidden: the person is no admin.
+    """
+    visit = visit_of(router)
+    check_admin(visit.person.roles)
+    return visit
+
+
+def links(schedule_id: str, visit: Visit) -> dict[str, str]:
+    """Where to go from a schedule."""
+    own = visit.link(f"schedules/{schedule_id}")
+    return {"self": own, "occurrences": f"{own}/occurrences", "cost": f"{own}/cost"}
+
+
+def _brief(view: ScheduleView, visit: Visit) -> dict[str, Any]:
+    schedule = view.schedule
+    latest = schedule.latest
+    return {
+        "schedule_id": schedule.schedule_id,
+        "title": schedule.title,
+        "job_type": schedule.job_type,
+        "is_system": schedule.is_system,
+        "state": schedule.state,
+        "word": Word(schedule.word),
+        "sentence": schedule.rule.sentence(),
+        "zone": schedule.rule.zone,
+        "next_run": view.next_run,
+        "resume_at": schedule.resume_at,
+        "why": view.why,
+        "until": view.until,
+        "running": [schedule.place(run.at).job_id for run in schedule.active],
+        "latest": latest
+        and documents.LatestRun(
+            job_id=schedule.place(latest.at).job_id,
+            at=latest.at,
+            state=latest.state,
+            word=Word(JOB.state(latest.state).words["schedule"]),
+            ended_at=latest.ended_at,
+        ),
+        "actions": [ScheduleEvent(action) for action in view.actions],
+        "links": links(schedule.schedule_id, visit),
+    }
+
+
+def in_full(found: ScheduleDetails, visit: Visit) -> documents.Schedule:
+    """A schedule with all that is known of it."""
+    schedule = found.view.schedule
+    rule, policy = schedule.rule, schedule.policy
+    return documents.Schedule(
+        **_brief(found.view, visit),
+        rule=rule.document(),
+        dst=[rule.gap, rule.repeated],
+        missed=MissedTimes(
+            which=policy.missed.which, most=policy.missed.most, oldest_h=policy.missed.oldest_h
+        ),
+        overlap=policy.overlap,
+        calendar=policy.calendar,
+        parameters=dict(schedule.parameters),
+        owner=schedule.owner,
+        created_at=schedule.created_at,
+        next_runs=_runs(found.upcoming),
+        completed=_occurrence(found.completed, visit) if found.completed else None,
+        history=[Entry.model_validate(line) for line in views.history(schedule.history)],
+    )
+
+
+def _runs(found: Iterable[Upcoming]) -> list[documents.NextRun]:
+    return [documents.NextRun.model_validate(each.document()) for each in found]
+
+
+def _occurrence(view: OccurrenceView, visit: Visit) -> documents.Occurrence:
+    each, outcome = view.occurrence, view.occurrence.outcome
+    records = view.records or {}
+    job_id = each.place.job_id if each.verdict is Verdict.RUN else ""
+    own = {"schedule": visit.link(f"schedules/{each.schedule_id}")}
+    began = view.started_at
+    return documents.Occurrence(
+        schedule_id=each.schedule_id,
+        at=each.at,
+        local=view.local.isoformat(),
+        trigger=each.trigger,
+        verdict=each.verdict,
+        reason=each.reason,
+        sentence=each.reason.sentence if each.reason else "",
+        words=each.words,
+        actor=each.actor,
+        job_id=job_id,
+        state=view.state,
+        word=view.word,
+        started_at=began,
+        ended_at=outcome.ended_at if outcome else None,
+        duration_s=_seconds(each.duration),
+        lateness_s=_seconds(max(began - each.at, timedelta()) if began else None),
+        failure_codes=list(outcome.codes) if outcome else [],
+        message=outcome.message if outcome else "",
+        processed=records.get("processed"),
+        failed=records.get("failed"),
+        total=records.get("total"),
+        links=own | ({"job": visit.link(f"jobs/{job_id}")} if job_id else {}),
+    )
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
+
+
+def _rule(rule: documents.Rule, now: datetime) -> Recurrence:
+    with read_from("body.rule"):
+        return recurrence_of(rule.model_dump(exclude_unset=True), now)
+
+
+def _missed(missed: Missing | MissedTimes) -> Missed:
+    if isinstance(missed, MissedTimes):
+        return Missed(missed.which, missed.most, missed.oldest_h)
+    return Missed(missed)
+
+
+@router.post(
+    "/api/schedules/preview",
+    operation_id="preview_rule",
+    tags=["Schedules"],
+    summary="When a rule comes due: its next occurrences",
+    description="Nothing is saved. There are fewer than asked for where the rule ends.",
+    responses={
+        200: {"description": "A list of the occurrences, in order."},
+        **documented(BadRequest, BadRule, Forbidden),
+    },
+    middlewares=[once],
+)
+def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
+    visit = _visit()
+    now = visit.desk.now()
+    rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
+    return _runs(
+        views.list_times(rule, wanted.from_ or now, wanted.count, calendar, visit.looking())
+    )
+
+
+@router.post(
+    "/api/schedules",
+    operation_id="create_schedule",
+    tags=["Schedules"],
+    summary="Make a schedule",
+    description="Its first run is known at once. A rule that has no run left is refused.",
+    status_code=201,
+    responses={
+        201: {
+            "description": "The schedule.",
+            "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
+        },
+        **documented(*_BadOnes, Forbidden),
+    },
+    middlewares=[once],
+)
+def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedule]:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    asking = visit.asking()
+    schedule = scheduling.create(
+        scheduling.Wanted(
+            title=wanted.title,
+            job_type=wanted.job_type,
+            rule=_rule(wanted.rule, asking.now()),
+            policy=Policy(_missed(wanted.missed), wanted.overlap, wanted.calendar or ""),
+            parameters=wanted.parameters,
+        ),
+        asking,
+    )
+    made = in_full(views.details(schedule, visit.looking()), visit)
+    return Response(201, "application/json", made, {"Location": made.links["self"]})
+
+
+@router.get(
+    "/api/schedules",
+    operation_id="list_schedules",
+    tags=["Schedules"],
+    summary="Schedules, by title",
+    responses={200: {"description": "A page of schedules."}, **documented(BadRequest, Forbidden)},
+)
+def list_schedules(
+    system: Annotated[
+        bool, Query(description="Those that Jobyard made for itself, instead of people's.")
+    ] = False,
+    word: Annotated[
+        Literal["Idle", "In Progress", "Completed", "Failed", "waiting"] | None,
+        Query(
+            description="Only those of this word, or those that wait: none of their jobs is going, "
+            "and one will run. Such a page may show few, and have a cursor all the same."
+        ),
+    ] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> documents.Schedules:
+    visit = _visit()
+    kind = ("schedules", str(system), word or "")
+    page = views.list_schedules(
+        visit.looking(),
+        system=system,
+        word=word or "",
+        after=visit.place(cursor, *kind, first=""),
+        limit=limit,
+    )
+    return documents.Schedules(
+        items=[documents.ScheduleInBrief(**_brief(view, visit)) for view in page.items],
+        cursor=visit.cursor(page.after, *kind),
+    )
+
+
+@router.get(
+    "/api/schedules/<schedule_id>",
+    operation_id="get_schedule",
+    tags=["Schedules"],
+    summary="A schedule, with its next runs and the run that ended last",
+    responses={200: {"description": "The schedule."}, **documented(Forbidden, Unknown, Gone)},
+)
+def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
+    visit = _visit()
+    return in_full(views.schedule(schedule_id, visit.looking()), visit)
+
+
+@router.patch(
+    "/api/schedules/<schedule_id>",
+    operation_id="edit_schedule",
+    tags=["Schedules"],
+    summary="Change a schedule, and see how its next runs change",
+    description="What came due before is decided as it was. A schedule that had ended begins "
+    "anew if it is given other times.",
+    responses={
+        200: {"description": "The schedule as it is now."},
+        **documented(*_BadOnes, Forbidden, Unknown, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def edit_schedule(
+    schedule_id: ScheduleId, changes: documents.ScheduleChanges
+) -> documents.EditedSchedule:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    asking = visit.asking(changes.reason)
+    edited = scheduling.edit(
+        schedule_id,
+        scheduling.Changes(
+            title=changes.title,
+            rule=_rule(changes.rule, asking.now()) if changes.rule else None,
+            parameters=changes.parameters,
+            missed=None if changes.missed is None else _missed(changes.missed),
+            overlap=changes.overlap,
+            calendar=changes.calendar,
+        ),
+        asking,
+    )
+    return documents.EditedSchedule(
+        schedule=in_full(views.details(edited.schedule, visit.looking()), visit),
+        runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
+        runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
+    )
+
+
+@router.post(
+    "/api/schedules/<schedule_id>/suspend",
+    operation_id="suspend_schedule",
+    tags=["Schedules"],
+    summary="Let a schedule's times pass",
+    description="Each is noted as skipped. What runs goes on.",
+    responses={
+        200: {"description": "The schedule as it is now."},
+        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def suspend_schedule(
+    schedule_id: ScheduleId, suspension: documents.Suspension
+) -> documents.Schedule:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    asking = visit.asking(suspension.reason)
+    schedule = scheduling.suspend(schedule_id, suspension.until, asking)
+    return in_full(views.details(schedule, visit.looking()), visit)
+
+
+@router.post(
+    "/api/schedules/<schedule_id>/resume",
+    operation_id="resume_schedule",
+    tags=["Schedules"],
+    summary="Let a suspended schedule's times count again, from now on",
+    responses={
+        200: {"description": "The schedule as it is now."},
+        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Schedule:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    schedule = scheduling.resume(schedule_id, visit.asking(asked.reason))
+    return in_full(views.details(schedule, visit.looking()), visit)
+
+
+@router.post(
+    "/api/schedules/<schedule_id>/run_now",
+    operation_id="run_schedule_now",
+    tags=["Schedules"],
+    summary="Have a job run at once, beside the schedule's own times",
+    description="While another is going it depends on the schedule's overlap: `forbid` refuses, "
+    "`queue_one` has it wait.",
+    status_code=202,
+    responses={
+        202: {
+            "description": "It is started, or waits for the run before it.",
+            "headers": {
+                "Location": {
+                    "description": "Its job, once it has one.",
+                    "schema": {"type": "string"},
+                }
+            },
+        },
+        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[documents.Occurrence]:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    occurrence = scheduling.run_now(schedule_id, visit.asking(asked.reason))
+    shown = _occurrence(views.occurrence_of(occurrence), visit)
+    job = shown.links.get("job")
+    return Response(202, "application/json", shown, {"Location": job} if job else {})
+
+
+@router.delete(
+    "/api/schedules/<schedule_id>",
+    operation_id="delete_schedule",
+    tags=["Schedules"],
+    summary="Give a schedule up",
+    description="It has no times any more; the history of its jobs stays. Jobyard's own can only "
+    "be suspended.",
+    responses={
+        200: {"description": "The schedule as it was left."},
+        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+    },
+    middlewares=[once],
+)
+def delete_schedule(
+    schedule_id: ScheduleId, reason: Annotated[Reason, Query(description="Why.")]
+) -> documents.Schedule:
+    from jobyard.services import scheduling
+
+    visit = _visit()
+    schedule = scheduling.delete(schedule_id, visit.asking(reason))
+    return in_full(views.details(schedule, visit.looking()), visit)
+
+
+@router.get(
+    "/api/schedules/<schedule_id>/occurrences",
+    operation_id="list_occurrences",
+    tags=["Schedules"],
+    summary="What became of a schedule's times, newest first",
+    description="Those that no job was started for are among them, each with its reason. A "
+    "deleted schedule's are kept.",
+    responses={
+        200: {"description": "A page of occurrences."},
+        **documented(BadRequest, Forbidden, Unknown),
+    },
+)
+def list_occurrences(
+    schedule_id: ScheduleId, cursor: Cursor = "", limit: Limit = 50
+) -> documents.Occurrences:
+    visit = _visit()
+    kind = ("occurrences", schedule_id)
+    before = visit.place(cursor, *kind, first=None)
+    page = views.list_occurrences(
+        schedule_id,
+        visit.looking(),
+        before=before and datetime.fromisoformat(before),
+        limit=limit,
+    )
+    return documents.Occurrences(
+        items=[_occurrence(view, visit) for view in page.items],
+        cursor=visit.cursor(page.after and page.after.isoformat(), *kind),
+    )
+
+
+@router.get(
+    "/api/schedules/<schedule_id>/cost",
+    operation_id="get_schedule_cost",
+    tags=["Schedules"],
+    summary="What a schedule's jobs used of AWS, and what that costs",
+    responses={200: {"description": "Its bill up to now."}, **documented(Forbidden, Unknown)},
+)
+def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
+    visit = _visit()
+    view = views.schedule_cost(schedule_id, visit.looking())
+    own = visit.link(f"schedules/{schedule_id}")
+    return ScheduleCost(
+        schedule_id=schedule_id,
+        **bill(view.cost),
+        links={"self": f"{own}/cost", "schedule": own},
+    )

@@ -1,0 +1,833 @@
+"""Schedules through the API: made, looked at, edited, suspended, run, deleted."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.cost import Usage
+from jobyard.domain.hold import Hold
+from jobyard.domain.job import Place
+from jobyard.domain.recurrence import preview, recurrence_of
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.store import holds, schedules, usage
+from tests.functions.api.asking import Api
+from tests.functions.api.records import executions
+from tests.functions.api.test_api_jobs import all_pages
+from tests.functions.api.test_api_repeats import KEY, forget_answers
+from tests.functions.api.timetable import (
+    DAILY,
+    NOW,
+    TODAY,
+    a_schedule,
+    came_so_far,
+    minute,
+    sweep,
+    wanted,
+    work,
+)
+
+WHY = {"reason": "the table is being moved"}
+NOBODYS = "s" + "a" * 20
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-01-01"}
+QUEUE_ONE = Policy(overlap=Overlap.QUEUE_ONE)
+
+
+def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
+    """The path of a schedule, or of something below it."""
+    named = schedule["schedule_id"] if isinstance(schedule, dict) else schedule.schedule_id
+    return f"/schedules/{named}{more}"
+
+
+def begun(api: Api, schedule: Schedule) -> Place:
+    """The place of a job that a person had run now."""
+    job_id = api.post(path(schedule, "/run_now"), WHY).json["job_id"]
+    place = Place.of(job_id)
+    assert place
+    return place
+
+
+# Made
+
+
+def test_a_schedule_is_made_and_says_when_it_runs_next(api: Api) -> None:
+    made = api.post("/schedules", wanted())
+
+    assert made.status == 201
+    shown = made.json
+    assert made.headers["location"].endswith(f"/api{path(shown)}")
+    assert shown["title"] == "Expired Confidential Voter Status Sweep"
+    assert (shown["state"], shown["word"], shown["why"]) == ("active", "Idle", "")
+    assert shown["sentence"] == "Every day at 09:00 (UTC), from 25 November 2026"
+    assert shown["rule"] == DAILY | {"every": 1, "dst": ["shift", "once"]}
+    assert shown["dst"] == ["shift", "once"]
+    assert shown["missed"] == {"which": "latest", "most": 10, "oldest_h": 24}
+    assert (shown["overlap"], shown["calendar"]) == ("forbid", "")
+    assert shown["parameters"] == sweep()
+    assert shown["owner"] == "admin"
+    expected = preview(recurrence_of(DAILY), datetime.now(UTC), 10)
+    assert shown["next_runs"] == [each.document() for each in expected]
+    assert shown["next_run"] == shown["next_runs"][0]["utc"]
+    assert (shown["latest"], shown["completed"], shown["running"]) == (None, None, [])
+    assert shown["actions"] == ["suspend", "edit", "run_now", "delete"]
+    assert api.get(path(shown)).json == shown
+
+
+def test_all_settings_are_kept_as_they_were_sent(api: Api) -> None:
+    api.ask("PUT", "/calendars/holidays", body=WHY)
+    sent = {
+        "missed": {"which": "all", "most": 3, "oldest_h": 48},
+        "overlap": "queue_one",
+        "calendar": "holidays",
+    }
+
+    shown = api.post("/schedules", wanted(**sent, rule={**DAILY, "dst": ["skip", "twice"]})).json
+
+    assert {name: shown[name] for name in sent} == sent
+    assert shown["dst"] == ["skip", "twice"]
+
+
+def test_a_word_alone_says_what_is_made_up_for(api: Api) -> None:
+    shown = api.post("/schedules", wanted(missed="none")).json
+
+    assert shown["missed"] == {"which": "none", "most": 10, "oldest_h": 24}
+
+
+def test_a_rule_without_an_anchor_counts_from_today(api: Api) -> None:
+    shown = api.post("/schedules", wanted(rule={"kind": "daily", "at": "09:00", "zone": "UTC"}))
+
+    assert shown.json["rule"]["anchor"] >= TODAY
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "where"),
+    [
+        ({"rule": {"kind": "yearly", "at": "09:00"}}, "bad-rule", "body.rule.kind"),
+        ({"rule": {**DAILY, "every": 367}}, "bad-rule", "body.rule.every"),
+        ({"rule": {**DAILY, "weekdays": ["mon"]}}, "bad-rule", "body.rule.weekdays"),
+        ({"rule": {**DAILY, "zone": "Moon/Crater"}}, "bad-rule", "body.rule.zone"),
+        ({"rule": {**DAILY, "dst": "never"}}, "bad-rule", "body.rule.dst"),
+        ({"rule": {**DAILY, "end": "2020-01-01"}}, "bad-rule", "body.rule.end"),
+        ({"parameters": {"table": "voters"}}, "bad-parameters", "body.parameters."),
+        ({"parameters": {**sweep(), "table": 1}}, "bad-parameters", "body.parameters.table"),
+    ],
+)
+def test_what_cannot_be_scheduled_is_refused_by_its_field(
+    api: Api, changes: dict[str, Any], kind: str, where: str
+) -> None:
+    answer = api.post("/schedules", wanted(**changes))
+
+    assert (answer.status, answer.kind) == (400, kind)
+    assert answer.json["errors"][0]["where"].startswith(where)
+    assert answer.json["errors"][0]["allowed"]
+    assert api.get("/schedules").json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"job_type": "deposit", "parameters": {}}, "no job type 'deposit' to be scheduled"),
+        ({"job_type": "frog", "parameters": {}}, "sweep"),
+        ({"calendar": "holidays"}, "there is no calendar 'holidays'"),
+        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, "no run is left"),
+        ({"rule": {**DAILY, "anchor": "2020-01-01", "count": 5}}, "no run is left"),
+    ],
+)
+def test_what_would_never_run_as_it_stands_is_refused(
+    api: Api, changes: dict[str, Any], words: str
+) -> None:
+    answer = api.post("/schedules", wanted(**changes))
+
+    assert (answer.status, answer.kind) == (400, "bad-request")
+    assert words in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"title": " "}, "body.title"),
+        ({"title": "x" * 101}, "body.title"),
+        ({"rule": "daily"}, "body.rule"),
+        ({"rule": {**DAILY, "at_night": True}}, "body.rule.at_night"),
+        ({"missed": "some"}, "body.missed"),
+        ({"missed": {"which": "all", "most": 0}}, "body.missed"),
+        ({"overlap": "queue"}, "body.overlap"),
+        ({"calendar": "State Holidays"}, "body.calendar"),
+        ({"parameters": {"text": "x" * 4096}}, "body.parameters"),
+        ({"cron": "0 9 * * *"}, "body.cron"),
+    ],
+)
+def test_a_field_that_is_not_as_described_is_refused(
+    api: Api, changes: dict[str, Any], where: str
+) -> None:
+    answer = api.post("/schedules", wanted(**changes))
+
+    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert any(each["where"].startswith(where) for each in answer.json["errors"])
+
+
+def test_a_schedule_sent_again_is_the_one_that_was_made(api: Api) -> None:
+    first = api.post("/schedules", wanted(), headers=KEY)
+    kept = api.post("/schedules", wanted(), headers=KEY)
+    forget_answers()
+    again = api.post("/schedules", wanted(), headers=KEY)
+
+    assert (kept.status, kept.json) == (first.status, first.json)
+    assert again.json["schedule_id"] == first.json["schedule_id"]
+    assert len(api.get("/schedules").json["items"]) == 1
+
+
+# Previews
+
+
+def test_a_preview_is_the_list_of_the_next_occurrences(api: Api) -> None:
+    rule = {
+        "kind": "weekly",
+        "every": 2,
+        "weekdays": ["mon", "wed"],
+        "at": "09:00",
+        "zone": "America/Los_Angeles",
+        "anchor": "2026-11-25",
+    }
+    body = {"rule": rule, "count": 3, "from": "2026-11-25T17:00:00Z"}
+
+    answer = api.post("/schedules/preview", body)
+
+    assert answer.json == [
+        {"utc": "2026-11-25T17:00:00Z", "local": "2026-11-25T09:00:00-08:00", "note": ""},
+        {"utc": "2026-12-07T17:00:00Z", "local": "2026-12-07T09:00:00-08:00", "note": ""},
+        {"utc": "2026-12-09T17:00:00Z", "local": "2026-12-09T09:00:00-08:00", "note": ""},
+    ]
+
+
+def test_a_preview_notes_the_days_on_which_clocks_change(api: Api) -> None:
+    rule = {**DAILY, "at": "02:30", "zone": "America/Los_Angeles", "anchor": "2027-03-13"}
+
+    found = api.post("/schedules/preview", {"rule": rule, "from": "2027-03-13T00:00:00Z"}).json
+
+    assert [each["utc"] for each in found[:2]] == ["2027-03-13T10:30:00Z", "2027-03-14T10:00:00Z"]
+    assert "does not exist" in found[1]["note"]
+
+
+def test_a_preview_leaves_out_what_a_calendar_refuses(api: Api) -> None:
+    api.ask("PUT", "/calendars/holidays", body={**WHY, "exclude": ["2026-12-25"]})
+    body = {"rule": DAILY, "count": 2, "from": "2026-12-24T00:00:00Z", "calendar": "holidays"}
+
+    found = api.post("/schedules/preview", body).json
+
+    assert [each["utc"][:10] for each in found] == ["2026-12-24", "2026-12-26"]
+    answer = api.post("/schedules/preview", {**body, "calendar": "none-such"})
+    assert (answer.status, answer.kind) == (400, "bad-request")
+
+
+def test_a_preview_is_shorter_where_the_rule_ends(api: Api) -> None:
+    rule = {**DAILY, "count": 3}
+
+    assert len(api.post("/schedules/preview", {"rule": rule, "count": 1000}).json) <= 3
+    past = {"rule": rule, "from": "9999-12-31T23:59:59Z"}
+    assert api.post("/schedules/preview", past).json == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"count": 0}, "body.count"),
+        ({"count": 1001}, "body.count"),
+        ({"from": "2026-11-25T17:00:00"}, "body.from"),
+        ({"from": 0}, "body.from"),
+        ({"rule": None}, "body.rule"),
+    ],
+)
+def test_a_preview_that_cannot_be_is_refused(api: Api, changes: dict[str, Any], where: str) -> None:
+    answer = api.post("/schedules/preview", {"rule": DAILY, **changes})
+
+    assert answer.status == 422
+    assert answer.json["errors"][0]["where"] == where
+
+
+# Listed
+
+
+def test_schedules_are_listed_by_title_page_by_page(api: Api) -> None:
+    for title in ("b", "C", "a", "d"):
+        a_schedule_called(title)
+
+    items = all_pages(api, "/schedules", limit=3)
+
+    assert [each["title"] for each in items] == ["a", "b", "C", "d"]
+    assert "next_runs" not in items[0]
+
+
+def a_schedule_called(title: str, **changes: Any) -> Schedule:
+    made = a_schedule(**changes)
+    renamed = made.moved(_noted(made), title=title)
+    return schedules.write(made, renamed)
+
+
+def _noted(schedule: Schedule) -> Any:
+    from jobyard.domain.lifecycle import Cause
+    from jobyard.domain.schedule import SCHEDULE
+
+    return SCHEDULE.move(schedule.state, "note", NOW, Cause("renamed"))
+
+
+def test_schedules_of_the_system_are_shown_only_when_asked_for(api: Api) -> None:
+    mine, systems = a_schedule(), a_schedule(is_system=True)
+
+    assert ids(api, {}) == [mine.schedule_id]
+    assert ids(api, {"system": "true"}) == [systems.schedule_id]
+    shown = api.get(path(systems)).json
+    assert shown["is_system"] is True
+    assert "delete" not in shown["actions"]
+
+
+def ids(api: Api, query: dict[str, Any]) -> list[str]:
+    return [each["schedule_id"] for each in all_pages(api, "/schedules", **query)]
+
+
+def test_schedules_are_found_by_votecals_words(api: Api) -> None:
+    idle, going, well, badly, suspended = (a_schedule() for _ in range(5))
+    begun(api, going)
+    work(begun(api, well), "succeeded", NOW, timedelta(seconds=2))
+    work(begun(api, badly), "failed", NOW, timedelta(seconds=2))
+    api.post(path(suspended, "/suspend"), WHY)
+
+    found = {
+        word: set(ids(api, {"word": word, "limit": 1}))
+        for word in ("Idle", "In Progress", "Completed", "Failed", "waiting")
+    }
+
+    assert found == {
+        "Idle": {idle.schedule_id, suspended.schedule_id},
+        "In Progress": {going.schedule_id},
+        "Completed": {well.schedule_id},
+        "Failed": {badly.schedule_id},
+        "waiting": {idle.schedule_id, well.schedule_id, badly.schedule_id},
+    }
+
+
+# Why it does not run
+
+
+def test_a_suspended_schedule_says_by_whom_why_and_until_when(api: Api) -> None:
+    schedule = a_schedule(HOURLY)
+    until = NOW + timedelta(hours=5)
+
+    shown = api.post(path(schedule, "/suspend"), {**WHY, "until": until.isoformat()}).json
+
+    assert (shown["state"], shown["word"]) == ("suspended", "Idle")
+    assert shown["why"] == "suspended by admin: the table is being moved"
+    assert shown["until"] == shown["resume_at"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert shown["next_run"] >= shown["until"]
+    assert shown["actions"] == ["resume", "edit", "run_now", "delete"]
+    forever = api.post(path(a_schedule(), "/suspend"), WHY).json
+    assert (forever["next_run"], forever["next_runs"], forever["until"]) == (None, [], None)
+
+
+def test_a_schedule_is_resumed(api: Api) -> None:
+    schedule = a_schedule()
+    api.post(path(schedule, "/suspend"), WHY)
+
+    shown = api.post(path(schedule, "/resume"), {"reason": "moved"}).json
+
+    assert (shown["state"], shown["why"]) == ("active", "")
+    assert shown["next_run"]
+    assert [(each["event"], each["reason"]) for each in shown["history"]] == [
+        ("suspend", "the table is being moved"),
+        ("resume", "moved"),
+    ]
+
+
+def test_a_schedule_under_a_hold_names_it(api: Api) -> None:
+    holds.put(Hold("type:sweep", "operator", "the region is down", NOW))
+    schedule = a_schedule()
+
+    assert "type:sweep is held by operator" in api.get(path(schedule)).json["why"]
+    (listed,) = api.get("/schedules").json["items"]
+    assert "the region is down" in listed["why"]
+
+
+def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
+    shut = {"weekdays": ["mon"], "from": "01:00", "to": "02:00"}
+    api.ask("PUT", "/calendars/shut", body={**WHY, "include": [shut]})
+    schedule = a_schedule(policy=Policy(calendar="shut"))
+    orphan = a_schedule(policy=Policy(calendar="gone"))
+
+    shown = api.get(path(schedule)).json
+    assert shown["next_run"] is None
+    assert shown["why"] == "calendar shut lets it run at none of its times"
+    assert "calendar gone is gone" in api.get(path(orphan)).json["why"]
+
+
+def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None:
+    due = a_schedule(HOURLY, since=NOW - timedelta(hours=2))
+    missed = Policy(Missed(Missing.ALL), QUEUE_ONE.overlap)
+    behind = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=missed))
+
+    assert "a job starts within a minute" in api.get(path(due)).json["why"]
+    assert "the run before it" in api.get(path(behind)).json["why"]
+
+
+def test_an_ended_schedule_says_so_and_begins_anew_with_other_times(api: Api) -> None:
+    earlier = (NOW - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")
+    once = {"kind": "once", "anchor": earlier, "zone": "UTC"}
+    schedule = minute(a_schedule(once, since=NOW - timedelta(days=2)))
+
+    shown = api.get(path(schedule)).json
+    edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": DAILY}).json
+
+    assert (shown["state"], shown["next_run"]) == ("ended", None)
+    assert shown["actions"] == ["edit"]  # its one run is still going
+    assert edited["schedule"]["state"] == "active"
+    assert edited["runs_before"] == []
+    assert len(edited["runs_after"]) == 5
+
+
+# Edited
+
+
+def test_an_edit_shows_how_the_next_runs_change(api: Api) -> None:
+    schedule = a_schedule()
+    later = {**DAILY, "at": "10:30", "zone": "Europe/Berlin"}
+
+    edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": later}).json
+
+    soon = datetime.now(UTC)
+    for name, rule in (("runs_before", DAILY), ("runs_after", later)):
+        expected = [each.document() for each in preview(recurrence_of(rule), soon, 5)]
+        assert edited[name] == expected
+    assert edited["schedule"]["next_run"] == edited["runs_after"][0]["utc"]
+    assert edited["schedule"]["history"][-1]["reason"] == WHY["reason"]
+
+
+@pytest.mark.parametrize(
+    ("change", "after"),
+    [
+        ({"title": "another"}, {"title": "another"}),
+        ({"overlap": "allow"}, {"overlap": "allow"}),
+        ({"missed": "none"}, {"missed": {"which": "none", "most": 10, "oldest_h": 24}}),
+        ({"calendar": ""}, {"calendar": ""}),
+        ({"title": None, "calendar": ""}, {"calendar": ""}),
+        (
+            {"parameters": {**sweep(), "table": "electors"}},
+            {"parameters": {**sweep(), "table": "electors"}},
+        ),
+    ],
+)
+def test_what_is_not_named_stays_as_it_was(
+    api: Api, change: dict[str, Any], after: dict[str, Any]
+) -> None:
+    api.ask("PUT", "/calendars/holidays", body=WHY)
+    before = api.post("/schedules", wanted(calendar="holidays", overlap="replace")).json
+
+    shown = api.ask("PATCH", path(before), body={**WHY, **change}).json["schedule"]
+
+    changing = {"history", *after}
+    assert {name: shown[name] for name in after} == after
+    assert {name: each for name, each in shown.items() if name not in changing} == {
+        name: each for name, each in before.items() if name not in changing
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"title": "another", "reason": None}, 422, "body.reason"),
+        ({}, 422, "say what is to be otherwise"),
+        ({"title": None}, 422, "say what is to be otherwise"),
+        ({"job_type": "sweep"}, 422, "body.job_type"),
+        ({"rule": {**DAILY, "every": 0}}, 400, "body.rule.every"),
+        ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, 400, "no run is left"),
+        ({"parameters": {}}, 400, "body.parameters."),
+        ({"calendar": "none-such"}, 400, "none-such"),
+    ],
+)
+def test_an_edit_that_cannot_be_changes_nothing(
+    api: Api, change: dict[str, Any], status: int, words: str
+) -> None:
+    schedule = a_schedule()
+
+    answer = api.ask("PATCH", path(schedule), body={**WHY, **change})
+
+    assert answer.status == status
+    assert words in answer.text
+    assert schedules.get(schedule.schedule_id) == schedule
+
+
+def test_an_edit_sent_again_is_made_once(api: Api) -> None:
+    schedule = a_schedule()
+    body = {**WHY, "title": "another"}
+
+    first = api.ask("PATCH", path(schedule), body=body, headers=KEY)
+    kept = api.ask("PATCH", path(schedule), body=body, headers=KEY)
+    forget_answers()
+    again = api.ask("PATCH", path(schedule), body=body, headers=KEY)
+
+    assert first.json == kept.json
+    assert again.json["schedule"] == first.json["schedule"]
+    assert len(again.json["schedule"]["history"]) == 1
+
+
+# Run
+
+
+def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
+    schedule = a_schedule()
+
+    asked = api.post(path(schedule, "/run_now"), WHY)
+
+    assert asked.status == 202
+    run = asked.json
+    assert asked.headers["location"] == run["links"]["job"]
+    assert (run["trigger"], run["verdict"], run["word"]) == ("manual", "run", "In Progress")
+    assert (run["actor"], run["words"]) == ("admin", WHY["reason"])
+    assert f"{run['job_id']}-main" in executions("job")
+    shown = api.get(path(schedule)).json
+    assert (shown["word"], shown["running"]) == ("In Progress", [run["job_id"]])
+    assert "run_now" not in shown["actions"]
+    assert "delete" not in shown["actions"]
+    refused = api.post(path(schedule, "/run_now"), WHY)
+    assert (refused.status, refused.kind) == (409, "illegal-move")
+    assert "its overlap is forbid" in refused.json["detail"]
+
+
+def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
+    schedule = a_schedule(policy=QUEUE_ONE)
+    begun(api, schedule)
+
+    asked = api.post(path(schedule, "/run_now"), WHY)
+
+    assert asked.status == 202
+    assert "location" not in asked.headers
+    assert (asked.json["verdict"], asked.json["word"]) == ("wait", "Waiting")
+    assert (asked.json["job_id"], asked.json["state"]) == ("", None)
+    assert "waits for the one before it" in api.get(path(schedule)).json["why"]
+
+
+def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> None:
+    schedule = a_schedule(policy=QUEUE_ONE)
+    place = begun(api, schedule)
+    first = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
+    forget_answers()
+
+    again = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
+
+    assert again.json == first.json
+    started = [each for each in executions("job") if each.startswith(schedule.schedule_id)]
+    assert started == [f"{place.job_id}-main"]
+
+
+def test_a_run_asked_for_again_is_the_same_run(api: Api) -> None:
+    schedule = a_schedule()
+    first = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
+    forget_answers()
+
+    again = api.post(path(schedule, "/run_now"), WHY, headers=KEY)
+
+    assert (again.status, again.json) == (202, first.json)
+
+
+def test_a_completed_job_is_told_with_its_times_and_records(api: Api) -> None:
+    at = NOW.replace(minute=0, second=0)
+    schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
+    job = work(schedule.place(at), "succeeded", at + timedelta(seconds=4), timedelta(seconds=90))
+
+    shown = api.get(path(schedule)).json
+
+    assert shown["word"] == "Completed"
+    assert shown["latest"]["job_id"] == job.place.job_id
+    completed = shown["completed"]
+    assert completed["ended_at"] == shown["latest"]["ended_at"]
+    assert (completed["lateness_s"], completed["duration_s"]) == (4, 90)
+    assert (completed["trigger"], completed["word"]) == ("schedule", "Completed")
+    assert [completed[name] for name in ("processed", "failed", "total")] == [12, 0, 12]
+    assert completed["failure_codes"] == []
+    assert api.get(path(schedule, "/occurrences")).json["items"] == [completed]
+
+
+def test_a_failed_job_is_told_with_its_codes(api: Api) -> None:
+    schedule = a_schedule()
+    work(begun(api, schedule), "failed", NOW, timedelta(seconds=3))
+
+    shown = api.get(path(schedule)).json
+
+    assert shown["word"] == "Failed"
+    completed = shown["completed"]
+    assert completed["failure_codes"] == ["RECORDS_FAILED"]
+    assert completed["message"] == "2 of 12 records could not be changed"
+    assert [completed[name] for name in ("processed", "failed", "total")] == [10, 2, 12]
+
+
+def test_a_job_that_goes_on_says_how_far_it_came(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+    work(place, "running", NOW, timedelta())
+    came_so_far(place, 4200)
+
+    (shown,) = api.get(path(schedule, "/occurrences")).json["items"]
+
+    assert (shown["state"], shown["word"]) == ("running", "In Progress")
+    assert (shown["processed"], shown["failed"], shown["total"]) == (4200, 0, 4200)
+    assert shown["started_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert shown["ended_at"] is None
+    job = api.get(f"/jobs/{place.job_id}").json
+    assert job["records"] == {"processed": 4200, "failed": 0, "total": 4200}
+
+
+def test_a_time_without_a_job_says_why(api: Api) -> None:
+    api.ask(
+        "PUT", "/calendars/none", body={**WHY, "exclude": [{"from": "2020-01-01", "to": TODAY}]}
+    )
+    policy = Policy(calendar="none")
+    schedule = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=1), policy=policy))
+
+    shown = api.get(path(schedule, "/occurrences")).json["items"][0]
+
+    assert (shown["verdict"], shown["reason"]) == ("skip", "CALENDAR")
+    assert (shown["sentence"], shown["word"]) == ("Skipped (calendar)", "Skipped")
+    assert "calendar none excludes" in shown["words"]
+    assert (shown["job_id"], shown["state"], shown["processed"]) == ("", None, None)
+    assert api.get(f"/jobs/{schedule.place(_at(shown)).job_id}").status == 404
+
+
+def _at(shown: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(shown["at"])
+
+
+def test_the_history_is_shown_newest_first_page_by_page(api: Api) -> None:
+    schedule = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=30)))
+
+    items = all_pages(api, path(schedule, "/occurrences"), limit=7)
+
+    times = [each["at"] for each in items]
+    assert len(times) == 30
+    assert times == sorted(set(times), reverse=True)
+    assert items[0]["verdict"] == "run"
+    assert {each["reason"] for each in items[1:]} == {"MISSED"}
+
+
+def test_what_is_archived_is_not_shown(api: Api) -> None:
+    at = NOW.replace(minute=0, second=0) - timedelta(hours=1)
+    schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
+    place = work(schedule.place(at), "succeeded", at, timedelta(seconds=9)).place
+    stored = minute(schedule)
+    schedules.write(stored, stored.kept(at + timedelta(minutes=1)))
+
+    items = api.get(path(schedule, "/occurrences")).json["items"]
+    assert [_at(each) for each in items] == [at + timedelta(hours=1)]
+    shown = api.get(path(schedule)).json
+    assert (shown["latest"]["job_id"], shown["completed"]) == (place.job_id, None)
+    gone = api.get(f"/jobs/{place.job_id}")
+    assert (gone.status, gone.kind) == (410, "gone")
+
+
+# Deleted
+
+
+def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+    work(place, "succeeded", NOW, timedelta(seconds=1))
+
+    deleted = api.ask("DELETE", path(schedule), query=WHY)
+
+    assert (deleted.status, deleted.json["state"]) == (200, "deleted")
+    assert (deleted.json["next_run"], deleted.json["actions"]) == (None, [])
+    gone = api.get(path(schedule))
+    assert (gone.status, gone.kind) == (410, "gone")
+    assert api.post(path(schedule, "/run_now"), WHY).status == 410
+    assert api.get("/schedules").json["items"] == []
+    assert len(api.get(path(schedule, "/occurrences")).json["items"]) == 1
+    assert api.get(f"/jobs/{place.job_id}").status == 200
+    assert api.get(path(schedule, "/cost")).status == 200
+
+
+def test_a_schedule_is_not_deleted_while_a_job_runs_nor_without_a_reason(api: Api) -> None:
+    schedule = a_schedule()
+    begun(api, schedule)
+
+    running = api.ask("DELETE", path(schedule), query=WHY)
+    systems = api.ask("DELETE", path(a_schedule(is_system=True)), query=WHY)
+
+    assert (running.status, running.kind) == (409, "illegal-move")
+    assert (systems.status, systems.kind) == (409, "illegal-move")
+    assert api.ask("DELETE", path(a_schedule())).status == 422
+
+
+# Refused
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "body"),
+    [
+        ("GET", "", None),
+        ("GET", "/occurrences", None),
+        ("GET", "/cost", None),
+        ("PATCH", "", {**WHY, "title": "x"}),
+        ("POST", "/suspend", WHY),
+        ("POST", "/resume", WHY),
+        ("POST", "/run_now", WHY),
+        ("DELETE", "?", None),
+    ],
+)
+@pytest.mark.parametrize("named", [NOBODYS, "b" + "a" * 20, "s"])
+def test_what_is_no_schedule_is_unknown(
+    api: Api, method: str, more: str, body: Any, named: str
+) -> None:
+    query = WHY if method == "DELETE" else None
+
+    answer = api.ask(method, f"/schedules/{named}{more.strip('?')}", body=body, query=query)
+
+    assert (answer.status, answer.kind) == (404, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("event", "body", "status"),
+    [
+        ("resume", WHY, 409),
+        ("suspend", {}, 422),
+        ("suspend", {**WHY, "until": "2020-01-01T00:00:00Z"}, 400),
+        ("suspend", {**WHY, "until": "2030-01-01T00:00:00"}, 422),
+        ("run_now", {"reason": " "}, 422),
+        ("dance", WHY, 404),
+    ],
+)
+def test_what_cannot_be_asked_of_a_schedule_is_refused(
+    api: Api, event: str, body: Any, status: int
+) -> None:
+    schedule = a_schedule()
+
+    answer = api.post(path(schedule, f"/{event}"), body)
+
+    assert answer.status == status
+    assert schedules.get(schedule.schedule_id) == schedule
+
+
+def test_a_suspension_sent_again_is_answered_as_before_though_its_end_is_past(api: Api) -> None:
+    schedule = a_schedule()
+    asked = {**WHY, "until": (datetime.now(UTC) + timedelta(milliseconds=700)).isoformat()}
+    first = api.post(path(schedule, "/suspend"), asked, headers=KEY)
+    forget_answers()
+
+    again = api.post(path(schedule, "/suspend"), asked, headers=KEY)
+
+    assert (first.status, again.status) == (200, 200)
+    assert len(again.json["history"]) == 1
+
+
+# Cost
+
+
+def test_a_schedules_bill_adds_up_what_its_jobs_used(api: Api) -> None:
+    schedule = a_schedule()
+    usage.add(schedule.schedule_id, "job", Usage(write_units=3, invocations=1, ms=5))
+
+    bill = api.get(path(schedule, "/cost")).json
+
+    assert bill["schedule_id"] == schedule.schedule_id
+    assert bill["dollars"] == pytest.approx(3 * 0.625e-6 + 0.2e-6)
+    assert bill["milliseconds"] == 5
+
+
+# Jobs of schedules
+
+
+def test_a_job_of_a_schedule_shows_what_it_is_for(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+    work(place, "failed", NOW, timedelta(seconds=3))
+
+    shown = api.get(f"/jobs/{place.job_id}").json
+
+    assert (shown["schedule_id"], shown["batch_id"]) == (schedule.schedule_id, "")
+    assert (shown["line"], shown["name"], shown["url"]) == (None, "", "")
+    assert shown["trigger"] == "manual"
+    assert shown["parameters"] == sweep()
+    assert (shown["state"], shown["word"]) == ("failed", "Failed")
+    assert shown["records"] == {"processed": 10, "failed": 2, "total": 12}
+    assert shown["why"] == "waits for a person to requeue or delete it"
+    assert shown["actions"] == ["requeue", "delete"]
+    assert shown["links"]["schedule"].endswith(path(schedule))
+    assert "batch" not in shown["links"]
+
+
+def test_a_job_of_a_schedule_that_has_not_begun_waits_for_a_worker(api: Api) -> None:
+    shown = api.get(f"/jobs/{begun(api, a_schedule()).job_id}").json
+
+    assert (shown["state"], shown["why"]) == ("scheduled", "waits for a worker")
+    assert shown["records"] is None
+    assert shown["actions"] == ["force_fail", "cancel"]
+
+
+def test_a_job_of_a_schedule_is_cancelled_and_its_schedule_hears_of_it(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+
+    moved = api.post(f"/jobs/{place.job_id}/cancel", WHY)
+
+    assert (moved.status, moved.json["state"]) == (200, "cancelled")
+    assert (moved.json["schedule_id"], moved.json["batch_id"]) == (schedule.schedule_id, "")
+    shown = api.get(path(schedule)).json
+    assert (shown["word"], shown["running"]) == ("Failed", [])
+    assert shown["completed"]["state"] == "cancelled"
+
+
+def test_a_failed_job_of_a_schedule_is_requeued(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+    work(place, "failed", NOW, timedelta(seconds=3))
+
+    moved = api.post(f"/jobs/{place.job_id}/requeue", WHY)
+
+    assert (moved.status, moved.json["state"]) == (202, "scheduled")
+    assert moved.json["actions"] == ["force_fail", "cancel"]
+    assert api.get(path(schedule)).json["running"] == [place.job_id]
+    again = [each for each in executions("job") if each.startswith(place.job_id)]
+    assert len(again) == 2
+
+
+def test_a_failed_job_is_not_requeued_while_another_runs(api: Api) -> None:
+    schedule = a_schedule()
+    place = begun(api, schedule)
+    work(place, "failed", NOW, timedelta(seconds=3))
+    begun(api, schedule)
+
+    shown = api.get(f"/jobs/{place.job_id}").json
+
+    assert shown["actions"] == ["delete"]
+    assert shown["why"] == "waits for a person to delete it"
+    assert api.post(f"/jobs/{place.job_id}/requeue", WHY).status == 409
+
+
+@pytest.mark.parametrize("event", ["hold", "release"])
+def test_a_job_of_a_schedule_is_neither_held_nor_released(api: Api, event: str) -> None:
+    place = begun(api, a_schedule())
+
+    answer = api.post(f"/jobs/{place.job_id}/{event}", WHY)
+
+    assert (answer.status, answer.kind) == (409, "illegal-move")
+
+
+@pytest.mark.parametrize(
+    "rest", ["0.0", "0.1", "1.1764061200000", "0.99999999999999999999", f"0.{'9' * 39}"]
+)
+def test_a_job_that_no_schedule_has_is_unknown(api: Api, rest: str) -> None:
+    schedule = a_schedule()
+
+    for job_id in (f"{schedule.schedule_id}.{rest}", f"{NOBODYS}.{rest}"):
+        assert api.get(f"/jobs/{job_id}").status == 404
+        assert api.post(f"/jobs/{job_id}/cancel", WHY).status == 404
+
+
+# Job types
+
+
+def test_everyone_is_told_which_job_types_there_are(api: Api) -> None:
+    items = {each["name"]: each for each in api.get("/job-types", role="viewer").json["items"]}
+
+    assert items["deposit"]["takes_manifests"] is True
+    assert items["deposit"]["is_scheduled"] is False
+    assert items["sweep"]["is_scheduled"] is True
+    assert set(items["sweep"]["parameters"]) >= set(sweep())
+    assert items["sweep"]["words"]["running"] == "In Progress"
+    assert all(each["title"] and each["steps"] for each in items.values())
