@@ -1,0 +1,173 @@
+"""The system's own job looks through everything there is, where the minute looks at so much."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batch import BatchState
+from jobyard.domain.errors import IllegalMove
+from jobyard.domain.job import JobState
+from jobyard.domain.jobtype import Done, Outcome, Wait, Work
+from jobyard.domain.schedule import ScheduleState
+from jobyard.jobtypes.reconcile import RECONCILE
+from jobyard.services import asking, scheduling
+from jobyard.services.reconciling import REPAIRED, reconcile
+from jobyard.services.scheduling import make_system_schedules, system_schedule_id
+from jobyard.store import batches, checkpoints, occurrences, schedules
+from tests.walk.old import batch_of
+from tests.walk.yard import Payloads, Yard, single_files
+
+pytestmark = pytest.mark.emulator
+
+ONE = {"c.txt": b"three"}
+
+
+class Killed(BaseException):
+    """The execution is no more."""
+
+
+def look(yard: Yard, job_id: str, remaining: Callable[[], float] = lambda: 600.0) -> Outcome:
+    """Have a reconcile job look through everything, however often it has to come again."""
+    work = Work("", job_id, "", {}, {}, {}, attempt=1)
+    touch = replace(yard.worker().touch(600), remaining=remaining)
+    ((_, looking),) = RECONCILE.steps
+    outcome = looking(work, touch)
+    while isinstance(outcome, Wait):
+        outcome = looking(work, touch)
+    return outcome
+
+
+def done(looked_at: int, taken_up: int) -> Done:
+    """The answer of a job that looked at so many and took up some."""
+    records = {"processed": looked_at, "failed": 0, "total": looked_at}
+    words = f"looked at {looked_at}, took up {taken_up}"
+    return Done({"records": records, "taken_up": taken_up}, words)
+
+
+def left_by_its_execution(yard: Yard, payloads: Payloads) -> str:
+    """A failed batch whose requeued job lost the execution that was to run it."""
+    payloads.status["/c.txt"] = 404
+    batch_id = yard.drop(single_files(payloads, ONE), collection="left")
+    payloads.status.clear()
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        yard.machines.invoke = plainly
+        raise Killed
+
+    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    yard.machines.invoke = invoke
+    with pytest.raises(Killed):
+        yard.machines.run_all()
+    return batch_id
+
+
+def newer_failed_ones(yard: Yard, number: int) -> None:
+    """So many failed batches, each submitted later than any before."""
+    for each in range(number):
+        at = yard.at + timedelta(seconds=1 + each)
+        batches.put_new(batch_of(f"failed {each}", BatchState.FAILED, at, entries=0))
+
+
+def test_a_failed_batch_under_repair_is_taken_up_however_many_newer_ones_there_are(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = left_by_its_execution(yard, payloads)
+    newer_failed_ones(yard, REPAIRED)
+    yard.later(61)
+
+    assert reconcile(yard.starting, yard.now()) == 0
+    assert look(yard, "reconcile-1.0.1") == done(REPAIRED + 1, 1)
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).counts["succeeded"] == 1
+    assert look(yard, "reconcile-2.0.1") == done(REPAIRED + 1, 0)
+
+
+def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twice(
+    yard: Yard, payloads: Payloads
+) -> None:
+    left_by_its_execution(yard, payloads)
+    newer_failed_ones(yard, 45)
+    yard.later(61)
+    asked = []
+
+    def hurried() -> float:
+        """Every second time there is none left."""
+        asked.append(0)
+        return 600.0 if len(asked) % 2 else 0.0
+
+    assert look(yard, "reconcile-3.0.1", hurried) == done(46, 1)
+    assert checkpoints.get("reconcile-3.0.1").version > 3
+    assert len(asked) > 6
+
+
+def test_a_run_of_a_schedule_that_lost_its_execution_is_taken_up(yard: Yard) -> None:
+    make_system_schedules(yard.now())
+    retention = system_schedule_id("retention")
+    scheduling.suspend(system_schedule_id("reconcile"), None, yard.asking())
+    yard.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        yard.machines.invoke = plainly
+        raise Killed
+
+    started = yard.minute().started
+    yard.machines.invoke = invoke
+    with pytest.raises(Killed):
+        yard.machines.run_all()
+    yard.later(61)
+
+    outcome = look(yard, "reconcile-4.0.1")
+    yard.machines.run_all()
+
+    assert started == 1
+    assert isinstance(outcome, Done)
+    assert outcome.result["taken_up"] == 1
+    assert schedules.get(retention).word == "Completed"
+
+
+# Schedules of their own
+
+
+def test_the_system_s_schedules_make_themselves_once(yard: Yard) -> None:
+    made = make_system_schedules(yard.now())
+
+    assert {each.title: each.next_at for each in made} == {
+        "Retention": datetime(2026, 11, 23, 3, 30, tzinfo=UTC),
+        "Reconcile": datetime(2026, 11, 22, 12, 20, tzinfo=UTC),
+    }
+    assert make_system_schedules(yard.now()) == []
+    assert schedules.by_title(system=False, limit=10).items == ()
+    listed = schedules.by_title(system=True, limit=10).items
+    assert [each.title for each in listed] == ["Reconcile", "Retention"]
+
+
+def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(yard: Yard) -> None:
+    make_system_schedules(yard.now())
+    reconcile_id = system_schedule_id("reconcile")
+
+    scheduling.suspend(reconcile_id, None, yard.asking())
+    scheduling.edit(reconcile_id, scheduling.Changes(title="Look through"), yard.asking())
+    with pytest.raises(IllegalMove, match="is the system's; suspend it instead"):
+        scheduling.delete(reconcile_id, yard.asking())
+
+    assert make_system_schedules(yard.now()) == []
+    kept = schedules.get(reconcile_id)
+    assert (kept.state, kept.title) == (ScheduleState.SUSPENDED, "Look through")
+
+
+def test_reconcile_runs_by_its_own_schedule_every_hour(yard: Yard) -> None:
+    make_system_schedules(yard.now())
+
+    yard.at = datetime(2026, 11, 22, 12, 20, tzinfo=UTC)
+    yard.minute()
+    yard.machines.run_all()
+
+    (ran,) = occurrences.newest(system_schedule_id("reconcile"), limit=5)
+    assert ran.outcome is not None
+    assert (ran.outcome.state, ran.outcome.processed) == (JobState.SUCCEEDED, 1)  # itself
