@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jobyard.domain import metrics
 from jobyard.domain.batch import BatchState
 from jobyard.domain.job import Place
 from jobyard.services.occurring import give_up_occurrence, settle_occurrence
@@ -39,8 +41,11 @@ def _follow(event: dict[str, Any]) -> Next:
     run = Run(event["run"], event["pass"])
     if "schedule_id" in event:
         place = Place(event["schedule_id"], event["chunk"], event["position"])
-        if "error" in event:
-            give_up_occurrence(place, run, now())
+        if "error" in event and give_up_occurrence(place, run, now()):
+            LOGGER.warning("job failed", job_id=place.job_id, error=event["error"])
+            emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+            emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, 1)
+            emf.flush_metrics()
         settle_occurrence(place, STARTING, now())
         return Next("", "end", run=run)
     if "error" in event and "position" in event:

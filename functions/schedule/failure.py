@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from jobyard.services.firing import look_after_runs
+from jobyard.services.firing import take_up_runs
 from jobyard.services.reconciling import take_up_batch
 from schedule.desk import LOGGER, STARTING, now
 
@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     batch_id, schedule_id = document.get("batch_id", ""), document.get("schedule_id", "")
     taken_up = 0
     if schedule_id:
-        taken_up = look_after_runs(schedule_id, STARTING, now())
+        taken_up = take_up_runs(schedule_id, STARTING, now())
     elif batch_id:
         taken_up = take_up_batch(batch_id, STARTING, now())
     LOGGER.info(

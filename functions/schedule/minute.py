@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "minute",
         due=fired.looked_at,
         started=fired.started,
-        skipped=len(fired.occurrences) - fired.started,
+        skipped=len(fired.skipped),
         lifted=lifted,
         taken_up=taken_up,
     )
@@ -45,7 +45,7 @@ def _tell(fired: Fired) -> None:
             "a schedule could not be looked after", schedule_id=schedule_id, exc_info=error
         )
     missed = 0
-    for occurrence in fired.occurrences:
+    for occurrence in fired.skipped:
         if occurrence.reason is not None:
             missed += occurrence.reason.is_trouble
             LOGGER.warning(

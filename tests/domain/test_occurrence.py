@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobyard.domain.batch import HistoryEntry
 from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.job import Attempt, JobRecord, JobState
 from jobyard.domain.lifecycle import Cause
@@ -26,6 +28,7 @@ from jobyard.domain.occurrence import (
     ended,
     next_run,
     next_runs,
+    released,
     times,
 )
 from jobyard.domain.recurrence import recurrence_of
@@ -95,11 +98,13 @@ def run_to_the_end(schedule: Schedule, run: Run, at: datetime) -> Schedule:
     occurrence = Occurrence(
         schedule.schedule_id, run.at, 1, Trigger.SCHEDULE, Verdict.RUN, run.since
     )
-    waiting = (
-        replace(occurrence, at=schedule.queued, verdict=Verdict.WAIT) if schedule.queued else None
-    )
+    queued = schedule.queued
     move = SCHEDULE.move(schedule.state, "note", at, CLOCK)
-    return ended(schedule, occurrence, job, waiting, move).schedule
+    after, _ = ended(schedule, occurrence, job, Checkpoint(job.place.job_id), move)
+    if queued and not after.active:
+        waiting = replace(occurrence, at=queued, verdict=Verdict.WAIT)
+        after, _ = released(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
+    return after
 
 
 @settings(deadline=None, max_examples=60)
@@ -227,6 +232,10 @@ def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
             Attempt(START + 7 * minute, START + 9 * minute, "x", "TIMEOUT"),
         ),
         data={"records": {"processed": 3, "failed": 1, "total": 4}},
+        history=tuple(
+            HistoryEntry("start", "scheduled", "running", START + number * minute, "machine", "c")
+            for number in (1, 3, 5, 7)
+        ),
     )
 
     outcome = Outcome.of(job)

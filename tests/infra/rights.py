@@ -143,6 +143,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "SchedulesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
+        "CheckpointsTable": ["dynamodb:GetItem"],
+        "HoldsTable": ["dynamodb:Scan"],
         "OccurrencesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
@@ -164,7 +166,8 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "OccurrencesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
-        "CalendarsTable": ["dynamodb:Scan"],
+        "CalendarsTable": ["dynamodb:GetItem"],
+        "CheckpointsTable": ["dynamodb:GetItem"],
         "BatchesTable": [
             "dynamodb:GetItem",
             "dynamodb:PutItem",

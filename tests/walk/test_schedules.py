@@ -45,12 +45,12 @@ def pass_time(yard: Yard, until: str, *, run: bool = True) -> None:
     """Let the minute rule do its work each time something is due until then."""
     end = instant(until)
     while True:
-        due = [
-            schedule.due_at
+        found = [
+            each.schedule()
             for shard in range(schedules.SHARDS)
-            for schedule in schedules.due(shard, end)
-            if schedule.due_at
+            for each in schedules.due(shard, end)
         ]
+        due = [schedule.due_at for schedule in found if schedule.due_at]
         if not due:
             break
         yard.at = max(yard.at, min(due)) + timedelta(seconds=1)

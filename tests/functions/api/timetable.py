@@ -14,7 +14,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import times
 from jobyard.domain.recurrence import recurrence_of
 from jobyard.domain.schedule import SCHEDULE, Policy, Schedule, ScheduleState
-from jobyard.services.firing import Almanac, look_after
+from jobyard.services.firing import Almanac, start_due
 from jobyard.services.occurring import settle_occurrence
 from jobyard.services.starting import Starting
 from jobyard.store import checkpoints, jobs, schedules, tables
@@ -76,7 +76,7 @@ def starting() -> Starting:
 
 def minute(schedule: Schedule, now: datetime = NOW) -> Schedule:
     """The schedule once the clock has looked at it."""
-    look_after(schedules.get(schedule.schedule_id), Almanac(), starting(), now)
+    start_due(schedules.get(schedule.schedule_id), Almanac(), starting(), now)
     return schedules.get(schedule.schedule_id)
 
 

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Any
 
 from jobyard.domain.calendars import Calendar
+from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.lifecycle import Cause, Move
-from jobyard.domain.recurrence import Gap, Recurrence
+from jobyard.domain.recurrence import Gap, Kind, Recurrence
 from jobyard.domain.schedule import (
     MAIN,
     MOST_ACTIVE,
@@ -30,7 +31,9 @@ from jobyard.domain.schedule import (
     place_of,
 )
 
-MOST_AT_ONCE = 90  # occurrences decided in one write; a transaction of DynamoDB takes 100 items
+MOST_AT_ONCE = 90  # occurrences decided in one write
+_ITEMS = 99  # a transaction of DynamoDB takes, beside the schedule's own
+_MOMENT = timedelta(milliseconds=1)
 IN_TIME = timedelta(minutes=10)  # how late a job may start until its time counts as missed
 
 
@@ -109,12 +112,12 @@ class Outcome:
     total: int | None = None
 
     @classmethod
-    def of(cls, job: JobRecord) -> "Outcome":
-        """What came of a job that has ended."""
-        records = job.data.get("records", {})
+    def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
+        """What came of a job that has ended; `counted` is how far one came that was stopped."""
+        records = job.data.get("records") or (counted.counts if counted and counted.version else {})
         codes = [each.code for each in job.attempts if each.code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []
-        starts = [each.started_at for each in job.attempts]
+        starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
         requeued = [entry.at for entry in job.history if entry.event == "requeue"]
         since = [at for at in starts if not requeued or at >= requeued[-1]]
         return cls(
@@ -135,7 +138,8 @@ class Occurrence:
     """A time of a schedule that came. `at` is that time, or when a person asked for a run.
 
     `reason` is a `Skip` and `words` says more of it; of a manual one `actor` and `words` say who
-    wanted it and why. `parameters` are the schedule's at the time. `outcome` comes with the end.
+    wanted it and why. `parameters` are the schedule's at the time, where there is a job to be told
+    them. `outcome` comes with the end.
     """
 
     schedule_id: str
@@ -177,16 +181,12 @@ class Decision:
     schedule: Schedule
     occurrences: tuple[Occurrence, ...]
     replaced: tuple[Run, ...] = ()
+    is_empty: bool = False  # nothing was decided, and so nothing is to be written
 
     @property
     def started(self) -> tuple[Occurrence, ...]:
         """The occurrences whose jobs are to be started."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.RUN)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was decided, and so nothing is to be written."""
-        return not self.occurrences and self.schedule.state is not ScheduleState.ENDED
 
 
 def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
@@ -259,22 +259,33 @@ class _Deciding:
         start = schedule.next_at
         next_at = start
         if start is not None:
+            if schedule.decided_until:  # whoever gave it other times may not have known of these
+                start = max(start, schedule.decided_until + _MOMENT)
             due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
             excused = {at: reason for at in due if (reason := self._excuse(at))}
             wanted = self._wanted([at for at in due if at not in excused])
-            for at in due[:MOST_AT_ONCE]:
+            most = min(MOST_AT_ONCE, _ITEMS - 2 * len(self.active))  # a run replaced takes two
+            for at in due[:most]:
                 occurrence = self._judged(at, excused.get(at), wanted)
                 if occurrence is None:
                     next_at = at
                     break
                 self.made.append(occurrence)
             else:
-                after = self.made[-1].at if self.made else None
-                next_at = _first_after(schedule.rule, after) if after else start
+                after = self.made[-1].at + _MOMENT if self.made else start
+                next_at = next(times(schedule.rule, after), None)
         over = next_at is None
         move = SCHEDULE.move(schedule.state, "end" if over else "fire", self.now, cause)
-        moved = schedule.moved(move, next_at=next_at, active=tuple(self.active), queued=self.queued)
-        return Decision(moved, tuple(self.made), tuple(self.replaced))
+        moved = schedule.moved(
+            move,
+            next_at=next_at,
+            decided_until=self.made[-1].at if self.made else schedule.decided_until,
+            active=tuple(self.active),
+            queued=self.queued,
+            resume_at=None if over else schedule.resume_at,
+        )
+        is_empty = not self.made and next_at == schedule.next_at
+        return Decision(moved, tuple(self.made), tuple(self.replaced), is_empty)
 
     def _excuse(self, at: datetime) -> tuple[Skip, str] | None:
         """Why no job is to run at a time, however well things stand."""
@@ -283,6 +294,8 @@ class _Deciding:
             return self.aside, ""
         if schedule.state is ScheduleState.SUSPENDED:
             last = next((e for e in reversed(schedule.history) if e.event == "suspend"), None)
+            if last and at < last.at:  # a hold kept it from its turn until then
+                return Skip.MISSED, ""
             return Skip.SUSPENDED, f"suspended by {last.actor}: {last.reason}" if last else ""
         if schedule.rule.first_from(at) != at:
             return Skip.CLOCKS, schedule.rule.note(at)
@@ -295,6 +308,7 @@ class _Deciding:
         None for these, and for the others why not.
         """
         missed = self.schedule.policy.missed
+        once = self.schedule.rule.kind is Kind.ONCE  # nothing else will stand for it
         found: dict[datetime, Skip | None] = {}
         for number, at in enumerate(due):
             later = len(due) - 1 - number
@@ -302,7 +316,7 @@ class _Deciding:
                 found[at] = None
             elif missed.which is Missing.NONE or later >= self._made_up_for():
                 found[at] = Skip.MISSED
-            elif self.now - at > timedelta(hours=missed.oldest_h):
+            elif self.now - at > timedelta(hours=missed.oldest_h) and not once:
                 found[at] = Skip.TOO_OLD
             else:
                 found[at] = None
@@ -328,13 +342,13 @@ class _Deciding:
         overlap = self.schedule.policy.overlap
         if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
             return self._started(at)
-        if overlap is Overlap.ALLOW:
-            return self._occurrence(at, Verdict.SKIP, Skip.TOO_MANY_ACTIVE)
         if overlap is Overlap.REPLACE:
-            self.replaced += [run for run in self.active if run in self.schedule.active]
+            self.replaced += self.active
             return self._started(at, instead=True)
         if self.schedule.policy.missed.which is Missing.ALL and self.now - at > IN_TIME:
             return None
+        if overlap is Overlap.ALLOW:
+            return self._occurrence(at, Verdict.SKIP, Skip.TOO_MANY_ACTIVE)
         if overlap is Overlap.QUEUE_ONE and self.queued is None:
             self.queued = at
             return self._occurrence(at, Verdict.WAIT)
@@ -362,12 +376,8 @@ class _Deciding:
             reason=reason,
             words=words,
             job_type=self.schedule.job_type,
-            parameters=self.schedule.parameters,
+            parameters={} if verdict is Verdict.SKIP else self.schedule.parameters,
         )
-
-
-def _first_after(rule: Recurrence, at: datetime) -> datetime | None:
-    return next(iter(islice(times(rule, at + timedelta(microseconds=1)), 1)), None)
 
 
 def is_open_to_run(schedule: Schedule) -> bool:
@@ -381,12 +391,13 @@ def is_open_to_run(schedule: Schedule) -> bool:
 
 
 def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
-    """What becomes of a person's wish to have a job run at once.
+    """What becomes of a person's wish to have a job run at once. Its moment is none that a rule
+    has: those are whole seconds.
 
     Raises:
         IllegalMove: the schedule is no more, or its runs may not meet and one is going.
     """
-    at = datetime.fromtimestamp(round(now.timestamp() * 1000) / 1000, UTC)
+    at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
     if not is_open_to_run(schedule):
@@ -416,49 +427,27 @@ def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     return Decision(moved, (occurrence,), replaced)
 
 
-@dataclass(frozen=True)
-class Ending:
-    """What the end of a run makes of its schedule and of occurrences, each over the one before."""
-
-    schedule: Schedule
-    changed: tuple[tuple[Occurrence, Occurrence], ...]
-
-    @property
-    def started(self) -> tuple[Occurrence, ...]:
-        """The occurrence that waited for this and whose job is to be started."""
-        return tuple(
-            now
-            for was, now in self.changed
-            if was.verdict is Verdict.WAIT and now.verdict is Verdict.RUN
-        )
-
-
 def ended(
-    schedule: Schedule,
-    occurrence: Occurrence,
-    job: JobRecord,
-    waiting: Occurrence | None,
-    move: Move,
-) -> Ending:
-    """What the end of an occurrence's `job` comes to; `waiting` is the one in the queue, if any.
-
-    The one that waits is started when no other run goes, or skipped if the schedule is suspended.
-    """
+    schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
+) -> tuple[Schedule, Occurrence]:
+    """The schedule and the occurrence once the occurrence's `job` has ended."""
     told = occurrence.outcome  # of a job that had ended, and is deleted
-    outcome = replace(told, state=job.state) if told else Outcome.of(job)
-    changed = [(occurrence, replace(occurrence, version=occurrence.version + 1, outcome=outcome))]
-    active = tuple(run for run in schedule.active if run.at != occurrence.at)
+    outcome = replace(told, state=job.state) if told else Outcome.of(job, counted)
     latest = schedule.latest
     if latest is None or latest.at <= occurrence.at:
         latest = Latest(occurrence.at, outcome.state, outcome.ended_at)
-    queued = schedule.queued
-    if waiting is not None and not active:
-        queued = None
-        if schedule.state is ScheduleState.SUSPENDED:
-            following = replace(waiting, verdict=Verdict.SKIP, reason=Skip.SUSPENDED)
-        else:
-            active = (Run(waiting.at, move.at, MAIN),)
-            following = replace(waiting, verdict=Verdict.RUN)
-        changed.append((waiting, replace(following, version=waiting.version + 1)))
-    moved = schedule.moved(move, active=active, latest=latest, queued=queued)
-    return Ending(moved, tuple(changed))
+    active = tuple(run for run in schedule.active if run.at != occurrence.at)
+    closed = replace(occurrence, version=occurrence.version + 1, outcome=outcome)
+    return schedule.moved(move, active=active, latest=latest), closed
+
+
+def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
+    """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
+    a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
+    active, verdict, reason = schedule.active, Verdict.SKIP, None
+    if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
+        reason = Skip.SUSPENDED
+    else:
+        active, verdict = (*active, Run(waiting.at, move.at, MAIN)), Verdict.RUN
+    after = replace(waiting, version=waiting.version + 1, verdict=verdict, reason=reason)
+    return schedule.moved(move, active=active, queued=None), after

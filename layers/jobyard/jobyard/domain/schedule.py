@@ -16,7 +16,8 @@ from jobyard.domain.recurrence import Recurrence
 
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
 MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
-HISTORY = 200  # entries kept with the schedule, the newest
+HISTORY = 50  # entries kept with the schedule, the newest; each run writes them again
+_WORDS = 8000  # characters of reasons in them, at the most but for the newest
 
 
 class ScheduleState(StrEnum):
@@ -146,9 +147,10 @@ class Schedule:
     """A schedule as it is stored. `version` counts its writes; times are aware UTC.
 
     `next_at` is the rule's next time that nothing was decided about, whether or not a job may run
-    then; `look_at` when its runs are looked after; `resume_at` when its suspension ends by itself;
-    `queued` the moment of the occurrence that waits for a run to end. `kept_from` is since when its
-    jobs are kept, retention having archived those before.
+    then; `decided_until` the last that something was; `look_at` when its runs are looked after;
+    `resume_at` when its suspension ends by itself; `queued` the moment of the occurrence that waits
+    for a run to end. `kept_from` is since when its jobs are kept, retention having archived those
+    before.
     """
 
     schedule_id: str
@@ -160,9 +162,11 @@ class Schedule:
     policy: Policy
     owner: str
     created_at: datetime
+    changed_at: datetime | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_system: bool = False
     next_at: datetime | None = None
+    decided_until: datetime | None = None
     look_at: datetime | None = None
     resume_at: datetime | None = None
     queued: datetime | None = None
@@ -176,7 +180,8 @@ class Schedule:
         """When the clock has to look at it again; None when it never has to."""
         if self.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
             return self.look_at
-        moments = (self.next_at, self.look_at, self.resume_at)
+        over = self.resume_at if self.state is ScheduleState.SUSPENDED else None
+        moments = (self.next_at, self.look_at, over)
         return min((each for each in moments if each), default=None)
 
     @property
@@ -195,19 +200,29 @@ class Schedule:
     def moved(self, move: Move, **changes: Any) -> "Schedule":
         """The schedule after a move, with `changes` to its other fields."""
         silent = move.event in {"fire", "note"}  # the occurrences tell of these
-        entries = self.history if silent else (*self.history, HistoryEntry.of(move))[-HISTORY:]
+        entries = self.history if silent else _kept((*self.history, HistoryEntry.of(move)))
         after = replace(
             self,
             **changes,
             state=ScheduleState(move.after),
             version=self.version + 1,
+            changed_at=move.at,
             history=entries,
         )
-        return replace(after, look_at=look_at(after.active, move.at))
+        waits = move.at + timedelta(minutes=1) if after.queued else None
+        return replace(after, look_at=look_at(after.active, move.at) or waits)
 
     def kept(self, since: datetime) -> "Schedule":
         """The schedule once its jobs are kept since then only."""
         return replace(self, kept_from=since, version=self.version + 1)
+
+
+def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
+    """What of its history a schedule keeps."""
+    newest = history[-HISTORY:]
+    while len(newest) > 1 and sum(len(entry.reason) for entry in newest) > _WORDS:
+        newest = newest[1:]
+    return newest
 
 
 def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:

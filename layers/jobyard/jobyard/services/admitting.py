@@ -7,7 +7,7 @@ from jobyard.domain.errors import Forbidden, Gone, IllegalMove, Unknown
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobRecord, Place
 from jobyard.domain.occurrence import Occurrence, Verdict
-from jobyard.domain.schedule import Overlap, Schedule, ScheduleState, moment_of
+from jobyard.domain.schedule import MOST_ACTIVE, Overlap, Schedule, ScheduleState, moment_of
 from jobyard.store import jobs, occurrences, schedules
 
 # What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
@@ -42,9 +42,16 @@ def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
         Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
     """
     schedule = schedule_or_tombstone(schedule_id, roles)
-    if schedule.state is ScheduleState.DELETED:
-        raise Gone(f"schedule {schedule_id} was deleted")
+    check_not_deleted(schedule)
     return schedule
+
+
+def check_not_deleted(schedule: Schedule) -> None:
+    """Raises:
+    Gone: it is deleted.
+    """
+    if schedule.state is ScheduleState.DELETED:
+        raise Gone(f"schedule {schedule.schedule_id} was deleted")
 
 
 def job_of_schedule(
@@ -78,7 +85,8 @@ def check_open_to_requeue(schedule: Schedule) -> None:
     """
     if schedule.state is ScheduleState.DELETED:
         raise IllegalMove(f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs")
-    if schedule.active and schedule.policy.overlap is not Overlap.ALLOW:
+    may_meet = schedule.policy.overlap is Overlap.ALLOW and len(schedule.active) < MOST_ACTIVE
+    if schedule.active and not may_meet:
         raise IllegalMove(
             f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
             f"{schedule.policy.overlap}"

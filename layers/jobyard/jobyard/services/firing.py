@@ -6,26 +6,40 @@ same time loses the write, and starts nothing. Whoever dies between write and st
 a schedule with runs is due again, and the runs no execution works on are taken up.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import chain
+from typing import TypeVar
 
 from jobyard.domain.calendars import Calendar
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import Decision, Occurrence, Outcome, Skip, Verdict, decide
+from jobyard.domain.occurrence import (
+    Decision,
+    Occurrence,
+    Outcome,
+    Skip,
+    Verdict,
+    decide,
+    released,
+)
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
-from jobyard.services.reconciling import take_up_runs
+from jobyard.services.reconciling import take_up_job
 from jobyard.services.starting import Starting
-from jobyard.store import calendars, holds, jobs, occurrences, schedules
-from jobyard.store.schedules import Beside
+from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
+from jobyard.store.schedules import Beside, Due
 
 OVERLAP = 24  # schedules looked at at once
+LOOKED_AFTER = 100  # schedules with runs a minute; AWS describes ten executions a second
 _TRIES = 5  # looks at a schedule that others change at the same time
+_BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
+_Each = TypeVar("_Each", Due, Schedule)
 _CLOCK = Cause("clock")
 _MOMENT = timedelta(milliseconds=1)
 _RESUME = Cause("clock", reason="the time set for it came")
@@ -46,6 +60,11 @@ class Fired:
         """How many jobs were started."""
         return sum(each.verdict is Verdict.RUN for each in self.occurrences)
 
+    @property
+    def skipped(self) -> tuple[Occurrence, ...]:
+        """The times that no job was started for."""
+        return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
+
     def and_also(self, other: "Fired") -> "Fired":
         """Both together."""
         return Fired(
@@ -58,26 +77,33 @@ class Fired:
 
 @dataclass
 class Almanac:
-    """What all schedules are looked at with: calendars and holds, read once, when first needed."""
+    """What schedules are looked at with: calendars and holds, each read once, when first needed."""
 
-    calendars: Mapping[str, Calendar] = field(default_factory=calendars.every)
-    holds: tuple[Hold, ...] = field(default_factory=lambda: tuple(holds.every()))
+    _calendars: dict[str, Calendar | None] = field(default_factory=dict)
 
     def calendar(self, schedule: Schedule) -> Calendar | None:
         """The schedule's calendar, if it has one."""
-        return self.calendars.get(schedule.policy.calendar)
+        name = schedule.policy.calendar
+        if name and name not in self._calendars:
+            found = calendars.find(name)
+            self._calendars[name] = found.calendar if found else None
+        return self._calendars.get(name)
 
     def hold(self, schedule: Schedule, now: datetime) -> Hold | None:
         """The hold that stops what the schedule would start."""
         scopes = scopes_of("", schedule.job_type)
-        return in_force((hold for hold in self.holds if hold.scope in scopes), now)
+        return in_force((hold for hold in self._holds if hold.scope in scopes), now)
+
+    @cached_property
+    def _holds(self) -> tuple[Hold, ...]:
+        return tuple(holds.every())
 
 
 def fire_due(
     starting: Starting, now: Callable[[], datetime], remaining: Callable[[], float]
 ) -> Fired:
-    """Look at every schedule that is due, until `remaining` seconds are over: what is left then is
-    due in the next minute, which begins with another shard.
+    """Start what is due of every schedule, then look after what runs, until `remaining` seconds are
+    over: what is left then is due in the next minute, which begins with another shard.
 
     What goes wrong with one schedule is told in the answer and keeps no other from its turn.
     """
@@ -85,67 +111,110 @@ def fire_due(
     first = int(at.timestamp() // 60)
     shards = [(first + number) % schedules.SHARDS for number in range(schedules.SHARDS)]
     due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
-    found = next(due, None)
-    if found is None:
-        return Fired()
     almanac = Almanac()
+    running: list[Schedule] = []
+
+    def start(each: Due) -> Fired:
+        schedule, fired = start_due(each.schedule(), almanac, starting, now())
+        if schedule.look_at and schedule.look_at <= at:
+            running.append(schedule)
+        return fired
+
+    def look_after(each: Schedule) -> Fired:
+        return Fired(taken_up=look_after_runs(each, starting, now()))
+
+    fired = _overlapped(start, due, remaining)
+    longest = sorted(running, key=lambda each: each.look_at or at)[:LOOKED_AFTER]
+    looked_after = _overlapped(look_after, longest, remaining)
+    return fired.and_also(replace(looked_after, looked_at=0))
+
+
+def _overlapped(
+    work: Callable[[_Each], Fired], found: Iterable[_Each], remaining: Callable[[], float]
+) -> Fired:
+    """The work on each, `OVERLAP` at once, as long as there is time."""
     total = Fired()
-    going: dict[Future[Fired], Schedule] = {}
+    going: dict[Future[Fired], str] = {}
+
+    def gather(when: str) -> None:
+        nonlocal total
+        for future in wait(going, return_when=when).done:
+            schedule_id = going.pop(future)
+            error = future.exception()
+            met = Fired(surprises=((schedule_id, error),)) if error else future.result()
+            total = total.and_also(replace(met, looked_at=1))
+
     with ThreadPoolExecutor(OVERLAP) as pool:
-        for schedule in chain([found], due):
+        for each in found:
             if remaining() <= 0:
                 break
-            going[pool.submit(look_after, schedule, almanac, starting, now())] = schedule
+            going[pool.submit(work, each)] = each.schedule_id
             if len(going) >= 2 * OVERLAP:
-                total = _gathered(total, going, FIRST_COMPLETED)
-        return _gathered(total, going, ALL_COMPLETED)
-
-
-def _gathered(total: Fired, going: dict[Future[Fired], Schedule], when: str) -> Fired:
-    done, _ = wait(going, return_when=when)
-    for future in done:
-        schedule = going.pop(future)
-        error = future.exception()
-        met = Fired(surprises=((schedule.schedule_id, error),)) if error else future.result()
-        total = total.and_also(replace(met, looked_at=1))
+                gather(FIRST_COMPLETED)
+        gather(ALL_COMPLETED)
     return total
 
 
-def look_after(schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime) -> Fired:
-    """Do what is due of a schedule; nothing when someone else does it."""
-    for _ in range(_TRIES):
+def start_due(
+    schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime
+) -> tuple[Schedule, Fired]:
+    """Start what is due of a schedule; its times decided, and the schedule as it is then.
+
+    Raises:
+        StaleState: it changes all the time.
+    """
+    for tries in range(_TRIES):
         try:
-            return _looked_after(schedule, almanac, starting, now)
+            found = schedules.get(schedule.schedule_id) if tries else schedule
+            found, fired = caught_up(found, almanac, starting, now, most=_BLOCKS)
+            return start_waiting(found, almanac, starting, now), fired
         except StaleState:
-            schedule = schedules.get(schedule.schedule_id)
-    return Fired()
+            continue
+    raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
-def _looked_after(schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime) -> Fired:
-    over = schedule.resume_at
-    if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule, suspended = caught_up(schedule, almanac, starting, over - _MOMENT)
-        if schedule.state is ScheduleState.SUSPENDED:
-            move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
-            schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
-    else:
-        suspended = Fired()
-    schedule, fired = caught_up(schedule, almanac, starting, now)
-    taken_up = 0
-    if schedule.look_at and schedule.look_at <= now:
-        taken_up = look_after_runs(schedule.schedule_id, starting, now)
-        noted = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
-        schedules.write(schedule, schedule.moved(noted))
-    return suspended.and_also(fired).and_also(Fired(taken_up=taken_up))
+def start_waiting(
+    schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime
+) -> Schedule:
+    """Start the job of the occurrence that waited for a run to end, if none goes any more and
+    nothing is held.
+
+    Raises:
+        StaleState: someone else changed the schedule meanwhile.
+    """
+    if schedule.queued is None or schedule.active or almanac.hold(schedule, now):
+        return schedule
+    waiting = occurrences.get(schedule.place(schedule.queued))
+    if waiting is None:
+        raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
+    move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
+    after, following = released(schedule, waiting, move)
+    schedules.write(schedule, after, Beside(changed=[(waiting, following)]))
+    if following.verdict is Verdict.RUN:
+        starting.job(following.place, MAIN)
+    return after
 
 
-def look_after_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
-    """Take up the runs of a schedule that no execution works on; how many were.
+def take_up_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
+    """Look after the runs of a schedule at once; how many were taken up.
 
     Raises:
         Unknown: there is no such schedule.
     """
-    return take_up_runs(schedules.get(schedule_id), starting, now)
+    return look_after_runs(schedules.get(schedule_id), starting, now)
+
+
+def look_after_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+    """Take up the runs of a schedule that no execution works on, and say when to look again; how
+    many were."""
+    taken_up = sum(
+        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        for run in schedule.active
+    )
+    move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
+    with suppress(StaleState):  # whoever changed it said when
+        schedules.write(schedule, schedule.moved(move))
+    return taken_up
 
 
 def caught_up(
@@ -153,25 +222,51 @@ def caught_up(
     almanac: Almanac,
     starting: Starting,
     now: datetime,
+    *,
     aside: Skip | None = None,
+    most: int | None = None,
 ) -> tuple[Schedule, Fired]:
-    """The schedule once all of its times up to `now` are decided, and what was; with `aside` none
-    of them runs, for that reason. Under a hold nothing is decided: its times are missed, unless it
-    is suspended as well.
+    """The schedule once its times up to `now` are decided, in `most` writes, and what was; with
+    `aside` none of them runs, for that reason. A suspension that is over by then ends when it was
+    to. Under a hold nothing is decided: its times are missed, unless it is suspended as well.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    total = Fired()
+    over, total = schedule.resume_at, Fired()
+    if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
+        schedule, total = _decided(schedule, almanac, starting, over - _MOMENT, aside, most)
+        if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MOMENT):
+            return schedule, total
+        move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
+        schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
     is_active = schedule.state is ScheduleState.ACTIVE
-    if aside is None and is_active and almanac.hold(schedule, now):
+    if aside is None and is_active and _is_due(schedule, now) and almanac.hold(schedule, now):
         return schedule, total
-    while schedule.next_at and schedule.next_at <= now:
+    schedule, fired = _decided(schedule, almanac, starting, now, aside, most)
+    return schedule, total.and_also(fired)
+
+
+def _is_due(schedule: Schedule, now: datetime) -> bool:
+    return schedule.next_at is not None and schedule.next_at <= now
+
+
+def _decided(
+    schedule: Schedule,
+    almanac: Almanac,
+    starting: Starting,
+    now: datetime,
+    aside: Skip | None,
+    most: int | None,
+) -> tuple[Schedule, Fired]:
+    total, writes = Fired(), 0
+    while _is_due(schedule, now) and (most is None or writes < most):
         decision = decide(schedule, almanac.calendar(schedule), now, _CLOCK, aside)
         if decision.is_empty:
             break
         schedule = carry_out(schedule, decision, starting)
         total = total.and_also(Fired(decision.occurrences))
+        writes += 1
     return schedule, total
 
 
@@ -187,14 +282,15 @@ def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Sch
         place = schedule.place(run.at)
         job = jobs.get(place) or unrecorded(place, run.since)
         if job.state in OPEN_STATES:
-            following = decision.occurrences[-1].place.job_id
+            following = decision.started[-1].place.job_id
             cause = Cause(f"{MAIN}.replaced", reason=f"replaced by {following}")
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
             job = moved[-1][1]
         occurrence = occurrences.get(place)
         if occurrence is not None:
-            ended = replace(occurrence, version=occurrence.version + 1, outcome=Outcome.of(job))
+            outcome = Outcome.of(job, checkpoints.get(place.job_id))
+            ended = replace(occurrence, version=occurrence.version + 1, outcome=outcome)
             changed.append((occurrence, ended))
     beside = Beside(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobtype import JobType, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import Occurrence, Verdict, ended
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule
@@ -21,11 +21,12 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import performing
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import Asking, demand_reason
+from jobyard.services.firing import Almanac, start_waiting
 from jobyard.services.performing import LOST_LIMIT, Progress, lost, perform, started, surprised
 from jobyard.services.running import Ended, Worker
 from jobyard.services.starting import Starting
 from jobyard.services.steering import Next, Run
-from jobyard.store import jobs, occurrences, schedules
+from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import Beside
 
 _TRIES = 8  # at a schedule that others change at the same time
@@ -41,10 +42,11 @@ def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[E
         return settle, []
     if job.next_at and job.next_at > worker.now():
         return Next("", "again", run=run, until=job.next_at), []
+    job_type = TYPES[occurrence.job_type]
     after = _begun(job, run, occurrence, worker.now())
     if after is None or after.state is not JobState.RUNNING:
         return settle, _told([after], occurrence)
-    ended_as, surprise = _performed(after, occurrence, worker)
+    ended_as, surprise = _performed(after, job_type, occurrence, worker)
     finished = _told([ended_as], occurrence, surprise)
     if ended_as and ended_as.state is JobState.SCHEDULED and ended_as.next_at:
         following = Run(run.name, run.number + 1)
@@ -70,17 +72,17 @@ def _begun(job: JobRecord, run: Run, occurrence: Occurrence, at: datetime) -> Jo
 
 def _given_up(job: JobRecord, occurrence: Occurrence, at: datetime, cause: str) -> JobRecord:
     """The job, failed: by its time limit if its last worker had that long, else by its workers."""
-    limit = TYPES[occurrence.job_type].time_limit
-    over = job.state is JobState.RUNNING and (at - job.at).total_seconds() >= limit
+    job_type = TYPES.get(occurrence.job_type)  # a type that is gone has no worker either
+    took_s = (at - job.at).total_seconds() if job.state is JobState.RUNNING else 0.0
+    over = job_type is not None and took_s >= job_type.time_limit
     return lost(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
 
 
 def _performed(
-    job: JobRecord, occurrence: Occurrence, worker: Worker
+    job: JobRecord, job_type: JobType, occurrence: Occurrence, worker: Worker
 ) -> tuple[JobRecord | None, BaseException | None]:
     """The job after an attempt, and what a step raised that no step should raise; no job when
     someone else took it away meanwhile."""
-    job_type = TYPES[occurrence.job_type]
     work = Work(
         batch_id="",
         job_id=job.place.job_id,
@@ -138,19 +140,20 @@ def _told(
     ]
 
 
-def give_up_occurrence(place: Place, run: Run, at: datetime) -> None:
-    """Fail a job whose own execution could not get through it, if it still holds it."""
+def give_up_occurrence(place: Place, run: Run, at: datetime) -> bool:
+    """Fail a job whose own execution could not get through it, if it still holds it; whether it
+    did."""
     occurrence = occurrences.get(place)
     job = jobs.get(place) or unrecorded(place, at)
     if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
-        return
+        return False
     after = _given_up(job, occurrence, at, f"{run.cause(0, job.tries)}.lost")
-    jobs.write_many([(job if job.version else None, after)])
+    (stored,) = jobs.write_many([(job if job.version else None, after)])
+    return stored is not None
 
 
-def settle_occurrence(place: Place, starting: Starting, now: datetime) -> bool:
-    """Tell the schedule that the job of an occurrence has ended, and start what waited for that;
-    whether it had ended.
+def settle_occurrence(place: Place, starting: Starting, now: datetime) -> None:
+    """Tell the schedule if the job of an occurrence has ended, and start what waited for that.
 
     Raises:
         StaleState: the schedule changes all the time; to be called again.
@@ -160,14 +163,15 @@ def settle_occurrence(place: Place, starting: Starting, now: datetime) -> bool:
         occurrence = occurrences.get(place)
         job = jobs.get(place)
         if occurrence is None or job is None or job.state in OPEN_STATES:
-            return False
-        if all(run.at != occurrence.at for run in schedule.active):
-            return True  # told before
+            return
         try:
-            _write_end(schedule, occurrence, (job, job), f"settle.{job.cause}", starting, now)
+            if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
+                cause = Cause(f"settle.{job.cause}")
+                schedule = _write_end(schedule, occurrence, (job, job), cause, now)
+            start_waiting(schedule, Almanac(), starting, now)
         except StaleState:
             continue
-        return True
+        return
     raise StaleState(f"schedule {place.origin_id} changes too fast")
 
 
@@ -175,19 +179,16 @@ def _write_end(
     schedule: Schedule,
     occurrence: Occurrence,
     change: tuple[JobRecord, JobRecord],
-    cause: str,
-    starting: Starting,
+    cause: Cause,
     now: datetime,
-) -> None:
-    """Write the end of a job, which may come with its `change`, and start what waited for it."""
+) -> Schedule:
+    """Write the end of a job, which may come with its `change`; the schedule as it is then."""
     before, after = change
-    waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
-    move = SCHEDULE.move(schedule.state, "note", now, Cause(cause))
-    ending = ended(schedule, occurrence, after, waiting, move)
+    move = SCHEDULE.move(schedule.state, "note", now, cause)
+    counted = checkpoints.get(after.place.job_id)
+    following, closed = ended(schedule, occurrence, after, counted, move)
     moved = [] if before is after else [change]
-    schedules.write(schedule, ending.schedule, Beside((), ending.changed, moved))
-    for each in ending.started:
-        starting.job(each.place, MAIN)
+    return schedules.write(schedule, following, Beside((), [(occurrence, closed)], moved))
 
 
 def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
@@ -211,6 +212,8 @@ def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
         _write_asked(schedule, occurrence, (before, job), asking)
     if job.state is JobState.SCHEDULED:
         asking.starting.job(place, asking.run)
+    else:
+        settle_occurrence(place, asking.starting, asking.now())
     return job
 
 
@@ -218,11 +221,12 @@ def _write_asked(
     schedule: Schedule, occurrence: Occurrence, change: tuple[JobRecord, JobRecord], asking: Asking
 ) -> None:
     if change[1].state is not JobState.SCHEDULED:
-        _write_end(schedule, occurrence, change, asking.run, asking.starting, asking.now())
+        _write_end(schedule, occurrence, change, asking.cause, asking.now())
         return
     check_open_to_requeue(schedule)
     move = SCHEDULE.move(schedule.state, "note", asking.now(), asking.cause)
-    active = (*schedule.active, Going(occurrence.at, asking.now(), asking.run))
+    others = [run for run in schedule.active if run.at != occurrence.at]
+    active = (*others, Going(occurrence.at, asking.now(), asking.run))
     reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
     beside = Beside((), [(occurrence, reopened)], [change])
     schedules.write(schedule, schedule.moved(move, active=active), beside)

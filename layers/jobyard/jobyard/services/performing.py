@@ -148,10 +148,10 @@ def lost(
     """The record of a job given up because its worker vanished too often, or took too long."""
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
-    gone = Attempt(record.at, at, "", code.value, code.sentence)
+    gone = [Attempt(record.at, at, "", code.value, code.sentence)] if record.version else []
     return record.moved(
         move,
-        attempts=(*record.attempts, gone),
+        attempts=(*record.attempts, *gone),
         next_at=None,
         failure_code=code.value,
         failure_message=code.sentence,

@@ -4,13 +4,14 @@ Before anything is changed, the times that have come are decided as they stand: 
 what is to come, and what came a moment ago is neither lost nor judged by another rule.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState
+from jobyard.domain.errors import BadParameters, BadRequest, Gone, IllegalMove, StaleState
 from jobyard.domain.ids import is_schedule_id, schedule_id_of
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, next_runs, times
@@ -30,7 +31,9 @@ from jobyard.services.admitting import check_admin, visible
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.services.firing import Almanac, carry_out, caught_up
 from jobyard.store import calendars, occurrences, schedules
+from jobyard.store.schedules import Beside
 
+PARAMETERS = 16 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
 _TRIES = 5
 
@@ -146,6 +149,8 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
         raise BadRequest(
             f"there is no job type {job_type!r} to be scheduled; there are {', '.join(known)}"
         )
+    if len(json.dumps(parameters)) > PARAMETERS:
+        raise BadParameters("parameters", f"no more than {PARAMETERS} bytes of JSON")
     TYPES[job_type].check(parameters)
     _check_policy(policy)
 
@@ -167,14 +172,13 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     Raises:
         Forbidden, Unknown, Gone, BadParameters, BadRequest, StaleState: as for `create`.
     """
-    now = asking.now()
     almanac = Almanac()
     schedule = visible(schedule_id, asking.person.roles)
     if _was_asked(schedule, "edit", asking):
-        runs = _runs(schedule, almanac, now)
+        runs = _runs(schedule, almanac, asking.now())
         return Edited(schedule, schedule, runs, runs)
     demand_reason(asking, "edit")
-    for before in _decided(schedule, almanac, asking):
+    for before, now in _decided(schedule, almanac, asking):
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
@@ -183,26 +187,26 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
         else:
             _check(before.job_type, parameters, policy)
         rule = changes.rule or before.rule
-        other_times = rule != before.rule or before.state is ScheduleState.ENDED
-        next_at = _first(rule, now) if other_times else before.next_at
-        if other_times:
-            before, _ = caught_up(before, almanac, asking.starting, now, Skip.EDITED)
-        move = SCHEDULE.move(before.state, "edit", now, asking.cause)
-        after = before.moved(
-            move,
-            title=changes.title or before.title,
-            rule=rule,
-            policy=policy,
-            parameters=parameters,
-            next_at=next_at,
-        )
+        changed = {"rule": rule, "policy": policy, "parameters": parameters}
+        changed["title"] = changes.title or before.title
         try:
-            schedules.write(before, after)
+            if rule != before.rule or before.state is ScheduleState.ENDED:
+                _first(rule, now)  # refused, if there is none, before anything is put aside
+                before, _ = caught_up(before, almanac, asking.starting, now, aside=Skip.EDITED)
+                changed["next_at"] = _first(rule, _undecided(before, now))
+            move = SCHEDULE.move(before.state, "edit", now, asking.cause)
+            after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
         runs_before, runs_after = (_runs(each, almanac, now) for each in (before, after))
         return Edited(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
+
+
+def _undecided(schedule: Schedule, now: datetime) -> datetime:
+    """The first moment that a new rule may have a time at: the clock may be ahead of us."""
+    decided = schedule.decided_until
+    return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
 def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime, ...]:
@@ -217,15 +221,18 @@ def _was_asked(schedule: Schedule, event: str, asking: Asking) -> bool:
     return any(e.cause == asking.run and e.event == event for e in schedule.history)
 
 
-def _decided(schedule: Schedule, almanac: Almanac, asking: Asking) -> Iterator[Schedule]:
-    """The schedule with all decided that has come until now, anew each time it has changed."""
+def _decided(
+    schedule: Schedule, almanac: Almanac, asking: Asking
+) -> Iterator[tuple[Schedule, datetime]]:
+    """The schedule with all decided that has come by now, and that moment; anew each time it has
+    changed. What comes after the moment is the change's to say."""
     for tries in range(_TRIES):
-        found = schedules.get(schedule.schedule_id) if tries else schedule
+        found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
         try:
-            found, _ = caught_up(found, almanac, asking.starting, asking.now())
+            found, _ = caught_up(found, almanac, asking.starting, now)
         except StaleState:
             continue
-        yield found
+        yield found, now
 
 
 def _too_busy(schedule_id: str) -> StaleState:
@@ -260,9 +267,9 @@ def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Ask
     demand_reason(asking, event)
     if resume_at is not None and resume_at <= asking.now():
         raise BadRequest("until is past; leave it out, or name a time to come")
-    for before in _decided(schedule, Almanac(), asking):
+    for before, now in _decided(schedule, Almanac(), asking):
         roles = asking.person.roles
-        move = SCHEDULE.asked(before.state, event, asking.now(), asking.cause, roles)
+        move = SCHEDULE.asked(before.state, event, now, asking.cause, roles)
         try:
             return schedules.write(before, before.moved(move, resume_at=resume_at))
         except StaleState:
@@ -278,8 +285,8 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
         overlap forbids another. BadRequest: no reason is given.
     """
     schedule = visible(schedule_id, asking.person.roles)
-    asked = next((e for e in schedule.history if e.cause == asking.run), None)
-    if asked is not None:
+    mine = [e for e in schedule.history if (e.cause, e.event) == (asking.run, "run_now")]
+    for asked in mine:
         occurrence = occurrences.get(place_of(schedule_id, asked.at))
         if occurrence is None:
             raise Gone(f"the job asked for at {asked.at:%Y-%m-%d %H:%M} was archived")
@@ -287,8 +294,8 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
             asking.starting.job(occurrence.place, MAIN)
         return occurrence
     demand_reason(asking, "run_now")
-    for before in _decided(schedule, Almanac(), asking):
-        decision = ask_now(before, asking.now(), asking.cause)
+    for before, now in _decided(schedule, Almanac(), asking):
+        decision = ask_now(before, now, asking.cause)
         try:
             carry_out(before, decision, asking.starting)
         except StaleState:
@@ -312,15 +319,25 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
     demand_reason(asking, "delete")
     if schedule.is_system:
         raise IllegalMove(f"schedule {schedule_id} is the system's; suspend it instead")
-    for before in _decided(schedule, Almanac(), asking):
+    almanac = Almanac()
+    for before, now in _decided(schedule, almanac, asking):
         if before.active:
             raise IllegalMove(f"a job of schedule {schedule_id} is running; await or cancel it")
-        now = asking.now()
-        if before.state is not ScheduleState.ENDED:
-            before, _ = caught_up(before, Almanac(), asking.starting, now, Skip.DELETED)
-        move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
         try:
-            return schedules.write(before, before.moved(move, next_at=None, resume_at=None))
+            before, _ = caught_up(before, almanac, asking.starting, now, aside=Skip.DELETED)
+            move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
+            after = before.moved(move, next_at=None, resume_at=None, queued=None)
+            return schedules.write(before, after, Beside(changed=_given_up(before)))
         except StaleState:
             continue
     raise _too_busy(schedule_id)
+
+
+def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
+    """The occurrence that waits although no run goes, as under a hold, skipped for good."""
+    waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
+    if waiting is None:
+        return []
+    version = waiting.version + 1
+    skipped = replace(waiting, version=version, verdict=Verdict.SKIP, reason=Skip.DELETED)
+    return [(waiting, skipped)]

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from pynamodb.expressions.condition import Condition
-
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.store import together
@@ -80,16 +78,6 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
         parameters=body.get("parameters", {}),
         outcome=_outcome(body.get("outcome")),
     )
-
-
-def there_is_none() -> Condition:
-    """That there is no such occurrence yet."""
-    return OccurrenceItem.schedule_id.does_not_exist()
-
-
-def as_read(before: Occurrence) -> Condition:
-    """That the stored occurrence is still `before`."""
-    return OccurrenceItem.version == before.version
 
 
 def get(place: Place) -> Occurrence | None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError, TransactWriteError
-from pynamodb.transactions import TransactWrite
+from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState
@@ -27,7 +26,7 @@ from jobyard.domain.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.store import jobs, occurrences
+from jobyard.store import jobs, occurrences, together
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -36,7 +35,7 @@ from jobyard.store.documents import (
     stamp,
     without_blanks,
 )
-from jobyard.store.tables import ScheduleItem, connection, is_refused
+from jobyard.store.tables import ScheduleItem, is_refused
 
 SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
 _SHELVES = {False: "schedules", True: "system"}
@@ -57,9 +56,11 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "calendar": policy.calendar,
             "owner": schedule.owner,
             "created_at": stamp(schedule.created_at),
+            "changed_at": _stamped(schedule.changed_at),
             "parameters": dict(schedule.parameters),
             "is_system": schedule.is_system,
             "next_at": _stamped(schedule.next_at),
+            "decided_until": _stamped(schedule.decided_until),
             "look_at": _stamped(schedule.look_at),
             "resume_at": _stamped(schedule.resume_at),
             "queued": _stamped(schedule.queued),
@@ -106,9 +107,11 @@ def _schedule(item: ScheduleItem) -> Schedule:
         ),
         owner=body["owner"],
         created_at=moment(body["created_at"]),
+        changed_at=moment_or_none(body.get("changed_at")),
         parameters=body.get("parameters", {}),
         is_system=body.get("is_system", False),
         next_at=moment_or_none(body.get("next_at")),
+        decided_until=moment_or_none(body.get("decided_until")),
         look_at=moment_or_none(body.get("look_at")),
         resume_at=moment_or_none(body.get("resume_at")),
         queued=moment_or_none(body.get("queued")),
@@ -170,22 +173,15 @@ def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Sched
 
     Raises:
         StaleState: the schedule, or what goes with it, has changed since it was read.
+        ClientError: DynamoDB fails; whether it was written, a repeat will tell.
     """
-    as_read = (ScheduleItem.version == before.version) & (ScheduleItem.state == before.state.value)
+    items = [together.put(_item(after), before.version)]
+    items += [together.put(occurrences.item_of(each), 0) for each in beside.made]
+    items += [together.put(occurrences.item_of(now), was.version) for was, now in beside.changed]
+    items += [together.put(jobs.item_of(moved), job.version) for job, moved in beside.jobs]
     try:
-        with TransactWrite(connection=connection()) as transaction:
-            transaction.save(_item(after), condition=as_read)
-            for occurrence in beside.made:
-                transaction.save(
-                    occurrences.item_of(occurrence), condition=occurrences.there_is_none()
-                )
-            for was, now in beside.changed:
-                transaction.save(occurrences.item_of(now), condition=occurrences.as_read(was))
-            for job, moved in beside.jobs:
-                transaction.save(jobs.item_of(moved), condition=jobs.as_read(job))
-    except TransactWriteError as error:
-        if not error.cancellation_reasons:
-            raise  # not cancelled: throttled, or no answer came
+        together.write(items)
+    except StaleState as error:
         stored = ScheduleItem.get(before.schedule_id, consistent_read=True)
         if stored.version == after.version and stored.body == _item(after).body:
             return after
@@ -195,14 +191,31 @@ def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Sched
     return after
 
 
-def due(shard: int, now: datetime) -> Iterator[Schedule]:
-    """The schedules of a shard that the clock has to look at by `now`, longest due first, as the
-    index knows them: a suggestion, whose version the write will check."""
+@dataclass(frozen=True)
+class Due:
+    """A schedule the clock has to look at, as the index knows it: a suggestion, whose version the
+    write will check. It is read when it is asked for: one that cannot be is nobody else's trouble.
+    """
+
+    schedule_id: str
+    item: ScheduleItem
+
+    def schedule(self) -> Schedule:
+        """The schedule.
+
+        Raises:
+            BadRule: its rule is none any more, as when a zone is given up.
+        """
+        return _schedule(self.item)
+
+
+def due(shard: int, now: datetime) -> Iterator[Due]:
+    """What the clock has to look at by `now` in a shard, longest due first."""
     found = ScheduleItem.due.query(
         str(shard), range_key_condition=ScheduleItem.due_at <= stamp(now.astimezone(UTC))
     )
     for item in found:
-        yield _schedule(item)
+        yield Due(item.schedule_id, item)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,450 @@
+"""Schedules where clocks disagree, people come in between, and what is stored is odd: no time is
+lost, none runs twice, and nobody has to wait for one that is broken."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.calendars import calendar_of
+from jobyard.domain.errors import BadParameters, BadRule, IllegalMove
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobState
+from jobyard.domain.jobtype import JobType, Stop
+from jobyard.domain.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import (
+    HISTORY,
+    MOST_ACTIVE,
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    ScheduleState,
+)
+from jobyard.jobtypes import TYPES
+from jobyard.services import calendars, firing, holding, occurring, scheduling
+from jobyard.services.scheduling import PARAMETERS, Changes, Wanted
+from jobyard.store import jobs, tables
+from tests.walk.scripted import NAME, Script, scripted
+from tests.walk.test_schedules import (
+    DAILY,
+    HOURLY,
+    history,
+    instant,
+    made,
+    now,
+    pass_time,
+    ran_at,
+    skipped,
+)
+from tests.walk.yard import Yard
+from tests.wire import Answer, Call, Listener
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+def minute(yard: Yard, at: str) -> firing.Fired:
+    """The clock comes at a moment, and what it started runs."""
+    yard.at = instant(at)
+    fired = yard.minute()
+    yard.machines.run_all()
+    return fired
+
+
+# ---- Clocks that disagree
+
+
+def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    early = iter([instant("2026-11-25T08:59:59.900Z")])
+    later = instant("2026-11-25T09:00:00.200Z")
+    asking = replace(yard.asking(), now=lambda: next(early, later))
+    changes = Changes(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+
+    scheduling.edit(schedule.schedule_id, changes, asking)
+    yard.machines.run_all()
+    minute(yard, "2026-11-25T09:01:00Z")
+    minute(yard, "2026-11-26T09:00:05Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+    assert now(schedule).next_at == instant("2026-11-27T09:00:00Z")
+
+
+def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decided(
+    yard: Yard,
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    minute(yard, "2026-11-25T09:00:00.050Z")
+    yard.at = instant("2026-11-25T08:59:59.950Z")
+    changes = Changes(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+
+    scheduling.edit(schedule.schedule_id, changes, yard.asking())
+    minute(yard, "2026-11-26T09:00:05Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+
+
+@pytest.mark.parametrize("at", ["2026-11-25T08:59:59.999700Z", "2026-11-25T09:00:00Z"])
+def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(yard: Yard, at: str) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY, Policy(overlap=Overlap.ALLOW))
+    yard.at = instant(at)
+
+    scheduling.run_now(schedule.schedule_id, yard.asking())
+    minute(yard, "2026-11-25T09:01:00Z")
+
+    assert sorted(each.trigger for each in history(schedule)) == [Trigger.MANUAL, Trigger.SCHEDULE]
+    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+
+
+def test_of_two_clocks_that_skip_a_time_one_says_so(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+    scheduling.suspend(schedule.schedule_id, None, yard.asking())
+    yard.at = instant("2026-11-25T00:00:01Z")
+    seen = now(schedule)
+    second = yard.at + timedelta(seconds=1)
+
+    _, one = firing.start_due(seen, firing.Almanac(), yard.starting, yard.at)
+    _, other = firing.start_due(seen, firing.Almanac(), yard.starting, second)
+
+    assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
+
+
+# ---- People in between
+
+
+def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_away(
+    yard: Yard,
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    over = instant("2026-11-25T08:00:00Z")
+    scheduling.suspend(schedule.schedule_id, over, yard.asking())
+
+    yard.at = instant("2026-11-25T09:00:10Z")
+    scheduling.edit(schedule.schedule_id, Changes(title="another title"), yard.asking())
+    minute(yard, "2026-11-25T09:00:20Z")
+
+    assert (skipped(schedule), ran_at(schedule)) == ([], ["2026-11-25T09:00Z"])
+    assert now(schedule).state is ScheduleState.ACTIVE
+
+
+def test_a_schedule_that_ended_while_suspended_is_due_no_more(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    schedule = made(yard, once)
+    over = instant("2026-11-27T00:00:00Z")
+    scheduling.suspend(schedule.schedule_id, over, yard.asking())
+    minute(yard, "2026-11-25T09:00:05Z")
+    rule = recurrence_of(once | {"anchor": "2027-11-25"})
+
+    scheduling.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    fired = minute(yard, "2026-12-27T00:00:05Z")
+
+    assert fired.looked_at == 0
+    assert now(schedule).due_at == instant("2027-11-25T09:00:00Z")
+
+
+def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY, Policy(overlap=Overlap.QUEUE_ONE))
+    scheduling.suspend(schedule.schedule_id, None, yard.asking())
+    scheduling.run_now(schedule.schedule_id, yard.asking())
+    yard.later(1)
+
+    scheduling.run_now(schedule.schedule_id, yard.asking(reason="I need this"))
+    yard.machines.run_all()
+
+    assert [each.verdict for each in history(schedule)] == [Verdict.RUN, Verdict.RUN]
+    assert all(each.outcome for each in history(schedule))
+
+
+def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    yard.at = instant("2026-11-25T08:00:00Z")
+    holding.place("everything", None, yard.asking())
+    yard.at = instant("2026-11-25T10:00:00Z")
+
+    scheduling.suspend(schedule.schedule_id, None, yard.asking())
+    minute(yard, "2026-11-26T09:01:00Z")
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.MISSED), ("11-26T09:00", Skip.SUSPENDED)]
+
+
+def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    holding.place("everything", None, yard.asking())
+    yard.machines.run_all()
+    under_hold = len(script.told)
+    minute(yard, "2026-11-25T01:10:01Z")
+    still = len(script.told)
+
+    holding.lift("everything", yard.asking())
+    minute(yard, "2026-11-25T01:12:01Z")
+
+    assert (under_hold, still, len(script.told)) == (1, 1, 2)
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
+
+
+def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    holding.place("everything", None, yard.asking())
+    yard.machines.run_all()
+
+    scheduling.delete(schedule.schedule_id, yard.asking())
+    holding.lift("everything", yard.asking())
+    minute(yard, "2026-11-25T01:12:01Z")
+
+    assert skipped(schedule) == [("11-25T01:00", Skip.DELETED)]
+    assert now(schedule).due_at is None
+
+
+def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
+    yard: Yard, script: Script
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    def cancelled() -> None:
+        yard.later(2400)
+        (run,) = now(schedule).active
+        occurring.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+
+    script.during = cancelled
+    pass_time(yard, "2026-11-25T12:00:00Z")
+
+    (run,) = history(schedule)
+    assert (run.lateness, run.duration) == (timedelta(seconds=1), timedelta(minutes=40))
+
+
+def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.ALLOW))
+    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
+    pass_time(yard, "2026-11-25T20:30:00Z")
+    failed = history(schedule)
+
+    for each in failed[:MOST_ACTIVE]:
+        occurring.ask_occurrence(each.place, "requeue", yard.asking())
+    with pytest.raises(IllegalMove, match="running"):
+        occurring.ask_occurrence(failed[MOST_ACTIVE].place, "requeue", yard.asking())
+
+    assert len(now(schedule).active) == MOST_ACTIVE
+
+
+# ---- After a long time
+
+
+def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it(
+    yard: Yard,
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    minute(yard, "2026-11-29T10:00:00Z")
+
+    (run,) = history(schedule)
+    assert (run.trigger, now(schedule).word) == (Trigger.CATCH_UP, "Completed")
+
+
+def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    policy = Policy(Missed(Missing.ALL, most=30, oldest_h=48), Overlap.ALLOW)
+    schedule = made(yard, HOURLY, policy)
+
+    minute(yard, "2026-11-26T05:30:00Z")
+    minute(yard, "2026-11-26T05:31:01Z")
+
+    assert Counter(each.verdict for each in history(schedule)) == {Verdict.RUN: 30}
+
+
+def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.ALLOW))
+    for hour in range(6):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    scheduling.edit(schedule.schedule_id, Changes(overlap=Overlap.REPLACE), yard.asking())
+
+    yard.at = instant("2026-11-28T23:30:00Z")
+    fired = yard.minute()
+
+    assert fired.surprises == ()
+    assert [run.at for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
+    ends = [each.outcome.state for each in history(schedule) if each.outcome]
+    assert ends == [JobState.REPLACED] * 6
+
+
+def test_a_replaced_job_names_the_one_that_runs(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T22:59:00Z")
+    excluding = calendar_of({"name": "c", "exclude": ["2026-11-26"]})
+    calendars.put(excluding, None, yard.asking())
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.REPLACE, calendar="c"))
+    yard.at = instant("2026-11-25T22:00:01Z")
+    yard.minute()
+
+    yard.at = instant("2026-11-26T01:30:01Z")
+    yard.minute()
+
+    replaced = jobs.get(schedule.place(instant("2026-11-25T22:00:00Z")))
+    following = schedule.place(instant("2026-11-25T23:00:00Z")).job_id
+    assert replaced is not None
+    assert replaced.history[-1].reason == f"replaced by {following}"
+
+
+def test_a_time_that_is_skipped_keeps_no_parameters(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    large = {"x": "y" * (PARAMETERS - 100)}
+    wanted = Wanted("large", NAME, recurrence_of(HOURLY), Policy(), large)
+    schedule = scheduling.create(wanted, yard.asking())
+
+    fired = minute(yard, "2026-11-28T07:00:00Z")
+
+    assert fired.surprises == ()
+    assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
+    with pytest.raises(BadParameters, match="bytes"):
+        scheduling.create(replace(wanted, parameters={"x": "y" * PARAMETERS}), yard.asking())
+
+
+def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    for number in range(HISTORY + 5):
+        asking = yard.asking(reason="ж" * 1000)
+        changes = Changes(title=f"the {number}th title")
+        scheduling.edit(schedule.schedule_id, changes, asking)
+
+    kept = now(schedule).history
+    assert 0 < len(kept) <= HISTORY
+    assert sum(len(entry.reason) for entry in kept) <= 8000
+    assert now(schedule).title == f"the {HISTORY + 4}th title"
+
+
+# ---- What is odd
+
+
+def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    several = [made(yard, DAILY) for _ in range(8)]
+    item = tables.ScheduleItem.get(several[0].schedule_id)
+    item.body = {**item.body, "rule": {**item.body["rule"], "zone": "US/Nowhere"}}
+    item.save()
+
+    fired = minute(yard, "2026-11-25T09:00:05Z")
+
+    assert [(of, type(error)) for of, error in fired.surprises] == [
+        (several[0].schedule_id, BadRule)
+    ]
+    assert {now(each).word for each in several[1:]} == {"Completed"}
+
+
+class Throttled(Listener):
+    """Refuses some transactions as DynamoDB does what comes too fast."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "TransactWriteItems" or not self.left:
+            return None
+        self.left -= 1
+        reasons = [{"Code": "ThrottlingError", "Message": "slow down"}, {"Code": "None"}]
+        return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
+
+
+def test_a_write_that_is_throttled_is_made_again(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+
+    throttled = Throttled(2)
+
+    with yard.wire.heard_by(throttled):
+        fired = minute(yard, "2026-11-25T09:00:05Z")
+
+    assert fired.surprises == ()
+    assert throttled.left == 0
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+
+
+def test_what_is_due_starts_before_what_runs_is_looked_after(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.at = instant("2026-11-25T08:00:00Z")
+    for _ in range(12):
+        made(yard, DAILY)
+    for _ in range(4):
+        made(yard, DAILY | {"at": "09:01"})
+    yard.at = instant("2026-11-25T09:00:01Z")
+    yard.minute()
+    order: list[str] = []
+    describe, start = yard.machines.describe_execution, yard.machines.start_execution
+
+    def described(**asked: Any) -> Any:
+        order.append("look")
+        return describe(**asked)
+
+    def started(**asked: Any) -> Any:
+        order.append("start")
+        return start(**asked)
+
+    monkeypatch.setattr(yard.machines, "describe_execution", described)
+    monkeypatch.setattr(yard.machines, "start_execution", started)
+    yard.at = instant("2026-11-25T09:01:02Z")
+    yard.minute()
+
+    assert order[:4] == ["start"] * 4
+    assert order.count("look") == 12
+
+
+def test_a_job_whose_type_is_gone_ends(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    yard.at = instant("2026-11-25T09:00:01Z")
+    yard.minute()
+    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    gone = types.pop(NAME)
+
+    try:
+        yard.machines.run_all()
+    finally:
+        types[NAME] = gone
+
+    (run,) = history(schedule)
+    assert run.outcome is not None
+    assert run.outcome.codes == ("WORKER_LOST",)
+    assert run.outcome.started_at is None
+    assert now(schedule).word == "Failed"
+
+
+def test_times_are_in_utc_in_all_that_is_told(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    minute(yard, "2026-11-25T09:00:01Z")
+
+    (run,) = history(schedule)
+    assert run.at == datetime(2026, 11, 25, 9, tzinfo=UTC)
+    assert run.at.tzinfo is UTC
