@@ -39,14 +39,20 @@ def retry(
 ) -> None:
     """Try failed jobs again, from the step after the last good one.
 
-    All failed jobs of a batch, those that failed for a CODE, or one job. With --watch the exit
-    code is 0 if no job of the batch is failed any more; the batch itself stays failed until
-    `update-reporting`.
+    All failed jobs of a batch, those that failed for a CODE, or one job, also one of a schedule.
+    With --watch the exit code is 0 if no job of the batch is failed any more; the batch itself
+    stays failed until `update-reporting`.
     """
     if not (reason or preview):
         raise typer.BadParameter("give a reason, or ask for a --preview", param_hint="--reason")
+    if _is_of_schedule(target):
+        if code or preview or watch:
+            words = "--code, --preview and --watch are for batches and their jobs"
+            raise typer.BadParameter(words, param_hint="BATCH|JOB")
+        _ask(ctx, "requeue", target, reason, stack=stack, as_json=as_json)
+        return
     api = ctx.obj.api(stack)
-    batch_id = _batch_of(target)
+    batch_id = _origin_of(target)
     wanted: Document = {"preview": preview} | ({"reason": reason} if reason else {})
     if code:
         wanted["code"] = code
@@ -150,8 +156,7 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Give up a failed or held batch or job. A tombstone with its history remains."""
-    if not yes and printing.answer(f"Give up {target} for good? [y/N]").lower() not in {"y", "yes"}:
-        raise typer.Abort
+    printing.make_sure(f"Give up {target} for good?", yes=yes)
     _ask(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 
@@ -186,14 +191,23 @@ def _show(target: str, asked: Document, *, as_json: bool) -> None:
         printing.document(asked)
         return
     printing.console().print(f"{target} is", printing.state(asked["state"]))
-    if asked["state"] not in {"held", "deleted"}:
-        _hint_at_watching(_batch_of(target))
+    if _is_of_schedule(target):
+        shown = f"jobyard schedule show {_origin_of(target)}"
+        printing.console().print(printing.commands([(shown, "how its schedule stands")]))
+    elif asked["state"] not in {"held", "deleted"}:
+        _hint_at_watching(_origin_of(target))
 
 
 def _hint_at_watching(batch_id: str) -> None:
     printing.console().print(printing.commands([(f"jobyard watch {batch_id}", "how it goes")]))
 
 
-def _batch_of(target: str) -> str:
+def _is_of_schedule(target: str) -> bool:
+    place = Place.of(target)
+    return place is not None and place.is_of_schedule
+
+
+def _origin_of(target: str) -> str:
+    """What a job is of, if `target` is one."""
     place = Place.of(target)
     return place.origin_id if place else target

@@ -124,6 +124,10 @@ class Api:
         """Set something."""
         return _document(self._asked("PUT", path, body=body))
 
+    def patch(self, path: str, body: Document) -> Document:
+        """Change some of something."""
+        return _document(self._asked("PATCH", path, body=body))
+
     def delete(self, path: str, **query: Any) -> Document:
         """Take something away."""
         return _document(self._asked("DELETE", path, query=query))

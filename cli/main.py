@@ -15,7 +15,8 @@ from jobyard.domain.errors import JobyardError
 LATE = {
     "local": ("cli.local.commands", "The stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
-    "schedule": ("cli.schedules", "Jobs that recur: when they will."),
+    "schedule": ("cli.schedules", "Jobs that recur: when they will, and when they did."),
+    "calendar": ("cli.calendars", "Named calendars, which leave times of schedules out."),
 }
 
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from jobyard.domain.errors import BadRequest
+from jobyard.domain.calendars import calendar_of
+from jobyard.domain.errors import BadRequest, BadRule
 from jobyard.domain.failures import Failure
 from jobyard.domain.hold import checked_scope
-from jobyard.domain.ids import is_batch_id
+from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.job import Place
 
 Json = Annotated[
@@ -33,9 +34,9 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def is_job_id(text: str) -> bool:
-    """Whether `text` is the id of a job."""
+    """Whether `text` is the id of a job, of a batch or of a schedule."""
     place = Place.of(text)
-    return place is not None and is_batch_id(place.origin_id)
+    return place is not None and (place.is_of_schedule or is_batch_id(place.origin_id))
 
 
 def batch_id(text: str) -> str:
@@ -48,8 +49,25 @@ def batch_id(text: str) -> str:
 def job_id(text: str) -> str:
     """`text` if it has the form of a job id; a wrong one is a usage error."""
     if not is_job_id(text):
-        raise typer.BadParameter(f"{text!r} is no job id; one is BATCH.CHUNK.POSITION")
+        raise typer.BadParameter(
+            f"{text!r} is no job id; one is BATCH.CHUNK.POSITION or SCHEDULE.0.MILLISECONDS"
+        )
     return text
+
+
+def schedule_id(text: str) -> str:
+    """`text` if it has the form of a schedule id; a wrong one is a usage error."""
+    if not is_schedule_id(text):
+        raise typer.BadParameter(f"{text!r} is no schedule id; one is s and 20 letters or digits")
+    return text
+
+
+def calendar_name(text: str) -> str:
+    """`text` if a calendar may be called so; a wrong one is a usage error."""
+    try:
+        return calendar_of({"name": text}).name
+    except BadRule as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def batch_or_job(text: str) -> str:

@@ -14,12 +14,16 @@ from cli.client import Document
 
 PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
 
-STYLES = {
+STYLES = {  # VoteCal's words too, in lower case with underscores
     "succeeded": "green",
     "completed": "green",
     "partially_succeeded": "yellow",
     "failed": "red",
     "running": "cyan",
+    "in_progress": "cyan",
+    "suspended": "yellow",
+    "skipped": "yellow",
+    "waiting": "yellow",
     "processing": "cyan",
     "reporting": "cyan",
     "update_reporting": "cyan",
@@ -53,6 +57,16 @@ def answer(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
+def make_sure(question: str, *, yes: bool) -> None:
+    """Go on if it is `yes` anyway, or somebody says so.
+
+    Raises:
+        typer.Abort: nobody does.
+    """
+    if not yes and answer(f"{question} [y/N]").lower() not in {"y", "yes"}:
+        raise typer.Abort
+
+
 def document(document: Document | list[Document]) -> None:
     """The one JSON document a program asked for."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -60,7 +74,7 @@ def document(document: Document | list[Document]) -> None:
 
 def state(name: str) -> Text:
     """A state in its colour."""
-    return Text(name, style=STYLES.get(name, ""))
+    return Text(name, style=STYLES.get(name.lower().replace(" ", "_"), ""))
 
 
 def when(iso: str | None) -> str:
@@ -103,6 +117,15 @@ def counted(counts: Mapping[str, int]) -> str:
     """Counts in words, those of no job left out."""
     told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
     return ", ".join(told) or "no jobs"
+
+
+def records(found: Mapping[str, int | None]) -> str:
+    """How many records a job has gone through; "" when it counts none."""
+    total = found.get("total")
+    if total is None:
+        return ""
+    failed = f", {found['failed']} failed" if found["failed"] else ""
+    return f"{found['processed']} of {total} processed{failed}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:

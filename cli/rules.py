@@ -87,6 +87,17 @@ def rule_document(rule: str, fields: dict[str, Any]) -> Any:
     return parsed("--rule", rule) if rule else fields
 
 
+def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """The document of a rule that is `there`, with some fields otherwise. One of another kind keeps
+    only when it is due on its days."""
+    kept = dict(there)
+    if fields.get("kind", there["kind"]) != there["kind"]:
+        kept = {name: there[name] for name in ("at", "zone", "anchor", "dst")}
+    if "T" in fields.get("anchor", ""):
+        del kept["at"]  # the new anchor has it
+    return {**kept, **fields}
+
+
 def parsed(option: str, text: str) -> Any:
     """The JSON that an option holds.
 

@@ -1,24 +1,332 @@
 """`jobyard schedule`: jobs that recur. A preview needs no stack: the domain reckons it."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from cli import printing, rules
-from cli.options import Json
+from cli import options, printing, rules, timetable
+from cli.client import Api, Document
+from cli.options import Json, OnStack, Reason
 from jobyard.domain.calendars import Calendar, calendar_of
 from jobyard.domain.recurrence import Recurrence, Upcoming, preview, recurrence_of
+from jobyard.domain.schedule import Missing, Overlap
 
-app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will.")
+app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
 
 MOST_SHOWN = 1000
+WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
+
+ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
+Title = Annotated[str, typer.Option(help="What people call it.")]
+Parameters = Annotated[
+    str,
+    typer.Option(metavar="JSON|@FILE", help="What its jobs are told, a JSON object."),
+]
+Missed = Annotated[
+    Missing | None,
+    typer.Option(help="Which of the times that were missed are made up for; else latest."),
+]
+Most = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="With --missed all: the newest N.")
+]
+OldestH = Annotated[
+    int | None,
+    typer.Option("--oldest", min=1, metavar="HOURS", help="With --missed: none that is older."),
+]
+Overlapping = Annotated[
+    Overlap | None,
+    typer.Option("--overlap", help="When a run meets the one before it; else forbid."),
+]
+Named = Annotated[str | None, typer.Option("--calendar", metavar="NAME", help="Its calendar.")]
 
 
 @app.callback()
 def schedule() -> None:
-    """Jobs that recur: when they will."""
+    """Jobs that recur: when they will, and when they did."""
+
+
+def _word(text: str) -> str:
+    known = {word.lower(): word for word in WORDS}
+    if text.lower().replace("_", " ") not in known:
+        raise typer.BadParameter(f"{text!r} is none; there are {', '.join(WORDS)}")
+    return known[text.lower().replace("_", " ")]
+
+
+@app.command("list")
+def show_list(
+    ctx: typer.Context,
+    word: Annotated[
+        str | None,
+        typer.Option(parser=_word, metavar="WORD", help=f"Only those: {', '.join(WORDS)}."),
+    ] = None,
+    system: Annotated[
+        bool, typer.Option("--system", help="Jobyard's own, instead of people's.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")
+    ] = 100,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Job Management: every schedule with its status and its next run."""
+    wanted = {"word": word, "system": "true" if system else None}
+    timetable.show_all(ctx.obj.api(stack).listed("/schedules", limit, **wanted), as_json=as_json)
+
+
+@app.command()
+def show(
+    ctx: typer.Context, schedule_id: ScheduleId, stack: OnStack = "", as_json: Json = False
+) -> None:
+    """Job Details: when it runs, how the last run came out, the next ten and the last ten."""
+    api = ctx.obj.api(stack)
+    found = api.get(f"/schedules/{schedule_id}")
+    if as_json:
+        printing.document(found)
+        return
+    timetable.show_one(found, api.get(f"/schedules/{schedule_id}/occurrences", limit=10)["items"])
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")
+    ] = 50,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """What became of its times, newest first: those without a job too, each with its reason."""
+    found = ctx.obj.api(stack).listed(f"/schedules/{schedule_id}/occurrences", limit)
+    timetable.show_history(found, as_json=as_json)
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    title: Title,
+    job_type: Annotated[str, typer.Option("--type", help="What its jobs do, as in sweep.")],
+    parameters: Parameters = "",
+    rule: rules.RuleJson = "",
+    kind: rules.Kind = "",
+    every: rules.Every = None,
+    weekdays: rules.Weekdays = "",
+    day: rules.Day = "",
+    at: rules.At = "",
+    zone: rules.Zone = "",
+    anchor: rules.Anchor = "",
+    end: rules.End = "",
+    times: rules.Times = None,
+    dst: rules.Dst = "",
+    missed: Missed = None,
+    most: Most = None,
+    oldest_h: OldestH = None,
+    overlap: Overlapping = None,
+    calendar: Named = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Make a schedule. Its first run is known at once."""
+    fields = rules.fields_of(
+        kind=kind,
+        every=every,
+        weekdays=weekdays,
+        day=day,
+        at=at,
+        zone=zone,
+        anchor=anchor,
+        end=end,
+        times=times,
+        dst=dst,
+    )
+    wanted: Document = {
+        "title": title,
+        "job_type": job_type,
+        "rule": rules.rule_document(rule, fields),
+        **_settings(parameters, _missed(missed, most, oldest_h), overlap, calendar),
+    }
+    made = ctx.obj.api(stack).post("/schedules", wanted)
+    if as_json:
+        printing.document(made)
+        return
+    console = printing.console()
+    console.print(f"schedule [bold]{made['schedule_id']}[/]")
+    console.print(f"{made['sentence']}; it runs next {timetable.there(made)}", markup=False)
+    shown = f"jobyard schedule show {made['schedule_id']}"
+    console.print(printing.commands([(shown, "how it stands")]))
+
+
+@app.command()
+def edit(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    reason: Reason,
+    title: Title = "",
+    parameters: Parameters = "",
+    rule: rules.RuleJson = "",
+    kind: rules.Kind = "",
+    every: rules.Every = None,
+    weekdays: rules.Weekdays = "",
+    day: rules.Day = "",
+    at: rules.At = "",
+    zone: rules.Zone = "",
+    anchor: rules.Anchor = "",
+    end: rules.End = "",
+    times: rules.Times = None,
+    dst: rules.Dst = "",
+    missed: Missed = None,
+    most: Most = None,
+    oldest_h: OldestH = None,
+    overlap: Overlapping = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option("--calendar", metavar="NAME", help='Its calendar; "" for none.'),
+    ] = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Change a schedule, and see how its next runs change.
+
+    Flags of the rule change that much of it. What is not named stays as it is.
+    """
+    fields = rules.fields_of(
+        kind=kind,
+        every=every,
+        weekdays=weekdays,
+        day=day,
+        at=at,
+        zone=zone,
+        anchor=anchor,
+        end=end,
+        times=times,
+        dst=dst,
+    )
+    wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
+    wanted |= {"title": title} if title else {}
+    if not (wanted or rule or fields):
+        raise typer.BadParameter("say what is to be otherwise, beside the reason")
+    api: Api = ctx.obj.api(stack)
+    if rule:
+        wanted["rule"] = rules.rule_document(rule, fields)
+    elif fields:
+        there = api.get(f"/schedules/{schedule_id}")["rule"]
+        wanted["rule"] = rules.changed(there, fields)
+    edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **wanted})
+    if as_json:
+        printing.document(edited)
+    else:
+        timetable.show_edited(edited)
+
+
+@app.command()
+def suspend(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    reason: Reason,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            parser=options.moment,
+            metavar="TIME",
+            help="When it is resumed by itself: 30m, 2h, 1d, or a time as 2030-01-31T18:00.",
+        ),
+    ] = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Let its times pass, each noted as skipped. What runs goes on."""
+    wanted: Document = {"reason": reason} | ({"until": until} if until else {})
+    _asked(ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", wanted), as_json=as_json)
+
+
+@app.command()
+def resume(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    reason: Reason,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Let its times count again, from now on."""
+    api: Api = ctx.obj.api(stack)
+    _asked(api.post(f"/schedules/{schedule_id}/resume", {"reason": reason}), as_json=as_json)
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    reason: Reason,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Have a job run at once, beside its times."""
+    made = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
+    if as_json:
+        printing.document(made)
+        return
+    console = printing.console()
+    if not made["job_id"]:
+        console.print("it waits for the run before it to end")
+        return
+    console.print(f"job [bold]{made['job_id']}[/]")
+    console.print(printing.commands([(f"jobyard job {made['job_id']}", "how it goes")]))
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    schedule_id: ScheduleId,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Give it up: it has no times any more. The history of its jobs stays."""
+    printing.make_sure(f"Give up {schedule_id} for good?", yes=yes)
+    _asked(ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json)
+
+
+def _asked(found: Document, *, as_json: bool) -> None:
+    if as_json:
+        printing.document(found)
+        return
+    console = printing.console()
+    console.print(found["schedule_id"], "is", printing.state(found["state"]))
+    if found["next_run"]:
+        console.print(f"it runs next {timetable.there(found)}", markup=False)
+
+
+def _settings(
+    parameters: str, missed: Document, overlap: Overlap | None, calendar: str | None
+) -> Document:
+    """The settings that flags give, as the API takes them."""
+    given: Document = {
+        "parameters": _read("--parameters", parameters) if parameters else None,
+        "missed": missed or None,
+        "overlap": overlap.value if overlap else None,
+        "calendar": calendar,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _missed(missed: Missing | None, most: int | None, oldest_h: int | None) -> Document:
+    if missed is None:
+        if most or oldest_h:
+            raise typer.BadParameter("--most and --oldest say more of --missed; give that too")
+        return {}
+    given = {"which": missed.value, "most": most, "oldest_h": oldest_h}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _read(option: str, text: str) -> Any:
+    """The JSON that an option holds, or names the file of."""
+    if not text.startswith("@"):
+        return rules.parsed(option, text)
+    return rules.parsed(option, Path(text[1:]).read_text())
 
 
 @app.command("preview")

@@ -10,7 +10,7 @@ from rich.text import Text
 from cli import options, printing
 from cli.client import Document
 from cli.options import Json, OnStack
-from cli.printing import plural, state, waiting, when
+from cli.printing import plural, records, state, waiting, when
 from cli.progress import told
 from jobyard.domain.batch import BatchState
 from jobyard.domain.job import JobState
@@ -46,7 +46,7 @@ def batches(
         for each in found["items"]
     ]
     columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waits")
-    _list(found, columns, rows, "batch", as_json=as_json)
+    show_list(found, columns, rows, "batch", as_json=as_json)
 
 
 @app.command()
@@ -84,8 +84,8 @@ def batch(
         (str(group["count"]), group["code"], group["sentence"])
         for group in found.get("failure_groups", ())
     ]
-    _section("Failures", ("jobs", "!code", "what it means"), groups)
-    _section("History", *_history(found))
+    section("Failures", ("jobs", "!code", "what it means"), groups)
+    section("History", *history(found))
 
 
 @app.command()
@@ -109,7 +109,7 @@ def jobs(
         )
         for each in found["items"]
     ]
-    _list(found, ("!job", "!state", "file", "step", "why"), rows, "job", as_json=as_json)
+    show_list(found, ("!job", "!state", "file", "step", "why"), rows, "job", as_json=as_json)
 
 
 @app.command()
@@ -120,7 +120,11 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         printing.document(found)
         return
     console = printing.console()
-    results: Rows = [(name, str(value)) for name, value in (found.get("result") or {}).items()]
+    results: Rows = [
+        (name, str(value))
+        for name, value in (found.get("result") or {}).items()
+        if name != "records"  # they are told above
+    ]
     console.print(
         printing.facts(
             (
@@ -128,15 +132,18 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
                 ("state", state(found["state"])),
                 ("waits", _wait_of(found)),
                 ("failure", _failure_of(found)),
+                ("records", records(found.get("records") or {})),
+                ("schedule", found.get("schedule_id") or ""),
+                ("for", when(found["scheduled_for"]) if found.get("scheduled_for") else ""),
                 ("file", found["name"]),
                 ("URL", found["url"]),
-                ("line", str(found["line"])),
+                ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeues") or "")),
                 ("you may", ", ".join(found.get("actions") or ())),
             )
         )
     )
-    _section("Result", ("name", "value"), results)
+    section("Result", ("name", "value"), results)
     steps: Rows = [
         (
             step["name"],
@@ -146,7 +153,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         )
         for step in found.get("steps", ())
     ]
-    _section("Steps", ("step", "status", "started", "ended"), steps)
+    section("Steps", ("step", "status", "started", "ended"), steps)
     attempts: Rows = [
         (
             when(each["started_at"]),
@@ -157,8 +164,8 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         )
         for each in found.get("attempts", ())
     ]
-    _section("Attempts", ("started", "ended", "step", "!code", "message"), attempts)
-    _section("History", *_history(found))
+    section("Attempts", ("started", "ended", "step", "!code", "message"), attempts)
+    section("History", *history(found))
 
 
 @app.command()
@@ -210,7 +217,7 @@ def findings(
         for each in found["items"]
     ]
     columns = ("!line:column", "!level", "!code", "message")
-    _list(found, columns, rows, "finding", as_json=as_json)
+    show_list(found, columns, rows, "finding", as_json=as_json)
 
 
 @app.command()
@@ -267,10 +274,12 @@ def holds(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> Non
         )
         for each in found["items"]
     ]
-    _list(found, ("!scope", "held by", "!since", "!until", "why"), rows, "hold", as_json=as_json)
+    show_list(
+        found, ("!scope", "held by", "!since", "!until", "why"), rows, "hold", as_json=as_json
+    )
 
 
-def _list(
+def show_list(
     found: Document, columns: tuple[str, ...], rows: Rows, noun: str, *, as_json: bool
 ) -> None:
     if as_json:
@@ -285,13 +294,13 @@ def _list(
         console.print(f"[dim]that is {plural(len(rows), noun)}, not all: --limit shows more[/]")
 
 
-def _section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
+def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
     if rows:
         table = printing.table(columns, rows)
         printing.console().print(f"\n[bold underline]{title}[/]", table, sep="\n")
 
 
-def _history(found: Document) -> tuple[tuple[str, ...], Rows]:
+def history(found: Document) -> tuple[tuple[str, ...], Rows]:
     rows: Rows = [
         (
             when(entry["at"]),

@@ -1,0 +1,155 @@
+"""`jobyard calendar`: the named calendars that leave times of schedules out."""
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from cli import options, printing
+from cli.client import Document
+from cli.options import Json, OnStack, Reason
+from cli.printing import when
+from cli.showing import Rows, section, show_list
+from jobyard.domain.calendars import calendar_of
+
+app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
+
+Name = Annotated[str, typer.Argument(parser=options.calendar_name, metavar="NAME")]
+Version = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="The version you have seen: over another, nothing."),
+]
+_WINDOW = re.compile(r"(?:(?P<days>[a-z,]+)\b ?)?(?:(?P<since>[\d:]+)-(?P<until>[\d:]+))?")
+
+
+@app.callback()
+def calendar() -> None:
+    """Named calendars, which leave times of schedules out."""
+
+
+@app.command("list")
+def list_all(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> None:
+    """All calendars."""
+    found = ctx.obj.api(stack).get("/calendars")
+    rows: Rows = [
+        (each["name"], each["title"], _left_out(each), _windows(each), str(each["version"]))
+        for each in found["items"]
+    ]
+    columns = ("!calendar", "title", "nothing starts", "but only", "!version")
+    show_list(found, columns, rows, "calendar", as_json=as_json)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, stack: OnStack = "", as_json: Json = False) -> None:
+    """One calendar, with who changed it and why."""
+    found = ctx.obj.api(stack).get(f"/calendars/{name}")
+    if as_json:
+        printing.document(found)
+        return
+    printing.console().print(
+        printing.facts(
+            (
+                ("calendar", found["name"]),
+                ("title", found["title"]),
+                ("nothing starts", _left_out(found)),
+                ("but only", _windows(found)),
+                ("version", str(found["version"])),
+            )
+        )
+    )
+    changes: Rows = [
+        (when(each["at"]), each["event"], each["actor"], each["reason"])
+        for each in found["history"]
+    ]
+    section("History", ("!at", "!event", "by", "reason"), changes)
+
+
+@app.command()
+def put(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason,
+    title: Annotated[str, typer.Option(help="What people call it.")] = "",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATE", help="Nothing starts then: 2026-12-25, or 2026-12-28..2027-01-01."
+        ),
+    ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WINDOW", help="It does only then: 'mon,tue 22:00-04:00', 'sat,sun', or times."
+        ),
+    ] = None,
+    version: Version = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Make a calendar, or replace what one says. --exclude and --include may be repeated."""
+    wanted: Document = {
+        "title": title,
+        "exclude": [_dates(text) for text in exclude or ()],
+        "include": [_window(text) for text in include or ()],
+    }
+    calendar_of({"name": name, **wanted})  # what it refuses need not be sent
+    seen = {} if version is None else {"version": version}
+    _told(ctx, name, {"reason": reason, **wanted, **seen}, stack=stack, as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    name: Name,
+    reason: Reason,
+    version: Version = None,
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """Delete a calendar that no schedule names."""
+    gone = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
+    if as_json:
+        printing.document(gone)
+    else:
+        printing.console().print(f"calendar {name} is deleted", markup=False)
+
+
+def _told(ctx: typer.Context, name: str, wanted: Document, *, stack: str, as_json: bool) -> None:
+    found = ctx.obj.api(stack).put(f"/calendars/{name}", wanted)
+    if as_json:
+        printing.document(found)
+    else:
+        words = f"calendar {name} is of version {found['version']} now"
+        printing.console().print(words, markup=False)
+
+
+def _dates(text: str) -> Any:
+    """A date, or the range of `2026-12-28..2027-01-01`."""
+    first, dots, last = text.partition("..")
+    return {"from": first, "to": last} if dots else text
+
+
+def _window(text: str) -> dict[str, Any]:
+    """The window of `mon,tue 22:00-04:00`; either part may be left out."""
+    found = _WINDOW.fullmatch(text)
+    if not text or not found:
+        raise typer.BadParameter(
+            f"{text!r} is no window: give 'mon,tue 22:00-04:00', 'sat,sun' or '22:00-04:00'",
+            param_hint="--include",
+        )
+    days, since, until = found.group("days", "since", "until")
+    weekdays = {"weekdays": days.split(",")} if days else {}
+    return weekdays | ({"from": since, "to": until} if since else {})
+
+
+def _left_out(found: Document) -> str:
+    return "; ".join(each.words() for each in _read(found).exclude)
+
+
+def _windows(found: Document) -> str:
+    return "; ".join(each.words() for each in _read(found).include)
+
+
+def _read(found: Document) -> Any:
+    says = ("name", "title", "exclude", "include")
+    return calendar_of({name: found[name] for name in says})

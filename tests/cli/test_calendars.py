@@ -1,0 +1,111 @@
+"""`jobyard calendar`: named calendars on a terminal."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.fake_api import NOW, FakeApi, Run, problem
+
+WHY = ("--reason", "next year is known")
+
+
+def calendar(**changes: Any) -> dict[str, Any]:
+    """A calendar as the API shows it."""
+    return {
+        "name": "holidays",
+        "title": "State holidays",
+        "exclude": ["2026-12-25", {"from": "2026-12-28", "to": "2027-01-01"}],
+        "include": [{"weekdays": ["mon", "tue"], "from": "22:00", "to": "04:00"}],
+        "version": 3,
+        "history": [{"event": "put", "at": NOW, "actor": "admin", "reason": "new", "cause": "r1"}],
+        "links": {},
+        **changes,
+    }
+
+
+COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+    (("list",), "GET /calendars", {"items": [calendar()]}),
+    (("show", "holidays"), "GET /calendars/holidays", calendar()),
+    (("put", "holidays", *WHY), "PUT /calendars/holidays", calendar()),
+    (("delete", "holidays", *WHY), "DELETE /calendars/holidays", calendar()),
+]
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_json_is_the_apis_document_and_nothing_else(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+
+    shown = run("calendar", *words, "--json")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout) == document
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_what_is_answered_can_be_read_and_a_refusal_too(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document, problem(409, "calendar holidays is named by a schedule"))
+
+    shown, refused = run("calendar", *words), run("calendar", *words)
+
+    assert shown.exit_code == 0
+    assert "holidays" in shown.stdout
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "named by a schedule" in refused.stderr
+
+
+def test_a_calendar_is_told_in_words(run: Run, api: FakeApi) -> None:
+    api.answers("GET /calendars/holidays", calendar())
+
+    shown = run("calendar", "show", "holidays").stdout
+
+    assert "25 December 2026; 28 December 2026 to 1 January 2027" in shown
+    assert "on Monday and Tuesday from 22:00 to 04:00" in shown
+    assert "new" in shown
+
+
+def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi) -> None:
+    api.answers("PUT /calendars/holidays", calendar())
+
+    shown = run(
+        *("calendar", "put", "holidays", *WHY, "--title", "State holidays", "--version", "2"),
+        *("--exclude", "2026-12-25", "--exclude", "2026-12-28..2027-01-01"),
+        *("--include", "mon,tue 22:00-04:00", "--include", "sun", "--include", "01:00-02:00"),
+    )
+
+    assert "calendar holidays is of version 3 now" in shown.stdout
+    assert api.bodies("PUT") == [
+        {
+            "reason": WHY[1],
+            "title": "State holidays",
+            "exclude": ["2026-12-25", {"from": "2026-12-28", "to": "2027-01-01"}],
+            "include": [
+                {"weekdays": ["mon", "tue"], "from": "22:00", "to": "04:00"},
+                {"weekdays": ["sun"]},
+                {"from": "01:00", "to": "02:00"},
+            ],
+            "version": 2,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (("--include", "at night"), 2),
+        (("--include", ""), 2),
+        (("--include", "monday"), 1),
+        (("--exclude", "25.12.2026"), 1),
+    ],
+)
+def test_what_no_calendar_can_say_is_not_sent(
+    flags: tuple[str, ...], code: int, run: Run, api: FakeApi
+) -> None:
+    assert run("calendar", "put", "holidays", *WHY, *flags).exit_code == code
+    assert run("calendar", "put", "State Holidays", *WHY).exit_code == 2
+    assert run("calendar", "put", "holidays").exit_code == 2
+    assert api.requests == []

@@ -1,0 +1,458 @@
+"""`jobyard schedule`: Job Management and Job Details on a terminal, and what may be asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import rules
+from jobyard.domain.recurrence import recurrence_of
+from tests.cli.fake_api import NOW, FakeApi, Run, job, pages, problem
+
+SCHEDULE = "s" + "a" * 20
+JOB = f"{SCHEDULE}.0.1900000000000"
+WHY = ("--reason", "the table is being moved")
+LATER = "2030-02-01T17:00:00Z"
+RULE = {
+    "kind": "daily",
+    "every": 1,
+    "at": "09:00",
+    "zone": "America/Los_Angeles",
+    "anchor": "2026-11-25",
+    "dst": ["shift", "once"],
+}
+PATH = f"/schedules/{SCHEDULE}"
+
+
+def run_at(utc: str = LATER, local: str = "2030-02-01T09:00:00-08:00") -> dict[str, Any]:
+    return {"utc": utc, "local": local, "note": ""}
+
+
+def occurrence(**changes: Any) -> dict[str, Any]:
+    """An occurrence as the API shows it."""
+    return {
+        "schedule_id": SCHEDULE,
+        "at": NOW,
+        "local": "2030-01-31T04:00:00-08:00",
+        "trigger": "schedule",
+        "verdict": "run",
+        "reason": None,
+        "sentence": "",
+        "words": "",
+        "actor": "",
+        "job_id": JOB,
+        "state": "failed",
+        "word": "Failed",
+        "started_at": NOW,
+        "ended_at": NOW,
+        "duration_s": 90.0,
+        "lateness_s": 4.0,
+        "failure_codes": ["RECORDS_FAILED"],
+        "message": "2 of 12 records could not be changed",
+        "processed": 10,
+        "failed": 2,
+        "total": 12,
+        "links": {},
+        **changes,
+    }
+
+
+def skipped() -> dict[str, Any]:
+    """An occurrence without a job."""
+    nothing = ("state", "started_at", "ended_at", "duration_s", "lateness_s")
+    counts = ("processed", "failed", "total")
+    return occurrence(
+        verdict="skip",
+        reason="CALENDAR",
+        sentence="Skipped (calendar)",
+        words="calendar holidays excludes 31 January 2030",
+        word="Skipped",
+        job_id="",
+        failure_codes=[],
+        message="",
+        **dict.fromkeys((*nothing, *counts)),
+    )
+
+
+def schedule(**changes: Any) -> dict[str, Any]:
+    """A schedule as the API shows it."""
+    return {
+        "schedule_id": SCHEDULE,
+        "title": "Expired Confidential Voter Status Sweep",
+        "job_type": "sweep",
+        "is_system": False,
+        "state": "active",
+        "word": "Failed",
+        "sentence": "Every day at 09:00 (America/Los_Angeles), from 25 November 2026",
+        "zone": "America/Los_Angeles",
+        "next_run": LATER,
+        "resume_at": None,
+        "why": "",
+        "until": None,
+        "running": [],
+        "latest": {"job_id": JOB, "at": NOW, "state": "failed", "word": "Failed", "ended_at": NOW},
+        "actions": ["suspend", "edit", "run_now", "delete"],
+        "links": {},
+        "rule": RULE,
+        "dst": ["shift", "once"],
+        "missed": {"which": "latest", "most": 10, "oldest_h": 24},
+        "overlap": "forbid",
+        "calendar": "",
+        "parameters": {"table": "voters"},
+        "owner": "admin",
+        "created_at": NOW,
+        "next_runs": [run_at()],
+        "completed": occurrence(),
+        "history": [],
+        **changes,
+    }
+
+
+EDITED = {"schedule": schedule(), "runs_before": [run_at()], "runs_after": []}
+# Each command, the request it makes, and what that is answered.
+COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+    (("list",), "GET /schedules", {"items": [schedule()], "cursor": None}),
+    (("show", SCHEDULE), f"GET {PATH}", schedule()),
+    (("history", SCHEDULE), f"GET {PATH}/occurrences", {"items": [skipped()], "cursor": None}),
+    (
+        ("create", "--title", "x", "--type", "sweep", "--rule", json.dumps(RULE)),
+        "POST /schedules",
+        schedule(),
+    ),
+    (("edit", SCHEDULE, *WHY, "--title", "x"), f"PATCH {PATH}", EDITED),
+    (("suspend", SCHEDULE, *WHY), f"POST {PATH}/suspend", schedule(state="suspended")),
+    (("resume", SCHEDULE, *WHY), f"POST {PATH}/resume", schedule()),
+    (("run", SCHEDULE, *WHY), f"POST {PATH}/run_now", occurrence()),
+    (("delete", SCHEDULE, *WHY, "--yes"), f"DELETE {PATH}", schedule(state="deleted")),
+]
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_json_is_the_apis_document_and_nothing_else(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+
+    shown = run("schedule", *words, "--json")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout) == document
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, problem(403, "schedules are for admin"))
+
+    shown = run("schedule", *words)
+
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr == "schedules are for admin\n"
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_what_is_answered_can_be_read(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": None})
+
+    shown = run("schedule", *words)
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout.strip()
+
+
+@pytest.mark.parametrize("command", ["edit", "suspend", "resume", "run", "delete"])
+def test_no_change_goes_out_without_a_reason_or_of_something_else(
+    command: str, run: Run, api: FakeApi
+) -> None:
+    assert run("schedule", command, SCHEDULE).exit_code == 2
+    assert run("schedule", command, "b" + "a" * 20, *WHY).exit_code == 2
+    assert api.requests == []
+
+
+# Looked at
+
+
+def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -> None:
+    going = schedule(word="In Progress", next_run=None, why="suspended by admin: moving")
+    api.answers("GET /schedules", {"items": [schedule(), going], "cursor": None})
+
+    lines = run("schedule", "list").stdout.splitlines()
+
+    for heading in ("Job Type", "Status", "Next Scheduled Run Time"):
+        assert heading in lines[0]
+    assert "Expired Confidential Voter Status Sweep (sweep)" in lines[1]
+    assert "Failed" in lines[1]
+    assert "2030-02-01" in lines[1]
+    assert "In Progress" in lines[2]
+    assert "suspended by admin: moving" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("flags", "query"),
+    [
+        ((), "?limit=100"),
+        (("--word", "in progress"), "?word=In+Progress&limit=100"),
+        (("--word", "WAITING", "--limit", "5"), "?word=waiting&limit=5"),
+        (("--system",), "?system=true&limit=100"),
+    ],
+)
+def test_a_list_is_filtered_by_word_and_by_whose_they_are(
+    flags: tuple[str, ...], query: str, run: Run, api: FakeApi
+) -> None:
+    api.answers("GET /schedules", {"items": [], "cursor": None})
+
+    shown = run("schedule", "list", *flags)
+
+    assert shown.stdout == "no schedule\n"
+    assert [each.replace("%20", "+") for each in api.asked()] == [f"GET /schedules{query}"]
+
+
+def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
+    shown = run("schedule", "list", "--word", "busy")
+
+    assert shown.exit_code == 2
+    assert api.requests == []
+
+
+def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET {PATH}", schedule(next_runs=[run_at(), run_at() | {"note": "Clocks go"}]))
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": "c1"})
+
+    shown = run("schedule", "show", SCHEDULE).stdout
+
+    facts = {line.split("  ")[0]: line for line in shown.splitlines()}
+    assert "Expired Confidential Voter Status Sweep (sweep)" in facts["Job Type"]
+    assert "Fri 2030-02-01 09:00 -08:00 in America/Los_Angeles" in facts["Scheduled Time"]
+    assert "Every day at 09:00" in facts["Recurrence pattern"]
+    assert "2030-01-31" in facts["Time of completion"]
+    assert "1 min 30 s" in facts["Duration"]
+    assert "RECORDS_FAILED" in facts["Failure codes"]
+    assert "10 of 12 processed, 2 failed" in facts["Records processed"]
+    assert shown.index("Completed Job Details") < shown.index("Next runs")
+    assert shown.index("Next runs") < shown.index("Last runs")
+    assert "Clocks go" in shown
+    assert "4 s" in shown[shown.index("Last runs") :]
+    assert "Skipped (calendar): calendar holidays excludes 31 January 2030" in shown
+    assert api.asked()[-1] == f"GET {PATH}/occurrences?limit=10"
+
+
+def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi) -> None:
+    bare = schedule(completed=None, latest=None, word="Idle", next_run=None, next_runs=[])
+    api.answers(f"GET {PATH}", bare)
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+
+    shown = run("schedule", "show", SCHEDULE).stdout
+
+    assert "Completed Job Details" not in shown
+    assert "Last runs" not in shown
+    assert "never, as things are" in shown
+
+
+def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
+    wanted = occurrence(trigger="manual", actor="admin", words="to see", failure_codes=[])
+    late = occurrence(trigger="catch_up", failure_codes=[])
+    api.answers(f"GET {PATH}/occurrences", *pages([wanted], [late], [skipped()]))
+
+    shown = run("schedule", "history", SCHEDULE).stdout
+
+    assert "run now by admin: to see" in shown
+    assert "made up for" in shown
+    assert "Skipped (calendar)" in shown
+
+
+# Made and changed
+
+
+def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> None:
+    told = tmp_path / "sweep.json"
+    told.write_text('{"table": "voters"}')
+    api.answers("POST /schedules", schedule())
+
+    made = run(
+        *("schedule", "create", "--title", "a sweep", "--type", "sweep"),
+        *("--parameters", f"@{told}", "--kind", "weekly", "--weekdays", "mon,wed"),
+        *("--at", "09:00", "--zone", "UTC", "--missed", "all", "--most", "3", "--oldest", "48"),
+        *("--overlap", "queue_one", "--calendar", "holidays"),
+    )
+
+    assert made.exit_code == 0
+    assert api.bodies("POST") == [
+        {
+            "title": "a sweep",
+            "job_type": "sweep",
+            "rule": {"kind": "weekly", "weekdays": ["mon", "wed"], "at": "09:00", "zone": "UTC"},
+            "parameters": {"table": "voters"},
+            "missed": {"which": "all", "most": 3, "oldest_h": 48},
+            "overlap": "queue_one",
+            "calendar": "holidays",
+        }
+    ]
+    assert SCHEDULE in made.stdout
+    assert "it runs next Fri 2030-02-01 09:00 -08:00" in made.stdout
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--rule", "{}", "--kind", "daily"),
+        ("--rule", "daily"),
+        ("--kind", "daily", "--parameters", "{"),
+        ("--kind", "daily", "--most", "3"),
+        ("--kind", "daily", "--overlap", "sometimes"),
+        ("--kind", "daily", "--missed", "some"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_a_usage_error(
+    flags: tuple[str, ...], run: Run, api: FakeApi
+) -> None:
+    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+
+    assert made.exit_code == 2
+    assert api.requests == []
+
+
+def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) -> None:
+    flags = ("--kind", "daily", "--parameters", "@/no/such/file")
+
+    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+
+    assert made.exit_code == 1
+    assert "/no/such/file" in made.stderr
+
+
+def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET {PATH}", schedule())
+    changed = {
+        "schedule": schedule(),
+        "runs_before": [run_at()],
+        "runs_after": [run_at(local="2030-02-01T10:30:00-08:00"), run_at()],
+    }
+    api.answers(f"PATCH {PATH}", changed)
+
+    shown = run("schedule", "edit", SCHEDULE, *WHY, "--at", "10:30", "--calendar", "")
+
+    assert api.bodies("PATCH") == [
+        {"reason": WHY[1], "rule": RULE | {"at": "10:30"}, "calendar": ""}
+    ]
+    before, now = "Fri 2030-02-01 09:00 -08:00", "Fri 2030-02-01 10:30 -08:00"
+    assert any(before in line and now in line for line in shown.stdout.splitlines())
+
+
+def test_an_edit_that_leaves_the_times_asks_nothing_first(run: Run, api: FakeApi) -> None:
+    same = {"schedule": schedule(), "runs_before": [run_at()], "runs_after": [run_at()]}
+    api.answers(f"PATCH {PATH}", same)
+
+    shown = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", "--missed", "none")
+
+    assert api.asked() == [f"PATCH {PATH}"]
+    assert api.bodies("PATCH")[0]["missed"] == {"which": "none"}
+    assert "its next runs stay as they were" in shown.stdout
+    assert run("schedule", "edit", SCHEDULE, *WHY).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"every": 2},
+        {"kind": "weekly", "weekdays": ["mon"]},
+        {"kind": "monthly", "day": "last"},
+        {"kind": "once", "anchor": "2030-01-31T10:00"},
+        {"anchor": "2030-01-31T10:00"},
+    ],
+)
+@pytest.mark.parametrize("there", [RULE, RULE | {"kind": "weekly", "weekdays": ["tue"]}])
+def test_a_rule_that_is_changed_by_fields_is_a_rule(
+    there: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    changed = recurrence_of(rules.changed(there, fields)).document()
+
+    assert changed["zone"] == RULE["zone"]
+    assert changed["kind"] == fields.get("kind", there["kind"])
+
+
+def test_a_suspension_may_have_an_end(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST {PATH}/suspend", schedule(state="suspended", next_run=None))
+
+    shown = run("schedule", "suspend", SCHEDULE, *WHY, "--until", "2030-01-31T18:00:00+00:00")
+
+    assert api.bodies("POST") == [{"reason": WHY[1], "until": "2030-01-31T18:00:00+00:00"}]
+    assert f"{SCHEDULE} is suspended" in shown.stdout
+
+
+def test_a_run_tells_its_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST {PATH}/run_now", occurrence(), occurrence(verdict="wait", job_id=""))
+
+    assert f"jobyard job {JOB}" in run("schedule", "run", SCHEDULE, *WHY).stdout
+    assert "waits for the run before" in run("schedule", "run", SCHEDULE, *WHY).stdout
+
+
+def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
+    api.answers(f"DELETE {PATH}", schedule(state="deleted", next_run=None))
+
+    refused = run("schedule", "delete", SCHEDULE, *WHY, typed="n\n")
+    agreed = run("schedule", "delete", SCHEDULE, *WHY, typed="y\n")
+
+    assert refused.exit_code == 1
+    assert f"{SCHEDULE} is deleted" in agreed.stdout
+    assert [each.replace("%20", "+") for each in api.asked()] == [
+        f"DELETE {PATH}?reason=the+table+is+being+moved"
+    ]
+
+
+# Jobs of schedules, with the commands for jobs
+
+
+def of_schedule(**changes: Any) -> dict[str, Any]:
+    """A job of a schedule as the API shows it."""
+    return job(
+        job_id=JOB,
+        batch_id="",
+        schedule_id=SCHEDULE,
+        scheduled_for=NOW,
+        line=None,
+        name="",
+        url="",
+        records={"processed": 10, "failed": 2, "total": 12},
+        **changes,
+    )
+
+
+def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers(f"GET /jobs/{JOB}", of_schedule(result={"records": {"total": 12}}))
+
+    shown = run("job", JOB).stdout
+
+    assert SCHEDULE in shown
+    assert "10 of 12 processed, 2 failed" in shown
+    assert "None" not in shown
+    assert "Result" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "event"),
+    [(("cancel",), "cancel"), (("force-fail",), "force_fail"), (("retry",), "requeue")],
+)
+def test_a_job_of_a_schedule_is_steered_like_others(
+    words: tuple[str, ...], event: str, run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST /jobs/{JOB}/{event}", {"state": "scheduled"})
+
+    shown = run(*words, JOB, *WHY)
+
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
+    assert f"{JOB} is scheduled" in shown.stdout
+    assert f"jobyard schedule show {SCHEDULE}" in shown.stdout
+
+
+@pytest.mark.parametrize("flag", ["--preview", "--watch", "--code=TIMEOUT"])
+def test_a_job_of_a_schedule_is_retried_by_itself(flag: str, run: Run, api: FakeApi) -> None:
+    assert run("retry", JOB, *WHY, flag).exit_code == 2
+    assert api.requests == []
