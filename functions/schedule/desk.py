@@ -16,7 +16,7 @@ SETTINGS = wire(os.environ)
 MACHINES = session().create_client(
     "stepfunctions",
     config=Config(
-        retries={"mode": "standard", "max_attempts": 8},
+        retries={"mode": "standard", "max_attempts": 4},
         connect_timeout=3,
         read_timeout=10,
         max_pool_connections=OVERLAP,

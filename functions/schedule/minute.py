@@ -1,6 +1,7 @@
 """A minute passed: start what is due, let go what no hold holds any more, take up what nobody works
 on."""
 
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -12,6 +13,7 @@ from jobyard.services.asking import Asking, Person
 from jobyard.services.firing import Fired, fire_due
 from jobyard.services.holding import lift_ended
 from jobyard.services.reconciling import reconcile
+from jobyard.services.scheduling import make_system_schedules
 from schedule.desk import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
 
 _KEPT_S = 20.0  # of the invocation, for what comes after the starts
@@ -23,6 +25,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000 - _KEPT_S
 
+    _make_system_schedules()
     fired = fire_due(STARTING, now, remaining)
     _tell(fired)
     lifted = lift_ended(_owner_asks, now())
@@ -36,6 +39,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         taken_up=taken_up,
     )
     return {"started": fired.started, "taken_up": taken_up}
+
+
+@cache
+def _make_system_schedules() -> None:
+    """Make those that are not there yet, once in the life of the process: a release may bring
+    another."""
+    for schedule in make_system_schedules(now()):
+        LOGGER.info("made", schedule_id=schedule.schedule_id, job_type=schedule.job_type)
 
 
 def _tell(fired: Fired) -> None:

@@ -26,6 +26,12 @@ class ExecutionDoesNotExist(Exception):
     """There was never an execution of that name."""
 
 
+class NoWorkerFree(Exception):
+    """Lambda refuses to invoke a function, for as many run as may."""
+
+    error_name = "Lambda.TooManyRequestsException"
+
+
 class ExecutionFailed(Exception):
     """The execution came to a Fail state."""
 
@@ -154,9 +160,10 @@ class Machines:
                 tries += 1
                 if tries <= _retries(step):
                     continue
+                named = getattr(error, "error_name", type(error).__name__)
                 for catch in step.get("Catch", ()):
-                    if catch["ErrorEquals"] == ["States.ALL"]:
-                        told = {"Error": type(error).__name__, "Cause": str(error)}
+                    if {named, "States.ALL"} & {*catch["ErrorEquals"]}:
+                        told = {"Error": named, "Cause": str(error)}
                         return {**state, "error": told}, str(catch["Next"])
                 raise
             break

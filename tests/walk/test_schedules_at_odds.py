@@ -29,6 +29,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import calendars, firing, holding, occurring, scheduling
 from jobyard.services.scheduling import PARAMETERS, Changes, Wanted
 from jobyard.store import jobs, tables
+from tests.walk.machines import ExecutionFailed, NoWorkerFree
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.test_schedules import (
     DAILY,
@@ -418,6 +419,28 @@ def test_what_is_due_starts_before_what_runs_is_looked_after(
 
     assert order[:4] == ["start"] * 4
     assert order.count("look") == 12
+
+
+def test_a_job_that_no_worker_is_free_for_waits_for_one(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    plainly = yard.machines.invoke
+
+    def refused(name: str, function: Any, handed: Any) -> Any:
+        if name == "ExecuteJobFunction":
+            raise NoWorkerFree
+        return plainly(name, function, handed)
+
+    yard.machines.invoke = refused
+    yard.at = instant("2026-11-25T09:00:01Z")
+    yard.minute()
+    with pytest.raises(ExecutionFailed):
+        yard.machines.run_all()
+    waiting = now(schedule).word
+    yard.machines.invoke = plainly
+    minute(yard, "2026-11-25T09:01:02Z")
+
+    assert (waiting, now(schedule).word) == ("In Progress", "Completed")
 
 
 def test_a_job_whose_type_is_gone_ends(yard: Yard) -> None:
