@@ -4,6 +4,7 @@ batch and occurrence counted once, and nothing removed that was not archived."""
 import gzip
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jobyard.domain.occurrence import Verdict
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.store import (
     batches,
+    checkpoints,
     chunks,
     jobs,
     occurrences,
@@ -22,13 +24,13 @@ from jobyard.store import (
     tables,
     usage,
 )
-from tests.faults.story import FAILED, Stage
-from tests.faults.striking import Fate, Point, Way, ways_of
+from tests.faults.story import FAILED, NOON, Stage
+from tests.faults.striking import Died, Fate, Point, Way, ways_of
 from tests.faults.test_every_call import PATIENCE, by_turns, differing, singly, words
 from tests.walk.old import batch_of, forget, laid_down, occurred, schedule_of
 from tests.walk.yard import Yard
 
-JOB = "a-retention.0.1"
+JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
 BATCH = batch_of("struck")
 SCHEDULE = schedule_of("struck every morning")
 DAYS = {day: Verdict.SKIP if day % 5 == 0 else Verdict.RUN for day in range(52)}
@@ -42,12 +44,17 @@ def laid(stage: Stage) -> Stage:
     return stage
 
 
+def lay_down(stage: Stage) -> None:
+    """An old batch, and an old schedule's occurrences."""
+    laid_down(stage.yard, BATCH)
+    schedules.put_new(SCHEDULE)
+    occurred(SCHEDULE, DAYS)
+
+
 def told(stage: Stage, plan: Mapping[Point, Way]) -> tuple[dict[str, Any], Fate]:
     """Archive an old batch and an old schedule, the calls of `plan` struck in its ways."""
     yard = stage.yard
-    laid_down(yard, BATCH)
-    schedules.put_new(SCHEDULE)
-    occurred(SCHEDULE, DAYS)
+    lay_down(stage)
     fate = Fate(plan, send=stage.send)
     with yard.wire.heard_by(fate):
         outcome = persisted(yard, fate)
@@ -57,14 +64,19 @@ def told(stage: Stage, plan: Mapping[Point, Way]) -> tuple[dict[str, Any], Fate]
     return end, fate
 
 
+def once(yard: Yard, job_id: str) -> Outcome:
+    """One attempt of a retention."""
+    work = Work("", job_id, "", {}, {}, {}, attempt=1)
+    ((_, archiving),) = RETENTION.steps
+    return archiving(work, yard.worker().touch(600))
+
+
 def persisted(yard: Yard, fate: Fate) -> Outcome:
     """What a retention comes to, tried again whenever it is cut off, as its job is."""
-    work = Work("", JOB, "", {}, {}, {}, attempt=1)
-    ((_, archiving),) = RETENTION.steps
     for _ in range(TRIES):
         try:
             with fate.watching():
-                outcome = fate.wake(lambda: archiving(work, yard.worker().touch(600)))
+                outcome = fate.wake(lambda: once(yard, JOB))
         except FAILED:
             continue
         if not isinstance(outcome, Wait):
@@ -112,7 +124,8 @@ def clear() -> None:
     """Leave no tombstone and no checkpoint for the next telling."""
     tables.BatchItem(BATCH.batch_id).delete()
     tables.ScheduleItem(SCHEDULE.schedule_id).delete()
-    tables.CheckpointItem(JOB).delete()
+    for job_id in (JOB, NEXT):
+        tables.CheckpointItem(job_id).delete()
     for item in [*tables.RememberedItem.scan()]:
         if item.id.startswith("note#"):
             item.delete()
@@ -159,3 +172,37 @@ def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whicheve
     assert (undisturbed["left"], undisturbed["work"], undisturbed["jobs"]) == ([], [], [])
     assert {call for call, _ in points} == set(calls)
     assert len(points) == sum(len(ways_of(call)) if everything else 1 for call in calls)
+
+
+def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
+    laid: Stage, everything: bool, turn: int
+) -> None:
+    undisturbed, fate = told(laid, {})
+    points = fate.points if everything else fate.points[turn % 7 :: 7]
+    yard, wrong = laid.yard, {}
+
+    for point in points:
+        yard.at = NOON
+        lay_down(laid)
+        dies = next(way for way in ways_of(point) if way.name.startswith("is the last before"))
+        fate = Fate({point: dies}, send=laid.send)
+        with yard.wire.heard_by(fate), fate.watching(), suppress(Died):
+            fate.wake(lambda: once(yard, JOB))
+        yard.later(24 * 3600)
+        outcome = once(yard, NEXT)
+        counted = checkpoints.get(JOB).processed + checkpoints.get(NEXT).processed
+        end = looked_at(yard, outcome)
+        gone = [end[what] == undisturbed[what] for what in ("left", "occurrences", "jobs", "work")]
+        lost = lines(undisturbed["archive"]) - lines(end["archive"])
+        if counted != 1 + len(DAYS) or not all(gone) or lost:
+            wrong[str(point)] = (counted, gone, lost)
+        laid.clear()
+        clear()
+
+    assert wrong == {}
+
+
+def lines(archive: Mapping[str, str]) -> set[str]:
+    """The lines of all parts."""
+    packed = [text for key, text in archive.items() if key.endswith(".jsonl.gz")]
+    return {line for text in packed for line in text.splitlines()}

@@ -42,9 +42,9 @@ def _begun(schedule: Schedule, retaining: Retaining) -> str:
     From here on the schedule does not keep it.
     """
     limit = _first_of_month(retaining.now() - kept_for(schedule.job_type))
+    if schedule.created_at >= limit:
+        return ""
     for _ in range(_TRIES):
-        if max(schedule.created_at, schedule.kept_from or schedule.created_at) >= limit:
-            return ""
         schedule_id = schedule.schedule_id
         oldest = next(occurrences.older(schedule_id, limit, limit=1), None)
         if oldest is None:
