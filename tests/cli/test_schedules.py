@@ -1,12 +1,15 @@
 """`jobyard schedule`: Job Management and Job Details on a terminal, and what may be asked."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli import rules
+from cli.schedules import app
 from jobyard.domain.recurrence import recurrence_of
 from tests.cli.fake_api import NOW, FakeApi, Run, job, pages, problem
 
@@ -456,3 +459,23 @@ def test_a_job_of_a_schedule_is_steered_like_others(
 def test_a_job_of_a_schedule_is_retried_by_itself(flag: str, run: Run, api: FakeApi) -> None:
     assert run("retry", JOB, *WHY, flag).exit_code == 2
     assert api.requests == []
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
+TOLD = re.findall(r"^jobyard ((?:schedule|calendar) .*)$", PAGE, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", TOLD)
+def test_what_the_page_tells_to_type_is_understood(line: str, run: Run, api: FakeApi) -> None:
+    shown = run(*shlex.split(line.replace(" ID", f" {SCHEDULE}")), typed="y\n")
+
+    assert shown.exit_code in {0, 1}, shown.stderr  # 2 is a usage error; 1 is the fake API's 404
+    assert shown.exit_code == (0 if " preview " in line else 1)
+
+
+def test_the_page_tells_of_every_command() -> None:
+    told = {tuple(line.split()[:2]) for line in TOLD}
+    known = {("schedule", command.name or "") for command in app.registered_commands}
+
+    assert {("schedule", "preview"), ("schedule", "edit")} <= told
+    assert {name for name in known if " ".join(name) not in PAGE} == set()

@@ -21,6 +21,7 @@ from tests.functions.api.timetable import (
     TODAY,
     a_schedule,
     came_so_far,
+    items_read,
     minute,
     sweep,
     wanted,
@@ -304,6 +305,22 @@ def test_schedules_are_found_by_votecals_words(api: Api) -> None:
         "Failed": {badly.schedule_id},
         "waiting": {idle.schedule_id, well.schedule_id, badly.schedule_id},
     }
+
+
+def test_a_page_reads_what_it_shows_and_one_more(api: Api) -> None:
+    for _ in range(5):
+        a_schedule()
+    schedule = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=9)))
+
+    with items_read() as of_list:
+        api.get("/schedules", query={"limit": 3})
+    with items_read() as of_history:
+        api.get(path(schedule, "/occurrences"), query={"limit": 3})
+
+    assert of_list["BatchGetItem"] == 3
+    assert of_list["Query"] == 4  # keys alone
+    assert of_history["Query"] == 4
+    assert of_history["GetItem"] == 1  # the schedule
 
 
 # Why it does not run

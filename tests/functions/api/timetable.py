@@ -1,6 +1,9 @@
 """Schedules and what became of their times, written the way the clock and workers would have."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
@@ -119,6 +122,24 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
             "data": {"records": {"processed": 12, "failed": 0, "total": 12}},
         }
     return {"tries": 1}
+
+
+@contextmanager
+def items_read() -> Iterator[Counter[str]]:
+    """How many items of tables are read meanwhile, by operation."""
+    found: Counter[str] = Counter()
+
+    def count_items(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        by_table = parsed.get("Responses", {}).values() if model.name == "BatchGetItem" else ()
+        items = [*parsed.get("Items", ()), *(each for items in by_table for each in items)]
+        found[model.name] += len(items) + ("Item" in parsed)
+
+    events = tables.client().meta.events
+    events.register("after-call.dynamodb", count_items)
+    try:
+        yield found
+    finally:
+        events.unregister("after-call.dynamodb", count_items)
 
 
 def came_so_far(place: Place, processed: int) -> None:
