@@ -95,7 +95,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
     assert f"| {MOST_ACTIVE}, with `allow` |" in PAGE
     assert f"| occurrences decided in one write | {MOST_AT_ONCE} |" in PAGE
-    assert f"the newest {HISTORY} |" in PAGE
+    assert f"the newest {HISTORY}, with {WORDS:,} characters of reasons |" in PAGE
+    assert f"| parameters | {PARAMETERS // 1024} KB of JSON |" in PAGE
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
     assert f"up to {recurrence.MOST_TIMES:,} |" in PAGE
