@@ -17,6 +17,7 @@ from jobyard.domain.recurrence import preview, recurrence_of
 from jobyard.domain.schedule import (
     HISTORY,
     MOST_ACTIVE,
+    WORDS,
     Latest,
     Missed,
     Missing,
@@ -25,6 +26,7 @@ from jobyard.domain.schedule import (
     Schedule,
     ScheduleState,
 )
+from jobyard.services.scheduling import PARAMETERS
 from tests.cli.fake_api import Run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()

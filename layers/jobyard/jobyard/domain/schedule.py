@@ -17,7 +17,7 @@ from jobyard.domain.recurrence import Recurrence
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
 MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
 HISTORY = 50  # entries kept with the schedule, the newest; each run writes them again
-_WORDS = 8000  # characters of reasons in them, at the most but for the newest
+WORDS = 8000  # characters of reasons in them, at the most but for the newest
 
 
 class ScheduleState(StrEnum):
@@ -220,7 +220,7 @@ class Schedule:
 def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
     """What of its history a schedule keeps."""
     newest = history[-HISTORY:]
-    while len(newest) > 1 and sum(len(entry.reason) for entry in newest) > _WORDS:
+    while len(newest) > 1 and sum(len(entry.reason) for entry in newest) > WORDS:
         newest = newest[1:]
     return newest
 
