@@ -168,14 +168,9 @@ _PARAMETERS_BYTES = 4096
 _DESCRIBING = ("primary", "creator", "title", "date")  # what a deposit takes of one object
 
 
-def _small(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(json.dumps(document, separators=(",", ":")).encode()) > _PARAMETERS_BYTES:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
-    return document
-
-
-def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    _small(document)
     if "callback_url" in document:
         raise ValueError("callback_url is a field of its own, beside the parameters")
     texts = [document[name] for name in _DESCRIBING if name in document]
@@ -188,8 +183,6 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
 
-
-JobParameters = Annotated[dict[str, JsonValue], AfterValidator(_small)]
 
 _TITLE_LENGTH = 100
 Title = Annotated[

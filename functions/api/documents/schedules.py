@@ -11,7 +11,6 @@ from api.documents.fields import (
     Document,
     Entry,
     Instant,
-    JobParameters,
     Links,
     Reason,
     Title,
@@ -138,9 +137,9 @@ class NewSchedule(Document, extra="forbid"):
     title: Title = Field(description="What people call it.")
     job_type: str = Field(max_length=64, description="What its jobs do.", examples=["sweep"])
     rule: Rule = Field(description="When they are due.")
-    parameters: JobParameters = Field(
+    parameters: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="What the job type takes, up to 4 KB; GET /api/job-types says what that is.",
+        description="What the job type takes, up to 16 KB; GET /api/job-types says what that is.",
     )
     missed: Missing | MissedTimes = Field(default=Missing.LATEST, description=_MISSED)
     overlap: Overlap = Field(
@@ -160,7 +159,7 @@ class ScheduleChanges(Document, extra="forbid", json_schema_extra={"minPropertie
     rule: Rule | None = Field(
         default=None, description="When its jobs are due: all of the rule, not a part."
     )
-    parameters: JobParameters | None = Field(
+    parameters: dict[str, JsonValue] | None = Field(
         default=None, description="What the job type takes: all of it, not a part."
     )
     missed: Missing | MissedTimes | None = Field(default=None, description=_MISSED)

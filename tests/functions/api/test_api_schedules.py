@@ -110,6 +110,7 @@ def test_a_rule_without_an_anchor_counts_from_today(api: Api) -> None:
         ({"rule": {**DAILY, "dst": "never"}}, "bad-rule", "body.rule.dst"),
         ({"rule": {**DAILY, "end": "2020-01-01"}}, "bad-rule", "body.rule.end"),
         ({"parameters": {"table": "voters"}}, "bad-parameters", "body.parameters."),
+        ({"parameters": {"text": "x" * 16_384}}, "bad-parameters", "body.parameters"),
         ({"parameters": {**sweep(), "table": 1}}, "bad-parameters", "body.parameters.table"),
     ],
 )
@@ -154,7 +155,6 @@ def test_what_would_never_run_as_it_stands_is_refused(
         ({"missed": {"which": "all", "most": 0}}, "body.missed"),
         ({"overlap": "queue"}, "body.overlap"),
         ({"calendar": "State Holidays"}, "body.calendar"),
-        ({"parameters": {"text": "x" * 4096}}, "body.parameters"),
         ({"cron": "0 9 * * *"}, "body.cron"),
     ],
 )

@@ -150,7 +150,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
             f"there is no job type {job_type!r} to be scheduled; there are {', '.join(known)}"
         )
     if len(json.dumps(parameters)) > PARAMETERS:
-        raise BadParameters("parameters", f"no more than {PARAMETERS} bytes of JSON")
+        raise BadParameters("", f"no more than {PARAMETERS} bytes of JSON")
     TYPES[job_type].check(parameters)
     _check_policy(policy)
 
