@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.stories import STORIES
 from tests.faults.story import Stage
 from tests.walk.yard import Payloads, Yard
 
@@ -45,6 +46,6 @@ def _is_its_turn(item: Any, turn: int) -> bool:
 @pytest.fixture
 def stage(yard: Yard, payloads: Payloads) -> Stage:
     """Where the story is told; nothing is left there of what others did."""
-    stage = Stage(yard, payloads)
+    stage = Stage(yard, payloads, STORIES)
     stage.clear()
     return stage

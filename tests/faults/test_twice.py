@@ -15,26 +15,32 @@ from tests.faults.test_every_call import differing
 
 Handed = dict[str, Any]
 Function = Callable[[Handed], Handed]
-FUNCTIONS = (
-    "OpenFunction",
-    "ExecuteChunkFunction",
-    "ExecuteJobFunction",
-    "SettleFunction",
-    "ReportFunction",
-)
+FUNCTIONS = {
+    "mended": (
+        "OpenFunction",
+        "ExecuteChunkFunction",
+        "ExecuteJobFunction",
+        "SettleFunction",
+        "ReportFunction",
+    ),
+    "recurring": ("ExecuteJobFunction", "SettleFunction"),
+}
 
 
 @pytest.fixture
-def undisturbed(stage: Stage) -> dict[str, Any]:
+def undisturbed(stage: Stage, story: str) -> dict[str, Any]:
     """How the story ends."""
-    stage.tell()
-    return dict(stage.tell().end)
+    stage.tell(story=story)
+    return dict(stage.tell(story=story).end)
 
 
 @pytest.mark.parametrize("answer", [0, 1], ids=["first", "second"])
-@pytest.mark.parametrize("name", [*FUNCTIONS, "every function"])
+@pytest.mark.parametrize(
+    ("story", "name"),
+    [(story, name) for story, names in FUNCTIONS.items() for name in (*names, "every function")],
+)
 def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
-    name: str, answer: int, stage: Stage, undisturbed: dict[str, Any]
+    name: str, answer: int, story: str, stage: Stage, undisturbed: dict[str, Any]
 ) -> None:
     doubled: list[str] = []
 
@@ -44,14 +50,21 @@ def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
         doubled.append(named)
         return [function(handed), function(handed)][answer]
 
-    end = stage.tell(invoke=twice).end
+    end = stage.tell(invoke=twice, story=story).end
 
     assert differing(end, undisturbed) == []
-    assert set(doubled) == ({*FUNCTIONS} if name == "every function" else {name})
+    assert set(doubled) == ({*FUNCTIONS[story]} if name == "every function" else {name})
 
 
-def test_news_and_minute_rules_that_come_twice_change_nothing(
-    stage: Stage, undisturbed: dict[str, Any]
+@pytest.mark.parametrize(
+    ("story", "woken"),
+    [
+        ("mended", 2 * 3 + 2),  # two mails, twice news and a minute rule each, two requests
+        ("recurring", 9 * 2 + 8),  # the clock at nine times, twice each, eight requests
+    ],
+)
+def test_what_wakes_a_function_and_comes_twice_changes_nothing(
+    story: str, woken: int, stage: Stage, undisturbed: dict[str, Any]
 ) -> None:
     doubled = []
 
@@ -59,12 +72,13 @@ def test_news_and_minute_rules_that_come_twice_change_nothing(
         doubled.append(work)
         return [work(), work()][1]
 
-    end = stage.tell(wake=twice).end
+    end = stage.tell(wake=twice, story=story).end
 
     assert differing(end, undisturbed) == []
-    assert len(doubled) == 2 * 3 + 2  # two mails, twice news and a minute rule each, two requests
+    assert len(doubled) == woken
 
 
+@pytest.mark.parametrize("story", ["mended"])
 def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they_meet(
     stage: Stage,
     undisturbed: dict[str, Any],

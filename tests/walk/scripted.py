@@ -34,15 +34,15 @@ def _anything(_parameters: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def scripted() -> Iterator[Script]:
+def scripted(retries: int = 1) -> Iterator[Script]:
     """The job type is there for a while."""
     script = Script()
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
     types[NAME] = JobType(
         NAME,
         "Scripted",
-        steps=(("doing", script.step),),
-        retry=RetryPolicy(retries=1, first=5.0),
+        steps=(("doing", lambda work, touch: script.step(work, touch)),),
+        retry=RetryPolicy(retries=retries, first=5.0),
         scheduled=True,
         check=_anything,
     )

@@ -1,0 +1,215 @@
+"""The story of a schedule's occurrences: one of each kind that there is, told hour by hour.
+
+At one o'clock the job fails in a way that may pass, and then succeeds. One that a person wants now
+fails for good and is requeued. At two the schedule is suspended. At four the run before still goes,
+and one waits for its end; at six one takes the place of the run before. Then it is deleted.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.job import JobRecord, Place
+from jobyard.domain.jobtype import Done, Outcome, Stop, Work
+from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import Missed, Overlap, Policy, moment_of
+from jobyard.services import occurring, scheduling
+from jobyard.services.asking import Asking
+from jobyard.services.firing import Fired, fire_due
+from jobyard.services.scheduling import Changes, Wanted
+from jobyard.store import jobs, occurrences, schedules, tables
+from tests.faults.story import NOON, Telling
+from tests.walk.scripted import NAME, scripted
+from tests.walk.yard import ADMIN
+from tests.wire import Listener
+
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-22"}
+_BUSY = Failure.PAYLOAD_BUSY.value
+
+
+def at(text: str) -> datetime:
+    """The moment the clock shows `text` on the day of the story."""
+    hours, minutes = text.split(":")
+    return NOON.replace(hour=int(hours), minute=int(minutes))
+
+
+@dataclass
+class OfSchedule:
+    """A story of a schedule that has a time every hour."""
+
+    telling: Telling
+    listeners: tuple[Listener, ...] = ()
+    broken: bool = False  # what the job needs; a person mends it
+    schedule_id: str = field(init=False)
+    wanted: Occurrence = field(init=False)  # by a person, at once
+
+    def __post_init__(self) -> None:
+        self.key = f"{self.telling.name} wants a schedule"
+        self.schedule_id = schedule_id_of(f"{ADMIN.name}\n{self.key}".encode())
+
+    @contextmanager
+    def begun(self) -> Iterator[Mapping[str, str]]:
+        """Its job type is there, and no schedule is due."""
+        for item in tables.ScheduleItem.scan():
+            item.delete()
+        with scripted(retries=3) as script:
+            script.step = self._step  # type: ignore[method-assign]
+            yield {self.schedule_id: "SCHEDULE", self.telling.name: "TELLING"}
+
+    def _step(self, work: Work, _touch: Any) -> Outcome:
+        """What the job does: the first goes wrong once, and may pass; any is good once mended."""
+        place = Place.of(work.job_id)
+        assert place
+        if self.broken:
+            return Stop(Failure.PAYLOAD_NOT_FOUND, "broken")
+        with self.telling.yard.wire.silence():
+            record = jobs.get(place)
+        tried = {each.code for each in record.attempts} if record else set()
+        if moment_of(place) == at("13:00") and _BUSY not in tried:
+            return Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True)
+        return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
+
+    # What happens
+
+    def happen(self) -> None:
+        """Tell it from the making to the deletion."""
+        telling, schedule_id = self.telling, self.schedule_id
+        self._person("12:30")
+        wanted = Wanted("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
+        telling.ask(lambda asked: scheduling.create(wanted, asked), self.key)
+
+        self._clock("13:00")
+
+        self._person("13:30")
+        self.broken = True
+        telling.ask(self._run_now)
+        self.broken = False
+        telling.ask(lambda asked: occurring.ask_occurrence(self.wanted.place, "requeue", asked))
+
+        self._person("13:40")
+        telling.ask(lambda asked: scheduling.suspend(schedule_id, at("20:00"), asked))
+        self._clock("14:00")
+        self._person("14:30")
+        telling.ask(lambda asked: scheduling.resume(schedule_id, asked))
+        queueing = Changes(overlap=Overlap.QUEUE_ONE)
+        telling.ask(lambda asked: scheduling.edit(schedule_id, queueing, asked))
+
+        self._clock("15:00", run=False)
+        self._clock("16:00", run=False)
+        telling.run_all()
+        self._clock("16:20")
+
+        self._person("16:30")
+        replacing = Changes(overlap=Overlap.REPLACE)
+        telling.ask(lambda asked: scheduling.edit(schedule_id, replacing, asked))
+        self._clock("17:00", run=False)
+        self._clock("18:00", run=False)
+        telling.run_all()
+        self._clock("18:20")
+
+        self._person("18:30")
+        telling.ask(lambda asked: scheduling.delete(schedule_id, asked))
+        self._clock("19:00")
+
+    def _run_now(self, asked: Asking) -> None:
+        self.wanted = scheduling.run_now(self.schedule_id, asked)
+
+    def _person(self, text: str) -> None:
+        self.telling.yard.at = at(text) + timedelta(seconds=5)
+
+    def _clock(self, text: str, *, run: bool = True) -> None:
+        """The clock comes at that time, and a minute later, when what it could not do is due."""
+        self.telling.yard.at = at(text) + timedelta(seconds=1)
+        for _ in range(2):
+            self.telling.persist(self._fire)
+            if run:
+                self.telling.run_all()
+            self.telling.yard.later(61)
+
+    def _fire(self) -> Fired:
+        yard = self.telling.yard
+        return fire_due(yard.starting, yard.now, lambda: 30.0)
+
+    # What came of it
+
+    def _occurrences(self) -> list[Occurrence]:
+        return [*reversed(occurrences.newest(self.schedule_id, limit=50))]
+
+    def _job(self, occurrence: Occurrence) -> dict[str, Any] | None:
+        job = jobs.get(occurrence.place)
+        return job and {
+            "state": job.state,
+            "code": job.failure_code,
+            "requeues": job.requeues,
+            "data": dict(job.data),
+        }
+
+    def end(self) -> dict[str, Any]:
+        """What is there when all is told, but for when the machine came to do it."""
+        schedule = schedules.get(self.schedule_id)
+        return {
+            "state": schedule.state,
+            "next_at": str(schedule.next_at),
+            "active": [str(run.at) for run in schedule.active],
+            "queued": str(schedule.queued),
+            "latest": schedule.latest and [str(schedule.latest.at), schedule.latest.state],
+            "history": [(e.event, e.after, e.actor, str(e.at)) for e in schedule.history],
+            "occurrences": [
+                {
+                    "at": f"{each.at:%H:%M}",
+                    "trigger": each.trigger,
+                    "verdict": each.verdict,
+                    "reason": each.reason,
+                    "words": each.words,
+                    "outcome": each.outcome
+                    and {
+                        "state": each.outcome.state,
+                        "codes": each.outcome.codes,
+                        "processed": each.outcome.processed,
+                    },
+                    "job": self._job(each),
+                }
+                for each in self._occurrences()
+            ],
+        }
+
+    def histories(self) -> tuple[tuple[str, ...], ...]:
+        """The events of each job."""
+        found: list[JobRecord | None] = [jobs.get(each.place) for each in self._occurrences()]
+        return tuple(tuple(entry.event for entry in job.history) for job in found if job)
+
+    @staticmethod
+    def expect(end: Mapping[str, Any]) -> None:
+        """Each of its times came to what it should, and nothing is left to be done."""
+        told = [
+            (
+                each["at"],
+                each["verdict"],
+                each["reason"] or each["outcome"]["state"],
+                each["outcome"] and [*each["outcome"]["codes"]],
+            )
+            for each in end["occurrences"]
+        ]
+        assert told == [
+            ("13:00", "run", "succeeded", [_BUSY]),
+            ("13:30", "run", "succeeded", [Failure.PAYLOAD_NOT_FOUND.value]),
+            ("14:00", "skip", "SUSPENDED", None),
+            ("15:00", "run", "succeeded", []),
+            ("16:00", "run", "succeeded", []),
+            ("17:00", "run", "replaced", []),
+            ("18:00", "run", "succeeded", []),
+        ]
+        assert (end["state"], end["active"], end["queued"]) == ("deleted", [], "None")
+        assert [event for event, *_ in end["history"]] == [
+            "run_now",
+            "suspend",
+            "resume",
+            "edit",
+            "edit",
+            "delete",
+        ]
