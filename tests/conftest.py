@@ -114,7 +114,8 @@ def payloads() -> Iterator[Payloads]:
 @pytest.fixture
 def yard(bound: str, unkind: Wire, services: Clients, payloads: Payloads) -> Yard:
     """A deployment whose clock stands at noon; nobody else's batches are in its tables."""
-    for noun in ("batches", "reports", "holds", "schedules", "occurrences", "calendars"):
+    of_schedules = ("schedules", "occurrences", "calendars", "jobs", "checkpoints")
+    for noun in ("batches", "reports", "holds", *of_schedules):
         tables.MODELS[noun].delete_table()
         tables.MODELS[noun].create_table(billing_mode="PAY_PER_REQUEST", wait=True)
     return Yard(bound, services, payloads)
