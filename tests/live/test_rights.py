@@ -11,6 +11,7 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +114,7 @@ def story(
     _repeats(admin)
     _hold_that_ends(admin, served, aws, physical)
     _what_rules_wake(admin, aws, physical, stack)
+    _schedules(admin, aws)
     (found,) = admin.get("/api/batches?submitter=admin&limit=1")["items"]
     of_batch = [f"/api/batches/{found['batch_id']}/{part}" for part in ("cost", "reports")]
     for path in ("/api/batches", "/api/batches?collection=maps", "/api/holds", *of_batch):
@@ -210,6 +212,31 @@ def _what_rules_wake(admin: Visitor, aws: Aws, physical: dict[str, str], stack: 
         one["filename"] for one in admin.get("/api/batches?state=failed")["items"]
     }:
         time.sleep(0.1)
+
+
+def _schedules(admin: Visitor, aws: Aws) -> None:
+    """Everything that the API does about schedules; one job runs and sweeps the example table."""
+    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    why = {"reason": "to see it"}
+    calendar = "/api/calendars/rights"
+    assert admin.api.put(calendar, json=why).is_success
+    rule = {"kind": "monthly", "day": "last", "at": "23:00"}
+    told = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
+    wanted = {"job_type": "sweep", "rule": rule, "parameters": told, "calendar": "rights"}
+    made = admin.post("/api/schedules", title="rights", **wanted)
+    path = f"/api/schedules/{made['schedule_id']}"
+    job_id = admin.post(f"{path}/run_now", **why)["job_id"]
+    admin.get(f"{path}/occurrences")
+    admin.await_state(f"/api/jobs/{job_id}", "succeeded", "failed")
+    while admin.get(path)["running"]:
+        time.sleep(0.1)
+    assert admin.get("/api/schedules")["items"][0]["word"] in {"Completed", "Failed"}
+    assert admin.api.patch(path, json=why | {"calendar": ""}).is_success
+    admin.post(f"{path}/suspend", **why)
+    admin.post(f"{path}/resume", **why)
+    assert admin.api.delete(path, params=why).is_success
+    admin.get("/api/calendars")
+    assert admin.api.delete(calendar, params=why).is_success
 
 
 def _invoke(aws: Aws, function: str, event: dict[str, Any]) -> dict[str, Any]:
