@@ -6,6 +6,7 @@ and Catch. A step that a machine takes is one the real engine would take.
 
 import json
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ class Machines:
         self._wire = wire
         self._waiting: deque[tuple[str, str, dict[str, Any]]] = deque()
         self.names: dict[str, dict[str, Any]] = {}
+        self._starting = threading.Lock()
         # How a function is invoked: tests put in what invokes it twice, or says that it was.
         self.invoke: Callable[[str, Function, dict[str, Any]], dict[str, Any]] = (
             lambda _name, function, handed: function(handed)
@@ -72,16 +74,20 @@ class Machines:
         """Put an execution in the queue; once per name, though as long as it runs the same may be
         said again."""
         told = {"stateMachineArn": stateMachineArn, "name": name, "input": input}
-        with self._wire.carrying("stepfunctions", "StartExecution", told):
-            if name in self.names:
-                same = told.items() <= self.names[name].items()
-                if same and self.names[name]["status"] == "RUNNING":
-                    return
-                raise ExecutionAlreadyExists(name)
-            assert len(name) <= 80
-            assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
-            self.names[name] = {**told, "status": "RUNNING", "startDate": self._now()}
-            self._waiting.append((stateMachineArn, name, json.loads(input)))
+        with self._wire.carrying("stepfunctions", "StartExecution", told), self._starting:
+            self._start(told)
+
+    def _start(self, told: dict[str, str]) -> None:
+        name = told["name"]
+        if name in self.names:
+            same = told.items() <= self.names[name].items()
+            if same and self.names[name]["status"] == "RUNNING":
+                return
+            raise ExecutionAlreadyExists(name)
+        assert len(name) <= 80
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+        self.names[name] = {**told, "status": "RUNNING", "startDate": self._now()}
+        self._waiting.append((told["stateMachineArn"], name, json.loads(told["input"])))
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
         """How an execution stands, or ended."""

@@ -11,8 +11,8 @@ from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoo
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import chain
+from threading import Lock
 from typing import TypeVar
 
 from jobyard.domain.calendars import Calendar
@@ -77,26 +77,30 @@ class Fired:
 
 @dataclass
 class Almanac:
-    """What schedules are looked at with: calendars and holds, each read once, when first needed."""
+    """What schedules are looked at with: calendars and holds, each read once, when first needed,
+    however many look at once."""
 
     _calendars: dict[str, Calendar | None] = field(default_factory=dict)
+    _holds: tuple[Hold, ...] | None = None
+    _reading: Lock = field(default_factory=Lock)  # functools' own is shared by all, or none at all
 
     def calendar(self, schedule: Schedule) -> Calendar | None:
         """The schedule's calendar, if it has one."""
         name = schedule.policy.calendar
-        if name and name not in self._calendars:
-            found = calendars.find(name)
-            self._calendars[name] = found.calendar if found else None
-        return self._calendars.get(name)
+        with self._reading:
+            if name and name not in self._calendars:
+                found = calendars.find(name)
+                self._calendars[name] = found.calendar if found else None
+            return self._calendars.get(name)
 
     def hold(self, schedule: Schedule, now: datetime) -> Hold | None:
         """The hold that stops what the schedule would start."""
+        with self._reading:
+            if self._holds is None:
+                self._holds = tuple(holds.every())
+            found = self._holds
         scopes = scopes_of("", schedule.job_type)
-        return in_force((hold for hold in self._holds if hold.scope in scopes), now)
-
-    @cached_property
-    def _holds(self) -> tuple[Hold, ...]:
-        return tuple(holds.every())
+        return in_force((hold for hold in found if hold.scope in scopes), now)
 
 
 def fire_due(

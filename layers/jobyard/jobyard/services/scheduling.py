@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from jobyard.domain.errors import BadParameters, BadRequest, Gone, IllegalMove, StaleState
-from jobyard.domain.ids import is_schedule_id, schedule_id_of
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.job import Place
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, next_runs, times
 from jobyard.domain.recurrence import Recurrence, recurrence_of
@@ -24,10 +25,16 @@ from jobyard.domain.schedule import (
     Policy,
     Schedule,
     ScheduleState,
+    moment_of,
     place_of,
 )
 from jobyard.jobtypes import TYPES
-from jobyard.services.admitting import check_admin, visible
+from jobyard.services.admitting import (
+    check_admin,
+    check_not_deleted,
+    schedule_or_tombstone,
+    visible,
+)
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.services.firing import Almanac, carry_out, caught_up
 from jobyard.store import calendars, occurrences, schedules
@@ -174,11 +181,12 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     """
     almanac = Almanac()
     schedule = visible(schedule_id, asking.person.roles)
-    if _was_asked(schedule, "edit", asking):
-        runs = _runs(schedule, almanac, asking.now())
-        return Edited(schedule, schedule, runs, runs)
-    demand_reason(asking, "edit")
+    if not _was_asked(schedule, "edit", asking):
+        demand_reason(asking, "edit")
     for before, now in _decided(schedule, almanac, asking):
+        if _was_asked(before, "edit", asking):
+            runs = _runs(before, almanac, now)
+            return Edited(before, before, runs, runs)
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
@@ -210,10 +218,12 @@ def _undecided(schedule: Schedule, now: datetime) -> datetime:
 
 
 def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime, ...]:
+    """The next times that jobs run at; of a suspended schedule, those after the suspension ends, or
+    that there were if it ended now."""
     if schedule.state is ScheduleState.ENDED:
         return ()
-    start = schedule.next_at or now
-    found = next_runs(schedule.rule, almanac.calendar(schedule), max(start, now))
+    start = max(each for each in (schedule.next_at, schedule.resume_at, now) if each)
+    found = next_runs(schedule.rule, almanac.calendar(schedule), start)
     return tuple(islice(found, SHOWN_RUNS))
 
 
@@ -225,7 +235,8 @@ def _decided(
     schedule: Schedule, almanac: Almanac, asking: Asking
 ) -> Iterator[tuple[Schedule, datetime]]:
     """The schedule with all decided that has come by now, and that moment; anew each time it has
-    changed. What comes after the moment is the change's to say."""
+    changed: by the same request too, sent twice at once. What comes after the moment is the
+    change's to say."""
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
         try:
@@ -262,12 +273,13 @@ def resume(schedule_id: str, asking: Asking) -> Schedule:
 
 def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Asking) -> Schedule:
     schedule = visible(schedule_id, asking.person.roles)
-    if _was_asked(schedule, event, asking):
-        return schedule
-    demand_reason(asking, event)
-    if resume_at is not None and resume_at <= asking.now():
-        raise BadRequest("until is past; leave it out, or name a time to come")
+    if not _was_asked(schedule, event, asking):
+        demand_reason(asking, event)
+        if resume_at is not None and resume_at <= asking.now():
+            raise BadRequest("until is past; leave it out, or name a time to come")
     for before, now in _decided(schedule, Almanac(), asking):
+        if _was_asked(before, event, asking):
+            return before
         roles = asking.person.roles
         move = SCHEDULE.asked(before.state, event, now, asking.cause, roles)
         try:
@@ -285,16 +297,12 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
         overlap forbids another. BadRequest: no reason is given.
     """
     schedule = visible(schedule_id, asking.person.roles)
-    mine = [e for e in schedule.history if (e.cause, e.event) == (asking.run, "run_now")]
-    for asked in mine:
-        occurrence = occurrences.get(place_of(schedule_id, asked.at))
-        if occurrence is None:
-            raise Gone(f"the job asked for at {asked.at:%Y-%m-%d %H:%M} was archived")
-        if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
-            asking.starting.job(occurrence.place, MAIN)
-        return occurrence
-    demand_reason(asking, "run_now")
+    if not _was_asked(schedule, "run_now", asking):
+        demand_reason(asking, "run_now")
     for before, now in _decided(schedule, Almanac(), asking):
+        for asked in before.history:
+            if (asked.cause, asked.event) == (asking.run, "run_now"):
+                return _told_again(place_of(schedule_id, asked.at), asking)
         decision = ask_now(before, now, asking.cause)
         try:
             carry_out(before, decision, asking.starting)
@@ -304,6 +312,16 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
     raise _too_busy(schedule_id)
 
 
+def _told_again(place: Place, asking: Asking) -> Occurrence:
+    """The occurrence that the same request made before, of which the machine may not know yet."""
+    occurrence = occurrences.get(place)
+    if occurrence is None:
+        raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
+    if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
+        asking.starting.job(place, MAIN)
+    return occurrence
+
+
 def delete(schedule_id: str, asking: Asking) -> Schedule:
     """Give a schedule up: it has no times any more. Its jobs' history stays.
 
@@ -311,16 +329,16 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
         Forbidden, Unknown, Gone, StaleState. IllegalMove: a job of it is running, or it is the
         system's. BadRequest: no reason is given.
     """
-    check_admin(asking.person.roles)
-    stored = schedules.get(schedule_id) if is_schedule_id(schedule_id) else None
-    if stored and _was_asked(stored, "delete", asking):
-        return stored
-    schedule = visible(schedule_id, asking.person.roles)
-    demand_reason(asking, "delete")
-    if schedule.is_system:
-        raise IllegalMove(f"schedule {schedule_id} is the system's; suspend it instead")
+    schedule = schedule_or_tombstone(schedule_id, asking.person.roles)
+    if not _was_asked(schedule, "delete", asking):
+        check_not_deleted(schedule)
+        demand_reason(asking, "delete")
+        if schedule.is_system:
+            raise IllegalMove(f"schedule {schedule_id} is the system's; suspend it instead")
     almanac = Almanac()
     for before, now in _decided(schedule, almanac, asking):
+        if _was_asked(before, "delete", asking):
+            return before
         if before.active:
             raise IllegalMove(f"a job of schedule {schedule_id} is running; await or cancel it")
         try:
