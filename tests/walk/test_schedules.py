@@ -492,6 +492,19 @@ def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(yard: Yar
     assert history(schedule) == before
 
 
+def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    until = instant("2026-11-27T12:00:00Z")
+    scheduling.suspend(schedule.schedule_id, until, yard.asking())
+    rule = recurrence_of(DAILY | {"at": "15:00"})
+
+    edited = scheduling.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+
+    assert edited.runs_before[0] == instant("2026-11-28T09:00:00Z")
+    assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
+
+
 def test_an_ended_schedule_given_new_times_goes_on(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
