@@ -1,7 +1,7 @@
 # `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check look local down deploy docs dev emulator sam faults bench
+.PHONY: help demo demo-schedules test check look local down deploy docs dev emulator sam faults bench
 MAKEFLAGS += --no-print-directory
 
 STACK ?= jobyard
@@ -11,10 +11,13 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: dev emulator ## Three manifests from upload to mail, on this laptop
 	@.venv/bin/python -m cli.demo
+
+demo-schedules: dev emulator ## A schedule that sweeps a table, before and after, on this laptop
+	@.venv/bin/python -m cli.demo_schedules
 
 local: dev emulator ## Start the stack on this laptop and leave it running
 	@.venv/bin/jobyard local up

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,13 +18,12 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cli import printing, progress, session
+from cli import printing, progress
 from cli.client import Api, Document
-from cli.local import clients, deployment, emulator, mail, people
-from cli.local.emulator import HOME, HOST, PORT, ROOT, Emulator, EmulatorError
+from cli.local import deployment, emulator, mail
+from cli.local.emulator import HOME, HOST, PORT, ROOT, EmulatorError
 from cli.local.mail import Mail
-from cli.main import app
-from cli.session import Deployment, Surroundings
+from cli.stage import Stage, local_stack
 from jobyard.domain.errors import JobyardError
 
 EXAMPLES = ROOT / "examples" / "deposit"
@@ -47,8 +46,9 @@ def demo(
     began = time.monotonic()
     try:
         stays = keep or emulator.running(HOME) is not None
-        with served(files_port) as files, _stack(port, files_port, stays, console) as running:
-            _tell(_Stage(console, files, running.endpoint))
+        stack = local_stack(port, files_port, stays, console)
+        with served(files_port) as files, stack as running:
+            _tell(Stage(console, files.sessions, running.endpoint), files)
             _where_to_look(console, stays=stays)
             took = time.monotonic() - began
             console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
@@ -115,78 +115,16 @@ def served(port: int) -> Iterator[Files]:
             thread.join()
 
 
-@contextmanager
-def _stack(port: int | None, files_port: int, stays: bool, console: Console) -> Iterator[Emulator]:
-    """The local stack, started if it does not run, and stopped at the end unless it `stays`."""
-    running = emulator.running(HOME)
-    if running is None:
-        console.print("[dim]starting the local stack[/]")
-        running = emulator.start(HOME, port or PORT)
-    try:
-        stack = deployment.deploy(
-            running.endpoint,
-            deployment.parameters(running.endpoint, files_port),
-            build=HOME / "build",
-            say=lambda words: console.print(f"[dim]{words}[/]"),
-        )
-        people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
-        yield running
-    finally:
-        if not stays:
-            emulator.stop(HOME)
-            console.print(
-                "[dim]The stack is stopped, and keeps what it holds: "
-                "[/][bold]make local[/][dim] starts it again.[/]"
-            )
-
-
-class DemoFailed(JobyardError):
-    """A command of the demo ended badly; what it said stands above."""
-
-
-class _Stage:
-    """What the demo's acts share. `run` shows a command as one would type it, and runs it."""
-
-    def __init__(self, console: Console, files: Files, endpoint: str) -> None:
-        self.console = console
-        self.files = files
-        self.endpoint = endpoint
-
-    def act(self, title: str) -> None:
-        """Begin the next part of the story."""
-        self.console.print(f"\n[bold cyan]{title}[/]\n")
-
-    def type(self, command: str) -> None:
-        """Show a command."""
-        self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
-
-    def run(self, person: str, *words: str) -> None:
-        """Run a command as one of the demo's people."""
-        shown = [f'"{word}"' if " " in word else word for word in words]
-        self.type(f"jobyard {' '.join(shown)}")
-        if app(words, standalone_mode=False, obj=self.as_person(person)):
-            raise DemoFailed(f"`{words[0]}` did not end as it should")
-
-    def as_person(self, person: str) -> Surroundings:
-        """The CLI's surroundings with `person` signed in, apart from whoever is signed in here."""
-
-        def deployed(_: str) -> Deployment:
-            kept = self.files.sessions / f"{person}.json"
-            return replace(session.on_this_laptop(HOME), kept=kept, person=person)
-
-        return Surroundings(deployed)
-
-
-def _tell(stage: _Stage) -> None:
+def _tell(stage: Stage, files: Files) -> None:
     api = stage.as_person("depositor").api("")
     before = len(mail.sent(stage.endpoint))
 
     stage.act("A depositor describes three objects and submits three manifests")
-    with chdir(stage.files.folder):
+    with chdir(files.folder):
         for folder in sorted(Path("objects").iterdir()):
-            _describe(stage, folder)
-    made = [_submit(stage, api, name) for name in ("objects.checkm", "containers.csv")]
-    refused = _submit(stage, api, "refused.checkm")
+            _describe(stage, files, folder)
+    made = [_submit(stage, files, api, name) for name in ("objects.checkm", "containers.csv")]
+    refused = _submit(stage, files, api, "refused.checkm")
 
     stage.act("Every line becomes a job; here they go")
     _watch(stage, api, [*made, refused])
@@ -195,7 +133,7 @@ def _tell(stage: _Stage) -> None:
     stage.run("depositor", "findings", refused)
 
     stage.act("The missing file is put where it belongs, and an operator tries again")
-    stage.files.put_late()
+    files.put_late()
     stage.run("operator", "jobs", made[1], "--state", "failed")
     stage.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
 
@@ -207,24 +145,24 @@ def _tell(stage: _Stage) -> None:
         _show_mail(stage.console, each)
 
 
-def _describe(stage: _Stage, folder: Path) -> None:
+def _describe(stage: Stage, files: Files, folder: Path) -> None:
     """Make the manifest of an object's folder, as its depositor would."""
-    base_url = f"{stage.files.base_url}/{folder}"
+    base_url = f"{files.base_url}/{folder}"
     target = folder.with_suffix(".checkm")
     words = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))
     stage.run("depositor", *words)
 
 
-def _submit(stage: _Stage, api: Api, name: str) -> str:
+def _submit(stage: Stage, files: Files, api: Api, name: str) -> str:
     stage.type(f"jobyard submit {name} --collection {COLLECTION}")
     wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
     made = api.post("/batches", wanted)
-    api.upload(made["upload"], stage.files.folder / name)
+    api.upload(made["upload"], files.folder / name)
     stage.console.print(f"batch [bold]{made['batch_id']}[/]")
     return str(made["batch_id"])
 
 
-def _watch(stage: _Stage, api: Api, batch_ids: Sequence[str]) -> None:
+def _watch(stage: Stage, api: Api, batch_ids: Sequence[str]) -> None:
     stage.type(f"jobyard watch {' '.join(batch_ids)}")
     for batch in progress.watch(api, batch_ids, stage.console):
         stage.console.print(f"\n[bold]{batch['filename']}[/]")

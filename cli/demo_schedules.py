@@ -1,0 +1,148 @@
+"""What `make demo-schedules` runs: VoteCal's Job Management before and after a sweep."""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cli import printing
+from cli.client import Api, Document
+from cli.local import clients, deployment, emulator, voters
+from cli.local.emulator import HOME, PORT, ROOT
+from cli.stage import DemoFailed, Stage, local_stack
+from jobyard.domain.errors import JobyardError
+
+TITLE = "Expired Confidential Voter Status Sweep"
+PARAMETERS = "examples/voters/sweep.json"
+SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
+_LOOK_S = 0.3
+_PATIENCE_S = 120.0
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
+    port: Annotated[
+        int | None, typer.Option(envvar="JOBYARD_PORT", help=f"The stack's.  [default: {PORT}]")
+    ] = None,
+) -> None:
+    """Schedule a sweep of 5,000 made-up voters, run it, and look at it before and after."""
+    console = printing.console()
+    began = time.monotonic()
+    try:
+        stays = keep or emulator.running(HOME) is not None
+        with (
+            tempfile.TemporaryDirectory(prefix="jobyard-demo-") as sessions,
+            local_stack(port, deployment.FILES_PORT, stays, console) as running,
+        ):
+            _tell(Stage(console, Path(sessions), running.endpoint))
+            _where_to_look(console, stays=stays)
+            took = time.monotonic() - began
+            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
+    except JobyardError as error:
+        printing.complain(str(error))
+        raise typer.Exit(1) from error
+
+
+def _tell(stage: Stage) -> None:
+    api = stage.as_person("admin").api("")
+    dynamodb = clients.client("dynamodb", stage.endpoint)
+
+    stage.act("A table of 5,000 made-up voters")
+    voters.lay_out(dynamodb, datetime.now(UTC))
+    _count(stage, dynamodb)
+
+    stage.act("When the sweep would run, before anything is made: clocks change on 14 March 2027")
+    stage.run("admin", "schedule", "preview", *SUNDAYS, "--anchor", "2027-03-01", "--count", "3")
+
+    stage.act("An administrator schedules it")
+    stage.type(
+        f'jobyard schedule create --title "{TITLE}" --type sweep --parameters @{PARAMETERS} '
+        f"{' '.join(SUNDAYS)}"
+    )
+    schedule_id = _created(api)
+    stage.console.print(f"schedule [bold]{schedule_id}[/]")
+
+    stage.act("Job Management and Job Details before it has run")
+    stage.run("admin", "schedule", "list")
+    stage.run("admin", "schedule", "show", schedule_id)
+
+    stage.act("It is for administrators alone")
+    stage.refused("operator", "schedule", "run", schedule_id, "--reason", "now, please")
+
+    stage.act("It is run now, beside its own times")
+    stage.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
+    _await_the_end(stage, api, schedule_id)
+
+    stage.act("Job Management and Job Details after it")
+    stage.run("admin", "schedule", "list")
+    stage.run("admin", "schedule", "show", schedule_id)
+
+    stage.act("The table now")
+    _count(stage, dynamodb)
+
+
+def _created(api: Api) -> str:
+    wanted: Document = {
+        "title": TITLE,
+        "job_type": "sweep",
+        "rule": {"kind": "weekly", "weekdays": ["sun"], "at": "02:00"},
+        "parameters": json.loads((ROOT / PARAMETERS).read_text()),
+    }
+    return str(api.post("/schedules", wanted)["schedule_id"])
+
+
+def _await_the_end(stage: Stage, api: Api, schedule_id: str) -> None:
+    """Wait until no job runs; while one does, show Job Management once.
+
+    Raises:
+        DemoFailed: it takes too long, or did not go well.
+    """
+    seen, until = False, time.monotonic() + _PATIENCE_S
+    while time.monotonic() < until:
+        word = api.get(f"/schedules/{schedule_id}")["word"]
+        if word == "Completed":
+            return
+        if word != "In Progress":
+            raise DemoFailed(f"the sweep ended as {word}")
+        if not seen:
+            seen = True
+            stage.run("admin", "schedule", "list")
+        time.sleep(_LOOK_S)
+    raise DemoFailed("the sweep did not end in time")
+
+
+def _count(stage: Stage, dynamodb: Any) -> None:
+    """Show how many voters have which confidential status."""
+    found: Counter[str] = Counter()
+    for page in dynamodb.get_paginator("scan").paginate(TableName=voters.TABLE):
+        for voter in page["Items"]:
+            found[voter.get("confidential_status", {"S": "not confidential"})["S"]] += 1
+    rows = [(status, f"{number:,}") for status, number in sorted(found.items())]
+    stage.console.print(printing.table(("confidential status", "!voters"), rows))
+
+
+def _where_to_look(console: Console, *, stays: bool) -> None:
+    console.print("\n[bold cyan]Where to look next[/]\n")
+    up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
+    console.print(
+        printing.commands(
+            [
+                *up,
+                ("jobyard schedule history ID", "what became of each of its times, and why"),
+                ("jobyard schedule list --system", "what Jobyard does for itself"),
+                ("jobyard lifecycle schedule", "the states of a schedule"),
+                ("jobyard schedule --help", "everything else"),
+            ]
+        )
+    )
+    console.print("  [bold]docs/schedules.md[/]   [dim]rules, clocks, policies, limits[/]")
+
+
+if __name__ == "__main__":
+    typer.run(demo)
