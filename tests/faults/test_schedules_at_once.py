@@ -3,28 +3,36 @@
 One stops right before each of its calls in turn, while the other does the whole of its own.
 """
 
+import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
 import pytest
 
+from cli.local import clients
 from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.job import OPEN_STATES, JobState
-from jobyard.domain.occurrence import Occurrence, Trigger, Verdict, times
+from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict, times
 from jobyard.domain.recurrence import Recurrence, recurrence_of
-from jobyard.domain.schedule import Overlap, Policy, Schedule
-from jobyard.services import occurring, scheduling
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.services import holding, occurring, scheduling
 from jobyard.services.asking import Asking
 from jobyard.services.firing import Fired, fire_due
 from jobyard.services.scheduling import Changes, Wanted
-from jobyard.store import jobs, occurrences, schedules
+from jobyard.store import holds, jobs, occurrences, schedules
 from tests.faults.test_at_once import Meanwhile
+from tests.faults.weather import WEATHERS
 from tests.walk.scripted import NAME, Script, scripted
+from tests.walk.test_reconciling import Death, Killed
 from tests.walk.yard import Yard
+from tests.wire import Call, Listener
 
 HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
 HALF_PAST = HOURLY | {"at": "00:30"}
@@ -64,16 +72,17 @@ class Watched:
         """Its occurrences, oldest first."""
         return [*reversed(occurrences.newest(self.id, limit=900))]
 
-    def ask(self, ask: Callable[[Asking], Any]) -> bool:
-        """Someone asks; whether it was done."""
+    def ask(self, ask: Callable[[Asking], Any]) -> datetime | None:
+        """Someone asks; when it was done by the schedule's history, if it was."""
         asked = self.yard.asking(key=f"at once {next(_numbers)}")
         try:
             ask(asked)
         except REFUSED:
             self.refused.append(asked.run)
-            return False
+            return None
         self.done.append(asked.run)
-        return True
+        moments = [entry.at for entry in self.stored.history if entry.cause == asked.run]
+        return moments[0] if moments else self.yard.at
 
 
 def watched(
@@ -90,6 +99,19 @@ def watched(
 def tick(yard: Yard) -> Fired:
     """The clock comes."""
     return fire_due(yard.starting, yard.now, lambda: 30.0)
+
+
+def come_to_rest(watched: Watched) -> None:
+    """Minutes pass in which nothing goes wrong, until nothing is left to be done."""
+    for _ in range(90):
+        tick(watched.yard)
+        watched.yard.machines.run_all()
+        schedule = watched.stored
+        is_due = schedule.next_at and schedule.next_at <= watched.yard.at
+        if not (is_due or schedule.active or schedule.queued):
+            return
+        watched.yard.later(61)
+    raise AssertionError(f"it never comes to rest: {watched.stored}")
 
 
 def settle_down(yard: Yard, minutes: int = 4) -> None:
@@ -141,6 +163,126 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     assert [cause for cause in watched.refused if causes[cause]] == []
 
 
+# Clocks at once
+
+SCHEDULES = 6
+
+
+def tick_at_once(yard: Yard, clocks: int, *listeners: Listener) -> list[Fired]:
+    """So many clocks come at the same moment."""
+    together = threading.Barrier(clocks)
+
+    def come(_: int) -> Fired:
+        together.wait()
+        return tick(yard)
+
+    with yard.wire.heard_by(*listeners), ThreadPoolExecutor(clocks) as pool:
+        return [*pool.map(come, range(clocks))]
+
+
+class Unreachable(Listener):
+    """No execution can be started: whoever tries dies of it, having written what is decided."""
+
+    def __init__(self) -> None:
+        self.met = 0
+
+    def asked(self, call: Call) -> None:
+        if call.operation == "StartExecution":
+            self.met += 1
+            raise Killed
+
+
+class Unheard(Listener):
+    """The answer to each second transaction is lost, and the client sends it again."""
+
+    def __init__(self, send: Callable[[Call], None]) -> None:
+        self._send, self._lock = send, threading.Lock()
+        self.met = self._number = 0
+
+    def asked(self, call: Call) -> None:
+        if call.operation == "TransactWriteItems":
+            with self._lock:
+                self._number += 1
+                again = self._number % 2
+                self.met += again
+            if again:
+                call.parameters.setdefault("ClientRequestToken", f"token-{self._number}")
+                self._send(call)
+
+
+@contextmanager
+def unreachable(yard: Yard, _raw: Any) -> Iterator[Unreachable]:
+    """No execution can be started."""
+    found = Unreachable()
+    with yard.wire.heard_by(found):
+        yield found
+
+
+@contextmanager
+def unheard(yard: Yard, raw: Any) -> Iterator[Unheard]:
+    """Each second transaction is sent twice."""
+    found = Unheard(lambda call: raw.transact_write_items(**call.parameters))
+    with yard.wire.heard_by(found):
+        yield found
+
+
+SKIES = {
+    "clear": lambda _yard, _raw: nullcontext(),
+    "unreachable": unreachable,
+    "unheard": unheard,
+    **{name: WEATHERS[name] for name in ("stale", "conflicting", "single")},
+}
+
+
+@pytest.mark.parametrize("sky", SKIES)
+@pytest.mark.parametrize("clocks", [2, 8])
+def test_of_clocks_that_come_at_once_each_time_has_one_job(
+    clocks: int, sky: str, yard: Yard, script: Script, bound: str
+) -> None:
+    """For an hour; then the sky is clear, and some minutes pass."""
+    all_of_them = [watched(yard) for _ in range(SCHEDULES)]
+    with SKIES[sky](yard, clients.client("dynamodb", bound)) as weather:
+        yard.at = DUE
+        tick_at_once(yard, clocks)
+        tick_at_once(yard, clocks)
+        if sky != "unreachable":
+            yard.machines.run_all()
+    settle_down(yard)
+
+    for those in all_of_them:
+        audit(those, script)
+        assert [each.verdict for each in those.history] == [Verdict.RUN]
+    assert len(script.told) == SCHEDULES
+    assert weather is None or weather.met > 0
+
+
+def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
+    yard: Yard, script: Script
+) -> None:
+    """Eight schedules whose job ends in the moment their next time comes."""
+    all_of_them = [watched(yard, Policy(overlap=Overlap.QUEUE_ONE)) for _ in range(8)]
+    yard.at = DUE
+    tick(yard)
+    yard.at = DUE + timedelta(hours=1)
+    together = threading.Barrier(2)
+
+    def end() -> None:
+        together.wait()
+        yard.machines.run_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end)
+        together.wait()
+        for _ in range(4):
+            tick(yard)
+        ending.result()
+    settle_down(yard)
+
+    for those in all_of_them:
+        audit(those, script)
+        assert {each.reason for each in those.history} <= {None, Skip.ONE_WAITS}
+
+
 # Two at once, call by call
 
 
@@ -166,9 +308,11 @@ def resume(watched: Watched) -> None:
 
 def edit(watched: Watched) -> None:
     """A person gives it other times."""
-    rule, now = recurrence_of(HALF_PAST), watched.yard.at
-    if watched.ask(lambda asked: scheduling.edit(watched.id, Changes(rule=rule), asked)):
-        watched.rules.append((rule, now))
+    new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
+    rule = recurrence_of(new)
+    at = watched.ask(lambda asked: scheduling.edit(watched.id, Changes(rule=rule), asked))
+    if at:
+        watched.rules.append((rule, at))
 
 
 def run_now(watched: Watched) -> None:
@@ -178,15 +322,14 @@ def run_now(watched: Watched) -> None:
 
 def delete(watched: Watched) -> None:
     """A person gives it up."""
-    now = watched.yard.at
-    if watched.ask(lambda asked: scheduling.delete(watched.id, asked)):
-        watched.until = now
+    watched.until = watched.ask(lambda asked: scheduling.delete(watched.id, asked)) or watched.until
 
 
 def cancel(watched: Watched) -> None:
-    """A person cancels the job of its time that came."""
-    place = watched.stored.place(DUE.replace(second=0))
-    watched.ask(lambda asked: occurring.ask_occurrence(place, "cancel", asked))
+    """A person cancels the job of its newest time, if there is one."""
+    newest = [each.place for each in watched.history[-1:]]
+    if newest:
+        watched.ask(lambda asked: occurring.ask_occurrence(newest[0], "cancel", asked))
 
 
 Doing = Callable[[Watched], None]
@@ -282,3 +425,88 @@ def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
         assert len(those.history) == (event == "run_now"), at
 
     assert at > 2
+
+
+# Whatever comes in whatever order
+
+PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
+
+
+def suspend_for_a_while(watched: Watched) -> None:
+    """A person suspends it for an hour and a half."""
+    until = watched.yard.at + timedelta(hours=1.5)
+    watched.ask(lambda asked: scheduling.suspend(watched.id, until, asked))
+
+
+def change_overlap(watched: Watched) -> None:
+    """A person has its runs meet in another way."""
+    known = [*Overlap]
+    other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
+    watched.ask(lambda asked: scheduling.edit(watched.id, Changes(overlap=other), asked))
+
+
+def hold(watched: Watched) -> None:
+    """A person holds its job type, or lifts the hold."""
+    asked = watched.yard.asking(key=f"hold {next(_numbers)}")
+    if holds.get(f"type:{NAME}"):
+        holding.lift(f"type:{NAME}", asked)
+    else:
+        holding.place(f"type:{NAME}", None, asked)
+
+
+PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
+ANYONE = [clock, clock, clock, work, work, work, *PEOPLE]
+
+
+def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
+    """Some days of a schedule, in which anything comes at any time, and whoever works may die."""
+    told: list[str] = []
+
+    def come(doing: Doing) -> None:
+        told.append(doing.__name__)
+        watched.yard.later(0.01)
+        doing(watched)
+        watched.yard.later(0.01)
+
+    def during() -> None:
+        if dice.random() < 0.2:
+            come(dice.choice([clock, *PEOPLE]))
+
+    script.during = during
+    for _ in range(30):
+        watched.yard.later(dice.choice(PAUSES_S))
+        one, other, at = dice.choice(ANYONE), dice.choice(ANYONE), dice.randint(1, 12)
+        what = dice.random()
+        listeners: list[Listener] = []
+        if what < 0.4:
+            listeners = [Meanwhile(at, lambda other=other: come(other))]  # type: ignore[misc]
+        elif what < 0.6 and one not in PEOPLE:
+            listeners = [Death(at, applied=dice.random() < 0.5)]
+            told.append(f"death {at}")
+        with suppress(Killed), watched.yard.wire.heard_by(*listeners):
+            come(one)
+    script.during = lambda: None
+    if dice.random() < 0.3:
+        come(delete)
+    return told
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_one_end(
+    number: int, yard: Yard, script: Script, everything: bool, turn: int
+) -> None:
+    for again in range(20 if everything else 1):
+        seed = (turn * 100 + again) * 10 + number
+        dice = random.Random(seed)
+        missed = Missed(dice.choice([*Missing]), dice.randint(1, 4), dice.choice([1, 24]))
+        those = watched(yard, Policy(missed, dice.choice([*Overlap])))
+        told = live(those, script, dice)
+        for kept in list(holds.every()):
+            holding.lift(kept.scope, yard.asking(key=f"lift {next(_numbers)}"))
+        come_to_rest(those)
+
+        try:
+            audit(those, script, once=False)
+        except AssertionError as error:
+            error.add_note(f"seed {seed}: {', '.join(told)}")
+            raise
