@@ -469,15 +469,16 @@ def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
         watched.yard.later(0.01)
 
     def during() -> None:
-        if dice.random() < 0.2:
+        if dice.random() < 0.2 and not isinstance(listeners[0], Death):  # nobody knows what died
             come(dice.choice([clock, *PEOPLE]))
 
     script.during = during
+    listeners: list[Listener] = [Listener()]
     for _ in range(30):
         watched.yard.later(dice.choice(PAUSES_S))
         one, other, at = dice.choice(ANYONE), dice.choice(ANYONE), dice.randint(1, 12)
         what = dice.random()
-        listeners: list[Listener] = []
+        listeners = [Listener()]
         if what < 0.4:
             listeners = [Meanwhile(at, lambda other=other: come(other))]  # type: ignore[misc]
         elif what < 0.6 and one not in PEOPLE:
