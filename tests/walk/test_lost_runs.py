@@ -1,0 +1,238 @@
+"""A worker or an execution of a schedule's job may die anywhere: the job comes to an end, once, and
+its schedule hears of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import Policy, Schedule
+from jobyard.jobtypes import TYPES
+from jobyard.services import occurring, scheduling
+from jobyard.services.firing import take_up_runs
+from jobyard.services.scheduling import Wanted
+from jobyard.services.steering import MAIN, Run
+from jobyard.store import jobs, occurrences, schedules
+from tests.walk.scripted import NAME, Script, scripted
+from tests.walk.test_reconciling import Killed
+from tests.walk.yard import Yard
+from tests.wire import Answer, Call, Listener
+
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+NINE = datetime(2026, 11, 25, 9, 0, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+@pytest.fixture
+def schedule(yard: Yard) -> Schedule:
+    """One whose time has come; its job's execution was started, and has not begun."""
+    yard.at = NINE - timedelta(hours=12)
+    wanted = Wanted("lost", NAME, recurrence_of(DAILY), Policy(), {})
+    made = scheduling.create(wanted, yard.asking())
+    yard.at = NINE
+    yard.minute()
+    return made
+
+
+def run_of(schedule: Schedule) -> Occurrence:
+    """The occurrence of nine o'clock."""
+    (run,) = occurrences.newest(schedule.schedule_id, limit=9)
+    return run
+
+
+def job_of(schedule: Schedule) -> JobRecord:
+    """Its job, as it is stored."""
+    job = jobs.get(run_of(schedule).place)
+    assert job is not None
+    return job
+
+
+def word(schedule: Schedule) -> str:
+    """What the list shows."""
+    return schedules.get(schedule.schedule_id).word
+
+
+@dataclass
+class Dying(Listener):
+    """The worker dies when it would write down what its step came to."""
+
+    armed: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if self.armed and call.operation == "BatchExecuteStatement":
+            self.armed = False
+            raise RuntimeError("the worker is gone")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("took_s", "code"),
+    [(1.0, Failure.WORKER_LOST), (TYPES["deposit"].time_limit, Failure.TIMEOUT)],
+)
+def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
+    took_s: float, code: Failure, schedule: Schedule, yard: Yard, script: Script
+) -> None:
+    dying = Dying()
+
+    def during() -> None:
+        yard.later(took_s)
+        dying.armed = True
+
+    script.during = during
+    with yard.wire.heard_by(dying):
+        yard.machines.run_all()
+    failed = run_of(schedule)
+    script.during = lambda: None
+    yard.at = NINE + timedelta(days=1)
+    yard.minute()
+    yard.machines.run_all()
+
+    assert len(script.told) == 3 + 1  # three workers were lost, and the next day's was not
+    assert failed.outcome is not None
+    assert (failed.outcome.state, failed.outcome.codes) == (JobState.FAILED, (code.value,))
+    job = jobs.get(failed.place)
+    assert job is not None
+    assert (job.state, job.failure_code, job.lost) == (JobState.FAILED, code.value, 2)
+    assert word(schedule) == "Completed"
+
+
+def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
+    schedule: Schedule, yard: Yard, script: Script
+) -> None:
+    place = run_of(schedule).place
+
+    def given_up() -> None:
+        occurring.give_up_occurrence(place, Run(MAIN, 1), yard.now())
+        occurring.settle_occurrence(place, yard.starting, yard.now())
+
+    script.during = given_up
+    yard.machines.run_all()
+
+    job, outcome = job_of(schedule), run_of(schedule).outcome
+    assert outcome is not None
+    assert (outcome.state, outcome.codes) == (JobState.FAILED, (Failure.WORKER_LOST.value,))
+    assert [entry.event for entry in job.history] == ["start", "fail"]
+    assert word(schedule) == "Failed"
+
+
+DEATHS = [
+    ("ExecuteJob", "before"),
+    ("ExecuteJob", "after"),
+    ("Settle", "before"),
+    ("Settle", "after"),
+]
+
+
+@pytest.fixture(params=DEATHS, ids=lambda death: f"{death[1]} {death[0]}")
+def left(request: pytest.FixtureRequest, schedule: Schedule, yard: Yard) -> Schedule:
+    """The schedule, when the execution of its job has died before or after a state's work."""
+    state, when = request.param
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name != f"{state}Function":
+            return plainly(name, function, handed)
+        yard.machines.invoke = plainly
+        if when == "after":
+            plainly(name, function, handed)
+        raise Killed
+
+    yard.machines.invoke = invoke
+    with pytest.raises(Killed):
+        yard.machines.run_all()
+    return schedule
+
+
+def is_told(schedule: Schedule, script: Script) -> None:
+    """The job has succeeded, once, and its schedule knows."""
+    outcome = run_of(schedule).outcome
+    assert outcome is not None
+    assert outcome.state is JobState.SUCCEEDED
+    assert [entry.event for entry in job_of(schedule).history].count("succeed") == 1
+    assert len(script.told) == 1
+    stored = schedules.get(schedule.schedule_id)
+    assert (stored.word, stored.active, stored.look_at) == ("Completed", (), None)
+
+
+def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_once(
+    left: Schedule, yard: Yard, script: Script
+) -> None:
+    told = run_of(left).outcome is not None  # it died when all was done
+    taken_up = [take_up_runs(left.schedule_id, yard.starting, yard.now()) for _ in range(2)]
+    yard.machines.run_all()
+
+    assert taken_up == [0 if told else 1, 0]
+    is_told(left, script)
+
+
+def test_a_failed_execution_nobody_heard_of_is_followed_by_the_minute(
+    left: Schedule, yard: Yard, script: Script
+) -> None:
+    yard.later(61)
+    yard.minute()
+    yard.minute()
+    yard.machines.run_all()
+
+    is_told(left, script)
+
+
+def test_an_execution_that_was_forgotten_is_started_again_by_the_minute(
+    left: Schedule, yard: Yard, script: Script
+) -> None:
+    """As after a restart of an emulator that had not saved it."""
+    yard.machines.names.clear()
+
+    yard.later(61)
+    yard.minute()
+    yard.machines.run_all()
+
+    is_told(left, script)
+
+
+def test_while_an_execution_lives_the_minute_lets_it_be(
+    schedule: Schedule, yard: Yard, script: Script
+) -> None:
+    taken_up = []
+
+    def during() -> None:
+        for _ in range(3):
+            yard.later(200)
+            taken_up.append(yard.minute().taken_up)
+
+    script.during = during
+    yard.machines.run_all()
+
+    assert taken_up == [0, 0, 0]
+    is_told(schedule, script)
+
+
+def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly_ended(
+    left: Schedule, yard: Yard, script: Script
+) -> None:
+    if run_of(left).outcome is not None:
+        is_told(left, script)
+        return
+    for stands in yard.machines.names.values():
+        stands["status"] = "ABORTED"
+
+    taken_up = []
+    for _ in range(17):
+        yard.later(60)
+        taken_up.append(yard.minute().taken_up)
+    yard.machines.run_all()
+
+    assert sum(taken_up) == 1
+    assert not any(taken_up[:14])
+    is_told(left, script)
