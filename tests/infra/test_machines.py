@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,8 +14,9 @@ import pytest
 
 from cli.local.emulator import ROOT
 from jobyard.domain.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
-from jobyard.domain.ids import batch_id_of
+from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.job import Place
+from jobyard.domain.schedule import place_of
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import FRESH_AFTER
 from jobyard.services.starting import batch_execution, job_execution
@@ -24,6 +25,7 @@ from tests.infra.asl import Surroundings, events_in_a_pass, faults
 from tests.infra.reading import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
+LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 # What the functions that a Choice or a Map comes after always give: the whole next state.
 FOLLOWING = set(Next("b", "end").document())
 GIVES = {
@@ -258,6 +260,7 @@ def test_the_names_of_executions_are_such_as_aws_takes() -> None:
     commands = {"open", "operation", "settle", *COMMANDS.values()}
     names = [batch_execution(place.origin_id, command, run, 99) for command in commands]
     names.append(job_execution(place, run, 99))
+    names.append(job_execution(place_of(schedule_id_of(b""), LATEST), run, 99))
 
     for name in names:
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name), name

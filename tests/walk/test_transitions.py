@@ -2,7 +2,15 @@
 
 from typing import Any
 
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Stop
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import Policy
+from jobyard.services import scheduling
+from jobyard.services.scheduling import Wanted
 from jobyard.services.steering import Next
+from tests.walk.machines import Function
+from tests.walk.scripted import NAME, scripted
 from tests.walk.yard import Payloads, Yard, single_files
 
 
@@ -30,3 +38,32 @@ def test_billed_transitions_are_the_states_the_machines_enter(
     assert yard.batch(batch_id).batch.state == "failed"
     assert entered.count("Wait") > 1
     assert sum(each.transitions for each in followed) + 2 * reports + children == len(entered)
+
+
+def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enters(
+    yard: Yard,
+) -> None:
+    busy = Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True)
+    rule = {"kind": "daily", "at": "13:00", "zone": "UTC", "anchor": "2026-11-22"}
+    wanted = Wanted("billed", NAME, recurrence_of(rule), Policy(), {})
+    answers: list[tuple[str, dict[str, Any]]] = []
+    plainly = yard.machines.invoke
+
+    def invoke(name: str, function: Function, handed: dict[str, Any]) -> dict[str, Any]:
+        answer = plainly(name, function, handed)
+        answers.append((name, answer))
+        return answer
+
+    yard.machines.invoke = invoke
+    with scripted() as script:
+        script.answers = [busy]  # so that the machine waits
+        scheduling.create(wanted, yard.asking())
+        yard.later(3601)
+        yard.minute()
+        yard.machines.run_all()
+
+    tried = [answer["next"] for name, answer in answers if name == "ExecuteJobFunction"]
+    settled = [answer["next"] for name, answer in answers if name == "SettleFunction"]
+    assert (tried, settled) == (["again", "settle"], ["end"])
+    of_tries = 2 * len(tried) + tried.count("again")  # as functions/execute/job.py bills them
+    assert of_tries + Next("", "end").transitions == len(yard.machines.visited)
