@@ -1,0 +1,152 @@
+"""Schedules on the real local stack: the minute rule itself starts, or skips, what is due.
+
+Three schedules have their time at the same moment, so that one minute is waited for: one that is
+active sweeps the example's table, one is suspended, and of one the calendar leaves the day out.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cli.local import voters
+from cli.local.emulator import ROOT
+from cli.local.stack import Stack
+from tests.live.visiting import PATIENCE_S, Visitor
+
+Visit = Callable[[str], Visitor]
+SWEEP = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
+AHEAD = timedelta(seconds=15)  # to make three schedules in
+DAY = timedelta(days=1)
+NAMES = ("active", "suspended", "closed")
+
+
+@pytest.fixture(scope="module")
+def due(stack: Stack, aws: Callable[[str], Any]) -> datetime:
+    """The moment all three are due at; the table they sweep is there."""
+    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    return datetime.now(UTC).replace(microsecond=0) + AHEAD
+
+
+@pytest.fixture(scope="module")
+def paths(visit: Visit, due: datetime) -> dict[str, str]:
+    """The schedules, each once the minute rule has come to its time, by what it is there for."""
+    admin = visit("admin")
+    closed = {"exclude": [f"{due:%Y-%m-%d}"], "reason": "nobody is there"}
+    assert admin.api.put("/api/calendars/closed", json=closed).is_success
+    rule = {"kind": "daily", "at": f"{due:%H:%M:%S}", "anchor": f"{due:%Y-%m-%d}", "zone": "UTC"}
+    made = {}
+    for name in NAMES:
+        wanted = {"title": name, "job_type": "sweep", "rule": rule, "parameters": SWEEP}
+        calendar = {"calendar": "closed"} if name == "closed" else {}
+        found = admin.post("/api/schedules", **wanted, **calendar)
+        made[name] = f"/api/schedules/{found['schedule_id']}"
+    admin.post(f"{made['suspended']}/suspend", reason="an audit")
+    assert datetime.now(UTC) < due
+    for path in made.values():
+        await_newest(admin, path, "schedule")
+    return made
+
+
+def await_newest(admin: Visitor, path: str, trigger: str) -> dict[str, Any]:
+    """The newest occurrence of a schedule, once there is one of that trigger and it has come to an
+    end, if a job was started for it."""
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        for newest in admin.get(f"{path}/occurrences?limit=1")["items"]:
+            has_ended = newest["verdict"] == "skip" or newest["ended_at"]
+            if newest["trigger"] == trigger and has_ended:
+                return dict(newest)
+        assert time.monotonic() < give_up, admin.get(path)
+        time.sleep(0.5)
+
+
+def test_the_minute_rule_starts_a_job_when_its_time_has_come(
+    visit: Visit, paths: dict[str, str], due: datetime
+) -> None:
+    admin = visit("admin")
+
+    schedule = admin.get(paths["active"])
+    (run,) = admin.get(f"{paths['active']}/occurrences")["items"]
+
+    assert (run["trigger"], run["verdict"], run["state"]) == ("schedule", "run", "succeeded")
+    assert datetime.fromisoformat(run["at"]) == due
+    assert (run["processed"], run["failed"]) == (voters.DUE, 0)
+    assert 0 <= run["lateness_s"] < 120
+    assert (schedule["word"], schedule["state"]) == ("Completed", "active")
+    assert datetime.fromisoformat(schedule["next_run"]) == due + DAY
+
+
+def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
+    visit: Visit, paths: dict[str, str]
+) -> None:
+    (skipped,) = visit("admin").get(f"{paths['suspended']}/occurrences")["items"]
+
+    assert (skipped["verdict"], skipped["reason"]) == ("skip", "SUSPENDED")
+    assert skipped["sentence"] == "Skipped (schedule suspended)"
+    assert skipped["words"] == "suspended by admin: an audit"
+    assert skipped["job_id"] == ""
+
+
+def test_a_time_that_the_calendar_leaves_out_is_skipped_and_says_so(
+    visit: Visit, paths: dict[str, str], due: datetime
+) -> None:
+    (skipped,) = visit("admin").get(f"{paths['closed']}/occurrences")["items"]
+
+    assert (skipped["verdict"], skipped["reason"]) == ("skip", "CALENDAR")
+    assert skipped["words"] == f"calendar closed excludes {due:%-d %B %Y}"
+
+
+def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_once(
+    visit: Visit, paths: dict[str, str], due: datetime
+) -> None:
+    admin = visit("admin")
+    path = paths["suspended"]
+
+    resumed = admin.post(f"{path}/resume", reason="the audit is over")
+    asked = admin.post(f"{path}/run_now", reason="to see")
+    run = await_newest(admin, path, "manual")
+
+    assert datetime.fromisoformat(resumed["next_run"]) == due + DAY
+    assert (run["job_id"], run["state"]) == (asked["job_id"], "succeeded")
+    assert (run["actor"], run["words"]) == ("admin", "to see")
+    assert admin.get(f"/api/jobs/{run['job_id']}")["state"] == "succeeded"
+    assert admin.get(path)["next_run"] == resumed["next_run"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "depositor", "operator"])
+def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
+    role: str, visit: Visit, paths: dict[str, str]
+) -> None:
+    api, path, why = visit(role).api, paths["active"], {"reason": "to try"}
+    wanted = {"title": "mine", "job_type": "sweep", "rule": {"kind": "daily"}}
+
+    answers = {
+        "list": api.get("/api/schedules"),
+        "look": api.get(path),
+        "history": api.get(f"{path}/occurrences"),
+        "make": api.post("/api/schedules", json=wanted),
+        "edit": api.patch(path, json=why | {"title": "mine"}),
+        "suspend": api.post(f"{path}/suspend", json=why),
+        "resume": api.post(f"{path}/resume", json=why),
+        "run now": api.post(f"{path}/run_now", json=why),
+        "delete": api.delete(path, params=why),
+    }
+
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
+        answers, 403
+    )
+
+
+def test_a_deleted_schedule_is_gone_and_its_history_stays(
+    visit: Visit, paths: dict[str, str]
+) -> None:
+    admin, path = visit("admin"), paths["closed"]
+
+    assert admin.api.delete(path, params={"reason": "not needed"}).is_success
+
+    assert admin.api.get(path).status_code == 410
+    assert len(admin.get(f"{path}/occurrences")["items"]) == 1
