@@ -8,6 +8,7 @@ from cli.local import deployment
 
 Resources = dict[str, dict[str, Any]]
 
+OWN_JOB_WRITE_UNITS = 32.0  # of a job of the system's that finds nothing to do; counted there too
 IDLE_READ_UNITS = 10.0  # of a minute with nothing to do; tests/walk/test_idle_minute.py counts them
 
 

@@ -4,7 +4,9 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,13 +14,17 @@ import pytest
 from cli.local.emulator import ROOT
 from jobyard.domain import metrics
 from jobyard.domain.cost import PRICES
-from tests.infra.reading import IDLE_READ_UNITS, Resources, of_type
+from jobyard.domain.jobtype import JobType
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.jobtypes import TYPES
+from tests.infra.reading import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS, Resources, of_type
 
 PAGE = ROOT / "docs" / "aws.md"
 POINTS = 76
 VERDICTS = ("held by `", "designed around in `", "open: ")
 MINUTES = 60 * 24 * 30  # of a month of 30 days
 GB = 1024**3
+OWN_JOB_TRANSITIONS = 5  # ExecuteJob, Executed, Settle, Settled, Done
 UNIT = {price.kind: price.dollars / price.per for price in PRICES}
 
 
@@ -138,6 +144,18 @@ def _exactly(resources: Resources) -> Iterator[Line]:
     yield Line("the minute's reads", round(units), reads, reads)
     yield Line("the minute's lines of log", invoked, invoked * 1.8 * 1024 / GB * 0.50, 0.0)
     yield Line("the minute's traces", invoked, invoked * 5 / 1e6, 0.0)
+    runs = sum(_runs_a_month(job_type) for job_type in TYPES.values() if job_type.rule)
+    writes = runs * OWN_JOB_WRITE_UNITS * UNIT["write_units"]
+    steps = runs * OWN_JOB_TRANSITIONS * UNIT["transitions"]
+    yield Line("the system's own jobs", runs, steps + writes, writes)
+
+
+def _runs_a_month(job_type: JobType) -> int:
+    """How many jobs of its own the system starts in thirty days."""
+    assert job_type.rule is not None
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    times = recurrence_of(job_type.rule).from_(start)
+    return sum(1 for _ in takewhile(lambda at: at < start + timedelta(days=30), times))
 
 
 def _targets(resources: Resources) -> list[dict[str, Any]]:

@@ -1,6 +1,12 @@
 """A minute in which nothing happens: what it costs is what docs/aws.md adds up."""
 
-from tests.infra.reading import IDLE_READ_UNITS
+from datetime import timedelta
+from typing import Any
+
+from jobyard.services.metering import units_of
+from jobyard.services.scheduling import make_system_schedules, system_schedule_id
+from jobyard.store import schedules
+from tests.infra.reading import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
 from tests.walk.yard import Yard
 from tests.wire import Call, Listener
 
@@ -24,3 +30,28 @@ def test_an_idle_minute_reads_as_much_as_is_told_and_does_nothing_else(yard: Yar
     # Each finds less than 4 KB: half a unit, and a whole one if it is a strong read.
     strong = [call.parameters.get("ConsistentRead", False) for call in heard.calls]
     assert sum(1.0 if each else 0.5 for each in strong) == IDLE_READ_UNITS
+
+
+class Charged(Listener):
+    """The write units that DynamoDB says were taken."""
+
+    units = 0.0
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.service == "dynamodb" and call.operation not in {"GetItem", "Query", "Scan"}:
+            self.units += units_of(parsed, writes=True)
+
+
+def test_a_job_of_the_system_that_finds_nothing_writes_as_much_as_is_told(yard: Yard) -> None:
+    make_system_schedules(yard.now())
+    due = schedules.get(system_schedule_id("reconcile")).next_at
+    assert due is not None
+    yard.at = due + timedelta(seconds=1)
+    charged = Charged()
+
+    with yard.wire.heard_by(charged):
+        yard.minute()
+        yard.machines.run_all()
+
+    assert schedules.get(system_schedule_id("reconcile")).word == "Completed"
+    assert charged.units == OWN_JOB_WRITE_UNITS
