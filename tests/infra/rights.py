@@ -22,7 +22,7 @@ ACTIONS = {
     "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject on what is copied
     "s3:CreateMultipartUpload": ["s3:PutObject"],
     "s3:DeleteObjects": ["s3:DeleteObject"],
-    "s3:DeleteObjects(VersionId)": ["s3:DeleteObjectVersion"],
+    "s3:DeleteObjects(VersionId)": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
     "s3:GetObject(VersionId)": ["s3:GetObjectVersion"],
     "s3:HeadObject": ["s3:GetObject"],
     "s3:HeadObject(VersionId)": ["s3:GetObjectVersion"],
