@@ -66,12 +66,26 @@ def project(tmp_path_factory: pytest.TempPathFactory, notes: Path) -> Path:
     for folder in ("functions", "infra", "layers"):
         shutil.copytree(ROOT / folder, root / folder, ignore=without)
     shutil.copyfile(ROOT / "template.yaml", root / "template.yaml")
+    _keep_for_no_time(root)
     functions = root / "functions"
     shutil.copyfile(Path(__file__).with_name("recorder.py"), functions / "recorder.py")
     for package in functions.glob("*/__init__.py"):
         line = f"import recorder\nrecorder.record({package.parent.name!r}, {str(notes)!r})\n"
         package.write_text(package.read_text() + line)
     return root
+
+
+def _keep_for_no_time(root: Path) -> None:
+    """Have retention archive all of this month and the next that has ended; when it is asked to,
+    and not by itself."""
+    types = root / "layers" / "jobyard" / "jobyard"
+    for path, was, now in (
+        (types / "domain" / "jobtype.py", "keep_days: int = 90", "keep_days: int = -40"),
+        (types / "jobtypes" / "retention" / "__init__.py", "2026-01-01", "2926-01-01"),
+    ):
+        text = path.read_text()
+        assert text.count(was) == 1
+        path.write_text(text.replace(was, now))
 
 
 @pytest.fixture(scope="session")
