@@ -21,6 +21,7 @@ STACK = "jobyard"
 ARTIFACTS = "jobyard-artifacts"
 API_ID = "jobyard"
 FILES_PORT = 4915  # where the demo serves the files its manifests name
+JOB_WORKERS = 8  # for jobs by themselves: a minute may start thousands, a worker is 50 MB
 
 # Resource types of the template that are left out here, each with the reason.
 NOT_EMULATED = {
@@ -84,7 +85,12 @@ def deploy(
 
     cloudformation = client("cloudformation", endpoint)
     _create_or_update(cloudformation, f"{endpoint}/{ARTIFACTS}/{key}", values, say)
-    _set_what_the_emulator_drops(s3, cloudformation, expanded)
+    physical = _physical(cloudformation)
+    _set_what_the_emulator_drops(s3, expanded, physical)
+    for function in ("ExecuteJobFunction", "SettleFunction"):
+        client("lambda", endpoint).put_function_concurrency(
+            FunctionName=physical[function], ReservedConcurrentExecutions=JOB_WORKERS
+        )
     return stack.read(cloudformation, STACK)
 
 
@@ -131,6 +137,7 @@ def _package(
         if resource["Type"] == "AWS::Serverless::StateMachine":
             definition = (root / properties["DefinitionUri"]).read_bytes()
             definition = with_plain_concurrency(definition, values["MaxConcurrency"])
+            definition = with_throttles_as_told_here(definition)
             properties["DefinitionUri"] = _upload(s3, definition, name, "asl.json")
 
 
@@ -143,6 +150,24 @@ def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
     return definition.replace(
         b'"MaxConcurrencyPath": "$.max_concurrency"', f'"MaxConcurrency": {int(limit)}'.encode()
     )
+
+
+def with_throttles_as_told_here(definition: bytes) -> bytes:
+    """A machine that comes again when Lambda refuses it, as the emulator has both.
+
+    The emulator's refusal has no name, which what a function fails with has. And it knows no
+    longest pause: here pauses grow so slowly that the last is the longest.
+    """
+    machine = json.loads(definition)
+    for state in machine["States"].values():
+        for each in (*state.get("Retry", ()), *state.get("Catch", ())):
+            if "Lambda.TooManyRequestsException" not in each["ErrorEquals"]:
+                continue
+            each["ErrorEquals"].append("Lambda.Unknown")
+            if "MaxDelaySeconds" in each:
+                growth = each["MaxDelaySeconds"] / each["IntervalSeconds"]
+                each["BackoffRate"] = round(growth ** (1 / (each["MaxAttempts"] - 1)), 3)
+    return json.dumps(machine, indent=2).encode()
 
 
 def _upload(s3: Any, content: bytes, name: str, suffix: str) -> dict[str, str]:
@@ -211,13 +236,19 @@ def _reasons(cloudformation: Any) -> str:
     )
 
 
-def _set_what_the_emulator_drops(s3: Any, cloudformation: Any, expanded: Mapping[str, Any]) -> None:
+def _physical(cloudformation: Any) -> dict[str, str]:
+    """What the stack is made of: physical names by logical id."""
+    resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+    return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
+
+
+def _set_what_the_emulator_drops(
+    s3: Any, expanded: Mapping[str, Any], physical: Mapping[str, str]
+) -> None:
     """Lifecycle rules of buckets, the same values, through the service's own API.
 
     Reserved concurrency is dropped too, and off unless asked for.
     """
-    resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
-    physical = {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
     for name, resource in expanded["Resources"].items():
         if resource["Type"] == "AWS::S3::Bucket":
             rules = resource["Properties"]["LifecycleConfiguration"]["Rules"]
