@@ -38,6 +38,7 @@ from jobyard.store.documents import (
 from jobyard.store.tables import ScheduleItem, is_refused
 
 SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
+_DUE_AT_A_TIME = 200
 _SHELVES = {False: "schedules", True: "system"}
 
 
@@ -210,9 +211,14 @@ class Due:
 
 
 def due(shard: int, now: datetime) -> Iterator[Due]:
-    """What the clock has to look at by `now` in a shard, longest due first."""
+    """What the clock has to look at by `now` in a shard, longest due first.
+
+    Read as it goes, in small pages: a clock that runs out of time has read little in vain.
+    """
     found = ScheduleItem.due.query(
-        str(shard), range_key_condition=ScheduleItem.due_at <= stamp(now.astimezone(UTC))
+        str(shard),
+        range_key_condition=ScheduleItem.due_at <= stamp(now.astimezone(UTC)),
+        page_size=_DUE_AT_A_TIME,
     )
     for item in found:
         yield Due(item.schedule_id, item)
