@@ -7,7 +7,8 @@ import pytest
 
 from cli.local import clients
 from tests.faults.weather import WEATHERS
-from tests.walk import test_stories
+from tests.walk import test_schedules, test_stories
+from tests.walk.test_schedules import script
 from tests.walk.test_stories import poison
 from tests.walk.yard import Yard
 
@@ -17,9 +18,14 @@ NOT_IN = {
     # Its job is over a kilobyte, so a transaction needs more at once than this partition ever has.
     ("test_a_requeue_resumes_after_the_last_good_step", "capacity"),
 }
-STORIES = {name: told for name, told in vars(test_stories).items() if name.startswith("test_")}
+STORIES = {
+    name: told
+    for module in (test_stories, test_schedules)
+    for name, told in vars(module).items()
+    if name.startswith("test_")
+}
 globals().update(STORIES)  # so that each keeps the fixtures it asks for
-__all__ = ["poison", "weather"]
+__all__ = ["poison", "script", "weather"]
 
 
 @pytest.fixture(autouse=True)
