@@ -31,12 +31,13 @@ LONG = LONG[: 131 - len("-batch")] + "-"
 EXECUTION = "0b0e8d3a-5a4e-4f1c-9c11-3e7a5d2f9a10"  # as EventBridge names them
 
 
+@pytest.mark.parametrize("story", ["mended", "recurring"])
 @pytest.mark.parametrize("name", WEATHERS)
-def test_the_story_ends_alike_in_any_weather(name: str, stage: Stage, bound: str) -> None:
-    stage.tell()
-    undisturbed = stage.tell().end
+def test_a_story_ends_alike_in_any_weather(name: str, story: str, stage: Stage, bound: str) -> None:
+    stage.tell(story=story)
+    undisturbed = stage.tell(story=story).end
     with WEATHERS[name](stage.yard, clients.client("dynamodb", bound)) as weather:
-        told = stage.tell().end
+        told = stage.tell(story=story).end
 
     assert differing(told, undisturbed) == []
     assert weather.met > 0
