@@ -27,6 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         billed.transitions += following.next == "again"  # Wait
     tell(
         ended,
+        **{"schedule_id" if of_schedule else "batch_id": origin_id},
         job_id=place.job_id,
         run=run.name,
         unbilled=billed.unwritten,

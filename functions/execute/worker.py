@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -71,18 +71,20 @@ def tell(finished: Iterable[Ended], **ids: object) -> None:
     """One line for the pass, one for each job that failed or met a surprise, and the counts as
     metrics."""
     met = list(finished)
+    origin: dict[str, Any] = {name: ids[name] for name in ids.keys() & {"batch_id", "schedule_id"}}
     for job in met:
         if job.surprise:
             LOGGER.error(
                 "a step raised what it did not foresee",
                 job_id=job.job_id,
                 exc_info=job.surprise,
+                **origin,
             )
     ended = [job for job in met if job.state != "scheduled"]
     failed = [job for job in ended if job.state == "failed"]
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
     for job in failed:
-        LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code)
+        LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code, **origin)
     for job_type in {job.job_type for job in ended}:
         of_type = [job for job in ended if job.job_type == job_type]
         _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), job_type)

@@ -42,7 +42,12 @@ def _follow(event: dict[str, Any]) -> Next:
     if "schedule_id" in event:
         place = Place(event["schedule_id"], event["chunk"], event["position"])
         if "error" in event and give_up_occurrence(place, run, now()):
-            LOGGER.warning("job failed", job_id=place.job_id, error=event["error"])
+            LOGGER.warning(
+                "job failed",
+                schedule_id=place.origin_id,
+                job_id=place.job_id,
+                error=event["error"],
+            )
             emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
             emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, 1)
             emf.flush_metrics()

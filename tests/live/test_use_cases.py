@@ -164,6 +164,8 @@ def test_every_line_of_log_of_a_batch_names_it(
 
     of_batches = {"opened", "ran", "settled", "reported", "job failed"}
     assert of_batches <= set(said)
-    assert [line for message in of_batches for line in said[message] if not line["batch_id"]] == []
+    for message in of_batches:
+        for line in said[message]:
+            assert line.get("batch_id") or line.get("schedule_id"), line
     failed = [line["job_id"] for line in said["job failed"] if line["batch_id"] == batch_id]
     assert failed == [f"{batch_id}.0.2"]

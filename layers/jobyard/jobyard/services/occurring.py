@@ -128,7 +128,6 @@ def _told(
 ) -> list[Ended]:
     return [
         Ended(
-            job.place.origin_id,
             job.place.job_id,
             occurrence.job_type,
             job.state.value,

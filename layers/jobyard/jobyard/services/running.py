@@ -91,7 +91,6 @@ class Worker:
 class Ended:
     """A job that ended in this pass, or met a surprise, for the log and the metrics."""
 
-    batch_id: str
     job_id: str
     job_type: str
     state: str
@@ -392,7 +391,6 @@ class _ChunkWork:
         if job.state is not JobState.SCHEDULED or surprise:
             self.finished.append(
                 Ended(
-                    place.origin_id,
                     place.job_id,
                     self.job_type.name,
                     job.state.value,
