@@ -62,6 +62,11 @@ def schedule_id(text: str) -> str:
     return text
 
 
+def batch_or_schedule_id(text: str) -> str:
+    """`text` if it has the form of a batch id or of a schedule id; else it is a usage error."""
+    return text if is_schedule_id(text) else batch_id(text)
+
+
 def calendar_name(text: str) -> str:
     """`text` if a calendar may be called so; a wrong one is a usage error."""
     try:

@@ -13,6 +13,7 @@ from cli.options import Json, OnStack
 from cli.printing import plural, records, state, waiting, when
 from cli.progress import told
 from jobyard.domain.batch import BatchState
+from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobState
 
 app = typer.Typer()
@@ -169,9 +170,17 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
 
 
 @app.command()
-def cost(ctx: typer.Context, batch_id: BatchId, stack: OnStack = "", as_json: Json = False) -> None:
-    """What a batch used of AWS, and what that costs."""
-    found = ctx.obj.api(stack).get(f"/batches/{batch_id}/cost")
+def cost(
+    ctx: typer.Context,
+    of: Annotated[
+        str, typer.Argument(parser=options.batch_or_schedule_id, metavar="BATCH|SCHEDULE")
+    ],
+    stack: OnStack = "",
+    as_json: Json = False,
+) -> None:
+    """What a batch, or a schedule up to now, used of AWS, and what that costs."""
+    kind = "schedules" if is_schedule_id(of) else "batches"
+    found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
     if as_json:
         printing.document(found)
         return
@@ -187,7 +196,7 @@ def cost(ctx: typer.Context, batch_id: BatchId, stack: OnStack = "", as_json: Js
     ]
     console = printing.console()
     console.print(printing.table(("used", "!quantity", "price", "!US dollars"), rows))
-    per_job = found["dollars_per_job"]
+    per_job = found.get("dollars_per_job")
     million = f", {per_job * 1e6:,.2f} for a million such jobs" if per_job else ""
     console.print(f"in all {found['dollars']:.6f} US dollars{million}")
     console.print(

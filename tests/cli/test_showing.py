@@ -7,6 +7,9 @@ import pytest
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
 
+SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
+
+
 def cost() -> dict[str, object]:
     line = {
         "kind": "write_units",
@@ -36,6 +39,7 @@ READS = [
     (("job", JOB), f"GET /jobs/{JOB}", job()),
     (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "cursor": None}),
     (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
+    (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
     (("holds",), "GET /holds", {"items": []}),
 ]

@@ -14,7 +14,7 @@ from jobyard.domain.errors import BadParameters, BadRule, IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import JobType, Stop
-from jobyard.domain.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.occurrence import Skip, Trigger, Verdict, next_run
 from jobyard.domain.recurrence import recurrence_of
 from jobyard.domain.schedule import (
     HISTORY,
@@ -183,6 +183,16 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(yard:
     minute(yard, "2026-11-26T09:01:00Z")
 
     assert skipped(schedule) == [("11-25T09:00", Skip.MISSED), ("11-26T09:00", Skip.SUSPENDED)]
+
+
+def test_under_a_hold_no_time_that_is_missed_is_promised(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    holding.place("everything", None, yard.asking())
+
+    yard.at = instant("2026-11-28T12:00:00Z")
+
+    assert next_run(now(schedule), None, yard.at) == instant("2026-11-29T09:00:00Z")
 
 
 def test_what_waits_for_a_run_to_end_is_held_with_everything_else(

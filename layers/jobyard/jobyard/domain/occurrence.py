@@ -206,6 +206,7 @@ def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> da
         if schedule.resume_at is None:
             return None
         start = max(start, schedule.resume_at)
+    start = max(start, now - IN_TIME)  # what a hold kept from its turn for longer is missed
     return next(iter(next_runs(schedule.rule, calendar, start)), None)
 
 

@@ -119,8 +119,9 @@ def fire_due(
     running: list[Schedule] = []
 
     def start(each: Due) -> Fired:
-        schedule, fired = start_due(each.schedule(), almanac, starting, now())
-        if schedule.look_at and schedule.look_at <= at:
+        found = each.schedule()
+        schedule, fired = start_due(found, almanac, starting, now())
+        if found.look_at and found.look_at <= at:  # what is written since has put it off
             running.append(schedule)
         return fired
 

@@ -169,7 +169,7 @@ def _check_policy(policy: Policy) -> None:
 
 def _first(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
-        raise BadRequest("no run is left: all times of the rule are past")
+        raise BadRequest("no run is left: all times of the rule are past, or none of them exists")
     return next(times(rule, now))
 
 
