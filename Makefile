@@ -49,7 +49,7 @@ faults: dev emulator ## Every fault at every call, and the load with killed work
 	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_api_whatever_is_asked.py --points all --load full
 
-bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; half an hour
+bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew

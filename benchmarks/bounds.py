@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence")
+NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence", "due")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ BOUNDS = (
     Bound("coldstart", "api_ratio", 0.5),
     Bound("deposit", "ratio", 0.85, least=True),
     Bound("recurrence", "ratio", 10.0, least=True),
+    Bound("due", "reads_per_schedule", 1.2),
 )
 
 

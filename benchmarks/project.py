@@ -1,4 +1,5 @@
-"""A copy of the project with the job types of benchmarks/noop in it, as docs/job-types.md says."""
+"""A copy of the project with the job types of benchmarks/noop in it, as docs/job-types.md says; and
+one in which a function notes its calls."""
 
 import shutil
 from pathlib import Path
@@ -28,3 +29,12 @@ def with_noop(target: Path) -> Path:
         lines.replace(imported, f"{imported}from jobyard.jobtypes.noop import NOOP, SECOND\n")
     )
     return target
+
+
+def with_notes(project: Path, folder: str, notes: Path) -> Path:
+    """Have the functions of a `folder` of the copy note their calls in the file `notes`."""
+    functions = project / "functions"
+    shutil.copy(ROOT / "benchmarks" / "calls.py", functions)
+    package = functions / folder / "__init__.py"
+    package.write_text(f"{package.read_text()}import calls\n\ncalls.note({str(notes)!r})\n")
+    return project

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.project import with_noop
+from benchmarks.project import with_noop, with_notes
 from cli.local import clients, deployment, emulator, mail
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
@@ -40,20 +40,26 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(*, iam: bool = False, files_port: int = 0) -> Iterator[LocalStack]:
+def local_stack(
+    *, iam: bool = False, files_port: int = 0, notes: Path | None = None
+) -> Iterator[LocalStack]:
     """Start an emulator on a free port, deploy the project with noop to it, stop it at the end.
 
-    Nothing is persisted. `iam`: the roles of the template are enforced.
+    Nothing is persisted. `iam`: the roles of the template are enforced. `notes`: the file in which
+    the clock's functions note their calls.
     """
     home = Path(tempfile.mkdtemp(prefix="jobyard-bench-"))
     try:
+        project = with_noop(home / "project")
+        if notes:
+            with_notes(project, "schedule", notes)
         started = emulator.start(home, emulator.free_port(), iam=iam, persist=False)
         try:
             stack = deployment.deploy(
                 started.endpoint,
                 deployment.parameters(started.endpoint, files_port or emulator.free_port()),
                 build=home / "build",
-                root=with_noop(home / "project"),
+                root=project,
             )
             resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
                 StackName=stack.name

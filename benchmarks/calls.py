@@ -1,0 +1,43 @@
+"""Goes into a deployed function and notes every call it makes of AWS, a line each.
+
+It imports nothing but what a function has. `benchmarks.due` puts it into the copy that it deploys.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import botocore.handlers
+
+
+def note(notes: str) -> None:
+    """From now on append this process's calls to the file `notes`, once they are answered.
+
+    Each line is a JSON object: `at` (seconds since 1970), `call` (service and operation), `items`
+    (how many items DynamoDB returned) and `units` (of capacity, as it reports them).
+    """
+
+    def noted(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        call = f"{model.service_model.service_name}:{model.name}"
+        line = {"at": time.time(), "call": call, "items": items_of(parsed), "units": _units(parsed)}
+        with Path(notes).open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
+
+    botocore.handlers.BUILTIN_HANDLERS.append(("after-call", noted))
+
+
+def items_of(parsed: dict[str, Any]) -> int:
+    """How many items an answer of DynamoDB's brings."""
+    if "Item" in parsed:
+        return 1
+    if "Items" in parsed:
+        return len(parsed["Items"])
+    found = parsed.get("Responses", {})
+    return sum(map(len, found.values())) if isinstance(found, dict) else 0
+
+
+def _units(parsed: dict[str, Any]) -> float:
+    reported = parsed.get("ConsumedCapacity", [])
+    of_tables = reported if isinstance(reported, list) else [reported]
+    return sum(float(each.get("CapacityUnits", 0.0)) for each in of_tables)

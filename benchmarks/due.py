@@ -1,0 +1,223 @@
+"""Schedules that are due at one moment: how long until all of their jobs have started, what the
+clock reads and writes for it, and what a run costs.
+
+SCHEDULES schedules with a daily rule are laid out on the local stack, all for the same moment,
+with jobs that do nothing. The stack's own minute rule finds them; nothing else starts them.
+`seconds` are from the clock's first look after that moment to the start of the last job, as the
+occurrences tell. The clock's own part ends when it has told the job machine of the last one.
+
+What it reads are the items that DynamoDB returns to its function, in every call: the function that
+is deployed notes them (benchmarks/calls.py). `reads_per_schedule` are those until its part ends.
+Until the last job has started it looks after those that run, as each minute does: that is told too.
+
+What a run costs is taken from a round of CALM schedules before that, in which no call waits for
+another's.
+
+The local stack has WORKERS workers for them. Whom Lambda refuses comes again, as the machine says.
+"""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from benchmarks.stacks import LocalStack, local_stack
+from benchmarks.telling import Figures, say, tell
+from cli.local import clients
+from cli.local.deployment import JOB_WORKERS as WORKERS
+from jobyard.domain.cost import Usage, priced, total
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.job import JobState
+from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.schedule import Policy, Schedule, ScheduleState
+from jobyard.store import occurrences, schedules, tables, usage
+
+SCHEDULES = 10_000
+CALM = 20
+LAID_OUT_AT_LEAST = 150  # schedules a second, so that they are there before they are due
+PATIENCE_S = 3600.0
+_LOOK_S = 2.0
+_THREADS = 8
+_SAMPLE = 20  # jobs looked at, at a time
+_WRITES = {"dynamodb:TransactWriteItems", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+PAUSE_S = 5.0  # between two minutes of the clock, and never within one
+
+
+class NotStarted(Exception):
+    """Not every schedule had its one job; the message says how they stand."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call the clock made: when it was answered, what came back and the units it took."""
+
+    at: float
+    call: str
+    items: int
+    units: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Some schedules that were due at once, when all is over. `used` is what their jobs used."""
+
+    due_at: float
+    occurrences: Sequence[Occurrence]
+    calls: Sequence[Call]
+    used: Usage
+
+    @cached_property
+    def starts(self) -> list[float]:
+        """When the jobs started, in order."""
+        outcomes = (each.outcome for each in self.occurrences)
+        return sorted(o.started_at.timestamp() for o in outcomes if o and o.started_at)
+
+    @cached_property
+    def began(self) -> float:
+        """When the clock had its first answer after they were due."""
+        return next(call.at for call in self.calls if call.at > self.due_at)
+
+    @cached_property
+    def told(self) -> list[float]:
+        """When the job machine had been told of each. What is told after that repeats it."""
+        at = (each.at for each in self.calls if each.call == "stepfunctions:StartExecution")
+        return sorted(each for each in at if each >= self.began)[: len(self.occurrences)]
+
+    @cached_property
+    def busy_s(self) -> float:
+        """Seconds the clock took for it, without those between its minutes."""
+        pauses = (after - before for before, after in pairwise([self.began, *self.told]))
+        return sum(pause for pause in pauses if pause < PAUSE_S)
+
+    @cached_property
+    def minutes(self) -> int:
+        """How often the clock came until it had told of each."""
+        return 1 + sum(after - before >= PAUSE_S for before, after in pairwise(self.told))
+
+    def read(self, until: float) -> int:
+        """Items the clock read from its first look on."""
+        return sum(each.items for each in self.calls if self.began <= each.at <= until)
+
+    @cached_property
+    def written(self) -> float:
+        """Write units the clock used until it had told of each."""
+        ours = [each for each in self.calls if each.call in _WRITES]
+        return sum(each.units for each in ours if self.began <= each.at <= self.told[-1])
+
+
+def measure() -> Figures:
+    """Seconds until all jobs have started that are due in one minute."""
+    with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
+        notes = Path(folder) / "calls.jsonl"
+        with local_stack(notes=notes) as local:
+            _bind(local)
+            calm = _round(notes, CALM)
+            full = _round(notes, SCHEDULES)
+    told, starts = full.told, full.starts
+    cost = priced(calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.told[-1])))
+    return {
+        "schedules": SCHEDULES,
+        "workers": WORKERS,
+        "seconds": round(starts[-1] - full.began, 1),
+        "median_s": round(median(starts) - full.began, 1),
+        "clock_seconds": round(told[-1] - full.began, 1),
+        "clock_minutes": full.minutes,
+        "clock_busy_s": round(full.busy_s, 1),
+        "reads_per_schedule": round(full.read(told[-1]) / SCHEDULES, 3),
+        "reads_until_started": round(full.read(starts[-1]) / SCHEDULES, 3),
+        "write_units_of_the_clock": round(full.written / SCHEDULES, 3),
+        "write_units_per_run": round(cost.usage.write_units / CALM, 2),
+        "read_units_per_run": round(cost.usage.read_units / CALM, 2),
+        "transitions_per_run": round(cost.usage.transitions / CALM, 2),
+        "invocations_per_run": round(cost.usage.invocations / CALM, 2),
+        "dollars_per_thousand": round(cost.dollars / CALM * 1000, 4),
+    }
+
+
+def _bind(local: LocalStack) -> None:
+    """Bind the store to the stack's tables."""
+    os.environ |= {  # noqa: TID251  # PynamoDB looks for them itself
+        "AWS_ACCESS_KEY_ID": clients.KEY,
+        "AWS_SECRET_ACCESS_KEY": clients.KEY,
+    }
+    names = {noun: local.tables[f"{noun.capitalize()}Table"] for noun in tables.MODELS}
+    tables.bind(names, region=clients.REGION, host=local.emulator.endpoint)
+
+
+def _round(notes: Path, number: int) -> Round:
+    """Lay out that many schedules for one moment, and wait until each of its jobs has ended.
+
+    Raises:
+        NotStarted: they were laid out too late, or not all ran once and well.
+    """
+    due_at = datetime.now(UTC) + timedelta(seconds=5 + number / LAID_OUT_AT_LEAST)
+    due_at = due_at.replace(microsecond=0)  # as every time of a rule
+    rule = recurrence_of({"kind": "daily", "anchor": f"{due_at:%Y-%m-%dT%H:%M:%S}", "zone": "UTC"})
+    wanted = [
+        Schedule(
+            schedule_id=schedule_id_of(f"{number} {each}".encode()),
+            state=ScheduleState.ACTIVE,
+            version=1,
+            title=f"Schedule {each} of {number}",
+            job_type="noop",
+            rule=rule,
+            policy=Policy(),
+            owner="bench",
+            created_at=due_at,
+            next_at=due_at,
+        )
+        for each in range(number)
+    ]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(schedules.put_new, wanted))
+        if datetime.now(UTC) >= due_at:
+            raise NotStarted(f"{number} schedules were not laid out before they were due")
+        say(f"{number:,} schedules laid out {due_at - datetime.now(UTC)} before they are due")
+        made = _ended(wanted, due_at, pool)
+        used = total(pool.map(usage.of_origin, [each.schedule_id for each in wanted]))
+    calls = [Call(**json.loads(line)) for line in notes.read_text().splitlines()]
+    done = Round(due_at.timestamp(), made, calls, used)
+    say(
+        f"{number:,} jobs started {done.starts[-1] - done.began:.1f} s after the clock's first look"
+    )
+    return done
+
+
+def _ended(
+    wanted: Sequence[Schedule], due_at: datetime, pool: ThreadPoolExecutor
+) -> list[Occurrence]:
+    """The occurrence of each schedule, once all their jobs have ended.
+
+    Few are looked at as long as those have not: a look is the emulator's time.
+    """
+    waiting = list(wanted)
+    deadline = time.monotonic() + PATIENCE_S
+    while waiting and time.monotonic() < deadline:
+        sample = waiting[:_SAMPLE]
+        found = [occurrences.get(each.place(due_at)) for each in sample]
+        left = [e for e, met in zip(sample, found, strict=True) if not (met and met.outcome)]
+        waiting[:_SAMPLE] = left
+        if left:
+            time.sleep(_LOOK_S)
+    newest = pool.map(lambda each: occurrences.newest(each.schedule_id, limit=2), wanted)
+    made = [each for of_one in newest for each in of_one]
+    well = [each for each in made if each.outcome and each.outcome.state is JobState.SUCCEEDED]
+    if len(well) == len(made) == len(wanted):
+        return made
+    raise NotStarted(
+        f"{len(wanted):,} schedules were due and have {len(made):,} occurrences, of which "
+        f"{len(well):,} have a job that succeeded"
+    )
+
+
+if __name__ == "__main__":
+    tell("due", measure)
