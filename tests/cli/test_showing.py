@@ -6,7 +6,6 @@ import pytest
 
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
-
 SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
 
 
