@@ -164,7 +164,7 @@ def with_throttles_as_told_here(definition: bytes) -> bytes:
             if "Lambda.TooManyRequestsException" not in each["ErrorEquals"]:
                 continue
             each["ErrorEquals"].append("Lambda.Unknown")
-            if "MaxDelaySeconds" in each:
+            if "MaxDelaySeconds" in each and each["MaxAttempts"] > 1:
                 growth = each["MaxDelaySeconds"] / each["IntervalSeconds"]
                 each["BackoffRate"] = round(growth ** (1 / (each["MaxAttempts"] - 1)), 3)
     return json.dumps(machine, indent=2).encode()
