@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from api.application import APP
 from api.description import document, template_of
 
+NOW = datetime(2026, 11, 20, 10, 34, 56, tzinfo=UTC)
 EVENTS = Path(__file__).with_name("events")
 _requests = count(1)
 
@@ -97,10 +99,16 @@ def _recorded(name: str) -> dict[str, Any]:
 
 
 class Api:
-    """The function, asked."""
+    """The function, asked at `now`: a millisecond later each time it looks at the clock."""
 
     def __init__(self, handler: Callable[..., dict[str, Any]]) -> None:
         self._handler = handler
+        self.now = NOW
+
+    def tick(self) -> datetime:
+        """What the clock shows, as it goes on."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
 
     def send(self, sent: Mapping[str, Any]) -> Answer:
         """The answer to an event."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -47,11 +48,11 @@ def deployment() -> Iterator[dict[str, Any]]:
             made = machines.create_state_machine(name=noun, definition=_MACHINE, roleArn=role)
             patch.setenv(f"JOBYARD_{noun.upper()}_MACHINE", made["stateMachineArn"])
         patch.setenv("JOBYARD_USER_POOL", _people())
-        from api.handler import handler  # reads the environment
+        from api import handler as function  # reads the environment
 
         mine = tables.binding()
         tables.rebind(theirs)
-        yield {"handler": handler, "binding": mine}
+        yield {"function": function, "binding": mine}
 
 
 def _people() -> str:
@@ -71,8 +72,11 @@ def _people() -> str:
 
 
 @pytest.fixture
-def api(deployment: dict[str, Any]) -> Iterator[Api]:
+def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API of an empty deployment."""
+    function = deployment["function"]
+    asked = Api(function.handler)
+    monkeypatch.setattr(function, "DESK", replace(function.DESK, now=asked.tick))
     with tables.borrowed(deployment["binding"]):
-        yield Api(deployment["handler"])
+        yield asked
         tables.clear()

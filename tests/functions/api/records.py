@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -16,9 +16,10 @@ from jobyard.domain.job import JOB, Attempt, JobRecord, Place, StepRecord, StepS
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.store import batches, jobs
+from tests.functions.api.asking import NOW
 from tests.tables import REGION
 
-HOUR_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+HOUR_AGO = NOW - timedelta(hours=1)
 _numbers = count(1)
 
 # The events that bring a batch, a job, to each state.

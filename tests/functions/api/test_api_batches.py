@@ -13,7 +13,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
-from tests.functions.api.asking import Api
+from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
 
 SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
@@ -152,7 +152,7 @@ def test_a_job_type_that_is_not_there_is_refused_with_those_that_are(api: Api) -
 
 
 def test_a_promise_that_was_not_kept_is_gone(api: Api) -> None:
-    late = datetime.now(UTC) - timedelta(minutes=1)
+    late = NOW - timedelta(minutes=1)
     batch = a_batch("pending", source=None, upload_until=late)
 
     answer = api.get(f"/batches/{batch.batch_id}")
@@ -241,7 +241,7 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
 
 
 def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
-    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    until = NOW + timedelta(hours=2)
     holds.put(Hold("collection:maps", "an-operator", "the store moves", HOUR_AGO, until))
     batch = a_batch("held")
 
@@ -252,7 +252,7 @@ def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
 
 
 def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
-    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    until = NOW + timedelta(hours=2)
     holds.put(Hold("everything", "an-operator", "the store moves", HOUR_AGO, until))
     batch = a_batch("processing", entries=2)
     a_job(batch, 0, "held")

@@ -1,6 +1,6 @@
 """Holds, lifecycles and oneself, through the API."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -8,10 +8,10 @@ import pytest
 from jobyard.domain.hold import Hold
 from jobyard.domain.lifecycles import LIFECYCLES
 from jobyard.store import holds
-from tests.functions.api.asking import Api
+from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions
 
-SOON = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+SOON = NOW + timedelta(hours=2)
 
 
 def hold(api: Api, scope: str, **body: Any) -> Any:

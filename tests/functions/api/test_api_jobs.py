@@ -1,14 +1,14 @@
 """Jobs through the API: listed, looked at, asked, retried."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
 from jobyard.domain.job import JOB
-from tests.functions.api.asking import Api
+from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import (
     HOUR_AGO,
     a_batch,
@@ -108,7 +108,7 @@ def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
 
 
 def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
-    later = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=5)
+    later = NOW + timedelta(minutes=5)
     batch = a_batch(entries=3)
     a_job(batch, 0, "held")
     record = a_job(batch, 1, "running", next_at=None)

@@ -19,10 +19,10 @@ from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy
 from jobyard.store import schedules as store
-from tests.functions.api.asking import Api, described
+from tests.functions.api.asking import NOW, Api, described
 from tests.functions.api.gateway import HOST, Gateway
 from tests.functions.api.records import a_batch, a_job
-from tests.functions.api.timetable import NOW, a_schedule, minute, work
+from tests.functions.api.timetable import a_schedule, minute, work
 
 CHECKS = [
     checks.status_code_conformance,

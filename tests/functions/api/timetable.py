@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
 from typing import Any
@@ -22,9 +22,9 @@ from jobyard.services.occurring import settle_occurrence
 from jobyard.services.starting import Starting
 from jobyard.store import checkpoints, jobs, schedules, tables
 from jobyard.store.schedules import Beside
+from tests.functions.api.asking import NOW
 from tests.tables import ROOT
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 TODAY = NOW.date().isoformat()
 DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
 _numbers = count(1)
