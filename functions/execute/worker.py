@@ -15,7 +15,7 @@ from jobyard.domain import metrics
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.metering import Meter
 from jobyard.services.running import OVERLAP, Ended, Worker
-from jobyard.wiring import session, wire
+from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 if TYPE_CHECKING:
     from jobyard.services.upkeep import Upkeep
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
 S3 = session().create_client(
-    "s3",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4},
-        connect_timeout=3,
-        read_timeout=30,
-        max_pool_connections=2 * OVERLAP,
-        signature_version="s3v4",
-    ),
+    "s3", config=S3_PATIENCE.merge(Config(max_pool_connections=2 * OVERLAP))
 )
 METER = Meter([S3])
 
@@ -51,9 +44,7 @@ def _upkeep() -> "Upkeep":
     """
     from jobyard.services.upkeep import Upkeep
 
-    patience = Config(
-        retries={"mode": "adaptive", "max_attempts": 10}, connect_timeout=3, read_timeout=30
-    )
+    patience = PATIENCE.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
     machines = session().create_client("stepfunctions", config=patience)
     return Upkeep(SETTINGS, S3, machines, now)
 

@@ -6,26 +6,17 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from jobyard.domain.errors import StaleState
 from jobyard.services.metering import Meter
 from jobyard.services.opening import Opening, open_object, source_of
 from jobyard.services.resuming import resume
 from jobyard.services.steering import Next, Run
-from jobyard.wiring import session, wire
+from jobyard.wiring import S3_PATIENCE, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = session().create_client(
-    "s3",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4},
-        connect_timeout=3,
-        read_timeout=30,
-        signature_version="s3v4",
-    ),
-)
+S3 = session().create_client("s3", config=S3_PATIENCE)
 METER = Meter([S3])
 
 

@@ -11,32 +11,17 @@ from jobyard.services.mailing import Reporting
 from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling
 from jobyard.services.starting import Starting
-from jobyard.wiring import session, wire
+from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = session().create_client(
-    "s3",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4},
-        connect_timeout=3,
-        read_timeout=30,
-        signature_version="s3v4",
-    ),
-)
+S3 = session().create_client("s3", config=S3_PATIENCE)
 # The mail service knows no token that makes a repeat harmless, so this client never repeats.
 SES = session().create_client(
     "sesv2",
-    config=Config(
-        retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=3, read_timeout=30
-    ),
+    config=PATIENCE.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
 )
-MACHINES = session().create_client(
-    "stepfunctions",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30
-    ),
-)
+MACHINES = session().create_client("stepfunctions", config=PATIENCE)
 
 
 def now() -> datetime:

@@ -8,27 +8,18 @@ from botocore.config import Config
 
 from jobyard.services.firing import OVERLAP
 from jobyard.services.starting import Starting
-from jobyard.wiring import session, wire
+from jobyard.wiring import PATIENCE, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
+_PATIENCE = PATIENCE.merge(Config(read_timeout=10))  # a round has a minute
 # Many schedules may be due in one minute, and AWS starts a few hundred executions a second.
 MACHINES = session().create_client(
     "stepfunctions",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4},
-        connect_timeout=3,
-        read_timeout=10,
-        max_pool_connections=OVERLAP,
-    ),
+    config=_PATIENCE.merge(Config(max_pool_connections=OVERLAP)),
 )
 # Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
-S3 = session().create_client(
-    "s3",
-    config=Config(
-        retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=10
-    ),
-)
+S3 = session().create_client("s3", config=_PATIENCE)
 STARTING = Starting(SETTINGS, MACHINES)
 
 

@@ -3,8 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.config import Config
+
 from jobyard.services.settings import Settings
 from jobyard.store import tables
+
+# How often a client asks AWS, and how long it waits for an answer, in seconds.
+PATIENCE = Config(
+    retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30
+)
+S3_PATIENCE = PATIENCE.merge(Config(signature_version="s3v4"))
 
 
 def _listed(text: str) -> tuple[str, ...]:
