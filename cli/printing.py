@@ -121,11 +121,11 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def records(found: Mapping[str, int | None]) -> str:
     """How many records a job has gone through; "" when it counts none."""
-    total = found.get("total")
-    if total is None:
+    if found.get("processed") is None:
         return ""
+    total = "" if found["total"] is None else f" of {found['total']}"
     failed = f", {found['failed']} failed" if found["failed"] else ""
-    return f"{found['processed']} of {total} processed{failed}"
+    return f"{found['processed']}{total} processed{failed}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:

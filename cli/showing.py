@@ -136,6 +136,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
                 ("records", records(found.get("records") or {})),
                 ("schedule", found.get("schedule_id") or ""),
                 ("for", when(found["scheduled_for"]) if found.get("scheduled_for") else ""),
+                ("run now by", _wish(found)),
                 ("file", found["name"]),
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
@@ -327,6 +328,11 @@ def _end_of(hold: Document) -> str:
     if not hold["in_force"]:
         return "over"
     return when(hold["until"]) if hold["until"] else "it is released"
+
+
+def _wish(found: Document) -> str:
+    """Who had a schedule's job run now, and why; "" when it runs by its time."""
+    return f"{found['actor']}: {found['words']}" if found.get("actor") else ""
 
 
 def _jobs_of(found: Document) -> Text:

@@ -123,10 +123,11 @@ def _occurrences(items: Iterable[Document]) -> tuple[tuple[str, ...], Rows]:
 
 
 def _about(each: Document) -> str:
-    """Why there is no job or why it failed, and who wanted it."""
-    if each["sentence"]:
+    """Why there is no job, why it failed or who stopped it, and who wanted it."""
+    if each["reason"]:
         return ": ".join(part for part in (each["sentence"], each["words"]) if part)
-    parts = [", ".join(each["failure_codes"])]
+    codes = each["failure_codes"]
+    parts = [each["sentence"], ", ".join(codes) if codes else each["message"]]
     if each["actor"]:
         parts.append(f"run now by {each['actor']}: {each['words']}")
     if each["trigger"] == "catch_up":

@@ -439,6 +439,32 @@ def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
     assert "Result" not in shown
 
 
+def test_a_job_that_goes_on_has_no_total_and_says_who_wanted_it(run: Run, api: FakeApi) -> None:
+    so_far = {"processed": 891, "failed": 0, "total": None}
+    found = of_schedule() | {"records": so_far, "actor": "admin", "words": "moving"}
+    api.answers(f"GET /jobs/{JOB}", found)
+
+    shown = run("job", JOB).stdout
+
+    assert "891 processed" in shown
+    assert "891 of" not in shown
+    assert "admin: moving" in shown
+
+
+def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
+    run: Run, api: FakeApi
+) -> None:
+    stopped = occurrence(state="cancelled", failure_codes=[], message="cancelled by admin: moving")
+    waits = skipped() | {"verdict": "wait", "reason": None, "sentence": "Waiting (run active)"}
+    page = {"items": [stopped, waits | {"words": ""}], "cursor": None}
+    api.answers(f"GET {PATH}/occurrences", page)
+
+    shown = run("schedule", "history", SCHEDULE).stdout
+
+    assert "cancelled by admin: moving" in shown
+    assert "Waiting (run active)" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "event"),
     [(("cancel",), "cancel"), (("force-fail",), "force_fail"), (("retry",), "requeue")],

@@ -68,7 +68,7 @@ class Records(Document):
 
     processed: int = Field(description="Those that were processed.")
     failed: int = Field(description="Those that could not be.")
-    total: int = Field(description="All of them.")
+    total: int | None = Field(description="All of them; null until it has gone through all.")
 
 
 class Job(JobInBrief):
@@ -81,6 +81,8 @@ class Job(JobInBrief):
     trigger: Trigger | None = Field(
         description="What made it: that time, a person, or that it had been missed."
     )
+    actor: str = Field(description='Who had it run now; "" when nobody did.')
+    words: str = Field(description='Why they did; "" when nobody did.')
     parameters: dict[str, JsonValue] = Field(
         description="What its schedule told it; a batch has those of its jobs."
     )

@@ -249,7 +249,9 @@ class Occurrence(Document):
     trigger: Trigger = Field(description="What made it.")
     verdict: Verdict = Field(description="What was decided about it.")
     reason: Skip | None = Field(description="Why there is no job; null when there is one.")
-    sentence: str = Field(description='The same for people; "" when there is a job.')
+    sentence: str = Field(
+        description='The same for people, or what it waits for; "" when there is a job.'
+    )
     words: str = Field(description='More about why, or why a person wanted it; "" otherwise.')
     actor: str = Field(description='Who wanted it to run now; "" when it was its time.')
     job_id: str = Field(description='Its job; "" when there is none, or none yet.')
@@ -265,12 +267,14 @@ class Occurrence(Document):
     )
     lateness_s: float | None = Field(description="How many seconds after its time it began.")
     failure_codes: list[str] = Field(description="Why its attempts failed, each once.")
-    message: str = Field(description='Why it failed, in words; "" when it did not.')
+    message: str = Field(description='Why it failed, or who stopped it, in words; "" otherwise.')
     processed: int | None = Field(
         description="Records that were processed, so far; null when it counts none."
     )
     failed: int | None = Field(description="Records that could not be, so far.")
-    total: int | None = Field(description="Records it went through, so far.")
+    total: int | None = Field(
+        description="All of them; null until it has gone through all, and when it counts none."
+    )
     links: Links
 
 

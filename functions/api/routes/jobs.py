@@ -92,6 +92,8 @@ def in_full(view: JobView, visit: Visit) -> Job:
         schedule_id=occurrence.schedule_id if occurrence else "",
         scheduled_for=occurrence.at if occurrence else None,
         trigger=occurrence.trigger if occurrence else None,
+        actor=occurrence.actor if occurrence else "",
+        words=occurrence.words if occurrence else "",
         parameters=dict(occurrence.parameters) if occurrence else {},
         records=Records.model_validate(view.records) if view.records else None,
         steps=[_step(name, recorded.get(name)) for name in view.all_steps],

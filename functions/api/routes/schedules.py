@@ -131,7 +131,7 @@ def _occurrence(view: OccurrenceView, visit: Visit) -> documents.Occurrence:
         trigger=each.trigger,
         verdict=each.verdict,
         reason=each.reason,
-        sentence=each.reason.sentence if each.reason else "",
+        sentence=view.why,
         words=each.words,
         actor=each.actor,
         job_id=job_id,

@@ -9,7 +9,7 @@ from jobyard.domain.cost import Usage
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import Place
 from jobyard.domain.recurrence import preview, recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import executions
@@ -508,11 +508,12 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
 
 def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     schedule = a_schedule(policy=QUEUE_ONE)
-    begun(api, schedule)
+    going = begun(api, schedule)
 
     asked = api.post(path(schedule, "/run_now"), WHY)
 
     assert asked.status == 202
+    assert asked.json["sentence"] == f"Waiting (run of {moment_of(going):%Y-%m-%d %H:%M}Z active)"
     assert "location" not in asked.headers
     assert (asked.json["verdict"], asked.json["word"]) == ("wait", "Waiting")
     assert (asked.json["job_id"], asked.json["state"]) == ("", None)
@@ -582,11 +583,11 @@ def test_a_job_that_goes_on_says_how_far_it_came(api: Api) -> None:
     (shown,) = api.get(path(schedule, "/occurrences")).json["items"]
 
     assert (shown["state"], shown["word"]) == ("running", "In Progress")
-    assert (shown["processed"], shown["failed"], shown["total"]) == (4200, 0, 4200)
+    assert (shown["processed"], shown["failed"], shown["total"]) == (4200, 0, None)
     assert shown["started_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert shown["ended_at"] is None
     job = api.get(f"/jobs/{place.job_id}").json
-    assert job["records"] == {"processed": 4200, "failed": 0, "total": 4200}
+    assert job["records"] == {"processed": 4200, "failed": 0, "total": None}
 
 
 def test_a_time_without_a_job_says_why(api: Api) -> None:
@@ -650,6 +651,9 @@ def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
     assert (deleted.json["next_run"], deleted.json["actions"]) == (None, [])
     gone = api.get(path(schedule))
     assert (gone.status, gone.kind) == (410, "gone")
+    assert gone.json["detail"].endswith(
+        f"was deleted by admin at {NOW:%Y-%m-%d %H:%M}Z: {WHY['reason']}"
+    )
     assert api.post(path(schedule, "/run_now"), WHY).status == 410
     assert api.get("/schedules").json["items"] == []
     assert len(api.get(path(schedule, "/occurrences")).json["items"]) == 1
@@ -786,6 +790,9 @@ def test_a_job_of_a_schedule_is_cancelled_and_its_schedule_hears_of_it(api: Api)
     shown = api.get(path(schedule)).json
     assert (shown["word"], shown["running"]) == ("Failed", [])
     assert shown["completed"]["state"] == "cancelled"
+    assert shown["completed"]["message"] == f"cancelled by admin: {WHY['reason']}"
+    job = api.get(f"/jobs/{place.job_id}").json
+    assert (job["actor"], job["words"]) == ("admin", WHY["reason"])
 
 
 def test_a_failed_job_of_a_schedule_is_requeued(api: Api) -> None:

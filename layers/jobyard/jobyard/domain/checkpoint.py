@@ -30,9 +30,10 @@ class Checkpoint:
         return self.processed + self.failed
 
     @property
-    def counts(self) -> dict[str, int]:
-        """The counts as the job's result has them."""
-        return {"processed": self.processed, "failed": self.failed, "total": self.total}
+    def counts(self) -> dict[str, int | None]:
+        """The counts as the job's result has them; nobody knows the total until the end."""
+        total = self.total if self.ended else None
+        return {"processed": self.processed, "failed": self.failed, "total": total}
 
     def after(
         self, processed: int, failures: Sequence[tuple[str, str]], place: Mapping[str, Any]

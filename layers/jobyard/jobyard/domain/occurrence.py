@@ -16,7 +16,7 @@ from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place
-from jobyard.domain.lifecycle import Cause, Move
+from jobyard.domain.lifecycle import MACHINE, Cause, Move
 from jobyard.domain.recurrence import Gap, Kind, Recurrence
 from jobyard.domain.schedule import (
     MAIN,
@@ -98,7 +98,8 @@ class Outcome:
     """How the job of an occurrence ended. The counts are of records; None where it counts none.
 
     `started_at` is its very first start and `resumed_at` the first since a person requeued it, the
-    same if nobody did. `codes` are the failure codes of its attempts, in order, each once.
+    same if nobody did. `codes` are the failure codes of its attempts, in order, each once;
+    `message` says why it failed, or who stopped it.
     """
 
     state: JobState
@@ -126,11 +127,19 @@ class Outcome:
             min(since, default=None),
             job.at,
             tuple(dict.fromkeys(codes)),
-            job.failure_message,
+            job.failure_message or _why_stopped(job),
             records.get("processed"),
             records.get("failed"),
             records.get("total"),
         )
+
+
+def _why_stopped(job: JobRecord) -> str:
+    """Who stopped a job that was not to fail, and why; "" when nobody did."""
+    if job.state not in {JobState.CANCELLED, JobState.REPLACED} or not job.history:
+        return ""
+    last = job.history[-1]
+    return last.reason if last.actor == MACHINE else f"{job.state} by {last.actor}: {last.reason}"
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ def check_not_deleted(schedule: Schedule) -> None:
     Gone: it is deleted.
     """
     if schedule.state is ScheduleState.DELETED:
-        raise Gone(f"schedule {schedule.schedule_id} was deleted")
+        last = schedule.history[-1]  # nothing happens to it after that
+        words = f"by {last.actor} at {last.at:%Y-%m-%d %H:%M}Z: {last.reason}"
+        raise Gone(f"schedule {schedule.schedule_id} was deleted {words}")
 
 
 def job_of_schedule(

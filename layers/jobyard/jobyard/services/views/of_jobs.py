@@ -48,7 +48,7 @@ class JobView:
     actions: tuple[str, ...]
     all_steps: tuple[str, ...]
     occurrence: Occurrence | None = None
-    records: Mapping[str, int] | None = None
+    records: Mapping[str, int | None] | None = None
 
 
 def job(job_id: str, looking: Looking) -> JobView:

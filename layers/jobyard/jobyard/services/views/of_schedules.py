@@ -41,16 +41,17 @@ class OccurrenceView:
     """An occurrence and its job. `local` is its time on the clocks of the schedule's zone.
 
     `state` is the job's, None when there is no job; `word` is VoteCal's for it, or says that there
-    is none. `records` are processed, failed and total as far as it has come; None where it counts
-    none.
+    is none, and `why`. `records` are processed, failed and total, the latter None until it has gone
+    through all; None where it counts none.
     """
 
     occurrence: Occurrence
     local: datetime
     state: JobState | None
     word: str
+    why: str
     started_at: datetime | None
-    records: Mapping[str, int] | None
+    records: Mapping[str, int | None] | None
 
 
 @dataclass(frozen=True)
@@ -193,16 +194,24 @@ def occurrence(found: Schedule, each: Occurrence) -> OccurrenceView:
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         word = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
-        return OccurrenceView(each, local, None, word, None, None)
+        return OccurrenceView(each, local, None, word, _why_no_job(found, each), None, None)
     if each.outcome is None:
         return _going(each, local)
     outcome = each.outcome
     records = None
     if outcome.processed is not None:
-        counts = (outcome.processed, outcome.failed or 0, outcome.total or 0)
+        counts = (outcome.processed, outcome.failed or 0, outcome.total)
         records = dict(zip(("processed", "failed", "total"), counts, strict=True))
     word = JOB.state(outcome.state).words["schedule"]
-    return OccurrenceView(each, local, outcome.state, word, outcome.started_at, records)
+    return OccurrenceView(each, local, outcome.state, word, "", outcome.started_at, records)
+
+
+def _why_no_job(found: Schedule, each: Occurrence) -> str:
+    if each.reason:
+        return each.reason.sentence
+    if found.active:
+        return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
+    return "Waiting (the run before it has ended)"
 
 
 def occurrence_of(each: Occurrence) -> OccurrenceView:
@@ -220,6 +229,7 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
         local=local,
         state=job.state if job else JobState.SCHEDULED,
         word="In Progress",
+        why="",
         started_at=min(starts, default=None),
         records=checkpoint.counts if checkpoint.version else None,
     )
