@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cli import demo_schedules
-from cli.demo_schedules import PARAMETERS, SUNDAYS
+from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.stage import DemoFailed, Stage
@@ -31,11 +31,11 @@ def said(stage: Stage) -> str:
 def test_a_command_is_shown_as_one_would_type_it_and_run(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage.run("admin", "schedule", "preview", *SUNDAYS, "--anchor", "2027-03-01", "--count", "3")
+    stage.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
     assert said(stage) == (
         "$ jobyard schedule preview --kind weekly --weekdays sun --at 02:00 --anchor 2027-03-01 "
-        "--count 3\n"
+        "--from 2027-03-01T00:00:00Z --count 3\n"
     )
     assert "Clocks go forward on 14 March 2027" in capsys.readouterr().out
 

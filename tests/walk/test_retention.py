@@ -46,6 +46,13 @@ OLD = timedelta(days=91)
 _numbers = iter(range(1_000_000))
 
 
+@pytest.fixture(autouse=True)
+def years(yard: Yard) -> Yard:
+    """A yard that knows nothing of other tests' batches, some of which came after its November."""
+    forget(yard)
+    return yard
+
+
 def retain(yard: Yard, job_id: str = "", remaining: Callable[[], float] | None = None) -> Outcome:
     """Have a retention job run to its end, however often it has to come again."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
@@ -208,13 +215,6 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
 
 
 # What is due
-
-
-@pytest.fixture
-def years(yard: Yard) -> Yard:
-    """A yard that knows nothing of other tests' batches, in November."""
-    forget(yard)
-    return yard
 
 
 def is_archived(batch_id: str) -> bool:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from cli.local import mail
 from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.chunks import Chunk
-from jobyard.domain.errors import StaleState
+from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
@@ -320,10 +320,15 @@ class Yard:
         return {"detail": {"bucket": {"name": "intake"}, "object": found}}
 
     def batch_id_of(self, event: dict[str, Any]) -> str:
-        """The batch an event made."""
+        """The batch an event made.
+
+        Raises:
+            Unknown: it made none yet.
+        """
         source = source_of(event)
         found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
-        assert found
+        if found is None:
+            raise Unknown(f"no batch came of {source.key}")
         return found.batch_id
 
     def asking(self, person: Person = ADMIN, key: str = "", reason: str = "because") -> Asking:
