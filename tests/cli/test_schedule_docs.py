@@ -102,6 +102,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
     assert f"up to {recurrence.MOST_TIMES:,} |" in PAGE
+    assert f"| times a calendar may refuse in a row | {recurrence.MOST_REFUSED:,} |" in PAGE
 
 
 def test_the_calendar_of_the_page_is_one() -> None:

@@ -1,14 +1,20 @@
 """Rules of recurrence: the worked examples and decisions of domain.md 0.d, refusals and words."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
 
-from jobyard.domain.calendars import calendar_of
+from jobyard.domain.calendars import Calendar, calendar_of
 from jobyard.domain.errors import BadRule
-from jobyard.domain.recurrence import MOST_TIMES, preview, recurrence_of
+from jobyard.domain.recurrence import (
+    MOST_LOOKED_AT,
+    MOST_TIMES,
+    next_runs,
+    preview,
+    recurrence_of,
+)
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 MAPS = {"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}
@@ -513,3 +519,30 @@ def test_a_preview_of_what_never_runs_comes_to_an_end() -> None:
 
     assert preview(recurrence_of(rule(kind="monthly")), LONG_AGO, 1, never) == []
     assert preview(recurrence_of(rule(kind="hourly")), LONG_AGO, 1, never) == []
+
+
+def excluding(until: str) -> Calendar:
+    """A calendar that is shut from 26 November 2026 on."""
+    return calendar_of({"name": "shut", "exclude": [{"from": "2026-11-26", "to": until}]})
+
+
+def test_a_calendar_that_refuses_too_many_times_in_a_row_ends_the_search() -> None:
+    hourly = recurrence_of(rule(kind="hourly", at="00:00", zone="UTC"))
+    start = datetime(2026, 11, 25, 22, tzinfo=UTC)
+    within, beyond = excluding("2027-12-01"), excluding("2028-12-01")
+
+    found = [[*islice(next_runs(hourly, each, start), 3)] for each in (within, beyond)]
+
+    evening = [start, start + timedelta(hours=1)]
+    assert found == [[*evening, datetime(2027, 12, 2, tzinfo=UTC)], evening]
+    assert [each.utc for each in preview(hourly, start, 3, within)] == found[0]
+
+
+def test_a_calendar_is_asked_so_often_and_no_more() -> None:
+    hourly = recurrence_of(rule(kind="hourly", at="00:00", zone="UTC"))
+    monday = {"weekdays": ["mon"], "from": "03:00", "to": "03:01"}
+    rare = calendar_of({"name": "rare", "include": [monday]})
+
+    found = [*next_runs(hourly, rare, datetime(2026, 11, 25, tzinfo=UTC))]
+
+    assert len(found) == MOST_LOOKED_AT // (7 * 24)

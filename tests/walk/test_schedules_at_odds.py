@@ -2,7 +2,7 @@
 lost, none runs twice, and nobody has to wait for one that is broken."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -121,6 +121,34 @@ def test_of_two_clocks_that_skip_a_time_one_says_so(yard: Yard) -> None:
     _, other = firing.start_due(seen, firing.Almanac(), yard.starting, second)
 
     assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
+
+
+class Between(Listener):
+    """Something happens before the second write."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens, self._writes = happens, 0
+
+    def before(self, call: Call) -> None:
+        self._writes += call.operation == "TransactWriteItems"
+        if self._writes == 2:
+            self._happens()
+
+
+def test_what_one_clock_skipped_is_told_though_another_came_between(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:30:00Z")
+    schedule = made(yard, HOURLY, Policy(Missed(Missing.NONE)))
+    yard.at = instant("2026-11-29T23:30:00Z")
+    others: list[firing.Fired] = []
+
+    def start() -> firing.Fired:
+        return firing.start_due(now(schedule), firing.Almanac(), yard.starting, yard.at)[1]
+
+    with yard.wire.heard_by(Between(lambda: others.append(start()))):
+        fired = start()
+
+    assert len(skipped(schedule)) == 120
+    assert [len(each.skipped) for each in (fired, *others)] == [90, 30]
 
 
 # ---- People in between

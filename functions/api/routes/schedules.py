@@ -377,7 +377,7 @@ def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[docum
 
     visit = _visit()
     occurrence = scheduling.run_now(schedule_id, visit.asking(asked.reason))
-    shown = _occurrence(views.occurrence_of(occurrence), visit)
+    shown = _occurrence(views.occurrence_of(occurrence, visit.looking()), visit)
     job = shown.links.get("job")
     return Response(202, "application/json", shown, {"Location": job} if job else {})
 

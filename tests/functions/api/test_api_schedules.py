@@ -371,8 +371,18 @@ def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
 
     shown = api.get(path(schedule)).json
     assert shown["next_run"] is None
-    assert shown["why"] == "calendar shut lets it run at none of its times"
+    assert shown["why"] == "calendar shut lets it run at none of its next 10,000 times"
     assert "calendar gone is gone" in api.get(path(orphan)).json["why"]
+
+
+def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> None:
+    leap = {"kind": "daily", "at": "02:30", "anchor": "2027-03-14", "count": 1, "dst": "skip"}
+    schedule = a_schedule(leap | {"zone": "America/Los_Angeles"})
+
+    shown = api.get(path(schedule)).json
+
+    assert shown["next_run"] is None
+    assert shown["why"] == "the clocks go forward over all times it has left"
 
 
 def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None:
@@ -518,6 +528,22 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     assert (asked.json["verdict"], asked.json["word"]) == ("wait", "Waiting")
     assert (asked.json["job_id"], asked.json["state"]) == ("", None)
     assert "waits for the one before it" in api.get(path(schedule)).json["why"]
+    refused = api.post(path(schedule, "/run_now"), WHY)
+    assert (refused.status, refused.kind) == (409, "illegal-move")
+    assert refused.json["detail"].endswith("and one waits for its end already")
+
+
+def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
+    schedule = a_schedule(policy=QUEUE_ONE)
+    place = begun(api, schedule)
+    api.post(path(schedule, "/run_now"), WHY)
+    holds.put(Hold("type:sweep", "operator", "the region is down", NOW))
+    work(place, "succeeded", NOW, timedelta(seconds=1))
+
+    (waiting, _) = api.get(path(schedule, "/occurrences")).json["items"]
+
+    told = "Waiting (type:sweep is held by operator: the region is down)"
+    assert (waiting["verdict"], waiting["sentence"]) == ("wait", told)
 
 
 def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> None:

@@ -4,7 +4,7 @@ An occurrence is to a schedule what a row is to a manifest: it is there before t
 and says what the job is to do. One that no job was started for says why.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,7 +17,7 @@ from jobyard.domain.errors import IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.lifecycle import MACHINE, Cause, Move
-from jobyard.domain.recurrence import Gap, Kind, Recurrence
+from jobyard.domain.recurrence import Gap, Kind, Recurrence, next_runs
 from jobyard.domain.schedule import (
     MAIN,
     MOST_ACTIVE,
@@ -190,7 +190,6 @@ class Decision:
     schedule: Schedule
     occurrences: tuple[Occurrence, ...]
     replaced: tuple[Run, ...] = ()
-    is_empty: bool = False  # nothing was decided, and so nothing is to be written
 
     @property
     def started(self) -> tuple[Occurrence, ...]:
@@ -219,33 +218,15 @@ def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> da
     return next(iter(next_runs(schedule.rule, calendar, start)), None)
 
 
-_FAR = 4000  # times that a calendar may refuse in a row until nobody waits for the next
-
-
-def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
-    """The times at or after `start` that a job runs at; those a calendar refuses are left out.
-
-    Ends when a calendar has refused some thousands in a row.
-    """
-    refused = 0
-    for at in rule.from_(start):
-        if calendar and calendar.refusal(at, rule.zone):
-            refused += 1
-            if refused == _FAR:
-                return
-            continue
-        refused = 0
-        yield at
-
-
 def decide(
     schedule: Schedule,
     calendar: Calendar | None,
     now: datetime,
     cause: Cause,
     aside: Skip | None = None,
-) -> Decision:
-    """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them.
+) -> Decision | None:
+    """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them; None
+    when nothing is decided, and so nothing is to be written.
 
     The same schedule, calendar and time are decided the same. A run that cannot start yet and is
     not to be skipped stays due: then fewer are decided than have come, perhaps none. With `aside`
@@ -264,7 +245,7 @@ class _Deciding:
         self.replaced: list[Run] = []
         self.made: list[Occurrence] = []
 
-    def decided(self, cause: Cause) -> Decision:
+    def decided(self, cause: Cause) -> Decision | None:
         schedule = self.schedule
         start = schedule.next_at
         next_at = start
@@ -284,6 +265,8 @@ class _Deciding:
             else:
                 after = self.made[-1].at + _MOMENT if self.made else start
                 next_at = next(times(schedule.rule, after), None)
+        if not self.made and next_at == schedule.next_at:
+            return None
         over = next_at is None
         move = SCHEDULE.move(schedule.state, "end" if over else "fire", self.now, cause)
         moved = schedule.moved(
@@ -294,8 +277,7 @@ class _Deciding:
             queued=self.queued,
             resume_at=None if over else schedule.resume_at,
         )
-        is_empty = not self.made and next_at == schedule.next_at
-        return Decision(moved, tuple(self.made), tuple(self.replaced), is_empty)
+        return Decision(moved, tuple(self.made), tuple(self.replaced))
 
     def _excuse(self, at: datetime) -> tuple[Skip, str] | None:
         """Why no job is to run at a time, however well things stand."""
@@ -303,10 +285,10 @@ class _Deciding:
         if self.aside:
             return self.aside, ""
         if schedule.state is ScheduleState.SUSPENDED:
-            last = next((e for e in reversed(schedule.history) if e.event == "suspend"), None)
+            last = schedule.suspension
             if last and at < last.at:  # a hold kept it from its turn until then
                 return Skip.MISSED, ""
-            return Skip.SUSPENDED, f"suspended by {last.actor}: {last.reason}" if last else ""
+            return Skip.SUSPENDED, schedule.why_suspended
         if schedule.rule.first_from(at) != at:
             return Skip.CLOCKS, schedule.rule.note(at)
         refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
@@ -350,26 +332,21 @@ class _Deciding:
         if reason:
             return self._occurrence(at, Verdict.SKIP, reason)
         overlap = self.schedule.policy.overlap
-        if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
-            return self._started(at)
         if overlap is Overlap.REPLACE:
             self.replaced += self.active
-            return self._started(at, instead=True)
+            self.active = []
+        if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
+            return self._started(at)
         if self.schedule.policy.missed.which is Missing.ALL and self.now - at > IN_TIME:
             return None
-        if overlap is Overlap.ALLOW:
-            return self._occurrence(at, Verdict.SKIP, Skip.TOO_MANY_ACTIVE)
-        if overlap is Overlap.QUEUE_ONE and self.queued is None:
-            self.queued = at
-            return self._occurrence(at, Verdict.WAIT)
-        one_waits = overlap is Overlap.QUEUE_ONE
-        return self._occurrence(
-            at, Verdict.SKIP, Skip.ONE_WAITS if one_waits else Skip.PREVIOUS_ACTIVE
-        )
+        obstacle = _obstacle(overlap, self.active, self.queued)
+        if obstacle:
+            return self._occurrence(at, Verdict.SKIP, obstacle)
+        self.queued = at
+        return self._occurrence(at, Verdict.WAIT)
 
-    def _started(self, at: datetime, *, instead: bool = False) -> Occurrence:
-        kept = [] if instead else self.active
-        self.active = [*kept, Run(at, self.now, MAIN)]
+    def _started(self, at: datetime) -> Occurrence:
+        self.active = [*self.active, Run(at, self.now, MAIN)]
         return self._occurrence(at, Verdict.RUN)
 
     def _occurrence(
@@ -390,14 +367,27 @@ class _Deciding:
         )
 
 
+def _obstacle(overlap: Overlap, active: Sequence[Run], queued: datetime | None) -> Skip | None:
+    """What keeps another job from running, or from waiting for its turn; None when nothing does."""
+    if not active or overlap is Overlap.REPLACE:
+        return None
+    if overlap is Overlap.QUEUE_ONE:
+        return Skip.ONE_WAITS if queued else None
+    if overlap is Overlap.ALLOW:
+        return Skip.TOO_MANY_ACTIVE if len(active) >= MOST_ACTIVE else None
+    return Skip.PREVIOUS_ACTIVE
+
+
+_OBSTACLES = {
+    Skip.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or cancel it",
+    Skip.ONE_WAITS: "a job of it is running, and one waits for its end already",
+    Skip.TOO_MANY_ACTIVE: f"{MOST_ACTIVE} jobs of it are running already",
+}
+
+
 def is_open_to_run(schedule: Schedule) -> bool:
     """Whether a person may have a job run at once, as far as the runs that go are concerned."""
-    overlap = schedule.policy.overlap
-    if not schedule.active or overlap is Overlap.REPLACE:
-        return True
-    if overlap is Overlap.QUEUE_ONE:
-        return schedule.queued is None
-    return overlap is Overlap.ALLOW and len(schedule.active) < MOST_ACTIVE
+    return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued)
 
 
 def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
@@ -410,10 +400,9 @@ def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
-    if not is_open_to_run(schedule):
-        raise IllegalMove(
-            f"a job of schedule {schedule.schedule_id} is running, and its overlap is {overlap}"
-        )
+    obstacle = _obstacle(overlap, schedule.active, schedule.queued)
+    if obstacle:
+        raise IllegalMove(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
     run = Run(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
     replaced: tuple[Run, ...] = ()

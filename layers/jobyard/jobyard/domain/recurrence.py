@@ -36,7 +36,8 @@ from jobyard.domain.wallclock import (
 DEFAULT_ZONE = "America/Los_Angeles"
 LAST = "last"  # the day of the month that each month has
 MOST_TIMES = 1_000_000
-MOST_LOOKED_AT = 50_000  # occurrences that a preview asks a calendar about
+MOST_REFUSED = 10_000  # times in a row that a calendar refuses until nobody looks further
+MOST_LOOKED_AT = 50_000  # times that a calendar is asked about, all in all
 _TICK = timedelta(microseconds=1)
 _DAYS_END = time(23, 59, 59)
 _TIMES_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -338,19 +339,29 @@ def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
     return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
 
 
+def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
+    """The times at or after `start` that a job runs at; those `calendar` refuses are left out.
+
+    Ends with the rule, and where the calendar has refused `MOST_REFUSED` in a row or been asked
+    `MOST_LOOKED_AT` times.
+    """
+    if calendar is None:
+        yield from rule.from_(start)
+        return
+    refused = 0
+    for at in islice(rule.from_(start), MOST_LOOKED_AT):
+        refused = refused + 1 if calendar.refusal(at, rule.zone) else 0
+        if refused == MOST_REFUSED:
+            return
+        if not refused:
+            yield at
+
+
 def preview(
     rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
 ) -> list[Upcoming]:
-    """The first `count` occurrences at `start` or after it that `calendar` lets run.
-
-    Fewer where the rule ends, or where the calendar refuses nearly all of `MOST_LOOKED_AT`.
-    """
-    due = (
-        instant
-        for instant in islice(rule.from_(start), MOST_LOOKED_AT)
-        if calendar is None or not calendar.refusal(instant, rule.zone)
-    )
-    return [upcoming(rule, instant) for instant in islice(due, count)]
+    """The first `count` of the `next_runs`; fewer where these end."""
+    return [upcoming(rule, at) for at in islice(next_runs(rule, calendar, start), count)]
 
 
 def recurrence_of(document: object, today: date | None = None) -> Recurrence:

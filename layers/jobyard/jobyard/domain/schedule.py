@@ -193,6 +193,17 @@ class Schedule:
             return "Idle"
         return "Completed" if self.latest.state is JobState.SUCCEEDED else "Failed"
 
+    @property
+    def suspension(self) -> HistoryEntry | None:
+        """When, by whom and why it was suspended last, None when the history does not go so far."""
+        return next((each for each in reversed(self.history) if each.event == "suspend"), None)
+
+    @property
+    def why_suspended(self) -> str:
+        """The same in words."""
+        last = self.suspension
+        return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
+
     def place(self, at: datetime) -> Place:
         """Where the job of the occurrence at `at` lies."""
         return place_of(self.schedule_id, at)

@@ -47,8 +47,9 @@ _RESUME = Cause("clock", reason="the time set for it came")
 
 @dataclass(frozen=True)
 class Fired:
-    """What a look at schedules came to: the occurrences decided, and how many runs were taken up
-    again. `surprises` are the schedules, by id, that something nobody foresaw happened with."""
+    """What a look at schedules came to: the occurrences decided, how many runs were taken up again,
+    and how many schedules were looked at as they were due. `surprises` are the schedules, by id,
+    that something nobody foresaw happened with."""
 
     occurrences: tuple[Occurrence, ...] = ()
     taken_up: int = 0
@@ -101,6 +102,17 @@ class Almanac:
             found = self._holds
         scopes = scopes_of("", schedule.job_type)
         return in_force((hold for hold in found if hold.scope in scopes), now)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at one schedule: what it takes, its moment, and the occurrences that were decided in
+    it so far, which stay decided whatever comes after."""
+
+    almanac: Almanac
+    starting: Starting
+    now: datetime
+    decided: list[Occurrence] = field(default_factory=list)
 
 
 def fire_due(
@@ -168,35 +180,32 @@ def start_due(
     Raises:
         StaleState: it changes all the time.
     """
+    look = Look(almanac, starting, now)
     for tries in range(_TRIES):
-        try:
-            found = schedules.get(schedule.schedule_id) if tries else schedule
-            found, fired = caught_up(found, almanac, starting, now, most=_BLOCKS)
-            return start_waiting(found, almanac, starting, now), fired
-        except StaleState:
-            continue
+        found = schedules.get(schedule.schedule_id) if tries else schedule
+        with suppress(StaleState):
+            found = start_waiting(caught_up(found, look, most=_BLOCKS), look)
+            return found, Fired(tuple(look.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
-def start_waiting(
-    schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime
-) -> Schedule:
+def start_waiting(schedule: Schedule, look: Look) -> Schedule:
     """Start the job of the occurrence that waited for a run to end, if none goes any more and
     nothing is held.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    if schedule.queued is None or schedule.active or almanac.hold(schedule, now):
+    if schedule.queued is None or schedule.active or look.almanac.hold(schedule, look.now):
         return schedule
     waiting = occurrences.get(schedule.place(schedule.queued))
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
-    move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
+    move = SCHEDULE.move(schedule.state, "note", look.now, _CLOCK)
     after, following = released(schedule, waiting, move)
     schedules.write(schedule, after, Beside(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
-        starting.job(following.place, MAIN)
+        look.starting.job(following.place, MAIN)
     return after
 
 
@@ -223,56 +232,44 @@ def look_after_runs(schedule: Schedule, starting: Starting, now: datetime) -> in
 
 
 def caught_up(
-    schedule: Schedule,
-    almanac: Almanac,
-    starting: Starting,
-    now: datetime,
-    *,
-    aside: Skip | None = None,
-    most: int | None = None,
-) -> tuple[Schedule, Fired]:
-    """The schedule once its times up to `now` are decided, in `most` writes, and what was; with
-    `aside` none of them runs, for that reason. A suspension that is over by then ends when it was
-    to. Under a hold nothing is decided: its times are missed, unless it is suspended as well.
+    schedule: Schedule, look: Look, *, aside: Skip | None = None, most: int | None = None
+) -> Schedule:
+    """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
+    them runs, for that reason. A suspension that is over by then ends when it was to. Under a hold
+    nothing is decided: its times are missed, unless it is suspended as well.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    over, total = schedule.resume_at, Fired()
+    over, now = schedule.resume_at, look.now
     if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule, total = _decided(schedule, almanac, starting, over - _MOMENT, aside, most)
+        schedule = _decided(schedule, look, over - _MOMENT, aside, most)
         if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MOMENT):
-            return schedule, total
+            return schedule
         move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
         schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
     is_active = schedule.state is ScheduleState.ACTIVE
-    if aside is None and is_active and _is_due(schedule, now) and almanac.hold(schedule, now):
-        return schedule, total
-    schedule, fired = _decided(schedule, almanac, starting, now, aside, most)
-    return schedule, total.and_also(fired)
+    if aside is None and is_active and _is_due(schedule, now) and look.almanac.hold(schedule, now):
+        return schedule
+    return _decided(schedule, look, now, aside, most)
 
 
-def _is_due(schedule: Schedule, now: datetime) -> bool:
-    return schedule.next_at is not None and schedule.next_at <= now
+def _is_due(schedule: Schedule, at: datetime) -> bool:
+    return schedule.next_at is not None and schedule.next_at <= at
 
 
 def _decided(
-    schedule: Schedule,
-    almanac: Almanac,
-    starting: Starting,
-    now: datetime,
-    aside: Skip | None,
-    most: int | None,
-) -> tuple[Schedule, Fired]:
-    total, writes = Fired(), 0
-    while _is_due(schedule, now) and (most is None or writes < most):
-        decision = decide(schedule, almanac.calendar(schedule), now, _CLOCK, aside)
-        if decision.is_empty:
+    schedule: Schedule, look: Look, until: datetime, aside: Skip | None, most: int | None
+) -> Schedule:
+    writes = 0
+    while _is_due(schedule, until) and (most is None or writes < most):
+        decision = decide(schedule, look.almanac.calendar(schedule), until, _CLOCK, aside)
+        if decision is None:
             break
-        schedule = carry_out(schedule, decision, starting)
-        total = total.and_also(Fired(decision.occurrences))
+        schedule = carry_out(schedule, decision, look.starting)
+        look.decided.extend(decision.occurrences)
         writes += 1
-    return schedule, total
+    return schedule
 
 
 def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Schedule:

@@ -21,7 +21,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import performing
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import Asking, demand_reason
-from jobyard.services.firing import Almanac, start_waiting
+from jobyard.services.firing import Almanac, Look, start_waiting
 from jobyard.services.performing import LOST_LIMIT, Progress, lost, perform, started, surprised
 from jobyard.services.running import Ended, Worker
 from jobyard.services.starting import Starting
@@ -167,7 +167,7 @@ def settle_occurrence(place: Place, starting: Starting, now: datetime) -> None:
             if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
                 cause = Cause(f"settle.{job.cause}")
                 schedule = _write_end(schedule, occurrence, (job, job), cause, now)
-            start_waiting(schedule, Almanac(), starting, now)
+            start_waiting(schedule, Look(Almanac(), starting, now))
         except StaleState:
             continue
         return

@@ -15,8 +15,8 @@ from jobyard.domain.errors import BadParameters, BadRequest, Gone, IllegalMove, 
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import Place
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, next_runs, times
-from jobyard.domain.recurrence import Recurrence, recurrence_of
+from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, times
+from jobyard.domain.recurrence import Recurrence, next_runs, recurrence_of
 from jobyard.domain.schedule import (
     MAIN,
     SCHEDULE,
@@ -36,7 +36,7 @@ from jobyard.services.admitting import (
     visible,
 )
 from jobyard.services.asking import Asking, demand_reason
-from jobyard.services.firing import Almanac, carry_out, caught_up
+from jobyard.services.firing import Almanac, Look, carry_out, caught_up
 from jobyard.store import calendars, occurrences, schedules
 from jobyard.store.schedules import Beside
 
@@ -200,7 +200,8 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
         try:
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
-                before, _ = caught_up(before, almanac, asking.starting, now, aside=Skip.EDITED)
+                look = Look(almanac, asking.starting, now)
+                before = caught_up(before, look, aside=Skip.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
             move = SCHEDULE.move(before.state, "edit", now, asking.cause)
             after = schedules.write(before, before.moved(move, **changed))
@@ -240,7 +241,7 @@ def _decided(
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
         try:
-            found, _ = caught_up(found, almanac, asking.starting, now)
+            found = caught_up(found, Look(almanac, asking.starting, now))
         except StaleState:
             continue
         yield found, now
@@ -342,7 +343,7 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
         if before.active:
             raise IllegalMove(f"a job of schedule {schedule_id} is running; await or cancel it")
         try:
-            before, _ = caught_up(before, almanac, asking.starting, now, aside=Skip.DELETED)
+            before = caught_up(before, Look(almanac, asking.starting, now), aside=Skip.DELETED)
             move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
             after = before.moved(move, next_at=None, resume_at=None, queued=None)
             return schedules.write(before, after, Beside(changed=_given_up(before)))

@@ -9,7 +9,7 @@ from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobState
 from jobyard.domain.occurrence import Occurrence, Verdict, is_open_to_run, next_run
-from jobyard.domain.recurrence import Recurrence, Upcoming, preview
+from jobyard.domain.recurrence import MOST_REFUSED, Recurrence, Upcoming, preview
 from jobyard.domain.schedule import SCHEDULE, Schedule, ScheduleState
 from jobyard.domain.wallclock import zone_called
 from jobyard.services.admitting import check_admin, schedule_or_tombstone, visible
@@ -79,15 +79,15 @@ def details(found: Schedule, looking: Looking) -> ScheduleDetails:
     upcoming: list[Upcoming] = []
     if view.next_run:
         upcoming = preview(found.rule, view.next_run, UPCOMING, _calendar(found, looking))
-    return ScheduleDetails(view, tuple(upcoming), _completed(found))
+    return ScheduleDetails(view, tuple(upcoming), _completed(found, looking))
 
 
-def _completed(found: Schedule) -> OccurrenceView | None:
+def _completed(found: Schedule, looking: Looking) -> OccurrenceView | None:
     latest = found.latest
     if latest is None or _is_archived(found, latest.at):
         return None
     ended = occurrences.get(found.place(latest.at))
-    return occurrence(found, ended) if ended else None
+    return occurrence(found, ended, looking) if ended else None
 
 
 def _is_archived(found: Schedule, at: datetime) -> bool:
@@ -128,9 +128,7 @@ def _why(
     if found.state is ScheduleState.ENDED:
         return "none of its times is left", None
     if found.state is ScheduleState.SUSPENDED:
-        last = next((e for e in reversed(found.history) if e.event == "suspend"), None)
-        words = f"suspended by {last.actor}: {last.reason}" if last else "suspended"
-        return words, found.resume_at
+        return found.why_suspended, found.resume_at
     stop = _hold_on(found.job_type, looking)
     if stop:
         return stop.words(), stop.until
@@ -143,8 +141,15 @@ def _why(
     if found.policy.calendar and calendar is None:
         return f"calendar {found.policy.calendar} is gone; it runs as if it had none", None
     if following is None and found.next_at:
-        return f"calendar {found.policy.calendar} lets it run at none of its times", None
+        return _why_never(found), None
     return "", None
+
+
+def _why_never(found: Schedule) -> str:
+    if found.policy.calendar:
+        refused = f"none of its next {MOST_REFUSED:,} times"
+        return f"calendar {found.policy.calendar} lets it run at {refused}"
+    return "the clocks go forward over all times it has left"
 
 
 def _hold_on(job_type: str, looking: Looking) -> Hold | None:
@@ -189,12 +194,14 @@ def _may_be(found: Schedule, word: str) -> bool:
     return not found.active if word == WAITING else word in {"", found.word}
 
 
-def occurrence(found: Schedule, each: Occurrence) -> OccurrenceView:
+def occurrence(found: Schedule, each: Occurrence, looking: Looking) -> OccurrenceView:
     """An occurrence of the schedule, with its job if that has begun and not ended."""
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         word = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
-        return OccurrenceView(each, local, None, word, _why_no_job(found, each), None, None)
+        return OccurrenceView(
+            each, local, None, word, _why_no_job(found, each, looking), None, None
+        )
     if each.outcome is None:
         return _going(each, local)
     outcome = each.outcome
@@ -206,17 +213,18 @@ def occurrence(found: Schedule, each: Occurrence) -> OccurrenceView:
     return OccurrenceView(each, local, outcome.state, word, "", outcome.started_at, records)
 
 
-def _why_no_job(found: Schedule, each: Occurrence) -> str:
+def _why_no_job(found: Schedule, each: Occurrence, looking: Looking) -> str:
     if each.reason:
         return each.reason.sentence
     if found.active:
         return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
-    return "Waiting (the run before it has ended)"
+    stop = _hold_on(found.job_type, looking)
+    return f"Waiting ({stop.words()})" if stop else "Waiting (it starts within a minute)"
 
 
-def occurrence_of(each: Occurrence) -> OccurrenceView:
+def occurrence_of(each: Occurrence, looking: Looking) -> OccurrenceView:
     """An occurrence that was made just now."""
-    return occurrence(schedules.get(each.schedule_id), each)
+    return occurrence(schedules.get(each.schedule_id), each, looking)
 
 
 def _going(each: Occurrence, local: datetime) -> OccurrenceView:
@@ -254,7 +262,7 @@ def list_occurrences(
     found = schedule_or_tombstone(schedule_id, looking.person.roles)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
     met = tuple(each for each in newest if not _is_archived(found, each.at))
-    shown = tuple(occurrence(found, each) for each in met[:limit])
+    shown = tuple(occurrence(found, each, looking) for each in met[:limit])
     return ListedOccurrences(shown, met[limit - 1].at if len(met) > limit else None)
 
 
