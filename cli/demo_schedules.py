@@ -22,6 +22,7 @@ from jobyard.domain.wallclock import WEEKDAYS
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"
 SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
+NOTED = HOME / "demo-schedule"  # the id of the schedule that the latest demo made
 IN_MARCH = ("--anchor", "2027-03-01", "--from", "2027-03-01T00:00:00Z")
 _LOOK_S = 0.3
 _SOON_S = 4.0  # enough for two commands
@@ -64,11 +65,13 @@ def _tell(stage: Stage) -> None:
     stage.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
     stage.act("An administrator schedules it")
+    give_up_earlier(api, NOTED, stage.console)
     stage.type(
         f'jobyard schedule create --title "{TITLE}" --type sweep --parameters @{PARAMETERS} '
         f"{' '.join(SUNDAYS)}"
     )
-    schedule_id = _created(api)
+    schedule_id = str(api.post("/schedules", wanted())["schedule_id"])
+    NOTED.write_text(schedule_id)
     stage.console.print(f"schedule [bold]{schedule_id}[/]")
 
     stage.act("Job Management and Job Details before it has run")
@@ -103,12 +106,20 @@ def wanted() -> Document:
     }
 
 
-def _created(api: Api) -> str:
-    """Make the schedule, in place of one that an earlier demo left; its id."""
-    for there in api.listed("/schedules")["items"]:
-        if there["title"] == TITLE and not there["running"]:
-            api.delete(f"/schedules/{there['schedule_id']}", reason="the demo begins anew")
-    return str(api.post("/schedules", wanted())["schedule_id"])
+def give_up_earlier(api: Api, noted: Path, console: Console) -> None:
+    """Delete the schedule whose id an earlier demo left in `noted`, unless it runs.
+
+    Others of the same title are somebody's own.
+    """
+    earlier = noted.read_text() if noted.exists() else ""
+    for there in api.listed("/schedules")["items"] if earlier else ():
+        if there["schedule_id"] != earlier:
+            continue
+        if there["running"]:
+            console.print(f"[dim]schedule {earlier} of an earlier demo runs, and stays[/]")
+            continue
+        api.delete(f"/schedules/{earlier}", reason="the demo begins anew")
+        console.print(f"[dim]schedule {earlier} of an earlier demo is deleted[/]")
 
 
 def _skip_one(stage: Stage, schedule_id: str) -> None:

@@ -12,9 +12,11 @@ from cli import demo_schedules
 from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
+from cli.session import Surroundings
 from cli.stage import DemoFailed, Stage
 from jobyard.domain.recurrence import preview, recurrence_of
 from jobyard.jobtypes import TYPES
+from tests.cli.fake_api import FakeApi
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_the_schedule_is_one_that_the_job_type_takes() -> None:
     assert (parameters["table"], parameters["index"]) == (voters.TABLE, voters.INDEX)
 
 
-def test_what_is_typed_is_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_typed_is_what_is_made() -> None:
     made = demo_schedules.wanted()
     typed = dict(zip(SUNDAYS[::2], SUNDAYS[1::2], strict=True))
 
@@ -73,3 +75,33 @@ def test_what_is_typed_is_what_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = recurrence_of(made["rule"] | {"anchor": "2027-03-01"})
     shown = preview(rule, datetime(2027, 3, 1, tzinfo=UTC), 3)
     assert [bool(each.note) for each in shown] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("noted", "running", "deleted"),
+    [("s2", [], ["s2"]), ("s2", ["s2.0.1"], []), ("s9", [], []), (None, [], [])],
+)
+def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
+    noted: str | None,
+    running: list[str],
+    deleted: list[str],
+    stage: Stage,
+    surroundings: Surroundings,
+    api: FakeApi,
+    tmp_path: Path,
+) -> None:
+    made = tmp_path / "demo-schedule"
+    if noted:
+        made.write_text(noted)
+    same = {"title": demo_schedules.TITLE, "running": running}
+    items = [{"schedule_id": each, **same} for each in ("s1", "s2", "s3")]
+    api.answers("GET /schedules", {"items": items, "cursor": None})
+    api.answers("DELETE /schedules/s2", {})
+
+    demo_schedules.give_up_earlier(surroundings.api(""), made, stage.console)
+
+    gone = [each.url.path for each in api.requests if each.method == "DELETE"]
+    assert gone == [f"/api/schedules/{each}" for each in deleted]
+    assert [each for each in ("s1", "s2", "s3") if f"{each} of" in said(stage)] == (
+        ["s2"] if noted == "s2" else []
+    )
