@@ -36,6 +36,7 @@ from tests.walk.test_schedules import (
     HOURLY,
     history,
     instant,
+    late,
     made,
     now,
     pass_time,
@@ -278,7 +279,7 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
     pass_time(yard, "2026-11-25T12:00:00Z")
 
     (run,) = history(schedule)
-    assert (run.lateness, run.duration) == (timedelta(seconds=1), timedelta(minutes=40))
+    assert (late(run), run.duration) == (timedelta(seconds=1), timedelta(minutes=40))
 
 
 def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(yard: Yard, script: Script) -> None:

@@ -19,20 +19,11 @@ from jobyard.domain import recurrence
 from jobyard.domain.job import JobState
 from jobyard.domain.occurrence import Skip, Trigger, Verdict
 from jobyard.domain.recurrence import Gap, Kind, Repeated
-from jobyard.domain.schedule import SCHEDULE, Missing, Overlap, ScheduleState
+from jobyard.domain.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
 from jobyard.domain.wallclock import WEEKDAYS
 
 ScheduleEvent = StrEnum("ScheduleEvent", {name: name for name in SCHEDULE.people_events()})  # type: ignore[misc]
 MOST_SHOWN = 1000  # occurrences of a preview
-
-
-class Word(StrEnum):
-    """VoteCal's words for a schedule with its latest run."""
-
-    IDLE = "Idle"
-    IN_PROGRESS = "In Progress"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
 
 
 def _json(**schema: Any) -> WithJsonSchema:

@@ -16,7 +16,7 @@ from api.documents import schedules as documents
 from api.documents.batches import Reasoned
 from api.documents.costs import ScheduleCost
 from api.documents.fields import Entry, Reason
-from api.documents.schedules import MissedTimes, ScheduleEvent, Word
+from api.documents.schedules import MissedTimes, ScheduleEvent
 from api.problems import documented, read_from
 from api.repeats import once
 from api.routes.costs import bill
@@ -31,7 +31,6 @@ from jobyard.domain.errors import (
     StaleState,
     Unknown,
 )
-from jobyard.domain.job import JOB
 from jobyard.domain.occurrence import Verdict
 from jobyard.domain.recurrence import Recurrence, Upcoming, recurrence_of, upcoming
 from jobyard.domain.schedule import Missed, Missing, Policy
@@ -71,7 +70,7 @@ def _brief(view: ScheduleView, visit: Visit) -> dict[str, Any]:
         "job_type": schedule.job_type,
         "is_system": schedule.is_system,
         "state": schedule.state,
-        "word": Word(schedule.word),
+        "word": schedule.word,
         "sentence": schedule.rule.sentence(),
         "zone": schedule.rule.zone,
         "next_run": view.next_run,
@@ -84,7 +83,7 @@ def _brief(view: ScheduleView, visit: Visit) -> dict[str, Any]:
             job_id=schedule.place(latest.at).job_id,
             at=latest.at,
             state=latest.state,
-            word=Word(JOB.state(latest.state).words["schedule"]),
+            word=latest.word,
             ended_at=latest.ended_at,
         ),
         "actions": [ScheduleEvent(action) for action in view.actions],
@@ -140,7 +139,7 @@ def _occurrence(view: OccurrenceView, visit: Visit) -> documents.Occurrence:
         started_at=began,
         ended_at=outcome.ended_at if outcome else None,
         duration_s=_seconds(each.duration),
-        lateness_s=_seconds(max(began - each.at, timedelta()) if began else None),
+        lateness_s=_seconds(each.late(began)),
         failure_codes=list(outcome.codes) if outcome else [],
         message=outcome.message if outcome else "",
         processed=records.get("processed"),

@@ -170,16 +170,22 @@ class Occurrence:
         return place_of(self.schedule_id, self.at)
 
     @property
-    def lateness(self) -> timedelta | None:
-        """How long after its time its job began to run; None while nobody knows."""
-        began = self.outcome and self.outcome.started_at
-        return max(began - self.at, timedelta()) if began else None
-
-    @property
     def duration(self) -> timedelta | None:
         """How long its job took in its last go; None when it has not ended, or never started."""
         began = self.outcome and self.outcome.resumed_at
         return self.outcome.ended_at - began if self.outcome and began else None
+
+    def late(self, began: datetime | None) -> timedelta | None:
+        """How long after its time its job `began` to run; None when it has not."""
+        return max(began - self.at, timedelta()) if began else None
+
+    def closed(self, outcome: Outcome) -> "Occurrence":
+        """It, once its job has ended."""
+        return replace(self, version=self.version + 1, outcome=outcome)
+
+    def judged(self, verdict: Verdict, reason: Skip | None = None) -> "Occurrence":
+        """It, once its waiting is over."""
+        return replace(self, version=self.version + 1, verdict=verdict, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -436,8 +442,7 @@ def ended(
     if latest is None or latest.at <= occurrence.at:
         latest = Latest(occurrence.at, outcome.state, outcome.ended_at)
     active = tuple(run for run in schedule.active if run.at != occurrence.at)
-    closed = replace(occurrence, version=occurrence.version + 1, outcome=outcome)
-    return schedule.moved(move, active=active, latest=latest), closed
+    return schedule.moved(move, active=active, latest=latest), occurrence.closed(outcome)
 
 
 def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
@@ -448,5 +453,4 @@ def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Sched
         reason = Skip.SUSPENDED
     else:
         active, verdict = (*active, Run(waiting.at, move.at, MAIN)), Verdict.RUN
-    after = replace(waiting, version=waiting.version + 1, verdict=verdict, reason=reason)
-    return schedule.moved(move, active=active, queued=None), after
+    return schedule.moved(move, active=active, queued=None), waiting.judged(verdict, reason)

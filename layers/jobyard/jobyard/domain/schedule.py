@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.batch import HistoryEntry
-from jobyard.domain.job import JobState, Place
+from jobyard.domain.job import JOB, JobState, Place
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
 from jobyard.domain.recurrence import Recurrence
 
@@ -85,6 +85,15 @@ SCHEDULE = Lifecycle(
 )
 
 
+class Word(StrEnum):
+    """VoteCal's words for a schedule with its latest run."""
+
+    IDLE = "Idle"
+    IN_PROGRESS = "In Progress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
 class Overlap(StrEnum):
     """What happens at a time of a schedule whose run before is still going."""
 
@@ -141,6 +150,11 @@ class Latest:
     state: JobState
     ended_at: datetime
 
+    @property
+    def word(self) -> Word:
+        """VoteCal's word for it."""
+        return Word(JOB.state(self.state).words["schedule"])
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -185,13 +199,13 @@ class Schedule:
         return min((each for each in moments if each), default=None)
 
     @property
-    def word(self) -> str:
+    def word(self) -> Word:
         """VoteCal's word: In Progress while a job runs, else how the latest ended, else Idle."""
         if self.active:
-            return "In Progress"
+            return Word.IN_PROGRESS
         if self.latest is None:
-            return "Idle"
-        return "Completed" if self.latest.state is JobState.SUCCEEDED else "Failed"
+            return Word.IDLE
+        return self.latest.word
 
     @property
     def suspension(self) -> HistoryEntry | None:

@@ -292,8 +292,7 @@ def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Sch
         occurrence = occurrences.get(place)
         if occurrence is not None:
             outcome = Outcome.of(job, checkpoints.get(place.job_id))
-            ended = replace(occurrence, version=occurrence.version + 1, outcome=outcome)
-            changed.append((occurrence, ended))
+            changed.append((occurrence, occurrence.closed(outcome)))
     beside = Beside(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)
     for occurrence in decision.started:

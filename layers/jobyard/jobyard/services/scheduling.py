@@ -6,7 +6,7 @@ what is to come, and what came a moment ago is neither lost nor judged by anothe
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -177,7 +177,8 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     """Change a schedule. Its next run is another at once if its times are.
 
     Raises:
-        Forbidden, Unknown, Gone, BadParameters, BadRequest, StaleState: as for `create`.
+        Forbidden, BadParameters, BadRequest: as for `create`; also when no reason is given.
+            Unknown, Gone, StaleState.
     """
     almanac = Almanac()
     schedule = visible(schedule_id, asking.person.roles)
@@ -203,7 +204,7 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
                 look = Look(almanac, asking.starting, now)
                 before = caught_up(before, look, aside=Skip.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
-            move = SCHEDULE.move(before.state, "edit", now, asking.cause)
+            move = SCHEDULE.asked(before.state, "edit", now, asking.cause, asking.person.roles)
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
@@ -357,6 +358,4 @@ def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
     if waiting is None:
         return []
-    version = waiting.version + 1
-    skipped = replace(waiting, version=version, verdict=Verdict.SKIP, reason=Skip.DELETED)
-    return [(waiting, skipped)]
+    return [(waiting, waiting.judged(Verdict.SKIP, Skip.DELETED))]
