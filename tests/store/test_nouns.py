@@ -156,7 +156,11 @@ def test_a_hold_is_put_only_over_the_one_that_was_seen() -> None:
 def test_an_operation_ends_once() -> None:
     wanted = Filter(JobState.FAILED, frozenset({"TIMEOUT"}))
     operation = Operation("b-op", "r1", "requeue", wanted, "operator", "why", NOON, 2, (0, 3))
-    operations.put_new(operation)
+    batches.put_new(batch("b-op"))
+    with pytest.raises(StaleState, match="batch b-op is no longer failed"):
+        operations.put_new(operation, BatchState.FAILED)
+    assert operations.put_new(operation, BatchState.PENDING) == operation
+    assert operations.put_new(operation, BatchState.FAILED) == operation  # it was there
 
     assert operations.is_any_running("b-op")
     operations.end(operation, NOON)

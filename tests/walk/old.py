@@ -76,8 +76,9 @@ def laid_down(yard: Yard, batch: Batch, recorded: int = 3) -> Batch:
         mine = [job for job in found if job.place.chunk == number]
         counts = {"succeeded": len(mine)}
         chunks.put(ChunkRecord(batch_id, number, 0, counts, {}, {"main": Passage(1)}))
+    written = batches.put_new(batch)
     _told(yard, batch)
-    return batches.put_new(batch)
+    return written
 
 
 def _rows(yard: Yard, batch: Batch) -> Iterator[Chunk]:
@@ -141,7 +142,7 @@ def _told(yard: Yard, batch: Batch) -> None:
         OperationState.DONE,
         at,
     )
-    operations.put_new(operation)
+    operations.put_new(operation, batch.state)
     outcome = [JobOutcome(f"{batch_id}.0.0", "accepted")]
     rows.put_outcomes(yard.s3, yard.settings, operation, 0, outcome)
     usage.add(batch_id, "open", Usage(write_units=3, invocations=1))

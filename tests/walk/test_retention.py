@@ -272,7 +272,8 @@ def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(year
     under_repair = laid_down(years, batch_of("operated on", BatchState.FAILED)).batch_id
     (operation,) = operations.of_batch(under_repair)
     operations.put_new(
-        replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
+        replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None),
+        BatchState.FAILED,
     )
     repaired_lately = laid_down(years, batch_of("repaired", BatchState.FAILED)).batch_id
     (job, *_) = jobs.of_chunk(repaired_lately, 0)
@@ -294,11 +295,14 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Yard) 
     seen = batches.get(failed.batch_id, years.now())
     (job, *_) = jobs.of_chunk(failed.batch_id, 0)
     moved = replace(job, version=3, state=JobState.SCHEDULED, cause="too late")
+    (operation,) = operations.of_batch(failed.batch_id)
 
     batches.put_away(seen, years.now(), "records/deposit/2026/05/taken")
 
     with pytest.raises(StaleState):
         jobs.apply(job, moved, BatchState.FAILED)
+    with pytest.raises(StaleState):
+        operations.put_new(replace(operation, operation_id="r-late"), BatchState.FAILED)
     with pytest.raises(StaleState, match="has been archived since"):
         batches.note(seen, seen.history[0])
     with pytest.raises(Gone, match="is being archived since 2026-11-22 12:00 UTC"):

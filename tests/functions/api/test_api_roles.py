@@ -56,7 +56,8 @@ def laid_out(state: str, submitter: str = "somebody else") -> str:
         operations.put_new(
             Operation(
                 batch.batch_id, "r1", "requeue", wanted, "an-operator", "again", HOUR_AGO, 1, (0,)
-            )
+            ),
+            batch.state,
         )
     return batch.batch_id
 

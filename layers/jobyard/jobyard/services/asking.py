@@ -303,7 +303,8 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     """Send `event` to all jobs of a batch that match, as one tracked operation.
 
     Raises:
-        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for one job; also when none matches.
+        Unknown, Gone, Forbidden, BadRequest, IllegalMove, StaleState: as for one job; IllegalMove
+            also when none matches.
     """
     batch = visible(batch_id, asking.person, asking.now())
     operation = operations.find(batch_id, asking.run)
@@ -324,7 +325,8 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
                 asked_at=asking.now(),
                 matched=matched,
                 chunks=numbers,
-            )
+            ),
+            batch.state,
         )
     asking.starting.batch(batch_id, "operation", asking.run)
     return operation

@@ -132,6 +132,11 @@ def _note_month(month: str) -> None:
             raise
 
 
+def standing(batch_id: str, state: BatchState) -> together.Item:
+    """The item of a transaction that is refused unless the batch is in `state`."""
+    return together.standing(BatchItem(batch_id), state.value)
+
+
 def get(batch_id: str, now: datetime) -> Batch:
     """The batch as it is now, strongly read.
 

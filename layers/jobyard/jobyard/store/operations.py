@@ -6,9 +6,11 @@ from datetime import datetime
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.errors import Unknown
+from jobyard.domain.batch import BatchState
+from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter, Operation, OperationState
+from jobyard.store import batches, together
 from jobyard.store.documents import moment, moment_or_none, stamp
 from jobyard.store.tables import OperationItem, is_refused
 
@@ -56,14 +58,21 @@ def _operation(item: OperationItem) -> Operation:
     )
 
 
-def put_new(operation: Operation) -> Operation:
-    """Write the operation down; if it is there already, the stored one is the answer."""
+def put_new(operation: Operation, batch_is: BatchState) -> Operation:
+    """Write the operation down while its batch is `batch_is`; if it is there already, the stored
+    one is the answer.
+
+    Raises:
+        StaleState: the batch has moved on.
+    """
+    batch_id = operation.batch_id
     try:
-        _item(operation).save(condition=OperationItem.batch_id.does_not_exist())
-    except PutError as error:
-        if not is_refused(error):
-            raise
-        return get(operation.batch_id, operation.operation_id)
+        together.write([batches.standing(batch_id, batch_is), together.put(_item(operation), 0)])
+    except StaleState as error:
+        stored = find(batch_id, operation.operation_id)
+        if stored is None:
+            raise StaleState(f"batch {batch_id} is no longer {batch_is}") from error
+        return stored
     return operation
 
 

@@ -13,7 +13,7 @@ from pynamodb.models import Model
 from jobyard.domain.errors import StaleState
 from jobyard.store.tables import client
 
-Item = Mapping[str, Any]  # of a transaction: {"Put": …} or {"Delete": …}
+Item = Mapping[str, Any]  # of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}
 MOST = 100  # items of a transaction; source: DynamoDB API reference
 _REFUSED = "ConditionalCheckFailed"
 _NONE = "None"
@@ -29,11 +29,24 @@ def put(item: Model, seen: int) -> Item:
 
 def delete(item: Model, seen: int) -> Item:
     """No item any more where `item` stands in version `seen`; `item` needs but its keys."""
-    keys = [each.attr_name for each in item.get_attributes().values() if each.is_hash_key]
-    keys += [each.attr_name for each in item.get_attributes().values() if each.is_range_key]
+    return {"Delete": _where(item) | _over(item, seen)}
+
+
+def standing(item: Model, state: str) -> Item:
+    """Nothing, where `item`, which needs but its keys, is in `state`."""
+    condition = {
+        "ConditionExpression": "#state = :state",
+        "ExpressionAttributeNames": {"#state": item.get_attributes()["state"].attr_name},
+        "ExpressionAttributeValues": {":state": {"S": state}},
+    }
+    return {"ConditionCheck": _where(item) | condition}
+
+
+def _where(item: Model) -> dict[str, Any]:
+    attributes = item.get_attributes().values()
+    keys = [each.attr_name for each in attributes if each.is_hash_key or each.is_range_key]
     stored = item.serialize(null_check=False)
-    key = {name: stored[name] for name in keys}
-    return {"Delete": {"TableName": item.Meta.table_name, "Key": key} | _over(item, seen)}
+    return {"TableName": item.Meta.table_name, "Key": {name: stored[name] for name in keys}}
 
 
 def _over(item: Model, seen: int) -> dict[str, Any]:
