@@ -178,7 +178,7 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     responses={
         202: {"description": "They are being requeued."},
         200: {"description": "A preview: nothing was changed."},
-        **documented(BadRequest, Forbidden, Unknown, IllegalMove, Gone),
+        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState, Gone),
     },
     middlewares=[once],
 )

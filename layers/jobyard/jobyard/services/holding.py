@@ -119,7 +119,7 @@ def _release(suggested: Batch, asking: Asking) -> bool:
         return False
     try:
         operate(batch.batch_id, "release", Filter(JobState.HELD, actor=MACHINE), asking)
-    except IllegalMove:
+    except (IllegalMove, StaleState):
         return False  # it moved on meanwhile; the next tick looks again
     return True
 
