@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import typer
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -128,12 +129,69 @@ def records(found: Mapping[str, int | None]) -> str:
     return f"{found['processed']}{total} processed{failed}"
 
 
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print a plain table so that nothing of it is lost. Piped, each row is one line.
+
+    A column whose name begins with "!" is never broken. Where a terminal is too narrow, cells of
+    columns whose names begin with "~" go below their row, with the column's name before them.
+    """
+    on = console()
+    heads = [Text(name.lstrip("!~"), "bold") for name in columns]
+    cells = [[_in_one_line(cell) for cell in row] for row in rows]
+    below: list[int] = []
+    if on.file.isatty() and sum(_widths([heads, *cells])) + 2 * (len(columns) - 1) > on.width:
+        below = [number for number, name in enumerate(columns) if name.startswith("~")]
+        if not below:
+            on.print(table(columns, cells))
+            return
+    above = [number for number in range(len(columns)) if number not in below]
+    first, *lines = _aligned([[row[each] for each in above] for row in (heads, *cells)])
+    on.print(first, soft_wrap=True)
+    for row, line in zip(cells, lines, strict=True):
+        on.print(line, soft_wrap=True)
+        told = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
+        full = [part for part, each in zip(told, below, strict=True) if row[each]]
+        for packed in _packed(full, on.width - 2):
+            on.print(Padding(packed, (0, 0, 0, 2)))
+
+
+def _in_one_line(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else Text(" ".join(cell.split("\n")))
+
+
+def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
+    """How many columns of a terminal the widest cell of each column takes."""
+    return [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Each row as a line, its cells below those of the row before."""
+    widths = _widths(rows)
+    for row in rows:
+        line = Text()
+        for cell, width in zip(row, widths, strict=True):
+            line.append_text(cell).append(" " * (width - cell.cell_len + 2))
+        line.rstrip()
+        yield line
+
+
+def _packed(parts: Iterable[Text], width: int) -> list[Text]:
+    """The parts on as few lines as `width` allows without breaking one of them."""
+    lines: list[Text] = []
+    for part in parts:
+        if lines and lines[-1].cell_len + 3 + part.cell_len <= width:
+            lines[-1].append("   ").append_text(part)
+        else:
+            lines.append(part)
+    return lines
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
     """A plain table. A column whose name begins with "!" is never broken or cut."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         whole = column.startswith("!")
-        made.add_column(column.removeprefix("!"), no_wrap=whole, overflow="fold")
+        made.add_column(column.lstrip("!~"), no_wrap=whole, overflow="fold")
     for row in rows:
         made.add_row(*(_plain(cell) for cell in row))
     return made

@@ -1,5 +1,6 @@
 """`jobyard schedule`: jobs that recur. A preview needs no stack: the domain reckons it."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 from rich.console import Console
 
 from cli import options, printing, rules, timetable
-from cli.client import Api, Document
+from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
 from jobyard.domain.calendars import Calendar, calendar_of
 from jobyard.domain.recurrence import Recurrence, Upcoming, preview, recurrence_of
@@ -100,8 +101,13 @@ def history(
     as_json: Json = False,
 ) -> None:
     """What became of its times, newest first: those without a job too, each with its reason."""
-    found = ctx.obj.api(stack).listed(f"/schedules/{schedule_id}/occurrences", limit)
-    timetable.show_history(found, as_json=as_json)
+    api: Api = ctx.obj.api(stack)
+    found = api.listed(f"/schedules/{schedule_id}/occurrences", limit)
+    zone = ""
+    if not as_json:
+        with suppress(Refused):  # a deleted one has a history still
+            zone = api.get(f"/schedules/{schedule_id}")["zone"]
+    timetable.show_history(found, zone, as_json=as_json)
 
 
 @app.command()
@@ -396,8 +402,9 @@ def _show(
     if not found:
         console.print("It does not come due any more.")
         return
+    documents = (each.document() for each in found)
     rows = [
-        (each.local.strftime("%a %Y-%m-%d %H:%M:%S %Z"), each.document()["utc"], each.note)
-        for each in found
+        (timetable.clocks(each["local"], rule.zone), each["utc"], each["note"])
+        for each in documents
     ]
-    console.print(printing.table(("!there", "!UTC", "note"), rows))
+    printing.show_table(("!in its zone", "!UTC", "~note"), rows)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.text import Text
 
 from cli import options, printing
@@ -21,7 +20,7 @@ app = typer.Typer()
 BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
 JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")]
-Rows = list[tuple[RenderableType, ...]]
+Rows = list[tuple[str | Text, ...]]
 
 
 @app.command()
@@ -299,15 +298,15 @@ def show_list(
     if not rows:
         console.print(f"no {noun}" if noun != "batch" else "no batch: `jobyard submit` makes one")
         return
-    console.print(printing.table(columns, rows))
+    printing.show_table(columns, rows)
     if found.get("cursor"):
         console.print(f"[dim]that is {plural(len(rows), noun)}, not all: --limit shows more[/]")
 
 
 def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
     if rows:
-        table = printing.table(columns, rows)
-        printing.console().print(f"\n[bold underline]{title}[/]", table, sep="\n")
+        printing.console().print(f"\n[bold underline]{title}[/]")
+        printing.show_table(columns, rows)
 
 
 def history(found: Document) -> tuple[tuple[str, ...], Rows]:

@@ -2,53 +2,68 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from cli import printing
 from cli.client import Document
 from cli.printing import how_long, records, state, waiting, when
 from cli.showing import Rows, history, section, show_list
+from jobyard.domain.errors import BadRule
+from jobyard.domain.wallclock import zone_called
 
 _NEXT = "Next Scheduled Run Time"
-_SHOWN = "%a %Y-%m-%d %H:%M"
 
 
 def there(found: Document) -> str:
-    """When a schedule runs next, as clocks of its zone show it."""
+    """When a schedule runs next, on the clocks of its zone and on those here."""
     if not found["next_run"]:
         return "never, as things are"
-    runs = found.get("next_runs")
-    local = f"{_local(runs[0]['local'])} in {found['zone']}, " if runs else ""
-    return f"{local}{when(found['next_run'])} here"
+    return f"{_next(found)} in {found['zone']}, {when(found['next_run'])} here"
 
 
-def _local(iso: str) -> str:
-    """A time with an offset, as its own clocks show it."""
+def _next(found: Document) -> str:
+    return clocks(found["next_run"], found["zone"]) if found["next_run"] else "-"
+
+
+def clocks(iso: str, zone: str = "") -> str:
+    """A time on the clocks of `zone`; where they are not known, or were not its own, on those of
+    its offset.
+
+    `Sun 2027-03-07 02:00:00 PST`, or `Sun 2027-03-07 02:00 -08:00`.
+    """
     at = datetime.fromisoformat(iso)
-    return f"{at.strftime(_SHOWN)} {at.strftime('%z')[:3]}:{at.strftime('%z')[3:5]}"
+    with suppress(BadRule):  # none is given, or one that this machine has never heard of
+        named = at.astimezone(zone_called(zone))
+        if at.tzinfo is UTC or named.utcoffset() == at.utcoffset():
+            return named.strftime("%a %Y-%m-%d %H:%M:%S %Z")
+    offset = at.strftime("%z")
+    seconds = ":%S" if at.second else ""
+    return f"{at.strftime(f'%a %Y-%m-%d %H:%M{seconds}')} {offset[:3]}:{offset[3:5]}"
 
 
 def show_all(found: Document, *, as_json: bool) -> None:
-    """Job Management: a row for each schedule."""
+    """Job Management: a row for each schedule, its times on the clocks of its zone."""
     rows: Rows = [
         (
             each["schedule_id"],
             f"{each['title']} ({each['job_type']})",
             state(each["word"]),
-            when(each["next_run"]),
-            when(each["latest"]["ended_at"]) if each["latest"] else "-",
+            _next(each),
+            clocks(each["latest"]["ended_at"], each["zone"])
+            if each["latest"] and each["latest"]["ended_at"]
+            else "",
             waiting(each["why"], each["until"]),
         )
         for each in found["items"]
     ]
-    columns = ("!schedule", "Job Type", "!Status", f"!{_NEXT}", "!last ended", "why")
+    columns = ("!schedule", "~Job Type", "!Status", f"!{_NEXT}", "~last ended", "~why")
     show_list(found, columns, rows, "schedule", as_json=as_json)
 
 
 def show_one(found: Document, newest: list[Document]) -> None:
     """Job Details: the schedule, its next runs, and the `newest` of what became of its times."""
-    console = printing.console()
-    console.print(
+    printing.console().print(
         printing.facts(
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
@@ -69,25 +84,29 @@ def show_one(found: Document, newest: list[Document]) -> None:
             )
         )
     )
-    completed = found["completed"]
-    if completed:
-        console.print("\n[bold underline]Completed Job Details[/]")
-        console.print(
-            printing.facts(
-                (
-                    ("Status", state(completed["word"])),
-                    ("Time of completion", when(completed["ended_at"])),
-                    ("Duration", _length(completed["duration_s"])),
-                    ("Failure codes", ", ".join(completed["failure_codes"])),
-                    ("Records processed", records(completed)),
-                    ("message", completed["message"]),
-                    ("job", completed["job_id"]),
-                )
+    if found["completed"]:
+        _show_completed(found["completed"], found["zone"])
+    section("Next runs", ("!in its zone", "!UTC", "~note"), _runs(found))
+    section("Last runs", *_occurrences(newest, found["zone"]))
+    section("History", *history(found))
+
+
+def _show_completed(completed: Document, zone: str) -> None:
+    console = printing.console()
+    console.print("\n[bold underline]Completed Job Details[/]")
+    console.print(
+        printing.facts(
+            (
+                ("Status", state(completed["word"])),
+                ("Time of completion", clocks(completed["ended_at"], zone)),
+                ("Duration", _length(completed["duration_s"])),
+                ("Failure codes", ", ".join(completed["failure_codes"])),
+                ("Records processed", records(completed)),
+                ("message", completed["message"]),
+                ("job", completed["job_id"]),
             )
         )
-    section("Next runs", ("!there", "!UTC", "note"), _runs(found["next_runs"]))
-    section("Last runs", *_occurrences(newest))
-    section("History", *history(found))
+    )
 
 
 def _made_up_for(missed: Document) -> str:
@@ -97,18 +116,21 @@ def _made_up_for(missed: Document) -> str:
     return f"{most} made up for, none older than {missed['oldest_h']} h"
 
 
-def _runs(runs: Iterable[Document]) -> Rows:
-    return [(_local(each["local"]), each["utc"], each["note"]) for each in runs]
+def _runs(found: Document) -> Rows:
+    return [
+        (clocks(each["local"], found["zone"]), each["utc"], each["note"])
+        for each in found["next_runs"]
+    ]
 
 
 def _length(seconds: float | None) -> str:
     return "" if seconds is None else how_long(seconds)
 
 
-def _occurrences(items: Iterable[Document]) -> tuple[tuple[str, ...], Rows]:
+def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...], Rows]:
     rows: Rows = [
         (
-            _local(each["local"]),
+            clocks(each["local"], zone),
             state(each["word"]),
             _length(each["lateness_s"]),
             _length(each["duration_s"]),
@@ -118,7 +140,7 @@ def _occurrences(items: Iterable[Document]) -> tuple[tuple[str, ...], Rows]:
         )
         for each in items
     ]
-    columns = ("!there", "!Status", "!late", "!took", "records", "about it", "!job")
+    columns = ("!in its zone", "!Status", "!late", "!took", "~records", "~about it", "~job")
     return columns, rows
 
 
@@ -135,9 +157,9 @@ def _about(each: Document) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def show_history(found: Document, *, as_json: bool) -> None:
-    """What became of a schedule's times."""
-    show_list(found, *_occurrences(found["items"]), "occurrence", as_json=as_json)
+def show_history(found: Document, zone: str, *, as_json: bool) -> None:
+    """What became of a schedule's times. `zone` is its own, "" where nobody knows."""
+    show_list(found, *_occurrences(found["items"], zone), "occurrence", as_json=as_json)
 
 
 def show_edited(edited: Document) -> None:
@@ -151,7 +173,7 @@ def show_edited(edited: Document) -> None:
         console.print(f"its next runs stay as they were; it runs next {there(found)}", markup=False)
         return
     rows: Rows = [
-        tuple(_local(runs[row]["local"]) if row < len(runs) else "-" for runs in (before, after))
+        tuple(clocks(runs[row]["local"]) if row < len(runs) else "-" for runs in (before, after))
         for row in range(max(len(before), len(after)))
     ]
     section("Next runs", ("!before", "!now"), rows)

@@ -1,5 +1,9 @@
 """The CLI in surroundings of its own: a fake API, a fake Cognito, a folder for tokens."""
 
+import io
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,6 +21,15 @@ STACK = Stack(
     **{each.name: each.name for each in fields(Stack)}
     | {"api_url": URL, "user_pool": "us-east-1_pool"}
 )
+
+LookedAt = Callable[..., str]  # runs `jobyard` at a terminal so wide, with some words
+
+
+class Terminal(io.StringIO):
+    """A standard output that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -67,3 +80,19 @@ def run(surroundings: Surroundings) -> Run:
         return CliRunner().invoke(app, list(words), input=typed, obj=surroundings)
 
     return run
+
+
+@pytest.fixture
+def looked_at(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> LookedAt:
+    """What `jobyard` prints on a terminal of so many columns, without its colours."""
+
+    def looked_at(width: int, *words: str) -> str:
+        terminal = Terminal()
+        with monkeypatch.context() as here:
+            here.setattr(sys, "stdout", terminal)
+            for name, value in {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "xterm"}.items():
+                here.setenv(name, value)
+            app(list(words), standalone_mode=False, obj=surroundings)
+        return re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
+
+    return looked_at

@@ -11,6 +11,7 @@ import pytest
 from cli import rules
 from cli.schedules import app
 from jobyard.domain.recurrence import recurrence_of
+from tests.cli.conftest import LookedAt
 from tests.cli.fake_api import NOW, FakeApi, Run, job, pages, problem
 
 SCHEDULE = "s" + "a" * 20
@@ -230,9 +231,9 @@ def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
 
     facts = {line.split("  ")[0]: line for line in shown.splitlines()}
     assert "Expired Confidential Voter Status Sweep (sweep)" in facts["Job Type"]
-    assert "Fri 2030-02-01 09:00 -08:00 in America/Los_Angeles" in facts["Scheduled Time"]
+    assert "Fri 2030-02-01 09:00:00 PST in America/Los_Angeles" in facts["Scheduled Time"]
     assert "Every day at 09:00" in facts["Recurrence pattern"]
-    assert "2030-01-31" in facts["Time of completion"]
+    assert "Thu 2030-01-31 04:00:00 PST" in facts["Time of completion"]
     assert "1 min 30 s" in facts["Duration"]
     assert "RECORDS_FAILED" in facts["Failure codes"]
     assert "10 of 12 processed, 2 failed" in facts["Records processed"]
@@ -268,6 +269,98 @@ def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: Fake
     assert "Skipped (calendar)" in shown
 
 
+def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
+    looked_at: LookedAt, api: FakeApi
+) -> None:
+    calendar = "calendar state-offices does not allow a time at 04:00 on Thursday 31 January 2030"
+    went = occurrence(
+        lateness_s=3599.0,
+        duration_s=3599.0,
+        trigger="manual",
+        actor="administrator",
+        words="the counties wait for it",
+        processed=4321,
+        failed=123,
+        total=4444,
+    )
+    odd = occurrence(local="2030-01-31T04:00:07-08:00")
+    why = "suspended by administrator: the table is being moved to another account"
+    brief = schedule(word="In Progress", why=why)
+    api.answers("GET /schedules", {"items": [brief], "cursor": None})
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(
+        f"GET {PATH}/occurrences",
+        {"items": [went, skipped() | {"words": calendar}, odd], "cursor": None},
+    )
+
+    listed, shown, told = (
+        looked_at(80, "schedule", *words)
+        for words in (("list",), ("show", SCHEDULE), ("history", SCHEDULE))
+    )
+
+    assert max(map(len, (listed + shown + told).splitlines())) <= 80
+    for each in (
+        SCHEDULE,
+        "Expired Confidential Voter Status Sweep (sweep)",
+        "In Progress",
+        "Next Scheduled Run Time",
+        "Fri 2030-02-01 09:00:00 PST",
+        "last ended Thu 2030-01-31 04:00:00 PST",
+    ):
+        assert each in listed
+    assert why in " ".join(listed.split())
+    for page in (shown[shown.index("Last runs") :], told):
+        assert page.split().count(JOB) == 2
+        for each in (
+            "Thu 2030-01-31 04:00:07 PST",
+            "59 min 59 s  59 min 59 s",
+            "records 4321 of 4444 processed, 123 failed",
+        ):
+            assert each in page
+        for each in ("run now by administrator: the counties wait for it", calendar):
+            assert each in " ".join(page.split())
+
+
+def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
+    words = "the table is being moved, " * 20
+    api.answers("GET /schedules", {"items": [schedule(why=words)] * 2, "cursor": None})
+    found = occurrence(trigger="manual", actor="admin", words=words)
+    api.answers(f"GET {PATH}/occurrences", {"items": [found, skipped()], "cursor": None})
+
+    listed = run("schedule", "list").stdout.splitlines()
+    told = run("schedule", "history", SCHEDULE).stdout.splitlines()
+
+    assert [len(listed), len(told)] == [3, 3]
+    assert all(words.strip() in line for line in listed[1:])
+    assert words.strip() in told[1]
+    assert told[1].endswith(JOB)
+    assert all(line == line.rstrip() for line in (*listed, *told))
+
+
+def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers(f"GET {PATH}", schedule(zone="Europe/Berlin"), schedule(zone="Sea/Atlantis"))
+    items = [occurrence(), occurrence(local="2030-01-31T13:00:07+01:00")]
+    api.answers(f"GET {PATH}/occurrences", {"items": items, "cursor": None})
+
+    moved, unknown = (run("schedule", "history", SCHEDULE).stdout for _ in range(2))
+
+    assert "Thu 2030-01-31 04:00 -08:00 " in moved
+    assert "Thu 2030-01-31 13:00:07 CET " in moved
+    assert "Thu 2030-01-31 13:00:07 +01:00 " in unknown
+
+
+def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi) -> None:
+    api.answers(f"GET {PATH}", problem(410, "it is deleted"))
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence()], "cursor": None})
+
+    shown = run("schedule", "history", SCHEDULE)
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert "Thu 2030-01-31 04:00 -08:00 " in shown.stdout
+
+
 # Made and changed
 
 
@@ -296,7 +389,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
         }
     ]
     assert SCHEDULE in made.stdout
-    assert "it runs next Fri 2030-02-01 09:00 -08:00" in made.stdout
+    assert "it runs next Fri 2030-02-01 09:00:00 PST" in made.stdout
 
 
 @pytest.mark.parametrize(
