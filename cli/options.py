@@ -1,8 +1,10 @@
 """What many commands take, spelled once."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -29,8 +31,33 @@ OnStack = Annotated[
 Reason = Annotated[str, typer.Option(help="Why. It stays in the history.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress until the end.")]
 
+Word = TypeVar("Word", bound=StrEnum)
+
 _LENGTH = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def number(least: int = 0, most: int | None = None) -> Callable[[str | int], int]:
+    """A parser of whole numbers within bounds; another is a usage error."""
+
+    def parser(text: str | int) -> int:
+        allowed = f"from {least} to {most}" if most else f"of at least {least}"
+        if not str(text).isdecimal() or not least <= int(text) <= (most or int(text)):
+            raise typer.BadParameter(f"{str(text)!r} is no whole number {allowed}")
+        return int(text)
+
+    return parser
+
+
+def one_of(words: type[Word]) -> Callable[[str], Word]:
+    """A parser of the words of an enumeration; another is a usage error."""
+
+    def parser(text: str) -> Word:
+        if text not in set(words):
+            raise typer.BadParameter(f"{text!r} is none; there are {', '.join(words)}")
+        return words(text)
+
+    return parser
 
 
 def is_job_id(text: str) -> bool:
@@ -64,7 +91,9 @@ def schedule_id(text: str) -> str:
 
 def batch_or_schedule_id(text: str) -> str:
     """`text` if it has the form of a batch id or of a schedule id; else it is a usage error."""
-    return text if is_schedule_id(text) else batch_id(text)
+    if not (is_batch_id(text) or is_schedule_id(text)):
+        raise typer.BadParameter(f"{text!r} is no id of a batch or of a schedule")
+    return text
 
 
 def calendar_name(text: str) -> str:

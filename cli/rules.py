@@ -1,42 +1,58 @@
 """Rules of recurrence on the command line: as JSON, or in flags of their own."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from cli import options
+
+# Flags of a rule. All three commands that take them read them with `fields_of`.
 RuleJson = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--rule",
         metavar="JSON",
         help="""The rule, as in {"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}.""",
     ),
 ]
-Kind = Annotated[str, typer.Option(help="once, hourly, daily, weekly or monthly.")]
+Kind = Annotated[str | None, typer.Option(help="once, hourly, daily, weekly or monthly.")]
 Every = Annotated[
-    int | None, typer.Option(metavar="N", help="Every N hours, days, weeks or months.")
+    int | None,
+    typer.Option(
+        parser=options.number(), metavar="N", help="Every N hours, days, weeks or months."
+    ),
 ]
-Weekdays = Annotated[str, typer.Option(metavar="DAYS", help="Of a weekly rule: mon,wed.")]
-Day = Annotated[str, typer.Option(metavar="DAY", help="Of a monthly rule: 1 to 31, or last.")]
-At = Annotated[str, typer.Option(metavar="HH:MM", help="The time of day in the rule's zone.")]
-Zone = Annotated[str, typer.Option(metavar="NAME", help="As in America/Los_Angeles.")]
+Weekdays = Annotated[str | None, typer.Option(metavar="DAYS", help="Of a weekly rule: mon,wed.")]
+Day = Annotated[
+    str | None, typer.Option(metavar="DAY", help="Of a monthly rule: 1 to 31, or last.")
+]
+At = Annotated[
+    str | None, typer.Option(metavar="HH:MM", help="The time of day in the rule's zone.")
+]
+Zone = Annotated[str | None, typer.Option(metavar="NAME", help="As in America/Los_Angeles.")]
 Anchor = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="DATE",
         help="The day from which it counts, or 2026-11-25T09:00 with the time; else today.",
     ),
 ]
 End = Annotated[
-    str, typer.Option(metavar="DATE", help="The last day, or 2026-12-31T12:00 with a time.")
+    str | None, typer.Option(metavar="DATE", help="The last day, or 2026-12-31T12:00 with a time.")
 ]
 Times = Annotated[
-    int | None, typer.Option(metavar="N", help="How many times in all, from the anchor on.")
+    str | None,
+    typer.Option(
+        parser=lambda text: text and str(options.number()(text)),
+        metavar="N",
+        help="How many times in all, from the anchor on.",
+    ),
 ]
 Dst = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="WORDS",
         help="When clocks change: shift or skip a time left out, run once or twice at one that "
@@ -44,58 +60,71 @@ Dst = Annotated[
     ),
 ]
 
-
-def fields_of(
-    *,
-    kind: str = "",
-    every: int | None = None,
-    weekdays: str = "",
-    day: str = "",
-    at: str = "",
-    zone: str = "",
-    anchor: str = "",
-    end: str = "",
-    times: int | None = None,
-    dst: str = "",
-) -> dict[str, Any]:
-    """The fields of a rule that flags give, as its JSON document has them; {} when none does."""
-    fields = {
-        "kind": kind,
-        "every": every,
-        "weekdays": [each.strip() for each in weekdays.split(",")] if weekdays else None,
-        "day": int(day) if day.isdecimal() and len(day) <= 2 else day,
-        "at": at,
-        "zone": zone,
-        "anchor": anchor,
-        "end": end,
-        "count": times,
-        "dst": [each.strip() for each in dst.split(",")] if dst else None,
-    }
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+_FLAGS = {  # of each field of a rule
+    "kind": "kind",
+    "every": "every",
+    "weekdays": "weekdays",
+    "day": "day",
+    "at": "at",
+    "zone": "zone",
+    "anchor": "anchor",
+    "end": "end",
+    "count": "times",
+    "dst": "dst",
+}
+_TAKEN_AWAY = {"weekdays", "day", "end", "count"}  # by an empty flag
 
 
-def rule_document(rule: str, fields: dict[str, Any]) -> Any:
+def fields_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a rule that a command's flags give, as its JSON document has them.
+
+    {} when none does; other flags are passed over. An empty flag takes its field away: None.
+
+    Raises:
+        typer.BadParameter: a flag is empty whose field cannot be taken away.
+    """
+    given = {name: flags.get(flag) for name, flag in _FLAGS.items()}
+    return {name: _value(name, value) for name, value in given.items() if value is not None}
+
+
+def _value(field: str, given: str | int) -> Any:
+    if given == "":
+        if field not in _TAKEN_AWAY:
+            raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
+        return None
+    if field in {"weekdays", "dst"}:
+        return [each.strip() for each in str(given).split(",")]
+    if field == "count" or (field == "day" and str(given).isdecimal() and len(str(given)) <= 2):
+        return int(given)
+    return given
+
+
+def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
     """The document of a rule, of `--rule` or of the fields that flags gave; one of them is given.
 
     Raises:
-        typer.BadParameter: none or both are given, or `--rule` is no JSON.
+        typer.BadParameter: none or both are given, `--rule` is no JSON, or a flag takes away what
+            is not there.
     """
-    if rule and fields:
+    if rule is not None and fields:
         raise typer.BadParameter("give the rule as JSON or in flags, not both", param_hint="--rule")
-    if not rule and not fields:
+    if rule is None and not fields:
         raise typer.BadParameter("give a rule: --rule JSON, or --kind and its flags")
-    return parsed("--rule", rule) if rule else fields
+    for field, value in fields.items():
+        if value is None:
+            raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
+    return fields if rule is None else parsed("--rule", rule)
 
 
 def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """The document of a rule that is `there`, with some fields otherwise. One of another kind keeps
-    only when it is due on its days."""
+    """The document of a rule that is `there`, with some fields otherwise, None for no longer. One
+    of another kind keeps only when it is due on its days."""
     kept = dict(there)
     if fields.get("kind", there["kind"]) != there["kind"]:
         kept = {name: there[name] for name in ("at", "zone", "anchor", "dst")}
     if "T" in fields.get("anchor", ""):
         del kept["at"]  # the new anchor has it
-    return {**kept, **fields}
+    return {name: value for name, value in {**kept, **fields}.items() if value is not None}
 
 
 def parsed(option: str, text: str) -> Any:

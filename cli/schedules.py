@@ -23,23 +23,38 @@ WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
 Title = Annotated[str, typer.Option(help="What people call it.")]
 Parameters = Annotated[
-    str,
+    str | None,
     typer.Option(metavar="JSON|@FILE", help="What its jobs are told, a JSON object."),
 ]
 Missed = Annotated[
     Missing | None,
-    typer.Option(help="Which of the times that were missed are made up for; else latest."),
+    typer.Option(
+        parser=options.one_of(Missing),
+        metavar="|".join(Missing),
+        help="Which of the times that were missed are made up for; else latest.",
+    ),
 ]
 Most = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="With --missed all: the newest N.")
+    int | None,
+    typer.Option(parser=options.number(1), metavar="N", help="With --missed all: the newest N."),
 ]
 OldestH = Annotated[
     int | None,
-    typer.Option("--oldest", min=1, metavar="HOURS", help="With --missed: none that is older."),
+    typer.Option(
+        "--oldest",
+        parser=options.number(1),
+        metavar="HOURS",
+        help="With --missed: none that is older.",
+    ),
 ]
 Overlapping = Annotated[
     Overlap | None,
-    typer.Option("--overlap", help="When a run meets the one before it; else forbid."),
+    typer.Option(
+        "--overlap",
+        parser=options.one_of(Overlap),
+        metavar="|".join(Overlap),
+        help="When a run meets the one before it; else forbid.",
+    ),
 ]
 Named = Annotated[str | None, typer.Option("--calendar", metavar="NAME", help="Its calendar.")]
 
@@ -67,7 +82,12 @@ def show_list(
         bool, typer.Option("--system", help="Jobyard's own, instead of people's.")
     ] = False,
     limit: Annotated[
-        int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")
+        int,
+        typer.Option(
+            parser=options.number(1),
+            metavar="N",
+            help="Show at most so many; pages are fetched for it.",
+        ),
     ] = 100,
     stack: OnStack = "",
     as_json: Json = False,
@@ -95,7 +115,12 @@ def history(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     limit: Annotated[
-        int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")
+        int,
+        typer.Option(
+            parser=options.number(1),
+            metavar="N",
+            help="Show at most so many; pages are fetched for it.",
+        ),
     ] = 50,
     stack: OnStack = "",
     as_json: Json = False,
@@ -115,18 +140,18 @@ def create(
     ctx: typer.Context,
     title: Title,
     job_type: Annotated[str, typer.Option("--type", help="What its jobs do, as in sweep.")],
-    parameters: Parameters = "",
-    rule: rules.RuleJson = "",
-    kind: rules.Kind = "",
+    parameters: Parameters = None,
+    rule: rules.RuleJson = None,
+    kind: rules.Kind = None,
     every: rules.Every = None,
-    weekdays: rules.Weekdays = "",
-    day: rules.Day = "",
-    at: rules.At = "",
-    zone: rules.Zone = "",
-    anchor: rules.Anchor = "",
-    end: rules.End = "",
+    weekdays: rules.Weekdays = None,
+    day: rules.Day = None,
+    at: rules.At = None,
+    zone: rules.Zone = None,
+    anchor: rules.Anchor = None,
+    end: rules.End = None,
     times: rules.Times = None,
-    dst: rules.Dst = "",
+    dst: rules.Dst = None,
     missed: Missed = None,
     most: Most = None,
     oldest_h: OldestH = None,
@@ -136,18 +161,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a schedule. Its first run is known at once."""
-    fields = rules.fields_of(
-        kind=kind,
-        every=every,
-        weekdays=weekdays,
-        day=day,
-        at=at,
-        zone=zone,
-        anchor=anchor,
-        end=end,
-        times=times,
-        dst=dst,
-    )
+    fields = rules.fields_of(ctx.params)
     wanted: Document = {
         "title": title,
         "job_type": job_type,
@@ -160,7 +174,7 @@ def create(
         return
     console = printing.console()
     console.print(f"schedule [bold]{made['schedule_id']}[/]")
-    console.print(f"{made['sentence']}; it runs next {timetable.there(made)}", markup=False)
+    console.print(f"{made['sentence']}; {timetable.outlook(made)}", markup=False)
     shown = f"jobyard schedule show {made['schedule_id']}"
     console.print(printing.commands([(shown, "how it stands")]))
 
@@ -170,19 +184,19 @@ def edit(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     reason: Reason,
-    title: Title = "",
-    parameters: Parameters = "",
-    rule: rules.RuleJson = "",
-    kind: rules.Kind = "",
+    title: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    parameters: Parameters = None,
+    rule: rules.RuleJson = None,
+    kind: rules.Kind = None,
     every: rules.Every = None,
-    weekdays: rules.Weekdays = "",
-    day: rules.Day = "",
-    at: rules.At = "",
-    zone: rules.Zone = "",
-    anchor: rules.Anchor = "",
-    end: rules.End = "",
+    weekdays: rules.Weekdays = None,
+    day: rules.Day = None,
+    at: rules.At = None,
+    zone: rules.Zone = None,
+    anchor: rules.Anchor = None,
+    end: rules.End = None,
     times: rules.Times = None,
-    dst: rules.Dst = "",
+    dst: rules.Dst = None,
     missed: Missed = None,
     most: Most = None,
     oldest_h: OldestH = None,
@@ -196,35 +210,27 @@ def edit(
 ) -> None:
     """Change a schedule, and see how its next runs change.
 
-    Flags of the rule change that much of it. What is not named stays as it is.
+    Flags of the rule change that much of it; an empty --end, --times, --weekdays or --day, as in
+    --end "", takes that away. What is not named stays as it is.
     """
-    fields = rules.fields_of(
-        kind=kind,
-        every=every,
-        weekdays=weekdays,
-        day=day,
-        at=at,
-        zone=zone,
-        anchor=anchor,
-        end=end,
-        times=times,
-        dst=dst,
-    )
+    fields = rules.fields_of(ctx.params)
     wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
+    if title == "":
+        raise typer.BadParameter("this is empty", param_hint="--title")
     wanted |= {"title": title} if title else {}
-    if not (wanted or rule or fields):
+    if not (wanted or fields) and rule is None:
         raise typer.BadParameter("say what is to be otherwise, beside the reason")
-    api: Api = ctx.obj.api(stack)
-    if rule:
+    if rule is not None:
         wanted["rule"] = rules.rule_document(rule, fields)
-    elif fields:
-        there = api.get(f"/schedules/{schedule_id}")["rule"]
-        wanted["rule"] = rules.changed(there, fields)
+    api: Api = ctx.obj.api(stack)
+    before = {} if as_json and not fields else api.get(f"/schedules/{schedule_id}")
+    if fields:
+        wanted["rule"] = rules.changed(before["rule"], fields)
     edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **wanted})
     if as_json:
         printing.document(edited)
     else:
-        timetable.show_edited(edited)
+        timetable.show_edited(before, edited)
 
 
 @app.command()
@@ -302,16 +308,16 @@ def _asked(found: Document, *, as_json: bool) -> None:
         return
     console = printing.console()
     console.print(found["schedule_id"], "is", printing.state(found["state"]))
-    if found["next_run"]:
-        console.print(f"it runs next {timetable.there(found)}", markup=False)
+    if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
+        console.print(timetable.outlook(found), markup=False)
 
 
 def _settings(
-    parameters: str, missed: Document, overlap: Overlap | None, calendar: str | None
+    parameters: str | None, missed: Document, overlap: Overlap | None, calendar: str | None
 ) -> Document:
     """The settings that flags give, as the API takes them."""
     given: Document = {
-        "parameters": _read("--parameters", parameters) if parameters else None,
+        "parameters": None if parameters is None else _read("--parameters", parameters),
         "missed": missed or None,
         "overlap": overlap.value if overlap else None,
         "calendar": calendar,
@@ -337,18 +343,22 @@ def _read(option: str, text: str) -> Any:
 
 @app.command("preview")
 def show_preview(
-    rule: rules.RuleJson = "",
-    kind: rules.Kind = "",
+    ctx: typer.Context,
+    rule: rules.RuleJson = None,
+    kind: rules.Kind = None,
     every: rules.Every = None,
-    weekdays: rules.Weekdays = "",
-    day: rules.Day = "",
-    at: rules.At = "",
-    zone: rules.Zone = "",
-    anchor: rules.Anchor = "",
-    end: rules.End = "",
+    weekdays: rules.Weekdays = None,
+    day: rules.Day = None,
+    at: rules.At = None,
+    zone: rules.Zone = None,
+    anchor: rules.Anchor = None,
+    end: rules.End = None,
     times: rules.Times = None,
-    dst: rules.Dst = "",
-    count: Annotated[int, typer.Option(min=1, max=MOST_SHOWN, help="How many to show.")] = 10,
+    dst: rules.Dst = None,
+    count: Annotated[
+        int,
+        typer.Option(parser=options.number(1, MOST_SHOWN), metavar="N", help="How many to show."),
+    ] = 10,
     start: Annotated[
         datetime | None,
         typer.Option(
@@ -371,18 +381,7 @@ def show_preview(
     There are fewer where the rule ends. Nothing has to run for this.
     """
     since = start or datetime.now(UTC)
-    fields = rules.fields_of(
-        kind=kind,
-        every=every,
-        weekdays=weekdays,
-        day=day,
-        at=at,
-        zone=zone,
-        anchor=anchor,
-        end=end,
-        times=times,
-        dst=dst,
-    )
+    fields = rules.fields_of(ctx.params)
     wanted = recurrence_of(rules.rule_document(rule, fields), since)
     refusing = calendar_of(rules.parsed("--calendar", calendar)) if calendar else None
     found = preview(wanted, since, count, refusing)

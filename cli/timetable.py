@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from cli import printing
 from cli.client import Document
@@ -15,10 +16,17 @@ from jobyard.domain.wallclock import zone_called
 _NEXT = "Next Scheduled Run Time"
 
 
-def there(found: Document) -> str:
+def outlook(found: Document) -> str:
+    """When a schedule runs next, or why it will not."""
+    if found["next_run"]:
+        return f"it runs next {_there(found)}"
+    return f"no job will run: {found['why']}" if found["why"] else "no job will run"
+
+
+def _there(found: Document) -> str:
     """When a schedule runs next, on the clocks of its zone and on those here."""
     if not found["next_run"]:
-        return "never, as things are"
+        return "none"
     return f"{_next(found)} in {found['zone']}, {when(found['next_run'])} here"
 
 
@@ -68,17 +76,13 @@ def show_one(found: Document, newest: list[Document]) -> None:
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
                 ("Status", state(found["word"])),
-                ("Scheduled Time", there(found)),
+                ("Scheduled Time", _there(found)),
                 ("Recurrence pattern", found["sentence"]),
                 ("schedule", found["schedule_id"]),
                 ("state", state(found["state"])),
                 ("why", waiting(found["why"], found["until"])),
                 ("running", ", ".join(found["running"])),
-                ("when clocks change", ", ".join(found["dst"])),
-                ("missed", _made_up_for(found["missed"])),
-                ("overlap", found["overlap"]),
-                ("calendar", found["calendar"]),
-                ("parameters", json.dumps(found["parameters"]) if found["parameters"] else ""),
+                *_policy(found).items(),
                 ("made", f"{when(found['created_at'])} by {found['owner']}"),
                 ("you may", ", ".join(found["actions"])),
             )
@@ -162,18 +166,43 @@ def show_history(found: Document, zone: str, *, as_json: bool) -> None:
     show_list(found, *_occurrences(found["items"], zone), "occurrence", as_json=as_json)
 
 
-def show_edited(edited: Document) -> None:
-    """A schedule after a change, its next runs side by side with those there would have been."""
+def show_edited(before: Document, edited: Document) -> None:
+    """A schedule after a change: what is otherwise than `before`, and its next runs side by side
+    with those there would have been."""
     found = edited["schedule"]
     console = printing.console()
     console.print(found["schedule_id"], "is", state(found["state"]))
-    console.print(found["sentence"], markup=False)
-    before, after = edited["runs_before"], edited["runs_after"]
-    if before == after:
-        console.print(f"its next runs stay as they were; it runs next {there(found)}", markup=False)
-        return
-    rows: Rows = [
-        tuple(clocks(runs[row]["local"]) if row < len(runs) else "-" for runs in (before, after))
-        for row in range(max(len(before), len(after)))
+    was, now = _settings(before), _settings(found)
+    changes = [
+        (name, f"{was[name] or 'none'} → {now[name] or 'none'}")
+        for name in now
+        if now[name] != was[name]
     ]
-    section("Next runs", ("!before", "!now"), rows)
+    if changes:
+        console.print(printing.facts(changes))
+    if edited["runs_before"] == edited["runs_after"]:
+        console.print(f"its next runs stay as they were; {outlook(found)}", markup=False)
+        return
+    runs = (
+        [clocks(each["local"], before["zone"]) for each in edited["runs_before"]],
+        [clocks(each["local"], found["zone"]) for each in edited["runs_after"]],
+    )
+    section("Next runs", ("!before", "!now"), list(zip_longest(*runs, fillvalue="-")))
+    if not found["next_run"]:
+        console.print(outlook(found), markup=False)
+
+
+def _settings(found: Document) -> dict[str, str]:
+    """What an edit can change, in words."""
+    named = {"title": found["title"], "Recurrence pattern": found["sentence"]}
+    return named | _policy(found)
+
+
+def _policy(found: Document) -> dict[str, str]:
+    return {
+        "when clocks change": ", ".join(found["dst"]),
+        "missed": _made_up_for(found["missed"]),
+        "overlap": found["overlap"],
+        "calendar": found["calendar"],
+        "parameters": json.dumps(found["parameters"]) if found["parameters"] else "",
+    }

@@ -148,6 +148,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
+    api.answers(f"GET {PATH}", schedule())
     api.answers(asked, problem(403, "schedules are for admin"))
 
     shown = run("schedule", *words)
@@ -160,6 +161,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 def test_what_is_answered_can_be_read(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
+    api.answers(f"GET {PATH}", schedule())
     api.answers(asked, document)
     api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": None})
 
@@ -254,7 +256,7 @@ def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi
 
     assert "Completed Job Details" not in shown
     assert "Last runs" not in shown
-    assert "never, as things are" in shown
+    assert re.search("Scheduled Time +none *$", shown, re.MULTILINE)
 
 
 def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
@@ -436,20 +438,111 @@ def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: Fak
     assert api.bodies("PATCH") == [
         {"reason": WHY[1], "rule": RULE | {"at": "10:30"}, "calendar": ""}
     ]
-    before, now = "Fri 2030-02-01 09:00 -08:00", "Fri 2030-02-01 10:30 -08:00"
+    before, now = "Fri 2030-02-01 09:00:00 PST", "Fri 2030-02-01 10:30:00 PST"
     assert any(before in line and now in line for line in shown.stdout.splitlines())
 
 
-def test_an_edit_that_leaves_the_times_asks_nothing_first(run: Run, api: FakeApi) -> None:
-    same = {"schedule": schedule(), "runs_before": [run_at()], "runs_after": [run_at()]}
-    api.answers(f"PATCH {PATH}", same)
+def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi) -> None:
+    after = schedule(overlap="allow", missed={"which": "none"}, calendar="holidays", title="Sweep")
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(
+        f"PATCH {PATH}", {"schedule": after, "runs_before": [run_at()], "runs_after": [run_at()]}
+    )
 
     shown = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", "--missed", "none")
 
-    assert api.asked() == [f"PATCH {PATH}"]
-    assert api.bodies("PATCH")[0]["missed"] == {"which": "none"}
-    assert "its next runs stay as they were" in shown.stdout
+    assert api.bodies("PATCH") == [
+        {"reason": WHY[1], "overlap": "allow", "missed": {"which": "none"}}
+    ]
+    told = [re.sub("  +", ": ", line.strip()) for line in shown.stdout.splitlines()]
+    assert told[:-1] == [
+        f"{SCHEDULE} is active",
+        "title: Expired Confidential Voter Status Sweep → Sweep",
+        "missed: the latest made up for, none older than 24 h → nothing is made up for",
+        "overlap: forbid → allow",
+        "calendar: none → holidays",
+    ]
+    assert told[-1].startswith("its next runs stay as they were; it runs next Fri 2030-02-01")
+
+
+def test_a_change_to_a_schedule_says_something(run: Run, api: FakeApi) -> None:
     assert run("schedule", "edit", SCHEDULE, *WHY).exit_code == 2
+    assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "field"),
+    [("--end", "end"), ("--times", "count"), ("--weekdays", "weekdays"), ("--day", "day")],
+)
+def test_an_edit_with_an_empty_flag_takes_that_away(
+    flag: str, field: str, run: Run, api: FakeApi
+) -> None:
+    there = RULE | {"end": "2031-01-01", "count": 3, "weekdays": ["mon"], "day": 3}
+    api.answers(f"GET {PATH}", schedule(rule=there))
+    api.answers(f"PATCH {PATH}", EDITED)
+
+    edited = run("schedule", "edit", SCHEDULE, *WHY, flag, "")
+
+    assert edited.exit_code == 0
+    assert api.bodies("PATCH")[0]["rule"] == {
+        name: value for name, value in there.items() if name != field
+    }
+
+
+@pytest.mark.parametrize(
+    "flag", ["--at", "--zone", "--kind", "--anchor", "--dst", "--title", "--rule", "--parameters"]
+)
+def test_an_edit_with_another_flag_empty_is_a_usage_error(
+    flag: str, run: Run, api: FakeApi
+) -> None:
+    edited = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", flag, "")
+
+    assert edited.exit_code == 2
+    assert flag in edited.stderr
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("flag", ["--end", "--times", "--weekdays", "--day", "--at"])
+def test_where_there_is_no_rule_yet_nothing_can_be_taken_away(flag: str, run: Run) -> None:
+    shown = run("schedule", "preview", "--kind", "daily", flag, "")
+
+    assert shown.exit_code == 2
+    assert flag in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--every", "x"), "'x' is no whole number"),
+        (("--times", "-1"), "'-1' is no whole number"),
+        (("--oldest", "0"), "'0' is no whole number of at least 1"),
+        (("--overlap", "never"), "there are forbid, allow, replace, queue_one"),
+        (("--missed", "some"), "there are none, latest, all"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, run: Run) -> None:
+    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+
+    assert made.exit_code == 2
+    assert said in " ".join(made.stderr.replace("│", "").split())
+
+
+def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
+    why = "calendar holidays refuses all of its times"
+    bare = schedule(next_run=None, next_runs=[], why=why)
+    api.answers("POST /schedules", bare)
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(f"PATCH {PATH}", {"schedule": bare, "runs_before": [run_at()], "runs_after": []})
+    api.answers(f"POST {PATH}/resume", bare)
+    flags = ("--title", "x", "--type", "sweep", "--kind", "daily", "--at", "09:00")
+
+    shown = [
+        run("schedule", "create", *flags),
+        run("schedule", "edit", SCHEDULE, *WHY, "--calendar", "holidays"),
+        run("schedule", "resume", SCHEDULE, *WHY),
+    ]
+
+    assert [f"no job will run: {why}" in each.stdout for each in shown] == [True] * 3
 
 
 @pytest.mark.parametrize(
