@@ -27,11 +27,10 @@ from jobyard.domain.occurrence import (
     decide,
     ended,
     next_run,
-    next_runs,
     released,
     times,
 )
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.recurrence import next_runs, recurrence_of
 from jobyard.domain.schedule import (
     MOST_ACTIVE,
     SCHEDULE,
@@ -216,6 +215,131 @@ def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
     assert look_at((), START) is None
 
 
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
+NINE = datetime(2026, 11, 1, 9, tzinfo=UTC)
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("late", "trigger"),
+    [(IN_TIME, Trigger.SCHEDULE), (IN_TIME + MOMENT, Trigger.CATCH_UP)],
+    ids=["in time", "late"],
+)
+def test_a_time_counts_as_missed_after_so_long_and_not_before(
+    late: timedelta, trigger: Trigger
+) -> None:
+    made = decide(schedule_of(DAILY), None, NINE + late, CLOCK)
+    never = decide(schedule_of(DAILY, Policy(Missed(Missing.NONE))), None, NINE + late, CLOCK)
+
+    assert made
+    assert never
+    assert [(each.verdict, each.trigger) for each in made.occurrences] == [(Verdict.RUN, trigger)]
+    missed = None if trigger is Trigger.SCHEDULE else Skip.MISSED
+    assert [each.reason for each in never.occurrences] == [missed]
+
+
+@pytest.mark.parametrize(
+    ("late", "reason"),
+    [(timedelta(hours=5), None), (timedelta(hours=5) + MOMENT, Skip.TOO_OLD)],
+    ids=["as old as may be", "older"],
+)
+def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
+    late: timedelta, reason: Skip | None
+) -> None:
+    policy = Policy(Missed(Missing.LATEST, oldest_h=5))
+
+    decision = decide(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
+
+    assert decision
+    assert [each.reason for each in decision.occurrences] == [reason]
+
+
+def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> None:
+    schedule = replace(schedule_of(DAILY), next_at=NINE, decided_until=NINE)
+
+    assert decide(schedule, None, NINE + timedelta(hours=1), CLOCK) is not None
+    decision = decide(schedule, None, NINE + timedelta(days=1), CLOCK)
+
+    assert decision
+    assert [each.at for each in decision.occurrences] == [NINE + timedelta(days=1)]
+
+
+def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:
+    schedule = replace(
+        schedule_of(DAILY | {"count": 1}),
+        state=ScheduleState.SUSPENDED,
+        resume_at=NINE + timedelta(days=9),
+    )
+
+    decision = decide(schedule, None, NINE, CLOCK)
+
+    assert decision
+    assert (decision.schedule.state, decision.schedule.due_at) == (ScheduleState.ENDED, None)
+    assert decision.schedule.resume_at is None
+
+
+def test_a_run_that_is_late_is_the_next_as_long_as_it_is_in_time() -> None:
+    schedule = schedule_of(DAILY)
+
+    assert next_run(schedule, None, NINE + IN_TIME) == NINE
+    assert next_run(schedule, None, NINE + IN_TIME + MOMENT) == NINE + timedelta(days=1)
+
+
+def test_after_a_suspension_that_ended_early_the_next_run_is_the_rule_s_own() -> None:
+    schedule = replace(
+        schedule_of(DAILY),
+        state=ScheduleState.SUSPENDED,
+        next_at=NINE + timedelta(days=3),
+        resume_at=NINE,
+    )
+
+    assert next_run(schedule, None, START) == NINE + timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("state", "trigger", "verdict", "reason"),
+    [
+        (ScheduleState.ACTIVE, Trigger.SCHEDULE, Verdict.RUN, None),
+        (ScheduleState.SUSPENDED, Trigger.SCHEDULE, Verdict.SKIP, Skip.SUSPENDED),
+        (ScheduleState.SUSPENDED, Trigger.MANUAL, Verdict.RUN, None),
+    ],
+)
+def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted_it(
+    state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: Skip | None
+) -> None:
+    schedule = replace(schedule_of(DAILY), state=state, queued=NINE)
+    waiting = Occurrence(schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE)
+    move = SCHEDULE.move(state, "note", NINE + MOMENT, CLOCK)
+
+    after, judged = released(schedule, waiting, move)
+
+    assert (judged.verdict, judged.reason, judged.version) == (verdict, reason, 2)
+    assert [run.at for run in after.active] == ([NINE] if verdict is Verdict.RUN else [])
+    assert after.queued is None
+
+
+def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
+    """A job that was stopped after it had begun."""
+    history = (
+        HistoryEntry("start", "scheduled", "running", START, "machine", "c"),
+        HistoryEntry(event, "running", state, START + MOMENT, actor, "c", reason),
+    )
+    place = place_of("saaaaaaaaaaaaaaaaaaaa", START)
+    return JobRecord(place, JobState(state), 3, "c", START + MOMENT, history=history)
+
+
+def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> None:
+    came = Checkpoint("a job").after(7, [("key", "busy")], {"page": 2})
+
+    cancelled = Outcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
+    replaced = Outcome.of(stopped("replace", "replaced", "machine", "replaced by s.0.1"))
+
+    assert cancelled.message == "cancelled by admin: the table moves"
+    assert (cancelled.processed, cancelled.failed, cancelled.total) == (7, 1, None)
+    assert replaced.message == "replaced by s.0.1"
+    assert (replaced.processed, replaced.failed, replaced.total) == (None, None, None)
+
+
 def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
     schedule = schedule_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"})
     minute = timedelta(minutes=1)
@@ -233,14 +357,18 @@ def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
             Attempt(START + 7 * minute, START + 9 * minute, "x", "TIMEOUT"),
         ),
         data={"records": {"processed": 3, "failed": 1, "total": 4}},
-        history=tuple(
-            HistoryEntry("start", "scheduled", "running", START + number * minute, "machine", "c")
-            for number in (1, 3, 5, 7)
+        history=(
+            HistoryEntry("start", "scheduled", "running", START + minute, "machine", "c"),
+            HistoryEntry("fail", "running", "failed", START + 4 * minute, "machine", "c"),
+            HistoryEntry("requeue", "failed", "scheduled", START + 5 * minute, "admin", "c"),
+            HistoryEntry("start", "scheduled", "running", START + 7 * minute, "machine", "c"),
         ),
     )
 
     outcome = Outcome.of(job)
 
     assert outcome.codes == ("PAYLOAD_BUSY", "TIMEOUT")
-    assert outcome.started_at == START + minute
+    assert (outcome.started_at, outcome.resumed_at) == (START + minute, START + 7 * minute)
+    run = Occurrence(schedule.schedule_id, START, 1, Trigger.SCHEDULE, Verdict.RUN, START)
+    assert run.closed(outcome).duration == 2 * minute
     assert (outcome.processed, outcome.failed, outcome.total) == (3, 1, 4)
