@@ -10,7 +10,7 @@ from cli.client import Document
 from cli.options import Json, OnStack, Reason
 from cli.printing import when
 from cli.showing import Rows, section, show_list
-from jobyard.domain.calendars import calendar_of
+from jobyard.domain.calendars import Calendar, calendar_of
 
 app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
 
@@ -19,6 +19,7 @@ Version = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="The version you have seen: over another, nothing."),
 ]
+_KEPT_BESIDE = {"version", "history", "links"}  # what the API tells of a calendar besides
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+)\b ?)?(?:(?P<since>[\d:]+)-(?P<until>[\d:]+))?")
 
 
@@ -46,17 +47,7 @@ def show(ctx: typer.Context, name: Name, stack: OnStack = "", as_json: Json = Fa
     if as_json:
         printing.document(found)
         return
-    printing.console().print(
-        printing.facts(
-            (
-                ("calendar", found["name"]),
-                ("title", found["title"]),
-                ("nothing starts", _left_out(found)),
-                ("but only", _windows(found)),
-                ("version", str(found["version"])),
-            )
-        )
-    )
+    _show(found)
     changes: Rows = [
         (when(each["at"]), each["event"], each["actor"], each["reason"])
         for each in found["history"]
@@ -94,7 +85,11 @@ def put(
     }
     calendar_of({"name": name, **wanted})  # what it refuses need not be sent
     seen = {} if version is None else {"version": version}
-    _told(ctx, name, {"reason": reason, **wanted, **seen}, stack=stack, as_json=as_json)
+    found = ctx.obj.api(stack).put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
+    if as_json:
+        printing.document(found)
+    else:
+        _show(found)
 
 
 @app.command()
@@ -114,13 +109,18 @@ def delete(
         printing.console().print(f"calendar {name} is deleted", markup=False)
 
 
-def _told(ctx: typer.Context, name: str, wanted: Document, *, stack: str, as_json: bool) -> None:
-    found = ctx.obj.api(stack).put(f"/calendars/{name}", wanted)
-    if as_json:
-        printing.document(found)
-    else:
-        words = f"calendar {name} is of version {found['version']} now"
-        printing.console().print(words, markup=False)
+def _show(found: Document) -> None:
+    printing.console().print(
+        printing.facts(
+            (
+                ("calendar", found["name"]),
+                ("title", found["title"]),
+                ("nothing starts", _left_out(found)),
+                ("but only", _windows(found)),
+                ("version", str(found["version"])),
+            )
+        )
+    )
 
 
 def _dates(text: str) -> Any:
@@ -143,13 +143,19 @@ def _window(text: str) -> dict[str, Any]:
 
 
 def _left_out(found: Document) -> str:
-    return "; ".join(each.words() for each in _read(found).exclude)
+    return "; ".join(each.words() for each in told_in(found).exclude)
 
 
 def _windows(found: Document) -> str:
-    return "; ".join(each.words() for each in _read(found).include)
+    return "; ".join(each.words() for each in told_in(found).include)
 
 
-def _read(found: Document) -> Any:
-    says = ("name", "title", "exclude", "include")
-    return calendar_of({name: found[name] for name in says})
+def told_in(found: Any) -> Calendar:
+    """The calendar of a JSON document, be it one that somebody wrote or the API's with all it has.
+
+    Raises:
+        BadRule: it spells none.
+    """
+    if isinstance(found, dict):
+        found = {name: said for name, said in found.items() if name not in _KEPT_BESIDE}
+    return calendar_of(found)

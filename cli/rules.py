@@ -127,7 +127,7 @@ def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
 
 
-def parsed(option: str, text: str) -> Any:
+def parsed(option: str, text: str | bytes) -> Any:
     """The JSON that an option holds.
 
     Raises:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from cli import options, printing, rules, timetable
+from cli import calendars, options, printing, rules, timetable
 from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
-from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.calendars import Calendar
 from jobyard.domain.recurrence import Recurrence, Upcoming, preview, recurrence_of
 from jobyard.domain.schedule import Missing, Overlap
 
@@ -338,7 +337,10 @@ def _read(option: str, text: str) -> Any:
     """The JSON that an option holds, or names the file of."""
     if not text.startswith("@"):
         return rules.parsed(option, text)
-    return rules.parsed(option, Path(text[1:]).read_text())
+    try:
+        return rules.parsed(option, Path(text[1:]).read_bytes())
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no file {text[1:]}", param_hint=option) from None
 
 
 @app.command("preview")
@@ -371,7 +373,9 @@ def show_preview(
     calendar: Annotated[
         str,
         typer.Option(
-            metavar="JSON", help='Leave out what it refuses: {"name": …, "exclude": […]}.'
+            metavar="JSON|@FILE",
+            help='Leave out what it refuses: {"name": …, "exclude": […]}, as `jobyard calendar '
+            "show NAME --json` prints it.",
         ),
     ] = "",
     as_json: Json = False,
@@ -383,23 +387,39 @@ def show_preview(
     since = start or datetime.now(UTC)
     fields = rules.fields_of(ctx.params)
     wanted = recurrence_of(rules.rule_document(rule, fields), since)
-    refusing = calendar_of(rules.parsed("--calendar", calendar)) if calendar else None
+    refusing = _calendar(calendar) if calendar else None
     found = preview(wanted, since, count, refusing)
     if as_json:
         printing.document([each.document() for each in found])
     else:
-        _show(wanted, refusing, found, printing.console())
+        _show(wanted, refusing, found, since)
+
+
+def _calendar(text: str) -> Calendar:
+    if text.startswith(("{", "@")):
+        return calendars.told_in(_read("--calendar", text))
+    raise typer.BadParameter(
+        "a preview asks no stack, so it needs the calendar's JSON, or @FILE with it: "
+        "`jobyard calendar show NAME --json` prints that",
+        param_hint="--calendar",
+    )
 
 
 def _show(
-    rule: Recurrence, calendar: Calendar | None, found: list[Upcoming], console: Console
+    rule: Recurrence, calendar: Calendar | None, found: list[Upcoming], since: datetime
 ) -> None:
+    console = printing.console()
     console.print(rule.sentence(), markup=False)
     if calendar:
         console.print(f"without what calendar {calendar.name} refuses", markup=False)
     console.print()
     if not found:
-        console.print("It does not come due any more.")
+        refused = calendar if rule.first_from(since) else None
+        console.print(
+            f"Calendar {refused.name} refuses all of its times."
+            if refused
+            else "It does not come due any more."
+        )
         return
     documents = (each.document() for each in found)
     rows = [

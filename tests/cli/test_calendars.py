@@ -77,7 +77,9 @@ def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi)
         *("--include", "mon,tue 22:00-04:00", "--include", "sun", "--include", "01:00-02:00"),
     )
 
-    assert "calendar holidays is of version 3 now" in shown.stdout
+    told = " ".join(shown.stdout.split())
+    assert "nothing starts 25 December 2026; 28 December 2026 to 1 January 2027" in told
+    assert "version 3" in told
     assert api.bodies("PUT") == [
         {
             "reason": WHY[1],

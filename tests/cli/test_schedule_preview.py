@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobyard.domain.recurrence import recurrence_of
 from tests.cli.fake_api import FakeApi, Run
+from tests.cli.test_calendars import calendar
 
 WEEKLY = {
     "kind": "weekly",
@@ -122,6 +124,32 @@ def test_what_a_calendar_refuses_is_left_out(run: Run) -> None:
     assert "without what calendar holidays refuses" in shown
 
 
+def test_a_preview_takes_the_calendar_that_the_command_for_it_prints(
+    run: Run, api: FakeApi, tmp_path: Path
+) -> None:
+    kept = calendar(exclude=["2026-12-07"], include=[])
+    api.answers("GET /calendars/holidays", kept)
+    file = tmp_path / "holidays.json"
+    file.write_text(run("calendar", "show", "holidays", "--json").stdout)
+    words = ("--rule", json.dumps(WEEKLY), "--from", BEFORE, "--count", "2", "--calendar")
+
+    found = previewed(run, *words, f"@{file}")
+
+    assert [each["local"][:10] for each in found] == ["2026-11-25", "2026-12-09"]
+    assert previewed(run, *words, file.read_text()) == found
+
+
+def test_a_calendar_that_refuses_every_time_is_named(run: Run) -> None:
+    never = json.dumps({"name": "moon", "exclude": [{"from": "2026-01-01", "to": "2090-01-01"}]})
+    rule = json.dumps({"kind": "once", "at": "09:00", "anchor": "2030-01-01"})
+
+    shown = run("schedule", "preview", "--rule", rule, "--calendar", never).stdout
+    over = run("schedule", "preview", "--rule", ONCE, "--calendar", never).stdout
+
+    assert "Calendar moon refuses all of its times." in shown
+    assert "It does not come due any more." in over
+
+
 def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
     ending = json.dumps(WEEKLY | {"count": 3})
 
@@ -151,7 +179,9 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
         (("--rule", ONCE, "--count", "1001"), 2, "--count"),
         (("--rule", ONCE, "--from", "2026-11-25T09:00"), 2, "is no instant"),
         (("--rule", ONCE, "--from", "0001-01-01T00:00+14:00"), 2, "is no instant"),
-        (("--rule", ONCE, "--calendar", "holidays"), 2, "this is no JSON"),
+        (("--rule", ONCE, "--calendar", "holidays"), 2, "jobyard calendar show NAME"),
+        (("--rule", ONCE, "--calendar", "{"), 2, "this is no JSON"),
+        (("--rule", ONCE, "--calendar", "@/no/file"), 2, "there is no file /no/file"),
         (("--rule", ONCE, "--calendar", "{}"), 1, "name: up to 64"),
         (("--rule", '"daily"'), 1, "rule: a JSON object"),
         (("--kind", "yearly"), 1, "kind: one of once, hourly"),

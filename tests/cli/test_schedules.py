@@ -420,8 +420,8 @@ def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) 
 
     made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
 
-    assert made.exit_code == 1
-    assert "/no/such/file" in made.stderr
+    assert made.exit_code == 2
+    assert "there is no file /no/such/file" in made.stderr
 
 
 def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: FakeApi) -> None:
