@@ -282,7 +282,12 @@ def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
     assert after == before + 1
 
 
-def scheduled(name: str, due: timedelta, missed: Missing = Missing.LATEST) -> Schedule:
+def scheduled(
+    name: str,
+    due: timedelta,
+    missed: Missing = Missing.LATEST,
+    state: ScheduleState = ScheduleState.ACTIVE,
+) -> Schedule:
     """A daily schedule that has been due for a while; the only one there is."""
     for noun in ("batches", "holds", "schedules"):
         for item in tables.MODELS[noun].scan():
@@ -292,7 +297,7 @@ def scheduled(name: str, due: timedelta, missed: Missing = Missing.LATEST) -> Sc
     return schedules.put_new(
         Schedule(
             schedule_id=f"s{name:a<20}",
-            state=ScheduleState.ACTIVE,
+            state=state,
             version=1,
             title=name,
             job_type="sweep",
@@ -330,13 +335,82 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     told = functions["schedule.minute"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    out = capsys.readouterr().out
-    found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
+    found = metrics_of(capsys)
     lines = [vars(line) for line in caplog.records if line.message == "skipped"]
     assert told["started"] == 0
     assert occurrence.reason is Skip.MISSED
     assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
     assert [line["reason"] for line in lines] == [Skip.MISSED]
+
+
+def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The metrics that were emitted since this was asked last; logs may stand between."""
+    out = capsys.readouterr().out
+    return emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
+
+
+def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = scheduled("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)
+
+    functions["schedule.minute"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert occurrence.reason is Skip.SUSPENDED
+    assert metrics_of(capsys) == {}
+
+
+def test_the_minute_makes_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
+    scheduled("alone", timedelta(minutes=2))
+    minute = functions["schedule.minute"]
+    minute._make_system_schedules.cache_clear()
+
+    minute.handler({}, Context())
+
+    made = schedules.by_title(system=True, limit=9).items
+    assert sorted(each.job_type for each in made) == ["reconcile", "retention"]
+
+
+def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
+    functions: dict[str, ModuleType],
+) -> None:
+    scheduled("beside", timedelta(days=-1))
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    source = Source(BUCKETS[0], "manifests/fn/left.checkm", "v1", 1)
+    left = ("b-left", BatchState.PENDING, 0, "fn", "s3", "deposit", "left.checkm", long_ago)
+    batches.put_new(Batch(*left, source=source))
+
+    told = functions["schedule.minute"].handler({}, Context())
+
+    assert told == {"started": 0, "taken_up": 1}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["failed by its worker", "given up"])
+def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], lost: bool
+) -> None:
+    schedule = scheduled(f"fails{'lost' if lost else ''}", timedelta(minutes=2))
+    functions["schedule.minute"].handler({}, Context())
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    place = occurrence.place
+    asked = {"schedule_id": place.origin_id, "chunk": 0, "position": place.position}
+    asked |= {"run": "main", "pass": 1}
+    metrics_of(capsys)
+
+    if lost:
+        answer = asked | {"error": {"Error": "Lambda.Unknown", "Cause": "no worker"}}
+    else:
+        answer = functions["execute.job"].handler(asked, Context())
+    counted = {} if lost else metrics_of(capsys)
+    functions["report.settling"].handler(answer, Context())
+
+    metric = "RunsFailedOrMissed"
+    assert (counted | metrics_of(capsys))[metric] == DIMENSIONS[metric]
+    (told,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert told.outcome
+    assert (told.outcome.state, told.outcome.message != "") == ("failed", True)
+    assert schedules.get(schedule.schedule_id).word == "Failed"
 
 
 def test_an_execution_that_failed_is_followed_at_once_and_only_once(
