@@ -122,8 +122,9 @@ def release(
     if as_json:
         printing.document(lifted)
         return
-    held = plural(lifted.get("released", 0), "batch")
-    printing.console().print(f"{target} is released; it held {held}", markup=False)
+    number = lifted.get("released", 0)
+    held = f"; it held {plural(number, 'batch')}" if number else ""
+    printing.console().print(f"{target} is released{held}", markup=False)
 
 
 @app.command()

@@ -165,6 +165,14 @@ def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> No
     assert api.bodies("PUT") == [{"reason": WHY[1], "until": "2030-01-31T17:00:00+00:00"}]
     assert "collection:maps is on hold until 2030-01-31" in held.stdout
     assert "it held 2 batches" in released.stdout
+
+
+def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
+    api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released": 0})
+
+    released = run("release", "type:sweep", *WHY)
+
+    assert released.stdout == "type:sweep is released\n"
     assert api.requests[-1].url.params["reason"] == WHY[1]
 
 
