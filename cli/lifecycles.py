@@ -22,7 +22,7 @@ def lifecycle(
         bool, typer.Option("--mermaid", help="Print a diagram, as docs/job-lifecycles.md has it.")
     ] = False,
 ) -> None:
-    """The states of a batch, a job or a task, and the moves between them."""
+    """The states of a batch, a job, a task or a schedule, and the moves between them."""
     if as_json and mermaid:
         raise typer.BadParameter("give --json or --mermaid, not both")
     try:

@@ -68,6 +68,10 @@ def is_job_id(text: str) -> bool:
 
 def batch_id(text: str) -> str:
     """`text` if it has the form of a batch id; a wrong one is a usage error."""
+    if is_schedule_id(text):
+        raise typer.BadParameter(f"that is a schedule: `jobyard schedule show {text}`")
+    if is_job_id(text):
+        raise typer.BadParameter(f"that is a job: `jobyard job {text}`")
     if not is_batch_id(text):
         raise typer.BadParameter(f"{text!r} is no batch id; one is b and 20 letters or digits")
     return text

@@ -15,6 +15,8 @@ from cli.client import Document
 
 PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
 
+_COMMANDS = {"requeue": "retry", "run_now": "run"}  # others are called as their event is
+
 STYLES = {  # VoteCal's words too, in lower case with underscores
     "succeeded": "green",
     "completed": "green",
@@ -65,6 +67,8 @@ def make_sure(question: str, *, yes: bool) -> None:
         typer.Abort: nobody does.
     """
     if not yes and answer(f"{question} [y/N]").lower() not in {"y", "yes"}:
+        if not sys.stdin.isatty():
+            complain("nobody agreed: where nobody can be asked, say --yes")
         raise typer.Abort
 
 
@@ -216,6 +220,11 @@ def commands(lines: Iterable[tuple[str, str]]) -> Table:
     for command, does in lines:
         made.add_row(f"  [bold]{command}[/]", f"[dim]{does}[/]")
     return made
+
+
+def sending(events: Iterable[str]) -> str:
+    """The commands that send these events, in the events' order."""
+    return ", ".join(_COMMANDS.get(event, event.replace("_", "-")) for event in events)
 
 
 def _plain(cell: RenderableType) -> RenderableType:

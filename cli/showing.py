@@ -19,14 +19,28 @@ app = typer.Typer()
 
 BatchId = Annotated[str, typer.Argument(parser=options.batch_id, metavar="BATCH")]
 JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
-Limit = Annotated[int, typer.Option(min=1, help="Show at most so many; pages are fetched for it.")]
+Limit = Annotated[
+    int,
+    typer.Option(
+        parser=options.number(1),
+        metavar="N",
+        help="Show at most so many; pages are fetched for it.",
+    ),
+]
 Rows = list[tuple[str | Text, ...]]
 
 
 @app.command()
 def batches(
     ctx: typer.Context,
-    state: Annotated[BatchState | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[
+        BatchState | None,
+        typer.Option(
+            parser=options.one_of(BatchState),
+            metavar="STATE",
+            help=f"Only those in this state: {', '.join(BatchState)}.",
+        ),
+    ] = None,
     collection: Annotated[str, typer.Option(help="Only those of this collection.")] = "",
     limit: Limit = 20,
     stack: OnStack = "",
@@ -76,7 +90,7 @@ def batch(
                 ("findings", str(found["findings_count"] or "")),
                 ("looks like", found["similar_to"]),
                 ("note", found["note"]),
-                ("you may", ", ".join(found.get("actions") or ())),
+                ("you may", printing.sending(found.get("actions") or ())),
             )
         )
     )
@@ -92,7 +106,14 @@ def batch(
 def jobs(
     ctx: typer.Context,
     batch_id: BatchId,
-    state: Annotated[JobState | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[
+        JobState | None,
+        typer.Option(
+            parser=options.one_of(JobState),
+            metavar="STATE",
+            help=f"Only those in this state: {', '.join(JobState)}.",
+        ),
+    ] = None,
     limit: Limit = 100,
     stack: OnStack = "",
     as_json: Json = False,
@@ -140,7 +161,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeues") or "")),
-                ("you may", ", ".join(found.get("actions") or ())),
+                ("you may", printing.sending(found.get("actions") or ())),
             )
         )
     )

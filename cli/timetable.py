@@ -84,7 +84,7 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("running", ", ".join(found["running"])),
                 *_policy(found).items(),
                 ("made", f"{when(found['created_at'])} by {found['owner']}"),
-                ("you may", ", ".join(found["actions"])),
+                ("you may", printing.sending(found["actions"])),
             )
         )
     )

@@ -588,6 +588,7 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
     agreed = run("schedule", "delete", SCHEDULE, *WHY, typed="y\n")
 
     assert refused.exit_code == 1
+    assert "--yes" in refused.stderr
     assert f"{SCHEDULE} is deleted" in agreed.stdout
     assert [each.replace("%20", "+") for each in api.asked()] == [
         f"DELETE {PATH}?reason=the+table+is+being+moved"

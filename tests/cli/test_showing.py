@@ -3,7 +3,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.models import CommandInfo
 
+from cli import asking, printing, schedules
+from jobyard.domain.lifecycles import lifecycle_called
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
 SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
@@ -148,7 +151,7 @@ def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, ap
 
     assert "SIZE_MISMATCH" in shown
     assert "pending → processing" in shown
-    assert "update_reporting" in shown
+    assert "update-reporting" in shown
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi) -> None:
@@ -227,3 +230,43 @@ def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...], run: Run)
 
     assert shown.exit_code == 2
     assert shown.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "commands"),
+    [
+        ("batch", asking.app.registered_commands),
+        ("job", asking.app.registered_commands),
+        ("schedule", schedules.app.registered_commands),
+    ],
+)
+def test_what_one_may_do_is_told_by_the_names_of_commands(
+    lifecycle: str, commands: list[CommandInfo]
+) -> None:
+    named = {each.name or getattr(each.callback, "__name__", "") for each in commands}
+
+    told = printing.sending(lifecycle_called(lifecycle).people_events())
+
+    assert {each.replace("-", "_") for each in told.split(", ")} <= named
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("watch", f"s{'a' * 20}.0.1900000000000"), f"jobyard job s{'a' * 20}.0.1900000000000"),
+        (("batch", JOB), f"jobyard job {JOB}"),
+        (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
+        (("batch", "nope"), "is no batch id"),
+        (("cost", "nope"), "is no id of a batch or of a schedule"),
+        (("jobs", BATCH, "--limit", "x"), "'x' is no whole number of at least 1"),
+        (("batches", "--state", "open"), "there are pending, held"),
+    ],
+)
+def test_an_id_of_something_else_is_answered_with_the_command_for_that(
+    words: tuple[str, ...], said: str, run: Run, api: FakeApi
+) -> None:
+    shown = run(*words)
+
+    assert shown.exit_code == 2
+    assert said in " ".join(shown.stderr.replace("│", "").split())
+    assert api.requests == []
