@@ -393,6 +393,47 @@ def test_nothing_is_removed_whose_part_of_the_archive_is_damaged(years: Yard) ->
     assert [*records(years, old)] == before
 
 
+def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Yard) -> None:
+    old = laid_down(years, batch_of("rewritten")).batch_id
+    folder, key = f"records/deposit/2026/05/{old}/v1/", f"reports/{old}/0001/report.json"
+    years.s3.put_object(Bucket="work", Key=key, Body=b"{}")
+
+    def rewrite() -> float:
+        sealed = years.s3.list_objects_v2(Bucket="archive", Prefix=f"{folder}manifest.json")
+        if sealed["KeyCount"]:
+            years.s3.put_object(Bucket="work", Key=key, Body=b'{"other": 1}')
+        return 600.0
+
+    outcome = retain(years, remaining=rewrite)
+
+    assert isinstance(outcome, Stop)
+    assert f"{key} has changed since it was archived" in outcome.message
+    assert years.s3.get_object(Bucket="work", Key=key)["Body"].read() == b'{"other": 1}'
+
+
+def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Yard) -> None:
+    short = laid_down(years, batch_of("short")).batch_id
+    item = tables.BatchItem.get(short)
+    item.update(actions=[tables.BatchItem.body.set(item.body | {"entries": 4})])
+    before = [*records(years, short)]
+
+    outcome = retain(years)
+
+    assert isinstance(outcome, Stop)
+    assert "3 of its 4 rows are there" in outcome.message
+    assert [*records(years, short)] == before
+    assert not is_archived(short)
+
+
+def test_a_batch_whose_mail_is_on_its_way_is_kept(years: Yard) -> None:
+    told = laid_down(years, batch_of("on its way")).batch_id
+    (report,) = reports.of_batch(told)
+    reports.put_delivery(report, Delivery(DeliveryState.SENDING, MAY))
+
+    assert retain(years) == done(0)
+    assert not is_archived(told)
+
+
 # Time
 
 
