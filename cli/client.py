@@ -4,6 +4,7 @@ Every change carries an Idempotency-Key and is sent again with the same key when
 breaks or the server fails, so that nothing is done twice.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,9 @@ class Unsure(JobyardError):
     """Something was sent, and nobody knows whether it arrived."""
 
 
+# Where the API says a field stands, which whoever gave flags never saw.
+_IN_BODY = re.compile(r"(^|; )body\.(?:rule\.)?(?=[\w.\[\]]+: )")
+
 # How sending fails after the other side may have had all of it.
 _SENT_WHOLE = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
 
@@ -66,7 +70,8 @@ class Looked:
 class Api:
     """The API of one stack, asked by one person.
 
-    `transport` is the network unless a test brings its own; `pause` waits between repeats.
+    `who` says who that is, to one whose role may not do what was asked. `transport` is the network
+    unless a test brings its own; `pause` waits between repeats.
     """
 
     def __init__(
@@ -74,11 +79,13 @@ class Api:
         url: str,
         bearer: Bearer,
         *,
+        who: str = "",
         transport: httpx.BaseTransport | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._url = url
         self._bearer = bearer
+        self._who = who
         self._pause = pause
         # A proxy cannot reach this machine's own loopback address.
         self._http = httpx.Client(
@@ -199,7 +206,7 @@ class Api:
             token = self._bearer.renewed()
             answer = self._sent(build)
         if answer.is_error:
-            raise _refusal(answer)
+            raise _refusal(answer, self._who)
         return answer
 
     def _sent(
@@ -257,7 +264,7 @@ def _document(answer: httpx.Response) -> Document:
     return document
 
 
-def _refusal(answer: httpx.Response) -> Refused:
+def _refusal(answer: httpx.Response, who: str) -> Refused:
     try:
         problem = answer.json()
     except ValueError:
@@ -267,9 +274,12 @@ def _refusal(answer: httpx.Response) -> Refused:
     words = problem.get("detail") or problem.get("title") or problem.get("message")
     if not words:
         words = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
+    words = _IN_BODY.sub(r"\1", str(words))
+    if answer.status_code == httpx.codes.FORBIDDEN and who:
+        words = f"{words}; {who}"
     if answer.is_server_error and "request_id" in problem:
         words = f"{words} (request {problem['request_id']})"  # what an operator finds it by
-    return Refused(str(words), answer.status_code, problem)
+    return Refused(words, answer.status_code, problem)
 
 
 def _bucket_words(answer: httpx.Response) -> str:

@@ -343,4 +343,12 @@ class Surroundings:
         """The API of `stack`, asked by whoever is signed in there or by `session`."""
         deployment = self.deployment(stack)
         bearer = SignedIn(deployment, session or opened(deployment))
-        return Api(bearer.session.api_url, bearer, transport=self.transport, pause=self.pause)
+        roles = ", ".join(bearer.session.roles) or "no role"
+        return Api(
+            bearer.session.api_url,
+            bearer,
+            who=f"you are signed in as {bearer.session.username} ({roles}); "
+            f"`{deployment.login}` signs in as someone else",
+            transport=self.transport,
+            pause=self.pause,
+        )

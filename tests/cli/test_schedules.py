@@ -154,7 +154,10 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     shown = run("schedule", *words)
 
     assert (shown.exit_code, shown.stdout) == (1, "")
-    assert shown.stderr == "schedules are for admin\n"
+    assert shown.stderr == (
+        "schedules are for admin; you are signed in as admin (admin); `job"
+        "yard login` signs in as someone else\n"
+    )
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
@@ -525,6 +528,24 @@ def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, ru
 
     assert made.exit_code == 2
     assert said in " ".join(made.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("body.rule.weekdays: a list of mon to sun", "weekdays: a list of mon to sun"),
+        ("body.title: too long; body.rule: missing", "title: too long; rule: missing"),
+        ("body.parameters.key[0]: a name", "parameters.key[0]: a name"),
+        ("the body.rule is odd", "the body.rule is odd"),
+    ],
+)
+def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
+    said: str, told: str, run: Run, api: FakeApi
+) -> None:
+    api.answers("POST /schedules", problem(400, said))
+    flags = ("--title", "x", "--type", "sweep", "--kind", "daily")
+
+    assert run("schedule", "create", *flags).stderr == f"{told}\n"
 
 
 def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:

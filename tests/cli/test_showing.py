@@ -70,7 +70,10 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 
     assert shown.exit_code == 1
     assert shown.stdout == ""
-    assert shown.stderr == "this is for operators\n"
+    assert shown.stderr == (
+        "this is for operators; you are signed in as admin (admin); `job"
+        "yard login` signs in as someone else\n"
+    )
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), READS)
