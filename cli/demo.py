@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from rich.text import Text
 from cli import printing, progress
 from cli.client import Api, Document
 from cli.local import deployment, emulator, mail
-from cli.local.emulator import HOME, HOST, PORT, ROOT, EmulatorError
+from cli.local.emulator import HOST, PORT, ROOT, EmulatorError
 from cli.local.mail import Mail
-from cli.stage import Stage, local_stack
-from jobyard.domain.errors import JobyardError
+from cli.stage import Demo, Stage, perform
 
 EXAMPLES = ROOT / "examples" / "deposit"
 LATE = Path("containers") / "ratification.zip"  # the file that is missing at first
@@ -42,19 +40,23 @@ def demo(
     ] = deployment.FILES_PORT,
 ) -> None:
     """Deposit the files of examples/deposit, repair what fails, and show what was told to whom."""
-    console = printing.console()
-    began = time.monotonic()
-    try:
-        stays = keep or emulator.running(HOME) is not None
-        stack = local_stack(port, files_port, stays, console)
-        with served(files_port) as files, stack as running:
-            _tell(Stage(console, files.sessions, running.endpoint), files)
-            _where_to_look(console, stays=stays)
-            took = time.monotonic() - began
-            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
-    except JobyardError as error:
-        printing.complain(str(error))
-        raise typer.Exit(1) from error
+    asked = Demo(
+        keep,
+        port,
+        files_port,
+        commands=(
+            ("jobyard local mail", "these mails in full"),
+            ("jobyard batches", "the batches; then jobyard batch, jobs, job"),
+            ("jobyard lifecycle batch", "the states of a batch, and who may do what in each"),
+            ("jobyard --help", "everything else"),
+        ),
+        page=("docs/", "manifests, deposits, operating, the API, job types"),
+    )
+    perform(
+        asked,
+        served(files_port),
+        lambda files, running, on: _tell(Stage(on, files.sessions, running.endpoint), files),
+    )
 
 
 @dataclass(frozen=True)
@@ -178,23 +180,6 @@ def _show_mail(console: Console, sent: Mail) -> None:
     if len(lines) > MAIL_LINES:
         console.print(f"  [dim]… {printing.plural(len(lines) - MAIL_LINES, 'line')} more[/]")
     console.print()
-
-
-def _where_to_look(console: Console, *, stays: bool) -> None:
-    console.print("[bold cyan]Where to look next[/]\n")
-    up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
-    console.print(
-        printing.commands(
-            [
-                *up,
-                ("jobyard local mail", "these mails in full"),
-                ("jobyard batches", "the batches; then jobyard batch, jobs, job"),
-                ("jobyard lifecycle batch", "the states of a batch, and who may do what in each"),
-                ("jobyard --help", "everything else"),
-            ]
-        )
-    )
-    console.print("  [bold]docs/[/]   [dim]manifests, deposits, operating, the API, job types[/]")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from rich.console import Console
 
 from cli import printing
 from cli.client import Api, Document
-from cli.local import clients, deployment, emulator, voters
+from cli.local import clients, deployment, voters
 from cli.local.emulator import HOME, PORT, ROOT
-from cli.stage import DemoFailed, Stage, local_stack
-from jobyard.domain.errors import JobyardError
+from cli.stage import Demo, DemoFailed, Stage, perform
 from jobyard.domain.wallclock import WEEKDAYS
 
 TITLE = "Expired Confidential Voter Status Sweep"
@@ -36,21 +35,23 @@ def demo(
     ] = None,
 ) -> None:
     """Schedule a sweep of 5,000 made-up voters, run it, and look at it before and after."""
-    console = printing.console()
-    began = time.monotonic()
-    try:
-        stays = keep or emulator.running(HOME) is not None
-        with (
-            tempfile.TemporaryDirectory(prefix="jobyard-demo-") as sessions,
-            local_stack(port, deployment.FILES_PORT, stays, console) as running,
-        ):
-            _tell(Stage(console, Path(sessions), running.endpoint))
-            _where_to_look(console, stays=stays)
-            took = time.monotonic() - began
-            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
-    except JobyardError as error:
-        printing.complain(str(error))
-        raise typer.Exit(1) from error
+    asked = Demo(
+        keep,
+        port,
+        deployment.FILES_PORT,
+        commands=(
+            ("jobyard schedule history ID", "what became of each of its times, and why"),
+            ("jobyard schedule list --system", "what Jobyard does for itself"),
+            ("jobyard lifecycle schedule", "the states of a schedule"),
+            ("jobyard schedule --help", "everything else"),
+        ),
+        page=("docs/schedules.md", "rules, clocks, policies, limits"),
+    )
+    perform(
+        asked,
+        tempfile.TemporaryDirectory(prefix="jobyard-demo-"),
+        lambda sessions, running, on: _tell(Stage(on, Path(sessions), running.endpoint)),
+    )
 
 
 def _tell(stage: Stage) -> None:
@@ -163,23 +164,6 @@ def _count(stage: Stage, dynamodb: Any) -> None:
             found[voter.get("confidential_status", {"S": "not confidential"})["S"]] += 1
     rows = [(status, f"{number:,}") for status, number in sorted(found.items())]
     stage.console.print(printing.table(("confidential status", "!voters"), rows))
-
-
-def _where_to_look(console: Console, *, stays: bool) -> None:
-    console.print("\n[bold cyan]Where to look next[/]\n")
-    up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
-    console.print(
-        printing.commands(
-            [
-                *up,
-                ("jobyard schedule history ID", "what became of each of its times, and why"),
-                ("jobyard schedule list --system", "what Jobyard does for itself"),
-                ("jobyard lifecycle schedule", "the states of a schedule"),
-                ("jobyard schedule --help", "everything else"),
-            ]
-        )
-    )
-    console.print("  [bold]docs/schedules.md[/]   [dim]rules, clocks, policies, limits[/]")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,25 @@
 """What the demos are told on: the local stack, and commands typed and run as one of its people."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import click
+import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli import session
+from cli import printing, session
 from cli.local import clients, deployment, emulator, people
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
 from cli.session import Deployment, Surroundings
 from jobyard.domain.errors import JobyardError
+
+_Set = TypeVar("_Set")  # what a story brings beside the stack
 
 
 class DemoFailed(JobyardError):
@@ -46,6 +51,43 @@ def local_stack(
                 "[dim]The stack is stopped, and keeps what it holds: "
                 "[/][bold]make local[/][dim] starts it again.[/]"
             )
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was asked of a demo, and where to look after it: commands with what each does, a page
+    with what it is about. Without a `port` the stack has its own."""
+
+    keep: bool
+    port: int | None
+    files_port: int
+    commands: Sequence[tuple[str, str]]
+    page: tuple[str, str]
+
+
+def perform(
+    demo: Demo,
+    around: AbstractContextManager[_Set],
+    tell: Callable[[_Set, Emulator, Console], None],
+) -> None:
+    """Tell a story on the local stack, inside of what it brings; then where to look, and how long
+    it took. What it refuses is said in words, and ends the program with 1."""
+    console = printing.console()
+    began = time.monotonic()
+    try:
+        stays = demo.keep or emulator.running(HOME) is not None
+        with around as brought, local_stack(demo.port, demo.files_port, stays, console) as running:
+            tell(brought, running, console)
+            up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
+            console.print("\n[bold cyan]Where to look next[/]\n")
+            console.print(printing.commands([*up, *demo.commands]))
+            page, about = demo.page
+            console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
+            took = time.monotonic() - began
+            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
+    except JobyardError as error:
+        printing.complain(str(error))
+        raise typer.Exit(1) from error
 
 
 class Stage:
