@@ -65,6 +65,33 @@ def test_a_version_that_is_being_stored_is_waited_for(
     assert manifests(touch) == {1: first.job_id}
 
 
+class Overtaken:
+    """The objects, whose record of this job's version comes right after it is looked for."""
+
+    def __init__(self, objects: Any, record: Callable[[], object]) -> None:
+        self._objects, self._record = objects, record
+
+    def of_job(self, ark: str, job_id: str) -> ObjectVersion | None:
+        found: ObjectVersion | None = self._objects.of_job(ark, job_id)
+        self._record()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objects, name)
+
+
+def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_the_same(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    (job,) = numbered(1, payloads)
+    overtaken = Overtaken(touch.objects, lambda: recording(until_stored(job, touch), touch))
+
+    stored = until_stored(job, replace(touch, objects=overtaken))
+
+    assert stored.data["version"] == 1
+    assert "same" not in stored.data
+
+
 def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
     touch: Touch, payloads: PayloadServer
 ) -> None:

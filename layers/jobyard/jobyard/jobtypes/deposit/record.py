@@ -55,7 +55,7 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
     latest = touch.objects.latest(ark)
     content = _content(work, ark, stored)
     if latest and _holds(latest, content, touch):
-        return replace(_recorded(latest), same=True)
+        return replace(_recorded(latest), same=latest.job_id != work.job_id)
     version = latest.version if latest else 0
     while True:
         version += 1
