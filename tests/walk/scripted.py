@@ -18,10 +18,12 @@ class Script:
     answers: list[Outcome | BaseException] = field(default_factory=list)
     told: list[Work] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
+    touch: Any = None  # the last step's
 
-    def step(self, work: Work, _touch: Any) -> Outcome:
+    def step(self, work: Work, touch: Any) -> Outcome:
         """Do the next thing in the script."""
         self.told.append(work)
+        self.touch = touch
         self.during()
         answer = self.answers.pop(0) if self.answers else Done()
         if isinstance(answer, BaseException):

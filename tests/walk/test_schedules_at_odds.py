@@ -28,6 +28,7 @@ from jobyard.domain.schedule import (
 from jobyard.jobtypes import TYPES
 from jobyard.services import calendars, firing, holding, occurring, scheduling
 from jobyard.services.scheduling import PARAMETERS, Changes, Wanted
+from jobyard.services.steering import Run
 from jobyard.store import jobs, tables
 from tests.walk.machines import ExecutionFailed, NoWorkerFree
 from tests.walk.scripted import NAME, Script, scripted
@@ -502,6 +503,72 @@ def test_a_job_whose_type_is_gone_ends(yard: Yard) -> None:
     assert run.outcome.codes == ("WORKER_LOST",)
     assert run.outcome.started_at is None
     assert now(schedule).word == "Failed"
+
+
+def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.REPLACE))
+    yard.at = instant("2026-11-25T00:00:01Z")
+    yard.minute()
+    (run,) = now(schedule).active
+    occurring.run_occurrence(schedule.place(run.at), Run(run.run, 1), yard.worker())
+
+    minute(yard, "2026-11-25T01:00:01Z")
+
+    ends = [each.outcome.state for each in history(schedule) if each.outcome]
+    assert ends == ["succeeded", "succeeded"]
+
+
+def test_a_step_whose_job_is_cancelled_has_no_time_left(yard: Yard, script: Script) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+    left: list[float] = []
+
+    def cancel() -> None:
+        (run,) = now(schedule).active
+        occurring.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+        left.append(script.touch.remaining())
+        yard.later(3)
+        left.append(script.touch.remaining())
+
+    script.during = cancel
+    minute(yard, "2026-11-25T00:00:01Z")
+
+    assert left[0] > 0  # it is looked for every two seconds
+    assert left[1] == 0
+    assert [each.outcome.state for each in history(schedule) if each.outcome] == ["cancelled"]
+
+
+def test_what_goes_on_is_not_looked_after_again_at_once(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY)
+    for at in ("2026-11-25T00:00:01Z", "2026-11-25T00:02:01Z"):
+        yard.at = instant(at)
+        yard.minute()
+
+    look_at = now(schedule).look_at
+    assert look_at
+    assert look_at > yard.at
+
+
+def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T23:30:00Z")
+    schedule = made(yard, HOURLY, Policy(Missed(Missing.NONE)))
+    over = yard.at + timedelta(days=5)
+    scheduling.suspend(schedule.schedule_id, over, yard.asking())
+    yard.at += timedelta(days=5, hours=2)
+    look = firing.Look(firing.Almanac(), yard.starting, yard.at)
+
+    found = firing.caught_up(now(schedule), look, most=1)
+    reasons = Counter(each.reason for each in look.decided)
+    firing.start_due(found, firing.Almanac(), yard.starting, yard.at)
+
+    assert (found.state, reasons) == (ScheduleState.SUSPENDED, {Skip.SUSPENDED: 90})
+    assert now(schedule).state is ScheduleState.ACTIVE
+    assert Counter(reason for _, reason in skipped(schedule)) == {
+        Skip.SUSPENDED: 120,
+        Skip.MISSED: 2,
+    }
 
 
 def test_times_are_in_utc_in_all_that_is_told(yard: Yard) -> None:
