@@ -17,7 +17,11 @@ app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times
 Name = Annotated[str, typer.Argument(parser=options.calendar_name, metavar="NAME")]
 Version = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="The version you have seen: over another, nothing."),
+    typer.Option(
+        parser=options.number(),
+        metavar="N",
+        help="The version you have seen: over another, nothing.",
+    ),
 ]
 _KEPT_BESIDE = {"version", "history", "links"}  # what the API tells of a calendar besides
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+)\b ?)?(?:(?P<since>[\d:]+)-(?P<until>[\d:]+))?")

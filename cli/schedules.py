@@ -209,8 +209,8 @@ def edit(
 ) -> None:
     """Change a schedule, and see how its next runs change.
 
-    Flags of the rule change that much of it; an empty --end, --times, --weekdays or --day, as in
-    --end "", takes that away. What is not named stays as it is.
+    Flags of the rule change that much of it, and what is not named stays as it is.
+    An empty --end "", --times, --weekdays or --day takes that away.
     """
     fields = rules.fields_of(ctx.params)
     wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
