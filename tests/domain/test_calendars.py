@@ -1,12 +1,15 @@
 """Calendars: what they refuse, what they say, and what is no calendar."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobyard.domain.calendars import Calendar, calendar_of
 from jobyard.domain.errors import BadRule
+from jobyard.domain.wallclock import WEEKDAYS
 
 PACIFIC = "America/Los_Angeles"
 HOLIDAYS = calendar_of(
@@ -88,6 +91,43 @@ def test_a_window_is_open_from_its_first_time_and_before_its_last(
 ) -> None:
     assert is_open(windows(window), opens)
     assert not is_open(windows(window), closes)
+
+
+TIMES = st.sampled_from(["00:00", "00:01", "08:30", "12:00", "17:59", "23:59"])
+WINDOWS = st.fixed_dictionaries(
+    {"weekdays": st.sets(st.sampled_from(WEEKDAYS), min_size=1).map(list)},
+    optional={"from": TIMES, "to": TIMES | st.just("24:00")},
+).filter(lambda each: each.get("from", "00:00") != each.get("to", "24:00") or "from" not in each)
+DAYS = st.dates(date(2026, 11, 1), date(2026, 11, 30)).map(date.isoformat)
+
+
+@given(
+    st.lists(WINDOWS, max_size=6),
+    st.lists(DAYS, max_size=5),
+    st.dates(date(2026, 10, 30), date(2026, 12, 2)),
+    st.times(),
+)
+def test_many_windows_and_dates_together_are_open_as_each_says(
+    include: list[dict[str, Any]], exclude: list[str], day: date, at: time
+) -> None:
+    wall = datetime.combine(day, at, UTC)
+    calendar = calendar_of({"name": "many", "include": include, "exclude": exclude})
+    ever = not include or any(windows(each).allows(wall, "UTC") for each in include)
+
+    expected = ever and day.isoformat() not in exclude
+    assert calendar.allows(wall, "UTC") is expected
+    assert (calendar.refusal(wall, "UTC") == "") is expected
+
+
+def test_a_refusal_names_three_windows_and_how_many_more_there_are() -> None:
+    hours = [{"from": f"{hour:02}:00", "to": f"{hour:02}:30"} for hour in range(5)]
+
+    refusal = windows(*hours).refusal(datetime(2026, 11, 25, 9, tzinfo=UTC), "UTC")
+
+    assert refusal == (
+        "calendar nights lets jobs start only every day from 00:00 to 00:30, every day from 01:00 "
+        "to 01:30, every day from 02:00 to 02:30 and in 2 windows more, not on Wednesday 09:00"
+    )
 
 
 def test_one_open_window_is_enough() -> None:

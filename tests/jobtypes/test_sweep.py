@@ -546,6 +546,20 @@ class Refusing(Listener):
         return Answer.error(400, self._code, "no") if self._left <= 0 else None
 
 
+def test_the_index_may_have_its_attributes_from_the_table_s_own_key(members: Members) -> None:
+    members.client.delete_table(TableName="members")
+    _make(members.client, "S", key=("status", "member_id"))
+    members.put_due(3)
+
+    outcome = run(
+        a_job(key=["status", "member_id"], change={"remove": ["expires_on"]}, unless=None),
+        members.touch,
+    )
+
+    assert counts(outcome) == (3, 0, 3)
+    assert all("expires_on" not in each for each in members.all().values())
+
+
 @pytest.mark.parametrize("operation", ["Query", "TransactWriteItems"])
 def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operation: str) -> None:
     members.put_due(2 * PAGE)

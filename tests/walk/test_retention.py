@@ -35,6 +35,7 @@ from jobyard.store import (
     tables,
     usage,
 )
+from jobyard.store.schedules import Beside
 from tests.walk.old import MAY, batch_of, forget, laid_down, occurred, schedule_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
 from tests.wire import Call, Listener
@@ -543,6 +544,22 @@ def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Yard) -> None:
     assert retain(years) == done(0)
     assert [*occurrences.older(schedule.schedule_id, years.at)] == made
     assert schedules.get(schedule.schedule_id).kept_from is None
+
+
+def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Yard) -> None:
+    schedule = schedules.put_new(schedule_of("caught up"))
+    (run,) = occurred(schedule, {0: Verdict.RUN})
+    stored = schedules.get(schedule.schedule_id)
+    ended = years.at - timedelta(days=89)
+    assert run.outcome
+    late = run.closed(replace(run.outcome, ended_at=ended))
+    after = replace(stored, version=stored.version + 1)
+    schedules.write(stored, after, Beside(changed=[(run, late)]))
+
+    assert retain(years) == done(0)
+    assert occurrences.get(run.place) == late
+    years.later(2 * 24 * 3600)
+    assert retain(years) == done(1)
 
 
 def test_what_is_decided_later_about_a_month_that_was_archived_lies_beside_it(

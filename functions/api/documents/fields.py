@@ -146,7 +146,8 @@ def _instant(text: object) -> datetime:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             raise ValueError(words)
-        return at.astimezone(UTC)
+        at = at.astimezone(UTC)
+        return at.replace(microsecond=at.microsecond // 1000 * 1000)  # as it is stored
     except (ValueError, OverflowError):
         raise ValueError(words) from None
 

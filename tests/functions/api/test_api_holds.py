@@ -36,6 +36,17 @@ def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
     assert api.get(f"/holds/{scope}").status == 404
 
 
+@pytest.mark.parametrize("fraction", ["9994", "9995", "999999"])
+def test_a_hold_may_end_at_the_very_end_of_time(api: Api, fraction: str) -> None:
+    """No time is rounded up: that of the last moment would be in no year."""
+    placed = hold(api, "everything", until=f"9999-12-31T23:59:59.{fraction}Z")
+
+    assert placed.status == 200
+    assert placed.json["until"] == "9999-12-31T23:59:59.999000Z"
+    assert api.get("/holds/everything").json == placed.json
+    assert api.ask("DELETE", "/holds/everything").status == 200
+
+
 def test_a_scope_may_be_written_with_its_colon_encoded(api: Api) -> None:
     hold(api, "collection%3Amaps")
 

@@ -340,6 +340,17 @@ def test_a_suspended_schedule_says_by_whom_why_and_until_when(api: Api) -> None:
     assert (forever["next_run"], forever["next_runs"], forever["until"]) == (None, [], None)
 
 
+def test_a_schedule_may_be_suspended_until_the_very_end_of_time(api: Api) -> None:
+    schedule = a_schedule()
+    asked = {**WHY, "until": "9999-12-31T23:59:59.999999Z"}
+
+    shown = api.post(path(schedule, "/suspend"), asked)
+
+    assert shown.status == 200
+    assert api.get(path(schedule)).json == shown.json
+    assert api.get("/schedules").status == 200
+
+
 def test_a_schedule_is_resumed(api: Api) -> None:
     schedule = a_schedule()
     api.post(path(schedule, "/suspend"), WHY)

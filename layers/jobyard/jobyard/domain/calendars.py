@@ -1,9 +1,11 @@
 """Calendars: dates on which no run may start, and windows outside of which none may."""
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import cached_property
 from typing import Any
 
 from jobyard.domain.errors import BadRule
@@ -21,9 +23,11 @@ from jobyard.domain.wallclock import (
 MOST_EXCLUDED = 1000
 MOST_WINDOWS = 100
 MOST_LETTERS = 200  # of a title
+TOLD = 3  # windows that a refusal names
 CHANGES_KEPT = 50
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
+_DAY_S = 86_400
 _FIELDS = ("name", "title", "exclude", "include")
 
 
@@ -58,14 +62,14 @@ class Window:
     since: time
     until: time
 
-    def holds(self, wall: datetime) -> bool:
-        """Whether it is open at this wall time."""
-        today = wall.weekday() in self.weekdays
-        at = wall.time()
-        if self.since < self.until:
-            return today and self.since <= at < self.until
-        yesterday = (wall.weekday() - 1) % 7 in self.weekdays
-        return (today and at >= self.since) or (yesterday and at < self.until)
+    def spans(self, weekday: int) -> Iterator["_Span"]:
+        """The seconds of a weekday at which it is open."""
+        since, until = _second(self.since), _second(self.until)
+        past_midnight = since >= until
+        if weekday in self.weekdays:
+            yield since, _DAY_S if past_midnight else until
+        if past_midnight and (weekday - 1) % 7 in self.weekdays:
+            yield 0, until
 
     def words(self) -> str:
         """The window, for people."""
@@ -95,18 +99,36 @@ class Calendar:
     exclude: tuple[Excluded, ...] = ()
     include: tuple[Window, ...] = ()
 
+    def allows(self, instant: datetime, zone: str) -> bool:
+        """Whether a run may start at `instant`, as clocks of `zone` show it."""
+        wall = _wall(instant, zone)
+        if _is_within(self._shut, wall.toordinal()):
+            return False
+        return not self.include or _is_within(self._open[wall.weekday()], _second(wall))
+
     def refusal(self, instant: datetime, zone: str) -> str:
         """Why no run may start at `instant`, as clocks of `zone` show it; "" if one may."""
-        wall = instant.astimezone(zone_called(zone)).replace(tzinfo=None)
-        day = wall.date()
-        for excluded in self.exclude:
-            if excluded.first <= day <= excluded.last:
-                return f"calendar {self.name} excludes {excluded.words()}"
-        if not self.include or any(window.holds(wall) for window in self.include):
+        if self.allows(instant, zone):
             return ""
-        open_when = enumerated([window.words() for window in self.include])
-        shown = f"{words_of_weekday(day.weekday())} {words_of_time(wall.time())}"
+        wall = _wall(instant, zone)
+        for excluded in self.exclude:
+            if excluded.first <= wall.date() <= excluded.last:
+                return f"calendar {self.name} excludes {excluded.words()}"
+        some = [window.words() for window in self.include[:TOLD]]
+        more = len(self.include) - len(some)
+        open_when = enumerated([*some, f"in {more} windows more"] if more else some)
+        shown = f"{words_of_weekday(wall.weekday())} {words_of_time(wall.time())}"
         return f"calendar {self.name} lets jobs start only {open_when}, not on {shown}"
+
+    @cached_property
+    def _shut(self) -> "_Spans":
+        """The excluded days, by their ordinals."""
+        return _joined((each.first.toordinal(), each.last.toordinal() + 1) for each in self.exclude)
+
+    @cached_property
+    def _open(self) -> "list[_Spans]":
+        """The seconds of each weekday at which a window is open."""
+        return [_joined(s for each in self.include for s in each.spans(day)) for day in range(7)]
 
     def document(self) -> dict[str, Any]:
         """The calendar as JSON has it; `calendar_of` reads it back."""
@@ -146,6 +168,36 @@ class Kept:
     def changed(self, calendar: Calendar, change: Change) -> "Kept":
         """It after a change."""
         return Kept(calendar, self.version + 1, (*self.changes, change)[-CHANGES_KEPT:])
+
+
+_Span = tuple[int, int]  # the first, and the first after
+_Spans = tuple[list[int], list[int]]  # all first ones and all ends of spans apart, ascending
+
+
+def _joined(spans: Iterable[_Span]) -> _Spans:
+    starts: list[int] = []
+    ends: list[int] = []
+    for start, end in sorted(spans):
+        if ends and start <= ends[-1]:
+            ends[-1] = max(ends[-1], end)
+        else:
+            starts.append(start)
+            ends.append(end)
+    return starts, ends
+
+
+def _is_within(spans: _Spans, at: int) -> bool:
+    starts, ends = spans
+    place = bisect_right(starts, at)
+    return place > 0 and at < ends[place - 1]
+
+
+def _second(at: time | datetime) -> int:
+    return (at.hour * 60 + at.minute) * 60 + at.second
+
+
+def _wall(instant: datetime, zone: str) -> datetime:
+    return instant.astimezone(zone_called(zone)).replace(tzinfo=None)
 
 
 def calendar_of(document: object) -> Calendar:

@@ -350,7 +350,7 @@ def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> I
         return
     refused = 0
     for at in islice(rule.from_(start), MOST_LOOKED_AT):
-        refused = refused + 1 if calendar.refusal(at, rule.zone) else 0
+        refused = 0 if calendar.allows(at, rule.zone) else refused + 1
         if refused == MOST_REFUSED:
             return
         if not refused:

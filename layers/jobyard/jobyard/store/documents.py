@@ -1,21 +1,24 @@
 """Domain values as the JSON documents items hold, and back. Times are milliseconds since 1970."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batch import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
 
 def stamp(at: datetime) -> int:
-    """`at` as milliseconds since 1970 UTC."""
-    return round(at.timestamp() * 1000)
+    """`at` as whole milliseconds since 1970 UTC: never later, as the last year has no later."""
+    return (at - _BEGIN) // _MILLISECOND
 
 
 def moment(stamped: int | float) -> datetime:
     """The aware UTC time a stamp says."""
-    return datetime.fromtimestamp(stamped / 1000, UTC)
+    return _BEGIN + timedelta(milliseconds=stamped)
 
 
 def moment_or_none(stamped: int | float | None) -> datetime | None:

@@ -107,7 +107,8 @@ class Plan:
         if len(touched) + len(self.unless) > MOST_NAMED:
             raise BadParameters("change", f"more than {MOST_NAMED} attributes, with unless")
         new = self.sets.get(self.partition, self.value)
-        if new == "" or isinstance(new, str) != isinstance(self.value, str) or new is True:
+        kinds = isinstance(new, str), isinstance(self.value, str)
+        if new == "" or isinstance(new, bool) or kinds[0] != kinds[1]:
             raise BadParameters("change.set", f"{self.partition} has to stay a key of the index")
         leaves = new != self.value or {self.partition, self.due} & set(self.removes)
         if not leaves:

@@ -93,6 +93,7 @@ class Table:
         """
         plan = self.plan
         names = _Names()
+        wanted = dict.fromkeys((*plan.key, plan.partition, plan.due))  # the two may be in the key
         asked: dict[str, Any] = {
             "TableName": plan.table,
             "IndexName": plan.index,
@@ -102,7 +103,7 @@ class Table:
                 ":partition": attribute(plan.value),
                 ":latest": self.latest,
             },
-            "ProjectionExpression": ", ".join(map(names, (*plan.key, plan.partition, plan.due))),
+            "ProjectionExpression": ", ".join(map(names, wanted)),
             "ExpressionAttributeNames": names.all,
             "Limit": PAGE,
             "ReturnConsumedCapacity": "TOTAL",

@@ -37,11 +37,13 @@ def look(after: str, retaining: Retaining) -> stretch.Place | None:
 
 
 def _begun(schedule: Schedule, retaining: Retaining) -> str:
-    """The schedule's oldest month, if all of it is old enough and has ended; "" when none is.
+    """The schedule's oldest month, if all of it is old enough and ended as long ago; "" when none
+    is.
 
     From here on the schedule does not keep it.
     """
-    limit = _first_of_month(retaining.now() - kept_for(schedule.job_type))
+    since = retaining.now() - kept_for(schedule.job_type)
+    limit = _first_of_month(since)
     if schedule.created_at >= limit:
         return ""
     for _ in range(_TRIES):
@@ -50,7 +52,7 @@ def _begun(schedule: Schedule, retaining: Retaining) -> str:
         if oldest is None:
             return ""
         until = _month_after(oldest.at)
-        if any(_is_open(each) for each in occurrences.older(schedule_id, until)):
+        if any(_is_kept(each, since) for each in occurrences.older(schedule_id, until)):
             return ""
         try:
             if schedule.kept_from is None or schedule.kept_from < until:
@@ -62,9 +64,11 @@ def _begun(schedule: Schedule, retaining: Retaining) -> str:
     return ""  # it changes too fast; tomorrow is early enough
 
 
-def _is_open(occurrence: Occurrence) -> bool:
-    runs = occurrence.verdict is Verdict.RUN and occurrence.outcome is None
-    return runs or occurrence.verdict is Verdict.WAIT
+def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
+    """Whether a job goes on or is still to come, or all was over only after `since`."""
+    if occurrence.outcome:
+        return occurrence.outcome.ended_at > since
+    return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
 def go_on(place: stretch.Place, retaining: Retaining) -> Stretch:

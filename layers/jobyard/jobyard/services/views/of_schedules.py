@@ -18,7 +18,7 @@ from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, sche
 
 WAITING = "waiting"  # the filter for those that will run and do not: Idle, as others understand it
 UPCOMING = 10  # next runs that a schedule shows
-_MOST_READ = 1000  # schedules that one page of a filtered list looks at
+_MOST_READ = 500  # schedules that one page of a filtered list looks at
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def list_schedules(
     looking: Looking, *, system: bool, word: str, after: str, limit: int
 ) -> ListedSchedules:
     """A page of schedules: the system's, or the others. `word` is one of VoteCal's or `WAITING`, ""
-    for any; such a page looks at up to a thousand and may show few of them.
+    for any; such a page looks at up to 500 and may show few of them.
 
     Raises:
         Forbidden: the person is no admin.
