@@ -240,8 +240,8 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
 
 @pytest.mark.parametrize(
     ("late", "reason"),
-    [(timedelta(hours=5), None), (timedelta(hours=5) + MOMENT, Skip.TOO_OLD)],
-    ids=["as old as may be", "older"],
+    [(timedelta(hours=5) - MOMENT, None), (timedelta(hours=5), Skip.TOO_OLD)],
+    ids=["less than five hours old", "five hours old"],
 )
 def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
     late: timedelta, reason: Skip | None
@@ -308,12 +308,16 @@ def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted
     state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: Skip | None
 ) -> None:
     schedule = replace(schedule_of(DAILY), state=state, queued=NINE)
-    waiting = Occurrence(schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE)
+    waiting = Occurrence(
+        schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE, parameters={"table": "voters"}
+    )
     move = SCHEDULE.move(state, "note", NINE + MOMENT, CLOCK)
 
     after, judged = released(schedule, waiting, move)
 
     assert (judged.verdict, judged.reason, judged.version) == (verdict, reason, 2)
+    assert judged.parameters == ({"table": "voters"} if verdict is Verdict.RUN else {})
+    assert judged.words == ("suspended" if reason else "")
     assert [run.at for run in after.active] == ([NINE] if verdict is Verdict.RUN else [])
     assert after.queued is None
 
@@ -328,12 +332,19 @@ def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
     return JobRecord(place, JobState(state), 3, "c", START + MOMENT, history=history)
 
 
+def job_of_an_earlier_go() -> JobRecord:
+    """A job whose result is that of a go before."""
+    counts = {"processed": 5, "failed": 3, "total": 8}
+    return replace(stopped("cancel", "cancelled", "admin", "moves"), data={"records": counts})
+
+
 def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> None:
     came = Checkpoint("a job").after(7, [("key", "busy")], {"page": 2})
 
     cancelled = Outcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
     replaced = Outcome.of(stopped("replace", "replaced", "machine", "replaced by s.0.1"))
 
+    assert Outcome.of(replace(job_of_an_earlier_go(), state=JobState.CANCELLED), came).total is None
     assert cancelled.message == "cancelled by admin: the table moves"
     assert (cancelled.processed, cancelled.failed, cancelled.total) == (7, 1, None)
     assert replaced.message == "replaced by s.0.1"

@@ -155,6 +155,45 @@ def test_what_one_clock_skipped_is_told_though_another_came_between(yard: Yard) 
     assert [len(each.skipped) for each in (fired, *others)] == [90, 30]
 
 
+def test_the_latest_run_is_the_one_that_was_begun_last(yard: Yard, script: Script) -> None:
+    """Not the one of the latest time: what a hold delayed is begun after a run now."""
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    holding.place("everything", None, yard.asking())
+    minute(yard, "2026-11-25T09:00:10Z")
+    yard.at = instant("2026-11-25T09:20:00Z")
+    script.answers = [Stop(Failure.RECORDS_FAILED, "2 of 12")]
+    scheduling.run_now(schedule.schedule_id, yard.asking())
+    yard.machines.run_all()
+    failed = now(schedule).word
+    holding.lift("everything", yard.asking())
+    minute(yard, "2026-11-25T09:21:00Z")
+
+    assert (failed, now(schedule).word) == ("Failed", "Completed")
+    latest = now(schedule).latest
+    assert latest
+    assert latest.at == instant("2026-11-25T09:00:00Z")
+
+
+def test_what_waited_under_a_hold_runs_before_what_came_later(yard: Yard, script: Script) -> None:
+    script.during = lambda: yard.later(7)
+    yard.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(yard, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        yard.minute()
+    holding.place("everything", None, yard.asking())
+    yard.machines.run_all()
+    minute(yard, "2026-11-25T02:00:01Z")
+    holding.lift("everything", yard.asking())
+    for minutes in range(1, 4):
+        minute(yard, f"2026-11-25T02:0{minutes}:01Z")
+
+    ends = {each.at.hour: each.outcome.started_at for each in history(schedule) if each.outcome}
+    assert sorted(ends) == [0, 1, 2]
+    assert sorted(ends, key=lambda hour: str(ends[hour])) == [0, 1, 2]
+
+
 # ---- People in between
 
 

@@ -115,7 +115,7 @@ class Outcome:
     @classmethod
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
         """What came of a job that has ended; `counted` is how far one came that was stopped."""
-        records = job.data.get("records") or (counted.counts if counted and counted.version else {})
+        records = counted.counts if counted and counted.version else job.data.get("records", {})
         codes = [each.code for each in job.attempts if each.code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []
         starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
@@ -183,9 +183,14 @@ class Occurrence:
         """It, once its job has ended."""
         return replace(self, version=self.version + 1, outcome=outcome)
 
-    def judged(self, verdict: Verdict, reason: Skip | None = None) -> "Occurrence":
-        """It, once its waiting is over."""
-        return replace(self, version=self.version + 1, verdict=verdict, reason=reason)
+    def let_go(self) -> "Occurrence":
+        """It, once its waiting is over: there is a job."""
+        return replace(self, version=self.version + 1, verdict=Verdict.RUN)
+
+    def given_up(self, reason: Skip, words: str = "") -> "Occurrence":
+        """It, once its waiting is over for nothing."""
+        skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, reason=reason)
+        return replace(skipped, words=words or self.words, parameters={})
 
 
 @dataclass(frozen=True)
@@ -314,7 +319,7 @@ class _Deciding:
                 found[at] = None
             elif missed.which is Missing.NONE or later >= self._made_up_for():
                 found[at] = Skip.MISSED
-            elif self.now - at > timedelta(hours=missed.oldest_h) and not once:
+            elif self.now - at >= timedelta(hours=missed.oldest_h) and not once:
                 found[at] = Skip.TOO_OLD
             else:
                 found[at] = None
@@ -438,9 +443,12 @@ def ended(
     """The schedule and the occurrence once the occurrence's `job` has ended."""
     told = occurrence.outcome  # of a job that had ended, and is deleted
     outcome = replace(told, state=job.state) if told else Outcome.of(job, counted)
+    going = next((run for run in schedule.active if run.at == occurrence.at), None)
     latest = schedule.latest
-    if latest is None or latest.at <= occurrence.at:
-        latest = Latest(occurrence.at, outcome.state, outcome.ended_at)
+    if going and (latest is None or latest.since <= going.since):
+        latest = Latest(occurrence.at, going.since, outcome.state, outcome.ended_at)
+    elif latest and latest.at == occurrence.at:
+        latest = replace(latest, state=outcome.state)
     active = tuple(run for run in schedule.active if run.at != occurrence.at)
     return schedule.moved(move, active=active, latest=latest), occurrence.closed(outcome)
 
@@ -448,9 +456,8 @@ def ended(
 def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
     """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
     a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
-    active, verdict, reason = schedule.active, Verdict.SKIP, None
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
-        reason = Skip.SUSPENDED
-    else:
-        active, verdict = (*active, Run(waiting.at, move.at, MAIN)), Verdict.RUN
-    return schedule.moved(move, active=active, queued=None), waiting.judged(verdict, reason)
+        skipped = waiting.given_up(Skip.SUSPENDED, schedule.why_suspended)
+        return schedule.moved(move, queued=None), skipped
+    active = (*schedule.active, Run(waiting.at, move.at, MAIN))
+    return schedule.moved(move, active=active, queued=None), waiting.let_go()

@@ -144,9 +144,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Latest:
-    """How the latest of the runs that ended came out: the one for the latest moment."""
+    """How the latest of the runs that ended came out, the one that was begun last; and which moment
+    it was for."""
 
     at: datetime
+    since: datetime
     state: JobState
     ended_at: datetime
 

@@ -184,8 +184,8 @@ def start_due(
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
-            found = start_waiting(caught_up(found, look, most=_BLOCKS), look)
-            return found, Fired(tuple(look.decided))
+            found = caught_up(start_waiting(found, look), look, most=_BLOCKS)
+            return start_waiting(found, look), Fired(tuple(look.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 

@@ -358,4 +358,4 @@ def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
     if waiting is None:
         return []
-    return [(waiting, waiting.judged(Verdict.SKIP, Skip.DELETED))]
+    return [(waiting, waiting.given_up(Skip.DELETED))]

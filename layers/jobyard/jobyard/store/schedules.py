@@ -67,7 +67,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "queued": _stamped(schedule.queued),
             "kept_from": _stamped(schedule.kept_from),
             "active": [[stamp(run.at), stamp(run.since), run.run] for run in schedule.active],
-            "latest": latest and [stamp(latest.at), latest.state, stamp(latest.ended_at)],
+            "latest": latest and _latest_line(latest),
             "history": history_document(schedule.history),
         }
     )
@@ -125,11 +125,15 @@ def _schedule(item: ScheduleItem) -> Schedule:
     )
 
 
+def _latest_line(latest: Latest) -> list[Any]:
+    return [stamp(latest.at), latest.state, stamp(latest.ended_at), stamp(latest.since)]
+
+
 def _latest(line: list[Any] | None) -> Latest | None:
     if line is None:
         return None
-    at, state, ended_at = line
-    return Latest(moment(at), JobState(state), moment(ended_at))
+    at, state, ended_at, since = line
+    return Latest(moment(at), moment(since), JobState(state), moment(ended_at))
 
 
 def put_new(schedule: Schedule) -> Schedule:
