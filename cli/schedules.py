@@ -16,7 +16,7 @@ from jobyard.domain.schedule import Missing, Overlap
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
 
-MOST_SHOWN = 1000
+MOST_SHOWN = 100_000  # of a preview: of a rule that comes daily, centuries
 WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]

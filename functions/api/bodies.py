@@ -10,6 +10,7 @@ from api.problems import NotJson, TooLarge
 from jobyard.domain.errors import BadRequest
 
 LARGEST = 256 * 1024  # bytes
+DEEPEST = 50  # levels of objects and lists in each other
 
 
 def check_body(event: Mapping[str, Any]) -> None:
@@ -42,6 +43,16 @@ def check_body(event: Mapping[str, Any]) -> None:
         raise BadRequest("the body is nested too deeply") from error
     if not isinstance(document, dict):
         raise BadRequest("the body is no JSON object: send { … }")
+    if _is_deeper(document, DEEPEST):
+        raise BadRequest(f"the body is nested too deeply: {DEEPEST} levels are allowed")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    here = [value]
+    for _ in range(levels):
+        inner = [each.values() if isinstance(each, dict) else each for each in here]
+        here = [each for some in inner for each in some if isinstance(each, dict | list)]
+    return bool(here)
 
 
 def _bytes_of(event: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
 """What a request works with: the deployment's clients and clock, who asks, and for what."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.people import person_of
 from api.problems import BadFields
+from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.services.asking import Asking, Person
 from jobyard.services.settings import Settings
@@ -28,7 +29,8 @@ class Desk:
 
     `requests` tells where answers to repeated requests lie, `email_of` knows people's addresses by
     name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw,
-    `put_off` of those of AWS that pass.
+    `put_off` of those of AWS that pass, `skipped` of times of schedules that a request found had
+    come and no job was started for.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Desk:
     now: Callable[[], datetime]
     surprised: Callable[[Exception], None]
     put_off: Callable[[Exception], None]
+    skipped: Callable[[Sequence[Occurrence]], None]
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,8 @@ class Visit:
     def asking(self, reason: str = "") -> Asking:
         """For changes."""
         desk = self.desk
-        return Asking(
-            desk.settings, desk.s3, desk.machines, desk.now, self.person, self.key, reason
-        )
+        person, key, told = self.person, self.key, desk.skipped
+        return Asking(desk.settings, desk.s3, desk.machines, desk.now, person, key, reason, told)
 
     def with_email(self) -> "Visit":
         """The same with the person's e-mail address, which costs a call."""

@@ -7,6 +7,8 @@ gc.disable()  # nothing imported is garbage, and looking for some takes a sixth 
 
 import os
 import secrets
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,9 @@ from api.clients import Late
 from api.desk import Desk
 from api.people import email_of
 from api.problems import NotJson, TooLarge, problem_of
+from jobyard.domain import metrics
 from jobyard.domain.errors import BadRequest
+from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.wiring import session, wire
 
@@ -63,6 +67,19 @@ def _cursor_key() -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 
+def _skipped(occurrences: Sequence[Occurrence]) -> None:
+    """Log that times had no job, and count those that nobody wanted skipped."""
+    reasons = Counter(each.reason for each in occurrences if each.reason)
+    LOGGER.warning("skipped", schedule_id=occurrences[0].schedule_id, reasons=reasons)
+    missed = sum(number for reason, number in reasons.items() if reason.is_trouble)
+    if missed:
+        from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+        emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+        emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, missed)
+        emf.flush_metrics()
+
+
 DESK = Desk(
     settings=SETTINGS,
     s3=_late("s3", _PATIENCE.merge(Config(signature_version="s3v4"))),
@@ -73,6 +90,7 @@ DESK = Desk(
     now=_now,
     surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),
     put_off=lambda error: LOGGER.warning("put off", exc_info=error),
+    skipped=_skipped,
 )
 
 gc.freeze()  # what is loaded by now stays

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import rules
+from cli.schedules import MOST_SHOWN
 from jobyard.domain import calendars, recurrence
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRule
@@ -102,6 +103,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
     assert f"up to {recurrence.MOST_TIMES:,} |" in PAGE
+    assert f"| a preview | 1,000, on the command line {MOST_SHOWN:,} |" in PAGE
     assert f"| times a calendar may refuse in a row | {recurrence.MOST_REFUSED:,} |" in PAGE
 
 
@@ -143,7 +145,7 @@ def test_the_four_words_are_those_of_the_page(latest: JobState | None, word: str
         policy=Policy(),
         owner="admin",
         created_at=NOON,
-        latest=latest and Latest(NOON, latest, NOON),
+        latest=latest and Latest(NOON, NOON, latest, NOON),
     )
 
     assert schedule.word == word

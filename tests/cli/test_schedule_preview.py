@@ -176,7 +176,7 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
         (("--rule", "[" * 100_000), 2, "this is no JSON"),
         (("--rule", ONCE, "--kind", "daily"), 2, "not both"),
         (("--rule", ONCE, "--count", "0"), 2, "--count"),
-        (("--rule", ONCE, "--count", "1001"), 2, "--count"),
+        (("--rule", ONCE, "--count", "100001"), 2, "--count"),
         (("--rule", ONCE, "--from", "2026-11-25T09:00"), 2, "is no instant"),
         (("--rule", ONCE, "--from", "0001-01-01T00:00+14:00"), 2, "is no instant"),
         (("--rule", ONCE, "--calendar", "holidays"), 2, "jobyard calendar show NAME"),

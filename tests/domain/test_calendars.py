@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.calendars import MOST_REASONS, Calendar, Change, Kept, calendar_of
 from jobyard.domain.errors import BadRule
 from jobyard.domain.wallclock import WEEKDAYS
 
@@ -91,6 +91,18 @@ def test_a_window_is_open_from_its_first_time_and_before_its_last(
 ) -> None:
     assert is_open(windows(window), opens)
     assert not is_open(windows(window), closes)
+
+
+def test_of_changes_as_much_is_kept_as_an_item_holds() -> None:
+    kept = Kept(HOLIDAYS, 1, ())
+    for number in range(60):
+        change = Change(
+            "put", datetime(2026, 11, 25, tzinfo=UTC), "admin", "x" * 1000, f"r{number}"
+        )
+        kept = kept.changed(HOLIDAYS, change)
+
+    assert (kept.version, len(kept.changes)) == (61, MOST_REASONS // 1000)
+    assert kept.changes[-1].cause == "r59"
 
 
 TIMES = st.sampled_from(["00:00", "00:01", "08:30", "12:00", "17:59", "23:59"])

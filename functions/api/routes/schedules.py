@@ -45,7 +45,7 @@ _BadOnes = (BadRequest, BadRule, BadParameters)
 
 
 def _visit() -> Visit:
-    """The request, of an admin: nobody else is told what is wrong with it.
+    """The request, of an admin.
 
     Raises:
         NotSignedIn, BadFields: as for `visit_of`. Forbidden: the person is no admin.

@@ -26,6 +26,7 @@ SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
         ('{"parameters": {"a": ' + "1" * 5000 + "}}", "too large"),
         ('{"note": "\\ud800"}', "not Unicode"),
         ("[" * 100_000, "too deeply"),
+        *(('{"a":' + "[" * depth + "]" * depth + "}", "too deeply") for depth in (50, 900, 980)),
         ('{"a":' * 40_000, "too deeply"),
     ],
 )

@@ -1,5 +1,6 @@
 """Schedules through the API: made, looked at, edited, suspended, run, deleted."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -418,6 +419,31 @@ def test_an_ended_schedule_says_so_and_begins_anew_with_other_times(api: Api) ->
     assert edited["schedule"]["state"] == "active"
     assert edited["runs_before"] == []
     assert len(edited["runs_after"]) == 5
+
+
+def test_an_ended_schedule_cannot_be_edited_without_a_rule(api: Api) -> None:
+    once = {"kind": "once", "anchor": (NOW - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M")}
+    schedule = minute(a_schedule(once | {"zone": "UTC"}, since=NOW - timedelta(days=2)))
+
+    refused = api.ask("PATCH", path(schedule), body={**WHY, "title": "another"})
+
+    assert (refused.status, refused.kind) == (400, "bad-request")
+    assert "has ended: an edit has to give it a rule" in refused.json["detail"]
+
+
+def test_times_that_a_request_finds_missed_are_counted_as_the_clock_counts_them(
+    api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    never = Policy(Missed(Missing.NONE))
+    schedule = a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=never)
+
+    api.post(path(schedule, "/suspend"), WHY)
+
+    lines = capsys.readouterr().out.splitlines()
+    (counted,) = [json.loads(line) for line in lines if "_aws" in line]
+    assert counted["RunsFailedOrMissed"] == [3.0]
+    told = [vars(line)["reasons"] for line in caplog.records if line.message == "skipped"]
+    assert told == [{"MISSED": 3}]
 
 
 # Edited

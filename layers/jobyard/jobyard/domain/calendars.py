@@ -25,6 +25,7 @@ MOST_WINDOWS = 100
 MOST_LETTERS = 200  # of a title
 TOLD = 3  # windows that a refusal names
 CHANGES_KEPT = 50
+MOST_REASONS = 8000  # characters of reasons in them, at the most but for the newest
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _DAY_S = 86_400
@@ -167,7 +168,10 @@ class Kept:
 
     def changed(self, calendar: Calendar, change: Change) -> "Kept":
         """It after a change."""
-        return Kept(calendar, self.version + 1, (*self.changes, change)[-CHANGES_KEPT:])
+        changes = (*self.changes, change)[-CHANGES_KEPT:]
+        while len(changes) > 1 and sum(len(each.reason) for each in changes) > MOST_REASONS:
+            changes = changes[1:]
+        return Kept(calendar, self.version + 1, changes)
 
 
 _Span = tuple[int, int]  # the first, and the first after

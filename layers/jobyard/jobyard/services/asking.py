@@ -5,7 +5,7 @@ own move, takes it for done and tells the machine; an execution of the same name
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, Stal
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import Cause
+from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
 from jobyard.services.settings import UPLOAD_GRACE, UPLOAD_TIME, Settings
@@ -49,7 +50,8 @@ class Person:
 class Asking:
     """What asking needs: the deployment, S3, the state machines, the clock, and who asks why.
 
-    `key` is unique per request and the same when the request is repeated.
+    `key` is unique per request and the same when the request is repeated. `skipped` hears of the
+    times of schedules that the request found had come and no job was started for.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class Asking:
     person: Person
     key: str
     reason: str = ""
+    skipped: Callable[[Sequence[Occurrence]], None] = lambda _: None
 
     @property
     def cause(self) -> Cause:

@@ -114,6 +114,11 @@ class Look:
     now: datetime
     decided: list[Occurrence] = field(default_factory=list)
 
+    @property
+    def skipped(self) -> list[Occurrence]:
+        """Those of them that no job was started for."""
+        return [each for each in self.decided if each.verdict is Verdict.SKIP]
+
 
 def fire_due(
     starting: Starting, now: Callable[[], datetime], remaining: Callable[[], float]

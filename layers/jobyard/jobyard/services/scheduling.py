@@ -157,7 +157,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
             f"there is no job type {job_type!r} to be scheduled; there are {', '.join(known)}"
         )
     if len(json.dumps(parameters)) > PARAMETERS:
-        raise BadParameters("", f"no more than {PARAMETERS} bytes of JSON")
+        raise BadParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")
     TYPES[job_type].check(parameters)
     _check_policy(policy)
 
@@ -199,6 +199,8 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
         changed = {"rule": rule, "policy": policy, "parameters": parameters}
         changed["title"] = changes.title or before.title
         try:
+            if before.state is ScheduleState.ENDED and changes.rule is None:
+                raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
                 look = Look(almanac, asking.starting, now)
@@ -241,10 +243,14 @@ def _decided(
     change's to say."""
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
+        look = Look(almanac, asking.starting, now)
         try:
-            found = caught_up(found, Look(almanac, asking.starting, now))
+            found = caught_up(found, look)
         except StaleState:
             continue
+        finally:
+            if look.skipped:
+                asking.skipped(look.skipped)
         yield found, now
 
 
