@@ -537,6 +537,28 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     assert retain(years) == done(0)
 
 
+def test_nothing_of_a_schedule_is_removed_whose_archive_is_damaged(years: Yard) -> None:
+    schedule = schedules.put_new(schedule_of("torn"))
+    made = occurred(schedule, {0: Verdict.RUN, 1: Verdict.SKIP})
+    prefix = f"records/sweep/2026/05/{schedule.schedule_id}/"
+
+    def damage() -> float:
+        found = years.s3.list_objects_v2(Bucket="archive", Prefix=prefix).get("Contents", ())
+        keys = [each["Key"] for each in found]
+        if any(key.endswith("manifest.json") for key in keys):
+            for key in keys:
+                if key.endswith(".gz"):
+                    years.s3.put_object(Bucket="archive", Key=key, Body=b"\x1f\x8b")
+        return 600.0
+
+    outcome = retain(years, remaining=damage)
+
+    assert isinstance(outcome, Stop)
+    assert "is damaged" in outcome.message
+    assert [*occurrences.older(schedule.schedule_id, years.at)] == made
+    assert len([*jobs.of_chunk(schedule.schedule_id, 0)]) == 1
+
+
 def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Yard) -> None:
     schedule = schedules.put_new(schedule_of("endless"))
     made = occurred(schedule, {0: Verdict.RUN, 1: Verdict.WAIT})

@@ -29,7 +29,8 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import calendars, firing, holding, occurring, scheduling
 from jobyard.services.scheduling import PARAMETERS, Changes, Wanted
 from jobyard.services.steering import Run
-from jobyard.store import jobs, tables
+from jobyard.services.views import list_schedules
+from jobyard.store import jobs, schedules, tables
 from tests.walk.machines import ExecutionFailed, NoWorkerFree
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.test_schedules import (
@@ -44,7 +45,7 @@ from tests.walk.test_schedules import (
     ran_at,
     skipped,
 )
-from tests.walk.yard import Yard
+from tests.walk.yard import ADMIN, Yard
 from tests.wire import Answer, Call, Listener
 
 
@@ -287,6 +288,29 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
 
 
+@pytest.mark.parametrize("event", ["edit", "delete"])
+def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
+    yard: Yard, event: str
+) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    holding.place("everything", None, yard.asking())
+    minute(yard, "2026-11-25T09:00:10Z")
+    yard.at = instant("2026-11-25T09:05:00Z")
+
+    if event == "edit":
+        other = Changes(rule=recurrence_of(DAILY | {"at": "10:00"}))
+        scheduling.edit(schedule.schedule_id, other, yard.asking())
+    else:
+        scheduling.delete(schedule.schedule_id, yard.asking())
+    holding.lift("everything", yard.asking())
+    minute(yard, "2026-11-25T09:06:00Z")
+
+    given_up = Skip.EDITED if event == "edit" else Skip.DELETED
+    assert skipped(schedule) == [("11-25T09:00", given_up)]
+    assert ran_at(schedule) == []
+
+
 def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(yard: Yard) -> None:
     yard.at = instant("2026-11-24T23:59:00Z")
     schedule = made(yard, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
@@ -442,6 +466,12 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(yard: Yard) -> 
         (several[0].schedule_id, BadRule)
     ]
     assert {now(each).word for each in several[1:]} == {"Completed"}
+    ids = {each.schedule_id for each in several[1:]}
+    assert ids <= {each.schedule_id for each in schedules.every(limit=1000)}
+    listed = list_schedules(yard.looking(ADMIN), system=False, word="", after="", limit=1000).items
+    assert ids <= {each.schedule.schedule_id for each in listed}
+    assert [*schedules.naming("nobody's")] == []
+    item.delete()
 
 
 class Throttled(Listener):

@@ -5,14 +5,15 @@ jobs that are to be started are those, and each of them once, whoever decides an
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import BadRule, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.recurrence import recurrence_of
@@ -247,10 +248,9 @@ def by_title(*, system: bool, limit: int, after: str = "") -> Page:
         )
     ]
     shown = keys[:limit]
-    found = {
-        item.schedule_id: _schedule(item)
-        for item in ScheduleItem.batch_get([key.schedule_id for key in shown], consistent_read=True)
-    }
+    ids = [key.schedule_id for key in shown]
+    read = _readable(ScheduleItem.batch_get(ids, consistent_read=True))
+    found = {each.schedule_id: each for each in read}
     items = [found[key.schedule_id] for key in shown if key.schedule_id in found]
     following = str(shown[-1].title) if len(keys) > limit else ""
     return Page(tuple(each for each in items if each.state is not ScheduleState.DELETED), following)
@@ -259,8 +259,7 @@ def by_title(*, system: bool, limit: int, after: str = "") -> Page:
 def naming(calendar: str) -> Iterator[Schedule]:
     """The schedules whose calendar has this name, in no order, strongly read; deleted ones are left
     out. A scan of all there are."""
-    for item in ScheduleItem.scan(consistent_read=True):
-        schedule = _schedule(item)
+    for schedule in _readable(ScheduleItem.scan(consistent_read=True)):
         if schedule.policy.calendar == calendar and schedule.state is not ScheduleState.DELETED:
             yield schedule
 
@@ -270,4 +269,12 @@ def every(limit: int, after: str = "") -> list[Schedule]:
     anything, strongly read. A scan: of schedules there are few beside what they leave."""
     start = {"schedule_id": {"S": after}} if after else None
     found = ScheduleItem.scan(limit=limit, last_evaluated_key=start, consistent_read=True)
-    return [_schedule(item) for item in found]
+    return [*_readable(found)]
+
+
+def _readable(items: Iterable[ScheduleItem]) -> Iterator[Schedule]:
+    """The schedules that can be read. Of the others the clock tells, when they are due: here they
+    are to keep nobody from the rest."""
+    for item in items:
+        with suppress(BadRule):
+            yield _schedule(item)
