@@ -9,11 +9,14 @@ import pytest
 
 from jobyard.domain.chunks import Chunk, Passage
 from jobyard.domain.errors import StaleState
-from jobyard.services import running
+from jobyard.domain.job import JobState
+from jobyard.domain.operation import Filter, JobOutcome
+from jobyard.services import asking, rows, running
 from jobyard.services.running import give_up_chunk, run_chunk
 from jobyard.services.steering import MAIN, Run
 from jobyard.store import batches, chunks, jobs
 from tests.walk.yard import Payloads, Yard, single_files
+from tests.wire import Call, Listener
 
 TWO = {"a.txt": b"one", "b.txt": b"two"}
 
@@ -108,3 +111,39 @@ def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
 
     assert yard.batch(state["batch_id"]).batch.state == "completed"
     assert len(yard.mails_of(state["batch_id"])) == 1
+
+
+class BeforeTheFirst(Listener):
+    """Something happens before the first call of a kind."""
+
+    def __init__(self, operation: str, happens: Callable[[], object]) -> None:
+        self._operation, self._happens = operation, happens
+
+    def before(self, call: Call) -> None:
+        if call.operation == self._operation:
+            self._operation = ""
+            self._happens()
+
+
+def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
+    yard: Yard, payloads: Payloads
+) -> None:
+    payloads.status["/b.txt"] = 404
+    batch_id = yard.drop(single_files(payloads, TWO), collection="twins")
+    payloads.status.clear()
+    operation = asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    plainly = yard.machines.invoke
+
+    def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        if name != "ExecuteChunkFunction":
+            return plainly(name, function, handed)
+        yard.machines.invoke = plainly
+        with yard.wire.heard_by(BeforeTheFirst("BatchExecuteStatement", lambda: function(handed))):
+            return plainly(name, function, handed)
+
+    yard.machines.invoke = twice
+    yard.machines.run_all()
+
+    told = [*rows.outcomes_of(yard.s3, yard.settings, operation, 0)]
+    assert told == [JobOutcome(f"{batch_id}.0.1", "accepted")]
+    assert [job.state for job in jobs.of_chunk(batch_id, 0)] == ["succeeded", "succeeded"]

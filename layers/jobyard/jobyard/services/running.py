@@ -196,9 +196,7 @@ class _ChunkWork:
         """
         # A later pass finds jobs that were sent it before and failed again: once is enough.
         sent_before = {
-            position
-            for position, job in self.records.items()
-            if any(entry.cause == operation.operation_id for entry in job.history)
+            position for position, job in self.records.items() if _was_sent(job, operation)
         }
         outcomes = [
             JobOutcome(self.records[each].place.job_id, ACCEPTED) for each in sorted(sent_before)
@@ -217,12 +215,13 @@ class _ChunkWork:
         self._save(planned=[after for _, after in changes])
         stored = self._written(changes)
         for (before, after), now in zip(changes, stored, strict=True):
-            if now is None:
+            if now:
+                self.records[after.place.position] = now
+            if now or _was_sent(jobs.get(before.place), operation):  # perhaps by a twin of ours
+                outcomes.append(JobOutcome(after.place.job_id, ACCEPTED))
+            else:
                 words = "someone else changed it first"
                 refused.append(JobOutcome(before.place.job_id, REFUSED, words))
-            else:
-                self.records[after.place.position] = now
-                outcomes.append(JobOutcome(after.place.job_id, ACCEPTED))
         self._put_outcomes(operation, [*refused, *outcomes])
 
     def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:
@@ -467,6 +466,11 @@ class _ChunkWork:
                 self.overtaken = True
             else:
                 return
+
+
+def _was_sent(job: JobRecord | None, operation: Operation) -> bool:
+    """Whether the operation's event has reached the job, whichever worker sent it."""
+    return job is not None and any(e.cause == operation.operation_id for e in job.history)
 
 
 def _stored(job: JobRecord) -> JobRecord | None:
