@@ -14,6 +14,7 @@ from jobyard.domain.wallclock import (
     date_of,
     enumerated,
     time_of,
+    weekdays_of,
     words_of_day,
     words_of_time,
     words_of_weekday,
@@ -237,15 +238,15 @@ def _excluded(value: object) -> Excluded:
 
 def _window(value: object) -> Window:
     given = _fields("include", value, ("weekdays", "from", "to"))
-    weekdays = _list("include.weekdays", given.get("weekdays", list(WEEKDAYS)), 7)
-    if not weekdays or any(each not in WEEKDAYS for each in weekdays):
+    weekdays = weekdays_of("include.weekdays", given.get("weekdays", list(WEEKDAYS)))
+    if not weekdays:
         raise BadRule("include.weekdays", f"a list of {', '.join(WEEKDAYS)}; left out, every day")
     since = time_of("include.from", given.get("from", "00:00"))
     to = given.get("to", "24:00")
     until = _MIDNIGHT if to == "24:00" else time_of("include.to", to)
     if since == until != _MIDNIGHT:
         raise BadRule("include.to", "another time than from; leave both out for the whole day")
-    return Window(tuple(sorted({WEEKDAYS.index(each) for each in weekdays})), since, until)
+    return Window(weekdays, since, until)
 
 
 def _fields(where: str, value: object, allowed: tuple[str, ...]) -> Mapping[str, Any]:

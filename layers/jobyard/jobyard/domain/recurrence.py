@@ -26,6 +26,7 @@ from jobyard.domain.wallclock import (
     last_instant,
     time_of,
     wall_or_date_of,
+    weekdays_of,
     words_of_day,
     words_of_time,
     words_of_weekday,
@@ -381,7 +382,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
     kind = _word("kind", given.get("kind"), Kind)
     for name, only in (("weekdays", Kind.WEEKLY), ("day", Kind.MONTHLY)):
         if name in given and kind is not only:
-            raise BadRule(name, f"only of {only.value} rules; leave it out of a {kind.value} one")
+            raise BadRule(name, f"only of {only.value} rules, not of {kind.value} ones")
     zone = zone_name_of("zone", given.get("zone", DEFAULT_ZONE))
     anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
     gap, repeated = _dst_of(given.get("dst", []))
@@ -392,7 +393,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         zone,
         anchor,
         every=_whole("every", given.get("every", 1), MOST[kind], f" for kind {kind.value}"),
-        weekdays=_weekdays_of(given.get("weekdays", [])),
+        weekdays=weekdays_of("weekdays", given.get("weekdays", [])),
         day=_day_of(given["day"]) if "day" in given else None,
         end=wall_or_date_of("end", given["end"]) if "end" in given else None,
         count=_whole("count", given["count"], 1 if once else MOST_TIMES)
@@ -421,14 +422,9 @@ def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time
             raise BadRule("at", "missing; a time of day like '09:00'")
         return anchor, time_of("at", given["at"])
     if "at" in given and time_of("at", given["at"]) != anchor.time():
-        raise BadRule("at", "left out, or the time that the anchor has")
+        shown = words_of_time(anchor.time())
+        raise BadRule("at", f"{shown}, as the anchor has it, or left out; not {given['at']}")
     return anchor.date(), anchor.time()
-
-
-def _weekdays_of(value: object) -> tuple[int, ...]:
-    if not isinstance(value, (list, tuple)) or any(each not in WEEKDAYS for each in value):
-        raise BadRule("weekdays", f"a list of {', '.join(WEEKDAYS)}")
-    return tuple(sorted({WEEKDAYS.index(each) for each in value}))
 
 
 def _day_of(value: object) -> int | str:

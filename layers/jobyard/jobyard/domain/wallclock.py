@@ -154,6 +154,20 @@ def time_of(where: str, value: object) -> time:
     return _read(where, value, _TIME, time.fromisoformat, "a time of day like '09:00'")
 
 
+def weekdays_of(where: str, value: object) -> tuple[int, ...]:
+    """The weekdays that a list names, ascending, each once; Monday is 0.
+
+    Raises:
+        BadRule: it names none, or is no list.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise BadRule(where, f"a list of {', '.join(WEEKDAYS)}")
+    for each in value:
+        if each not in WEEKDAYS:
+            raise BadRule(where, f"a list of {', '.join(WEEKDAYS)}, not {str(each)[:40]!r}")
+    return tuple(sorted({WEEKDAYS.index(each) for each in value}))
+
+
 def wall_or_date_of(where: str, value: object) -> date:
     """The date that `value` spells, or the wall time: YYYY-MM-DDTHH:MM or with seconds.
 
