@@ -413,8 +413,10 @@ class Capacity(Listener):
             units.update({(table, ""): needed, (table, str(item[self._keys[table][0]])): needed})
         with self._lock:
             now = self._clock()
-            left = {of: self._filled(of, self._key if of[1] else self._table, now) for of in units}
-            if any(left[of] < needed for of, needed in units.items()):
+            rates = {of: self._key if of[1] else self._table for of in units}
+            left = {of: self._filled(of, rates[of], now) for of in units}
+            # What needs more than a second's flow is written on credit, when all of that is there.
+            if any(left[of] < min(needed, rates[of]) for of, needed in units.items()):
                 self.met += 1
                 return False
             self._left |= {of: (left[of] - needed, now) for of, needed in units.items()}

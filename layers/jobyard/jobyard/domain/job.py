@@ -140,6 +140,7 @@ JOB = Lifecycle(
     ),
 )
 
+SCHEDULE_WORDS = {state.name: state.words["schedule"] for state in JOB.states}
 OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 

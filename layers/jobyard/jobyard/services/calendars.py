@@ -1,9 +1,9 @@
 """Named calendars: put and deleted, with a reason that is kept."""
 
 from jobyard.domain.calendars import Calendar, Change, Kept
-from jobyard.domain.errors import BadRequest, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import IllegalMove, StaleState, Unknown
 from jobyard.services.admitting import check_admin
-from jobyard.services.asking import Asking
+from jobyard.services.asking import Asking, demand_reason
 from jobyard.store import calendars, schedules
 
 _TOLD = 3  # schedules that a refusal to delete names
@@ -21,7 +21,7 @@ def put(calendar: Calendar, seen: int | None, asking: Asking) -> Kept:
     stored = calendars.stored(calendar.name)
     if stored and stored.changes[-1].cause == asking.run:
         return stored
-    _demand_reason(asking)
+    demand_reason(asking, "a calendar's change")
     _check_seen(calendar.name, stored, seen)
     change = _change("put", asking)
     after = stored.changed(calendar, change) if stored else Kept(calendar, 1, (change,))
@@ -47,7 +47,7 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
         return stored
     if stored.is_deleted:
         raise Unknown(f"there is no calendar {name!r}; it was deleted")
-    _demand_reason(asking)
+    demand_reason(asking, "a calendar's change")
     _check_seen(name, stored, seen)
     naming = [schedule.schedule_id for schedule in schedules.naming(name)]
     if naming:
@@ -60,11 +60,6 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
 
 def _change(event: str, asking: Asking) -> Change:
     return Change(event, asking.now(), asking.person.name, asking.reason, asking.run)
-
-
-def _demand_reason(asking: Asking) -> None:
-    if not asking.reason.strip():
-        raise BadRequest("a calendar's change needs a reason: say why, for those who look later")
 
 
 def _check_seen(name: str, stored: Kept | None, seen: int | None) -> None:

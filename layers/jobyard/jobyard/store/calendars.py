@@ -4,7 +4,7 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.calendars import Calendar, Change, Kept, calendar_of
+from jobyard.domain.calendars import Change, Kept, calendar_of
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import moment, stamp
 from jobyard.store.tables import CalendarItem, is_refused
@@ -63,8 +63,3 @@ def kept() -> list[Kept]:
     return sorted(
         (each for each in found if not each.is_deleted), key=lambda each: each.calendar.name
     )
-
-
-def every() -> dict[str, Calendar]:
-    """What all calendars say, by name."""
-    return {each.calendar.name: each.calendar for each in kept()}

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.checkpoint import Checkpoint
+from jobyard.store import together
 from jobyard.store.tables import CheckpointItem
 
 KEPT = timedelta(days=30)  # after the last write
@@ -46,13 +47,4 @@ def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, A
             "failures": list(after.failures),
         },
     )
-    put: dict[str, Any] = {
-        "TableName": CheckpointItem.Meta.table_name,
-        "Item": item.serialize(),
-        "ConditionExpression": "attribute_not_exists(job_id)",
-    }
-    if seen.version:
-        put["ConditionExpression"] = "#version = :seen"
-        put["ExpressionAttributeNames"] = {"#version": "version"}
-        put["ExpressionAttributeValues"] = {":seen": {"N": str(seen.version)}}
-    return {"Put": put}
+    return together.put(item, seen.version)

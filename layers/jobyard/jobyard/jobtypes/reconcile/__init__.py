@@ -3,7 +3,7 @@
 The minute looks at so many batches; this looks at all there is. See decisions/0015.
 """
 
-from jobyard.domain.job import JOB
+from jobyard.domain.job import SCHEDULE_WORDS
 from jobyard.domain.jobtype import Done, JobType, Outcome, Wait, Work
 from jobyard.jobtypes.touch import Touch
 
@@ -28,7 +28,7 @@ RECONCILE = JobType(
     name="reconcile",
     title="Reconcile",
     steps=(("looking", looking),),
-    words={state.name: state.words["schedule"] for state in JOB.states},
+    words=SCHEDULE_WORDS,
     system=True,
     scheduled=True,
     keep_days=30,

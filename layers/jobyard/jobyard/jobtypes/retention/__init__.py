@@ -5,7 +5,7 @@ How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 
 from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB
+from jobyard.domain.job import SCHEDULE_WORDS
 from jobyard.domain.jobtype import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
 from jobyard.jobtypes.touch import Touch
 
@@ -47,7 +47,7 @@ RETENTION = JobType(
     title="Retention",
     steps=(("archiving", archiving),),
     retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
-    words={state.name: state.words["schedule"] for state in JOB.states},
+    words=SCHEDULE_WORDS,
     system=True,
     scheduled=True,
     keep_days=30,

@@ -4,7 +4,7 @@ It goes through the months in which batches were submitted, through schedules, a
 earlier run left unfinished, in stretches: each is a bounded piece of work, and says where to go on.
 """
 
-from jobyard.services.retaining.stretch import Place, Retaining, Stretch
+from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch
 from jobyard.services.retaining.walk import FIRST, further
 
-__all__ = ["FIRST", "Place", "Retaining", "Stretch", "further"]
+__all__ = ["FIRST", "Bookmark", "Retaining", "Stretch", "further"]

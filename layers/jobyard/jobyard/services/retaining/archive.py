@@ -133,7 +133,7 @@ class Archive:
         except self.s3.exceptions.ClientError as error:
             raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
 
-    def hold(self, names: Iterable[str], lines: list[bytes]) -> None:
+    def ensure(self, names: Iterable[str], lines: list[bytes]) -> None:
         """See that each of `lines` is archived, in one of the parts or else in one of their own,
         of which the inventory does not know.
 

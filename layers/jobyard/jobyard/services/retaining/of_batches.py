@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.job import OPEN_STATES, JobRecord
+from jobyard.domain.job import OPEN_STATES, JobRecord, JobState, Place
 from jobyard.domain.report import DeliveryState
 from jobyard.services import rows
 from jobyard.services.retaining.archive import Unfit
-from jobyard.services.retaining.stretch import Place, Retaining, Stretch, kept_for
+from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for
 from jobyard.store import batches, chunks, jobs, operations, reports, usage
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ENDED = frozenset(
     {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
 )
 JOBS = 5000  # of a part, at the most: some megabytes
-_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
+_BYTES_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
 _ABOUT = "batch.jsonl.gz"
 _ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}
 
@@ -74,11 +74,13 @@ def _is_at_work(batch: Batch) -> bool:
         return True
     if any(each.delivery.state in _ON_ITS_WAY for each in reports.of_batch(batch.batch_id)):
         return True
-    counts = [record.counts for record in chunks.of_batch(batch.batch_id)]
-    return any(each.get(state, 0) for each in counts for state in ("scheduled", "running"))
+    return any(
+        record.count(JobState.SCHEDULED) + record.count(JobState.RUNNING)
+        for record in chunks.of_batch(batch.batch_id)
+    )
 
 
-def go_on(place: Place, after: Place, retaining: Retaining) -> Stretch:
+def go_on(place: Bookmark, after: Bookmark, retaining: Retaining) -> Stretch:
     """Do the next part of a batch's archiving; `after` is the place after its last.
 
     A batch that cannot be archived is put back as it was, and has failed. Once it is being removed
@@ -106,7 +108,7 @@ class _Work:
     each of the two phases."""
 
     def __init__(
-        self, tombstone: Tombstone, place: Place, after: Place, retaining: Retaining
+        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, retaining: Retaining
     ) -> None:
         self.tombstone, self.batch = tombstone, tombstone.batch
         self.place, self.after, self.retaining = place, after, retaining
@@ -146,7 +148,7 @@ class _Work:
             return self._sealed([key for key, _ in files])
         packed = 0
         for key, size in left:
-            if packed + size > _A_SECOND and (packed or not self._is_enough_for(size)):
+            if packed + size > _BYTES_A_SECOND and (packed or not self._is_enough_for(size)):
                 break
             self.archive.copy(self._name(key), key)
             packed += size
@@ -154,7 +156,7 @@ class _Work:
         return self._here()
 
     def _is_enough_for(self, size: int) -> bool:
-        return self.retaining.remaining() >= size / _A_SECOND
+        return self.retaining.remaining() >= size / _BYTES_A_SECOND
 
     def _jobs_lines(self, part: int) -> Iterator[bytes]:
         """Rows, records, counts and outcomes of a part's chunks, chunk by chunk."""
@@ -173,7 +175,7 @@ class _Work:
             except s3.exceptions.NoSuchKey as error:
                 raise Unfit(f"its rows are not there: {error}") from error
             for position, row in enumerate(found):
-                job_id = f"{batch_id}.{chunk.chunk}.{position}"
+                job_id = Place(batch_id, chunk.chunk, position).job_id
                 yield line("row", row, job_id=job_id)
             for job in jobs.of_chunk(batch_id, chunk.chunk):
                 self._check(job)
@@ -272,7 +274,7 @@ class _Work:
             job for number in range(first, last + 1) for job in jobs.of_chunk(batch_id, number)
         ]
         lines = [_job_line(job) for job in found]
-        self.archive.hold([_jobs_part(part)], lines + [line("chunk", each) for each in counts])
+        self.archive.ensure([_jobs_part(part)], lines + [line("chunk", each) for each in counts])
         jobs.remove(found)
         chunks.remove(counts)
 
@@ -283,7 +285,7 @@ class _Work:
         lines = [line("report", each) for each in told]
         lines += [line("operation", each) for each in asked]
         lines += [line("usage", each, part=part) for part, each in used]
-        self.archive.hold([_ABOUT], [line("batch", self.batch), *lines])
+        self.archive.ensure([_ABOUT], [line("batch", self.batch), *lines])
         reports.remove(told)
         operations.remove(asked)
         usage.remove(batch_id, [part for part, _ in used])

@@ -12,9 +12,8 @@ from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import JobRecord, Place
 from jobyard.domain.occurrence import Occurrence, Verdict
 from jobyard.domain.schedule import Schedule
-from jobyard.services.retaining import stretch
 from jobyard.services.retaining.archive import Archive, Unfit
-from jobyard.services.retaining.stretch import Retaining, Stretch, kept_for
+from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for
 from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.together import MOST
 
@@ -24,7 +23,7 @@ _AT_ONCE = (MOST - 1) // 2  # occurrences removed in one transaction, each with 
 _TRIES = 5  # at a schedule that others change at the same time
 
 
-def look(after: str, retaining: Retaining) -> stretch.Place | None:
+def look(after: str, retaining: Retaining) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month that is to be archived
     of those that follow, or with more of them; None when all were looked at."""
     found = schedules.every(LOOKED_AT, after)
@@ -71,7 +70,7 @@ def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
-def go_on(place: stretch.Place, retaining: Retaining) -> Stretch:
+def go_on(place: Bookmark, retaining: Retaining) -> Stretch:
     """Do the next part of archiving a schedule's month: write it all, or remove some."""
     try:
         schedule = schedules.get(place["schedule"])
@@ -88,7 +87,7 @@ def go_on(place: stretch.Place, retaining: Retaining) -> Stretch:
 
 
 def _archived(
-    schedule: Schedule, until: datetime, place: stretch.Place, retaining: Retaining
+    schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining
 ) -> Stretch:
     found = [*occurrences.older(schedule.schedule_id, until)]
     if not found:
@@ -115,16 +114,14 @@ def _archived(
     return Stretch({**place, "folder": folder})
 
 
-def _removed(
-    schedule: Schedule, until: datetime, place: stretch.Place, retaining: Retaining
-) -> Stretch:
+def _removed(schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining) -> Stretch:
     found = [*occurrences.older(schedule.schedule_id, until, limit=_AT_ONCE)]
     if not found:
         return Stretch({"after": place["after"]})  # the same schedule: another month may follow
     archive: Archive = retaining.archive(place["folder"])
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
-    archive.hold(names, [text for each in found for text in _lines(each, ran.get(each.place))])
+    archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])
     gone = [occurrences.removed(each) for each in found]
     gone += [jobs.removed(each) for each in ran.values()]
     return Stretch(place, processed=len(found), beside=gone)

@@ -14,7 +14,7 @@ from jobyard.store.together import Item
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Place = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps it
+Bookmark = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps it
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Stretch:
     could not be archived, and why.
     """
 
-    place: Place
+    place: Bookmark
     processed: int = 0
     failures: Sequence[tuple[str, str]] = ()
     beside: Sequence[Item] = ()

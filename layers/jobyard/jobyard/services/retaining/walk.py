@@ -12,15 +12,15 @@ from jobyard.domain.batch import Batch
 from jobyard.domain.errors import Gone, Unknown
 from jobyard.jobtypes import TYPES
 from jobyard.services.retaining import of_batches, of_schedules
-from jobyard.services.retaining.stretch import Place, Retaining, Stretch, kept_for
+from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for
 from jobyard.store import batches, remembered
 
 LOOKED_AT = 500  # batches of a month at a time
-FIRST: Place = {"go": "months"}
-_TOMORROW = timedelta(hours=12)  # it runs once a day, not to the second
+FIRST: Bookmark = {"go": "months"}
+_NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
 
 
-def further(place: Place, retaining: Retaining) -> Stretch:
+def further(place: Bookmark, retaining: Retaining) -> Stretch:
     """Do the next stretch from `place` on; an empty place is the end.
 
     Raises:
@@ -46,7 +46,7 @@ def further(place: Place, retaining: Retaining) -> Stretch:
 # Months
 
 
-def _months(place: Place, retaining: Retaining) -> Stretch:
+def _months(place: Bookmark, retaining: Retaining) -> Stretch:
     """Look at some batches of a month, and take the first that is due away.
 
     What is not due says when it will be at the earliest: until then nobody looks at a month again
@@ -63,7 +63,7 @@ def _months(place: Place, retaining: Retaining) -> Stretch:
         after = batches.place_of(suggested)
         taken = _taken(suggested, retaining)  # and perhaps put back: to be looked at tomorrow
         due = now if taken else of_batches.due_at(suggested) or now + _shortest()
-        soonest = min(filter(None, (soonest, _written(max(due, now + _TOMORROW)))))
+        soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
         if taken:
             here = {"go": "months", "month": month, "after": after, "next": soonest}
             return Stretch({**here, "batch": suggested.batch_id})
@@ -147,7 +147,7 @@ def _written(at: datetime) -> str:
 # Leftovers
 
 
-def _leftovers(place: Place) -> Stretch:
+def _leftovers(place: Bookmark) -> Stretch:
     """Go on with the next batch that was taken away and not removed to the last."""
     found = next(batches.being_archived(place.get("after", "")), None)
     if found is None:
