@@ -122,12 +122,15 @@ def test_a_chunk_is_written_as_fast_as_one_partition_takes_it(unkind: Wire) -> N
 
 
 def test_throttled_writers_wait_longer_each_time_and_not_all_alike(unkind: Wire) -> None:
+    """The partition has one unit, which another took, and no more flows in: time stands still."""
     waits: list[list[float]] = [[], []]
     started = JOB.move("scheduled", "start", NOON, Cause("main.p1.c0.t1"))
-    for n, pauses in enumerate(waits):
-        change = (None, unrecorded(Place("b" + "8" * 20, 0, n), NOON).moved(started))
-        with unkind.heard_by(Capacity(key_names(), key=0.5)), pytest.raises(RuntimeError):
-            jobs.write_many([change], pause=pauses.append)
+    changes = [(None, unrecorded(Place("b" + "8" * 20, 0, n), NOON).moved(started)) for n in (0, 1)]
+    with unkind.heard_by(Capacity(key_names(), key=1, clock=lambda: 0.0)):
+        jobs.write_many(changes[:1])
+        for pauses in waits:
+            with pytest.raises(RuntimeError):
+                jobs.write_many(changes[1:], pause=pauses.append)
 
     assert waits[0] != waits[1]
     assert all(later > 0.9 * before for pauses in waits for before, later in pairwise(pauses))
