@@ -37,7 +37,7 @@ from jobyard.domain.cost import Usage, priced, total
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import JobState
 from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Policy, Schedule, ScheduleState
 from jobyard.store import occurrences, schedules, tables, usage
 

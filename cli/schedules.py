@@ -11,8 +11,10 @@ from cli import calendars, options, printing, rules, timetable
 from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
 from jobyard.domain.calendars import Calendar
-from jobyard.domain.recurrence import Recurrence, Upcoming, preview, recurrence_of
+from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missing, Overlap
+from jobyard.domain.upcoming import Upcoming, preview
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
 

@@ -14,7 +14,8 @@ from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.session import Surroundings
 from cli.stage import DemoFailed, Stage
-from jobyard.domain.recurrence import preview, recurrence_of
+from jobyard.domain.rules import recurrence_of
+from jobyard.domain.upcoming import preview
 from jobyard.jobtypes import TYPES
 from tests.cli.fake_api import FakeApi
 

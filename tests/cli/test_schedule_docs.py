@@ -9,12 +9,14 @@ import pytest
 
 from cli import rules
 from cli.schedules import MOST_SHOWN
-from jobyard.domain import calendars, recurrence
+from jobyard.domain import calendars
 from jobyard.domain.calendars import calendar_of
+from jobyard.domain.deciding import IN_TIME, MOST_AT_ONCE
 from jobyard.domain.errors import BadRule
 from jobyard.domain.job import JobState
-from jobyard.domain.occurrence import IN_TIME, MOST_AT_ONCE, Skip, Trigger, Verdict
-from jobyard.domain.recurrence import preview, recurrence_of
+from jobyard.domain.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.recurrence import Gap, Kind, Repeated
+from jobyard.domain.rules import MOST, MOST_TIMES, recurrence_of
 from jobyard.domain.schedule import (
     HISTORY,
     MOST_ACTIVE,
@@ -27,6 +29,7 @@ from jobyard.domain.schedule import (
     Schedule,
     ScheduleState,
 )
+from jobyard.domain.upcoming import MOST_REFUSED, preview
 from jobyard.services.scheduling import PARAMETERS
 from tests.cli.fake_api import Run
 
@@ -45,7 +48,7 @@ def test_the_examples_run_when_the_page_says(rule: str, runs: str) -> None:
 
 
 def test_there_is_an_example_of_every_kind() -> None:
-    assert {json.loads(rule)["kind"] for rule, _ in EXAMPLES} == set(recurrence.Kind)
+    assert {json.loads(rule)["kind"] for rule, _ in EXAMPLES} == set(Kind)
 
 
 def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
@@ -57,9 +60,7 @@ def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
     assert listed.splitlines()[2:] == rows
 
 
-@pytest.mark.parametrize(
-    "words", [Missing, Overlap, recurrence.Gap, recurrence.Repeated], ids=lambda each: each.__name__
-)
+@pytest.mark.parametrize("words", [Missing, Overlap, Gap, Repeated], ids=lambda each: each.__name__)
 def test_the_page_has_a_row_for_every_word_of_the_settings(words: type[Overlap]) -> None:
     assert [word for word in words if f"\n| `{word}`" not in PAGE] == []
 
@@ -88,8 +89,8 @@ def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
         r"hours \(up to (\d+)\), days \((\d+)\), weeks \((\d+)\) or months \((\d+)\)", PAGE
     )
     assert every is not None
-    kinds = (recurrence.Kind(word) for word in ("hourly", "daily", "weekly", "monthly"))
-    assert [int(each) for each in every.groups()] == [recurrence.MOST[kind] for kind in kinds]
+    kinds = (Kind(word) for word in ("hourly", "daily", "weekly", "monthly"))
+    assert [int(each) for each in every.groups()] == [MOST[kind] for kind in kinds]
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -102,9 +103,9 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| parameters | {PARAMETERS // 1024} KB of JSON |" in PAGE
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
-    assert f"up to {recurrence.MOST_TIMES:,} |" in PAGE
+    assert f"up to {MOST_TIMES:,} |" in PAGE
     assert f"| a preview | 1,000, on the command line {MOST_SHOWN:,} |" in PAGE
-    assert f"| times a calendar may refuse in a row | {recurrence.MOST_REFUSED:,} |" in PAGE
+    assert f"| times a calendar may refuse in a row | {MOST_REFUSED:,} |" in PAGE
 
 
 def test_the_calendar_of_the_page_is_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from tests.cli.fake_api import FakeApi, Run
 from tests.cli.test_calendars import calendar
 

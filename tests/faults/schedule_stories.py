@@ -16,7 +16,7 @@ from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import JobRecord, Place
 from jobyard.domain.jobtype import Done, Outcome, Stop, Work
 from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Overlap, Policy, moment_of
 from jobyard.services import occurring, scheduling
 from jobyard.services.asking import Asking

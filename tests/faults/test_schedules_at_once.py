@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from cli.local import clients
+from jobyard.domain.deciding import times
 from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.job import OPEN_STATES, JobState
-from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict, times
-from jobyard.domain.recurrence import Recurrence, recurrence_of
+from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule
 from jobyard.services import holding, occurring, scheduling
 from jobyard.services.asking import Asking

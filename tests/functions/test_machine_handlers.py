@@ -17,8 +17,8 @@ from jobyard.domain.batch import Batch, BatchState, Source
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.occurrence import Skip, Verdict
-from jobyard.domain.recurrence import recurrence_of
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Policy, Schedule, ScheduleState
 from jobyard.services.opening import source_of
 from jobyard.services.starting import job_execution

@@ -13,8 +13,8 @@ from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.job import Attempt, JobRecord, JobState, Place
 from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.domain.operation import Filter, JobOutcome, Operation, OperationState
-from jobyard.domain.recurrence import recurrence_of
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Policy, Schedule, ScheduleState, place_of
 from jobyard.services import rows
 from jobyard.store import batches, chunks, jobs, operations, reports, schedules, tables, usage

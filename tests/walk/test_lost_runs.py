@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
 from jobyard.services import occurring, scheduling

@@ -11,7 +11,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import Done, Stop
 from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, ScheduleState
 from jobyard.services import holding, occurring, scheduling
 from jobyard.services.scheduling import Changes, Wanted

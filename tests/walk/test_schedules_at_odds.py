@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from jobyard.domain.calendars import calendar_of
+from jobyard.domain.deciding import next_run
 from jobyard.domain.errors import BadParameters, BadRule, IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import JobType, Stop
-from jobyard.domain.occurrence import Skip, Trigger, Verdict, next_run
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
     HISTORY,
     MOST_ACTIVE,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Policy, Schedule, ScheduleState
 from jobyard.services.firing import OVERLAP, Fired, fire_due
 from jobyard.store import schedules, tables

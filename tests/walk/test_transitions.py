@@ -4,7 +4,7 @@ from typing import Any
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Policy
 from jobyard.services import scheduling
 from jobyard.services.scheduling import Wanted

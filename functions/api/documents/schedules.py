@@ -15,10 +15,10 @@ from api.documents.fields import (
     Reason,
     Title,
 )
-from jobyard.domain import recurrence
+from jobyard.domain import rules
 from jobyard.domain.job import JobState
 from jobyard.domain.occurrence import Skip, Trigger, Verdict
-from jobyard.domain.recurrence import Gap, Kind, Repeated
+from jobyard.domain.recurrence import LAST, Gap, Kind, Repeated
 from jobyard.domain.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
 from jobyard.domain.wallclock import WEEKDAYS
 
@@ -47,7 +47,7 @@ class Rule(Document, extra="forbid"):
         description="How it recurs."
     )
     every: Annotated[
-        JsonValue, _json(type="integer", minimum=1, maximum=max(recurrence.MOST.values()))
+        JsonValue, _json(type="integer", minimum=1, maximum=max(rules.MOST.values()))
     ] = Field(
         default=None,
         description="Every so many hours (up to 8760), days (366), weeks (52) or months (60); 1 "
@@ -62,7 +62,7 @@ class Rule(Document, extra="forbid"):
             {
                 "anyOf": [
                     {"type": "integer", "minimum": 1, "maximum": 31},
-                    {"type": "string", "enum": [recurrence.LAST]},
+                    {"type": "string", "enum": [LAST]},
                     {"type": "null"},
                 ]
             }
@@ -75,7 +75,7 @@ class Rule(Document, extra="forbid"):
     )
     zone: Annotated[JsonValue, _json(type="string")] = Field(
         default=None,
-        description=f"The time zone, by its IANA name; `{recurrence.DEFAULT_ZONE}` unless said.",
+        description=f"The time zone, by its IANA name; `{rules.DEFAULT_ZONE}` unless said.",
     )
     anchor: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
         default=None,
@@ -85,8 +85,8 @@ class Rule(Document, extra="forbid"):
     end: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
         default=None, description="The last day, or the last local time, that may come."
     )
-    count: Annotated[JsonValue, _json(type="integer", minimum=1, maximum=recurrence.MOST_TIMES)] = (
-        Field(default=None, description="How many times there are, from the anchor on.")
+    count: Annotated[JsonValue, _json(type="integer", minimum=1, maximum=rules.MOST_TIMES)] = Field(
+        default=None, description="How many times there are, from the anchor on."
     )
     dst: Annotated[
         JsonValue,

@@ -32,8 +32,10 @@ from jobyard.domain.errors import (
     Unknown,
 )
 from jobyard.domain.occurrence import Verdict
-from jobyard.domain.recurrence import Recurrence, Upcoming, recurrence_of, upcoming
+from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Policy
+from jobyard.domain.upcoming import Upcoming, upcoming
 from jobyard.services import views
 from jobyard.services.admitting import check_admin
 from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView

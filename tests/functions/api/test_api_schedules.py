@@ -9,8 +9,9 @@ import pytest
 from jobyard.domain.cost import Usage
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import Place
-from jobyard.domain.recurrence import preview, recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
+from jobyard.domain.upcoming import preview
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import executions

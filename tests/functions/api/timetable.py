@@ -10,12 +10,12 @@ from itertools import count
 from typing import Any
 
 from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.deciding import times
 from jobyard.domain.failures import Failure
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import JOB, Attempt, JobRecord, Place, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import times
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import SCHEDULE, Policy, Schedule, ScheduleState
 from jobyard.services.firing import Almanac, start_due
 from jobyard.services.occurring import settle_occurrence

@@ -1,21 +1,18 @@
-"""When a schedule's jobs are due: rules of recurrence, and their occurrences as instants in UTC.
+"""Rules of recurrence: when a schedule's jobs are due, as instants in UTC.
 
 Days and wall times are a zone's, hours are elapsed time. Any occurrence is reached by arithmetic:
 what it costs does not grow with the distance from the anchor. Decided in domain.md 0.d.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from jobyard.domain.calendars import Calendar
 from jobyard.domain.courses import LAST_DAY, Course, Days, Months, Weeks
-from jobyard.domain.errors import BadRule
 from jobyard.domain.wallclock import (
     WEEKDAYS,
     Change,
@@ -24,26 +21,18 @@ from jobyard.domain.wallclock import (
     enumerated,
     first_instant,
     last_instant,
-    time_of,
-    wall_or_date_of,
-    weekdays_of,
     words_of_day,
     words_of_time,
     words_of_weekday,
     zone_called,
-    zone_name_of,
 )
 
-DEFAULT_ZONE = "America/Los_Angeles"
 LAST = "last"  # the day of the month that each month has
-MOST_TIMES = 1_000_000
-MOST_REFUSED = 10_000  # times in a row that a calendar refuses until nobody looks further
-MOST_LOOKED_AT = 50_000  # times that a calendar is asked about, all in all
+EARLIEST = 1900  # year of an anchor
 _TICK = timedelta(microseconds=1)
 _DAYS_END = time(23, 59, 59)
 _TIMES_END = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-_EARLIEST = 1900  # year of an anchor
-_BEFORE_ALL = datetime(_EARLIEST - 1, 1, 1, tzinfo=UTC)
+_BEFORE_ALL = datetime(EARLIEST - 1, 1, 1, tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -70,20 +59,13 @@ class Repeated(StrEnum):
     TWICE = "twice"
 
 
-UNITS = {Kind.HOURLY: "hour", Kind.DAILY: "day", Kind.WEEKLY: "week", Kind.MONTHLY: "month"}
-MOST = {Kind.ONCE: 1, Kind.HOURLY: 8760, Kind.DAILY: 366, Kind.WEEKLY: 52, Kind.MONTHLY: 60}
-_DST = (
-    f"one of {', '.join(Gap)}, for times that clocks leave out, "
-    f"one of {', '.join(Repeated)}, for times that come twice, or one of each"
-)
-_Words = TypeVar("_Words", bound=StrEnum)
+_UNITS = {Kind.HOURLY: "hour", Kind.DAILY: "day", Kind.WEEKLY: "week", Kind.MONTHLY: "month"}
 _Offset = Callable[[datetime], timedelta]
-_FIELDS = ("kind", "every", "weekdays", "day", "at", "zone", "anchor", "end", "count", "dst")
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule, as `recurrence_of` has checked it.
+    """A rule, as `rules.recurrence_of` has checked it.
 
     `weekdays` (Monday is 0, ascending; empty: the anchor's) are of weekly rules only, `day` (1 to
     31 or "last"; None: the anchor's) of monthly ones. `end` is inclusive, a date or a wall time.
@@ -131,7 +113,7 @@ class Recurrence:
         return "".join((*self._rhythm(), *self._bounds(), *self._exceptions()))
 
     def document(self) -> dict[str, Any]:
-        """The rule as JSON has it, defaults written out; `recurrence_of` reads it back."""
+        """The rule as JSON has it, defaults written out; `rules.recurrence_of` reads it back."""
         written: dict[str, Any] = {
             "kind": self.kind.value,
             "every": self.every,
@@ -289,7 +271,7 @@ class Recurrence:
         if self.kind is Kind.ONCE:
             yield f"Once on {day} at {at} ({self.zone})"
             return
-        unit = UNITS[self.kind]
+        unit = _UNITS[self.kind]
         yield f"Every {unit}" if self.every == 1 else f"Every {self.every} {unit}s"
         if self._is_elapsed:
             yield f", from {day} at {at} ({self.zone})"
@@ -316,146 +298,6 @@ class Recurrence:
             yield "; not at a time that clocks leave out"
         if self.repeated is Repeated.TWICE:
             yield "; both times when it comes twice"
-
-
-@dataclass(frozen=True)
-class Upcoming:
-    """One time at which a rule is due: the instant in UTC, on its zone's clocks, and its note."""
-
-    utc: datetime
-    local: datetime
-    note: str
-
-    def document(self) -> dict[str, str]:
-        """It as JSON has it."""
-        return {
-            "utc": self.utc.isoformat().replace("+00:00", "Z"),
-            "local": self.local.isoformat(),
-            "note": self.note,
-        }
-
-
-def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
-    """The rule's occurrence at `instant`, as it is told."""
-    return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
-
-
-def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
-    """The times at or after `start` that a job runs at; those `calendar` refuses are left out.
-
-    Ends with the rule, and where the calendar has refused `MOST_REFUSED` in a row or been asked
-    `MOST_LOOKED_AT` times.
-    """
-    if calendar is None:
-        yield from rule.from_(start)
-        return
-    refused = 0
-    for at in islice(rule.from_(start), MOST_LOOKED_AT):
-        refused = 0 if calendar.allows(at, rule.zone) else refused + 1
-        if refused == MOST_REFUSED:
-            return
-        if not refused:
-            yield at
-
-
-def preview(
-    rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
-) -> list[Upcoming]:
-    """The first `count` of the `next_runs`; fewer where these end."""
-    return [upcoming(rule, at) for at in islice(next_runs(rule, calendar, start), count)]
-
-
-def recurrence_of(document: object, today: date | None = None) -> Recurrence:
-    """The rule that a JSON document spells; null is as if left out.
-
-    Where it has no anchor, `today` is: a date, or an instant that is read in the rule's zone.
-
-    Raises:
-        BadRule: it spells none; the field that is wrong, and what may stand there.
-    """
-    if not isinstance(document, Mapping):
-        raise BadRule("rule", "a JSON object like {'kind': 'daily', 'at': '09:00'}")
-    given = {name: value for name, value in document.items() if value is not None}
-    for name in given:
-        if name not in _FIELDS:
-            raise BadRule(str(name), f"no field of a rule; there are {', '.join(_FIELDS)}")
-    kind = _word("kind", given.get("kind"), Kind)
-    for name, only in (("weekdays", Kind.WEEKLY), ("day", Kind.MONTHLY)):
-        if name in given and kind is not only:
-            raise BadRule(name, f"only of {only.value} rules, not of {kind.value} ones")
-    zone = zone_name_of("zone", given.get("zone", DEFAULT_ZONE))
-    anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
-    gap, repeated = _dst_of(given.get("dst", []))
-    once = kind is Kind.ONCE
-    rule = Recurrence(
-        kind,
-        at,
-        zone,
-        anchor,
-        every=_whole("every", given.get("every", 1), MOST[kind], f" for kind {kind.value}"),
-        weekdays=weekdays_of("weekdays", given.get("weekdays", [])),
-        day=_day_of(given["day"]) if "day" in given else None,
-        end=wall_or_date_of("end", given["end"]) if "end" in given else None,
-        count=_whole("count", given["count"], 1 if once else MOST_TIMES)
-        if "count" in given
-        else None,
-        gap=gap,
-        repeated=repeated,
-    )
-    if rule.is_over_before_it_begins:
-        raise BadRule("end", f"{anchor.isoformat()}T{words_of_time(at)}, the anchor, or later")
-    return rule
-
-
-def _local_day(today: date | None, zone: ZoneInfo) -> date | None:
-    return today.astimezone(zone).date() if isinstance(today, datetime) else today
-
-
-def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time]:
-    anchor = wall_or_date_of("anchor", given["anchor"]) if "anchor" in given else today
-    if anchor is None:
-        raise BadRule("anchor", "missing; a date like '2026-11-25' from which on the rule counts")
-    if anchor.year < _EARLIEST:
-        raise BadRule("anchor", f"a date in {_EARLIEST} or later")
-    if not isinstance(anchor, datetime):
-        if "at" not in given:
-            raise BadRule("at", "missing; a time of day like '09:00'")
-        return anchor, time_of("at", given["at"])
-    if "at" in given and time_of("at", given["at"]) != anchor.time():
-        shown = words_of_time(anchor.time())
-        raise BadRule("at", f"{shown}, as the anchor has it, or left out; not {given['at']}")
-    return anchor.date(), anchor.time()
-
-
-def _day_of(value: object) -> int | str:
-    if value == LAST:
-        return LAST
-    return _whole("day", value, 31, f" or {LAST!r}")
-
-
-def _dst_of(value: object) -> tuple[Gap, Repeated]:
-    """What becomes of times left out and of times repeated, of one word or of one for each."""
-    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-    if not isinstance(words, (list, tuple)):
-        raise BadRule("dst", _DST)
-    gaps = [word for word in words if word in tuple(Gap)]
-    repeats = [word for word in words if word in tuple(Repeated)]
-    if len(gaps) + len(repeats) < len(words) or len(gaps) > 1 or len(repeats) > 1:
-        raise BadRule("dst", _DST)
-    return Gap(*gaps or [Gap.SHIFT]), Repeated(*repeats or [Repeated.ONCE])
-
-
-def _word(where: str, value: object, words: type[_Words]) -> _Words:
-    if value not in tuple(words):
-        raise BadRule(where, f"one of {', '.join(words)}, not {value!r}")
-    return words(str(value))
-
-
-def _whole(where: str, value: object, most: int, more: str = "") -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        numbers = f"a whole number from 1 to {most}" if most > 1 else "1"
-        raise BadRule(where, f"{numbers}{more}, not {value!r}")
-    return value
 
 
 def _words_of_month_day(day: int | str) -> str:

@@ -16,19 +16,12 @@ from threading import Lock
 from typing import TypeVar
 
 from jobyard.domain.calendars import Calendar
+from jobyard.domain.deciding import Decision, decide, released
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import (
-    Decision,
-    Occurrence,
-    Outcome,
-    Skip,
-    Verdict,
-    decide,
-    released,
-)
+from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Verdict
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
 from jobyard.services.reconciling import take_up_job
 from jobyard.services.starting import Starting

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from jobyard.domain.deciding import ended
 from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.jobtype import JobType, Work
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import Occurrence, Verdict, ended
+from jobyard.domain.occurrence import Occurrence, Verdict
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.domain.schedule import Run as Going
 from jobyard.jobtypes import TYPES

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from jobyard.domain.deciding import ask_now, times
 from jobyard.domain.errors import BadParameters, BadRequest, Gone, IllegalMove, StaleState
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import Place
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.domain.occurrence import Occurrence, Skip, Verdict, ask_now, times
-from jobyard.domain.recurrence import Recurrence, next_runs, recurrence_of
+from jobyard.domain.occurrence import Occurrence, Skip, Verdict
+from jobyard.domain.recurrence import Recurrence
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
     MAIN,
     SCHEDULE,
@@ -28,6 +30,7 @@ from jobyard.domain.schedule import (
     moment_of,
     place_of,
 )
+from jobyard.domain.upcoming import next_runs
 from jobyard.jobtypes import TYPES
 from jobyard.services.admitting import (
     check_admin,

@@ -16,7 +16,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.errors import BadRule, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.recurrence import recurrence_of
+from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
     Latest,
     Missed,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobyard.domain.calendars import Calendar
+from jobyard.domain.deciding import is_open_to_run, next_run
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobState
-from jobyard.domain.occurrence import Occurrence, Verdict, is_open_to_run, next_run
-from jobyard.domain.recurrence import MOST_REFUSED, Recurrence, Upcoming, preview
+from jobyard.domain.occurrence import Occurrence, Verdict
+from jobyard.domain.recurrence import Recurrence
 from jobyard.domain.schedule import SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.upcoming import MOST_REFUSED, Upcoming, preview
 from jobyard.domain.wallclock import zone_called
 from jobyard.services.admitting import check_admin, schedule_or_tombstone, visible
 from jobyard.services.views.looking import Looking

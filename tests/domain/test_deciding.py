@@ -1,0 +1,318 @@
+"""Whatever the rule, the policy and the moment: each time of a schedule is decided once, in order,
+and what may not run at once does not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.deciding import (
+    IN_TIME,
+    MOST_AT_ONCE,
+    ask_now,
+    decide,
+    ended,
+    next_run,
+    released,
+    times,
+)
+from jobyard.domain.errors import IllegalMove
+from jobyard.domain.job import Attempt, JobRecord, JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedule import (
+    MOST_ACTIVE,
+    SCHEDULE,
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    Run,
+    Schedule,
+    ScheduleState,
+    look_at,
+    moment_of,
+    place_of,
+)
+from jobyard.domain.upcoming import next_runs
+
+START = datetime(2026, 10, 30, tzinfo=UTC)
+CLOCK = Cause("clock")
+WORKDAYS = calendar_of(
+    {
+        "name": "workdays",
+        "exclude": ["2026-11-26"],
+        "include": [{"weekdays": ["mon", "tue", "wed", "thu", "fri"]}],
+    }
+)
+RULES = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["hourly", "daily", "weekly", "monthly"]),
+        "every": st.integers(1, 3),
+        "at": st.sampled_from(["00:00", "01:30", "02:30", "17:45"]),
+        "zone": st.sampled_from(["UTC", "America/Los_Angeles", "Australia/Lord_Howe"]),
+        "anchor": st.sampled_from(["2026-10-01", "2026-10-31", "2026-11-01"]),
+        "dst": st.sampled_from(["shift", "skip", "once", "twice"]),
+    },
+    optional={"count": st.integers(1, 80), "end": st.just("2026-11-20")},
+)
+POLICIES = st.builds(
+    Policy,
+    st.builds(Missed, st.sampled_from(Missing), st.integers(1, 5), st.integers(1, 72)),
+    st.sampled_from(Overlap),
+)
+
+
+def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:  # noqa: B008
+    made = recurrence_of(rule)
+    return Schedule(
+        schedule_id="saaaaaaaaaaaaaaaaaaaa",
+        state=ScheduleState.ACTIVE,
+        version=1,
+        title="a schedule",
+        job_type="sweep",
+        rule=made,
+        policy=policy,
+        owner="admin",
+        created_at=START,
+        next_at=next(times(made, START), None),
+    )
+
+
+def run_to_the_end(schedule: Schedule, run: Run, at: datetime) -> Schedule:
+    """The schedule once a run has ended well."""
+    job = JobRecord(
+        schedule.place(run.at), JobState.SUCCEEDED, 2, "", at, attempts=(Attempt(run.since, at),)
+    )
+    occurrence = Occurrence(
+        schedule.schedule_id, run.at, 1, Trigger.SCHEDULE, Verdict.RUN, run.since
+    )
+    queued = schedule.queued
+    move = SCHEDULE.move(schedule.state, "note", at, CLOCK)
+    after, _ = ended(schedule, occurrence, job, Checkpoint(job.place.job_id), move)
+    if queued and not after.active:
+        waiting = replace(occurrence, at=queued, verdict=Verdict.WAIT)
+        after, _ = released(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
+    return after
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    RULES,
+    POLICIES,
+    st.sampled_from([None, WORKDAYS]),
+    st.lists(st.tuples(st.integers(0, 4 * 24 * 60), st.booleans()), min_size=1, max_size=12),
+)
+def test_each_time_is_decided_once_and_in_order(
+    rule: dict[str, object],
+    policy: Policy,
+    calendar: Calendar | None,
+    looks: list[tuple[int, bool]],
+) -> None:
+    schedule = schedule_of(rule, policy)
+    now, made = START, []
+    for minutes, runs_end in looks:
+        now += timedelta(minutes=minutes)
+        while schedule.next_at and schedule.next_at <= now:
+            decision = decide(schedule, calendar, now, CLOCK)
+            again = decide(schedule, calendar, now, CLOCK)
+            assert decision == again
+            if decision is None:
+                break
+            gone = set(schedule.active) - set(decision.schedule.active)
+            assert gone == set(decision.replaced)
+            assert len(decision.occurrences) <= MOST_AT_ONCE
+            made += decision.occurrences
+            schedule = decision.schedule
+        assert policy.overlap is Overlap.ALLOW or len(schedule.active) <= 1
+        assert len(schedule.active) <= MOST_ACTIVE
+        assert schedule.queued is None or schedule.active
+        while runs_end and schedule.active:
+            schedule = run_to_the_end(schedule, schedule.active[0], now)
+
+    end = schedule.next_at or datetime.max.replace(tzinfo=UTC)
+    expected = [*takewhile(lambda at: at < end, times(schedule.rule, START))]
+    assert [each.at for each in made] == expected
+    for each in made:
+        assert (each.reason is None) is (each.verdict is not Verdict.SKIP)
+        refused = calendar is not None and calendar.refusal(each.at, schedule.rule.zone)
+        assert not (refused and each.verdict is not Verdict.SKIP)
+        assert (each.reason is Skip.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
+        late = each.decided_at - each.at
+        if each.trigger is Trigger.CATCH_UP:
+            assert IN_TIME < late <= timedelta(hours=policy.missed.oldest_h)
+            assert policy.missed.which is not Missing.NONE
+
+
+def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
+    schedule = schedule_of({"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-01"})
+
+    decision = decide(schedule, None, START + timedelta(days=3), CLOCK, Skip.EDITED)
+
+    assert decision
+    assert {each.reason for each in decision.occurrences} == {Skip.EDITED}
+    assert decision.started == ()
+
+
+def test_the_next_run_is_one_that_the_calendar_lets_run() -> None:
+    rule = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-26"}
+    schedule = schedule_of(rule)
+
+    assert next_run(schedule, WORKDAYS, START) == datetime(2026, 11, 27, 9, tzinfo=UTC)
+    assert next_run(schedule, None, START) == datetime(2026, 11, 26, 9, tzinfo=UTC)
+    assert next_run(replace(schedule, state=ScheduleState.SUSPENDED), None, START) is None
+    assert next_run(
+        replace(
+            schedule,
+            state=ScheduleState.SUSPENDED,
+            resume_at=datetime(2026, 12, 1, 9, tzinfo=UTC),
+        ),
+        None,
+        START,
+    ) == datetime(2026, 12, 1, 9, tzinfo=UTC)
+
+
+def test_a_calendar_that_refuses_for_ever_leaves_no_next_run() -> None:
+    rule = {"kind": "weekly", "weekdays": ["sun"], "at": "09:00", "zone": "UTC"}
+    schedule = schedule_of(rule | {"anchor": "2026-11-01"})
+
+    assert [*next_runs(schedule.rule, WORKDAYS, START)] == []
+
+
+def test_run_now_is_refused_where_runs_may_not_meet() -> None:
+    schedule = schedule_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"})
+    first = ask_now(schedule, START, Cause("r1", "admin", "to see"))
+
+    with pytest.raises(IllegalMove, match="running"):
+        ask_now(first.schedule, START + timedelta(minutes=1), Cause("r2", "admin", "again"))
+
+    (occurrence,) = first.started
+    assert (occurrence.trigger, occurrence.actor) == (Trigger.MANUAL, "admin")
+    assert moment_of(place_of("saaaaaaaaaaaaaaaaaaaa", occurrence.at)) == occurrence.at
+
+
+def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
+    runs = (Run(START, START, "main"),)
+    waits = []
+    now = START
+    for _ in range(7):
+        following = look_at(runs, now)
+        assert following is not None
+        waits.append((following - now).total_seconds() / 60)
+        now = following
+
+    assert waits == [1, 1, 2, 4, 8, 15, 15]
+    assert look_at((), START) is None
+
+
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
+NINE = datetime(2026, 11, 1, 9, tzinfo=UTC)
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("late", "trigger"),
+    [(IN_TIME, Trigger.SCHEDULE), (IN_TIME + MOMENT, Trigger.CATCH_UP)],
+    ids=["in time", "late"],
+)
+def test_a_time_counts_as_missed_after_so_long_and_not_before(
+    late: timedelta, trigger: Trigger
+) -> None:
+    made = decide(schedule_of(DAILY), None, NINE + late, CLOCK)
+    never = decide(schedule_of(DAILY, Policy(Missed(Missing.NONE))), None, NINE + late, CLOCK)
+
+    assert made
+    assert never
+    assert [(each.verdict, each.trigger) for each in made.occurrences] == [(Verdict.RUN, trigger)]
+    missed = None if trigger is Trigger.SCHEDULE else Skip.MISSED
+    assert [each.reason for each in never.occurrences] == [missed]
+
+
+@pytest.mark.parametrize(
+    ("late", "reason"),
+    [(timedelta(hours=5) - MOMENT, None), (timedelta(hours=5), Skip.TOO_OLD)],
+    ids=["less than five hours old", "five hours old"],
+)
+def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
+    late: timedelta, reason: Skip | None
+) -> None:
+    policy = Policy(Missed(Missing.LATEST, oldest_h=5))
+
+    decision = decide(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
+
+    assert decision
+    assert [each.reason for each in decision.occurrences] == [reason]
+
+
+def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> None:
+    schedule = replace(schedule_of(DAILY), next_at=NINE, decided_until=NINE)
+
+    assert decide(schedule, None, NINE + timedelta(hours=1), CLOCK) is not None
+    decision = decide(schedule, None, NINE + timedelta(days=1), CLOCK)
+
+    assert decision
+    assert [each.at for each in decision.occurrences] == [NINE + timedelta(days=1)]
+
+
+def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:
+    schedule = replace(
+        schedule_of(DAILY | {"count": 1}),
+        state=ScheduleState.SUSPENDED,
+        resume_at=NINE + timedelta(days=9),
+    )
+
+    decision = decide(schedule, None, NINE, CLOCK)
+
+    assert decision
+    assert (decision.schedule.state, decision.schedule.due_at) == (ScheduleState.ENDED, None)
+    assert decision.schedule.resume_at is None
+
+
+def test_a_run_that_is_late_is_the_next_as_long_as_it_is_in_time() -> None:
+    schedule = schedule_of(DAILY)
+
+    assert next_run(schedule, None, NINE + IN_TIME) == NINE
+    assert next_run(schedule, None, NINE + IN_TIME + MOMENT) == NINE + timedelta(days=1)
+
+
+def test_after_a_suspension_that_ended_early_the_next_run_is_the_rule_s_own() -> None:
+    schedule = replace(
+        schedule_of(DAILY),
+        state=ScheduleState.SUSPENDED,
+        next_at=NINE + timedelta(days=3),
+        resume_at=NINE,
+    )
+
+    assert next_run(schedule, None, START) == NINE + timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("state", "trigger", "verdict", "reason"),
+    [
+        (ScheduleState.ACTIVE, Trigger.SCHEDULE, Verdict.RUN, None),
+        (ScheduleState.SUSPENDED, Trigger.SCHEDULE, Verdict.SKIP, Skip.SUSPENDED),
+        (ScheduleState.SUSPENDED, Trigger.MANUAL, Verdict.RUN, None),
+    ],
+)
+def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted_it(
+    state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: Skip | None
+) -> None:
+    schedule = replace(schedule_of(DAILY), state=state, queued=NINE)
+    waiting = Occurrence(
+        schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE, parameters={"table": "voters"}
+    )
+    move = SCHEDULE.move(state, "note", NINE + MOMENT, CLOCK)
+
+    after, judged = released(schedule, waiting, move)
+
+    assert (judged.verdict, judged.reason, judged.version) == (verdict, reason, 2)
+    assert judged.parameters == ({"table": "voters"} if verdict is Verdict.RUN else {})
+    assert judged.words == ("suspended" if reason else "")
+    assert [run.at for run in after.active] == ([NINE] if verdict is Verdict.RUN else [])
+    assert after.queued is None
