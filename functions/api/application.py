@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api.desk import Desk
+from api.people import claims_of
 from api.problems import Busy, Surprise, WrongMethod, is_passing, problem_of, wrong_fields
 from api.routes import (
     batches,
@@ -88,7 +89,7 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     `location` is the address of what it made, "" when it made nothing.
     """
     context = event["requestContext"]
-    claims = context.get("authorizer", {}).get("jwt", {}).get("claims", {})
+    claims = claims_of(event)
     about = f"/{location}".rpartition("/api/")[2] if location else event["rawPath"][5:]
     noun, _, rest = about.partition("/")
     named = rest.partition("/")[0]

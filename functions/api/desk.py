@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
-from api.people import person_of
+from api.people import claims_of, person_of
 from api.problems import BadFields
 from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
@@ -107,10 +107,9 @@ def visit_of(router: BaseRouter) -> Visit:
     """
     event: Mapping[str, Any] = router.current_event.raw_event
     context = event["requestContext"]
-    claims = context.get("authorizer", {}).get("jwt", {}).get("claims", {})
     return Visit(
         router.context["desk"],
-        person_of(claims),
+        person_of(claims_of(event)),
         f"{context['http']['method']} {event['rawPath']}",
         context["requestId"],
         _repeat_key(event),

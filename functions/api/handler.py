@@ -22,10 +22,10 @@ from api.application import APP, log_fields
 from api.bodies import check_body
 from api.clients import Late
 from api.desk import Desk
-from api.people import email_of
-from api.problems import NotJson, TooLarge, problem_of
+from api.people import check_admitted, email_of
+from api.problems import problem_of
 from jobyard.domain import metrics
-from jobyard.domain.errors import BadRequest
+from jobyard.domain.errors import JobyardError
 from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.wiring import session, wire
@@ -107,8 +107,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Answer:
 
 def _answered(event: dict[str, Any], context: LambdaContext) -> Answer:
     try:
+        check_admitted(event)
         check_body(event)
-    except (BadRequest, TooLarge, NotJson) as refused:
+    except JobyardError as refused:
         refusal = problem_of(refused, event, SETTINGS.url)
         return {
             "statusCode": refusal.status_code,

@@ -9,7 +9,29 @@ from typing import Any
 
 from api.problems import NotSignedIn
 from jobyard.domain.lifecycle import ROLES
+from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Person
+
+_OF_SCHEDULES = ("schedules", "calendars")
+
+
+def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the request's token says, as the gateway hands it on; empty when none came."""
+    authorizer = event["requestContext"].get("authorizer", {})
+    claims: Mapping[str, Any] = authorizer.get("jwt", {}).get("claims", {})
+    return claims
+
+
+def check_admitted(event: Mapping[str, Any]) -> None:
+    """See that it is an admin who asks about schedules or calendars, before what is asked is read:
+    nobody else is told what is wrong with it.
+
+    Raises:
+        NotSignedIn: nobody we know asks. Forbidden: it is somebody else.
+    """
+    noun = event["rawPath"].removeprefix("/api/").partition("/")[0]
+    if noun in _OF_SCHEDULES:
+        check_admin(person_of(claims_of(event)).roles)
 
 
 def person_of(claims: Mapping[str, Any]) -> Person:

@@ -1,11 +1,13 @@
 """Schedules in simulated time, through the real services, store and job machine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
@@ -13,7 +15,8 @@ from jobyard.domain.jobtype import Done, Stop
 from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, ScheduleState
-from jobyard.services import holding, occurring, scheduling
+from jobyard.services import calendars, holding, occurring, scheduling
+from jobyard.services.asking import Asking
 from jobyard.services.scheduling import Changes, Wanted
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
@@ -536,17 +539,24 @@ def test_a_deleted_schedule_runs_no_more_and_is_gone(yard: Yard) -> None:
 
 def test_only_an_admin_may(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(yard, DAILY)
+    schedule_id = made(yard, DAILY).schedule_id
     wanted = Wanted("mine", NAME, recurrence_of(DAILY), Policy(), {})
     operator = DEPOSITOR.__class__("operator", frozenset({"operator", "viewer", "planner"}))
+    asked: list[Callable[[Asking], object]] = [
+        partial(scheduling.create, wanted),
+        partial(scheduling.edit, schedule_id, Changes(title="mine")),
+        partial(scheduling.suspend, schedule_id, None),
+        partial(scheduling.resume, schedule_id),
+        partial(scheduling.run_now, schedule_id),
+        partial(scheduling.delete, schedule_id),
+        partial(calendars.put, calendar_of({"name": "mine"}), None),
+        partial(calendars.delete, "mine", None),
+    ]
 
     for person in (DEPOSITOR, operator):
-        with pytest.raises(Forbidden):
-            scheduling.create(wanted, yard.asking(person))
-        with pytest.raises(Forbidden):
-            scheduling.run_now(schedule.schedule_id, yard.asking(person))
-        with pytest.raises(Forbidden):
-            scheduling.delete(schedule.schedule_id, yard.asking(person))
+        for ask in asked:
+            with pytest.raises(Forbidden):
+                ask(yard.asking(person, reason="mine"))
 
 
 # ---- What people ask of its jobs

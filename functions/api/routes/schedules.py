@@ -37,24 +37,12 @@ from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Policy
 from jobyard.domain.upcoming import Upcoming, upcoming
 from jobyard.services import views
-from jobyard.services.admitting import check_admin
 from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView
 
 router = Router()  # type: ignore[no-untyped-call]
 
 ScheduleId = Annotated[str, Path(description="The schedule's id.", max_length=64)]
 _BadOnes = (BadRequest, BadRule, BadParameters)
-
-
-def _visit() -> Visit:
-    """The request, of an admin.
-
-    Raises:
-        NotSignedIn, BadFields: as for `visit_of`. Forbidden: the person is no admin.
-    """
-    visit = visit_of(router)
-    check_admin(visit.person.roles)
-    return visit
 
 
 def links(schedule_id: str, visit: Visit) -> dict[str, str]:
@@ -179,7 +167,7 @@ def _missed(missed: Missing | MissedTimes) -> Missed:
     middlewares=[once],
 )
 def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
-    visit = _visit()
+    visit = visit_of(router)
     now = visit.desk.now()
     rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
     return _runs(
@@ -206,7 +194,7 @@ def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
 def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedule]:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     asking = visit.asking()
     schedule = scheduling.create(
         scheduling.Wanted(
@@ -243,7 +231,7 @@ def list_schedules(
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> documents.Schedules:
-    visit = _visit()
+    visit = visit_of(router)
     kind = ("schedules", str(system), word or "")
     page = views.list_schedules(
         visit.looking(),
@@ -266,7 +254,7 @@ def list_schedules(
     responses={200: {"description": "The schedule."}, **documented(Forbidden, Unknown, Gone)},
 )
 def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
-    visit = _visit()
+    visit = visit_of(router)
     return in_full(views.schedule(schedule_id, visit.looking()), visit)
 
 
@@ -288,7 +276,7 @@ def edit_schedule(
 ) -> documents.EditedSchedule:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     asking = visit.asking(changes.reason)
     edited = scheduling.edit(
         schedule_id,
@@ -326,7 +314,7 @@ def suspend_schedule(
 ) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     asking = visit.asking(suspension.reason)
     schedule = scheduling.suspend(schedule_id, suspension.until, asking)
     return in_full(views.details(schedule, visit.looking()), visit)
@@ -346,7 +334,7 @@ def suspend_schedule(
 def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     schedule = scheduling.resume(schedule_id, visit.asking(asked.reason))
     return in_full(views.details(schedule, visit.looking()), visit)
 
@@ -376,7 +364,7 @@ def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Sched
 def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[documents.Occurrence]:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     occurrence = scheduling.run_now(schedule_id, visit.asking(asked.reason))
     shown = _occurrence(views.occurrence_of(occurrence, visit.looking()), visit)
     job = shown.links.get("job")
@@ -401,7 +389,7 @@ def delete_schedule(
 ) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = _visit()
+    visit = visit_of(router)
     schedule = scheduling.delete(schedule_id, visit.asking(reason))
     return in_full(views.details(schedule, visit.looking()), visit)
 
@@ -421,7 +409,7 @@ def delete_schedule(
 def list_occurrences(
     schedule_id: ScheduleId, cursor: Cursor = "", limit: Limit = 50
 ) -> documents.Occurrences:
-    visit = _visit()
+    visit = visit_of(router)
     kind = ("occurrences", schedule_id)
     before = visit.place(cursor, *kind, first=None)
     page = views.list_occurrences(
@@ -444,7 +432,7 @@ def list_occurrences(
     responses={200: {"description": "Its bill up to now."}, **documented(Forbidden, Unknown)},
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
-    visit = _visit()
+    visit = visit_of(router)
     view = views.schedule_cost(schedule_id, visit.looking())
     own = visit.link(f"schedules/{schedule_id}")
     return ScheduleCost(

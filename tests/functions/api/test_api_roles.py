@@ -163,6 +163,23 @@ def test_schedules_are_for_admin_and_nobody_else(
     assert api.ask(method, asked, body=body, query=given).status in {200, 201, 202}
 
 
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '{"rule": 9}', '{"nonsense": true}', "{" + " " * 300_000 + "}"]
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/schedules"), ("POST", "/schedules/preview"), ("PUT", "/calendars/holidays")],
+)
+def test_whoever_is_no_admin_is_not_told_what_is_wrong_with_a_schedule(
+    api: Api, method: str, path: str, body: str
+) -> None:
+    answers = {role: api.ask(method, path, role=role, body=body) for role in EVERYONE | {"nobody"}}
+
+    assert answers.pop("admin").status in {400, 413, 422}
+    assert answers.pop("nobody").status == 401
+    assert {answer.status for answer in answers.values()} == {403}
+
+
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.asking import described, operation_of
 
