@@ -1,0 +1,68 @@
+"""Calendars: what is written is read, only over what was seen, and a deleted one is none."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobyard.domain.calendars import Change, Kept, calendar_of
+from jobyard.domain.errors import StaleState
+from jobyard.store import calendars
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+
+
+@pytest.fixture
+def first(request: pytest.FixtureRequest) -> Kept:
+    """A calendar of the test's own, as it is first written."""
+    name = str(request.node.name)[:60].replace("_", "-")
+    window = {"weekdays": ["mon"], "from": "09:00", "to": "17:00"}
+    read = calendar_of({"name": name, "exclude": ["2026-11-26"], "include": [window]})
+    return Kept(read, 1, (Change("put", NOON, "admin", "the office is shut", "c1"),))
+
+
+def changed(kept: Kept, event: str = "put", reason: str = "another day") -> Kept:
+    return kept.changed(kept.calendar, Change(event, NOON, "admin", reason, "c2"))
+
+
+def test_what_is_written_is_read(first: Kept) -> None:
+    calendars.put(first)
+
+    assert calendars.find(first.calendar.name) == first
+    assert first in calendars.kept()
+
+
+def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(first: Kept) -> None:
+    calendars.put(first)
+    second = changed(first)
+    calendars.put(second)
+
+    for late in (changed(first, reason="of somebody else"), first, changed(changed(second))):
+        with pytest.raises(StaleState, match=first.calendar.name):
+            calendars.put(late)
+    assert calendars.stored(first.calendar.name) == second
+
+
+def test_what_is_written_twice_is_written_once(first: Kept) -> None:
+    calendars.put(first)
+    calendars.put(first)
+    calendars.put(changed(first))
+    calendars.put(changed(first))
+
+    assert calendars.stored(first.calendar.name) == changed(first)
+
+
+def test_a_deleted_calendar_is_none_but_its_changes_stay(first: Kept) -> None:
+    deleted = changed(first, "delete", "nobody wants it")
+    calendars.put(first)
+    calendars.put(deleted)
+
+    assert calendars.find(first.calendar.name) is None
+    assert deleted not in calendars.kept()
+    assert calendars.stored(first.calendar.name) == deleted
+
+
+def test_there_is_none_where_none_was_written() -> None:
+    assert calendars.stored("never-written") is None
+    assert calendars.find("never-written") is None

@@ -1,0 +1,123 @@
+"""Transactions: all or nothing, each item only as it was seen, and conflicts waited for."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from botocore.exceptions import ClientError
+
+from jobyard.domain.errors import StaleState
+from jobyard.store import together
+from jobyard.store.tables import CheckpointItem, OperationItem
+from tests.wire import Answer, Call, Listener, Wire
+
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A checkpoint of the test's own."""
+    return str(request.node.name)
+
+
+def named(name: str, version: int) -> CheckpointItem:
+    return CheckpointItem(job_id=name, version=version, expires=0, body={})
+
+
+def versions(*names: str) -> list[int | None]:
+    """The versions of checkpoints as they are stored; None where there is none."""
+    found = {each.job_id: int(each.version) for each in CheckpointItem.batch_get(names)}
+    return [found.get(each) for each in names]
+
+
+@dataclass
+class Cancelling(Listener):
+    """Each transaction is cancelled for `code`."""
+
+    code: str
+    asked_for: int = field(default=0)
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "TransactWriteItems":
+            return None
+        self.asked_for += 1
+        reasons = [{"Code": self.code}]
+        return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
+
+
+def test_an_item_is_put_over_what_was_seen_and_nothing_else(name: str) -> None:
+    together.write([together.put(named(name, 1), 0)])
+    with pytest.raises(StaleState):
+        together.write([together.put(named(name, 9), 0)])
+    with pytest.raises(StaleState):
+        together.write([together.put(named(name, 9), 2)])
+    assert versions(name) == [1]
+
+    together.write([together.put(named(name, 2), 1)])
+    assert versions(name) == [2]
+
+
+def test_an_item_is_deleted_as_it_was_seen_and_not_otherwise(name: str) -> None:
+    together.write([together.put(named(name, 3), 0)])
+
+    with pytest.raises(StaleState):
+        together.write([together.delete(CheckpointItem(job_id=name), 2)])
+    assert versions(name) == [3]
+
+    together.write([together.delete(CheckpointItem(job_id=name), 3)])
+    assert versions(name) == [None]
+
+
+def test_all_are_written_or_none(name: str) -> None:
+    other = f"{name}-other"
+    together.write([together.put(named(other, 1), 0)])
+
+    with pytest.raises(StaleState):
+        together.write([together.put(named(name, 1), 0), together.put(named(other, 2), 7)])
+
+    assert versions(name, other) == [None, 1]
+
+
+def test_something_is_written_only_while_another_stands_as_it_should(name: str) -> None:
+    keys = {"batch_id": name, "operation_id": "r1"}
+    OperationItem(**keys, state="accepted", body={}).save()
+
+    with pytest.raises(StaleState):
+        together.write(
+            [together.standing(OperationItem(**keys), "done"), together.put(named(name, 1), 0)]
+        )
+    assert versions(name) == [None]
+
+    together.write(
+        [together.standing(OperationItem(**keys), "accepted"), together.put(named(name, 1), 0)]
+    )
+    assert versions(name) == [1]
+
+
+@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError"])
+def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
+    unkind: Wire, name: str, code: str
+) -> None:
+    pauses: list[float] = []
+    cancelling = Cancelling(code)
+
+    with unkind.heard_by(cancelling), pytest.raises(ClientError, match="TransactionCanceled"):
+        together.write([together.put(named(name, 1), 0)], pause=pauses.append)
+
+    assert cancelling.asked_for == len(pauses) + 1 > 5
+    assert all(before < later for before, later in pairwise(pauses[::2]))
+    assert 5 < sum(pauses) < 15
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [("ConditionalCheckFailed", StaleState), ("None", ClientError)]
+)
+def test_what_does_not_pass_is_not_waited_for(
+    unkind: Wire, name: str, code: str, error: type[Exception]
+) -> None:
+    pauses: list[float] = []
+
+    with unkind.heard_by(Cancelling(code)), pytest.raises(error):
+        together.write([together.put(named(name, 1), 0)], pause=pauses.append)
+
+    assert pauses == []
