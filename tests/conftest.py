@@ -1,7 +1,9 @@
 """What every room's tests may ask for."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,8 @@ from jobyard.store.remembered import secret
 from tests.faults.unkind import AsDynamoDB, AsS3, key_names
 from tests.walk.yard import Clients, Payloads, Yard, serving
 from tests.wire import Wire
+
+_SOONER = 20  # times
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,8 +88,10 @@ def wire(bound: str) -> Wire:
 
 
 @pytest.fixture
-def unkind(wire: Wire) -> Wire:
-    """The store's client as unkind as AWS's is."""
+def unkind(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
+    """The store's client as unkind as AWS's is; what botocore sends again it sends soon."""
+    soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _SOONER))
+    monkeypatch.setattr("botocore.endpoint.time", soon)
     wire.attach(tables.client())  # the store may have been bound anew since the last test
     return wire
 
