@@ -26,8 +26,10 @@ down: dev ## Stop it; what it holds is kept
 	@.venv/bin/jobyard local down
 
 test: look emulator sam ## Everything that is checked, live tests included
-	$(call say,all tests)
-	@.venv/bin/pytest
+	$(call say,all tests but the live ones)
+	@.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
+	$(call say,live tests)
+	@.venv/bin/pytest tests/live
 
 check: look ## The fast half: formatting, lint, types, imports, template, domain
 	$(call say,tests of domain and infrastructure)

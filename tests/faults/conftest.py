@@ -18,6 +18,20 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return request.config.stash.setdefault(_TOLD, []).append
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have what was told in one of several processes told by the first one."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["told"] = session.config.stash.get(_TOLD, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a process told that is done."""
+    told = getattr(node, "workeroutput", {}).get("told", [])
+    node.config.stash.setdefault(_TOLD, []).extend(told)
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
