@@ -49,7 +49,8 @@ look: dev
 
 faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
 	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
-		tests/functions/api/test_api_whatever_is_asked.py --points all --load full
+		tests/functions/api/test_api_whatever_is_asked.py --points all --load full \
+		--numprocesses auto --maxprocesses 4
 
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks
