@@ -208,6 +208,8 @@ def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
         now = following
 
     assert waits == [1, 1, 2, 4, 8, 15, 15]
+    fresh = Run(now, now, "main")
+    assert look_at((*runs, fresh), now) == now + timedelta(minutes=1)
     assert look_at((), START) is None
 
 
@@ -258,6 +260,25 @@ def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> 
 
     assert decision
     assert [each.at for each in decision.occurrences] == [NINE + timedelta(days=1)]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "made_up_for"), [(Overlap.ALLOW, [1, 2, 3, 4]), (Overlap.REPLACE, [4])]
+)
+def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_up_for(
+    overlap: Overlap, made_up_for: list[int]
+) -> None:
+    rule = {"kind": "hourly", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
+    schedule = schedule_of(rule, Policy(Missed(Missing.ALL, 4, 24), overlap))
+
+    decision = decide(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
+
+    assert decision
+    assert [each.at for each in decision.started] == [
+        NINE + timedelta(hours=hours) for hours in made_up_for
+    ]
+    others = [each.reason for each in decision.occurrences if each.verdict is Verdict.SKIP]
+    assert others == [Skip.MISSED] * (5 - len(made_up_for))
 
 
 def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from cli.local import clients
 from jobyard.domain.batch import Batch, BatchState, Source
+from jobyard.domain.hold import Hold
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.occurrence import Skip, Verdict
@@ -22,7 +23,7 @@ from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Policy, Schedule, ScheduleState
 from jobyard.services.opening import source_of
 from jobyard.services.starting import job_execution
-from jobyard.store import batches, occurrences, reports, schedules, tables, usage
+from jobyard.store import batches, holds, occurrences, reports, schedules, tables, usage
 
 pytestmark = pytest.mark.emulator
 NOW = datetime.now(UTC)
@@ -38,10 +39,11 @@ class Context:
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:f"
     aws_request_id: str = "8f5a6a2e-0000-4000-8000-000000000000"
+    remaining_ms: int = 300_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Five minutes."""
-        return 300_000
+        """What is left of the invocation's time."""
+        return self.remaining_ms
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +345,55 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     assert [line["reason"] for line in lines] == [Skip.MISSED]
 
 
+def test_the_minute_counts_each_time_that_was_missed(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduled("misseddaily", timedelta(days=2, hours=2), Missing.NONE)
+
+    functions["schedule.minute"].handler({}, Context())
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert json.loads(line)["RunsFailedOrMissed"] == [3.0]
+
+
+def test_the_minute_tells_which_schedule_it_could_not_look_after(
+    functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = scheduled("broken", timedelta(minutes=2))
+    item = tables.ScheduleItem.get(schedule.schedule_id)
+    item.body = {}
+    item.save()
+
+    told = functions["schedule.minute"].handler({}, Context())
+
+    lines = [vars(line) for line in caplog.records if "could not be looked" in line.message]
+    assert told["started"] == 0
+    assert [line["schedule_id"] for line in lines] == [schedule.schedule_id]
+
+
+def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(
+    functions: dict[str, ModuleType],
+) -> None:
+    scheduled("hurried", timedelta(minutes=2))
+
+    late = functions["schedule.minute"].handler({}, Context(remaining_ms=20_000))
+    next_time = functions["schedule.minute"].handler({}, Context(remaining_ms=21_000))
+
+    assert (late["started"], next_time["started"]) == (0, 1)
+
+
+def test_the_minute_lifts_a_hold_that_is_over(functions: dict[str, ModuleType]) -> None:
+    scheduled("beside", timedelta(days=-1))
+    now = datetime.now(UTC)
+    minute = timedelta(minutes=1)
+    holds.put(Hold("collection:fn", "operator", "a move", now - 2 * minute, now - minute))
+    holds.put(Hold("collection:nf", "operator", "a move", now - 2 * minute, now + 9 * minute))
+
+    functions["schedule.minute"].handler({}, Context())
+
+    assert [hold.scope for hold in holds.every()] == ["collection:nf"]
+
+
 def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """The metrics that were emitted since this was asked last; logs may stand between."""
     out = capsys.readouterr().out
@@ -376,10 +427,31 @@ def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
     functions: dict[str, ModuleType],
 ) -> None:
     scheduled("beside", timedelta(days=-1))
-    long_ago = datetime.now(UTC) - timedelta(hours=1)
-    source = Source(BUCKETS[0], "manifests/fn/left.checkm", "v1", 1)
-    left = ("b-left", BatchState.PENDING, 0, "fn", "s3", "deposit", "left.checkm", long_ago)
+    leave("b-left")
+
+    told = functions["schedule.minute"].handler({}, Context())
+
+    assert told == {"started": 0, "taken_up": 1}
+
+
+def leave(batch_id: str) -> None:
+    """Have a batch that no execution has worked on for an hour."""
+    source = Source(BUCKETS[0], f"manifests/fn/{batch_id}.checkm", "v1", 1)
+    since = datetime.now(UTC) - timedelta(hours=1)
+    left = (batch_id, BatchState.PENDING, 0, "fn", "s3", "deposit", f"{batch_id}.checkm", since)
     batches.put_new(Batch(*left, source=source))
+
+
+def test_the_minute_takes_up_a_run_that_no_execution_works_on(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    schedule = scheduled("runlost", timedelta(minutes=2))
+    functions["schedule.minute"].handler({}, Context())
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    execution(bound, functions, job_execution(occurrence.place, "main"))  # it has failed
+    running = schedules.get(schedule.schedule_id)
+    due = replace(running, version=running.version + 1, look_at=datetime.now(UTC))
+    schedules.write(running, due)
 
     told = functions["schedule.minute"].handler({}, Context())
 
@@ -429,6 +501,19 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
 
     assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})  # the next is not yet to be
     assert json.loads(second["input"]) == json.loads(detail["input"]) | {"pass": 1_000_001}
+
+
+def test_a_batch_whose_execution_failed_is_taken_up_at_once_and_only_once(
+    functions: dict[str, ModuleType],
+) -> None:
+    scheduled("beside", timedelta(days=-1))
+    leave("b-failed")
+    detail = {"executionArn": "one", "status": "FAILED", "input": '{"batch_id": "b-failed"}'}
+
+    first = functions["schedule.failure"].handler({"detail": detail}, Context())
+    again = functions["schedule.failure"].handler({"detail": detail}, Context())
+
+    assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})
 
 
 @pytest.mark.parametrize("told", [None, {"detail": {}}, {"batch_id": "b-none"}], ids=str)
