@@ -1,14 +1,14 @@
 """What a sweep may be told to do, and which records it finds due."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jobyard.domain.errors import BadParameters
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.sweep.plan import Plan
+from jobyard.jobtypes.sweep.plan import MOST_NAMED, Plan
 
 GOOD: dict[str, Any] = {
     "table": "voters",
@@ -37,6 +37,7 @@ def changed(where: str, value: Any) -> dict[str, Any]:
     [
         GOOD,
         changed("unless", None),
+        changed("unless", {f"a{number}": True for number in range(MOST_NAMED - 2)}),
         changed("change.remove", None),
         changed("change", {"remove": ["status"]}),
         changed("change", {"remove": ["expires_on"]}),
@@ -93,6 +94,7 @@ def test_a_schedule_may_be_given_what_is_a_plan(parameters: dict[str, Any]) -> N
         (changed("change.remove", ["status"]), "change.remove"),
         (changed("change.remove", [f"a{number}" for number in range(60)]), "change"),
         ({**changed("partition.value", 1), "change": {"set": {"status": True}}}, "change.set"),
+        (changed("unless", {f"a{number}": True for number in range(MOST_NAMED - 1)}), "change"),
         (changed("unless", ["legal_hold"]), "unless"),
         (changed("unless.legal_hold", ["yes"]), "unless.legal_hold"),
     ],
@@ -121,6 +123,7 @@ def test_what_is_due_goes_by_the_moment_and_a_day_by_its_zone(
     plan = Plan.of({**GOOD, "due": {"name": "expires_on", **due}})
 
     assert plan.latest(THREE_AM) == latest
+    assert plan.latest(THREE_AM + timedelta(milliseconds=999)) == latest  # as when run by hand
 
 
 @pytest.mark.parametrize(

@@ -537,6 +537,16 @@ def test_a_deleted_schedule_runs_no_more_and_is_gone(yard: Yard) -> None:
         scheduling.visible(schedule.schedule_id, frozenset({"admin"}))
 
 
+def test_a_deleted_schedule_is_not_resumed_by_itself(yard: Yard) -> None:
+    yard.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(yard, DAILY)
+    scheduling.suspend(schedule.schedule_id, yard.at + timedelta(days=2), yard.asking())
+
+    deleted = scheduling.delete(schedule.schedule_id, yard.asking())
+
+    assert (deleted.state, deleted.resume_at, deleted.due_at) == (ScheduleState.DELETED, None, None)
+
+
 def test_only_an_admin_may(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule_id = made(yard, DAILY).schedule_id

@@ -1,0 +1,87 @@
+"""Schedules: written only over what was seen, with what goes beside them, all or nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedule import Policy, Schedule, ScheduleState
+from jobyard.store import occurrences, schedules
+from jobyard.store.schedules import Beside
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RULE = {"kind": "daily", "at": "12:00", "zone": "UTC", "anchor": "2026-11-22"}
+
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+
+
+@pytest.fixture
+def first(request: pytest.FixtureRequest) -> Schedule:
+    """A schedule of the test's own, as it is first written."""
+    return schedules.put_new(
+        Schedule(
+            schedule_id=f"s-{request.node.name}",
+            state=ScheduleState.ACTIVE,
+            version=1,
+            title="a schedule",
+            job_type="sweep",
+            rule=recurrence_of(RULE),
+            policy=Policy(),
+            owner="admin",
+            created_at=NOON,
+            next_at=NOON,
+        )
+    )
+
+
+def changed(schedule: Schedule, title: str = "another") -> Schedule:
+    return replace(schedule, version=schedule.version + 1, title=title)
+
+
+def skipped(schedule: Schedule, at: datetime) -> Occurrence:
+    """A time of it that no job was started for."""
+    verdict = (Trigger.SCHEDULE, Verdict.SKIP, NOON, Skip.MISSED)
+    return Occurrence(schedule.schedule_id, at, 1, *verdict, job_type="sweep")
+
+
+def test_what_is_written_is_read(first: Schedule) -> None:
+    beside = Beside(made=[skipped(first, NOON)])
+
+    assert schedules.write(first, changed(first), beside) == changed(first)
+
+    assert schedules.get(first.schedule_id) == changed(first)
+    assert occurrences.newest(first.schedule_id, limit=9) == (skipped(first, NOON),)
+
+
+def test_a_write_whose_answer_was_lost_is_written_again_and_is_there_once(first: Schedule) -> None:
+    beside = Beside(made=[skipped(first, NOON)])
+
+    answers = [schedules.write(first, changed(first), beside) for _ in range(2)]
+
+    assert answers == [changed(first)] * 2
+    assert schedules.get(first.schedule_id) == changed(first)
+    assert len(occurrences.newest(first.schedule_id, limit=9)) == 1
+
+
+def test_a_schedule_is_written_over_the_one_that_was_seen_and_no_other(first: Schedule) -> None:
+    second = schedules.write(first, changed(first))
+
+    for seen, after in ((first, changed(first, "of somebody else")), (changed(second), first)):
+        with pytest.raises(StaleState, match="it is active"):
+            schedules.write(seen, after)
+    with pytest.raises(StaleState, match="already"):
+        schedules.put_new(first)
+    assert schedules.get(first.schedule_id) == second
+
+
+def test_with_one_that_has_changed_nothing_beside_it_is_written(first: Schedule) -> None:
+    schedules.write(first, changed(first))
+    late = Beside(made=[skipped(first, NOON + timedelta(days=1))])
+
+    with pytest.raises(StaleState):
+        schedules.write(first, changed(first, "of somebody else"), late)
+
+    assert occurrences.newest(first.schedule_id, limit=9) == ()
