@@ -3,20 +3,22 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 
+from jobyard.domain.batch import BatchState
 from jobyard.domain.errors import Unknown
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.operation import Filter
 from jobyard.services import asking
-from jobyard.services.reconciling import TAKEN_UP, reconcile
+from jobyard.services.reconciling import LOOKED_AT, TAKEN_UP, reconcile
 from jobyard.services.starting import Starting
 from jobyard.services.steering import TAKE_UP
 from jobyard.store import batches, jobs
+from tests.walk.old import batch_of
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener
 
@@ -243,6 +245,41 @@ def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
     assert at == [0, 1, 3, 7, 15]
 
 
+@pytest.mark.parametrize(("failed", "minutes"), [(1, 1), (2, 2), (6, 32), (7, 60), (20, 60)])
+def test_however_many_executions_failed_the_next_comes_within_an_hour(
+    failed: int, minutes: int, yard: Yard, payloads: Payloads
+) -> None:
+    batch_id = killed_in(yard, payloads, "Settle")
+    ended = {"status": "FAILED", "startDate": yard.at, "stopDate": yard.at}
+    names = [f"{batch_id}-settle-main-{number}" for number in range(1, failed + 1)]
+    yard.machines.names |= dict.fromkeys(names, ended)
+
+    yard.later(minutes * 60 - 1)
+    assert minutely(yard) == 0
+    yard.later(1)
+    assert minutely(yard) == 1
+    assert started(yard) == [f"{batch_id}-settle-main-{failed + 1}"]
+
+
+def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_execution_ended(
+    yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(**_: Any) -> None:
+        raise Killed
+
+    batch_id = killed_in(yard, payloads, "Settle")
+    yard.later(3600)
+    with monkeypatch.context() as patch:
+        patch.setattr(yard.machines, "start_execution", killed)
+        with pytest.raises(Killed):
+            asking.ask_batch(batch_id, "cancel", yard.asking())
+
+    yard.later(59)
+    assert minutely(yard) == 0
+    yard.later(1)
+    assert minutely(yard) == 1
+
+
 def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
     yard: Yard, payloads: Payloads
 ) -> None:
@@ -308,3 +345,16 @@ def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
     assert started(yard) == [f"{first}-settle-main-1"]
     assert minutely(yard, most=1) == 1
     assert started(yard) == [f"{first}-settle-main-1", f"{second}-settle-main-1"]
+
+
+def test_of_more_batches_than_a_minute_looks_at_the_next_minute_looks_at_the_others(
+    yard: Yard,
+) -> None:
+    for number in range(LOOKED_AT + 2):
+        at = yard.at + timedelta(seconds=number)
+        batches.put_new(batch_of(f"waiting {number}", BatchState.PENDING, at, entries=0))
+    yard.later(600)
+
+    assert minutely(yard, most=LOOKED_AT + 2) == LOOKED_AT
+    yard.later(60)
+    assert minutely(yard, most=LOOKED_AT + 2) == 2

@@ -19,9 +19,11 @@ from jobyard.domain.occurrence import Verdict
 from jobyard.domain.operation import Filter, OperationState
 from jobyard.domain.report import Delivery, DeliveryState
 from jobyard.domain.schedule import ScheduleState
+from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.services import asking
 from jobyard.services.admitting import job_of_schedule
+from jobyard.services.retaining import of_schedules
 from jobyard.services.scheduling import make_system_schedules, system_schedule_id
 from jobyard.services.views import batch, job, list_batches
 from jobyard.store import (
@@ -38,7 +40,7 @@ from jobyard.store import (
 from jobyard.store.schedules import Beside
 from tests.walk.old import MAY, batch_of, forget, laid_down, occurred, schedule_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
-from tests.wire import Call, Listener
+from tests.wire import Answer, Call, Listener
 
 pytestmark = pytest.mark.emulator
 
@@ -291,6 +293,20 @@ def test_a_failed_batch_is_kept_while_it_is_repaired_and_so_long_after_that(year
     assert is_archived(repaired_lately)
 
 
+def test_a_batch_whose_repair_was_asked_for_as_it_was_taken_away_is_put_back(
+    years: Yard,
+) -> None:
+    failed = laid_down(years, batch_of("at the last moment", BatchState.FAILED))
+    seen = batches.get(failed.batch_id, years.now())
+    (operation,) = operations.of_batch(failed.batch_id)
+    late = replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
+    operations.put_new(late, BatchState.FAILED)
+    batches.put_away(seen, years.now(), "records/deposit/2026/05/at-the-last-moment")
+
+    assert retain(years) == done(0)
+    assert batches.get(failed.batch_id, years.now()).state is BatchState.FAILED
+
+
 def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Yard) -> None:
     failed = laid_down(years, batch_of("taken", BatchState.FAILED))
     seen = batches.get(failed.batch_id, years.now())
@@ -435,6 +451,37 @@ def test_a_batch_whose_mail_is_on_its_way_is_kept(years: Yard) -> None:
     assert not is_archived(told)
 
 
+def test_a_batch_whose_files_s3_does_not_delete_is_a_leftover_until_it_does(years: Yard) -> None:
+    class Refusal(Listener):
+        def before(self, call: Call) -> Answer | None:
+            if call.operation != "DeleteObjects":
+                return None
+            refused = {"Key": call.parameters["Delete"]["Objects"][0]["Key"]}
+            return Answer.well({"Errors": [{**refused, "Code": "InternalError"}]})
+
+    stuck = laid_down(years, batch_of("stuck")).batch_id
+
+    with years.wire.heard_by(Refusal()), pytest.raises(RuntimeError, match="InternalError"):
+        retain(years)
+
+    assert versions(years, stuck) != []
+    assert not is_archived(stuck)
+    assert retain(years) == done(1)
+    assert versions(years, stuck) == []
+    assert is_archived(stuck)
+
+
+def test_of_a_file_that_was_deleted_no_version_and_no_marker_is_left(years: Yard) -> None:
+    old = laid_down(years, batch_of("marked")).batch_id
+    years.s3.delete_object(Bucket="work", Key=f"reports/{old}/0001/mail.txt")
+
+    assert retain(years) == done(1)
+    assert versions(years, old) == []
+
+
+# Time
+
+
 # Time
 
 
@@ -496,6 +543,18 @@ def test_a_month_with_nothing_due_is_not_read_again_before_something_may_be(year
     assert {*second.read} == {"2026-06", "2026-08"}  # in June one was archived the day before
     assert "2026-05" in third.read
     assert "2026-07" not in third.read
+
+
+def test_once_less_is_kept_months_are_looked_at_again(
+    years: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = replace(batch_of("ended in October"), ended_at=MAY + timedelta(days=150))
+    batch_id = laid_down(years, ended).batch_id
+
+    assert retain(years) == done(0)
+    monkeypatch.setitem(TYPES, "deposit", replace(TYPES["deposit"], keep_days=30))
+    assert retain(years) == done(1)
+    assert is_archived(batch_id)
 
 
 # Schedules
@@ -582,6 +641,66 @@ def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Yard
     assert occurrences.get(run.place) == late
     years.later(2 * 24 * 3600)
     assert retain(years) == done(1)
+
+
+def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
+    years: Yard,
+) -> None:
+    schedule = schedules.put_new(schedule_of("after an outage"))
+    (skip,) = occurred(schedule, {0: Verdict.SKIP})
+    stored = schedules.get(schedule.schedule_id)
+    late = replace(skip, version=2, decided_at=years.at - timedelta(days=89))
+    after = replace(stored, version=stored.version + 1)
+    schedules.write(stored, after, Beside(changed=[(skip, late)]))
+
+    assert retain(years) == done(0)
+    assert occurrences.get(skip.place) == late
+    years.later(2 * 24 * 3600)
+    assert retain(years) == done(1)
+
+
+def test_the_month_after_december_is_the_next_year_s_january(years: Yard) -> None:
+    schedule = schedules.put_new(schedule_of("new year", datetime(2025, 12, 31, 9, tzinfo=UTC)))
+    occurred(schedule, {0: Verdict.RUN, 1: Verdict.RUN})
+    at_most = iter([600.0] * 100)  # looks; one that goes on for ever has no more
+
+    assert retain(years, remaining=at_most.__next__) == done(2)
+
+    assert schedules.get(schedule.schedule_id).kept_from == datetime(2026, 2, 1, tzinfo=UTC)
+    for month in ("2025/12", "2026/01"):
+        prefix = f"records/sweep/{month}/{schedule.schedule_id}/"
+        found = objects(years, "archive", prefix)
+        texts = [body for name, body in found.items() if name.endswith(".gz")]
+        assert [len(text.splitlines()) for text in texts] == [2]  # an occurrence and its job
+
+
+def test_a_month_with_more_runs_than_a_transaction_takes_is_removed_whole(years: Yard) -> None:
+    schedule = schedules.put_new(schedule_of("twice a day"))
+    evening = replace(schedule, created_at=MAY + timedelta(hours=9))
+    for each in (schedule, evening):
+        occurred(each, dict.fromkeys(range(27), Verdict.RUN))
+
+    assert retain(years) == done(54)
+
+    assert [*occurrences.older(schedule.schedule_id, years.at)] == []
+    assert [*jobs.of_chunk(schedule.schedule_id, 0)] == []
+
+
+def test_a_month_of_many_occurrences_is_archived_in_parts(
+    years: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = schedules.put_new(schedule_of("often"))
+    occurred(schedule, dict.fromkeys(range(5), Verdict.SKIP))
+    monkeypatch.setattr(of_schedules, "_OF_A_PART", 2)
+
+    assert retain(years) == done(5)
+
+    found = objects(years, "archive", f"records/sweep/2026/05/{schedule.schedule_id}/")
+    lines = {name.partition("/")[2]: len(body.splitlines()) for name, body in found.items()}
+    assert lines.keys() - {"manifest.json"} == {
+        f"occurrences-0000{number}.jsonl.gz" for number in range(3)
+    }
+    assert [lines[f"occurrences-0000{number}.jsonl.gz"] for number in range(3)] == [2, 2, 1]
 
 
 def test_what_is_decided_later_about_a_month_that_was_archived_lies_beside_it(
