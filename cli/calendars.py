@@ -1,12 +1,13 @@
 """`jobyard calendar`: the named calendars that leave times of schedules out."""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from cli import options, printing
-from cli.client import Document
+from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
 from cli.printing import when
 from cli.showing import Rows, section, show_list
@@ -89,11 +90,22 @@ def put(
     }
     calendar_of({"name": name, **wanted})  # what it refuses need not be sent
     seen = {} if version is None else {"version": version}
-    found = ctx.obj.api(stack).put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
+    api: Api = ctx.obj.api(stack)
+    before: Document = {}
+    if not as_json:
+        with suppress(Refused):  # there may be none yet
+            before = api.get(f"/calendars/{name}")
+    found = api.put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
     if as_json:
         printing.document(found)
-    else:
-        _show(found)
+        return
+    _show(found)
+    if not (found["exclude"] or found["include"]):
+        printing.console().print("it refuses nothing")
+    if before and _says(before) != _says(found):
+        console = printing.console()
+        console.print("\n[bold underline]Before it said[/]")
+        console.print(printing.facts(_says(before)))
 
 
 @app.command()
@@ -118,12 +130,19 @@ def _show(found: Document) -> None:
         printing.facts(
             (
                 ("calendar", found["name"]),
-                ("title", found["title"]),
-                ("nothing starts", _left_out(found)),
-                ("but only", _windows(found)),
+                *_says(found),
                 ("version", str(found["version"])),
             )
         )
+    )
+
+
+def _says(found: Document) -> tuple[tuple[str, str], ...]:
+    """What a calendar says, in words."""
+    return (
+        ("title", found["title"]),
+        ("nothing starts", _left_out(found)),
+        ("but only", _windows(found)),
     )
 
 

@@ -73,7 +73,7 @@ def batch_id(text: str) -> str:
     if is_job_id(text):
         raise typer.BadParameter(f"that is a job: `jobyard job {text}`")
     if not is_batch_id(text):
-        raise typer.BadParameter(f"{text!r} is no batch id; one is b and 20 letters or digits")
+        raise typer.BadParameter(f"{text!r} is no batch id; one is b and 20 of a to z, 2 to 7")
     return text
 
 
@@ -89,7 +89,7 @@ def job_id(text: str) -> str:
 def schedule_id(text: str) -> str:
     """`text` if it has the form of a schedule id; a wrong one is a usage error."""
     if not is_schedule_id(text):
-        raise typer.BadParameter(f"{text!r} is no schedule id; one is s and 20 letters or digits")
+        raise typer.BadParameter(f"{text!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
     return text
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import typer
@@ -103,13 +103,13 @@ def how_long(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def waiting(why: str, until: str | None) -> str:
-    """Why something waits and until when; "" when it waits for nothing."""
+def waiting(why: str, until: str | None, shown: Callable[[str], str] = when) -> str:
+    """Why something waits and until when, as `shown`; "" when it waits for nothing."""
     if not until:
         return why
     left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
     soon = f"in {how_long(left)}" if left > 0 else "any moment"
-    return f"{why}, until {when(until)} ({soon})"
+    return f"{why}, until {shown(until)} ({soon})"
 
 
 def plural(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ RuleJson = Annotated[
     str | None,
     typer.Option(
         "--rule",
-        metavar="JSON",
+        metavar="JSON|@FILE",
         help="""The rule, as in {"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}.""",
     ),
 ]
@@ -22,7 +23,7 @@ Kind = Annotated[str | None, typer.Option(help="once, hourly, daily, weekly or m
 Every = Annotated[
     int | None,
     typer.Option(
-        parser=options.number(), metavar="N", help="Every N hours, days, weeks or months."
+        parser=options.number(1), metavar="N", help="Every N hours, days, weeks or months."
     ),
 ]
 Weekdays = Annotated[str | None, typer.Option(metavar="DAYS", help="Of a weekly rule: mon,wed.")]
@@ -37,7 +38,8 @@ Anchor = Annotated[
     str | None,
     typer.Option(
         metavar="DATE",
-        help="The day from which it counts, or 2026-11-25T09:00 with the time; else today.",
+        help="The day from which it counts, or 2026-11-25T09:00 with the time; else today, also "
+        "when that time is past.",
     ),
 ]
 End = Annotated[
@@ -46,7 +48,7 @@ End = Annotated[
 Times = Annotated[
     str | None,
     typer.Option(
-        parser=lambda text: text and str(options.number()(text)),
+        parser=lambda text: text and str(options.number(1)(text)),
         metavar="N",
         help="How many times in all, from the anchor on.",
     ),
@@ -113,7 +115,7 @@ def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
     for field, value in fields.items():
         if value is None:
             raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
-    return fields if rule is None else parsed("--rule", rule)
+    return fields if rule is None else read("--rule", rule)
 
 
 def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +129,23 @@ def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
 
 
+def read(option: str, text: str) -> Any:
+    """The JSON that an option holds, or names the file of.
+
+    Raises:
+        typer.BadParameter: it is none, or there is no such file.
+    """
+    if not text.startswith("@"):
+        return parsed(option, text)
+    try:
+        return parsed(option, Path(text[1:]).read_bytes())
+    except FileNotFoundError:
+        raise typer.BadParameter(f"there is no file {text[1:]}", param_hint=option) from None
+    except OSError as error:
+        words = f"{text[1:]!r} cannot be read: {error.strerror}"
+        raise typer.BadParameter(words, param_hint=option) from error
+
+
 def parsed(option: str, text: str | bytes) -> Any:
     """The JSON that an option holds.
 
@@ -136,7 +155,8 @@ def parsed(option: str, text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"this is no JSON: {error}", param_hint=option) from error
+        words = f"this is no JSON: {error}; @FILE names a file that holds some"
+        raise typer.BadParameter(words, param_hint=option) from error
 
 
 def instant(text: str) -> datetime:

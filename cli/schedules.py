@@ -2,8 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -95,7 +94,11 @@ def show_list(
 ) -> None:
     """Job Management: every schedule with its status and its next run."""
     wanted = {"word": word, "system": "true" if system else None}
-    timetable.show_all(ctx.obj.api(stack).listed("/schedules", limit, **wanted), as_json=as_json)
+    found = ctx.obj.api(stack).listed("/schedules", limit, **wanted)
+    if system and not word and not found["items"] and not as_json:
+        printing.console().print("none yet: the clock makes them within a minute")
+        return
+    timetable.show_all(found, as_json=as_json)
 
 
 @app.command()
@@ -244,7 +247,7 @@ def suspend(
         typer.Option(
             parser=options.moment,
             metavar="TIME",
-            help="When it is resumed by itself: 30m, 2h, 1d, or a time as 2030-01-31T18:00.",
+            help="When it is resumed by itself: 30m, 2h, 1d, or a time here as 2030-01-31T18:00.",
         ),
     ] = None,
     stack: OnStack = "",
@@ -284,6 +287,8 @@ def run(
     console = printing.console()
     if not made["job_id"]:
         console.print("it waits for the run before it to end")
+        shown = f"jobyard schedule history {schedule_id}"
+        console.print(printing.commands([(shown, "what becomes of it")]))
         return
     console.print(f"job [bold]{made['job_id']}[/]")
     console.print(printing.commands([(f"jobyard job {made['job_id']}", "how it goes")]))
@@ -309,8 +314,12 @@ def _asked(found: Document, *, as_json: bool) -> None:
         return
     console = printing.console()
     console.print(found["schedule_id"], "is", printing.state(found["state"]))
+    if found["state"] == "suspended":
+        console.print(timetable.why(found), markup=False)
     if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
         console.print(timetable.outlook(found), markup=False)
+    elif found["until"]:
+        console.print("none of its times is left after that")
 
 
 def _settings(
@@ -318,7 +327,7 @@ def _settings(
 ) -> Document:
     """The settings that flags give, as the API takes them."""
     given: Document = {
-        "parameters": None if parameters is None else _read("--parameters", parameters),
+        "parameters": None if parameters is None else rules.read("--parameters", parameters),
         "missed": missed or None,
         "overlap": overlap.value if overlap else None,
         "calendar": calendar,
@@ -333,16 +342,6 @@ def _missed(missed: Missing | None, most: int | None, oldest_h: int | None) -> D
         return {}
     given = {"which": missed.value, "most": most, "oldest_h": oldest_h}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _read(option: str, text: str) -> Any:
-    """The JSON that an option holds, or names the file of."""
-    if not text.startswith("@"):
-        return rules.parsed(option, text)
-    try:
-        return rules.parsed(option, Path(text[1:]).read_bytes())
-    except FileNotFoundError:
-        raise typer.BadParameter(f"there is no file {text[1:]}", param_hint=option) from None
 
 
 @app.command("preview")
@@ -399,7 +398,7 @@ def show_preview(
 
 def _calendar(text: str) -> Calendar:
     if text.startswith(("{", "@")):
-        return calendars.told_in(_read("--calendar", text))
+        return calendars.told_in(rules.read("--calendar", text))
     raise typer.BadParameter(
         "a preview asks no stack, so it needs the calendar's JSON, or @FILE with it: "
         "`jobyard calendar show NAME --json` prints that",

@@ -89,7 +89,7 @@ class Deployment:
     @property
     def login(self) -> str:
         """The command that signs in here."""
-        return "jobyard login" if self.passwords else f"jobyard login --stack {self.name}"
+        return "jobyard login --as ROLE" if self.passwords else f"jobyard login --stack {self.name}"
 
 
 def deployment_called(name: str) -> Deployment:

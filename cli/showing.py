@@ -1,5 +1,6 @@
 """The commands that show: batches, jobs, holds, findings, reports."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -330,10 +331,11 @@ def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
         printing.show_table(columns, rows)
 
 
-def history(found: Document) -> tuple[tuple[str, ...], Rows]:
+def history(found: Document, shown: Callable[[str], str] = when) -> tuple[tuple[str, ...], Rows]:
+    """What happened to something, each with its time as `shown`."""
     rows: Rows = [
         (
-            when(entry["at"]),
+            shown(entry["at"]),
             entry["event"],
             Text.assemble(state(entry["from"]), " → ", state(entry["to"])),
             entry["actor"],

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import zip_longest
 
 from cli import printing
@@ -34,6 +35,11 @@ def _next(found: Document) -> str:
     return clocks(found["next_run"], found["zone"]) if found["next_run"] else "-"
 
 
+def why(found: Document) -> str:
+    """Why a schedule does not run as its rule says, and until when, on the clocks of its zone."""
+    return waiting(found["why"], found["until"], partial(clocks, zone=found["zone"]))
+
+
 def clocks(iso: str, zone: str = "") -> str:
     """A time on the clocks of `zone`; where they are not known, or were not its own, on those of
     its offset.
@@ -61,7 +67,7 @@ def show_all(found: Document, *, as_json: bool) -> None:
             clocks(each["latest"]["ended_at"], each["zone"])
             if each["latest"] and each["latest"]["ended_at"]
             else "",
-            waiting(each["why"], each["until"]),
+            why(each),
         )
         for each in found["items"]
     ]
@@ -80,10 +86,10 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("Recurrence pattern", found["sentence"]),
                 ("schedule", found["schedule_id"]),
                 ("state", state(found["state"])),
-                ("why", waiting(found["why"], found["until"])),
+                ("why", why(found)),
                 ("running", ", ".join(found["running"])),
                 *_policy(found).items(),
-                ("made", f"{when(found['created_at'])} by {found['owner']}"),
+                ("made", f"{clocks(found['created_at'], found['zone'])} by {found['owner']}"),
                 ("you may", printing.sending(found["actions"])),
             )
         )
@@ -92,7 +98,7 @@ def show_one(found: Document, newest: list[Document]) -> None:
         _show_completed(found["completed"], found["zone"])
     section("Next runs", ("!in its zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
-    section("History", *history(found))
+    section("History", *history(found, partial(clocks, zone=found["zone"])))
 
 
 def _show_completed(completed: Document, zone: str) -> None:

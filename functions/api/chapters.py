@@ -183,5 +183,5 @@ _FORMATS = {"date-time": "time", "email": "e-mail address", "uri": "URL"}
 def _bounds(schema: Mapping[str, Any], what: str, unit: str) -> str:
     least, most = schema.get(f"min{what}"), schema.get(f"max{what}")
     if least is not None and most is not None:
-        return f", {least:g} to {most:g}{unit}"
-    return f", up to {most:g}{unit}" if most is not None else ""
+        return f", {least:,.15g} to {most:,.15g}{unit}"
+    return f", up to {most:,.15g}{unit}" if most is not None else ""

@@ -111,3 +111,27 @@ def test_what_no_calendar_can_say_is_not_sent(
     assert run("calendar", "put", "State Holidays", *WHY).exit_code == 2
     assert run("calendar", "put", "holidays").exit_code == 2
     assert api.requests == []
+
+
+def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers("GET /calendars/holidays", calendar())
+    api.answers("PUT /calendars/holidays", calendar(exclude=["2026-12-31"], include=[]))
+
+    shown = run("calendar", "put", "holidays", *WHY, "--exclude", "2026-12-31").stdout
+    now, _, before = shown.partition("Before it said")
+
+    assert "31 December 2026" in now
+    assert "25 December 2026" in before
+    assert "on Monday and Tuesday" in before
+
+
+def test_a_calendar_that_refuses_nothing_says_so(run: Run, api: FakeApi) -> None:
+    api.answers("GET /calendars/holidays", problem(404, "there is no calendar holidays"))
+    api.answers("PUT /calendars/holidays", calendar(exclude=[], include=[]))
+
+    shown = run("calendar", "put", "holidays", *WHY).stdout
+
+    assert "it refuses nothing" in shown
+    assert "Before" not in shown

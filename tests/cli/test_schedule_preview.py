@@ -186,7 +186,11 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
         (("--rule", '"daily"'), 1, "rule: a JSON object"),
         (("--kind", "yearly"), 1, "kind: one of once, hourly"),
         (("--kind", "daily"), 1, "at: missing"),
-        (("--kind", "daily", "--at", "09:00", "--every", "0"), 1, "every: a whole number"),
+        (("--kind", "daily", "--at", "09:00", "--every", "0"), 2, "whole number of at least 1"),
+        (("--kind", "daily", "--at", "09:00", "--every", "999"), 1, "every: a whole number"),
+        (("--kind", "daily", "--at", "09:00", "--times", "0"), 2, "whole number of at least 1"),
+        (("--rule", "@nothing-there"), 2, "there is no file nothing-there"),
+        (("--rule", "@/"), 2, "'/' cannot be read: Is a directory"),
         (("--kind", "monthly", "--at", "09:00", "--day", "32"), 1, "day: a whole number"),
         (("--kind", "weekly", "--at", "09:00", "--weekdays", "Monday"), 1, "weekdays: a list"),
     ],
@@ -199,3 +203,12 @@ def test_what_is_wrong_is_said_on_standard_error(
     assert asked.exit_code == code
     assert said in " ".join(asked.stderr.split())
     assert asked.stdout == ""
+
+
+def test_a_rule_may_lie_in_a_file(run: Run, tmp_path: Path) -> None:
+    rule = {"kind": "once", "anchor": "2026-12-01T14:30"}
+    (tmp_path / "rule.json").write_text(json.dumps(rule))
+
+    found = previewed(run, "--rule", f"@{tmp_path}/rule.json", "--from", BEFORE)
+
+    assert found == previewed(run, "--rule", json.dumps(rule), "--from", BEFORE)

@@ -156,7 +156,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     assert (shown.exit_code, shown.stdout) == (1, "")
     assert shown.stderr == (
         "schedules are for admin; you are signed in as admin (admin); `job"
-        "yard login` signs in as someone else\n"
+        "yard login --as ROLE` signs in as someone else\n"
     )
 
 
@@ -207,7 +207,7 @@ def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -
         ((), "?limit=100"),
         (("--word", "in progress"), "?word=In+Progress&limit=100"),
         (("--word", "WAITING", "--limit", "5"), "?word=waiting&limit=5"),
-        (("--system",), "?system=true&limit=100"),
+        (("--system", "--word", "idle"), "?word=Idle&system=true&limit=100"),
     ],
 )
 def test_a_list_is_filtered_by_word_and_by_whose_they_are(
@@ -219,6 +219,43 @@ def test_a_list_is_filtered_by_word_and_by_whose_they_are(
 
     assert shown.stdout == "no schedule\n"
     assert [each.replace("%20", "+") for each in api.asked()] == [f"GET /schedules{query}"]
+
+
+def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeApi) -> None:
+    api.answers("GET /schedules", {"items": [], "cursor": None})
+
+    shown = run("schedule", "list", "--system")
+
+    assert shown.stdout == "none yet: the clock makes them within a minute\n"
+    assert api.asked() == ["GET /schedules?system=true&limit=100"]
+
+
+def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: FakeApi) -> None:
+    move = {"event": "suspend", "from": "active", "to": "suspended", "actor": "admin"}
+    entry = {**move, "at": "2030-01-30T05:06:07Z", "reason": "moving"}
+    why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
+    found = schedule(state="suspended", history=[entry], created_at="2030-01-02T03:04:05Z", **why)
+    api.answers(f"GET {PATH}", found)
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+
+    shown = run("schedule", "show", SCHEDULE).stdout
+
+    assert "Tue 2030-01-29 21:06:07 PST" in shown
+    assert "Tue 2030-01-01 19:04:05 PST by admin" in shown
+    assert "until Sat 2030-02-02 20:00:00 PST" in shown
+
+
+def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: FakeApi) -> None:
+    why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
+    found = schedule(state="suspended", **why)
+    api.answers(f"POST {PATH}/suspend", found, {**found, "next_run": None})
+
+    some, none = (run("schedule", "suspend", SCHEDULE, *WHY, "--until", "9d") for _ in range(2))
+
+    for shown in (some, none):
+        assert "until Sat 2030-02-02 20:00:00 PST" in shown.stdout
+    assert "it runs next Fri 2030-02-01 09:00:00 PST" in some.stdout
+    assert "none of its times is left after that" in none.stdout
 
 
 def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:

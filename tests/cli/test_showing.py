@@ -72,7 +72,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     assert shown.stdout == ""
     assert shown.stderr == (
         "this is for operators; you are signed in as admin (admin); `job"
-        "yard login` signs in as someone else\n"
+        "yard login --as ROLE` signs in as someone else\n"
     )
 
 

@@ -31,7 +31,7 @@ def schedule_or_tombstone(schedule_id: str, roles: frozenset[str]) -> Schedule:
     """
     check_admin(roles)
     if not is_schedule_id(schedule_id):
-        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 letters or digits")
+        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
     return schedules.get(schedule_id)
 
 

@@ -171,7 +171,7 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
         Gone: it was promised and never came, or it was archived.
     """
     if not is_batch_id(batch_id):
-        raise Unknown(f"{batch_id!r} is no batch id; one is b and 20 letters or digits")
+        raise Unknown(f"{batch_id!r} is no batch id; one is b and 20 of a to z, 2 to 7")
     try:
         batch = batches.get(batch_id, now)
     except Gone:

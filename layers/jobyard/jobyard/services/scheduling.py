@@ -172,7 +172,8 @@ def _check_policy(policy: Policy) -> None:
 
 def _first(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
-        raise BadRequest("no run is left: all times of the rule are past, or none of them exists")
+        words = "no run is left: all its times are past, or none of them exists"
+        raise BadRequest(f"{words} ({rule.sentence()})")
     return next(times(rule, now))
 
 
