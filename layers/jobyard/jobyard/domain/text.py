@@ -1,0 +1,50 @@
+"""Text that comes from outside, made fit to be stored, logged, mailed and shown on a terminal.
+
+Names of files, reason phrases, headers, URLs and error messages are chosen by strangers. Whatever
+is quoted of them passes `clean` where it enters, so that nothing downstream has to think of it.
+"""
+
+import re
+import unicodedata
+
+MESSAGE_BYTES = 500  # of a failure's, a step's or a refusal's message, in UTF-8
+REASON_BYTES = 500  # of the reason a person gives, in UTF-8
+MARK = "\ufffd"  # stands for what cannot be shown
+_MORE = "…"
+
+# Cc controls (ESC, CR, LF …), Cf formats that reorder or hide what follows, Cs lone surrogates,
+# Zl and Zp line and paragraph separators. Of Cf only what joins letters of a script is kept.
+_BAD = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
+_PLAIN = re.compile(r"[ -~]*")
+
+
+def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
+    """`text` on one line, valid UTF-8, of `limit` bytes at the most.
+
+    What is not to be shown becomes U+FFFD, each letter one, so that the length still tells. Text
+    that is too long ends in an ellipsis. Cleaning twice changes nothing more.
+    """
+    if not _PLAIN.fullmatch(text):
+        text = "".join(MARK if _is_bad(letter) else letter for letter in text)
+    return shortened(text, limit)
+
+
+def _is_bad(letter: str) -> bool:
+    return unicodedata.category(letter) in _BAD and letter not in _JOINERS
+
+
+def is_clean(text: str) -> bool:
+    """Whether `clean` would leave `text` as it is, but for its length."""
+    return _PLAIN.fullmatch(text) is not None or not any(map(_is_bad, text))
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` cut to `limit` bytes of UTF-8 between letters; what was cut ends in an ellipsis.
+
+    `text` has no lone surrogates.
+    """
+    coded = text.encode()
+    if len(coded) <= limit:
+        return text
+    return coded[: limit - len(_MORE.encode())].decode(errors="ignore") + _MORE
