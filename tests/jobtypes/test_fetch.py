@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.urls import is_public
 from jobyard.jobtypes.fetch import Fetch, FetchRefused, Patience
-from jobyard.jobtypes.fetch.addresses import is_public, target
+from jobyard.jobtypes.fetch.addresses import target
 from jobyard.jobtypes.fetch.pace import Pace
 from tests.jobtypes.payload_server import PayloadServer, saying, sending
 

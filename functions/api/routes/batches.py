@@ -1,5 +1,6 @@
 """Batches: submitted, looked at, asked; their retries, reports and findings."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -19,6 +20,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter
 from jobyard.domain.report import Report
+from jobyard.domain.urls import text_without_secrets
 from jobyard.services import asking, views
 from jobyard.services.asking import Submission
 from jobyard.services.settings import MANIFEST_BYTES
@@ -147,6 +149,14 @@ def list_batches(
     )
 
 
+def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as whoever may see the batch is told them: a callback's URL may be signed."""
+    return {
+        name: text_without_secrets(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
+
+
 @router.get(
     "/api/batches/<batch_id>",
     operation_id="get_batch",
@@ -160,7 +170,7 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     return documents.Batch(
         **_brief(view, visit),
         notify=list(view.batch.notify),
-        parameters=dict(view.batch.parameters),
+        parameters=_told(view.batch.parameters),
         files=view.batch.files,
         checked_at=view.batch.checked_at,
         history=[Entry.model_validate(line) for line in views.history(view.batch.history)],

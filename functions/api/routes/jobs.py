@@ -24,6 +24,7 @@ from api.repeats import once
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.urls import without_secrets
 from jobyard.services import asking, views
 from jobyard.services.admitting import EVENTS
 from jobyard.services.asking import Asking
@@ -69,7 +70,7 @@ def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
         "batch_id": "" if place.is_of_schedule else place.origin_id,
         "line": view.row.get("line"),
         "name": view.row.get("name", ""),
-        "url": view.row.get("url", ""),
+        "url": without_secrets(view.row.get("url", "")),
         "state": record.state,
         "word": view.word,
         "why": view.why,

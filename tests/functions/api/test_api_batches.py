@@ -74,6 +74,15 @@ def test_what_a_submission_says_is_kept(api: Api) -> None:
     }
 
 
+def test_a_callbacks_token_is_not_told_to_whoever_sees_the_batch(api: Api) -> None:
+    said = {**SUBMISSION, "callback_url": "https://maps.example.org/done?batch=7&token=abc"}
+
+    submitted = api.post("/batches", said, role="operator").json
+
+    shown = api.get(f"/batches/{submitted['batch_id']}").json["parameters"]
+    assert shown == {"callback_url": "https://maps.example.org/done?batch=7&token=***"}
+
+
 @pytest.mark.parametrize(
     ("role", "named", "told"),
     [

@@ -14,6 +14,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
 from jobyard.domain.letters import SHOWN, Told, ToldJob
 from jobyard.domain.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
+from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.mailing import Reporting
@@ -182,7 +183,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         job.place.job_id,
         str(row.get("line", "")),
         str(row.get("name", "")),
-        str(row.get("url", "")),
+        without_secrets(str(row.get("url", ""))),
         job.state.value,
         word_of(batch, job.state),
         last.step if last else "",

@@ -18,6 +18,7 @@ from jobyard.domain.manifest.profiles import (
     Profile,
     kind_of,
 )
+from jobyard.domain.urls import without_secrets
 
 NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
@@ -132,7 +133,11 @@ def _url(line: int, url: Cell) -> list[Finding]:
     fault = urls.fault(url.text)
     if not fault:
         return []
-    return [Check.URL_BAD.at(line, url.column, f"fileUrl {shown(url.text)} {fault}")]
+    return [Check.URL_BAD.at(line, url.column, f"fileUrl {_told(url.text)} {fault}")]
+
+
+def _told(url: str) -> str:
+    return shown(without_secrets(url))
 
 
 def _digest(row: Row) -> tuple[str, str, list[Finding]]:
@@ -178,7 +183,7 @@ def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, lis
         if not taken.text or _CONTROL.search(taken.text):
             if urls.fault(url.text):
                 return "", []  # the URL's own finding says what to do
-            words = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
+            words = f"fileName is empty and fileUrl {_told(url.text)} ends in none: give a fileName"
             return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, words)]
         words = f"fileName is empty: {shown(taken.text)} is taken from the URL"
         findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, words))

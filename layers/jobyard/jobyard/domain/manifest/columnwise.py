@@ -21,10 +21,11 @@ from jobyard.domain.manifest.profiles import (
     Profile,
     kind_of,
 )
+from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
 
 Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
 
-_SERVER = re.compile(r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[1-5]?[0-9]{1,4})?/")
+_SERVER = re.compile(f"{PLAIN_SERVER}/")
 _ARKS = re.compile(rf"(?:(?:{ARK.pattern})?\n)*+")
 _DIGESTS = {("", 0), *HEX_LENGTHS.items()}
 # In the names, each between two line ends: whatever might be blank, an absolute path, an empty
@@ -70,7 +71,9 @@ def entries_of(texts: Texts, first: int, profile: Profile) -> list[Entry] | None
 
 def _are_urls(urls: Sequence[str]) -> bool:
     joined = "\n" + "\n".join(urls)
-    if not joined.isascii() or " " in joined:
+    if not joined.isascii() or " " in joined or "#" in joined:
+        return False
+    if max(map(len, urls)) > URL_LENGTH:
         return False
     server = _SERVER.match(urls[0])
     if server and joined.count("\n" + server[0]) == len(urls):

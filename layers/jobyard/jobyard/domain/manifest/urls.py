@@ -1,13 +1,15 @@
 """Which URLs a manifest may name, and what a URL tells about the file behind it.
 
-Private and loopback hosts pass here: they are refused when the file is fetched.
+Web URLs are judged as the fetcher judges them. Private and loopback hosts pass here: whether they
+may be called, the deployment decides, so they are refused when the file is fetched.
 """
 
 import re
 from urllib.parse import unquote, urlsplit
 
+from jobyard.domain import urls
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_HOST = re.compile(r"""[^\W_](?:[^\s/?#@\[\]<>"\\^`{|}%:]*[^\W_])?\.?|\[?[0-9a-f:.]+(?:%\w+)?\]?""")
 
 
 def s3_place(url: str) -> tuple[str, str]:
@@ -23,18 +25,8 @@ def fault(url: str) -> str:
         if not _BUCKET.fullmatch(bucket):
             return "has no valid bucket: s3://bucket/key is expected"
         return "" if key else "has no key: s3://bucket/key is expected"
-    if len(url.split()) != 1:
-        return "holds a blank: write it as %20"
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        return f"cannot be parsed ({error})"
-    if parts.scheme not in ("http", "https"):
-        return "must begin with https://, http:// or s3://"
-    if not _HOST.fullmatch(parts.hostname or ""):
-        return "has no valid host: https://host/path is expected"
-    return ""
+    found = urls.fault(url)
+    return "must begin with https://, http:// or s3://" if found == urls.NO_SCHEME else found
 
 
 def name_in(url: str) -> str:

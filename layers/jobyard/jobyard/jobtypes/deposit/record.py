@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import ObjectVersion
+from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
@@ -139,7 +140,7 @@ def _origin(work: Work) -> dict[str, Any]:
     """Where a version comes from. A URL is kept without its query: that may carry a signature."""
     source = {"kind": work.entry["kind"], "name": work.entry["name"]}
     if url := work.entry.get("url"):
-        source["url"] = urlunsplit((*urlsplit(url)[:3], "", ""))
+        source["url"] = without_secrets(urlunsplit((*urlsplit(url)[:3], "", "")))
     return {"batch_id": work.batch_id, "job_id": work.job_id, "source": source}
 
 

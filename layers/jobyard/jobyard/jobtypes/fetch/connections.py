@@ -149,7 +149,7 @@ def ask(
     connection.timeout = pace.connect_s()
     connection.request(
         method,
-        connection.target.path,
+        connection.target.target,
         body,
         headers,
         preload_content=False,

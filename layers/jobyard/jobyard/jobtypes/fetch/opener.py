@@ -136,7 +136,7 @@ class Fetch:
             chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
             framed = length is not None or chunked
             wire = connection.answer.wire
-            answer = Answer(place.url, length, framed, response, lambda: wire.surplus)
+            answer = Answer(place.text, length, framed, response, lambda: wire.surplus)
             yield answer
         finally:
             if answer and answer._ended:
@@ -184,7 +184,7 @@ class Fetch:
             if response.status not in _REDIRECTING or not location:
                 raise refusal
             try:
-                url = urljoin(place.url, location)
+                url = urljoin(place.text, location)
             except ValueError as error:
                 words = f"the server redirects to what is no URL: {location[:100]!r}"
                 raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error

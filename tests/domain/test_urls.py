@@ -1,0 +1,236 @@
+"""What the text of a URL alone says, and how a URL is told without what nobody else may know."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from jobyard.domain.manifest import urls as manifest_urls
+from jobyard.domain.urls import (
+    HIDDEN,
+    URL_LENGTH,
+    BadUrl,
+    doubt,
+    fault,
+    quoted_bytes,
+    read,
+    shown,
+    text_without_secrets,
+    without_secrets,
+)
+
+ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=60)
+WORDS = "http https :// / // : @ ? # [ ] ::1 % . .. & = sig token a b.example 127.1 80 9001 ü \\"
+PIECES = st.lists(st.sampled_from([*WORDS.split(), " ", "\n"]), max_size=14).map("".join)
+URLS = st.one_of(ANY, PIECES, PIECES.map("http://".__add__))
+
+
+# What may be fetched
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "target"),
+    [
+        ("https://files.example/a.txt", "files.example", 443, "/a.txt"),
+        ("HTTP://Files.Example:8080", "files.example", 8080, "/"),
+        ("http://files.example?x=1", "files.example", 80, "/?x=1"),
+        ("http://files.example./a#part", "files.example.", 80, "/a"),
+        ("http://files.example:/a", "files.example", 80, "/a"),
+        ("http://under_score.example/a@2x.png", "under_score.example", 80, "/a@2x.png"),
+        ("http://files.example/a é.txt", "files.example", 80, "/a%20%C3%A9.txt"),
+        ("http://files.example/%c3%a9?q=%zz&r=100%", "files.example", 80, "/%c3%a9?q=%zz&r=100%"),
+        ("http://files.example/a/./b/../c/..", "files.example", 80, "/a/"),
+        ("http://files.example/../../a//b", "files.example", 80, "/a//b"),
+        (
+            "http://files.example/{a}|^`<b>[c]",
+            "files.example",
+            80,
+            "/%7Ba%7D%7C%5E%60%3Cb%3E%5Bc%5D",
+        ),
+        ("http://[2606:4700::1111]:8443/x", "2606:4700::1111", 8443, "/x"),
+        ("http://1.1/x", "1.1", 80, "/x"),
+    ],
+)
+def test_a_url_is_read_as_it_is_asked_for(url: str, host: str, port: int, target: str) -> None:
+    found = read(url)
+
+    assert (found.host, found.port, found.target) == (host, port, target)
+    assert read(found.text) == found
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("", "empty"),
+        ("files.example/x", "begin with"),
+        ("//files.example/x", "begin with"),
+        ("ftp://files.example/x", "begin with"),
+        ("http:/files.example/x", "host"),
+        ("http://", "host"),
+        ("http:///x", "host"),
+        ("http://user@files.example/", "password"),
+        ("http://user:word@files.example/", "password"),
+        ("http://:@files.example/", "password"),
+        ("http://files.example\\@evil.example/", "backslash"),
+        ("http://bücher.example/", "xn--"),
+        ("http://ﬁles.example/", "xn--"),
+        ("http://files..example/", "host"),
+        ("http://-files.example/", "host"),
+        ("http://%66iles.example/", "host"),
+        (f"http://{'a' * 64}.example/", "host"),
+        (f"http://{'a.' * 127}example/", "host"),
+        ("http://files.example:99999/", "port"),
+        ("http://files.example:0/", "port"),
+        ("http://files.example:8o/", "port"),
+        ("http://files.example:٨٠/", "ASCII"),
+        ("http://files.example:9001/", "never"),
+        ("http://127.0.0.1:9001/", "never"),
+        ("http://[::1/", "IPv6"),
+        ("http://[files.example]/", "IPv6"),
+        ("http://[fe80::1%25eth0]/", "zone"),
+        ("http://1.2.3.4.5/", "number"),
+        ("http://256.1.1.1/", "number"),
+        ("http://files.example/a b", "%20"),
+        ("http://files.example/a\u00a0b", "%20"),
+        ("http://files.example/\ta", "%20"),
+        ("http://files.example/\x00", "control"),
+        ("http://files.example/\x1b[31m", "control"),
+        ("http://files.example/\udcff", "control"),
+        ("http://files.example/" + "a" * URL_LENGTH, "longer"),
+    ],
+)
+def test_what_the_text_of_a_url_alone_refuses(url: str, word: str) -> None:
+    assert word in fault(url)
+    assert manifest_urls.fault(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("http://127.0.0.1/x", "open internet"),
+        ("http://10.1.2.3/x", "open internet"),
+        ("http://2130706433/x", "open internet"),
+        ("http://0x7f.1/x", "open internet"),
+        ("http://0177.0.0.1/x", "open internet"),
+        ("http://[::1]/x", "open internet"),
+        ("http://[::ffff:8.8.8.8]/x", "open internet"),
+        ("http://169.254.169.254/latest/meta-data", "open internet"),
+        ("http://single-label/c.jpg", "without a dot"),
+        ("http://localhost./c.jpg", "without a dot"),
+        ("http://files.example:8181/x", "8181"),
+        ("https://files.example/a#b.txt", "%23"),
+    ],
+)
+def test_what_will_hardly_be_fetched_is_doubted(url: str, word: str) -> None:
+    assert fault(url) == ""
+    assert word in doubt(url)
+
+
+def test_what_the_deployment_lists_is_not_doubted() -> None:
+    listed = {"127.0.0.1:4915", "shelf:80", "files.example:8181", "[::1]:80"}
+
+    for place in ("127.0.0.1:4915", "shelf", "files.example:8181", "[::1]"):
+        assert doubt(f"http://{place}/x", listed) == ""
+        assert doubt(f"http://{place}/x")
+
+
+@given(URLS)
+@example("http://a.example/\u3000")
+def test_a_url_without_fault_can_be_read_and_is_sent_in_ascii(url: str) -> None:
+    try:
+        found = read(url)
+    except BadUrl:
+        assert fault(url)
+        return
+    assert set(found.target) <= set(map(chr, range(0x21, 0x7F)))
+    assert found.target.startswith("/")
+    assert read(found.text) == found
+    assert bool(fault(url)) == (len(url.split()) != 1)
+    doubt(url)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_of_a_header_become_a_url_as_they_stand(raw: bytes) -> None:
+    text = quoted_bytes(raw)
+
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
+    assert quoted_bytes("/Zürich plan.txt".encode()) == "/Z%C3%BCrich plan.txt"
+    assert quoted_bytes("/Zürich".encode("latin-1")) == "/Z%FCrich"
+
+
+# What is told
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://reader:secret-word@files.example/a", "https://***@files.example/a"),
+        ("https://reader@files.example/a", "https://***@files.example/a"),
+        ("https://reader:secr@et@files.example/a@2x", "https://***@files.example/a@2x"),
+        ("https://reader:sec/ret@files.example/a", "https://***@files.example/a"),
+        ("https://reader:sec ret#?@files.example/a", "https://***@files.example/a"),
+        ("//reader:secret@files.example/a", "***@files.example/a"),
+        ("reader:secret@files.example/a", "***@files.example/a"),
+        ("https://files.example/a@2x.png", "https://files.example/a@2x.png"),
+        ("https://files.example:8080/a@2x.png", "https://files.example:8080/a@2x.png"),
+        ("https://p.example/?u=http://me:pw@x/", "https://p.example/?u=http://***@x/"),
+        (
+            "https://b.s3.example/k?X-Amz-Date=1&X-Amz-Signature=abc&X-Amz-Security-Token=def",
+            "https://b.s3.example/k?X-Amz-Date=1&X-Amz-Signature=***&X-Amz-Security-Token=***",
+        ),
+        ("https://s.example/k?sv=2&sig=a%2Bb&se=3", "https://s.example/k?sv=2&sig=***&se=3"),
+        (
+            "https://s.example/k?Signature=a&Expires=3",
+            "https://s.example/k?Signature=***&Expires=3",
+        ),
+        (
+            "https://s.example/k?X%2DAmz%2DSignature=a",
+            "https://s.example/k?X%2DAmz%2DSignature=***",
+        ),
+        ("https://s.example/k?api_key=a&page=2", "https://s.example/k?api_key=***&page=2"),
+        ("https://s.example/k#access_token=a", "https://s.example/k#access_token=***"),
+        ("https://s.example/k;jsessionid=a?b=c", "https://s.example/k;jsessionid=***"),
+        ("https://s.example/k?id=7&name=sig.txt", "https://s.example/k?id=7&name=sig.txt"),
+    ],
+)
+def test_a_url_is_told_without_its_secrets(url: str, told: str) -> None:
+    assert without_secrets(url) == told
+    assert without_secrets(told) == told
+
+
+def test_urls_within_words_are_told_without_their_secrets() -> None:
+    words = "cannot read http://a:b@c.example/ nor https://d.example/?sig=e, ask f@g.example"
+
+    assert text_without_secrets(words) == (
+        "cannot read http://***@c.example/ nor https://d.example/?sig=*** ask f@g.example"
+    )
+
+
+def test_a_url_is_shown_on_one_line_and_not_at_any_length() -> None:
+    assert shown("http://a:b@c.example/\r\n\x1b[1m") == f"http://{HIDDEN}@c.example/���[1m"
+    assert len(shown("http://c.example/" + "ü" * 10_000).encode()) <= 300
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=6, max_size=12),
+    st.sampled_from(["", "/", "?", "#", "@", ":", " ", "\\"]),
+    st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]),
+)
+def test_no_password_is_ever_told(word: str, mark: str, scheme: str) -> None:
+    password = f"x{word}{mark}{word}y"
+
+    assert word not in without_secrets(f"{scheme}user:{password}@host.test/a.txt")
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["://", "://a:b", "://a:b/", "@", "?", "?a", "&a=", "a@://", ":", "/.", "/..", "%", " :"],
+)
+def test_no_text_takes_more_time_than_its_length_is_worth(unit: str) -> None:
+    text = f"http://a{unit * (400_000 // len(unit))}@"
+
+    for call in (fault, doubt, without_secrets, text_without_secrets, shown):
+        call(text)  # what is quadratic would not end today
