@@ -107,5 +107,6 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
         "method": context["http"]["method"],
         "path": event["rawPath"],
         "actor": claims.get("username", claims.get("client_id", "")),
+        "sub": claims.get("sub", ""),
         **{name: value for name, value in ids.items() if value},
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
-from api.people import claims_of, person_of
+from api.people import Account, claims_of, person_of
 from api.problems import BadFields
 from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
@@ -27,7 +27,7 @@ _KEY_LENGTH = 255
 class Desk:
     """What a deployment's requests share.
 
-    `requests` tells where answers to repeated requests lie, `email_of` knows people's addresses by
+    `requests` tells where answers to repeated requests lie, `account_of` knows who has a
     name, `cursor_key` is what cursors are sealed with, `surprised` hears of errors nobody foresaw,
     `put_off` of those of AWS that pass, `skipped` of times of schedules that a request found had
     come and no job was started for.
@@ -37,7 +37,7 @@ class Desk:
     s3: "S3Client"
     machines: "SFNClient"
     requests: Callable[[], "BasePersistenceLayer"]
-    email_of: Callable[[str], str]
+    account_of: Callable[[str], Account | None]
     cursor_key: Callable[[], bytes]
     now: Callable[[], datetime]
     surprised: Callable[[Exception], None]
@@ -61,7 +61,7 @@ class Visit:
 
         It names person and route, so that a key sent twice by mistake starts nothing by halves.
         """
-        return "\n".join((self.person.name, self.route, self.repeat_key or self.request_id))
+        return "\n".join((self.person.sub, self.route, self.repeat_key or self.request_id))
 
     def looking(self) -> Looking:
         """For reads."""
@@ -74,8 +74,10 @@ class Visit:
         return Asking(desk.settings, desk.s3, desk.machines, desk.now, person, key, reason, told)
 
     def with_email(self) -> "Visit":
-        """The same with the person's e-mail address, which costs a call."""
-        email = self.desk.email_of(self.person.name)
+        """The same with the person's e-mail address, which costs a call. Of somebody who has the
+        name since this person was removed it is none."""
+        found = self.desk.account_of(self.person.name)
+        email = found.email if found and found.sub == self.person.sub else ""
         return replace(self, person=replace(self.person, email=email))
 
     def link(self, path: str) -> str:

@@ -22,7 +22,7 @@ from api.application import APP, log_fields
 from api.bodies import check_body
 from api.clients import Late
 from api.desk import Desk
-from api.people import check_admitted, email_of
+from api.people import account_of, check_admitted
 from api.problems import problem_of
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
@@ -85,7 +85,7 @@ DESK = Desk(
     s3=_late("s3", _PATIENCE.merge(Config(signature_version="s3v4"))),
     machines=_late("stepfunctions"),
     requests=_requests,
-    email_of=lambda name: email_of(name, SETTINGS.user_pool, _COGNITO),
+    account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
     now=_now,
     surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),

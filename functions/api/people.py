@@ -4,14 +4,16 @@ The gateway has checked the token's signature, issuer, client and time; it does 
 is an access token or an ID token, so that is checked here.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from api.problems import NotSignedIn
-from jobyard.domain.lifecycle import ROLES
 from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Person
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_SCHEDULES = ("schedules", "calendars")
 
 
@@ -35,10 +37,13 @@ def check_admitted(event: Mapping[str, Any]) -> None:
 
 
 def person_of(claims: Mapping[str, Any]) -> Person:
-    """The person an access token stands for. A group that is no role gives no right.
+    """The person an access token stands for. A group that is no role gives no right by itself.
+
+    People are known by their id, which Cognito makes as a UUID and gives to nobody again. So the
+    machine, and what is dropped without anybody, have ids that no person can have.
 
     Raises:
-        NotSignedIn: there is no token, or it is not an access token.
+        NotSignedIn: there is no token, it is not an access token, or names nobody by an id.
     """
     if not claims:
         raise NotSignedIn("sign in, and send your access token as Authorization: Bearer …")
@@ -47,20 +52,41 @@ def person_of(claims: Mapping[str, Any]) -> Person:
     name = claims.get("username") or claims.get("client_id")
     if not name:
         raise NotSignedIn("the token names neither a person nor a program")
-    return Person(str(name), roles_of(claims.get("cognito:groups", "")))
+    groups = groups_of(claims.get("cognito:groups", ""))
+    return Person(_id_of(claims), str(name), groups)
 
 
-def roles_of(groups: str | list[str]) -> frozenset[str]:
-    """The roles among a token's groups: a list in the token, "[admin viewer]" at the gateway."""
+def _id_of(claims: Mapping[str, Any]) -> str:
+    if "username" not in claims:
+        return f"client:{claims['client_id']}"  # a program's own token, whose sub is no UUID
+    sub = str(claims.get("sub", "")).lower()
+    if not _UUID.fullmatch(sub):
+        raise NotSignedIn("the token's sub is no id of a person")
+    return sub
+
+
+def groups_of(groups: str | list[str]) -> frozenset[str]:
+    """A token's groups: a list in the token, "[admin viewer]" at the gateway."""
     names = groups if isinstance(groups, list) else groups.strip("[]").replace(",", " ").split()
-    return ROLES & set(names)
+    return frozenset(names)
 
 
-def email_of(name: str, user_pool: str, cognito: Any) -> str:
-    """The verified e-mail address of a person, "" when there is none."""
+@dataclass(frozen=True)
+class Account:
+    """Somebody in the user pool. `email` is their verified address, "" when there is none."""
+
+    sub: str
+    name: str
+    email: str
+
+
+def account_of(name: str, user_pool: str, cognito: Any) -> Account | None:
+    """Who has a name now, None when nobody has."""
     try:
         found = cognito.admin_get_user(UserPoolId=user_pool, Username=name)
     except cognito.exceptions.UserNotFoundException:
-        return ""  # a program's token, or of a person who has been removed
+        return None  # a program's token, or of a person who has been removed
     attributes = {each["Name"]: each["Value"] for each in found["UserAttributes"]}
-    return attributes.get("email", "") if attributes.get("email_verified") == "true" else ""
+    verified = attributes.get("email_verified") == "true"
+    email = attributes.get("email", "") if verified else ""
+    return Account(attributes["sub"].lower(), found["Username"], email)

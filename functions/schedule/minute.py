@@ -78,7 +78,7 @@ def _owner_asks(hold: Hold) -> Asking:
         S3,
         MACHINES,
         now,
-        Person(hold.owner, frozenset({"operator"})),
+        Person(hold.owner_sub, hold.owner, frozenset({"operator"})),
         key=f"{hold.scope} until {hold.until}, lifted at {now():%Y-%m-%d %H:%M}",
         reason=f"the hold on {hold.scope} was over",
     )

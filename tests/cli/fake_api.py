@@ -91,6 +91,7 @@ def batch(state: str = "processing", **changes: Any) -> dict[str, Any]:
         "filename": "maps.checkm",
         "profile": "mrt-batch-manifest",
         "submitter": "depositor",
+        "submitter_id": "52fbd64e-9749-47f9-869d-ab14df2960a0",
         "submitted_at": NOW,
         "started_at": NOW,
         "ended_at": None,
@@ -160,6 +161,7 @@ def entry(event: str, before: str, after: str) -> dict[str, Any]:
         "to": after,
         "at": NOW,
         "actor": "machine",
+        "actor_id": "",
         "reason": "",
         "cause": "main.p1.c0.t1",
     }

@@ -21,11 +21,12 @@ from jobyard.services.performing import started
 from jobyard.services.steering import MAIN, Run
 from jobyard.services.views import list_jobs
 from jobyard.store import holds, jobs, operations
+from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener
 
-ONE = Person("one", frozenset({"admin", "operator"}))
-OTHER = Person("other", frozenset({"admin", "operator"}))
+ONE = Person(sub_of("one"), "one", frozenset({"admin", "operator"}))
+OTHER = Person(sub_of("other"), "other", frozenset({"admin", "operator"}))
 REFUSED = (StaleState, IllegalMove)
 Press = Callable[[Asking], Any]
 _numbers = iter(range(10**6))

@@ -567,3 +567,10 @@ def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str
     if dimensions.get("service", "jobyard") != "jobyard":
         return f"the service is jobyard, not {dimensions['service']}"
     return ""
+
+
+def test_two_people_cannot_have_names_that_differ_by_case(resources: Resources) -> None:
+    """It cannot be changed later, and a pool is case-sensitive unless it says so."""
+    (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
+
+    assert pool["Properties"]["UsernameConfiguration"] == {"CaseSensitive": False}

@@ -23,6 +23,7 @@ from jobyard.services.starting import Starting
 from jobyard.services.steering import Run
 from jobyard.services.views import list_jobs
 from jobyard.store import holds, jobs, reports, tables
+from tests.people import sub_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files, source_of
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
@@ -430,7 +431,7 @@ def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payload
 
 def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    operator = asking.Person("operator", frozenset({"operator"}))
+    operator = asking.Person(sub_of("operator"), "operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="for admin"):
         asking.ask_batch(batch_id, "update_reporting", yard.asking(operator))

@@ -37,11 +37,14 @@ from jobyard.services.steering import MAIN, Next, Run
 from jobyard.services.upkeep import Upkeep
 from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports
+from tests.people import sub_of
 from tests.walk.machines import Function, Machines
 from tests.wire import Wire
 
-ADMIN = Person("admin", frozenset({"admin", "operator"}), "admin@example.org")
-DEPOSITOR = Person("depositor", frozenset({"depositor"}), "depositor@example.org")
+ADMIN = Person(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin@example.org")
+DEPOSITOR = Person(
+    sub_of("depositor"), "depositor", frozenset({"depositor"}), "depositor@example.org"
+)
 
 
 @dataclass

@@ -119,6 +119,10 @@ class BatchInBrief(Document):
     filename: str = Field(description="The manifest's name.")
     profile: str = Field(description='What a line of it is; "" until that is known.')
     submitter: str = Field(description='Who submitted it; "s3" when it was dropped in the bucket.')
+    submitter_id: str = Field(
+        description="That person's id in the user pool, by which a batch is theirs; "
+        '"" when it was dropped, and of batches older than ids.'
+    )
     note: str = Field(description="What the submitter noted.")
     submitted_at: datetime = Field(description="When it was submitted.")
     started_at: datetime | None = Field(description="When it was opened.")

@@ -208,5 +208,9 @@ class Entry(Document):
     after: str = Field(alias="to", description="The state after; the same when only noted.")
     at: datetime = Field(description="When.")
     actor: str = Field(description='Who: a person\'s name, or "machine".')
+    actor_id: str = Field(
+        description="That person's id in the user pool, which nobody else ever has; "
+        '"" when the machine did it, and in entries older than ids.'
+    )
     reason: str = Field(description='Why; "" when nobody said.')
     cause: str = Field(description="The request or pass of the machine that made it happen.")

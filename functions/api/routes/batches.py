@@ -53,6 +53,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
         "filename": batch.filename,
         "profile": batch.profile,
         "submitter": batch.submitter,
+        "submitter_id": batch.submitter_sub,
         "note": batch.note,
         "submitted_at": batch.submitted_at,
         "started_at": batch.started_at,

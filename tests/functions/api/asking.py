@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from api.application import APP
 from api.description import document, template_of
+from tests.people import sub_of
 
 NOW = datetime(2026, 11, 20, 10, 34, 56, tzinfo=UTC)
 EVENTS = Path(__file__).with_name("events")
@@ -64,11 +65,15 @@ def event(
     path: str,
     *,
     role: str = "admin",
+    name: str = "",
+    sub: str = "",
+    groups: str = "",
     body: Any = None,
     query: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A recorded event, made to ask something else. The person is called as the role is.
+    """A recorded event, made to ask something else. The person is called as the role is,
+    unless there is a `name`, and has the id of who is called so, unless there is a `sub`.
 
     `role` "" is a person without one, "nobody" a request without a token. A body that is text is
     sent as it is.
@@ -82,7 +87,8 @@ def event(
     made["requestContext"]["http"]["method"] = method
     made["requestContext"]["requestId"] = f"request-{next(_requests)}"
     claims = made["requestContext"]["authorizer"]["jwt"]["claims"]
-    claims["username"], claims["cognito:groups"] = role or "none", f"[{role}]"
+    claims["username"], claims["cognito:groups"] = name or role or "none", f"[{groups or role}]"
+    claims["sub"] = sub or sub_of(claims["username"])
     if role == "nobody":
         del made["requestContext"]["authorizer"], made["headers"]["authorization"]
     made.pop("body", None)

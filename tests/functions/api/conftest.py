@@ -8,9 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
 from tests.functions.api.asking import Api
+from tests.people import sub_of
 
 ENVIRONMENT = {
     "AWS_REGION": tables.REGION,
@@ -56,7 +58,10 @@ def deployment() -> Iterator[dict[str, Any]]:
 
 
 def _people() -> str:
-    """A user pool with a person whose address is verified and one whose is not."""
+    """A user pool with a person whose address is verified and one whose is not.
+
+    Their ids are set in moto itself, which makes them up.
+    """
     cognito = boto3.client("cognito-idp")
     pool: str = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
     for name, verified in (("depositor", "true"), ("operator", "false")):
@@ -68,6 +73,8 @@ def _people() -> str:
                 {"Name": "email_verified", "Value": verified},
             ],
         )
+        people = cognitoidp_backends[tables.ACCOUNT][tables.REGION].user_pools[pool].users
+        people[name].update_attributes([{"Name": "sub", "Value": sub_of(name)}])
     return pool
 
 

@@ -17,6 +17,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.store import batches, jobs
 from tests.functions.api.asking import NOW
+from tests.people import sub_of
 from tests.tables import REGION
 
 HOUR_AGO = NOW - timedelta(hours=1)
@@ -55,6 +56,7 @@ def a_batch(state: str = "processing", **changes: Any) -> Batch:
         version=0,
         collection="maps",
         submitter="depositor",
+        submitter_sub=sub_of("depositor"),
         job_type="deposit",
         filename="may.checkm",
         submitted_at=HOUR_AGO,

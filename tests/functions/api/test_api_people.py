@@ -2,10 +2,16 @@
 
 import pytest
 
-from api.people import person_of, roles_of
+from api.people import person_of
 from api.problems import NotSignedIn
 
-CLAIMS = {"token_use": "access", "username": "an-operator", "cognito:groups": "[operator]"}
+SUB = "52fbd64e-9749-47f9-869d-ab14df2960a0"
+CLAIMS = {
+    "token_use": "access",
+    "username": "an-operator",
+    "sub": SUB,
+    "cognito:groups": "[operator]",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,11 +30,14 @@ CLAIMS = {"token_use": "access", "username": "an-operator", "cognito:groups": "[
     ],
 )
 def test_roles_are_the_groups_that_are_roles(groups: str | list[str], roles: set[str]) -> None:
-    assert roles_of(groups) == roles
+    person = person_of(CLAIMS | {"cognito:groups": groups})
+
+    assert person.roles == roles
+    assert person.groups >= roles
 
 
 def test_somebody_without_groups_has_no_role() -> None:
-    assert person_of({"token_use": "access", "username": "an-operator"}).roles == frozenset()
+    assert person_of(CLAIMS | {"cognito:groups": ""}).roles == frozenset()
 
 
 def test_a_programs_token_is_named_after_its_client() -> None:
@@ -41,7 +50,12 @@ def test_a_programs_token_is_named_after_its_client() -> None:
         {},
         CLAIMS | {"token_use": "id"},
         {"username": "an-operator", "cognito:groups": "[admin]"},
-        {"token_use": "access", "cognito:groups": "[admin]"},
+        {"token_use": "access", "cognito:groups": "[admin]", "sub": SUB},
+        CLAIMS | {"sub": ""},
+        CLAIMS | {"sub": "machine"},
+        CLAIMS | {"sub": "s3"},
+        CLAIMS | {"sub": f"{SUB}\n"},
+        {name: value for name, value in CLAIMS.items() if name != "sub"},
     ],
 )
 def test_only_an_access_token_of_somebody_lets_one_in(claims: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from jobyard.store import holds, operations
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job
 from tests.functions.api.timetable import DAILY, a_schedule, wanted
+from tests.people import sub_of
 
 WHY = {"reason": "because"}
 EVERYONE = {*ROLES, ""}  # "" is somebody without a role
@@ -46,9 +47,10 @@ FOREIGN: list[tuple[str, str, Any, str, set[str], int]] = [
 
 def laid_out(state: str, submitter: str = "somebody else") -> str:
     """A batch with a failed, a held and a scheduled job, and a retry."""
+    whose = {"submitter": submitter, "submitter_sub": sub_of(submitter)}
     if state == "held":  # before anything was read, so there is no job yet
-        return a_batch(state, submitter=submitter).batch_id
-    batch = a_batch(state, submitter=submitter, entries=3, last_report=1)
+        return a_batch(state, **whose).batch_id
+    batch = a_batch(state, **whose, entries=3, last_report=1)
     a_job(batch, 0, "failed")
     if state == "processing":
         a_job(batch, 1, "held")
@@ -221,7 +223,7 @@ def test_a_depositor_may_not_steer_even_their_own(api: Api) -> None:
 
 
 def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
-    a_batch(submitter="planner")
+    a_batch(submitter="planner", submitter_sub=sub_of("planner"))
 
     assert api.get("/batches", role="planner").status == 403
 

@@ -134,7 +134,10 @@ class Source:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One move that was made, or one thing that was noted without a move (before == after)."""
+    """One move that was made, or one thing that was noted without a move (before == after).
+
+    `sub` is the person's id; "" when the machine did it, and of entries older than ids.
+    """
 
     event: str
     before: str
@@ -143,13 +146,26 @@ class HistoryEntry:
     actor: str
     cause: str
     reason: str = ""
+    sub: str = ""
+
+    @property
+    def is_machines(self) -> bool:
+        """Whether the machine did it, not somebody who is called so."""
+        return self.actor == MACHINE and not self.sub
 
     @classmethod
     def of(cls, move: Move) -> "HistoryEntry":
         """The entry a move leaves."""
         cause = move.cause
         return cls(
-            move.event, move.before, move.after, move.at, cause.actor, cause.key, cause.reason
+            move.event,
+            move.before,
+            move.after,
+            move.at,
+            cause.actor,
+            cause.key,
+            cause.reason,
+            cause.sub,
         )
 
 
@@ -157,6 +173,8 @@ class HistoryEntry:
 class Batch:
     """A batch as it is stored. `version` counts its writes; times are aware UTC.
 
+    `submitter` is a name to show; whose it is says `submitter_sub`, the id of the person who
+    submitted it: "" when it was dropped in the bucket, and of batches older than ids.
     `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
     hold fewer). `message` says why it failed as a whole, "" when it did not. `reported` are the
     counts the last report told, by job state. `repaired_at` is when the last of its jobs was moved
@@ -190,6 +208,7 @@ class Batch:
     reported: Mapping[str, int] = field(default_factory=dict)
     repaired_at: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
+    submitter_sub: str = ""
 
     @property
     def chunks(self) -> int:
@@ -205,6 +224,10 @@ class Batch:
     def is_cancelled(self) -> bool:
         """Whether a person cancelled it: then its rows without a record are cancelled jobs."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
+
+    def is_of(self, sub: str) -> bool:
+        """Whether the person with this id submitted it."""
+        return bool(sub) and self.submitter_sub == sub
 
     def size_of(self, chunk: int) -> int:
         """How many jobs `chunk` (from 0) holds."""

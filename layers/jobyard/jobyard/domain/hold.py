@@ -17,6 +17,7 @@ class Hold:
     """A stop on `scope`: "everything", "collection:NAME" or "type:NAME".
 
     What would start is held instead; what runs goes on. `until` None means until it is lifted.
+    `owner` is a name to show, `owner_sub` the id of that person; "" of holds older than ids.
     """
 
     scope: str
@@ -24,6 +25,7 @@ class Hold:
     reason: str
     since: datetime
     until: datetime | None = None
+    owner_sub: str = ""
 
     def words(self) -> str:
         """Why something waits, in a sentence."""

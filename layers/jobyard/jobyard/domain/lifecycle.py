@@ -52,12 +52,15 @@ class Transition:
 class Cause:
     """Who or what makes a move, and the name under which a repeat of it is recognised.
 
-    `key` is unique per intent: a request id, an event id, or pass, chunk and attempt.
+    `key` is unique per intent: a request id, an event id, or pass, chunk and attempt. `actor` is a
+    name to show; a person is told apart by `sub`, their id in the user pool, which the machine has
+    not: somebody may be called "machine".
     """
 
     key: str
     actor: str = MACHINE
     reason: str = ""
+    sub: str = ""
 
 
 @dataclass(frozen=True)

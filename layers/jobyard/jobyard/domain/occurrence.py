@@ -13,7 +13,6 @@ from typing import Any
 from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place
-from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedule import MOST_ACTIVE, place_of
 
 
@@ -119,7 +118,7 @@ def _why_stopped(job: JobRecord) -> str:
     if job.state not in {JobState.CANCELLED, JobState.REPLACED} or not job.history:
         return ""
     last = job.history[-1]
-    return last.reason if last.actor == MACHINE else f"{job.state} by {last.actor}: {last.reason}"
+    return last.reason if last.is_machines else f"{job.state} by {last.actor}: {last.reason}"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class OperationState(StrEnum):
 @dataclass(frozen=True)
 class Filter:
     """Which jobs are meant: those in `state`, of the named codes, of the named ids, put there by
-    `actor`.
+    the machine if `by_machine`.
 
     Nothing named means any.
     """
@@ -30,7 +30,7 @@ class Filter:
     state: JobState
     codes: frozenset[str] = frozenset()
     job_ids: frozenset[str] = frozenset()
-    actor: str = ""
+    by_machine: bool = False
 
     def matches(self, job: JobRecord) -> bool:
         """Whether `job` is meant."""
@@ -38,7 +38,7 @@ class Filter:
             job.state is self.state
             and (not self.codes or job.failure_code in self.codes)
             and (not self.job_ids or job.place.job_id in self.job_ids)
-            and (not self.actor or job.history[-1].actor == self.actor)
+            and (not self.by_machine or job.history[-1].is_machines)
         )
 
     def matching(self, counts: Mapping[str, int], failures: Mapping[str, int]) -> int:
@@ -53,7 +53,7 @@ class Operation:
     """One tracked operation. `event` is what each job that matches is sent.
 
     `matched` is how many jobs matched when it was asked for; the outcomes say what became of them.
-    `chunks` are the numbers of the chunks they lie in, in order.
+    `chunks` are the numbers of the chunks they lie in, in order. `sub` is the actor's id.
     """
 
     batch_id: str
@@ -67,6 +67,7 @@ class Operation:
     chunks: tuple[int, ...]
     state: OperationState = OperationState.RUNNING
     ended_at: datetime | None = None
+    sub: str = ""
 
 
 ACCEPTED, REFUSED = "accepted", "refused"

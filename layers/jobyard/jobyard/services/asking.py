@@ -15,7 +15,7 @@ from jobyard.domain.chunks import summed
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.lifecycle import Cause
+from jobyard.domain.lifecycle import ROLES, Cause
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
@@ -39,11 +39,21 @@ _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 @dataclass(frozen=True)
 class Person:
-    """Who asks. `email` is where reports go when a submission names nobody."""
+    """Who asks. Their id, `sub`, decides; a name is shown, and may be given anew to another.
 
+    `groups` are all they are in, roles or not. `email` is where reports go when a submission names
+    nobody.
+    """
+
+    sub: str
     name: str
-    roles: frozenset[str]
+    groups: frozenset[str]
     email: str = ""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The groups that are roles."""
+        return self.groups & ROLES
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class Asking:
     @property
     def cause(self) -> Cause:
         """The cause of what is asked."""
-        return Cause(self.run, self.person.name, self.reason)
+        return Cause(self.run, self.person.name, self.reason, self.person.sub)
 
     @property
     def starting(self) -> Starting:
@@ -123,11 +133,12 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         )
     now = asking.now()
     batch = Batch(
-        batch_id=batch_id_of(f"{asking.person.name}\n{asking.key}".encode()),
+        batch_id=batch_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
         state=BatchState.PENDING,
         version=0,
         collection=submission.collection,
         submitter=asking.person.name,
+        submitter_sub=asking.person.sub,
         job_type=submission.job_type,
         filename=submission.filename,
         submitted_at=now,
@@ -185,7 +196,7 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
 
 
 def _check_visible(batch: Batch, person: Person) -> None:
-    own = "depositor" in person.roles and batch.submitter == person.name
+    own = "depositor" in person.roles and batch.is_of(person.sub)
     if not (own or person.roles & READERS):
         raise Unknown(f"there is no batch {batch.batch_id}")
 
@@ -328,6 +339,7 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
                 asked_at=asking.now(),
                 matched=matched,
                 chunks=numbers,
+                sub=asking.person.sub,
             ),
             batch.state,
         )

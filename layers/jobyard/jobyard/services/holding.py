@@ -9,7 +9,6 @@ from jobyard.domain.chunks import summed
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JobState
-from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter
 from jobyard.services.asking import Asking, operate
 from jobyard.store import batches, chunks, holds
@@ -40,7 +39,9 @@ def place(scope: str, until: datetime | None, asking: Asking) -> Hold:
     now = asking.now()
     if until is not None and until <= now:
         raise BadRequest("until lies in the past; leave it out or give a later time")
-    hold = Hold(checked_scope(scope), asking.person.name, asking.reason, now, until)
+    hold = Hold(
+        checked_scope(scope), asking.person.name, asking.reason, now, until, asking.person.sub
+    )
     holds.put(hold, seen=holds.get(hold.scope))
     return hold
 
@@ -118,7 +119,7 @@ def _release(suggested: Batch, asking: Asking) -> bool:
     if not held:
         return False
     try:
-        operate(batch.batch_id, "release", Filter(JobState.HELD, actor=MACHINE), asking)
+        operate(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
     except (IllegalMove, StaleState):
         return False  # it moved on meanwhile; the next tick looks again
     return True

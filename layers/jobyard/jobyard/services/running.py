@@ -225,7 +225,8 @@ class _ChunkWork:
         self._put_outcomes(operation, [*refused, *outcomes])
 
     def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:
-        cause = Cause(operation.operation_id, operation.actor, operation.reason)
+        asked = operation
+        cause = Cause(asked.operation_id, asked.actor, asked.reason, asked.sub)
         return sent(job, operation.event, self.worker.now(), cause)
 
     def _put_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:

@@ -102,7 +102,7 @@ def create(wanted: Wanted, asking: Asking) -> Schedule:
     _check(wanted.job_type, wanted.parameters, wanted.policy)
     now = asking.now()
     schedule = Schedule(
-        schedule_id=schedule_id_of(f"{asking.person.name}\n{asking.key}".encode()),
+        schedule_id=schedule_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
         state=ScheduleState.ACTIVE,
         version=1,
         title=wanted.title,

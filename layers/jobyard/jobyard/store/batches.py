@@ -54,6 +54,7 @@ def _item(batch: Batch) -> BatchItem:
             "last_report": batch.last_report,
             "reported": dict(batch.reported),
             "repaired_at": batch.repaired_at and stamp(batch.repaired_at),
+            "submitted_by": batch.submitter if batch.submitter_sub else "",
             "history": history_document(batch.history),
         }
     )
@@ -62,7 +63,7 @@ def _item(batch: Batch) -> BatchItem:
         month=sortable(batch.submitted_at)[:7],
         state=batch.state.value,
         collection=batch.collection,
-        submitter=batch.submitter,
+        submitter=batch.submitter_sub or batch.submitter,
         submitted=f"{sortable(batch.submitted_at)}#{batch.batch_id}",
         version=batch.version,
         expires=int(waiting.timestamp()) if waiting and not batch.source else None,
@@ -77,7 +78,8 @@ def _batch(item: BatchItem) -> Batch:
         state=BatchState(item.state),
         version=int(item.version),
         collection=item.collection,
-        submitter=item.submitter,
+        submitter=body.get("submitted_by", item.submitter),
+        submitter_sub=item.submitter if "submitted_by" in body else "",
         job_type=body["job_type"],
         filename=body["filename"],
         submitted_at=moment(body["submitted_at"]),
@@ -233,9 +235,9 @@ def of_collection(collection: str, *, limit: int, before: str = "") -> Page:
     return _page(BatchItem.by_collection, collection, limit, before)
 
 
-def of_submitter(submitter: str, *, limit: int, before: str = "") -> Page:
+def of_submitter(sub: str, *, limit: int, before: str = "") -> Page:
     """Up to `limit` batches of one person, newest first, older than `before`."""
-    return _page(BatchItem.by_submitter, submitter, limit, before)
+    return _page(BatchItem.by_submitter, sub, limit, before)
 
 
 def _page(index: Any, key: str, limit: int, before: str) -> Page:
@@ -293,7 +295,7 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
     put_away = {
         "state": item.state,
         "collection": batch.collection,
-        "submitter": batch.submitter,
+        "submitter": item.submitter,
         "version": batch.version,
         "at": stamp(tombstone.at),
         "folder": tombstone.folder,

@@ -32,7 +32,8 @@ def sortable(at: datetime) -> str:
 
 
 def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
-    """History as lists of event, before, after, time, cause and, when a person did it, who and why.
+    """History as lists of event, before, after, time, cause and, when a person did it, who, why and
+    their id.
 
     What follows from the entry before is left out ("" for `before`).
     """
@@ -41,8 +42,10 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     for entry in history:
         before = "" if entry.before == place else entry.before
         line: list[Any] = [entry.event, before, entry.after, stamp(entry.at), entry.cause]
-        if entry.actor != MACHINE or entry.reason:
+        if not entry.is_machines or entry.reason:
             line += [entry.actor, entry.reason]
+        if entry.sub:
+            line.append(entry.sub)
         lines.append(line)
         place = entry.after
     return lines
@@ -53,9 +56,9 @@ def history_of(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
     entries: list[HistoryEntry] = []
     place = ""
     for event, before, after, at, cause, *person in lines:
-        actor, reason = person or (MACHINE, "")
+        actor, reason, sub = (*person, "", "")[:3] if person else (MACHINE, "", "")
         entries.append(
-            HistoryEntry(event, before or place, after, moment(at), actor, cause, reason)
+            HistoryEntry(event, before or place, after, moment(at), actor, cause, reason, sub)
         )
         place = after
     return tuple(entries)

@@ -12,13 +12,14 @@ from jobyard.store.tables import HoldItem, is_refused
 
 
 def _hold(item: HoldItem) -> Hold:
-    owner, reason, since, until = item.body
-    return Hold(item.scope, owner, reason, moment(since), moment_or_none(until))
+    owner, reason, since, until, *sub = item.body
+    return Hold(item.scope, owner, reason, moment(since), moment_or_none(until), *sub)
 
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else stamp(hold.until)
-    return [hold.owner, hold.reason, stamp(hold.since), until]
+    sub = [hold.owner_sub] if hold.owner_sub else []  # as it was stored before there were any
+    return [hold.owner, hold.reason, stamp(hold.since), until, *sub]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:

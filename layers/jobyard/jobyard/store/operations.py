@@ -9,6 +9,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.batch import BatchState
 from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter, Operation, OperationState
 from jobyard.store import batches, together
 from jobyard.store.documents import moment, moment_or_none, stamp
@@ -25,8 +26,9 @@ def _item(operation: Operation) -> OperationItem:
             "of": operation.filter.state.value,
             "codes": sorted(operation.filter.codes),
             "job_ids": sorted(operation.filter.job_ids),
-            "of_actor": operation.filter.actor,
+            "of_actor": MACHINE if operation.filter.by_machine else "",
             "actor": operation.actor,
+            "sub": operation.sub,
             "reason": operation.reason,
             "asked_at": stamp(operation.asked_at),
             "matched": operation.matched,
@@ -46,7 +48,7 @@ def _operation(item: OperationItem) -> Operation:
             JobState(body["of"]),
             frozenset(body["codes"]),
             frozenset(body["job_ids"]),
-            body["of_actor"],
+            body["of_actor"] == MACHINE,
         ),
         actor=body["actor"],
         reason=body["reason"],
@@ -55,6 +57,7 @@ def _operation(item: OperationItem) -> Operation:
         chunks=tuple(body["chunks"]),
         state=OperationState(item.state),
         ended_at=moment_or_none(body["ended_at"]),
+        sub=body.get("sub", ""),
     )
 
 

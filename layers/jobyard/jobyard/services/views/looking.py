@@ -54,6 +54,7 @@ def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
             "to": entry.after,
             "at": entry.at.isoformat(),
             "actor": entry.actor,
+            "actor_id": entry.sub,
             "reason": entry.reason,
             "cause": entry.cause,
         }

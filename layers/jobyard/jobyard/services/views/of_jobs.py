@@ -16,7 +16,6 @@ from jobyard.domain.job import (
     unrecorded,
 )
 from jobyard.domain.jobtype import JobType
-from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.schedule import Schedule
 from jobyard.domain.task import state_of_only_task
@@ -152,7 +151,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
     state = record.state
     if state is JobState.HELD:
         last = record.history[-1]
-        if last.actor == MACHINE:
+        if last.is_machines:
             return held_by(found, looking)
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:

@@ -1,0 +1,109 @@
+"""People are their ids: a name is shown, and gives nobody anything."""
+
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batch import Batch
+from jobyard.domain.hold import Hold
+from jobyard.domain.job import JobState
+from jobyard.domain.operation import Filter
+from jobyard.store import batches, holds, jobs
+from jobyard.store.tables import BatchItem
+from tests.functions.api.asking import Api
+from tests.functions.api.records import HOUR_AGO, a_batch, a_job
+from tests.people import sub_of
+
+NEW = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+def dropped() -> Batch:
+    """A batch that was dropped in the bucket."""
+    return a_batch(submitter="s3", submitter_sub="")
+
+
+def submit(api: Api, **who: Any) -> Any:
+    """The answer to a submission with always the same key."""
+    wanted = {"collection": "maps", "filename": "may.checkm", "notify": []}
+    return api.post("/batches", wanted, headers={"idempotency-key": "k"}, **who)
+
+
+@pytest.mark.parametrize("name", ["s3", "machine"])
+def test_a_person_who_is_called_as_the_machinery_is_sees_nothing_of_it(api: Api, name: str) -> None:
+    batch = dropped()
+
+    assert api.get("/batches", role="depositor", name=name).json["items"] == []
+    assert api.get(f"/batches/{batch.batch_id}", role="depositor", name=name).status == 404
+
+
+def test_who_has_a_name_anew_sees_nothing_of_who_had_it(api: Api) -> None:
+    batch = a_batch()
+
+    assert api.get("/batches", role="depositor", sub=NEW).json["items"] == []
+    assert api.get(f"/batches/{batch.batch_id}", role="depositor", sub=NEW).status == 404
+
+
+def test_a_batch_older_than_ids_is_nobodys_own_and_stays_readable(api: Api) -> None:
+    batch = a_batch(submitter=NEW, submitter_sub="")  # somebody chose a name that looks like an id
+
+    shown = api.get(f"/batches/{batch.batch_id}").json
+    assert (shown["submitter"], shown["submitter_id"]) == (NEW, "")
+    assert api.get("/batches", role="depositor", name="x", sub=NEW).json["items"] == []
+    assert api.get(f"/batches/{batch.batch_id}", role="depositor", name=NEW).status == 404
+    assert batches.get(batch.batch_id, HOUR_AGO) == batch
+
+
+def test_a_batch_is_found_by_its_submitters_id_and_shown_with_their_name(api: Api) -> None:
+    batch = a_batch(submitter="anna", submitter_sub=NEW)
+
+    assert BatchItem.get(batch.batch_id).submitter == NEW
+    (shown,) = api.get("/batches", role="depositor", name="Anna", sub=NEW).json["items"]
+    assert (shown["submitter"], shown["submitter_id"]) == ("anna", NEW)
+
+
+def test_two_people_of_one_name_do_not_get_each_others_answers(api: Api) -> None:
+    one, other = submit(api, role="depositor"), submit(api, role="depositor", sub=NEW)
+
+    assert one.status == other.status == 201
+    assert one.json["batch_id"] != other.json["batch_id"]
+    assert submit(api, role="depositor").json == one.json
+
+
+def test_a_report_does_not_go_to_who_has_a_name_anew(api: Api) -> None:
+    wanted = {"collection": "maps", "filename": "may.checkm"}
+    made = api.post("/batches", wanted, role="depositor", sub=NEW).json
+
+    shown = api.get(f"/batches/{made['batch_id']}").json
+    assert shown["notify"] == ["operators@example.org"]
+
+
+def test_what_a_person_called_machine_holds_is_theirs(api: Api) -> None:
+    batch = a_batch(entries=1)
+    body = {"reason": "mine"}
+    held = api.post(f"/jobs/{batch.batch_id}.0.0/hold", body, role="operator", name="machine")
+    shown = api.get(f"/jobs/{batch.batch_id}.0.0").json
+
+    assert held.status == 200
+    assert shown["why"] == "held by machine: mine"
+    assert shown["history"][-1]["actor_id"] == sub_of("machine")
+    (job,) = jobs.of_chunk(batch.batch_id, 0)
+    assert not Filter(JobState.HELD, by_machine=True).matches(job)
+
+
+def test_what_the_machine_holds_is_the_machines(api: Api) -> None:
+    batch = a_batch(entries=1)
+    job = a_job(batch, 0, "held")
+
+    assert Filter(JobState.HELD, by_machine=True).matches(job)
+    assert api.get(f"/jobs/{batch.batch_id}.0.0").json["history"][-1]["actor_id"] == ""
+
+
+def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
+    api.ask("PUT", "/holds/everything", role="operator", body={"reason": "moving"})
+    older = Hold("type:deposit", "an-operator", "moving", HOUR_AGO)
+    holds.put(older)
+
+    placed = holds.get("everything")
+    assert placed is not None
+    assert (placed.owner, placed.owner_sub) == ("operator", sub_of("operator"))
+    assert holds.get("type:deposit") == older
