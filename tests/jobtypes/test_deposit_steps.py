@@ -523,6 +523,18 @@ def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
     assert versions == [1, 2, 3]
 
 
+def test_another_spelling_of_an_ark_is_the_same_object(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    url = payloads.serve("/map.tif", SMALL)
+    first = drive(work(file_entry(url, primary="ark:99999/m3-a1", local=["m-1"])), touch)
+    payloads.serve("/map.tif", SMALL + b", corrected")
+    second = drive(work(file_entry(url, primary="ark:/99999/m3a1", local=["m-1"]), job=1), touch)
+
+    assert [each.work.data["ark"] for each in (first, second)] == ["ark:/99999/m3a1"] * 2
+    assert [each.work.data["version"] for each in (first, second)] == [1, 2]
+
+
 def test_identical_content_makes_no_new_version(touch: Touch, payloads: PayloadServer) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL), local=["m-1"])
     first = drive(work(entry), touch)

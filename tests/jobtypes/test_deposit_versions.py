@@ -195,6 +195,7 @@ def test_local_ids_come_as_a_list_or_as_one_text(local: Any, ids: tuple[str, ...
     ("entry", "lock"),
     [
         ({"primary": ARK, "local": ["m-1"]}, ARK),
+        ({"primary": "ark:99999/j-map"}, ARK),
         ({"local": ["m-1", "m-2"]}, "m-1"),
         ({}, ""),
     ],
@@ -207,6 +208,7 @@ def test_jobs_of_one_object_take_turns_by_what_their_row_names(
 
 def test_versions_of_different_arks_never_share_a_place() -> None:
     arks = ["ark:/99999/jabc", "ark:/9999/9jabc", "ark:/99999/jab", "ark:/99998/jabc"]
+    arks += ["ark:/99999/jab/c", "ark:/99999/jab.c", "ark:/99999/j/abc", "ark:/99999/jab%2Fc"]
 
     assert len({version_key(ark, 1) for ark in arks}) == len(arks)
 

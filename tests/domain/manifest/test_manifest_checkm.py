@@ -279,10 +279,11 @@ def test_algorithm_and_digest_come_in_lower_case() -> None:
     [
         ("ark:/99999/fk4", []),
         ("ark:/1/x", []),
-        ("ark:/99999/4fk", ["PRIMARY_BAD"]),
-        ("ark:99999/fk4", ["PRIMARY_BAD"]),
+        ("ark:/99999/4fk", []),
+        ("ark:99999/fk4", []),
+        ("ark:/99999/fk4/b.v2", []),
         ("ark:/99999/", ["PRIMARY_BAD"]),
-        ("ark:/99999/fk4/b", ["PRIMARY_BAD"]),
+        ("ark:/99999/fk4 b", ["PRIMARY_BAD"]),
         ("doi:10.1/x", ["PRIMARY_BAD"]),
     ],
 )
@@ -290,6 +291,15 @@ def test_a_primary_identifier_is_an_ark(primary: str, codes: list[str]) -> None:
     text = checkm(row(name="a.txt") + f" | {primary}", profile=SINGLE_FILE_BATCH)
 
     assert read(text).codes == codes
+
+
+def test_an_entry_has_the_one_spelling_of_its_ark() -> None:
+    spellings = ("ark:/99999/fk-4", "ark:99999/fk4", "ARK:/99999/-f-k4", "ark:/99999/fk4")
+    rows = [row(name=f"{n}") + f" | {each}" for n, each in enumerate(spellings)]
+
+    entries = read(checkm(*rows, profile=SINGLE_FILE_BATCH)).entries
+
+    assert [entry.primary for entry in entries] == ["ark:/99999/fk4"] * 4
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ VALUES = {
     )
     | free,
     Column.PRIMARY: st.sampled_from(
-        ["", "ark:/1/a", "ark:/99999/fk4x"] * 3 + ["ark:/1/", "ark:1/a"]
+        ["", "ark:/1/a", "ark:/99999/fk4x"] * 3 + ["ark:/1/", "ark:1/a-b"]
     ),
     Column.LOCAL: st.sampled_from(["", "a", "a;b", " ; ", "a%scb"]) | free,
     Column.CREATOR: free,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.manifest import urls
 from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.findings import Check, Finding, shown
@@ -22,7 +23,6 @@ from jobyard.domain.urls import without_secrets
 
 NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
-ARK = re.compile(r"ark:/[0-9]+/[A-Za-z][A-Za-z0-9]*")
 SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
 
 _SIZE = re.compile(f"[0-9]{{1,{SIZE_DIGITS}}}")
@@ -82,8 +82,9 @@ def checked(row: Row, profile: Profile, names: Names) -> tuple[Entry | None, lis
     name, found = _name(row, url, profile, names)
     findings += found
     primary = row.cell(Column.PRIMARY)
-    if primary.text and not ARK.fullmatch(primary.text):
-        words = f"primaryIdentifier {shown(primary.text)} is not of the form ark:/12345/x1234abcd"
+    ark = normal_ark(primary.text)
+    if primary.text and not ark:
+        words = f"primaryIdentifier {shown(primary.text)} is no ark: {EXPECTED} is expected"
         findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, words))
     if any(finding.level == "error" for finding in findings):
         return None, findings
@@ -95,7 +96,7 @@ def checked(row: Row, profile: Profile, names: Names) -> tuple[Entry | None, lis
         algorithm,
         digest,
         size,
-        primary.text,
+        ark,
         row.local,
         row.cell(Column.CREATOR).text,
         row.cell(Column.TITLE).text,

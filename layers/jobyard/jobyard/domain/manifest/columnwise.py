@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from jobyard.domain.manifest.checking import ARK, HEX_LENGTHS, NAME_BYTES, SIZE_DIGITS, locals_in
+from jobyard.domain.arks import normal_ark
+from jobyard.domain.manifest.checking import HEX_LENGTHS, NAME_BYTES, SIZE_DIGITS, locals_in
 from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.profiles import (
     CONTAINER,
@@ -26,7 +27,6 @@ from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
 Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
 
 _SERVER = re.compile(f"{PLAIN_SERVER}/")
-_ARKS = re.compile(rf"(?:(?:{ARK.pattern})?\n)*+")
 _DIGESTS = {("", 0), *HEX_LENGTHS.items()}
 # In the names, each between two line ends: whatever might be blank, an absolute path, an empty
 # part, "." or "..", and some that only look so.
@@ -49,8 +49,8 @@ def entries_of(texts: Texts, first: int, profile: Profile) -> list[Entry] | None
     long = max(map(len, names)) > NAME_BYTES // 4
     if digests is None or sizes is None or kinds is None or long:
         return None
-    primaries = texts.get(Column.PRIMARY, ())
-    if primaries and not _ARKS.fullmatch("\n".join(primaries) + "\n"):
+    primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
+    if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
         return None
     fields: Iterable[Any] = zip(
         range(first, first + len(urls)),

@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     algorithm: str = ""  # md5, sha-256 or sha-512
     digest: str = ""  # lower-case hex
     size: int | None = None  # bytes
-    primary: str = ""  # ark of an object that exists
+    primary: str = ""  # ark of an object that exists, in its normal form
     local: tuple[str, ...] = ()
     creator: str = ""
     title: str = ""

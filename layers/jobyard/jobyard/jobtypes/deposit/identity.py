@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import IdentifierConflict
@@ -16,13 +16,15 @@ from jobyard.jobtypes.touch import Touch
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
 NAAN = "99999"
 
-_ARK = re.compile(r"ark:/[0-9]+/[A-Za-z][A-Za-z0-9]*")
 _UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a depositor says of an object; "" and () where nothing is said."""
+    """What a depositor says of an object; "" and () where nothing is said.
+
+    `primary` is an ark in its normal form, or what was given if that is no ark.
+    """
 
     primary: str
     local: tuple[str, ...]
@@ -44,7 +46,7 @@ def described(work: Work) -> Description:
     """The description in the job's row, or in the submission when that is the object's manifest."""
     fields = work.parameters if work.entry["kind"] == "files" else work.entry
     return Description(
-        primary=fields.get("primary", ""),
+        primary=_primary(fields),
         local=_listed(fields.get("local", ())),
         creator=fields.get("creator", ""),
         title=fields.get("title", ""),
@@ -54,7 +56,7 @@ def described(work: Work) -> Description:
 
 def lock(entry: Mapping[str, Any]) -> str:
     """The object a row is about, as far as the row tells: jobs of the same one take turns."""
-    return entry.get("primary") or next(iter(_listed(entry.get("local", ()))), "")
+    return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
 
 
 def identify(work: Work, touch: Touch) -> str:
@@ -85,12 +87,18 @@ def mint(job_id: str) -> str:
 
 
 def _refuse_strange(primary: str, work: Work, touch: Touch) -> None:
-    if not _ARK.fullmatch(primary):
-        words = f"the primary identifier {primary} is not of the form ark:/digits/name"
+    if not normal_ark(primary):
+        words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
     latest = touch.objects.latest(primary)
     if latest and latest.collection != work.collection:
         raise _conflict(f"{primary} belongs to another collection")
+
+
+def _primary(fields: Mapping[str, Any]) -> str:
+    """The object's ark in one spelling, so that two spellings never are two objects."""
+    given = fields.get("primary", "")
+    return normal_ark(given) or given
 
 
 def _listed(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:

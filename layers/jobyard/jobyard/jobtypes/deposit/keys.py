@@ -7,7 +7,7 @@ def content_key(sha256: str) -> str:
 
 
 def version_key(ark: str, version: int) -> str:
-    """Of a version's manifest in the archive. An ark has but letters and digits: this is 1:1."""
+    """Of a version's manifest in the archive. An ark in its normal form has no hyphen: 1:1."""
     return f"objects/{ark.replace(':/', '-').replace('/', '-')}/v{version}.json"
 
 
