@@ -45,6 +45,7 @@ def test_what_windows_holds_is_portable(name: str) -> None:
         ("a\\b", "no \\"),
         ("a./b", "dot or a space"),
         ("a ", "dot or a space"),
+        ("Icon\r", "no control characters"),
         ("CON", "CON for a device"),
         ("logs/nul.txt", "nul for a device"),
         ("com1.tar.gz", "com1 for a device"),

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop, Wait
-from jobyard.jobtypes.deposit import containers
-from jobyard.jobtypes.deposit.containers import Member, members
+from jobyard.jobtypes.deposit import admission
+from jobyard.jobtypes.deposit.containers import Container
 from jobyard.jobtypes.deposit.content import Staged
+from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged import StagedReader
 from jobyard.jobtypes.touch import Touch
@@ -60,12 +61,19 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes
     return into.getvalue()
 
 
+def staged(name: str, content: bytes, touch: Touch) -> Container:
+    """The container, as it lies in the work bucket."""
+    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
+    reader = StagedReader(
+        touch.s3, touch.work_bucket, Staged("staging/c", put["ETag"], len(content), {})
+    )
+    return Container(name, len(content), reader, touch.remaining)
+
+
 def found_in(name: str, content: bytes, touch: Touch) -> dict[str, bytes]:
     """What `members` finds in a container, staged for it."""
-    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
-    staged = Staged("staging/c", put["ETag"], len(content), {})
-    reader = StagedReader(touch.s3, touch.work_bucket, staged)
-    return {member.name: b"".join(member.blocks) for member in members(name, len(content), reader)}
+    container = staged(name, content, touch)
+    return {member.name: b"".join(member.blocks) for member in container.members()}
 
 
 def refused(name: str, content: bytes, touch: Touch) -> Refused:
@@ -105,11 +113,9 @@ def test_a_gzip_in_several_parts_is_read_to_its_end(touch: Touch) -> None:
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_members_that_nobody_reads_are_passed_over(touch: Touch, name: str) -> None:
     content = CONTAINERS[name](FILES)
-    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
-    staged = Staged("staging/c", put["ETag"], len(content), {})
-    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    container = staged(name, content, touch)
 
-    assert [member.name for member in members(name, len(content), reader)] == list(FILES)
+    assert [member.name for member in container.members()] == list(FILES)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -301,13 +307,11 @@ def _read_through(found: Iterator[Member]) -> None:
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.bz2", "x.bz2"])
 def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(touch: Touch, name: str) -> None:
     content = CONTAINERS[name]({"bomb": bytes(80 * 1024**2)})
-    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
-    staged = Staged("staging/c", put["ETag"], len(content), {})
-    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    container = staged(name, content, touch)
     tracemalloc.start()
 
     with pytest.raises(Refused) as caught:
-        _read_through(members(name, len(content), reader))
+        _read_through(container.members())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -339,7 +343,7 @@ def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(touch: Touch) -
 
 
 def test_too_many_files_are_refused(touch: Touch) -> None:
-    content = zipped({str(n): b"" for n in range(containers.MAX_FILES + 1)})
+    content = zipped({str(n): b"" for n in range(admission.MAX_FILES + 1)})
 
     assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobyard.domain.failures import RETRIED, Failure
-from jobyard.jobtypes.deposit import DEPOSIT, containers, content, listing
+from jobyard.jobtypes.deposit import DEPOSIT, admission, content, listing
 from jobyard.jobtypes.fetch import Patience, failure_of
 from jobyard.jobtypes.fetch.addresses import PORTS
 from jobyard.jobtypes.fetch.opener import REDIRECTS
@@ -43,11 +43,11 @@ def test_the_waits_of_the_retry_policy_are_documented() -> None:
     ("what", "limit"),
     [
         ("a file", content.MAX_FILE_BYTES),
-        ("an object, unpacked", containers.MAX_OBJECT_BYTES),
-        ("files of an object", containers.MAX_FILES),
+        ("an object, unpacked", admission.MAX_OBJECT_BYTES),
+        ("files of an object", admission.MAX_FILES),
         ("a nested manifest", listing.MANIFEST_BYTES),
-        ("what a container unpacks to", containers.MAX_RATIO),
-        ("a member's path, and a part of it", containers.MAX_PATH_BYTES),
+        ("what a container unpacks to", admission.MAX_RATIO),
+        ("a member's path, and a part of it", admission.MAX_PATH_BYTES),
     ],
 )
 def test_every_limit_is_documented(what: str, limit: int) -> None:

@@ -30,6 +30,8 @@ def unportable(name: str) -> str:
         found = _RESERVED.intersection(part)
         if found:
             return f"Windows allows no {min(found)} in a name"
+        if any(letter < " " for letter in part):
+            return "Windows allows no control characters in a name"
         if part.endswith((".", " ")):
             return "Windows allows no name that ends in a dot or a space"
         if part.partition(".")[0].rstrip(" ").lower() in _DEVICES:

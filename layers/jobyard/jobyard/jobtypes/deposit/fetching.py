@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.jobtypes.deposit import payloads, receipts
-from jobyard.jobtypes.deposit.containers import MAX_OBJECT_BYTES, members
+from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.containers import Container
 from jobyard.jobtypes.deposit.content import SMALL_BYTES, Staged, Stored, Wanted, keep, stage
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.listing import File
@@ -49,22 +50,26 @@ def fetch_all(work: Work, touch: Touch, files: tuple[File, ...]) -> tuple[Stored
 def unpack(work: Work, touch: Touch, file: File) -> tuple[Stored, ...]:
     """Fetch a container and bring its members into the archive, those not yet there.
 
+    What is to be remarked of it is noted in the receipts.
+
     Raises:
         Refused, FetchRefused, NotYet: as `fetch_all`.
     """
     sheets = _Sheets(work.job_id, touch)
-    container = receipts.container(work.job_id, touch)
-    if container is None:
-        container = _stage_container(work, touch, file)
+    staged = receipts.container(work.job_id, touch)
+    if staged is None:
+        staged = _stage_container(work, touch, file)
         sheets.fresh += 1
-    reader = StagedReader(touch.s3, touch.work_bucket, container)
+    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    container = Container(file.wanted.name, staged.size, reader, touch.remaining)
     with sheets.kept():
-        for place, member in enumerate(members(file.wanted.name, container.size, reader)):
+        for place, member in enumerate(container.members()):
             if place % receipts.SHEET == 0:
                 sheets.turn_to(place)
             if place not in sheets.noted:
                 staged_as = staging(work.job_id, "member")
                 sheets.add(place, keep(member.blocks, Wanted(member.name), staged_as, touch))
+    receipts.note_remarks(work.job_id, container.remarks, touch)
     return receipts.conclude(work.job_id, sheets.all(), touch)
 
 

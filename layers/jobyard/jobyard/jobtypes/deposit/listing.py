@@ -12,7 +12,7 @@ from jobyard.domain.manifest.entry import row
 from jobyard.domain.manifest.findings import Finding
 from jobyard.domain.manifest.reading import Reading
 from jobyard.jobtypes.deposit import bucket, payloads
-from jobyard.jobtypes.deposit.containers import MAX_FILES
+from jobyard.jobtypes.deposit.admission import MAX_FILES
 from jobyard.jobtypes.deposit.content import Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused

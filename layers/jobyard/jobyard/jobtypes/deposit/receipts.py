@@ -66,6 +66,19 @@ def note_container(job_id: str, staged: Staged, touch: Touch) -> None:
     )
 
 
+def note_remarks(job_id: str, remarks: str, touch: Touch) -> None:
+    """Write down what is to be remarked of a container, if anything is."""
+    if remarks:
+        key = staging(job_id, "remarks.txt")
+        touch.s3.put_object(Bucket=touch.work_bucket, Key=key, Body=remarks.encode())
+
+
+def remarks(job_id: str, touch: Touch) -> str:
+    """What was to be remarked of the container; "" for nothing."""
+    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "remarks.txt"))
+    return (text or b"").decode()
+
+
 def _sheet_key(job_id: str, number: int) -> str:
     return staging(job_id, f"stored/{number:06d}.jsonl")
 

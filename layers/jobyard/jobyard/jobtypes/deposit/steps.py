@@ -7,7 +7,7 @@ from typing import Any
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
 from jobyard.jobtypes.deposit import bucket, listing, receipts
-from jobyard.jobtypes.deposit.containers import MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
 from jobyard.jobtypes.deposit.fetching import fetch_all, fetch_one, unpack
 from jobyard.jobtypes.deposit.identity import identify
@@ -87,7 +87,8 @@ def downloading(work: Work, touch: Touch) -> Outcome:
     }
     if work.entry["kind"] == "file" and result["bytes"] <= SMALL_BYTES:
         return Done({**result, "digests": dict(stored[0].digests)})
-    return Done({**result, "staged": True})
+    remarks = receipts.remarks(work.job_id, touch) if work.entry["kind"] == "container" else ""
+    return Done({**result, "staged": True}, remarks)
 
 
 def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:

@@ -1,0 +1,182 @@
+"""What a container may hold: its members' names, numbers and sizes, judged as they come by."""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.paths import folded, unportable
+from jobyard.domain.text import clean
+from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.fetch import RESERVE_S
+
+MAX_OBJECT_BYTES = 32 * 1024**3  # of all files of an object: what four attempts of a job can carry
+MAX_FILES = 10_000  # of an object: its version's manifest is one document of some 3 MB
+MAX_HEADERS = 2 * MAX_FILES  # of a container: its files, folders, labels and what is left out
+MAX_PATH_BYTES = 1024  # of a member's name in UTF-8, and of one of its parts:
+MAX_PART_BYTES = 255  # what file systems take
+
+# The best deflate can do is about 1:1000, which only a bomb needs; text packs 1:10. A small
+# container may be as dense as it likes.
+MAX_RATIO = 100
+_FREE_BYTES = 64 * 1024**2
+
+_SHOWN_BYTES = 100  # of a name in a message
+_FOLDER = "/"  # ends the path of a folder, as it ends no file's
+
+
+@dataclass
+class Remarks:
+    """What was done with a container that nobody asked for: how often, and the first example."""
+
+    _seen: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def add(self, remark: str, example: str) -> None:
+        """Note one more `remark`, a phrase, about `example`."""
+        first, count = self._seen.get(remark, (example, 0))
+        self._seen[remark] = first, count + 1
+
+    def text(self) -> str:
+        """All of it in one line; "" when there is nothing to remark."""
+        return "; ".join(
+            f"{remark}: {shown(first)}" + (f" and {count - 1} more" if count > 1 else "")
+            for remark, (first, count) in self._seen.items()
+        )
+
+
+@dataclass
+class Admission:
+    """What has been let out of a container of `packed` bytes so far.
+
+    `remaining` tells the seconds the worker has left.
+    """
+
+    packed: int
+    remaining: Callable[[], float]
+    remarks: Remarks = field(default_factory=Remarks)
+    headers: int = 0
+    unpacked: int = 0
+    names: set[str] = field(default_factory=set)
+    _folders: set[str] = field(default_factory=set)
+
+    def count(self) -> None:
+        """Count one more header, of whatever kind.
+
+        Raises:
+            Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
+        """
+        self.headers += 1
+        if self.headers > MAX_HEADERS:
+            raise over(f"it has more than {MAX_HEADERS} files and folders")
+        if self.remaining() <= RESERVE_S:
+            words = "the worker's time was up in the middle of the container"
+            raise Refused(Failure.TIMEOUT, words)
+
+    def admit(self, name: str, size: int = 0) -> str:
+        """Judge a file by its name and what it says of its size; return the name to keep it by.
+
+        Raises:
+            Refused: CONTAINER_LIMIT.
+        """
+        kept = safe(name)
+        if kept in self.names:
+            raise over(f"it has two files named {shown(kept)}")
+        self.names.add(kept)
+        if len(self.names) > MAX_FILES:
+            raise over(f"it has more than {MAX_FILES} files")
+        if size > MAX_FILE_BYTES:
+            raise over(f"{shown(kept)} has more than {MAX_FILE_BYTES} bytes")
+        return kept
+
+    def admit_folder(self, name: str) -> None:
+        """Judge a folder by its name. It is not kept: folders are where their files are.
+
+        Raises:
+            Refused: CONTAINER_LIMIT.
+        """
+        if name.strip("./"):
+            self._folders.add(safe(name) + _FOLDER)
+
+    def conclude(self) -> None:
+        """Compare all names, once all are known.
+
+        Raises:
+            Refused: CONTAINER_LIMIT, a file is where a folder has to be.
+        """
+        paths = sorted((*self.names, *self._folders), key=_by_parts)
+        for path, following in pairwise(paths):
+            if path.endswith(_FOLDER):
+                if not following.startswith(path):
+                    self.remarks.add("left out an empty folder", path)
+            elif following.startswith(path + _FOLDER):
+                raise over(f"{shown(path)} is a file and a folder")
+        if paths and paths[-1].endswith(_FOLDER):
+            self.remarks.add("left out an empty folder", paths[-1])
+        self._remark_names(sorted(self.names))
+
+    def _remark_names(self, names: Iterable[str]) -> None:
+        forms: dict[str, str] = {}
+        for name in names:
+            first = forms.setdefault(folded(name), name)
+            if first != name:
+                words = "one file on a disk that ignores case or composition"
+                self.remarks.add(words, f"{shown(first)} and {shown(name)}")
+            if why := unportable(name):
+                self.remarks.add(why, name)
+
+    def grow(self, count: int) -> None:
+        """Count bytes that came out.
+
+        Raises:
+            Refused: CONTAINER_LIMIT.
+        """
+        self.unpacked += count
+        if self.unpacked > MAX_OBJECT_BYTES:
+            raise over(f"it unpacks to more than {MAX_OBJECT_BYTES} bytes")
+        if self.unpacked > max(_FREE_BYTES, MAX_RATIO * self.packed):
+            raise over(f"it unpacks to more than {MAX_RATIO} times its size")
+
+
+def _by_parts(path: str) -> str:
+    """Sorts what lies in a folder right after the folder itself."""
+    return path.replace(_FOLDER, "\0")
+
+
+def safe(name: str) -> str:
+    """The name to keep a member by: relative, without empty or dot parts.
+
+    A carriage return may be in it, as in the icons of a Mac's folders; no other control may.
+
+    Raises:
+        Refused: CONTAINER_LIMIT, it would lead out of its folder or no file system would take it.
+    """
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise over(f"the name {shown(name)} is not UTF-8") from error
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    folders = name.replace("\\", "/")
+    if folders.startswith("/") or folders[1:3] == ":/" or ".." in folders.split("/"):
+        raise over(f"the name {shown(name)} leads out of its folder")
+    if not parts or any(unicodedata.category(each) == "Cc" and each != "\r" for each in name):
+        raise over(f"the name {shown(name)} is empty or has control characters")
+    if length > MAX_PATH_BYTES or any(len(part.encode()) > MAX_PART_BYTES for part in parts):
+        raise over(f"the name {shown(name)} is too long")
+    return "/".join(parts)
+
+
+def shown(name: str) -> str:
+    """A name as a message quotes it."""
+    return clean(name, _SHOWN_BYTES)
+
+
+def broken(message: str) -> Refused:
+    """The refusal of a container that cannot be unpacked."""
+    return Refused(Failure.BAD_CONTAINER, message)
+
+
+def over(message: str) -> Refused:
+    """The refusal of a container that breaks a limit."""
+    return Refused(Failure.CONTAINER_LIMIT, message)

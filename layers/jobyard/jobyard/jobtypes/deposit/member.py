@@ -1,0 +1,54 @@
+"""A file in a container, and what goes wrong while it is read."""
+
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jobyard.domain.text import clean
+from jobyard.jobtypes.deposit.admission import broken
+
+# What the libraries raise for a broken container. S3's errors are none of these.
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RecursionError,
+    ValueError,
+    struct.error,
+)
+_SHOWN_BYTES = 200  # of a library's words
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a container: its safe, unique name and its bytes, to be read before the next."""
+
+    name: str
+    blocks: Iterator[bytes]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse a container of which a library says that it is broken.
+
+    Raises:
+        Refused: BAD_CONTAINER.
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        words = clean(str(error), _SHOWN_BYTES) or type(error).__name__
+        raise broken(f"the container cannot be unpacked: {words}") from error
+
+
+def guarded(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks; refuses, like `refusing`, what shows while they are read."""
+    with refusing():
+        yield from blocks

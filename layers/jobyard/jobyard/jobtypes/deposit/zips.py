@@ -1,0 +1,139 @@
+"""The files in a zip, by its directory."""
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from jobyard.jobtypes.deposit.admission import MAX_HEADERS, Admission, broken, over, shown
+from jobyard.jobtypes.deposit.member import Member, guarded
+from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.fetch import BLOCK
+
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # those that unpack in bounded memory
+
+# Source: PKWARE's APPNOTE 4.4.2.2 (made by), 4.4.4 (flags), 4.6.9 (Unicode path).
+_MADE_ON_WINDOWS = {0, 10, 14}  # FAT, NTFS, VFAT
+_IN_UTF8 = 0x800
+_ENCRYPTED = 0x1
+_FOLDER_BIT = 0x10  # of the attributes that FAT has
+_UNICODE_PATH = 0x7075
+_HEADER = b"PK\x01\x02"
+_TOTAL, _DIRECTORY_BYTES = 4, 5  # of zipfile's end record
+
+_MAC = "__MACOSX/"  # where a Mac's Finder puts what only a Mac knows of the files beside it
+
+
+def zip_members(reader: StagedReader, admission: Admission) -> Iterator[Member]:
+    """The files of a zip, all judged before the first one is given."""
+    _check_directory(reader)
+    with zipfile.ZipFile(reader) as archive:
+        files = [
+            (name, info)
+            for info in archive.infolist()
+            if (name := _admitted(info, admission)) is not None
+        ]
+        admission.conclude()
+        for name, info in files:
+            yield Member(name, guarded(_content(archive, info, admission)))
+
+
+def _check_directory(reader: StagedReader) -> None:
+    """Count the directory's headers before zipfile makes an object of each.
+
+    The end record is zipfile's own, so that both mean one directory. What it says of the number
+    of headers is only said; no directory of more than 4 MiB is read.
+    """
+    end = zipfile._EndRecData(reader)  # type: ignore[attr-defined]
+    if not end:
+        raise broken("it is no zip, or its end is missing")
+    too_many = over(f"it has more than {MAX_HEADERS} files and folders")
+    if end[_TOTAL] > MAX_HEADERS:
+        raise too_many
+    reader.seek(max(end[-1] - end[_DIRECTORY_BYTES] - _ZIP64_ENDS, 0))
+    if reader.read(end[_DIRECTORY_BYTES] + _ZIP64_ENDS).count(_HEADER) > MAX_HEADERS:
+        raise too_many
+
+
+_ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end record
+
+
+def _admitted(info: zipfile.ZipInfo, admission: Admission) -> str | None:
+    """The name to keep a file by; None of what is no file, or left out with a remark."""
+    admission.count()
+    name = _name(info, admission)
+    if not name:
+        raise broken("it has a member without a name")
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    windows_folder = info.create_system in _MADE_ON_WINDOWS and info.external_attr & _FOLDER_BIT
+    if name.endswith("/") or kind == stat.S_IFDIR or windows_folder:
+        if info.file_size:
+            raise broken(f"{shown(name)} is a folder with content")
+        if not name.startswith(_MAC):
+            admission.admit_folder(name)
+        return None
+    if kind not in {0, stat.S_IFREG}:
+        raise broken(f"{shown(name)} is a link or a device, not a file")
+    if info.flag_bits & _ENCRYPTED:
+        raise broken(f"{shown(name)} is encrypted")
+    if info.compress_type not in _METHODS:
+        raise broken(f"{shown(name)} is packed by a method other than deflate")
+    if name.startswith(_MAC) and name.rpartition("/")[2].startswith("._"):
+        admission.remarks.add("left out what only a Mac knows of a file", name)
+        return None
+    return admission.admit(name, info.file_size)
+
+
+def _name(info: zipfile.ZipInfo, admission: Admission) -> str:
+    """A member's name, as its bytes and its maker mean it.
+
+    Without a word of the zip itself, bytes that are UTF-8 are UTF-8, as Info-ZIP and Finder write
+    them; others are code page 437, as the format has it. A name from Windows without a slash has
+    its folders by backslashes.
+    """
+    if info.flag_bits & _IN_UTF8:
+        name = info.orig_filename
+    else:
+        raw = info.orig_filename.encode("cp437")
+        name = _unicode_path(info.extra, raw) or _decoded(raw, admission)
+    name = name.partition("\0")[0]
+    if "\\" in name and "/" not in name and info.create_system in _MADE_ON_WINDOWS:
+        admission.remarks.add("read backslashes as folders", name)
+        name = name.replace("\\", "/")
+    return name
+
+
+def _decoded(raw: bytes, admission: Admission) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        name = raw.decode("cp437")
+        admission.remarks.add("read a name as code page 437, as it is not UTF-8", name)
+        return name
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> str:
+    """The name in UTF-8 that Info-ZIP writes beside one that is not, if it is of this name."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, at)
+        content = extra[at + 4 : at + 4 + size]
+        at += 4 + size
+        if kind == _UNICODE_PATH and content[:5] == b"\x01" + struct.pack("<L", zlib.crc32(raw)):
+            return content[5:].decode()
+    return ""
+
+
+def _content(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, admission: Admission
+) -> Iterator[bytes]:
+    """A member's bytes; zipfile ends one without a word when it falls short."""
+    came = 0
+    with archive.open(info) as source:
+        while block := source.read(BLOCK):
+            admission.grow(len(block))
+            came += len(block)
+            yield block
+    if came != info.file_size:
+        raise broken(f"a member has {came} bytes; the directory says {info.file_size}")
