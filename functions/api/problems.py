@@ -14,6 +14,7 @@ from botocore import exceptions as aws
 from pydantic import BaseModel, Field
 
 from jobyard.domain.errors import (
+    AlreadyHeld,
     BadParameters,
     BadRequest,
     BadRule,
@@ -21,6 +22,7 @@ from jobyard.domain.errors import (
     Gone,
     IllegalMove,
     JobyardError,
+    OperationRunning,
     StaleState,
     Unknown,
 )
@@ -87,6 +89,8 @@ STATUS: Mapping[type[JobyardError], HTTPStatus] = {
     Unknown: HTTPStatus.NOT_FOUND,
     WrongMethod: HTTPStatus.METHOD_NOT_ALLOWED,
     IllegalMove: HTTPStatus.CONFLICT,
+    OperationRunning: HTTPStatus.CONFLICT,
+    AlreadyHeld: HTTPStatus.CONFLICT,
     StaleState: HTTPStatus.CONFLICT,
     InProgress: HTTPStatus.CONFLICT,
     Gone: HTTPStatus.GONE,

@@ -15,7 +15,15 @@ from api.problems import documented
 from api.repeats import once
 from api.routes.jobs import BatchId, Cursor, Limit
 from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    IllegalMove,
+    OperationRunning,
+    StaleState,
+    Unknown,
+)
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter
@@ -184,12 +192,15 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     tags=["Batches"],
     summary="Try failed jobs again",
     description="All of them, those of some failure codes, or those named. Each goes on after its "
-    "last good step. The operation's address says what became of each. For operator and admin.",
+    "last good step. The operation's address says what became of each. While a retry is under way, "
+    "another one that may mean the same jobs is refused. For operator and admin.",
     status_code=202,
     responses={
         202: {"description": "They are being requeued."},
         200: {"description": "A preview: nothing was changed."},
-        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(
+            BadRequest, Forbidden, Unknown, IllegalMove, OperationRunning, StaleState, Gone
+        ),
     },
     middlewares=[once],
 )

@@ -13,6 +13,14 @@ class IllegalMove(JobyardError):
     """The event is not one this state knows, or not one this sender may send."""
 
 
+class OperationRunning(IllegalMove):
+    """An operation on the same jobs is under way; await its end."""
+
+
+class AlreadyHeld(IllegalMove):
+    """The scope is on hold already; say that you replace the hold if you mean to."""
+
+
 class Forbidden(JobyardError):
     """The actor's roles do not allow this."""
 

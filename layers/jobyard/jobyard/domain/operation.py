@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jobyard.domain.errors import OperationRunning
 from jobyard.domain.job import JobRecord, JobState
+
+MOST_AT_ONCE = 25  # operations in one batch; one person's wish for all of its jobs is one
 
 
 class OperationState(StrEnum):
@@ -47,6 +50,11 @@ class Filter:
             return sum(failures.get(code, 0) for code in self.codes)
         return counts.get(self.state, 0)
 
+    def may_share(self, other: "Filter") -> bool:
+        """Whether some job may be meant by both, now or in a moment."""
+        both_name = self.job_ids and other.job_ids
+        return not (both_name and self.job_ids.isdisjoint(other.job_ids))
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -68,6 +76,31 @@ class Operation:
     state: OperationState = OperationState.RUNNING
     ended_at: datetime | None = None
     sub: str = ""
+
+    def words(self) -> str:
+        """What is being done, by whom and since when, in a sentence."""
+        return (
+            f"operation {self.operation_id} ({self.event}) of {self.actor} "
+            f"has been under way since {self.asked_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+
+    def check_beside(self, running: Collection["Operation"]) -> None:
+        """See whether it may begin beside those that are `running` in its batch.
+
+        A job that fails again quickly would be requeued by each of two requeues; a release takes
+        only what is held, so that a second one finds nothing.
+
+        Raises:
+            OperationRunning: one of them may requeue the same jobs, or there are too many.
+        """
+        if len(running) >= MOST_AT_ONCE:
+            raise OperationRunning(
+                f"{len(running)} operations are under way in batch {self.batch_id}: await their end"
+            )
+        for other in running:
+            same = self.event == other.event == "requeue"
+            if same and self.filter.may_share(other.filter):
+                raise OperationRunning(f"{other.words()}; await its end")
 
 
 ACCEPTED, REFUSED = "accepted", "refused"

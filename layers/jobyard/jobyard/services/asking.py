@@ -309,6 +309,7 @@ def retry(batch_id: str, wanted: Filter, asking: Asking) -> Operation:
 
     Raises:
         Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for one job; also when none matches.
+        OperationRunning: a retry of the same jobs is under way.
     """
     return operate(batch_id, "requeue", wanted, asking)
 
@@ -318,7 +319,7 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
 
     Raises:
         Unknown, Gone, Forbidden, BadRequest, IllegalMove, StaleState: as for one job; IllegalMove
-            also when none matches.
+            also when none matches. OperationRunning: one that excludes it is under way.
     """
     batch = visible(batch_id, asking.person, asking.now())
     operation = operations.find(batch_id, asking.run)

@@ -1,10 +1,13 @@
-"""Operations on many jobs as they are stored."""
+"""Operations on many jobs as they are stored.
 
-from collections.abc import Iterable, Iterator
+Beside a batch's operations lies its register: the ids of those that are under way. An operation
+begins and ends in one transaction with it, so what is in the register is running and nothing else.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-
-from pynamodb.exceptions import PutError
 
 from jobyard.domain.batch import BatchState
 from jobyard.domain.errors import StaleState, Unknown
@@ -13,7 +16,45 @@ from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter, Operation, OperationState
 from jobyard.store import batches, together
 from jobyard.store.documents import moment, moment_or_none, stamp
-from jobyard.store.tables import OperationItem, is_refused
+from jobyard.store.tables import OperationItem
+
+_REGISTER = "running"  # an operation's id is "r" and twelve digits
+_TRIES = 30  # looks at a register that others change at the same time
+
+
+def _bitmap(chunks: Sequence[int]) -> str:
+    """The chunks' numbers as bits: 80,000 of them are 14 KB, one by one they would be 560."""
+    bits = bytearray(max(chunks, default=-1) // 8 + 1)
+    for number in chunks:
+        bits[number // 8] |= 1 << number % 8
+    return base64.b64encode(bits).decode()
+
+
+def _numbers(bitmap: str) -> tuple[int, ...]:
+    bits = base64.b64decode(bitmap)
+    return tuple(
+        place * 8 + bit for place, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
+    )
+
+
+def _register(batch_id: str) -> tuple[int, list[str]]:
+    """The register's version and the ids in it, strongly read; 0 and none where there is none."""
+    try:
+        item = OperationItem.get(batch_id, _REGISTER, consistent_read=True)
+    except OperationItem.DoesNotExist:
+        return 0, []
+    return int(item.version or 0), [*item.body["running"]]
+
+
+def _register_of(batch_id: str, version: int, ids: Sequence[str]) -> together.Item:
+    item = OperationItem(
+        batch_id=batch_id,
+        operation_id=_REGISTER,
+        state=_REGISTER,
+        version=version + 1,
+        body={"running": [*ids]},
+    )
+    return together.put(item, version)
 
 
 def _item(operation: Operation) -> OperationItem:
@@ -32,7 +73,7 @@ def _item(operation: Operation) -> OperationItem:
             "reason": operation.reason,
             "asked_at": stamp(operation.asked_at),
             "matched": operation.matched,
-            "chunks": list(operation.chunks),
+            "chunks": _bitmap(operation.chunks),
             "ended_at": None if operation.ended_at is None else stamp(operation.ended_at),
         },
     )
@@ -54,7 +95,7 @@ def _operation(item: OperationItem) -> Operation:
         reason=body["reason"],
         asked_at=moment(body["asked_at"]),
         matched=body["matched"],
-        chunks=tuple(body["chunks"]),
+        chunks=_numbers(body["chunks"]),
         state=OperationState(item.state),
         ended_at=moment_or_none(body["ended_at"]),
         sub=body.get("sub", ""),
@@ -66,17 +107,31 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
     one is the answer.
 
     Raises:
-        StaleState: the batch has moved on.
+        OperationRunning: one that is under way excludes it. StaleState: the batch has moved on.
     """
     batch_id = operation.batch_id
-    try:
-        together.write([batches.standing(batch_id, batch_is), together.put(_item(operation), 0)])
-    except StaleState as error:
+    for _ in range(_TRIES):
         stored = find(batch_id, operation.operation_id)
-        if stored is None:
+        if stored is not None:
+            return stored
+        version, ids = _register(batch_id)
+        operation.check_beside([*_found(batch_id, ids)])
+        if operation.state is OperationState.RUNNING:
+            ids = [*ids, operation.operation_id]
+        try:
+            together.write(
+                [
+                    batches.standing(batch_id, batch_is),
+                    together.put(_item(operation), 0),
+                    _register_of(batch_id, version, ids),
+                ]
+            )
+        except StaleState as error:
+            if find(batch_id, operation.operation_id) or _register(batch_id)[0] != version:
+                continue  # it is there, or another one began or ended first
             raise StaleState(f"batch {batch_id} is no longer {batch_is}") from error
-        return stored
-    return operation
+        return operation
+    raise StaleState(f"operations on batch {batch_id} begin and end too fast; try again")
 
 
 def find(batch_id: str, operation_id: str) -> Operation | None:
@@ -90,29 +145,33 @@ def find(batch_id: str, operation_id: str) -> Operation | None:
 def of_batch(batch_id: str) -> Iterator[Operation]:
     """All operations on a batch's jobs, strongly read."""
     for item in OperationItem.query(batch_id, consistent_read=True):
-        yield _operation(item)
+        if item.operation_id != _REGISTER:
+            yield _operation(item)
 
 
 def remove(found: Iterable[Operation]) -> None:
-    """Remove operations; those that are no more are let be."""
+    """Remove operations, and the register beside them; those that are no more are let be."""
+    keys = {(each.batch_id, name) for each in found for name in (each.operation_id, _REGISTER)}
     with OperationItem.batch_write() as removing:
-        for operation in found:
-            removing.delete(OperationItem(operation.batch_id, operation.operation_id))
+        for batch_id, name in sorted(keys):
+            removing.delete(OperationItem(batch_id, name))
 
 
 def running(batch_id: str) -> Iterator[Operation]:
-    """The operations on a batch's jobs that have not come to their end."""
-    for item in OperationItem.query(
-        batch_id,
-        filter_condition=OperationItem.state == OperationState.RUNNING.value,
-        consistent_read=True,
-    ):
-        yield _operation(item)
+    """The operations on a batch's jobs that have not come to their end, in the order they began."""
+    yield from _found(batch_id, _register(batch_id)[1])
+
+
+def _found(batch_id: str, ids: Iterable[str]) -> Iterator[Operation]:
+    for operation_id in ids:
+        operation = find(batch_id, operation_id)
+        if operation is not None and operation.state is OperationState.RUNNING:
+            yield operation
 
 
 def is_any_running(batch_id: str) -> bool:
     """Whether some operation on the batch's jobs has not come to its end."""
-    return any(True for _ in running(batch_id))
+    return bool(_register(batch_id)[1])
 
 
 def get(batch_id: str, operation_id: str) -> Operation:
@@ -128,10 +187,21 @@ def get(batch_id: str, operation_id: str) -> Operation:
 
 
 def end(operation: Operation, at: datetime) -> None:
-    """Note that every chunk of the operation has been gone through; a repeat changes nothing."""
+    """Note that every chunk of the operation has been gone through; a repeat changes nothing.
+
+    Raises:
+        StaleState: operations on the batch begin and end all the time.
+    """
+    batch_id, operation_id = operation.batch_id, operation.operation_id
     done = replace(operation, state=OperationState.DONE, ended_at=at)
-    try:
-        _item(done).save(condition=OperationItem.state == OperationState.RUNNING.value)
-    except PutError as error:
-        if not is_refused(error):
-            raise
+    for _ in range(_TRIES):
+        version, ids = _register(batch_id)
+        if operation_id not in ids:
+            return
+        left = [each for each in ids if each != operation_id]
+        try:
+            together.write([together.replace(_item(done)), _register_of(batch_id, version, left)])
+        except StaleState:
+            continue
+        return
+    raise StaleState(f"operations on batch {batch_id} begin and end too fast; try again")

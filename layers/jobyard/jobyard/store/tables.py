@@ -164,7 +164,8 @@ class IdentifierItem(Model):
 
 
 class OperationItem(Model):
-    """An operation on many jobs of a batch."""
+    """An operation on many jobs of a batch; or the batch's register of those that are under way,
+    which alone has a version."""
 
     class Meta:
         table_name: str | None = None
@@ -172,6 +173,7 @@ class OperationItem(Model):
     batch_id = UnicodeAttribute(hash_key=True)
     operation_id = UnicodeAttribute(range_key=True)
     state = UnicodeAttribute()
+    version = NumberAttribute(null=True)
     body = JSONAttribute()
 
 

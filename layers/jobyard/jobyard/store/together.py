@@ -27,6 +27,11 @@ def put(item: Model, seen: int) -> Item:
     }
 
 
+def replace(item: Model) -> Item:
+    """`item` over whatever is there: another item of the transaction says that it may be."""
+    return {"Put": {"TableName": item.Meta.table_name, "Item": item.serialize()}}
+
+
 def delete(item: Model, seen: int) -> Item:
     """No item any more where `item` stands in version `seen`; `item` needs but its keys."""
     return {"Delete": _where(item) | _over(item, seen)}

@@ -1,0 +1,207 @@
+"""A batch has one retry at a time: whoever asks while it runs is told whose it is."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+from jobyard.domain.errors import OperationRunning, StaleState
+from jobyard.domain.job import JobState, Place
+from jobyard.domain.operation import MOST_AT_ONCE, Filter
+from jobyard.services import asking
+from jobyard.services.asking import Person
+from jobyard.store import jobs, operations
+from tests.walk.yard import Payloads, Yard, single_files
+
+FAILED = Filter(JobState.FAILED)
+_numbers = count(1)
+Failed = Callable[[int], str]
+
+
+@pytest.fixture
+def failed(yard: Yard, payloads: Payloads) -> Failed:
+    """A batch of so many failed jobs, whose files are there by now."""
+
+    def make(number: int) -> str:
+        mark = f"one-retry-{next(_numbers)}"
+        names = {f"{mark}-{each}.txt": f"{mark} {each}".encode() for each in range(number)}
+        text = single_files(payloads, names)
+        payloads.status = {f"/{name}": 404 for name in names}
+        batch_id = yard.drop(text, collection=mark)
+        payloads.status = {}
+        assert yard.batch(batch_id).batch.state == "failed"
+        return batch_id
+
+    return make
+
+
+def person(name: str) -> Person:
+    return Person(name, frozenset({"operator"}))
+
+
+def requeues(batch_id: str, number: int) -> list[int]:
+    """How often each job of a batch was requeued."""
+    found = [jobs.get(Place(batch_id, each // 2, each % 2)) for each in range(number)]
+    return [job.requeues for job in found if job]
+
+
+def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
+    yard: Yard, failed: Failed
+) -> None:
+    batch_id = failed(3)
+
+    def retry(number: int) -> str:
+        try:
+            asking.retry(batch_id, FAILED, yard.asking(person(f"person {number}")))
+        except OperationRunning as refusal:
+            return str(refusal)
+        return ""
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [*pool.map(retry, range(20))]
+
+    assert answers.count("") == 1
+    (running,) = operations.running(batch_id)
+    assert running.actor == f"person {answers.index('')}"
+    for answer in filter(None, answers):
+        assert running.operation_id in answer
+        assert f"of {running.actor} " in answer
+        assert "2026-11-22 12:00" in answer
+    yard.machines.run_all()
+    assert requeues(batch_id, 3) == [1, 1, 1]
+    assert not operations.is_any_running(batch_id)
+
+
+def test_the_next_retry_is_taken_when_the_first_is_over(
+    yard: Yard, failed: Failed, payloads: Payloads
+) -> None:
+    batch_id = failed(2)
+    paths = [f"/{view}" for view in names_of(yard, batch_id)]
+    payloads.status = dict.fromkeys(paths, 404)
+    asking.retry(batch_id, FAILED, yard.asking())
+    yard.machines.run_all()
+    payloads.status = {}
+
+    asking.retry(batch_id, FAILED, yard.asking())
+    yard.machines.run_all()
+
+    assert requeues(batch_id, 2) == [2, 2]
+
+
+def names_of(yard: Yard, batch_id: str) -> list[str]:
+    from jobyard.services.views import list_jobs
+
+    page = list_jobs(batch_id, yard.looking(), state="", after=(0, 0), limit=10)
+    return [str(view.row["name"]) for view in page.items]
+
+
+def test_the_same_request_finds_its_own_retry(yard: Yard, failed: Failed) -> None:
+    batch_id = failed(2)
+
+    first = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
+    again = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
+    yard.machines.run_all()
+    late = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
+
+    assert first == again
+    assert late.operation_id == first.operation_id
+    assert requeues(batch_id, 2) == [1, 1]
+
+
+def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
+    yard: Yard, failed: Failed
+) -> None:
+    batch_id = failed(2)
+    start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        asking.retry(batch_id, FAILED, yard.asking())
+    yard.machines.start_execution = start  # type: ignore[method-assign]
+    with pytest.raises(OperationRunning):
+        asking.retry(batch_id, FAILED, yard.asking())
+
+    yard.later(61)
+    yard.minute()
+    yard.machines.run_all()
+
+    assert requeues(batch_id, 2) == [1, 1]
+    assert not operations.is_any_running(batch_id)
+
+
+def _deaf(**_: object) -> None:
+    raise ConnectionError
+
+
+def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
+    yard: Yard, failed: Failed
+) -> None:
+    batch_id = failed(3)
+
+    def one(number: int) -> Filter:
+        job_id = Place(batch_id, number // 2, number % 2).job_id
+        return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
+
+    asking.retry(batch_id, one(0), yard.asking())
+    asking.retry(batch_id, one(1), yard.asking())
+    for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
+        with pytest.raises(OperationRunning):
+            asking.retry(batch_id, wanted, yard.asking())
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).counts["failed"] == 1
+
+
+def test_only_so_many_go_side_by_side(yard: Yard, failed: Failed) -> None:
+    """The register of what is under way has a size it cannot pass."""
+    number = MOST_AT_ONCE + 1
+    batch_id = failed(number)
+    ids = [Place(batch_id, each // 2, each % 2).job_id for each in range(number)]
+    for job_id in ids[:-1]:
+        asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking())
+
+    with pytest.raises(OperationRunning, match=f"{MOST_AT_ONCE} operations are under way"):
+        asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), yard.asking())
+
+    yard.machines.run_all()
+    assert yard.batch(batch_id).counts["failed"] == 1
+
+
+def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
+    yard: Yard, failed: Failed
+) -> None:
+    """Ends and beginnings at once, in threads; none is lost and none comes back."""
+    batch_id = failed(8)
+    ids = [Place(batch_id, each // 2, each % 2).job_id for each in range(8)]
+
+    def begin_and_end(job_id: str) -> None:
+        wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
+        operation = asking.retry(batch_id, wanted, yard.asking())
+        operations.end(operation, yard.now())
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(begin_and_end, ids):
+            pass
+
+    assert not operations.is_any_running(batch_id)
+    assert len([*operations.of_batch(batch_id)]) == 8
+
+
+def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
+    yard: Yard, failed: Failed
+) -> None:
+    """80,000 numbers would be larger than DynamoDB takes an item."""
+    from dataclasses import replace
+
+    from jobyard.domain.chunks import MOST_CHUNKS
+
+    batch_id = failed(1)
+    operation = asking.retry(batch_id, FAILED, yard.asking())
+    operations.end(operation, yard.now())
+    state = yard.batch(batch_id).batch.state
+    for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):
+        large = replace(operation, operation_id=name, chunks=tuple(numbers))
+        operations.put_new(large, state)
+        assert operations.get(batch_id, name) == large
+        operations.end(large, yard.now())
+    with pytest.raises(StaleState):
+        operations.put_new(replace(operation, operation_id="none"), type(state)("processing"))
