@@ -5,13 +5,15 @@ cancelled batch must still end and tell, and that a refused manifest goes throug
 that there is no second way to a mail.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean, shortened
 
 
 class BatchState(StrEnum):
@@ -117,6 +119,8 @@ BATCH = Lifecycle(
     ),
 )
 
+_RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
+
 OPEN_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
 )
@@ -132,11 +136,16 @@ class Source:
     size: int
 
 
+MORE = "more"  # the event of what stands for entries that are left out
+
+
 @dataclass(frozen=True)
 class HistoryEntry:
     """One move that was made, or one thing that was noted without a move (before == after).
 
-    `sub` is the person's id; "" when the machine did it, and of entries older than ids.
+    `sub` is the person's id; "" when the machine did it, and of entries older than ids. Or it
+    stands for several that a long history leaves out: then its event is `MORE`, `counts` says how
+    many there were of each, and `before`, `after` and `at` are those of the first and the last.
     """
 
     event: str
@@ -147,6 +156,11 @@ class HistoryEntry:
     cause: str
     reason: str = ""
     sub: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "actor", clean(self.actor, NAME_BYTES))
+        object.__setattr__(self, "reason", clean(self.reason, REASON_BYTES))
 
     @property
     def is_machines(self) -> bool:
@@ -167,6 +181,24 @@ class HistoryEntry:
             cause.reason,
             cause.sub,
         )
+
+    @classmethod
+    def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
+        """What stands for `entries`, which are not kept."""
+        counts = counted((each.event, each.counts) for each in entries)
+        return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
+
+    @classmethod
+    def standing_for(
+        cls, counts: Mapping[str, int], before: str, after: str, at: datetime
+    ) -> "HistoryEntry":
+        """What stands for so many moves of each event, from one state to another."""
+        words = more(counts, "move")
+        return cls(MORE, before, after, at, MACHINE, "", words, counts=counts)
+
+    def with_words(self, limit: int) -> "HistoryEntry":
+        """It, with so many bytes of its reason."""
+        return self if self.counts else replace(self, reason=shortened(self.reason, limit))
 
 
 @dataclass(frozen=True)
@@ -210,6 +242,27 @@ class Batch:
     history: tuple[HistoryEntry, ...] = ()
     submitter_sub: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message, MESSAGE_BYTES))
+
+    def moved(self, move: Move, **changes: Any) -> "Batch":
+        """The batch after `move`, with `changes` to its other fields."""
+        return self.noted(HistoryEntry.of(move), **changes, state=BatchState(move.after))
+
+    def noted(self, entry: HistoryEntry, **changes: Any) -> "Batch":
+        """The batch with one more entry in its history, and with `changes` to its other fields."""
+        after = replace(self, **changes, version=self.version + 1)
+        left = RECORD_BYTES - _RESERVED - after._weight()
+        return replace(after, history=_kept((*self.history, entry), left))
+
+    def _weight(self) -> int:
+        """The bytes of its record without its history, or a few more."""
+        named = vars(self) | {
+            "history": (),
+            "source": self.source and [*vars(self.source).values()],
+        }
+        return weight(named)
+
     @property
     def chunks(self) -> int:
         """How many chunks its jobs lie in; 0 before it is opened."""
@@ -232,3 +285,29 @@ class Batch:
     def size_of(self, chunk: int) -> int:
         """How many jobs `chunk` (from 0) holds."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
+
+
+def _kept(history: tuple[HistoryEntry, ...], left: int) -> tuple[HistoryEntry, ...]:
+    """What of its history a batch keeps, in `left` bytes if it can be."""
+    kept = history
+    for room in ROOMS:
+        kept = compacted(history, HistoryEntry.left_out, room.last, _marks(history))
+        kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
+        if weight([[*vars(each).values()] for each in kept]) <= left:
+            break
+    return kept
+
+
+def _marks(history: Sequence[HistoryEntry]) -> set[int]:
+    """The entries that are asked for however long ago they were: the cancel, the last claim of an
+    execution that opens it, the last event of a person."""
+    events = BATCH.people_events()
+    marks: dict[str, int] = {}
+    for at, entry in enumerate(history):
+        if entry.after == BatchState.CANCELLING:
+            marks["cancel"] = at
+        if entry.cause.startswith("open."):
+            marks["claim"] = at
+        if entry.event in events:
+            marks["person"] = at
+    return {*marks.values()}

@@ -4,13 +4,23 @@ The states are one canonical set for every kind of job; a deposit uses some of t
 others. The words say what each audience calls them. `unknown` is a view and never written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Any
 
 from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.compaction import (
+    RECORD_BYTES,
+    ROOMS,
+    Room,
+    compacted,
+    counted,
+    more,
+    weight,
+)
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.failures import Failure
 from jobyard.domain.ids import is_schedule_id
@@ -23,6 +33,7 @@ from jobyard.domain.lifecycle import (
     StateType,
     Transition,
 )
+from jobyard.domain.text import clean, shortened
 
 
 class JobState(StrEnum):
@@ -199,16 +210,58 @@ class StepRecord:
     ended_at: datetime | None = None
     message: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
+
+    def with_words(self, limit: int) -> "StepRecord":
+        """It, with so many bytes of its message."""
+        return replace(self, message=shortened(self.message, limit))
+
+
+MORE = "MORE"  # stands for a code on what stands for attempts that are left out
+
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of the task, appended and never edited. `code` is "" when it went well."""
+    """One try of the task, appended and never edited. `code` is "" when it went well.
+
+    Or it stands for several that a job with many leaves out: then its code is `MORE`, `counts` says
+    how many there were of each code ("" among them), and its times are those of the first's start
+    and the last's end.
+    """
 
     started_at: datetime
     ended_at: datetime | None
     step: str = ""
     code: str = ""
     message: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
+
+    @classmethod
+    def left_out(cls, attempts: "Sequence[Attempt]") -> "Attempt":
+        """What stands for `attempts`, which are not kept."""
+        counts = counted((each.code, each.counts) for each in attempts)
+        return cls.standing_for(counts, attempts[0].started_at, attempts[-1].ended_at)
+
+    @classmethod
+    def standing_for(
+        cls, counts: Mapping[str, int], started_at: datetime, ended_at: datetime | None
+    ) -> "Attempt":
+        """What stands for so many attempts of each code, in that time."""
+        named = {code or "done": number for code, number in counts.items()}
+        return cls(started_at, ended_at, "", MORE, more(named, "attempt"), counts)
+
+    def with_words(self, limit: int) -> "Attempt":
+        """It, with so many bytes of its message."""
+        return self if self.counts else replace(self, message=shortened(self.message, limit))
+
+    @property
+    def codes(self) -> Mapping[str, int]:
+        """How many attempts of each code it is, or stands for."""
+        return self.counts or {self.code: 1}
 
 
 @dataclass(frozen=True)
@@ -216,7 +269,9 @@ class JobRecord:
     """A job as it is stored once something happened to it; a row without a record is scheduled.
 
     `cause` is the key of the last move's cause. `tries` counts starts since the job last made
-    progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished.
+    progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished,
+    `waits` the attempts in a row that only waited. A record has `RECORD_BYTES` at the most,
+    whatever is done to the job: long lists are compacted, what old entries say is shortened.
     """
 
     place: Place
@@ -227,6 +282,7 @@ class JobRecord:
     tries: int = 0
     lost: int = 0
     requeues: int = 0
+    waits: int = 0
     next_at: datetime | None = None
     failure_code: str = ""
     failure_message: str = ""
@@ -236,9 +292,12 @@ class JobRecord:
     data: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[HistoryEntry, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failure_message", clean(self.failure_message))
+
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""
-        return replace(
+        after = replace(
             self,
             **changes,
             state=JobState(move.after),
@@ -247,6 +306,62 @@ class JobRecord:
             at=move.at,
             history=(*self.history, HistoryEntry.of(move)),
         )
+        return after.fitted()
+
+    @property
+    def attempted(self) -> int:
+        """How many attempts there were, those that are left out among them."""
+        return sum(sum(each.codes.values()) for each in self.attempts)
+
+    def fitted(self) -> "JobRecord":
+        """The record as it is kept: the same, unless it is long."""
+        if len(self.history) <= _FEW and len(self.attempts) <= _FEW and self._words() <= _SHORT:
+            return self
+        fitted = self
+        for room in ROOMS:
+            fitted = self._in(room)
+            if fitted._weight() <= RECORD_BYTES - _RESERVED:
+                break
+        return fitted
+
+    def _words(self) -> int:
+        told = [each.reason for each in self.history]
+        told += [each.message for each in self.attempts]
+        told += [each.message for each in self.steps]
+        return sum(map(len, told))
+
+    def _in(self, room: Room) -> "JobRecord":
+        """The record in so much room; what it says last is kept whole."""
+        history = compacted(self.history, HistoryEntry.left_out, room.last, _marks(self.history))
+        attempts = compacted(self.attempts, Attempt.left_out, room.last)
+        return replace(
+            self,
+            history=(*(each.with_words(room.words) for each in history[:-1]), *history[-1:]),
+            attempts=(*(each.with_words(room.words) for each in attempts[:-1]), *attempts[-1:]),
+            steps=(*(each.with_words(room.words) for each in self.steps[:-1]), *self.steps[-1:]),
+        )
+
+    def _weight(self) -> int:
+        """The bytes of its record, or a few more."""
+        lists = (self.history, self.attempts, self.steps)
+        few = vars(self) | {"history": (), "attempts": (), "steps": (), "place": ()}
+        return weight([few, *([*vars(each).values()] for each in chain(*lists))])
+
+
+_FEW = 8  # entries of a list that is not long
+_SHORT = 1000  # letters that such lists may say without a second look
+_RESERVED = 512  # bytes of a record for its keys
+_REQUESTS = 4  # of people, whose moves are kept however long ago they were made
+
+
+def _marks(history: Sequence[HistoryEntry]) -> set[int]:
+    """The entries that are asked for however long ago they were: the last moves of people, by
+    whose causes a repeat is known; the first start, the last requeue, the first start after it."""
+    requests = [at for at, entry in enumerate(history) if entry.cause and "." not in entry.cause]
+    starts = [at for at, entry in enumerate(history) if entry.event == "start"]
+    requeues = [at for at, entry in enumerate(history) if entry.event == "requeue"]
+    since = [at for at in starts if requeues and at > requeues[-1]]
+    return {*requests[-_REQUESTS:], *starts[:1], *requeues[-1:], *since[:1]}
 
 
 def unrecorded(place: Place, at: datetime) -> JobRecord:
@@ -267,7 +382,7 @@ def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
             raise IllegalMove(
                 f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
             )
-        changes |= {"tries": 0, "lost": 0, "requeues": job.requeues + 1}
+        changes |= {"tries": 0, "lost": 0, "waits": 0, "requeues": job.requeues + 1}
     if event == "force_fail":
         words = cause.reason or Failure.FORCED.sentence
         changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}

@@ -6,10 +6,20 @@ from typing import Any
 
 from jobyard.domain.errors import BadParameters
 from jobyard.domain.failures import Failure
+from jobyard.domain.text import clean
+
+
+class _Told:
+    """What has a message: it may quote what comes from outside, so it is cleaned."""
+
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(_Told):
     """The step is done. `result` is kept with the job and handed to the later steps.
 
     JSON values only, and small: it lives in the job's record, which should stay under 1 KB.
@@ -20,14 +30,14 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class Skipped(_Told):
     """The step was not needed."""
 
     message: str = ""
 
 
 @dataclass(frozen=True)
-class Wait:
+class Wait(_Told):
     """Not now: try this step again in `seconds`. Does not count as a failed attempt.
 
     `progressed`: it was not only waited, a part of the step is done and will not be repeated.
@@ -39,7 +49,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Stop(_Told):
     """The step failed. `retryable` asks the job type's retry policy; False ends the job.
 
     `retry_after` is what the other side asked for, in seconds. `recoverable` False means no

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean
 
 MACHINE = "machine"
 ROLES = frozenset({"viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin"})
@@ -54,13 +55,17 @@ class Cause:
 
     `key` is unique per intent: a request id, an event id, or pass, chunk and attempt. `actor` is a
     name to show; a person is told apart by `sub`, their id in the user pool, which the machine has
-    not: somebody may be called "machine".
+    not: somebody may be called "machine". Name and reason are cleaned.
     """
 
     key: str
     actor: str = MACHINE
     reason: str = ""
     sub: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "actor", clean(self.actor, NAME_BYTES))
+        object.__setattr__(self, "reason", clean(self.reason, REASON_BYTES))
 
 
 @dataclass(frozen=True)

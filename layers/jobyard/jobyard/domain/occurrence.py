@@ -95,7 +95,8 @@ class Outcome:
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
         """What came of a job that has ended; `counted` is how far one came that was stopped."""
         records = counted.counts if counted and counted.version else job.data.get("records", {})
-        codes = [each.code for each in job.attempts if each.code in Failure.__members__]
+        tried = [code for each in job.attempts for code in each.codes]
+        codes = [code for code in tried if code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []
         starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
         requeued = [entry.at for entry in job.history if entry.event == "requeue"]

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from jobyard.domain.errors import OperationRunning
 from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.text import clean
 
 MOST_AT_ONCE = 25  # operations in one batch; one person's wish for all of its jobs is one
 
@@ -114,6 +115,9 @@ class JobOutcome:
     job_id: str
     outcome: str
     message: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
 
 
 def tally(outcomes: Collection[JobOutcome]) -> dict[str, int]:

@@ -6,9 +6,13 @@ is quoted of them passes `clean` where it enters, so that nothing downstream has
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 MESSAGE_BYTES = 500  # of a failure's, a step's or a refusal's message, in UTF-8
 REASON_BYTES = 500  # of the reason a person gives, in UTF-8
+NAME_BYTES = 128  # of the name of who did something, in UTF-8
+VALUE_BYTES = 2048  # of a text among what a job found, in UTF-8
 MARK = "\ufffd"  # stands for what cannot be shown
 _MORE = "…"
 
@@ -28,6 +32,17 @@ def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
     if not _PLAIN.fullmatch(text):
         text = "".join(MARK if _is_bad(letter) else letter for letter in text)
     return shortened(text, limit)
+
+
+def clean_values(value: Any, limit: int = VALUE_BYTES) -> Any:
+    """A JSON value with all of its texts, names of fields too, cleaned one by one."""
+    if isinstance(value, str):
+        return clean(value, limit)
+    if isinstance(value, Mapping):
+        return {clean(str(name), limit): clean_values(each, limit) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_values(each, limit) for each in value]
+    return value
 
 
 def _is_bad(letter: str) -> bool:

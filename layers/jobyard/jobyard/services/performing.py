@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import takewhile
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.lifecycle import Cause
+from jobyard.domain.text import clean_values
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
-MESSAGE = 500  # characters kept of what a step says: a server's words may be long
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
@@ -74,16 +73,16 @@ def _with_step(
     status, message, data = StepStatus.FAILED, "", record.data
     if isinstance(outcome, Done):
         status, message = StepStatus.COMPLETED, outcome.message
-        data = {**record.data, **outcome.result}
+        data = {**record.data, **clean_values(outcome.result)}
     elif isinstance(outcome, Skipped):
         status, message = StepStatus.SKIPPED, outcome.message
     elif isinstance(outcome, Wait):
         status, message = StepStatus.PENDING, outcome.message
     else:
-        data = {**record.data, **outcome.result}
-    done = StepRecord(name, status, started, ended, message[:MESSAGE])
+        data = {**record.data, **clean_values(outcome.result)}
+    done = StepRecord(name, status, started, ended, message)
     others = tuple(step for step in record.steps if step.name != name)
-    return replace(record, steps=(*others, done), data=data)
+    return replace(record, steps=(*others, done), data=data).fitted()
 
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
@@ -106,24 +105,23 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             attempts=(*record.attempts, Attempt(began, at)),
             failure_code="",
             failure_message="",
+            waits=0,
         )
-    if isinstance(outcome, Wait) and (outcome.progressed or _waits(record) < WAITS):
-        move = JOB.move(
-            record.state, "reschedule", at, Cause(cause, reason=outcome.message[:MESSAGE])
-        )
+    if isinstance(outcome, Wait) and (outcome.progressed or record.waits < WAITS):
+        move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
         code = PART if outcome.progressed else WAITED
-        waited = Attempt(began, at, attempted.step, code, outcome.message[:MESSAGE])
+        waited = Attempt(began, at, attempted.step, code, outcome.message)
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
             next_at=_after(at, outcome.seconds),
             tries=record.tries - 1,
+            waits=0 if outcome.progressed else record.waits + 1,
         )
     if isinstance(outcome, Wait):
         words = f"waited {WAITS} times: {outcome.message}"
         outcome = Stop(Failure.TIMEOUT, words, retryable=True)
-    message = outcome.message[:MESSAGE]
-    failed = Attempt(began, at, attempted.step, outcome.code.value, message)
+    failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
     wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
     event = "fail" if wait_s is None else "reschedule"
     move = JOB.move(record.state, event, at, Cause(cause))
@@ -132,14 +130,10 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
         attempts=(*record.attempts, failed),
         next_at=None if wait_s is None else _after(at, wait_s),
         failure_code=outcome.code.value,
-        failure_message=message,
+        failure_message=outcome.message,
         recoverable=outcome.recoverable,
+        waits=0,
     )
-
-
-def _waits(record: JobRecord) -> int:
-    """How often in a row the job has only waited, up to now; what did a part did more."""
-    return sum(1 for _ in takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
 
 
 def lost(

@@ -123,7 +123,7 @@ def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool)
         files.all.writerow(safe_cell(cell) for cell in cells)
         typed = dict(zip(COLUMNS, cells, strict=True)) | {
             "line": row.get("line"),
-            "attempts": len(job.attempts),
+            "attempts": job.attempted,
             "requeues": job.requeues,
             "result": dict(job.data),
         }
@@ -189,7 +189,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         last.step if last else "",
         job.failure_code if job.state is JobState.FAILED else "",
         job.failure_message if job.state is JobState.FAILED else "",
-        str(len(job.attempts)),
+        str(job.attempted),
         str(job.requeues),
         ended,
         json.dumps(dict(job.data), sort_keys=True) if job.data else "",

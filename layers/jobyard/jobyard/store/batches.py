@@ -166,14 +166,7 @@ def apply(batch: Batch, move: Move, **changes: Any) -> Batch:
     Raises:
         StaleState: someone else changed it since it was read.
     """
-    after = replace(
-        batch,
-        **changes,
-        state=BatchState(move.after),
-        version=batch.version + 1,
-        history=(*batch.history, HistoryEntry.of(move)),
-    )
-    return _save(batch, after, move.cause.key)
+    return _save(batch, batch.moved(move, **changes), move.cause.key)
 
 
 def note(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
@@ -182,8 +175,7 @@ def note(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
     Raises:
         StaleState: someone else changed it since it was read.
     """
-    after = replace(batch, **changes, version=batch.version + 1, history=(*batch.history, entry))
-    return _save(batch, after, entry.cause)
+    return _save(batch, batch.noted(entry, **changes), entry.cause)
 
 
 def _save(before: Batch, after: Batch, cause: str) -> Batch:

@@ -35,12 +35,17 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     """History as lists of event, before, after, time, cause and, when a person did it, who, why and
     their id.
 
-    What follows from the entry before is left out ("" for `before`).
+    What follows from the entry before is left out ("" for `before`). What stands for several has
+    instead of an event how many there are of each.
     """
     lines: list[list[Any]] = []
     place = ""
     for entry in history:
         before = "" if entry.before == place else entry.before
+        if entry.counts:
+            lines.append([dict(entry.counts), before, entry.after, stamp(entry.at), ""])
+            place = entry.after
+            continue
         line: list[Any] = [entry.event, before, entry.after, stamp(entry.at), entry.cause]
         if not entry.is_machines or entry.reason:
             line += [entry.actor, entry.reason]
@@ -57,9 +62,12 @@ def history_of(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
     place = ""
     for event, before, after, at, cause, *person in lines:
         actor, reason, sub = (*person, "", "")[:3] if person else (MACHINE, "", "")
-        entries.append(
-            HistoryEntry(event, before or place, after, moment(at), actor, cause, reason, sub)
-        )
+        if isinstance(event, dict):
+            entries.append(HistoryEntry.standing_for(event, before or place, after, moment(at)))
+        else:
+            entries.append(
+                HistoryEntry(event, before or place, after, moment(at), actor, cause, reason, sub)
+            )
         place = after
     return tuple(entries)
 

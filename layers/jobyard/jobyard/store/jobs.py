@@ -58,6 +58,7 @@ def _body(record: JobRecord) -> str:
             "n": record.tries,
             "l": record.lost,
             "r": record.requeues,
+            "w": record.waits,
             "x": record.next_at and stamp(record.next_at),
             "f": record.failure_code,
             "m": record.failure_message,
@@ -82,6 +83,8 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
     started = stamp(attempt.started_at)
     took = None if attempt.ended_at is None else stamp(attempt.ended_at) - started
     line: list[Any] = [started, took]
+    if attempt.counts:
+        return [*line, dict(attempt.counts)]
     return [*line, attempt.step, attempt.code, attempt.message] if attempt.code else line
 
 
@@ -100,10 +103,7 @@ def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
         )
         for name, status, started, took, *message in document.get("s", ())
     )
-    attempts = tuple(
-        Attempt(moment(started), None if took is None else moment(started + took), *failure)
-        for started, took, *failure in document.get("a", ())
-    )
+    attempts = tuple(_attempt(*line) for line in document.get("a", ()))
     return JobRecord(
         place=place,
         state=JobState(state),
@@ -113,6 +113,7 @@ def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
         tries=document.get("n", 0),
         lost=document.get("l", 0),
         requeues=document.get("r", 0),
+        waits=document.get("w", 0),
         next_at=moment_or_none(document.get("x")),
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
@@ -122,6 +123,13 @@ def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
         data=document.get("d", {}),
         history=history_of(document.get("h", [])),
     )
+
+
+def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
+    began, ended = moment(started), None if took is None else moment(started + took)
+    if failure and isinstance(failure[0], dict):
+        return Attempt.standing_for(failure[0], began, ended)
+    return Attempt(began, ended, *failure)
 
 
 def _of_item(item: JobItem) -> JobRecord:

@@ -5,6 +5,7 @@ JSON document. Writes of batches, jobs, chunks and reports have the version in t
 body is never half new.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,14 @@ from pynamodb.connection import Connection
 from pynamodb.exceptions import PynamoDBException
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
+
+
+class DocumentAttribute(JSONAttribute):
+    """A JSON document whose letters take the bytes they have in UTF-8, not six of an escape."""
+
+    def serialize(self, value: Any) -> str:
+        """The document as it is stored."""
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 class ByMonth(GlobalSecondaryIndex["BatchItem"]):
@@ -73,7 +82,7 @@ class BatchItem(Model):
     submitted = UnicodeAttribute(null=True)
     version = NumberAttribute()
     expires = NumberAttribute(null=True)
-    body = JSONAttribute()
+    body = DocumentAttribute()
     by_month = ByMonth()
     by_state = ByState()
     by_collection = ByCollection()
@@ -102,7 +111,7 @@ class ChunkItem(Model):
     batch_id = UnicodeAttribute(hash_key=True)
     chunk = NumberAttribute(range_key=True)
     version = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class Undelivered(GlobalSecondaryIndex["ReportItem"]):
@@ -127,7 +136,7 @@ class ReportItem(Model):
     version = NumberAttribute()
     undelivered = UnicodeAttribute(null=True)
     queued_at = UnicodeAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
     waiting = Undelivered()
 
 
@@ -138,7 +147,7 @@ class HoldItem(Model):
         table_name: str | None = None
 
     scope = UnicodeAttribute(hash_key=True)
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class ObjectItem(Model):
@@ -150,7 +159,7 @@ class ObjectItem(Model):
     ark = UnicodeAttribute(hash_key=True)
     number = NumberAttribute(range_key=True, attr_name="version")
     job_id = UnicodeAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class IdentifierItem(Model):
@@ -174,7 +183,7 @@ class OperationItem(Model):
     operation_id = UnicodeAttribute(range_key=True)
     state = UnicodeAttribute()
     version = NumberAttribute(null=True)
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class Due(GlobalSecondaryIndex["ScheduleItem"]):
@@ -212,7 +221,7 @@ class ScheduleItem(Model):
     due_at = NumberAttribute(null=True)
     state = UnicodeAttribute()
     version = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
     due = Due()
     listed = ByTitle()
 
@@ -226,7 +235,7 @@ class OccurrenceItem(Model):
     schedule_id = UnicodeAttribute(hash_key=True)
     at = NumberAttribute(range_key=True)
     version = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class CalendarItem(Model):
@@ -237,7 +246,7 @@ class CalendarItem(Model):
 
     name = UnicodeAttribute(hash_key=True)
     version = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class CheckpointItem(Model):
@@ -249,7 +258,7 @@ class CheckpointItem(Model):
     job_id = UnicodeAttribute(hash_key=True)
     version = NumberAttribute()
     expires = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
 
 
 class UsageItem(Model):

@@ -2,6 +2,7 @@
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.text import clean
 
 
 class FetchRefused(JobyardError):
@@ -18,6 +19,7 @@ class FetchRefused(JobyardError):
         retry_after: float | None = None,
         status: int | None = None,
     ) -> None:
+        message = clean(message)
         super().__init__(message)
         self.code = code
         self.message = message

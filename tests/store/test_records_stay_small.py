@@ -1,0 +1,288 @@
+"""A record has a size that nothing done to it may pass, and can always be moved once more."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry
+from jobyard.domain.compaction import FIRST, LAST, RECORD_BYTES
+from jobyard.domain.failures import Failure
+from jobyard.domain.job import (
+    JOB,
+    MORE,
+    Attempt,
+    JobRecord,
+    JobState,
+    Place,
+    StepRecord,
+    StepStatus,
+    sent,
+    unrecorded,
+)
+from jobyard.domain.jobtype import JobType, Stop, Wait
+from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.occurrence import Outcome
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES
+from jobyard.services.performing import (
+    WAITS,
+    Attempted,
+    Progress,
+    ended,
+    lost,
+    started,
+    surprised,
+)
+from jobyard.store import batches, jobs
+from tests.store.sizes import batch_bytes, job_bytes
+
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TYPE = JobType("count", "Count", (("counting", lambda _work, _touch: Stop(Failure.TIMEOUT, "")),))
+# The widest there is: four bytes a letter, letters that JSON escapes, and letters that are cleaned.
+WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")
+_numbers = iter(range(10**6))
+
+
+def place() -> Place:
+    """Where no other job lies."""
+    return Place(f"b{next(_numbers):020d}", 9999, 99)
+
+
+def told(letter: str) -> str:
+    """The longest a person or a server can say."""
+    return letter * 10_000
+
+
+def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
+    """The job after its only step failed for good."""
+    progress = Progress(job, "counting", at)
+    return ended(surprised(progress, OSError(told(letter)), at), TYPE, at, job.cause)
+
+
+@pytest.mark.parametrize("letter", WIDE, ids=ascii)
+def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(letter: str) -> None:
+    person = told(letter)
+    job, at = unrecorded(place(), NOON), NOON
+    for number in range(150):
+        at += timedelta(hours=1)
+        before = job
+        if job.state is JobState.FAILED:
+            job = sent(job, "requeue", at, Cause(f"r{number:012d}", person, person))
+        elif number % 7 == 1:
+            job = sent(job, "hold", at, Cause(f"r{number:012d}", person, person))
+            jobs.write_many([(before if before.version else None, job)])
+            before, job = job, sent(job, "release", at, Cause(f"r1{number:011d}", person, person))
+        else:
+            job = started(job, at, f"r{number:012d}.p1.c9999.t{job.tries}")
+            jobs.write_many([(before if before.version else None, job)])
+            before, job = job, failed(replace(job, tries=9), letter, at)
+        assert jobs.write_many([(before if before.version else None, job)]) == [job]
+        assert job_bytes(job.place.origin_id, 9999, 99) <= RECORD_BYTES
+    assert jobs.get(job.place) == job
+
+
+@pytest.mark.parametrize("letter", WIDE, ids=ascii)
+def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) -> None:
+    """Each part as large as it can be."""
+    at = NOON
+    words = told(letter)
+    job = replace(
+        unrecorded(place(), NOON),
+        steps=tuple(
+            StepRecord(f"step-{number}", StepStatus.COMPLETED, at, at, words) for number in range(8)
+        ),
+        data={"sha256": "a" * 64, "much": letter.strip("\ud800") * 200},
+    )
+    for number in range(60):
+        before = job
+        job = started(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
+        if number % 2:
+            job = ended(Attempted(job, Wait(1.0, words, progressed=True), "s"), TYPE, at, job.cause)
+        assert jobs.write_many([(before if before.version else None, job)]) == [job]
+    running = started(job, at, "main.p1.c9999.t1")
+    over = lost(running, at, "main.p2.c9999.t1.lost")
+    assert jobs.write_many([(job, running)]) == [running]
+    assert jobs.write_many([(running, over)]) == [over]
+    assert job_bytes(job.place.origin_id, 9999, 99) <= RECORD_BYTES
+
+
+def requeued(times: int, reason: str = "again") -> JobRecord:
+    """A job that was requeued that often, and failed each time."""
+    job, at = unrecorded(place(), NOON), NOON
+    for number in range(times):
+        at += timedelta(hours=1)
+        job = started(job, at, f"main.p{number}.c0.t1")
+        job = failed(replace(job, tries=9), "x", at)
+        job = sent(job, "requeue", at, Cause(f"r{number:012d}", "operator", f"{reason} {number}"))
+    return job
+
+
+def test_the_first_and_the_last_are_kept_and_those_between_are_counted() -> None:
+    job = requeued(40)
+    events = [entry.event for entry in job.history]
+    between = [entry for entry in job.history if entry.counts]
+
+    assert events[:FIRST] == ["start", "fail", "requeue"]
+    assert len([each for each in events[-LAST:] if each != "more"]) == LAST
+    assert sum(sum(entry.counts.values()) for entry in between) == 120 - (
+        len(job.history) - len(between)
+    )
+    (gap,) = between
+    assert gap.reason == "97 more moves: fail 32, requeue 32, start 33"
+    assert (gap.before, gap.actor) == ("scheduled", MACHINE)
+    assert [entry.before for entry in job.history[1:]] == [
+        entry.after for entry in job.history[:-1]
+    ]
+
+
+def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
+    job = requeued(40)
+    (gap,) = [each for each in job.attempts if each.counts]
+
+    assert job.attempted == 40
+    assert (gap.code, gap.message) == (MORE, "17 more attempts: STEP_ERROR 17")
+    assert len(job.attempts) == FIRST + 1 + LAST
+
+
+def test_what_is_left_out_reads_back_as_it_was_written() -> None:
+    job = requeued(40, "why \U0001f5c3")
+
+    jobs.write_many([(None, job)])
+
+    assert jobs.get(job.place) == job
+
+
+def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() -> None:
+    job = replace(requeued(30), tries=0)
+    asked = job.history[-1]
+    first = job.history[0].at
+    at = resumed = job.at + timedelta(days=1)
+    for _ in range(100):
+        job = started(job, at, "r000000000029.p1.c0.t1")
+        outcome = Wait(1.0, "did a part", progressed=True)
+        job = ended(Attempted(job, outcome, "counting"), TYPE, at, job.cause)
+        at += timedelta(minutes=1)
+
+    assert any(entry.cause == asked.cause and entry.event == "requeue" for entry in job.history)
+    outcome_of_it = Outcome.of(job)
+    assert (outcome_of_it.started_at, outcome_of_it.resumed_at) == (first, resumed)
+    assert outcome_of_it.codes == (Failure.STEP_ERROR.value,)
+
+
+def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> None:
+    job, at = requeued(40), NOON
+    for _ in range(WAITS + 1):
+        job = started(job, at, "main.p1.c0.t1")
+        job = ended(Attempted(job, Wait(1.0, "not yet"), "counting"), TYPE, at, job.cause)
+
+    assert job.attempts[-1].code == Failure.TIMEOUT
+
+
+def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> None:
+    """As one that was written before there was a bound."""
+    long = tuple(
+        HistoryEntry("requeue", "failed", "scheduled", NOON, "operator", f"r{n}", "x" * 500)
+        for n in range(400)
+    )
+    many = tuple(Attempt(NOON, NOON, "counting", "TIMEOUT", "slow " * 90) for _ in range(100))
+    swollen = replace(
+        unrecorded(place(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
+    )
+    jobs.write_many([(None, swollen)])
+    assert job_bytes(swollen.place.origin_id, 9999, 99) > 200_000
+
+    found = jobs.get(swollen.place)
+    assert found == swollen
+    deleted = sent(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
+    jobs.write_many([(found, deleted)])
+
+    assert job_bytes(swollen.place.origin_id, 9999, 99) <= RECORD_BYTES
+    assert deleted.history[-1].reason == "y" * REASON_BYTES
+    assert deleted.attempted == 100
+
+
+MOVES: dict[JobState, tuple[str, ...]] = {}
+for _transition in JOB.transitions:
+    _before = JobState(_transition.before)
+    MOVES[_before] = (*MOVES.get(_before, ()), _transition.event)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> None:
+    """Any event the lifecycle knows, with the longest reasons; where it ends, it begins again."""
+    chance = random.Random(seed)
+    job = unrecorded(place(), NOON)
+    for number in range(200):
+        events = MOVES.get(job.state)
+        if events is None:
+            job = replace(job, state=JobState.FAILED)  # what is over begins anew
+            events = MOVES[job.state]
+        words = told(chance.choice(WIDE))
+        cause = Cause(chance.choice([f"r{number:012d}", f"main.p{number}.c0.t1"]), words, words)
+        job = job.moved(JOB.move(job.state, chance.choice(events), NOON, cause))
+        if chance.random() < 0.5:
+            attempt = Attempt(NOON, NOON, "downloading", "PAYLOAD_SERVER_ERROR", words)
+            job = replace(job, attempts=(*job.attempts, attempt)).fitted()
+        again = replace(job, place=Place(job.place.origin_id, 9999, 0))
+    jobs.write_many([(None, again)])
+
+    assert job_bytes(job.place.origin_id, 9999, 0) <= RECORD_BYTES
+    assert len(job.history[-1].actor.encode()) <= NAME_BYTES
+
+
+def full_batch(letter: str) -> Batch:
+    """A batch each of whose fields is as long as the API lets it be."""
+    return Batch(
+        batch_id=f"b{next(_numbers):020d}",
+        state=BatchState.FAILED,
+        version=0,
+        collection="c" * 64,
+        submitter="s" * 128,
+        job_type="deposit",
+        filename="f" * 255,
+        submitted_at=NOON,
+        notify=tuple(f"{number}{'n' * 98}@example.org" for number in range(18)),
+        parameters={"local": ["p" * 4000]},
+        note=letter * (1000 // len(letter.encode(errors="replace"))),
+    )
+
+
+@pytest.mark.parametrize("letter", ["\U0001f5c3", '"', "ä"], ids=ascii)
+def test_a_batch_reported_anew_for_ever_stays_small(letter: str) -> None:
+    batch = batches.put_new(full_batch(letter))
+    cancelled: Callable[[Batch], bool] = lambda each: each.is_cancelled  # noqa: E731
+    for number in range(60):
+        cause = Cause(f"r{number:012d}", told(letter), told(letter))
+        batch = batches.apply(batch, BATCH.move("failed", "update_reporting", NOON, cause))
+        noted = HistoryEntry("note", batch.state, batch.state, NOON, "x", "y", told(letter))
+        batch = batches.note(batch, noted, message=told(letter))
+        batch = batches.apply(
+            batch, BATCH.move("update_reporting", "fail", NOON, Cause(f"report.{number}"))
+        )
+        assert batch_bytes(batch.batch_id) <= RECORD_BYTES
+    assert batches.get(batch.batch_id, NOON) == batch
+    assert not cancelled(batch)
+
+
+def test_a_cancelled_batch_is_known_as_one_however_much_was_noted_since() -> None:
+    batch = batches.put_new(replace(full_batch("x"), state=BatchState.PROCESSING, notify=()))
+    claim = HistoryEntry("open", "processing", "processing", NOON, MACHINE, "open.e1", "")
+    batch = batches.note(batch, claim)
+    for number in range(30):
+        noted = HistoryEntry("note", "processing", "processing", NOON, MACHINE, f"n{number}", "")
+        batch = batches.note(batch, noted)
+    batch = batches.apply(
+        batch, BATCH.move("processing", "cancel", NOON, Cause("r1", "admin", "no"))
+    )
+    for number in range(60):
+        noted = HistoryEntry("note", "cancelling", "cancelling", NOON, MACHINE, f"m{number}", "")
+        batch = batches.note(batch, noted)
+
+    found = batches.get(batch.batch_id, NOON)
+    assert found.is_cancelled
+    assert [entry.cause for entry in found.history if entry.event == "cancel"] == ["r1"]
+    assert "open.e1" in [entry.cause for entry in found.history]
+    assert len(found.history) < 40
