@@ -31,7 +31,7 @@ from jobyard.domain.manifest.entry import Entry
 from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.manifest.writing import manifest
-from jobyard.services.opening import Spools, spool, spread
+from jobyard.services.opening import Findings, Spread, spread
 
 LINES = 200_000
 FEW, MANY = 1_000, 1_000_000
@@ -113,10 +113,11 @@ def _odd(line: bytes, number: int) -> bytes:
 
 
 def _ours(path: Path, out: Path) -> int:
-    with path.open("rb") as file, spool() as findings, spool() as index, out.open("wb") as lines:
+    chunks = out.with_suffix(".index")
+    with path.open("rb") as file, chunks.open("wb") as index, out.open("wb") as lines:
         blocks = iter(lambda: file.read(_BLOCK), b"")
         reading = Reading(blocks, filename=path.name)
-        spread(reading, Spools(lines, findings, index), CHUNK_SIZE)
+        spread(reading, Spread(lines, index, Findings()), CHUNK_SIZE)
     return reading.entries
 
 

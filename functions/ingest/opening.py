@@ -22,7 +22,13 @@ METER = Meter([S3])
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Open what `event["input"]` names, for the execution `event["execution"]`."""
-    opening = Opening(SETTINGS, S3, lambda: datetime.now(UTC), event["execution"])
+    opening = Opening(
+        SETTINGS,
+        S3,
+        lambda: datetime.now(UTC),
+        event["execution"],
+        remaining=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
     with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event["input"].get("batch_id", "")
         try:

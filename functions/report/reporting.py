@@ -7,15 +7,17 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.reporting import report
+from jobyard.services.reporting import REPORTED, report
 from report.desk import LOGGER, METER, REPORTING
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report the batch `event` names."""
+    """Report the batch `event` names, or go a slice of its jobs further."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
-        billed.origin_id, billed.transitions = event["batch_id"], 2  # Report, Done
+        billed.origin_id, billed.transitions = event["batch_id"], 3  # Report, Reported, Done
         batch = report(event["batch_id"], replace(REPORTING, used=lambda: METER.used(billed)))
+        following = "report" if batch.state in REPORTED else "end"
+        billed.transitions -= following == "report"
     LOGGER.info(
         "reported",
         batch_id=batch.batch_id,
@@ -28,4 +30,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         seconds = (batch.ended_at - batch.started_at).total_seconds()
         emf.add_metric(metrics.BATCH_SECONDS, MetricUnit.Seconds, seconds)
         emf.flush_metrics()
-    return event | {"next": "end"}
+    return event | {"next": following}

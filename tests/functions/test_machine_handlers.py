@@ -131,11 +131,11 @@ def test_a_refused_manifest_goes_through_open_and_report(
     assert batch.state is BatchState.FAILED
     used = usage.of_origin(batch.batch_id)
     assert (used.invocations, used.events, used.mails) == (2, 1, 1)
-    assert used.transitions == len(["Open", "Opened", "Report", "Done"])
+    assert used.transitions == len(["Open", "Opened", "Report", "Reported", "Done"])
     assert used.write_units > 5  # claimed, refused, told, handed over, ended
     mail = reports.get(batch.batch_id, 1).files["mail.txt"]
     text = clients.client("s3", bound).get_object(Bucket=BUCKETS[1], Key=mail)["Body"].read()
-    assert re.search(rb"Cost: +\$\d+\.\d+ \(\d+ write units, 4 transitions", text)
+    assert re.search(rb"Cost: +\$\d+\.\d+ \(\d+ write units, 5 transitions", text)
 
 
 def test_an_open_that_failed_is_settled_into_a_report(

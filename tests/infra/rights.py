@@ -48,9 +48,13 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "s3:HeadObject(VersionId)",
         ],
         "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
             "s3:GetObject",
             "s3:HeadObject",
             "s3:PutObject",
+            "s3:UploadPart",
         ],
     },
     "ExecuteRole": {
@@ -152,8 +156,14 @@ CALLS: dict[str, dict[str, list[str]]] = {
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "IntakeBucket": ["s3:HeadObject", "s3:HeadObject(VersionId)"],
         "WorkBucket": [
+            "s3:AbortMultipartUpload",
+            "s3:CompleteMultipartUpload",
+            "s3:CreateMultipartUpload",
             "s3:GetObject",
+            "s3:GetObject(VersionId)",
             "s3:PutObject",
+            "s3:UploadPart",
+            "s3:UploadPartCopy",
         ],
         "JobMachine": ["states:StartExecution"],
         "*": ["ses:SendEmail"],

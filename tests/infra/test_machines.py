@@ -32,6 +32,7 @@ GIVES = {
     f"{LAMBDA}OpenFunction": FOLLOWING,
     f"{LAMBDA}SettleFunction": FOLLOWING,
     f"{LAMBDA}ExecuteJobFunction": FOLLOWING | {"chunk", "position"},
+    f"{LAMBDA}ReportFunction": FOLLOWING,
 }
 Break = Callable[[dict[str, Any]], Any]
 
@@ -282,6 +283,8 @@ ANSWERED: list[tuple[str, str, Where]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
     *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "end")),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
+    *(("BatchMachine", "Report", where) for where in ("report", "end")),
+    *(("JobMachine", "Report", where) for where in ("report", "end")),
 ]
 
 
@@ -315,7 +318,7 @@ def test_a_chunk_bills_the_start_of_its_child_and_every_state_of_it(batch: dict[
 def test_a_report_bills_the_states_up_to_the_end(definitions: dict[str, Any], machine: str) -> None:
     entered = _entered(definitions[machine]["States"], "Report", "end")
 
-    assert _billed("report/reporting.py") == len(entered)
+    assert _billed("report/reporting.py", following="end") == len(entered)
 
 
 def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:

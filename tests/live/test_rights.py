@@ -40,6 +40,20 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         )
     },
     ("ExecuteRole", "ArchiveBucket", "s3:UploadPartCopy"): "a staged file of more than 5 GB",
+    **{
+        (role, "WorkBucket", f"s3:{call}"): "rows or a report of more than 8 MiB"
+        for role in ("IngestRole", "ReportRole")
+        for call in (
+            "AbortMultipartUpload",
+            "CompleteMultipartUpload",
+            "CreateMultipartUpload",
+            "UploadPart",
+        )
+    },
+    **{
+        ("ReportRole", "WorkBucket", f"s3:{call}"): "a report of more than 100,000 jobs"
+        for call in ("GetObject(VersionId)", "UploadPartCopy")
+    },
     ("ExecuteRole", "JobsTable", "dynamodb:GetItem"): "another worker wrote the job in between",
     ("ExecuteRole", "SweepTables", "dynamodb:BatchGetItem"): "a record changed since it was read",
     **{

@@ -1,7 +1,20 @@
-"""How large a manifest may be."""
+"""How large a manifest may be, and what is kept of one that is full of faults."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
 
 from jobyard.domain.chunks import MOST_CHUNKS
-from tests.walk.yard import Clients, Payloads, Yard, single_files
+from jobyard.domain.manifest.findings import Check, Finding
+from jobyard.services import opening
+from jobyard.services.opening import KEPT, Findings, Opening, open_object
+from jobyard.services.uploads import PART_BYTES
+from jobyard.services.views import list_findings
+from jobyard.store import reports
+from tests.walk.yard import Clients, Payloads, Yard, single_files, source_of
 from tests.wire import Wire
 
 
@@ -18,3 +31,105 @@ def test_a_manifest_of_more_chunks_than_a_map_can_run_is_refused(
     assert found.message == (
         f"the manifest has {MOST_CHUNKS + 1} lines; {MOST_CHUNKS} are allowed: divide it"
     )
+
+
+def full_of_faults(payloads: Payloads, rows: int) -> str:
+    """A manifest of that many rows, each with one error."""
+    head, row, end = single_files(payloads, {"a.txt": b""}).rsplit("\n", 3)[:3]
+    bad = (row.replace("a.txt", f"{n}.txt").replace("http://", "http:/") for n in range(rows))
+    return "\n".join([head, *bad, end, ""])
+
+
+def test_findings_are_listed_up_to_a_bound_and_every_place_says_how_many_more(
+    yard: Yard, payloads: Payloads
+) -> None:
+    rows = KEPT + 50
+    batch_id = yard.drop(full_of_faults(payloads, rows))
+
+    batch = yard.batch(batch_id).batch
+    assert batch.findings >= rows
+    more = batch.findings - KEPT
+    words = f"and {more} more, which are not listed: {more} of level error"
+    listed, end = list_findings(batch_id, yard.looking(), after=0, limit=2 * KEPT)
+    assert end is None
+    assert len(listed) == KEPT + 1
+    assert (listed[-1]["code"], listed[-1]["message"]) == ("MORE_FINDINGS", words)
+    files = reports.get(batch_id, 1).files
+    every, document = (
+        yard.s3.get_object(Bucket="work", Key=files[name])["Body"].read().decode()
+        for name in ("jobs.csv", "report.json")
+    )
+    assert [*csv.DictReader(io.StringIO(every))][-1]["message"] == words
+    assert json.loads(document)["findings"][-1]["message"] == words
+    (mail,) = yard.mails_of(batch_id)
+    assert f"and {batch.findings - 50} more" in mail.text
+
+
+def test_errors_are_listed_however_many_warnings_come_before() -> None:
+    findings = Findings()
+    findings.add([Check.NAME_FROM_URL.at(line, 0, "") for line in range(1, 2 * KEPT)])
+    findings.add([Check.URL_BAD.at(2 * KEPT, 1, "no URL")])
+
+    kept = [Finding(**json.loads(text)) for text in findings.text().splitlines()]
+    assert findings.count == 2 * KEPT
+    assert kept[-2].code == "URL_BAD"
+    assert kept[-1].message == (
+        f"and {KEPT - 1} more, which are not listed: {KEPT - 1} of level warning"
+    )
+
+
+def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so(
+    yard: Yard, payloads: Payloads
+) -> None:
+    event = yard.put(single_files(payloads, {"a.txt": b""}), name="slow.checkm", collection="maps")
+    hurried = Opening(yard.settings, yard.s3, yard.now, "one", remaining=lambda: 30.0)
+
+    following = open_object(source_of(event), hurried)
+
+    assert following.next == "report"
+    found = yard.batch(following.batch_id).batch
+    assert found.message == (
+        "the manifest takes too long to read; 0 of its lines were read: divide it"
+    )
+    assert found.entries == 0
+
+
+def test_a_manifest_of_more_lines_than_memory_is_for_is_read_no_further(
+    yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "MANIFEST_LINES", 100)
+    monkeypatch.setattr(opening, "_BLOCK", 4096)
+    manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(1000)})
+
+    found = yard.batch(yard.drop(manifest)).batch
+
+    assert found.message == "the manifest has more than 100 lines: divide it"
+    assert found.entries == 0
+
+
+def test_rows_of_more_than_a_part_are_there_whole(
+    yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.settings = replace(yard.settings, chunk_size=10_000)
+    manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
+    event = yard.put(manifest, name="large.checkm", collection="maps")
+
+    batch_id = yard.open({"input": event, "execution": "one"})["batch_id"]
+
+    body = yard.s3.get_object(Bucket="work", Key=f"work/{batch_id}/rows.jsonl")["Body"].read()
+    assert len(body) > PART_BYTES
+    assert [json.loads(line)["name"] for line in body.splitlines()] == [
+        f"{n:06d}.txt" for n in range(40_000)
+    ]
+    assert "Uploads" not in yard.s3.list_multipart_uploads(Bucket="work")
+
+
+def test_a_manifest_with_an_error_leaves_no_rows(yard: Yard, payloads: Payloads) -> None:
+    manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
+    event = yard.put(manifest.replace("#%eof", "nonsense"), name="bad.checkm", collection="maps")
+
+    batch_id = yard.open({"input": event, "execution": "one"})["batch_id"]
+
+    found = yard.s3.list_objects_v2(Bucket="work", Prefix=f"work/{batch_id}/")["Contents"]
+    assert [each["Key"].rpartition("/")[2] for each in found] == ["findings.jsonl"]
+    assert "Uploads" not in yard.s3.list_multipart_uploads(Bucket="work")

@@ -22,12 +22,12 @@ from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.firing import Fired, fire_due
 from jobyard.services.holding import lift_ended
-from jobyard.services.mailing import Reporting, deliver_waiting, note_delivery
+from jobyard.services.mailing import SLICE_JOBS, Reporting, deliver_waiting, note_delivery
 from jobyard.services.metering import SHARDS, Meter
 from jobyard.services.occurring import give_up_occurrence, run_occurrence, settle_occurrence
 from jobyard.services.opening import Opening, batch_of_key, note_landed, open_object
 from jobyard.services.reconciling import reconcile
-from jobyard.services.reporting import report
+from jobyard.services.reporting import REPORTED, report
 from jobyard.services.resuming import resume
 from jobyard.services.running import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings
@@ -168,6 +168,7 @@ class Yard:
             name: self._with_rights(name, each) for name, each in functions.items()
         }
         self.machines = Machines(with_their_rights, self.s3, self.wait_until, self.now, self.wire)
+        self.slice_jobs = SLICE_JOBS
         self._uploads = 0
 
     def _with_rights(self, name: str, function: Function) -> Function:
@@ -269,15 +270,17 @@ class Yard:
 
     def reporting(self) -> Reporting:
         """What reporting needs."""
-        return Reporting(self.settings, self.s3, self.ses, BotoCoreError, self.now)
+        return Reporting(
+            self.settings, self.s3, self.ses, BotoCoreError, self.now, slice_jobs=self.slice_jobs
+        )
 
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
         with self.meter.invocation("report", MEMORY_MB) as billed:
             billed.origin_id = event["batch_id"]
             used = replace(self.reporting(), used=lambda: self.meter.used(billed))
-            report(event["batch_id"], used)
-        return event | {"next": "end"}
+            batch = report(event["batch_id"], used)
+        return event | {"next": "report" if batch.state in REPORTED else "end"}
 
     def minute(self) -> Fired:
         """The minute rule's functions; the answer is what was done about schedules."""

@@ -53,6 +53,14 @@ class Failure(StrEnum):
         return member
 
 
+def sentence_of(code: str) -> str:
+    """The sentence of a code; of one that is no more, what can be said of it."""
+    try:
+        return Failure(code).sentence
+    except ValueError:
+        return "A cause that is no longer known."
+
+
 # The failures that may pass by themselves, so that a job's retry policy tries again. The others
 # wait for a person: a requeue helps once the cause is gone.
 RETRIED = frozenset(

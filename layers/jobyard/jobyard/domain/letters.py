@@ -120,7 +120,7 @@ def text(told: Told) -> str:
     if told.findings:
         lines += ["", "Findings in the manifest:", *(f"  {line}" for line in told.findings)]
     if told.more_findings:
-        lines.append(f"  and {told.more_findings} more; the report has them all")
+        lines.append(f"  and {told.more_findings} more; see the report")
     files = f"jobyard reports {told.batch.batch_id} --download ."
     lines += ["", f"All of it, as files: {files}", f"For programs: {told.link}", ""]
     return "\n".join(lines)
@@ -164,7 +164,7 @@ def page(told: Told) -> str:
         lines = [(line,) for line in told.findings]
         parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
     if told.more_findings:
-        parts.append(f"<p>and {told.more_findings} more; the report has them all</p>")
+        parts.append(f"<p>and {told.more_findings} more; see the report</p>")
     files = f"jobyard reports {told.batch.batch_id} --download ."
     parts.append(f"<p>All of it, as files: <code>{escape(files)}</code><br>")
     parts.append(f"For programs: <code>{escape(told.link)}</code></p>")

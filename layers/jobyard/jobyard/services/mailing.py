@@ -21,6 +21,7 @@ MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
 _SLOWLY = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
 TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
+SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
 _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
 
 
@@ -28,7 +29,8 @@ _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the 
 class Reporting:
     """What reporting needs: the deployment, S3, the mail service and the clock.
 
-    `used` tells what this invocation used up to now, for the bill in the report.
+    `used` tells what this invocation used up to now, for the bill in the report; `slice_jobs` is
+    how many jobs one invocation goes through at the most.
     """
 
     settings: Settings
@@ -37,6 +39,7 @@ class Reporting:
     unanswered: type[Exception]  # what the mail client raises when no answer comes
     now: Callable[[], datetime]
     used: Callable[[], Usage] = Usage
+    slice_jobs: int = SLICE_JOBS
 
 
 def deliver(report: Report, reporting: Reporting) -> Report:

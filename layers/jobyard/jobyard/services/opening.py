@@ -5,12 +5,14 @@ Either every row is written and the batch has jobs, or the manifest has an error
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
@@ -19,11 +21,18 @@ from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.manifest.entry import row
+from jobyard.domain.manifest.findings import Check, Finding
 from jobyard.domain.manifest.reading import Reading
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
-from jobyard.services.settings import MANIFEST_BYTES, SAME_MANIFEST, Settings
+from jobyard.services.settings import (
+    MANIFEST_BYTES,
+    MANIFEST_LINES,
+    SAME_MANIFEST,
+    Settings,
+)
 from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.uploads import Upload
 from jobyard.store import batches, holds, remembered
 
 if TYPE_CHECKING:
@@ -31,23 +40,34 @@ if TYPE_CHECKING:
 
 PREFIX = "manifests/"
 REASON = 500  # characters kept of why a manifest could not be opened
+KEPT = 10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
 _BLOCK = 1024 * 1024
-_IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
+_LAST_S = 60.0  # seconds before its time is over, from which a manifest is read no further
 _Clock = Callable[[], datetime]
+
+
+def _all_there_is() -> float:
+    return math.inf
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What opening needs: the deployment, the S3 client, the clock and who asks.
+    """What opening needs: the deployment, the S3 client, the clock, who asks, and for how long.
 
     `execution` is the name of the execution that asks, "" when it opens nothing; a second
     execution for the same object finds the batch claimed by another name and goes away.
+    `remaining` is the seconds until it has to stop.
     """
 
     settings: Settings
     s3: "S3Client"
     now: _Clock
     execution: str
+    remaining: Callable[[], float] = _all_there_is
+
+
+class _TooMuch(Exception):
+    """A manifest is read no further: why, for its depositor."""
 
 
 def source_of(detail: Mapping[str, Any]) -> Source:
@@ -186,15 +206,9 @@ def _read(batch: Batch, opening: Opening) -> Next:
     source = batch.source
     if source is None:
         raise Unknown(f"batch {batch.batch_id} has no manifest")
-    if source.size > MANIFEST_BYTES:
-        return _refuse(batch, opening, f"the manifest is larger than {MANIFEST_BYTES} bytes", 0)
-    if not re.fullmatch(NAME, batch.collection):
-        words = f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
-        return _refuse(batch, opening, words, 0)
-    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
-    if batch.job_type not in kinds:
-        words = f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
-        return _refuse(batch, opening, words, 0)
+    unfit = _unfit(batch, source)
+    if unfit:
+        return _refuse(batch, opening, unfit, 0)
     digest = hashlib.sha256()
     body = opening.s3.get_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)[
         "Body"
@@ -202,26 +216,30 @@ def _read(batch: Batch, opening: Opening) -> Next:
 
     def blocks() -> Iterator[bytes]:
         for block in body.iter_chunks(_BLOCK):
+            _check_bounds(reading, opening)
             digest.update(block)
             yield block
 
+    def lines_key() -> str:
+        by_line = rows.files_key if reading.per_object else rows.rows_key
+        return by_line(batch.batch_id)
+
     reading = Reading(blocks(), filename=batch.filename, profile=batch.profile or None)
-    with spool() as lines, spool() as findings, spool() as index:
-        found = spread(reading, Spools(lines, findings, index), opening.settings.chunk_size)
-        _upload(opening, findings, rows.findings_key(batch.batch_id))
-        if reading.verdict == "error":
-            words = f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
-            return _refuse(batch, opening, words, found)
-        most = MOST_CHUNKS * opening.settings.chunk_size
-        if reading.entries > most:
-            words = f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
-            return _refuse(batch, opening, words, found)
+    findings = Findings()
+    with ExitStack() as stack:
+        lines = stack.enter_context(_upload(opening, lines_key))
+        index = stack.enter_context(_upload(opening, rows.index_key(batch.batch_id)))
+        words = _spread(reading, Spread(lines, index, findings), opening.settings.chunk_size)
+        with _upload(opening, rows.findings_key(batch.batch_id)) as told:
+            told.write(findings.text())
+            told.finish()
+        if words:
+            return _refuse(batch, opening, words, findings.count)
+        lines.finish()
         if reading.per_object:
-            _upload(opening, lines, rows.files_key(batch.batch_id))
             _put_only_row(batch, reading.files, opening)
         else:
-            _upload(opening, lines, rows.rows_key(batch.batch_id))
-            _upload(opening, index, rows.index_key(batch.batch_id))
+            index.finish()
     now = opening.now()
     similar = remembered.seen_before(
         f"{batch.collection}#{digest.hexdigest()}", batch.batch_id, now, now + SAME_MANIFEST
@@ -242,47 +260,112 @@ def _read(batch: Batch, opening: Opening) -> Next:
         entries=reading.entries,
         files=reading.files,
         chunk_size=opening.settings.chunk_size,
-        findings=found,
+        findings=findings.count,
         similar_to=similar,
     )
     return _first_pass(batch, opening)
 
 
+def _unfit(batch: Batch, source: Source) -> str:
+    """Why a manifest is not even read; "" when it is."""
+    if source.size > MANIFEST_BYTES:
+        return f"the manifest is larger than {MANIFEST_BYTES} bytes"
+    if not re.fullmatch(NAME, batch.collection):
+        return f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
+    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
+    if batch.job_type not in kinds:
+        return f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
+    return ""
+
+
+def _check_bounds(reading: Reading, opening: Opening) -> None:
+    """Raises:
+    _TooMuch: the time is nearly over, or there are more lines than memory is for.
+    """
+    if opening.remaining() < _LAST_S:
+        read = f"{reading.files} of its lines were read"
+        raise _TooMuch(f"the manifest takes too long to read; {read}")
+    if reading.files > MANIFEST_LINES:
+        raise _TooMuch(f"the manifest has more than {MANIFEST_LINES} lines")
+
+
+class Findings:
+    """What was found in a manifest: the first `KEPT` of each level, and how many there are."""
+
+    def __init__(self) -> None:
+        self._kept: list[Finding] = []
+        self._levels: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many were found, kept or not."""
+        return self._levels.total()
+
+    def add(self, found: Sequence[Finding]) -> None:
+        """Take up some more, in the manifest's order."""
+        for finding in found:
+            self._levels[finding.level] += 1
+            if self._levels[finding.level] <= KEPT:
+                self._kept.append(finding)
+
+    def text(self) -> bytes:
+        """Those that were kept, a line each; the last says how many more there are."""
+        kept = [*self._kept]
+        more = {level: count - KEPT for level, count in self._levels.items() if count > KEPT}
+        if more:
+            by_level = ", ".join(f"{count} of level {level}" for level, count in more.items())
+            words = f"and {sum(more.values())} more, which are not listed: {by_level}"
+            kept.append(Check.MORE_FINDINGS.at(0, 0, words))
+        return b"".join(json.dumps(asdict(finding)).encode() + b"\n" for finding in kept)
+
+
+class _Takes(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 @dataclass(frozen=True)
-class Spools:
-    lines: IO[bytes]
-    findings: IO[bytes]
-    index: IO[bytes]
+class Spread:
+    """What a manifest is spread over: its rows, the index of their chunks, the findings."""
+
+    lines: _Takes
+    index: _Takes
+    findings: Findings
 
 
-def spool() -> "SpooledTemporaryFile[bytes]":
-    return SpooledTemporaryFile(max_size=_IN_MEMORY)
-
-
-def spread(reading: Reading, spools: Spools, chunk_size: int) -> int:
-    """Write rows, findings and index while reading, nothing of it kept in memory; the answer is
-    how many findings there are."""
-    number = start = end = held = found = 0
+def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
+    """Write rows and index while reading, nothing of them kept in memory; once there is an error no
+    more of them is written, as no job will be made."""
+    number = start = end = held = 0
     for entries, findings in reading:
-        found += len(findings)
-        for finding in findings:
-            spools.findings.write(json.dumps(asdict(finding)).encode() + b"\n")
-        for entry in entries:
+        over.findings.add(findings)
+        for entry in entries if not reading.errors else ():
             line = row(entry)
-            spools.lines.write(line)
+            over.lines.write(line)
             end += len(line)
             held += 1
             if held == chunk_size:
-                spools.index.write(Chunk(number, start, end).line())
+                over.index.write(Chunk(number, start, end).line())
                 number, start, held = number + 1, end, 0
     if held:
-        spools.index.write(Chunk(number, start, end).line())
-    return found
+        over.index.write(Chunk(number, start, end).line())
 
 
-def _upload(opening: Opening, spool: IO[bytes], key: str) -> None:
-    spool.seek(0)
-    opening.s3.put_object(Bucket=opening.settings.work_bucket, Key=key, Body=spool)
+def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
+    """Spread a manifest; why no job may be made of it, "" when they may."""
+    try:
+        spread(reading, over, chunk_size)
+    except _TooMuch as reason:
+        return f"{reason}: divide it"
+    if reading.verdict == "error":
+        return f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
+    most = MOST_CHUNKS * chunk_size
+    if reading.entries > most:
+        return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
+    return ""
+
+
+def _upload(opening: Opening, key: str | Callable[[], str]) -> Upload:
+    return Upload(opening.s3, opening.settings.work_bucket, key)
 
 
 def _put_only_row(batch: Batch, files: int, opening: Opening) -> None:

@@ -2,15 +2,13 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from jobyard.domain import letters
 from jobyard.domain.batch import Batch
-from jobyard.domain.chunks import Chunk
-from jobyard.domain.failures import Failure
+from jobyard.domain.failures import sentence_of
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
 from jobyard.domain.letters import SHOWN, Told, ToldJob
 from jobyard.domain.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
@@ -18,9 +16,8 @@ from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.mailing import Reporting
+from jobyard.services.uploads import Upload, Written
 from jobyard.store import jobs, reports
-
-_IN_MEMORY = 4 * 1024 * 1024  # a larger spool lies on the worker's disk
 
 COLUMNS = (
     "job_id",
@@ -36,55 +33,67 @@ COLUMNS = (
     "requeues",
     "ended_at",
     "result",
+    "local_id",
 )
+_NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 
 
 @dataclass(frozen=True)
 class _Encoded:
     """What a csv writer writes to, when the file takes bytes."""
 
-    spool: IO[bytes]
+    file: Upload
 
     def write(self, text: str) -> int:
-        return self.spool.write(text.encode())
+        return self.file.write(encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    """`text` as UTF-8, whatever is in it: nothing that a row has may stop a report."""
+    return text.encode(errors="replace")
 
 
 class Files:
-    """The files of a report while they are written: CSV of all jobs and of failures, JSON."""
+    """The files of a report, or of a slice of it, while they are written: CSV of all jobs and of
+    failures, JSON, the outcomes. None of them is there before `finish`."""
 
-    def __init__(self) -> None:
-        self._spools: dict[str, IO[bytes]] = {
-            name: SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 closed in __exit__
-            for name in ("jobs.csv", "failures.csv", "report.json", "outcomes")
-        }
-        self.all = csv.writer(_Encoded(self._spools["jobs.csv"]))
-        self.failures = csv.writer(_Encoded(self._spools["failures.csv"]))
-        self.json = self._spools["report.json"]
-        self.outcomes = self._spools["outcomes"]
-        self.json.write(b"{")
+    def __init__(self, prefix: str, reporting: Reporting) -> None:
+        self._prefix, self._reporting = prefix, reporting
+        bucket = reporting.settings.work_bucket
+        self._uploads = {name: Upload(reporting.s3, bucket, f"{prefix}/{name}") for name in _NAMES}
+        self.all = csv.writer(_Encoded(self._uploads["jobs.csv"]))
+        self.failures = csv.writer(_Encoded(self._uploads["failures.csv"]))
+        self.json = self._uploads["report.json"]
+        self.outcomes = self._uploads["outcomes"]
 
     def __enter__(self) -> "Files":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for spool in self._spools.values():
-            spool.close()
+        for upload in self._uploads.values():
+            upload.give_up()
 
-    def upload(self, prefix: str, told: Told, reporting: Reporting) -> dict[str, str]:
-        """Put the files, the page and the mail's text where they stay; the keys by name."""
-        bucket = reporting.settings.work_bucket
-        keys: dict[str, str] = {}
-        for name, spool in self._spools.items():
-            spool.seek(0)
-            keys[name] = f"{prefix}/{name}"
-            reporting.s3.put_object(Bucket=bucket, Key=keys[name], Body=spool)
-        written = {"report.html": letters.page(told), "mail.txt": letters.text(told)}
-        for name, words in written.items():
-            keys[name] = f"{prefix}/{name}"
-            reporting.s3.put_object(
-                Bucket=bucket,
+    def add(self, written: Mapping[str, Written]) -> None:
+        """Add the files of a slice."""
+        for name, upload in self._uploads.items():
+            upload.add(written[name])
+
+    def finish(self) -> dict[str, Written]:
+        """Make the files be there; where each is, by name."""
+        return {name: upload.finish() for name, upload in self._uploads.items()}
+
+    def publish(self, told: Told) -> dict[str, str]:
+        """Make the files, the page and the mail's text be there; the keys by name."""
+        keys = {name: written.key for name, written in self.finish().items()}
+        for name, words in {
+            "report.html": letters.page(told),
+            "mail.txt": letters.text(told),
+        }.items():
+            keys[name] = f"{self._prefix}/{name}"
+            self._reporting.s3.put_object(
+                Bucket=self._reporting.settings.work_bucket,
                 Key=keys[name],
-                Body=words.encode(),
+                Body=encoded(words),
                 ContentType="text/html; charset=utf-8" if name.endswith("html") else "text/plain",
             )
         return keys
@@ -92,9 +101,12 @@ class Files:
 
 @dataclass
 class Summary:
-    counts: dict[str, int]
-    code_counts: dict[str, int]
-    shown: list[ToldJob]
+    """What came of some of a batch's jobs. `shown` are the first that a mail names; `changed` is
+    how many are not as the last report told them."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    code_counts: dict[str, int] = field(default_factory=dict)
+    shown: list[ToldJob] = field(default_factory=list)
     changed: int = 0
     failed: int = 0
 
@@ -102,25 +114,42 @@ class Summary:
         """The failures by code, the largest group first."""
         ordered = sorted(self.code_counts, key=lambda code: (-self.code_counts[code], code))
         return tuple(
-            FailureGroup(code, Failure(code).sentence, self.code_counts[code]) for code in ordered
+            FailureGroup(code, sentence_of(code), self.code_counts[code]) for code in ordered
         )
 
+    def add(self, after: "Summary") -> None:
+        """Take up what came of the jobs that follow."""
+        for mine, theirs in (
+            (self.counts, after.counts),
+            (self.code_counts, after.code_counts),
+        ):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        self.shown += after.shown[: SHOWN - len(self.shown)]
+        self.changed += after.changed
+        self.failed += after.failed
 
-def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool) -> Summary:
-    """Go through all jobs once, in manifest order, writing files and counting."""
-    summary = Summary({}, {}, [])
-    told_before = _outcomes_told(batch, reporting) if update else iter(())
-    files.all.writerow(COLUMNS)
-    files.failures.writerow(COLUMNS)
-    files.json.write(f'"batch_id": "{batch.batch_id}", "jobs": ['.encode())
-    separator = b"\n"
-    for row, job in _all_jobs(batch, reporting):
+
+def summarise(
+    batch: Batch, chunks: range, files: Files, reporting: Reporting, *, update: bool
+) -> Summary:
+    """Go through the jobs of some chunks once, in manifest order, writing files and counting."""
+    summary = Summary()
+    told_before = _outcomes_told(batch, chunks, reporting) if update else iter(())
+    separator = b",\n"
+    if not chunks.start:
+        files.all.writerow(COLUMNS)
+        files.failures.writerow(COLUMNS)
+        files.json.write(f'{{"batch_id": "{batch.batch_id}", "jobs": ['.encode())
+        separator = b"\n"
+    for row, job in _jobs_of(batch, chunks, reporting):
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
         word = OUTCOME_WORDS[letter] if letter == "w" else job.state.value
         summary.counts[word] = summary.counts.get(word, 0) + 1
         cells = _cells(batch, row, job)
-        files.all.writerow(safe_cell(cell) for cell in cells)
+        safe = [safe_cell(cell) for cell in cells]
+        files.all.writerow(safe)
         typed = dict(zip(COLUMNS, cells, strict=True)) | {
             "line": row.get("line"),
             "attempts": job.attempted,
@@ -130,7 +159,7 @@ def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool)
         files.json.write(separator + json.dumps(typed).encode())
         separator = b",\n"
         if job.state is JobState.FAILED:
-            files.failures.writerow(safe_cell(cell) for cell in cells)
+            files.failures.writerow(safe)
             summary.failed += 1
             code = job.failure_code
             summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
@@ -150,25 +179,28 @@ def summarise(batch: Batch, files: Files, reporting: Reporting, *, update: bool)
     return summary
 
 
-def _outcomes_told(batch: Batch, reporting: Reporting) -> Iterator[str]:
-    key = reports.get(batch.batch_id, batch.last_report).files["outcomes"]
-    body = reporting.s3.get_object(Bucket=reporting.settings.work_bucket, Key=key)["Body"]
+def _outcomes_told(batch: Batch, chunks: range, reporting: Reporting) -> Iterator[str]:
+    """What the last report told of the jobs from the first of these chunks on."""
+    first = chunks.start * batch.chunk_size
+    body = reporting.s3.get_object(
+        Bucket=reporting.settings.work_bucket,
+        Key=reports.get(batch.batch_id, batch.last_report).files["outcomes"],
+        Range=f"bytes={first}-{first + len(chunks) * batch.chunk_size - 1}",
+    )["Body"]
     for block in body.iter_chunks():
         yield from block.decode()
 
 
-def _all_jobs(batch: Batch, reporting: Reporting) -> Iterator[tuple[rows.Row, JobRecord]]:
-    """Every job of the batch with its row, in manifest order. A cancelled batch's rows that never
-    ran are cancelled."""
+def _jobs_of(
+    batch: Batch, chunks: range, reporting: Reporting
+) -> Iterator[tuple[rows.Row, JobRecord]]:
+    """Every job of these chunks with its row, in manifest order. A cancelled batch's rows that
+    never ran are cancelled."""
     cancelled = batch.is_cancelled
-    settings = reporting.settings
-    lines = reporting.s3.get_object(
-        Bucket=settings.work_bucket, Key=rows.index_key(batch.batch_id)
-    )["Body"]
-    for line in lines.iter_lines():
-        chunk = Chunk.of_line(line)
+    s3, settings = reporting.s3, reporting.settings
+    for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
         recorded = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
-        for position, row in enumerate(rows.rows_of(reporting.s3, settings, batch.batch_id, chunk)):
+        for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
             job = recorded.get(position)
             if job is None:
                 job = unrecorded(Place(batch.batch_id, chunk.chunk, position), batch.submitted_at)
@@ -193,12 +225,14 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         str(job.requeues),
         ended,
         json.dumps(dict(job.data), sort_keys=True) if job.data else "",
+        ";".join(row.get("local", ())),
     )
 
 
 def word_of(batch: Batch, state: JobState) -> str:
     """The word the users of the batch's job type know a job state by."""
-    return TYPES[batch.job_type].words.get(state.value, state.value)
+    known = TYPES.get(batch.job_type)
+    return known.words.get(state.value, state.value) if known else state.value
 
 
 def findings_of(batch: Batch, reporting: Reporting) -> Iterator[dict[str, Any]]:

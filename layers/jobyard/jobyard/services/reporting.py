@@ -2,6 +2,9 @@
 
 The report is written down before anything is sent, and only then does the batch move; a report
 that is found written is not written again. So each real change is told once, whatever dies when.
+
+The jobs of a large batch are gone through in slices, one a call, and the files put together of
+them at last: see report_slices.
 """
 
 import json
@@ -14,19 +17,26 @@ from jobyard.domain.letters import SHOWN, Told
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
 from jobyard.services.mailing import Reporting, deliver, recipients
-from jobyard.services.report_files import Files, finding_line, findings_of, summarise
+from jobyard.services.report_files import Files, Summary, finding_line, findings_of, summarise
+from jobyard.services.report_slices import Slices
 from jobyard.store import batches, reports, usage
+
+REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 
 
 def report(batch_id: str, reporting: Reporting) -> Batch:
-    """Tell how a batch stands and end it. A batch that is not reporting is left as it is."""
+    """Tell how a batch stands and end it, or go one slice further: one that is still to be reported
+    after it is to be handed in again. A batch that is not reporting is left as it is."""
     batch = batches.get(batch_id, reporting.now())
-    if batch.state not in {BatchState.REPORTING, BatchState.UPDATE_REPORTING}:
+    if batch.state not in REPORTED:
         return batch
     seq = batch.last_report + 1
     written = next((each for each in reports.of_batch(batch_id) if each.seq == seq), None)
     if written is None:
-        written = _write(batch, seq, reporting)
+        slices = Slices(batch, reporting)
+        if slices.go_on():
+            return batch
+        written = _write(batch, seq, slices, reporting)
     if written is None:
         return _end(batch, _last_counts(batch), reporting, "no change since the last report")
     deliver(written, reporting)
@@ -58,14 +68,14 @@ def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes
 # Writing
 
 
-def _write(batch: Batch, seq: int, reporting: Reporting) -> Report | None:
+def _write(batch: Batch, seq: int, slices: Slices, reporting: Reporting) -> Report | None:
     """Write the report's files and record; None when an update finds that nothing changed."""
     now = reporting.now()
     if not batch.entries:
         return _write_refused(batch, seq, reporting)
     update = batch.state is BatchState.UPDATE_REPORTING
-    with Files() as files:
-        summary = summarise(batch, files, reporting, update=update)
+    with Files(_prefix(batch, seq), reporting) as files:
+        summary = _gone_through(batch, slices, files, reporting, update=update)
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
@@ -87,18 +97,32 @@ def _write(batch: Batch, seq: int, reporting: Reporting) -> Report | None:
         files.json.write(b"\n],\n")
         files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
         files.json.write(f'"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
-        keys = files.upload(_prefix(batch, seq), told, reporting)
+        keys = files.publish(told)
     return _put(told, summary.changed, keys, reporting)
+
+
+def _gone_through(
+    batch: Batch, slices: Slices, files: Files, reporting: Reporting, *, update: bool
+) -> Summary:
+    """Write a batch's jobs into the files: all of them now, or of the slices that are there."""
+    if slices.is_one:
+        return summarise(batch, range(batch.chunks), files, reporting, update=update)
+    summary = Summary()
+    for each in slices.written():
+        files.add(each.files)
+        summary.add(each.summary)
+    return summary
 
 
 def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
     shown: list[str] = []
-    with Files() as files:
-        files.all.writerow(FINDING_COLUMNS)
-        files.json.write(b'"findings": [')
+    with Files(_prefix(batch, seq), reporting) as files:
+        files.all.writerow((*FINDING_COLUMNS, "batch_id"))
+        files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
         separator = b"\n"
         for finding in findings_of(batch, reporting):
-            files.all.writerow(safe_cell(str(finding[name])) for name in FINDING_COLUMNS)
+            cells = (safe_cell(str(finding[name])) for name in FINDING_COLUMNS)
+            files.all.writerow((*cells, batch.batch_id))
             files.json.write(separator + json.dumps(finding).encode())
             separator = b",\n"
             if len(shown) < SHOWN:
@@ -119,7 +143,7 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
             cost=_cost(batch, reporting),
         )
         files.json.write(f'\n],\n"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
-        keys = files.upload(_prefix(batch, seq), told, reporting)
+        keys = files.publish(told)
     return _put(told, 0, keys, reporting)
 
 

@@ -141,6 +141,11 @@ class Check(StrEnum):
         "A container will be kept as a single file, not unpacked.",
     )
     PRIMARY_BAD = "PRIMARY_BAD", "error", "The primary identifier is not an ark."
+    MORE_FINDINGS = (
+        "MORE_FINDINGS",
+        "information",
+        "There is more than is listed: of each level the first 10,000 are.",
+    )
 
     def __new__(cls, code: str, level: str, sentence: str) -> "Check":
         member = str.__new__(cls, code)

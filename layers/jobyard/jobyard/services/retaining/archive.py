@@ -9,12 +9,14 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.archive import INVENTORY, Inventory, Part, kind_of
 from jobyard.services.settings import Settings
+from jobyard.services.uploads import Upload
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
 _BLOCK = 1024 * 1024
+_PACKED = "application/gzip"
 
 
 class Unfit(Exception):
@@ -49,9 +52,27 @@ class Archive:
         self._pack(name, counted(), counts)
 
     def copy(self, name: str, key: str) -> None:
-        """Write an object of the work bucket as the part `name`, unless there is one."""
-        body = self.s3.get_object(Bucket=self.settings.work_bucket, Key=key)["Body"]
-        self._pack(name, body.iter_chunks(_BLOCK), {})
+        """Write an object of the work bucket as the part `name`, unless there is one.
+
+        It may be larger than a worker's disk. So it is read twice: S3 wants to know what there is
+        to tell of a part before its first byte.
+        """
+        found = {"Bucket": self.settings.work_bucket, "Key": key}
+        answer = self.s3.get_object(**found)  # type: ignore[arg-type]
+        digest, length = hashlib.sha256(), 0
+        for block in answer["Body"].iter_chunks(_BLOCK):
+            digest.update(block)
+            length += len(block)
+        told = _told(digest.hexdigest(), length, {})
+        again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
+        of = f"{self.folder}/{name}"
+        how = {"ContentType": _PACKED, "Metadata": told}
+        with Upload(self.s3, self.settings.archive_bucket, of, **how) as upload:
+            with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
+                for block in again["Body"].iter_chunks(_BLOCK):
+                    packed.write(block)
+            with self._unless_there():
+                upload.finish(IfNoneMatch="*")
 
     def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
         digest, length = hashlib.sha256(), 0
@@ -63,15 +84,10 @@ class Archive:
                     length += len(block)
                     packed.write(block)
             spool.seek(0)
-            told = {
-                "sha256": digest.hexdigest(),
-                "length": str(length),
-                "counts": json.dumps(counts),
-            }
-            self._put(name, spool, "application/gzip", told)
+            self._put(name, spool, _PACKED, _told(digest.hexdigest(), length, counts))
 
     def _put(self, name: str, body: Any, kind: str, told: dict[str, str]) -> None:
-        try:
+        with self._unless_there():
             self.s3.put_object(
                 Bucket=self.settings.archive_bucket,
                 Key=f"{self.folder}/{name}",
@@ -80,6 +96,12 @@ class Archive:
                 Metadata=told,
                 IfNoneMatch="*",
             )
+
+    @contextmanager
+    def _unless_there(self) -> Iterator[None]:
+        """Let be what S3 refuses because it is there already."""
+        try:
+            yield
         except self.s3.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
                 raise
@@ -149,6 +171,11 @@ class Archive:
         if late:
             digest = hashlib.sha256(b"".join(late)).hexdigest()
             self.write(f"late-{digest[:16]}.jsonl.gz", late)
+
+
+def _told(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
+    """What is told of a part beside it: of what it holds, not of how that is packed."""
+    return {"sha256": digest, "length": str(length), "counts": json.dumps(counts)}
 
 
 def _missing(error: "ClientError", words: str) -> Exception:

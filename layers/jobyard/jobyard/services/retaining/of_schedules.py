@@ -18,7 +18,7 @@ from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.together import MOST
 
 LOOKED_AT = 100  # schedules at a time
-_OF_A_PART = 5000  # occurrences, at the most
+OCCURRENCES = 5000  # of a part, at the most
 _AT_ONCE = (MOST - 1) // 2  # occurrences removed in one transaction, each with its job
 _TRIES = 5  # at a schedule that others change at the same time
 
@@ -153,4 +153,4 @@ def _month_after(at: datetime) -> datetime:
 
 
 def _in_parts(found: Sequence[Occurrence]) -> list[Sequence[Occurrence]]:
-    return [found[at : at + _OF_A_PART] for at in range(0, len(found), _OF_A_PART)]
+    return [found[at : at + OCCURRENCES] for at in range(0, len(found), OCCURRENCES)]

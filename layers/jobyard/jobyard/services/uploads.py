@@ -1,0 +1,141 @@
+"""Objects that are written to S3 as they come: nothing of them lies on the worker's disk.
+
+An object is there when it is whole, and not before: what fails or is left leaves nothing behind.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 8 * 1024 * 1024  # of a part, and so of memory; S3 takes none under 5 MiB but the last
+_LEAST_BYTES = 5 * 1024 * 1024
+_BLOCK = 1024 * 1024
+
+
+class Written(NamedTuple):
+    """An object as it was written. `version` is "" in a bucket without versions."""
+
+    key: str
+    version: str
+    size: int
+
+
+class Upload:
+    """One object, written from its first byte to its last; `finish` makes it be there.
+
+    Up to `PART_BYTES` are kept in memory; what comes to no more is one PutObject. `key` is asked
+    for when the first of it is sent. As a context it gives up what was not finished.
+    """
+
+    def __init__(
+        self, s3: "S3Client", bucket: str, key: str | Callable[[], str], **how: Any
+    ) -> None:
+        """`how` is what S3 is told of the object beside its key: content type, metadata."""
+        self.size = 0
+        self._s3, self._bucket, self._key, self._how = s3, bucket, key, how
+        self._part = bytearray()
+        self._parts: list[CompletedPartTypeDef] = []
+        self._id = ""
+        self._to: dict[str, str] = {}
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_up()
+
+    def write(self, data: bytes) -> int:
+        """Add some bytes; the answer is how many, as a file's is."""
+        self._part += data
+        self.size += len(data)
+        if len(self._part) >= PART_BYTES:
+            self._send()
+        return len(data)
+
+    def add(self, written: Written) -> None:
+        """Add an object of the same bucket. What is long enough S3 copies by itself."""
+        source = {"Bucket": self._bucket, "Key": written.key}
+        source |= {"VersionId": written.version} if written.version else {}
+        if written.size >= _LEAST_BYTES and (not self._part or len(self._part) >= _LEAST_BYTES):
+            if self._part:
+                self._send()
+            self._copy(source, written.size)
+            return
+        body: IO[bytes] = self._s3.get_object(**source)["Body"]  # type: ignore[arg-type]
+        while block := body.read(_BLOCK):
+            self.write(block)
+
+    def _begin(self) -> None:
+        if not self._id:
+            key = self._key if isinstance(self._key, str) else self._key()
+            self._to = {"Bucket": self._bucket, "Key": key}
+            told = self._s3.create_multipart_upload(**self._to, **self._how)  # type: ignore[arg-type]
+            self._id = told["UploadId"]
+
+    def _send(self) -> None:
+        self._begin()
+        number = len(self._parts) + 1
+        answer = self._s3.upload_part(
+            **self._to,  # type: ignore[arg-type]
+            UploadId=self._id,
+            PartNumber=number,
+            Body=self._part,
+        )
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        self._part = bytearray()
+
+    def _copy(self, source: dict[str, str], size: int) -> None:
+        self._begin()
+        number = len(self._parts) + 1
+        answer = self._s3.upload_part_copy(
+            **self._to,  # type: ignore[arg-type]
+            UploadId=self._id,
+            PartNumber=number,
+            CopySource=source,  # type: ignore[arg-type]
+            CopySourceRange=f"bytes=0-{size - 1}",
+        )
+        self._parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
+        self.size += size
+
+    def finish(self, **condition: Any) -> Written:
+        """Make the object be there, whole; `condition` is S3's, such as that it is new."""
+        if not self._id:
+            key = self._key if isinstance(self._key, str) else self._key()
+            answer: Any = self._s3.put_object(
+                Bucket=self._bucket, Key=key, Body=self._part, **self._how, **condition
+            )
+            return Written(key, answer.get("VersionId", ""), self.size)
+        if self._part:
+            self._send()
+        answer = self._complete(condition)
+        self._id = ""
+        return Written(self._to["Key"], answer.get("VersionId", ""), self.size)
+
+    def _complete(self, condition: dict[str, Any]) -> Any:
+        try:
+            return self._s3.complete_multipart_upload(
+                **self._to,  # type: ignore[arg-type]
+                UploadId=self._id,
+                MultipartUpload={"Parts": self._parts},
+                MpuObjectSize=self.size,
+                **condition,
+            )
+        except self._s3.exceptions.ClientError as error:
+            if error.response["Error"].get("Code") != "NoSuchUpload":
+                raise
+            # The answer to a first try was lost, and the client tried again: then it is there.
+            found = self._s3.head_object(**self._to)  # type: ignore[arg-type]
+            if found["ContentLength"] != self.size:
+                raise
+            return found
+
+    def give_up(self) -> None:
+        """Leave nothing behind of what was not finished: parts cost until they are removed."""
+        if self._id:
+            with suppress(self._s3.exceptions.ClientError):
+                self._s3.abort_multipart_upload(**self._to, UploadId=self._id)  # type: ignore[arg-type]
+            self._id = ""

@@ -1,0 +1,64 @@
+"""What a function can write to its disk fits onto it."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from cli.local.emulator import ROOT
+from jobyard.domain.manifest.lines import LINE_BYTES
+from jobyard.services.retaining import of_batches, of_schedules
+from tests.infra.reading import Resources, of_type
+
+_DEFAULT_MB = 512  # of /tmp; source: Lambda developer guide, Configure ephemeral storage
+_MB = 1024 * 1024
+# Whatever writes to a disk begins with one of these: a name of a module, or of what it gives.
+_WRITERS = {"tempfile", "mkdtemp", "mkstemp", "shutil", "write_bytes", "write_text", "extractall"}
+# What is on a worker's disk at a time, at the most, by module: one part of the archive, packed. A
+# record has 16 KiB at the most. A row says no more than the line it was, although JSON writes some
+# letters as six: packed, that is a quarter more.
+RECORD_BYTES = 16 * 1024
+ROW_BYTES = LINE_BYTES * 5 // 4
+_BY_HAND = {"functions/api/manual.py"}  # prints a page of docs/; no function calls it
+AT_MOST = {
+    "services/retaining/archive.py": max(
+        of_batches.JOBS * (ROW_BYTES + RECORD_BYTES),
+        of_schedules.OCCURRENCES * 2 * RECORD_BYTES,
+    )
+}
+
+
+def test_nothing_writes_to_a_disk_but_what_is_summed_here() -> None:
+    found = {
+        str(path.relative_to(ROOT / "layers/jobyard/jobyard"))
+        if path.is_relative_to(ROOT / "layers")
+        else str(path.relative_to(ROOT))
+        for folder in ("layers/jobyard/jobyard", "functions")
+        for path in (ROOT / folder).rglob("*.py")
+        if _writes(path)
+    }
+
+    assert found - _BY_HAND == AT_MOST.keys()
+
+
+def test_every_function_has_the_disk_that_it_may_fill(resources: Resources) -> None:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        given = function["Properties"].get("EphemeralStorage", {"Size": _DEFAULT_MB})["Size"]
+        assert sum(AT_MOST.values()) < given * _MB, name
+
+
+def _writes(path: Path) -> bool:
+    return any(_is_writer(node) for node in ast.walk(ast.parse(path.read_text())))
+
+
+def _is_writer(node: Any) -> bool:
+    match node:
+        case ast.Import(names):
+            return any(each.name.split(".")[0] in _WRITERS for each in names)
+        case ast.ImportFrom(module, names):
+            named = {each.name for each in names}
+            return bool(({(module or "").split(".")[0]} | named) & _WRITERS)
+        case ast.Attribute(_, name):
+            return name in _WRITERS
+        case ast.Call(ast.Name("open"), [_, ast.Constant(str(mode)), *_]):
+            return any(letter in mode for letter in "wax+")
+    return False
