@@ -20,7 +20,7 @@ HEADER = """\
 #%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize | nfo:fileLastModified \
 | nfo:fileName | mrt:mimeType
 """
-GOOD = HEADER + "https://x/a | | | 3 | | a | \n#%eof\n"
+GOOD = HEADER + "https://x.y/a | | | 3 | | a | \n#%eof\n"
 WARNED = GOOD.replace("| a |", "| |")
 BAD = GOOD.replace("https", "gopher")
 
@@ -77,7 +77,7 @@ def test_check_tells_programs_every_finding(tmp_path: Path) -> None:
     assert [list(each) for each in findings] == [["level", "code", "line", "column", "message"]] * 2
     assert [(each["code"], each["line"], each["column"]) for each in findings] == [
         ("URL_BAD", 6, 1),
-        ("SIZE_BAD", 6, 20),
+        ("SIZE_BAD", 6, 22),
     ]
 
 
@@ -88,7 +88,7 @@ def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path)
     result = run("check", file)
 
     finding, summary = result.stdout.splitlines()
-    assert finding.startswith(f'{file}:6:1 error fileUrl "gopher://x/a" must begin with')
+    assert finding.startswith(f'{file}:6:1 error fileUrl "gopher://x.y/a" must begin with')
     assert finding.endswith("(URL_BAD)")
     assert summary == f"{file}: NO OBJECTS will be created: 1 error"
     assert result.exit_code == 1
@@ -100,7 +100,7 @@ def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path)
         (GOOD, "1 object of 1 file will be created (mrt-ingest-manifest): nothing to remark"),
         (WARNED, "1 object of 1 file will be created (mrt-ingest-manifest): 1 warning"),
         (
-            "fileUrl,fileName,title\nhttp://x/a,a,\nhttp://x/b,b,\n",
+            "fileUrl,fileName,title\nhttp://x.y/a,a,\nhttp://x.y/b,b,\n",
             "2 objects of 2 rows will be created (mrt-single-file-batch-manifest): "
             "nothing to remark",
         ),

@@ -20,6 +20,8 @@ MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA_256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 SHA_512 = SHA_256 * 2
 
+LISTED = frozenset({"x:80", "x:443"})  # hosts that the deployment lists: http://x/ is one of them
+
 NAMES = {INGEST: "a.txt", BATCH: "a.checkm", CONTAINER_BATCH: "a.zip", SINGLE_FILE_BATCH: "a.txt"}
 EVERY_PROFILE = tuple(PROFILES.values())
 
@@ -55,9 +57,8 @@ def read(
     """Read a manifest to its end."""
     if isinstance(text, str):
         text = text.encode()
-    reading = Reading(
-        [text] if isinstance(text, bytes) else text, filename=filename, profile=profile
-    )
+    blocks = [text] if isinstance(text, bytes) else text
+    reading = Reading(blocks, filename=filename, profile=profile, listed=LISTED)
     entries: list[Entry] = []
     findings: list[Finding] = []
     for some, found in reading:

@@ -10,6 +10,7 @@ from jobyard.domain.manifest.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
+from jobyard.domain.manifest.reading import Reading
 from tests.domain.manifest.manifest_texts import (
     EVERY_PROFILE,
     MD5,
@@ -139,6 +140,33 @@ HEADERS = {
         GOOD.replace("nfo:fileUrl | nfo:hashAlgorithm", "nfo:hashAlgorithm | nfo:fileUrl"),
         [("FIELD_ORDER", 5, 12)],
     ),
+    "columns in another order, in the rows too": (
+        GOOD.replace("nfo:fileUrl | nfo:hashAlgorithm", "nfo:hashAlgorithm | nfo:fileUrl").replace(
+            row(), "md5 | https://example.org/a.txt | " + MD5
+        ),
+        [("FIELD_ORDER", 5, 12)],
+    ),
+    "a column misspelt": (GOOD.replace("hashValue", "hashVale"), [("FIELD_UNKNOWN", 5, 46)]),
+    "several columns misspelt": (
+        GOOD.replace("| nfo:f", "| nfo:xf"),
+        [("FIELD_UNKNOWN", 5, 12)],
+    ),
+    "a bar at the end of the columns": (GOOD.replace("mrt:mimeType", "mrt:mimeType |"), []),
+    "headers without bars": (
+        "".join(line.replace(" |", "") + "\n" for line in (CHECKM, PROFILE, MRT, NFO, FIELDS))
+        + f"{row()}\n#%EOF\n",
+        [],
+    ),
+    "the URI that Merritt's own writer gives": (
+        GOOD.replace("http://merritt.cdlib.org/terms#", "http://uc3.cdlib.org/ontology/mom#"),
+        [],
+    ),
+    "columns in another order and no profile": (
+        GOOD.replace(PROFILE + "\n", "").replace(
+            "nfo:fileUrl | nfo:hashAlgorithm", "nfo:hashAlgorithm | nfo:fileUrl"
+        ),
+        [("PROFILE_MISSING", 5, 1)],
+    ),
     "columns in another case and without prefix": (
         GOOD.replace("nfo:fileUrl", "FILEURL").replace("mrt:mimeType", "nfo:MimeType"),
         [],
@@ -223,6 +251,10 @@ ROWS: dict[str, tuple[str, list[tuple[str, str | int]]]] = {
         [("NAME_MISSING", len("https://example.org/ | | | | |") + 1)],
     ),
     "too many fields": (row(A, "", "", "", "a", "", "x"), [("TOO_MANY_FIELDS", "x")]),
+    "too many fields, an empty one first": (
+        row(A, "", "", "", "a", "", "", "x"),
+        [("TOO_MANY_FIELDS", "x")],
+    ),
     "a tab in a name": (row(A, name="x\tb"), [("CONTROL_CHARACTER", "x")]),
     "several at once": (
         row("ftp://x", "sha-1", "x", "1x", "../x"),
@@ -244,12 +276,15 @@ def test_every_field_of_a_row_is_checked(case: str) -> None:
 
 GOOD_ROWS = {
     "upper-case algorithm": row("https://example.org/a", "SHA-256", SHA_256),
+    "an algorithm without a dash": row("https://example.org/a", "SHA256", SHA_256),
+    "an algorithm with other dashes": row("https://example.org/a", "sha_512", SHA_512),
+    "md5 with a dash": row("https://example.org/a", "MD-5", MD5),
     "upper-case digest": row("https://example.org/a", "md5", MD5.upper()),
     "sha-512": row("https://example.org/a", "sha-512", SHA_512),
     "size nought": row("https://example.org/a", "", "", "0"),
     "upper-case scheme": row("HTTPS://EXAMPLE.ORG/a"),
     "no path but a name": row("https://example.org"),
-    "a query": row("https://example.org/get?id=3&x=%20#part"),
+    "a query": row("https://example.org/get?id=3&x=%20"),
     "another alphabet": row("https://xn--bcher-kva.example/ä", name="ä/ö"),
     "S3": row("s3://bucket/some key.txt"),
     "a hidden name": row(name=".htaccess"),
@@ -339,7 +374,7 @@ def test_bars_and_blanks_at_the_ends_of_a_name_are_escaped(field: str, name: str
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("https://example.org/a/b%20c.txt?d=e/f#g/h", "b c.txt"),
+        ("https://example.org/a/b%20c.txt?d=e/f", "b c.txt"),
         ("s3://bucket/a/b%20c d.txt", "b%20c d.txt"),
         ("https://example.org/%e4", None),
         ("https://example.org/a%00", None),
@@ -486,9 +521,6 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
     @pytest.mark.parametrize(
         "url",
         [
-            "http://127.0.0.1:8000/a",
-            "http://localhost/a",
-            "https://[::1]/a",
             "https://example.international/a",
             "https://example.org/a,b(c)/d",
             "https://example.org/~a/b;c=1/@x!$&'*+=",
@@ -496,6 +528,15 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
     )
     def test_9_any_url_with_a_host_will_do(self, url: str) -> None:
         assert read(checkm(row(url))).codes == []
+
+    @pytest.mark.parametrize(
+        "url", ["http://127.0.0.1:8000/a", "http://localhost/a", "https://[::1]/a"]
+    )
+    def test_9_a_url_of_a_private_host_passes_with_a_warning(self, url: str) -> None:
+        outcome = read(checkm(row(url)))
+
+        assert outcome.places == [("URL_DOUBTFUL", 6, 1)]
+        assert [entry.url for entry in outcome.entries] == [url]
 
     @pytest.mark.parametrize("end", ["#%EOF\n", "#%Eof\n", "#%eof  \n", "#% eof\n"])
     def test_10_the_end_may_be_in_any_case(self, end: str) -> None:
@@ -538,3 +579,89 @@ def test_without_a_profile_the_rest_of_a_row_is_still_checked() -> None:
         "SIZE_BAD",
         "NAME_REPEATED",
     ]
+
+
+def test_an_algorithm_that_is_not_taken_is_told_with_those_that_are() -> None:
+    (finding,) = [
+        each
+        for each in read(checkm(row(A, "sha1", "0" * 40))).findings
+        if each.level != "information"
+    ]
+
+    assert finding.code == "ALGORITHM_UNKNOWN"
+    assert '"sha1" is not taken: md5, sha-256, sha-512 are' in finding.message
+
+
+def test_a_bar_at_the_end_of_every_row_is_remarked_on_once() -> None:
+    rows = [row(name=f"{number}") + " | text/plain | " for number in range(40)]
+
+    outcome = read(checkm(*rows))
+
+    assert [(each.code, each.line) for each in outcome.findings] == [("FIELD_AFTER_LAST", 6)]
+    assert [entry.name for entry in outcome.entries] == [f"{number}" for number in range(40)]
+
+
+def test_lines_of_bars_alone_are_blank_lines() -> None:
+    outcome = read(checkm(row(), " | | | | ", "|||||||||||||||", row(name="b")))
+
+    assert outcome.codes == []
+    assert [entry.name for entry in outcome.entries] == ["a.txt", "b"]
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("http://single-label/a", "without a dot"),
+        ("http://files.example.org:8181/a", "port 8181"),
+        ("https://10.1.2.3/a", "open internet"),
+    ],
+)
+def test_a_host_that_is_hardly_fetched_from_is_remarked_on_once(url: str, word: str) -> None:
+    rows = [row(f"{url}{number}", name=f"{number}") for number in range(2_000)]
+
+    outcome = read(checkm(*rows, row(f"{url}#1", name="x")))
+
+    warnings = [each for each in outcome.findings if each.level == "warning"]
+    assert [(each.code, each.line, each.column) for each in warnings] == [
+        ("URL_DOUBTFUL", 6, 1),
+        ("URL_DOUBTFUL", 2_006, 1),
+    ]
+    assert word in warnings[0].message
+    assert "%23" in warnings[1].message
+    assert len(outcome.entries) == 2_001
+
+
+def test_a_host_that_the_deployment_lists_is_no_doubt() -> None:
+    text = checkm(row("http://repository:8181/a")).encode()
+    reading = Reading([text], filename="m.checkm", listed={"repository:8181"})
+
+    assert [found.level for _, each in reading for found in each] == ["information"]
+
+
+SECRET = "reader:s3cret-word@"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        checkm(row(f"https://{SECRET}example.org/a.txt")),
+        checkm(row(f"https://{SECRET}example.org/a", name="")),
+        checkm(row(f"https://{SECRET}exa mple.org/a")),
+        checkm(row(name=f"https://{SECRET}example.org//a")),
+        checkm(row(f"https://reader:s3cret-word/{'x' * 90}@example.org/a")),
+        checkm(f"{row()} | | https://{SECRET}example.org/a"),
+        f"https://{SECRET}example.org/a | | | | | a\n",
+        f"https://{SECRET}example.org/a,a\n",
+        f"fileUrl,https://{SECRET}example.org/a\nhttp://example.org,\n",
+        f'{{"url": "https://{SECRET}example.org/a", "name": 1}}',
+        f'{{"https://{SECRET}example.org/a": 1}}',
+        f'{{"url": ["https://{SECRET}example.org/a"], "name": "b"}}',
+        f'{{"url": "http://x.example/", "name": "b", "size": "https://{SECRET}example.org/a"}}',
+        checkm(row()).replace(PROFILE_BASE, f"https://{SECRET}example.org/"),
+    ],
+)
+def test_no_finding_tells_the_password_of_a_url(text: str) -> None:
+    outcome = read(text, filename="manifest.csv" if text.startswith(("https", "file")) else "m")
+
+    assert outcome.reading.verdict == "error"
+    assert all("s3cret" not in each.message for each in outcome.findings)

@@ -104,12 +104,7 @@ BAD = {
     "no fileUrl": ("fileName,title\na,b\n", [("FIELD_MISSING", 1, 1)]),
     "no header": (
         "http://x/a,a\n",
-        [
-            ("FIELD_UNKNOWN", 1, 1),
-            ("FIELD_UNKNOWN", 1, 12),
-            ("FIELD_MISSING", 1, 1),
-            ("NO_ROWS", 1, 0),
-        ],
+        [("FIELD_MISSING", 1, 1)],
     ),
     "unknown column": (
         "fileUrl,shelf\nhttp://x/a,\n",
@@ -120,6 +115,37 @@ BAD = {
         [("FIELD_REPEATED", 1, 10), ("NAME_FROM_URL", 2, 1)],
     ),
     "too many fields": ("fileUrl,fileName\nhttp://x/a,a,b\n", [("TOO_MANY_FIELDS", 2, 14)]),
+    "commas at the end of a row": ("fileUrl,fileName\nhttp://x/a,a,,,\n", []),
+    "a value under no heading": (
+        "fileUrl,fileName,,\nhttp://x/a,a,,\nhttp://x/b,b,x,\nhttp://x/c,c,y,\n",
+        [("FIELD_UNNAMED", 3, 14)],
+    ),
+    "only blank rows": ("fileUrl,fileName\n,\n,,,\n", [("NO_ROWS", 3, 0)]),
+    "semicolons": ("fileUrl;fileName\nhttp://x/a;a\n", [("CSV_SEPARATOR", 1, 8)]),
+    "tabs": ("fileName\tfileUrl\na\thttp://x/a\n", [("CSV_SEPARATOR", 1, 9)]),
+    "bars": ('"fileUrl"|"fileName"\nhttp://x/a|a\n', [("CSV_SEPARATOR", 1, 10)]),
+    "semicolons, and Excel's hint": (
+        "sep=;\r\nfileUrl;fileName\r\nhttp://x/a;a\r\n",
+        [("CSV_SEPARATOR", 1, 5)],
+    ),
+    "Excel's hint of commas": ("sep=,\r\nfileUrl,fileName\r\nhttp://x/a,a\r\n", []),
+    "nothing under Excel's hint": ("sep=,", [("NO_ROWS", 1, 0)]),
+    "a quote not closed in the header": (
+        'fileUrl,"fileName\nhttp://x/a,a\n',
+        [("CSV_QUOTE", 1, 9)],
+    ),
+    "an algorithm without its column of digests": (
+        "fileUrl,fileName,hashAlgorithm\nhttp://x/a,a,\nhttp://x/b,b,md5\nhttp://x/c,c,md5\n",
+        [("DIGEST_MISSING", 3, 14)],
+    ),
+    "a column of digests misspelt": (
+        f"fileUrl,fileName,hashAlgorithm,hashVale\nhttp://x/a,a,md5,{MD5}\n",
+        [("FIELD_UNKNOWN", 1, 32)],
+    ),
+    "several unknown columns": (
+        "fileUrl,fileName,shelf,box,room,row,desk,lamp\nhttp://x/a,a,1,2,3,4,5,6\n",
+        [("FIELD_UNKNOWN", 1, 18)],
+    ),
     "quote not closed": ('fileUrl,fileName\nhttp://x/a,"a\nhttp://x/b,b\n', [("CSV_QUOTE", 2, 12)]),
     "text after a quote": ('fileUrl,fileName\nhttp://x/a,"a"b\n', [("CSV_QUOTE", 2, 12)]),
     "quote inside a value": ('fileUrl,fileName\nhttp://x/a,a"b\n', [("CSV_QUOTE", 2, 13)]),
@@ -180,3 +206,42 @@ def test_short_rows_are_worth_one_piece_of_information() -> None:
     outcome = read_csv("fileUrl,fileName,title\nhttp://x/a,a\nhttp://x/b,b\n")
 
     assert [(each.code, each.line) for each in outcome.findings] == [("FIELDS_PADDED", 2)]
+
+
+def test_empty_rows_and_columns_of_a_spreadsheet_are_none() -> None:
+    text = (
+        "fileUrl,fileName,title,,\r\nhttp://x/a,a,A,,\r\n,,,,\r\nhttp://x/b,b,B,,\r\n"
+        + ',,,,\r\n, ,"",,\r\n' * 100
+    )
+
+    outcome = read_csv(text)
+
+    assert outcome.findings == []
+    assert [(entry.line, entry.name) for entry in outcome.entries] == [(2, "a"), (4, "b")]
+    assert outcome.reading.files == 2
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")]
+)
+@pytest.mark.parametrize("filename", ["manifest.csv", "manifest.txt", "manifest"])
+def test_what_parts_the_columns_instead_of_commas_is_named(
+    separator: str, name: str, filename: str
+) -> None:
+    text = separator.join(("url", "name", "title")) + "\n"
+    text += "".join(separator.join((f"http://x/{n}", f"{n}", "T")) + "\n" for n in range(1_000))
+
+    (finding,) = read(text, filename=filename).findings
+
+    assert finding.code == "CSV_SEPARATOR"
+    assert f"parted by {name} here" in finding.message
+    assert "Excel" in finding.message
+
+
+def test_without_a_column_of_names_that_is_remarked_on_once() -> None:
+    outcome = read_csv("fileUrl,title\n" + "".join(f"http://x/{n},T\n" for n in range(50)))
+
+    (finding,) = outcome.findings
+    assert (finding.code, finding.line) == ("NAME_FROM_URL", 2)
+    assert "no column fileName" in finding.message
+    assert len(outcome.entries) == 50

@@ -132,6 +132,36 @@ BAD = {
         '{"url": "http://x/a", "name": "a", "shelf": 1}',
         [("FIELD_UNKNOWN", 1, 36)],
     ),
+    "an unknown key on every line": (
+        '{"url": "http://x/a", "name": "a", "shelf": 1}\n'
+        '{"url": "http://x/b", "name": "b", "shelf": 1}\n',
+        [("FIELD_UNKNOWN", 1, 36)],
+    ),
+    "a key misspelt": ('{"ulr": "http://x/a", "name": "a"}', [("FIELD_UNKNOWN", 1, 2)]),
+    "a digest's key misspelt": (
+        '{"url": "http://x/a", "name": "a", "algorithm": "md5", "digets": "0"}',
+        [("FIELD_UNKNOWN", 1, 56)],
+    ),
+    "one document over several lines": (
+        '{\n  "url": "http://x/a",\n  "name": "a"\n}\n',
+        [("JSON_BAD", 1, 1)],
+    ),
+    "an array of objects": (
+        '\n [\n{"url": "http://x/a"},\n{"url": "http://x/b"}\n]\n',
+        [("JSON_BAD", 2, 2)],
+    ),
+    "lists nested for a URL": (
+        '{"url": ' + "[" * 940 + "]" * 940 + ', "name": "a"}',
+        [("VALUE_TYPE", 1, 2)],
+    ),
+    "parameters nested too deep": (
+        '{"url": "http://x/a", "name": "a", "parameters": {"a": ' + "[" * 20 + "]" * 20 + "}}",
+        [("PARAMETERS_BAD", 1, 36)],
+    ),
+    "parameters nested as deep as may be": (
+        '{"url": "http://x/a", "name": "a", "parameters": {"a": ' + "[" * 19 + "]" * 19 + "}}",
+        [],
+    ),
     "no URL": ('{"name": "a"}', [("URL_MISSING", 1, 0)]),
     "a null URL": ('{"url": null, "name": "a"}', [("URL_MISSING", 1, 2)]),
     "a number for a URL": ('{"url": 1, "name": "a"}', [("VALUE_TYPE", 1, 2)]),

@@ -16,7 +16,10 @@ GOOD = checkm(row())
 
 CHARACTERS = {
     "byte order mark": (b"\xef\xbb\xbf" + GOOD.encode(), [("BYTE_ORDER_MARK", 1, 1)]),
-    "UTF-16": (GOOD.encode("utf-16"), [("INVALID_UTF8", 1, 1), ("NO_ROWS", 1, 0)]),
+    "UTF-16": (GOOD.encode("utf-16"), [("INVALID_UTF8", 1, 1)]),
+    "UTF-16 without its mark": (GOOD.encode("utf-16-le"), [("INVALID_UTF8", 1, 1)]),
+    "UTF-16 the other way round": (GOOD.encode("utf-16-be"), [("INVALID_UTF8", 1, 1)]),
+    "a spreadsheet": (b"PK\x03\x04" + bytes(range(256)) * 2_000, [("INVALID_UTF8", 1, 1)]),
     "Latin-1": (
         checkm(row(name="bä")).encode("latin-1"),
         [("INVALID_UTF8", 6, row(name="bä").index("ä") + 1)],

@@ -224,7 +224,12 @@ def _read(batch: Batch, opening: Opening) -> Next:
         by_line = rows.files_key if reading.per_object else rows.rows_key
         return by_line(batch.batch_id)
 
-    reading = Reading(blocks(), filename=batch.filename, profile=batch.profile or None)
+    reading = Reading(
+        blocks(),
+        filename=batch.filename,
+        profile=batch.profile or None,
+        listed=opening.settings.allowed_hosts,
+    )
     findings = Findings()
     with ExitStack() as stack:
         lines = stack.enter_context(_upload(opening, lines_key))

@@ -19,12 +19,13 @@ from jobyard.domain.manifest.profiles import (
     Profile,
     kind_of,
 )
-from jobyard.domain.urls import without_secrets
 
 NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
 SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
 
+_SPELLINGS = {name.replace("-", ""): name for name in HEX_LENGTHS}
+_DASHES = str.maketrans("", "", "-_ ")
 _SIZE = re.compile(f"[0-9]{{1,{SIZE_DIGITS}}}")
 _HEX = re.compile("[0-9A-Fa-f]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -60,6 +61,21 @@ class Row:
         cell = self.cells.get(column, BLANK)
         text = cell.text.strip()
         return cell if text == cell.text else Cell(text, cell.column)
+
+
+def algorithm_named(text: str) -> str:
+    """The digest algorithm that `text` names, in any case and with dashes or without; "" if none.
+
+    Source: Merritt's own reader lowers the case and strips dashes.
+    """
+    return _SPELLINGS.get(text.translate(_DASHES).lower(), "")
+
+
+def leave_out_half_a_digest(cells: dict[Column, Cell]) -> None:
+    """Leave out the digest or its algorithm where the other is missing for a reason told before."""
+    if (Column.DIGEST in cells) is not (Column.ALGORITHM in cells):
+        cells.pop(Column.DIGEST, None)
+        cells.pop(Column.ALGORITHM, None)
 
 
 def locals_in(text: str) -> tuple[str, ...]:
@@ -116,12 +132,14 @@ def _controls(row: Row) -> list[Finding]:
     if "".join((*(cell.text for cell in row.cells.values()), *row.local)).isprintable():
         return []
     findings = []
+    told: set[str] = set()  # once for each column, however many identifiers are listed in it
     texts = [(str(column), *cell) for column, cell in row.cells.items()]
     if not row.cell(Column.LOCAL).text:  # a list of them, as JSON has it
         texts += [(str(Column.LOCAL), each, row.cell(Column.LOCAL).column) for each in row.local]
     for label, text, column in texts:
         bad = _CONTROL.search(text)
-        if bad:
+        if bad and label not in told:
+            told.add(label)
             words = f"{label} holds the control character U+{ord(bad[0]):04X}: remove it"
             findings.append(Check.CONTROL_CHARACTER.at(row.line, column, words))
     return findings
@@ -134,18 +152,15 @@ def _url(line: int, url: Cell) -> list[Finding]:
     fault = urls.fault(url.text)
     if not fault:
         return []
-    return [Check.URL_BAD.at(line, url.column, f"fileUrl {_told(url.text)} {fault}")]
-
-
-def _told(url: str) -> str:
-    return shown(without_secrets(url))
+    words = f"fileUrl {shown(url.text)} {fault}"
+    return [Check.URL_BAD.at(line, url.column, words)]
 
 
 def _digest(row: Row) -> tuple[str, str, list[Finding]]:
     algorithm, digest = row.cell(Column.ALGORITHM), row.cell(Column.DIGEST)
-    name = algorithm.text.lower()
-    if name and name not in HEX_LENGTHS:
-        words = f"hashAlgorithm {shown(algorithm.text)} is not known: {', '.join(HEX_LENGTHS)} are"
+    name = algorithm_named(algorithm.text)
+    if algorithm.text and not name:
+        words = f"hashAlgorithm {shown(algorithm.text)} is not taken: {', '.join(HEX_LENGTHS)} are"
         return "", "", [Check.ALGORITHM_UNKNOWN.at(row.line, algorithm.column, words)]
     if digest.text and not name:
         words = f"hashAlgorithm is empty beside a hashValue: {', '.join(HEX_LENGTHS)} are allowed"
@@ -184,7 +199,7 @@ def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, lis
         if not taken.text or _CONTROL.search(taken.text):
             if urls.fault(url.text):
                 return "", []  # the URL's own finding says what to do
-            words = f"fileName is empty and fileUrl {_told(url.text)} ends in none: give a fileName"
+            words = f"fileName is empty and fileUrl {shown(url.text)} ends in none: give a fileName"
             return "", [Check.NAME_MISSING.at(row.line, name.column or url.column, words)]
         words = f"fileName is empty: {shown(taken.text)} is taken from the URL"
         findings.append(Check.NAME_FROM_URL.at(row.line, name.column or url.column, words))

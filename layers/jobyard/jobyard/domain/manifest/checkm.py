@@ -1,12 +1,12 @@
 """Checkm 0.7 as Merritt speaks it: `#%` headers, rows of fields between "|", `#%eof`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from jobyard.domain.manifest.checking import Cell, Row, locals_in
 from jobyard.domain.manifest.columnwise import Texts
-from jobyard.domain.manifest.delimited import Padding, cells_of, column_of, columns_of
-from jobyard.domain.manifest.findings import Check, Finding, shown
+from jobyard.domain.manifest.delimited import Widths, cells_of, column_of, columns_of
+from jobyard.domain.manifest.findings import Check, Finding, shown, shown_all
 from jobyard.domain.manifest.lines import Span
 from jobyard.domain.manifest.profiles import (
     COMMON,
@@ -17,16 +17,17 @@ from jobyard.domain.manifest.profiles import (
     Column,
     Profile,
 )
-from jobyard.domain.manifest.rows import Part, Rows
+from jobyard.domain.manifest.rows import Part, Rows, UnreadRows
 
 VERSION_LINE = "#%checkm_0.7"
 END_LINE = "#%eof"
 
 _ORDER = ("checkm", "profile", "prefix", "fields")
+_HEADER_WORD = re.compile(r"[^\s|]+")  # Merritt's reader takes blanks and bars alike in a header
 _MARKED = re.compile(r"[ \t]*#")
 _MARKED_LATER = re.compile(r"\n[ \t]*#")
 _END = re.compile(r"\s*#%\s*eof\s*(?:\||$)", re.IGNORECASE)
-_BLANK_ENDS = re.compile(r"^(?:%20)+|(?:%20)+$")
+_BLANK = "%20"
 _BAR = re.compile("%7c", re.IGNORECASE)
 
 
@@ -34,7 +35,13 @@ def unescaped(text: str) -> str:
     """`text` with "%7c" read as a bar and "%20" at its ends as blanks."""
     if "%" not in text:
         return text
-    return _BAR.sub("|", _BLANK_ENDS.sub(lambda ends: " " * (len(ends[0]) // 3), text))
+    start, end = 0, len(text)
+    while text.startswith(_BLANK, start, end):
+        start += len(_BLANK)
+    while text.endswith(_BLANK, start, end):
+        end -= len(_BLANK)
+    before, after = start // len(_BLANK), (len(text) - end) // len(_BLANK)
+    return " " * before + _BAR.sub("|", text[start:end]) + " " * after
 
 
 def escaped(text: str) -> str:
@@ -60,19 +67,25 @@ def _is_marked(text: str) -> bool:
 class CheckmLayout:
     """A row of Checkm in the columns of `profile`."""
 
+    blanks = "| \t\n"
+    names_files = True
+
     def __init__(self, profile: Profile) -> None:
         self._columns = profile.columns
         # Without a profile nobody knows how many columns there are: only its absence is reported.
         self._at_most = None if profile is UNKNOWN else len(profile.columns)
-        self._padding = Padding(self._at_most or 0)
+        self._widths = Widths(self._at_most or 0)
 
     def texts(self, text: str, first: int) -> Texts | None:
         """The columns of lines that have as many fields each."""
         columns = columns_of(text, "|", self._at_most or len(text))
         if columns is None:
             return None
+        is_wide = self._at_most is not None and len(columns) > self._at_most
+        if is_wide and not self._widths.knows(Check.FIELD_AFTER_LAST):
+            return None
         if any(values[0] for values in columns):
-            self._padding.saw(len(columns), first)
+            self._widths.saw(len(columns), first)
         texts: dict[Column, Sequence[str]] = {}
         for column, values in zip(self._columns, columns, strict=False):
             if "%" in text and column is not Column.URL:
@@ -84,16 +97,20 @@ class CheckmLayout:
         return texts
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`; None if it is blank or a comment."""
-        if not line.strip() or line.lstrip().startswith("#"):
+        """The row on `line`; None if it is blank, a comment or of empty fields alone."""
+        if line.lstrip().startswith("#"):
             return None
         fields = cells_of(line, "|")
-        self._padding.saw(len(fields), number)
+        if not any(field.text for field in fields):
+            return None
         findings = []
-        if self._at_most and len(fields) > self._at_most:
-            words = f"{len(fields)} fields, but the profile has {self._at_most} columns"
-            place = fields[self._at_most].column
-            findings.append(Check.TOO_MANY_FIELDS.at(number, place, words))
+        surplus = fields[self._at_most :] if self._at_most else []
+        full = next((field for field in surplus if field.text), None)
+        if full:
+            words = f"{len(fields)} fields, but there are {self._at_most} columns"
+            findings.append(Check.TOO_MANY_FIELDS.at(number, full.column, words))
+        else:
+            self._widths.saw(len(fields), number, surplus[0].column if surplus else 0)
         cells = dict(zip(self._columns, fields, strict=False))
         for column, cell in cells.items() if "%" in line else ():
             if column is not Column.URL:
@@ -103,7 +120,7 @@ class CheckmLayout:
 
     def notes(self) -> list[Finding]:
         """What has been found since the last call and belongs to no row."""
-        return self._padding.notes()
+        return self._widths.notes()
 
 
 class Headers:
@@ -117,15 +134,18 @@ class Headers:
         self._fields: tuple[int, list[Cell]] | None = None
         self._rank = 0
         self.begun = False
+        self.tells_columns = True  # False once a `#%fields` header has an error: rows mean nothing
         self._out_of_order = False
 
     def read(self, line: str, number: int) -> list[Finding]:
         """Take a line that begins with "#"."""
-        cells = cells_of(line, "|")
-        mark, place = cells[0]
-        if not mark.startswith("#%") or not mark[2:].strip():
+        words = [Cell(found[0], found.start() + 1) for found in _HEADER_WORD.finditer(line)]
+        mark, place = words.pop(0)
+        if mark == "#%" and words:
+            mark += words.pop(0).text
+        if not mark.startswith("#%") or mark == "#%":
             return []
-        word = mark[2:].split()[0].lower()
+        word = mark[2:].lower()
         findings = self._missing_version(number) if word != VERSION_LINE[2:] else []
         self.begun = True
         kind = "fields" if word == "columns" else word.partition("_")[0]
@@ -133,17 +153,17 @@ class Headers:
             return findings
         findings += self._order(kind, number)
         if kind == "profile":
-            findings += self._profile(cells, number)
+            findings += self._profile(words, number)
         elif kind == "prefix":
-            findings += self._prefix(cells, number)
+            findings += self._prefix(words, number)
         elif kind == "fields":
             if word == "columns":
-                words = "#%columns is the old word: write #%fields"
-                findings.append(Check.FIELDS_OLD_WORD.at(number, place, words))
+                message = "#%columns is the old word: write #%fields"
+                findings.append(Check.FIELDS_OLD_WORD.at(number, place, message))
             if self._fields:
                 findings.append(_repeated("fields", number))
             else:
-                self._fields = (number, cells[1:])
+                self._fields = (number, words)
         return findings
 
     def _missing_version(self, number: int) -> list[Finding]:
@@ -160,15 +180,20 @@ class Headers:
         if not self._profile_line:
             words = f"no #%profile header before this line: #%profile | {PROFILE_BASE}… is needed"
             findings.append(Check.PROFILE_MISSING.at(number, 1, words))
-        for prefix, uri in PREFIXES.items():
+        for prefix, uris in PREFIXES.items():
             if prefix not in self._prefixes:
-                words = f"the prefix is not declared: #%prefix | {prefix} | {uri}"
+                words = f"the prefix is not declared: #%prefix | {prefix} | {uris[0]}"
                 findings.append(Check.PREFIX_MISSING.at(number, 1, words))
         if self._fields is None:
             words = "no #%fields header: the profile's own columns are assumed"
             findings.append(Check.FIELDS_MISSING.at(number, 1, words))
         elif self.profile is not UNKNOWN:
-            findings += _fields(*self._fields, self.profile)
+            found = _fields(*self._fields, self.profile)
+            self.tells_columns = not found
+            findings += found
+        else:
+            named = tuple(column_of(cell.text) for cell in self._fields[1][: len(COMMON)])
+            self.tells_columns = named == COMMON
         return findings
 
     def _order(self, kind: str, number: int) -> list[Finding]:
@@ -181,39 +206,40 @@ class Headers:
         words = f"#%{kind} is out of order: {', '.join(_ORDER)} is usual"
         return [Check.HEADER_ORDER.at(number, 1, words)]
 
-    def _profile(self, cells: Sequence[Cell], number: int) -> list[Finding]:
+    def _profile(self, words: Sequence[Cell], number: int) -> list[Finding]:
         if self._profile_line:
             return [_repeated("profile", number)]
         self._profile_line = number
-        value, place = cells[1] if len(cells) > 1 else Cell("", len("#%profile") + 1)
-        if len(cells) != 2 or not value.startswith(PROFILE_BASE):
-            words = f"{shown(value)} is no profile: #%profile | {PROFILE_BASE}NAME is expected"
-            return [Check.PROFILE_URL_BAD.at(number, place, words)]
+        value, place = words[0] if words else Cell("", len("#%profile") + 1)
+        if len(words) != 1 or not value.startswith(PROFILE_BASE):
+            message = f"{shown(value)} is no profile: #%profile | {PROFILE_BASE}NAME is expected"
+            return [Check.PROFILE_URL_BAD.at(number, place, message)]
         name = value.removeprefix(PROFILE_BASE)
         if name not in PROFILES:
-            words = f"there is no profile {shown(name)}: {', '.join(PROFILES)} are known"
-            return [Check.PROFILE_UNKNOWN.at(number, place + len(PROFILE_BASE), words)]
+            message = f"there is no profile {shown(name)}: {', '.join(PROFILES)} are known"
+            return [Check.PROFILE_UNKNOWN.at(number, place + len(PROFILE_BASE), message)]
         self.profile = PROFILES[name]
         if self._expected and self.profile is not self._expected:
-            words = f"the manifest says {name}, its submission says {self._expected.name}"
-            return [Check.PROFILE_DIFFERS.at(number, place + len(PROFILE_BASE), words)]
+            message = f"the manifest says {name}, its submission says {self._expected.name}"
+            return [Check.PROFILE_DIFFERS.at(number, place + len(PROFILE_BASE), message)]
         return []
 
-    def _prefix(self, cells: Sequence[Cell], number: int) -> list[Finding]:
-        name = cells[1].text.lower() if len(cells) > 1 else ""
-        if len(cells) != 3 or not name.endswith(":") or not cells[2].text:
-            place = cells[1].column if len(cells) > 1 else len("#%prefix") + 1
-            words = "the header is not of the form #%prefix | name: | URI"
-            return [Check.PREFIX_MALFORMED.at(number, place, words)]
+    def _prefix(self, words: Sequence[Cell], number: int) -> list[Finding]:
+        name = words[0].text.lower() if words else ""
+        if len(words) != 2 or not name.endswith(":"):
+            place = words[0].column if words else len("#%prefix") + 1
+            message = "the header is not of the form #%prefix | name: | URI"
+            return [Check.PREFIX_MALFORMED.at(number, place, message)]
         if name not in PREFIXES:
             return []
         if name in self._prefixes:
             return [_repeated(f"prefix {name}", number)]
         self._prefixes.add(name)
-        if cells[2].text == PREFIXES[name]:
+        uri, place = words[1]
+        if uri in PREFIXES[name]:
             return []
-        words = f"{name} is declared as {shown(cells[2].text)}: {PREFIXES[name]} is its URI"
-        return [Check.PREFIX_URI.at(number, cells[2].column, words)]
+        message = f"{name} is declared as {shown(uri)}: {PREFIXES[name][0]} is its URI"
+        return [Check.PREFIX_URI.at(number, place, message)]
 
 
 def _repeated(header: str, number: int) -> Finding:
@@ -222,42 +248,58 @@ def _repeated(header: str, number: int) -> Finding:
 
 
 def _fields(number: int, cells: Sequence[Cell], profile: Profile) -> list[Finding]:
-    """What is wrong with the columns that a `#%fields` header names."""
+    """What is wrong with the columns that a `#%fields` header names: one error for each cause.
+
+    A column that is missing may be the one that nobody knows, and what is named twice or unknown
+    says nothing of the order.
+    """
     standard = ", ".join(column.heading for column in profile.columns)
-    findings = []
-    named: list[tuple[Column, Cell]] = []
+    named: dict[Column, Cell] = {}
+    unknown: list[Cell] = []
+    again: list[Cell] = []
     for cell in cells:
         column = column_of(cell.text)
         if column is None or column not in profile.columns:
-            words = f"{profile.name} has no column {shown(cell.text)}: its columns are {standard}"
-            findings.append(Check.FIELD_UNKNOWN.at(number, cell.column, words))
-        elif column in (each for each, _ in named):
-            words = f"the column {column.heading} is named twice: its columns are {standard}"
-            findings.append(Check.FIELD_REPEATED.at(number, cell.column, words))
+            unknown.append(cell)
+        elif column in named:
+            again.append(cell)
         else:
-            named.append((column, cell))
-    columns = [column for column, _ in named]
-    last = max([len(COMMON), *(profile.columns.index(column) + 1 for column in columns)])
-    needed = profile.columns[:last]
-    missing = [column.heading for column in needed if column not in columns]
+            named[column] = cell
+    findings = []
+    if unknown:
+        words = shown_all([cell.text for cell in unknown])
+        words = f"{profile.name} has no column {words}: its columns are {standard}"
+        findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, words))
+    if again:
+        words = f"columns named twice: {shown_all([cell.text for cell in again])}; "
+        words += f"the columns are {standard}"
+        findings.append(Check.FIELD_REPEATED.at(number, again[0].column, words))
+    return findings or _place_of_columns(number, named, profile)
+
+
+def _place_of_columns(number: int, named: Mapping[Column, Cell], profile: Profile) -> list[Finding]:
+    """What is wrong with known columns, as they stand: one is missing, or they stand otherwise."""
+    standard = ", ".join(column.heading for column in profile.columns)
+    last = max([len(COMMON), *(profile.columns.index(column) + 1 for column in named)])
+    missing = [column.heading for column in profile.columns[:last] if column not in named]
     if missing:
         words = f"{', '.join(missing)} not named: only columns at the end may be left out"
-        findings.append(Check.FIELD_MISSING.at(number, 1, words))
-    there = [column for column in needed if column in columns]
-    for expected, (column, cell) in zip(there, named, strict=True):
+        return [Check.FIELD_MISSING.at(number, 1, words)]
+    for expected, (column, cell) in zip(profile.columns, named.items(), strict=False):
         if column is not expected:
-            words = f"{column.heading} stands where {expected.heading} is due: {standard}"
-            findings.append(Check.FIELD_ORDER.at(number, cell.column, words))
-            break
-    return findings
+            words = f"{column.heading} stands where {expected.heading} is due: {standard}; "
+            words += "rows are not read before the columns stand so"
+            return [Check.FIELD_ORDER.at(number, cell.column, words)]
+    return []
 
 
 class Checkm:
     """Reads Checkm: headers, then rows, then `#%eof` and nothing more."""
 
-    def __init__(self, expected: Profile | None) -> None:
+    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
+        self._listed = listed
         self._headers = Headers(expected)
-        self._rows: Rows | None = None
+        self._rows: Rows | UnreadRows | None = None
         self._ended = False
         self._followed = False
 
@@ -319,8 +361,13 @@ class Checkm:
             yield from self._rows.read("\n".join(lines), first)
 
     def _begin_rows(self, number: int) -> list[Finding]:
-        self._rows = Rows(CheckmLayout(self._headers.profile), self._headers.profile)
-        return self._headers.close(number)
+        findings = self._headers.close(number)
+        if self._headers.tells_columns:
+            profile = self._headers.profile
+            self._rows = Rows(CheckmLayout(profile), profile, self._listed)
+        else:
+            self._rows = UnreadRows(CheckmLayout.blanks, comment="#")
+        return findings
 
     def _read_mark(self, line: str, number: int) -> list[Finding]:
         if self._ended:

@@ -10,7 +10,13 @@ from itertools import repeat
 from typing import Any
 
 from jobyard.domain.arks import normal_ark
-from jobyard.domain.manifest.checking import HEX_LENGTHS, NAME_BYTES, SIZE_DIGITS, locals_in
+from jobyard.domain.manifest.checking import (
+    HEX_LENGTHS,
+    NAME_BYTES,
+    SIZE_DIGITS,
+    algorithm_named,
+    locals_in,
+)
 from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.profiles import (
     CONTAINER,
@@ -22,6 +28,7 @@ from jobyard.domain.manifest.profiles import (
     Profile,
     kind_of,
 )
+from jobyard.domain.manifest.urls import Doubts, server_of
 from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
 
 Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
@@ -34,13 +41,16 @@ _DOUBTFUL = ("\n.", "\n ", "\n\n", "\\")
 _DOUBTFUL_PATHS = ("/.", "//", "\n/", "/\n", ":/")
 
 
-def entries_of(texts: Texts, first: int, profile: Profile) -> list[Entry] | None:
+def entries_of(
+    texts: Texts, first: int, profile: Profile, doubts: Doubts | None = None
+) -> list[Entry] | None:
     """The entries of the rows of `texts`, lines `first` and on; None if any may need explaining.
 
-    Texts have no control characters, and no blanks at their ends but in names.
+    Texts have no control characters, and no blanks at their ends but in names. `doubts` knows the
+    hosts of which nothing is left to be said.
     """
     urls, names = texts.get(Column.URL, ()), texts.get(Column.NAME, ())
-    if not urls or not names or not _are_urls(urls):
+    if not urls or not names or not _are_urls(urls, doubts or Doubts()):
         return None
     digests = _digests(texts)
     sizes = _sizes(texts.get(Column.SIZE, ()))
@@ -69,16 +79,17 @@ def entries_of(texts: Texts, first: int, profile: Profile) -> list[Entry] | None
     return list(map(tuple.__new__, repeat(Entry), fields))
 
 
-def _are_urls(urls: Sequence[str]) -> bool:
+def _are_urls(urls: Sequence[str], doubts: Doubts) -> bool:
     joined = "\n" + "\n".join(urls)
     if not joined.isascii() or " " in joined or "#" in joined:
         return False
     if max(map(len, urls)) > URL_LENGTH:
         return False
-    server = _SERVER.match(urls[0])
-    if server and joined.count("\n" + server[0]) == len(urls):
-        return True
-    return all(map(_SERVER.match, urls))
+    server = server_of(urls[0])
+    servers = {server}
+    if joined.count("\n" + server) != len(urls):
+        servers = set(map(server_of, urls))
+    return all(map(_SERVER.fullmatch, servers)) or doubts.are_settled(servers)
 
 
 def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
@@ -88,10 +99,13 @@ def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
     if not algorithms or not digests:
         return None
     if algorithms.count(algorithms[0]) == len(algorithms):
-        algorithms = [algorithms[0].lower()] * len(algorithms)
+        algorithms = [algorithm_named(algorithms[0])] * len(algorithms)
         pairs = {(algorithms[0], length) for length in set(map(len, digests))}
     else:
-        algorithms = list(map(str.lower, algorithms))
+        spelled = {text: algorithm_named(text) for text in set(algorithms)}
+        if any(text and not name for text, name in spelled.items()):
+            return None
+        algorithms = [spelled[text] for text in algorithms]
         pairs = set(zip(algorithms, map(len, digests), strict=True))
     if not pairs <= _DIGESTS:
         return None

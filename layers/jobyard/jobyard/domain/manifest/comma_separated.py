@@ -1,17 +1,20 @@
 """CSV: a header names the columns, in any order; every further line is a row."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from jobyard.domain.manifest.checking import Cell, Row, locals_in
+from jobyard.domain.manifest.checking import BLANK, Cell, Row, locals_in
 from jobyard.domain.manifest.columnwise import Texts
-from jobyard.domain.manifest.delimited import Padding, cells_of, column_of, columns_of
-from jobyard.domain.manifest.findings import Check, Finding, shown
+from jobyard.domain.manifest.delimited import Widths, cells_of, column_of, columns_of
+from jobyard.domain.manifest.findings import Check, Finding, shown, shown_all
 from jobyard.domain.manifest.inference import Inference
 from jobyard.domain.manifest.lines import Span
 from jobyard.domain.manifest.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
-from jobyard.domain.manifest.rows import Part, Rows
+from jobyard.domain.manifest.rows import Part, Rows, UnreadRows
 
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what others part columns by
+
+_HINT = re.compile(r'"?sep=(.)"?,*$', re.IGNORECASE)  # Excel's own first line, for Excel alone
 _VALUE = re.compile(r'[ \t]*"((?:[^"]|"")*+)"[ \t]*(?=,|$)|([^,"]*+)(?=,|$)')
 
 
@@ -45,74 +48,103 @@ def cells_in(line: str, number: int) -> tuple[list[Cell], list[Finding]]:
 
 
 class CsvLayout:
-    """A row of CSV under the columns that the header names; None stands for an unknown one."""
+    """A row of CSV under the columns that the header names; None stands for one without a name."""
 
-    def __init__(self, columns: Sequence[Column | None]) -> None:
+    blanks = ", \t\n"
+
+    def __init__(
+        self, columns: Sequence[Column | None], unnamed: Collection[int], is_half_told: bool
+    ) -> None:
         self._columns = columns
-        self._padding = Padding(len(columns))
+        self.names_files = Column.NAME in columns
+        pair = {Column.ALGORITHM, Column.DIGEST} & set(columns)
+        self._half = next(iter(pair)) if len(pair) == 1 else None  # without the other one
+        self._is_half_told = is_half_told
+        self._unnamed = set(unnamed)  # indexes of empty headings under which no value was found yet
+        self._widths = Widths(len(columns))
 
     def texts(self, text: str, first: int) -> Texts | None:
         """The columns of lines that quote nothing and have as many fields each."""
         columns = None if '"' in text else columns_of(text, ",", len(self._columns))
         if columns is None:
             return None
-        if any(values[0] for values in columns):
-            self._padding.saw(len(columns), first)
+        if any(any(columns[index]) for index in self._unnamed if index < len(columns)):
+            return None
+        if len(columns) < len(self._columns) and any(values[0] for values in columns):
+            self._widths.saw(len(columns), first)
         named = zip(self._columns, columns, strict=False)
-        return {column: texts for column, texts in named if column is not None and any(texts)}
+        texts = {column: texts for column, texts in named if column is not None and any(texts)}
+        if self._half and self._is_half_told:
+            texts.pop(self._half, None)
+        return texts
 
     def row(self, line: str, number: int) -> Row | None:
-        """The row on `line`, None if the line is blank."""
-        if not line.strip():
-            return None
+        """The row on `line`, None if it has no value."""
         cells, findings = cells_in(line, number)
         if findings:
             return Row(number, {}, findings=findings, readable=False)
-        self._padding.saw(len(cells), number)
-        if len(cells) > len(self._columns):
+        if not any(cell.text.strip() for cell in cells):
+            return None
+        if len(cells) < len(self._columns):
+            self._widths.saw(len(cells), number)
+        surplus = next((cell for cell in cells[len(self._columns) :] if cell.text.strip()), None)
+        if surplus:
             words = (
                 f"{len(cells)} fields under {len(self._columns)} columns: "
                 "put a value that holds a comma in quotes"
             )
-            place = cells[len(self._columns)].column
-            findings.append(Check.TOO_MANY_FIELDS.at(number, place, words))
+            findings.append(Check.TOO_MANY_FIELDS.at(number, surplus.column, words))
+        for index in sorted(self._unnamed):
+            if index < len(cells) and cells[index].text.strip():
+                self._unnamed.remove(index)
+                words = (
+                    f"{shown(cells[index].text)} stands under no heading: name column {index + 1}"
+                )
+                findings.append(Check.FIELD_UNNAMED.at(number, cells[index].column, words))
         pairs = zip(self._columns, cells, strict=False)
         named = {column: cell for column, cell in pairs if column is not None}
+        if self._half and named.get(self._half, BLANK).text:
+            if self._is_half_told:
+                del named[self._half]
+            self._is_half_told = True
         local = named.get(Column.LOCAL)
         return Row(number, named, locals_in(local.text) if local else (), findings=findings)
 
     def notes(self) -> list[Finding]:
         """What has been found since the last call and belongs to no row."""
-        return self._padding.notes()
+        return self._widths.notes()
 
 
 class Csv:
     """Reads CSV."""
 
-    def __init__(self, expected: Profile | None) -> None:
+    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
+        self._listed = listed
         self.profile = expected
         self._inference: Inference | None = None
-        self._opened = False
-        self._rows: Rows | None = None
-        self._uncheckable = 0  # rows under a header that names no fileUrl
+        self._rows: Rows | UnreadRows | None = None
+        self._hinted = False
 
     @property
     def files(self) -> int:
         """How many rows were read."""
-        return self._rows.count if self._rows else self._uncheckable
+        return self._rows.count if self._rows else 0
 
     def read(self, span: Span) -> Iterator[Part]:
         """Entries and findings of `span`."""
         lines, first = span.lines(), span.first
-        if not self._opened:
-            at = next((at for at, line in enumerate(lines) if line.strip()), None)
+        if self._rows is None:
+            at = next((at for at, line in enumerate(lines) if line.strip(CsvLayout.blanks)), None)
             if at is None:
                 return
-            yield [], self._open(lines[at], first + at)
+            hint = _HINT.match(lines[at]) if not self._hinted else None
+            if hint:
+                self._hinted = True
+                yield from self._after_hint(hint[1], lines[at + 1 :], first + at)
+                return
+            self._rows, findings = self._opened(lines[at], first + at)
+            yield [], findings
             lines, first = lines[at + 1 :], first + at + 1
-        if self._rows is None:
-            self._uncheckable += sum(bool(line.strip()) for line in lines)
-            return
         for part in self._rows.read("\n".join(lines), first) if lines else ():
             yield self._inference.settle(part) if self._inference else part
         if self._inference:
@@ -122,44 +154,89 @@ class Csv:
         """What is left to say when the stream has ended with line `last`."""
         if self._inference:
             yield self._inference.end()
-        if not self.files:
+        if not self.files and not isinstance(self._rows, UnreadRows):
             words = "there are no rows: every line under the header names a file"
             yield [], [Check.NO_ROWS.at(last, 0, words)]
 
-    def _open(self, header: str, number: int) -> list[Finding]:
-        """Take the line that names the columns."""
-        self._opened = True
+    def _after_hint(self, separator: str, lines: Sequence[str], number: int) -> Iterator[Part]:
+        """Read on under Excel's line `number`, which says what parts the columns."""
+        if separator != ",":
+            self._rows = UnreadRows(CsvLayout.blanks)
+            name = SEPARATORS.get(separator, shown(separator))
+            yield [], [_separated(number, len("sep=") + 1, name)]
+        if lines:
+            yield from self.read(Span(number + 1, "".join(f"{line}\n" for line in lines)))
+
+    def _opened(self, header: str, number: int) -> tuple[Rows | UnreadRows, list[Finding]]:
+        """The rows under the line that names the columns, and what is wrong with that line."""
         cells, findings = cells_in(header, number)
-        columns: list[Column | None] = []
-        for cell in cells:
-            column, found = self._column(cell, number, columns)
-            columns.append(column)
-            findings += found
-        if Column.URL not in columns:
-            words = "the first line has to name the columns, fileUrl among them: "
-            words += ",".join(column.value for column in Column)
-            findings.append(Check.FIELD_MISSING.at(number, 1, words))
-            return findings
+        columns = [column_of(cell.text, aliases=True) for cell in cells]
+        if findings or Column.URL not in columns:
+            return UnreadRows(CsvLayout.blanks), _no_url(header, number, findings)
+        unknown = [cell for cell, column in zip(cells, columns, strict=True) if column is None]
+        unknown = [cell for cell in unknown if cell.text]
+        if unknown:
+            words = f"no column: {shown_all([cell.text for cell in unknown])}; columns are "
+            words += ", ".join(Column)
+            findings.append(Check.FIELD_UNKNOWN.at(number, unknown[0].column, words))
+        findings += self._leave_out(columns, cells, number)
         profile = self.profile
         if profile is None and not TELLING & set(columns):
             profile = self.profile = INGEST
         elif profile is None:
             profile, self._inference = INFERRED, Inference()
-        self._rows = Rows(CsvLayout(columns), profile)
+        unnamed = {index for index, cell in enumerate(cells) if not cell.text}
+        layout = CsvLayout(columns, unnamed, is_half_told=bool(findings))
+        return Rows(layout, profile, self._listed), findings
+
+    def _leave_out(
+        self, columns: list[Column | None], cells: Sequence[Cell], number: int
+    ) -> list[Finding]:
+        """Leave out the columns that are named again, or that the profile does not take."""
+        again: list[Cell] = []
+        misplaced: list[Cell] = []
+        seen: set[Column] = set()
+        for index, (column, cell) in enumerate(zip(tuple(columns), cells, strict=True)):
+            if column is None:
+                continue
+            if column in seen:
+                again.append(cell)
+            elif self.profile is not None and not takes(self.profile, column):
+                misplaced.append(cell)
+            else:
+                seen.add(column)
+                continue
+            columns[index] = None
+        findings = []
+        if misplaced and self.profile:
+            words = f"no column of {self.profile.name}: "
+            words += shown_all([cell.text for cell in misplaced])
+            findings.append(Check.FIELD_UNKNOWN.at(number, misplaced[0].column, words))
+        if again:
+            words = f"columns named twice: {shown_all([cell.text for cell in again])}"
+            findings.append(Check.FIELD_REPEATED.at(number, again[0].column, words))
         return findings
 
-    def _column(
-        self, cell: Cell, number: int, before: Sequence[Column | None]
-    ) -> tuple[Column | None, list[Finding]]:
-        """The column a heading names; None if it names none that can be."""
-        column = column_of(cell.text, aliases=True)
-        if column is None:
-            words = f"{shown(cell.text)} is no column: {', '.join(Column)} are"
-            return None, [Check.FIELD_UNKNOWN.at(number, cell.column, words)]
-        if column in before:
-            words = f"the column {column.value} is named twice"
-            return None, [Check.FIELD_REPEATED.at(number, cell.column, words)]
-        if self.profile is not None and not takes(self.profile, column):
-            words = f"the column {column.value} has no place in {self.profile.name}"
-            return None, [Check.FIELD_UNKNOWN.at(number, cell.column, words)]
-        return column, []
+
+def names_url(header: str, separator: str) -> bool:
+    """Whether a line names a fileUrl column among columns that `separator` parts."""
+    headings = header.split(separator)
+    return any(column_of(each.strip(' "'), aliases=True) is Column.URL for each in headings)
+
+
+def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
+    """What is wrong with a first line that names no fileUrl, or has those `findings` of quotes:
+    most likely something else than commas parts it."""
+    for separator, name in SEPARATORS.items():
+        if names_url(header, separator):
+            return [_separated(number, header.index(separator) + 1, name)]
+    words = "the first line has to name the columns, fileUrl among them: "
+    return findings or [Check.FIELD_MISSING.at(number, 1, words + ",".join(Column))]
+
+
+def _separated(number: int, column: int, name: str) -> Finding:
+    words = (
+        f"columns are parted by {name} here, and have to be by commas: save the file as CSV with "
+        'commas (in Excel "CSV UTF-8 (Comma delimited)"), values that hold a comma in quotes'
+    )
+    return Check.CSV_SEPARATOR.at(number, column, words)

@@ -1,9 +1,13 @@
 """What can be found in a manifest: the closed list of checks, with a level and a sentence each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jobyard.domain.urls import without_secrets
+
 SHOWN = 80  # characters of a value that a message quotes
+_LISTED = 5  # values that a message quotes one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Check(StrEnum):
     )
     FIELD_MISSING = "FIELD_MISSING", "error", "A column that must be named is not."
     FIELD_UNKNOWN = "FIELD_UNKNOWN", "error", "A column or key that the profile does not have."
+    FIELD_UNNAMED = "FIELD_UNNAMED", "error", "A value stands under an empty heading of CSV."
     FIELD_REPEATED = "FIELD_REPEATED", "error", "A column or key is named twice."
     FIELD_ORDER = "FIELD_ORDER", "error", "The columns are not in the profile's order."
     EOF_MISSING = (
@@ -105,6 +110,11 @@ class Check(StrEnum):
         "error",
         "A quoted CSV value is not closed on its line, or text follows its closing quote.",
     )
+    CSV_SEPARATOR = (
+        "CSV_SEPARATOR",
+        "error",
+        "Semicolons, tabs or bars stand between the columns of CSV, where commas have to.",
+    )
     JSON_BAD = "JSON_BAD", "error", "A line of JSON Lines is not one JSON object."
     VALUE_TYPE = "VALUE_TYPE", "error", "A JSON value is of a type its key does not take."
     PARAMETERS_BAD = "PARAMETERS_BAD", "error", "`parameters` is not a JSON object."
@@ -114,6 +124,11 @@ class Check(StrEnum):
         "`parameters` takes more than 1,024 bytes.",
     )
     TOO_MANY_FIELDS = "TOO_MANY_FIELDS", "error", "A row has more fields than there are columns."
+    FIELD_AFTER_LAST = (
+        "FIELD_AFTER_LAST",
+        "warning",
+        "An empty field follows the last column; it is left out (said once).",
+    )
     FIELDS_PADDED = (
         "FIELDS_PADDED",
         "information",
@@ -121,6 +136,11 @@ class Check(StrEnum):
     )
     URL_MISSING = "URL_MISSING", "error", "A row has no URL."
     URL_BAD = "URL_BAD", "error", "The URL is not one that a file can be fetched from."
+    URL_DOUBTFUL = (
+        "URL_DOUBTFUL",
+        "warning",
+        "The URL is refused unless the deployment lists its host, or holds a `#`.",
+    )
     ALGORITHM_UNKNOWN = (
         "ALGORITHM_UNKNOWN",
         "error",
@@ -160,9 +180,16 @@ class Check(StrEnum):
 
 
 def shown(value: str) -> str:
-    """`value` as a message quotes it: printable, and not too long to read."""
-    text = value if len(value) <= SHOWN else value[: SHOWN - 1] + "…"
+    """`value` as a message quotes it: printable, short, and without a password in any URL."""
+    text = without_secrets(value)
+    text = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
     return '"' + "".join(each if each.isprintable() else "\ufffd" for each in text) + '"'
+
+
+def shown_all(values: Sequence[str]) -> str:
+    """`values` as a message quotes them: the first few, and how many more."""
+    words = ", ".join(map(shown, values[:_LISTED]))
+    return words if len(values) <= _LISTED else f"{words} and {len(values) - _LISTED} more"
 
 
 def table() -> str:

@@ -19,7 +19,15 @@ _CONTROLS = bytes({*range(32), 127} - {9, 10})
 FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ufffd]")
 _BEYOND_ASCII = re.compile(b"\xc2[\x80-\x9f]|\xef\xbf\xbd")  # C1 controls and U+FFFD in UTF-8
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_NO_TEXT = {  # how a file begins that is no manifest whatever its name, and what to do
+    b"\xff\xfe": "this is UTF-16 text: save the manifest as UTF-8",
+    b"\xfe\xff": "this is UTF-16 text: save the manifest as UTF-8",
+    b"PK\x03\x04": "this is a spreadsheet or another zip file: save it as CSV (in UTF-8)",
+    b"\xd0\xcf\x11\xe0": "this is an old spreadsheet or document: save it as CSV (in UTF-8)",
+    b"%PDF-": "this is a PDF: a manifest is text in UTF-8",
+    b"\x1f\x8b": "this is a compressed file: submit what is in it",
+}
+_WIDE = re.compile(rb"(?:[\t-~]\0){2}|(?:\0[\t-~]){2}")  # UTF-16 without its mark
 
 
 @dataclass(slots=True)
@@ -33,6 +41,7 @@ class Span:
     first: int
     text: str
     findings: list[Finding] = field(default_factory=list)
+    is_text: bool = True  # False if the whole file is none: then nothing follows
 
     @property
     def last(self) -> int:
@@ -49,9 +58,9 @@ def spans(blocks: Iterable[bytes]) -> Iterator[Span]:
     number = 1
     for piece in _pieces(blocks):
         findings: list[Finding] = []
-        if number == 1 and piece[:2] in _UTF_16:
-            words = "this is UTF-16 text: save the manifest as UTF-8"
-            yield Span(1, "", [Check.INVALID_UTF8.at(1, 1, words)])
+        what = _no_text(piece) if number == 1 else ""
+        if what:
+            yield Span(1, "", [Check.INVALID_UTF8.at(1, 1, what)], is_text=False)
             return
         if number == 1 and piece.startswith(BYTE_ORDER_MARK):
             piece = piece[len(BYTE_ORDER_MARK) :]
@@ -62,6 +71,14 @@ def spans(blocks: Iterable[bytes]) -> Iterator[Span]:
         else:
             yield from _repaired(number, piece, findings)
         number += piece.count(b"\n")
+
+
+def _no_text(beginning: bytes) -> str:
+    """What to do about a file that begins so, "" if it may be text."""
+    for sign, words in _NO_TEXT.items():
+        if beginning.startswith(sign):
+            return words
+    return _NO_TEXT[b"\xff\xfe"] if _WIDE.match(beginning) else ""
 
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PROFILE_BASE = "http://uc3.cdlib.org/registry/ingest/manifest/"
-PREFIXES = {
-    "mrt:": "http://merritt.cdlib.org/terms#",
-    "nfo:": "http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",
+PREFIXES = {  # the URI to write first, then any other that Merritt's own writers give
+    "mrt:": ("http://merritt.cdlib.org/terms#", "http://uc3.cdlib.org/ontology/mom#"),
+    "nfo:": ("http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",),
 }
 
 

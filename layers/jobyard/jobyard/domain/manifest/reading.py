@@ -1,16 +1,15 @@
 """Reading a manifest as a stream, whatever its format: entries and findings, block by block."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from jobyard.domain.manifest.checkm import Checkm
-from jobyard.domain.manifest.comma_separated import Csv
-from jobyard.domain.manifest.delimited import column_of
+from jobyard.domain.manifest.comma_separated import SEPARATORS, Csv, names_url
 from jobyard.domain.manifest.findings import Check, shown
 from jobyard.domain.manifest.jsonl import Jsonl
 from jobyard.domain.manifest.lines import Span, spans
-from jobyard.domain.manifest.profiles import PROFILES, Column, Profile
+from jobyard.domain.manifest.profiles import PROFILES, Profile
 from jobyard.domain.manifest.rows import Part
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
@@ -42,12 +41,19 @@ class Reading:
     is "error": then no object may be created. The properties tell what was read so far.
 
     `profile` is what the submission says the manifest is, None to let the manifest say it; the
-    name of a profile that does not exist is an error like any in the manifest.
+    name of a profile that does not exist is an error like any in the manifest. `listed` are the
+    `host:port`s that the deployment lets be private and have any port.
     """
 
     def __init__(
-        self, blocks: Iterable[bytes], *, filename: str, profile: str | None = None
+        self,
+        blocks: Iterable[bytes],
+        *,
+        filename: str,
+        profile: str | None = None,
+        listed: Collection[str] = (),
     ) -> None:
+        self._listed = listed
         self._filename = filename
         self._asked = profile
         self._format: Format | None = None
@@ -114,11 +120,13 @@ class Reading:
         span = Span(1, "")
         for span in spans(blocks):
             if self._format is None:
-                self._format = _format_of(span.text, self._filename)(expected)
+                self._format = _format_of(span.text, self._filename)(expected, self._listed)
             yield [], span.findings
+            if not span.is_text:
+                return
             yield from self._format.read(span)
         if self._format is None:
-            self._format = _format_of("", self._filename)(expected)
+            self._format = _format_of("", self._filename)(expected, self._listed)
         yield from self._format.end(span.last)
 
 
@@ -128,11 +136,11 @@ def _format_of(text: str, filename: str) -> type[Checkm] | type[Csv] | type[Json
     start, ending = text.lstrip(), filename.lower()
     if start.startswith("#"):
         return Checkm
-    if start.startswith("{") or ending.endswith(_JSON_LINES):
+    if start.startswith(("{", "[")) or ending.endswith(_JSON_LINES):
         return Jsonl
     if ending.endswith(".csv"):
         return Csv
-    headings = start.partition("\n")[0].split(",")
-    if any(column_of(heading.strip(' "'), aliases=True) is Column.URL for heading in headings):
+    header = start.partition("\n")[0]
+    if any(names_url(header, separator) for separator in (",", *SEPARATORS)):
         return Csv
     return Checkm

@@ -29,7 +29,7 @@ def manifest(entries: Iterable[Entry], profile: Profile) -> Iterator[bytes]:
 def headers(profile: Profile) -> list[bytes]:
     """The lines before the rows."""
     lines = [VERSION_LINE, f"#%profile | {PROFILE_BASE}{profile.name}"]
-    lines += [f"#%prefix | {prefix} | {uri}" for prefix, uri in PREFIXES.items()]
+    lines += [f"#%prefix | {prefix} | {uris[0]}" for prefix, uris in PREFIXES.items()]
     lines.append(" | ".join(["#%fields", *(column.heading for column in profile.columns)]))
     return [f"{text}\n".encode() for text in lines]
 
