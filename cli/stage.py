@@ -31,22 +31,29 @@ def local_stack(
     port: int | None, files_port: int, stays: bool, console: Console
 ) -> Iterator[Emulator]:
     """The local stack, started if it does not run, and stopped at the end unless it `stays`."""
-    running = emulator.running(HOME)
-    if running is None:
-        console.print("[dim]starting the local stack[/]")
-        running = emulator.start(HOME, port or PORT)
+
+    def say(words: str) -> None:
+        console.print(Text(words, style="dim"), soft_wrap=True)
+
     try:
-        stack = deployment.deploy(
-            running.endpoint,
-            deployment.parameters(running.endpoint, files_port),
-            build=HOME / "build",
-            say=lambda words: console.print(f"[dim]{words}[/]"),
-        )
-        people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
+        with emulator.alone(HOME, say):
+            running = emulator.running(HOME)
+            if running is None:
+                say("starting the local stack")
+                running = emulator.start(HOME, port or PORT, say=say)
+            emulator.wait_until_ready(running, say)
+            stack = deployment.deploy(
+                running.endpoint,
+                deployment.parameters(running.endpoint, files_port),
+                build=HOME / "build",
+                say=say,
+            )
+            people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
         yield running
     finally:
-        if not stays:
-            emulator.stop(HOME)
+        if not stays and emulator.stop(HOME):
+            if why := emulator.unsaved(HOME):
+                say(f"What it held last is not saved: {why}.")
             console.print(
                 "[dim]The stack is stopped, and keeps what it holds: "
                 "[/][bold]make local[/][dim] starts it again.[/]"

@@ -2,11 +2,15 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
+import httpx
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,24 +42,34 @@ def up(
     iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
 ) -> None:
     """Start the emulator, deploy template.yaml to it, make the demo's people."""
-    try:
+    with _in_words(), emulator.alone(HOME, _say):
         running = _running_or_started(port, iam=iam)
         deployed = deployment.deploy(
             running.endpoint,
             deployment.parameters(running.endpoint, files_port),
             build=HOME / "build",
-            say=lambda words: console.print(f"[dim]{words}[/]"),
+            say=_say,
         )
         people.ensure(clients.client("cognito-idp", running.endpoint), deployed.user_pool)
-    except JobyardError as error:
-        _refuse(error)
-    _show(running, deployed)
+        _show(running, deployed)
 
 
 @app.command()
 def down() -> None:
-    """Stop the emulator and its workers. What it holds is kept."""
-    console.print("stopped" if emulator.stop(HOME) else "nothing runs")
+    """Stop the emulator and its workers. What it holds is kept.
+
+    Ends with 1 if what it held last could not be saved.
+    """
+    with _in_words():
+        if not emulator.stop(HOME):
+            console.print("nothing runs")
+        elif why := emulator.unsaved(HOME):
+            raise emulator.EmulatorError(
+                f"stopped, but what it held last is not saved: {why}. "
+                "It keeps what was saved before that."
+            )
+        else:
+            console.print("stopped")
 
 
 @app.command()
@@ -64,35 +78,35 @@ def status(as_json: Json = False) -> None:
 
     Ends with 1 if nothing runs.
     """
-    running = emulator.running(HOME)
-    if running is None:
-        if as_json:
-            typer.echo(json.dumps({"running": False}))
-        else:
-            console.print("nothing runs: start it with [bold]jobyard local up[/]")
-        raise typer.Exit(1)
-    try:
+    with _in_words():
+        running = emulator.running(HOME)
+        if running is None:
+            if as_json:
+                typer.echo(json.dumps({"running": False}))
+            else:
+                console.print("nothing runs: start it with [bold]jobyard local up[/]")
+            raise typer.Exit(1)
         deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
-    except JobyardError as error:
-        _refuse(error)
-    if as_json:
-        typer.echo(json.dumps(_described(running, deployed), indent=2))
-    else:
-        _show(running, deployed)
+        if as_json:
+            typer.echo(json.dumps(_described(running, deployed), indent=2))
+        else:
+            _show(running, deployed)
 
 
 @app.command()
 def reset() -> None:
     """Stop the emulator and throw away everything it holds."""
-    emulator.stop(HOME)
-    emulator.forget(HOME)
+    with _in_words(), emulator.alone(HOME, _say):
+        emulator.stop(HOME)
+        emulator.forget(HOME)
     console.print("gone; [bold]jobyard local up[/] starts anew")
 
 
 @app.command("mail")
 def mails(as_json: Json = False) -> None:
     """The mails that were sent, oldest first."""
-    found = mail.sent(_running().endpoint)
+    with _in_words():
+        found = mail.sent(_running().endpoint)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
@@ -111,9 +125,9 @@ def logs(
     minutes: Annotated[int, typer.Option(help="How far back.")] = 10,
 ) -> None:
     """What the functions logged, oldest first."""
-    endpoint = _running().endpoint
     since_ms = int((time.time() - minutes * 60) * 1000)
-    rows = sorted(_log_lines(endpoint, function, since_ms))
+    with _in_words():
+        rows = sorted(_log_lines(_running().endpoint, function, since_ms))
     for at_ms, name, message in rows:
         at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         console.print(f"{at} {name} {message}", markup=False, soft_wrap=True)
@@ -122,25 +136,46 @@ def logs(
 def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
     running = emulator.running(HOME)
     if running is None:
-        console.print("[dim]starting the emulator[/]")
-        return emulator.start(HOME, port or PORT, iam=iam)
+        _say("starting the emulator")
+        return emulator.start(HOME, port or PORT, iam=iam, say=_say)
     if (port or running.port, iam) != (running.port, running.iam):
         raise emulator.EmulatorError(
             f"it runs already, on port {running.port} {'with' if running.iam else 'without'} IAM: "
             "`jobyard local down` first"
         )
+    emulator.wait_until_ready(running, _say)
     return running
 
 
 def _running() -> Emulator:
     running = emulator.running(HOME)
     if running is None:
-        _refuse(emulator.EmulatorError("nothing runs: start it with `jobyard local up`"))
+        raise emulator.EmulatorError("nothing runs: start it with `jobyard local up`")
     return running
 
 
-def _refuse(error: JobyardError) -> NoReturn:
-    complaints.print(str(error), style="red", markup=False)
+def _say(words: str) -> None:
+    console.print(Text(words, style="dim"), soft_wrap=True)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Whatever is refused or fails meanwhile is said in words, and ends the command with 1."""
+    try:
+        yield
+    except JobyardError as error:
+        words = str(error)
+    except (ClientError, BotoCoreError, httpx.HTTPError) as error:
+        words = (
+            f"the emulator does not answer as it should: {error}. It may have been stopped "
+            f"meanwhile; {HOME / emulator.LOG} has what it says. `jobyard local up` again mends "
+            "that, after `jobyard local down` if need be."
+        )
+    except OSError as error:
+        words = f"this machine refuses: {error}"
+    else:
+        return
+    complaints.print(Text(words, style="red"), soft_wrap=True)
     raise typer.Exit(1)
 
 

@@ -189,7 +189,7 @@ def _create_or_update(
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
         "Tags": [{"Key": "ms-custom-id", "Value": API_ID}],  # so that the API's address is known
     }
-    state = _state(cloudformation)
+    state = _wait(cloudformation)  # an `up` that was killed left it to the emulator
     if state == "ROLLBACK_COMPLETE":  # its creation failed: as on AWS, it can only be deleted
         cloudformation.delete_stack(StackName=STACK)
         _wait(cloudformation)

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from cli.local import saves
 from jobyard.domain.errors import JobyardError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,9 +26,12 @@ PORT = 4914
 HOST = "127.0.0.1"
 LOG = "emulator.log"
 
+# How long to wait for an emulator that gives no sign. One that loads or saves gives them.
 START_S = 60.0
 NOTE_S = 5.0
 STOP_S = 20.0
+SAY_S = 3.0  # after which waiting is worth a word
+_TAIL = 64 * 1024
 
 
 # The emulators this very process started: it has to take note of their ends.
@@ -54,11 +60,32 @@ class Emulator:
         return self.home / LOG
 
 
-def start(home: Path, port: int, *, iam: bool = False, persist: bool = True) -> Emulator:
+def silent(_: str) -> None:
+    """For whoever wants no words about what takes long."""
+
+
+@contextmanager
+def alone(home: Path, say: Callable[[str], None] = silent) -> Iterator[None]:
+    """Wait until nobody else starts or resets the stack of `home`, and keep them waiting."""
+    with _turn(
+        home / "up.lock", lambda: say("another `jobyard local up` is at work here: waiting for it")
+    ):
+        yield
+
+
+def start(
+    home: Path,
+    port: int,
+    *,
+    iam: bool = False,
+    persist: bool = True,
+    say: Callable[[str], None] = silent,
+) -> Emulator:
     """Start an emulator and wait until it answers.
 
     Raises:
-        EmulatorError: the port is taken, the emulator is not installed, or it ended at once.
+        EmulatorError: the port is taken, the emulator is not installed, it ended at once, or what
+            was kept is damaged.
     """
     if not PYTHON.exists():
         raise EmulatorError("the emulator is not installed here: run `make local` once")
@@ -68,7 +95,21 @@ def start(home: Path, port: int, *, iam: bool = False, persist: bool = True) -> 
             f"port {port} is taken by {taken_by}: "
             "choose another with --port, or JOBYARD_PORT for make"
         )
-    _mend(home)
+    with _turn(home / "start.lock"):
+        emulator = _started(home, port, iam=iam, persist=persist, say=say)
+    wait_until_ready(emulator, say)
+    return emulator
+
+
+def _started(
+    home: Path, port: int, *, iam: bool, persist: bool, say: Callable[[str], None]
+) -> Emulator:
+    """An emulator that was just started, and has noted where it is."""
+    if running(home) is not None:
+        raise EmulatorError("one runs already: `jobyard local down` first")
+    _clear(home)
+    if persist and (mended := _mended(home)):
+        say(mended)
     lock = _lock_file(home)
     lock.touch()
     environment = _environment(home, port, iam=iam, persist=persist)
@@ -85,16 +126,30 @@ def start(home: Path, port: int, *, iam: bool = False, persist: bool = True) -> 
     )
     log.close()
     _children[process.pid] = process
-    emulator = Emulator(home=home, port=port, pid=process.pid, iam=iam)
-    deadline = time.monotonic() + START_S
+    while process.poll() is None and running(home) is None:
+        time.sleep(0.02)
+    return Emulator(home=home, port=port, pid=process.pid, iam=iam)
+
+
+def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) -> None:
+    """Wait until the emulator answers, for as long as it shows that it loads what it kept.
+
+    Raises:
+        EmulatorError: it ended, or gives no sign.
+    """
+    began = time.monotonic()
+    said = False
+    wait = _Wait(emulator, START_S)
     while not answers(emulator):
-        if process.poll() is not None:
-            raise EmulatorError(f"the emulator ended at once:\n{_last_lines(emulator.log)}")
-        if time.monotonic() > deadline:
-            _end(process.pid)
+        if not _lives(emulator.pid):
+            raise EmulatorError(_why_it_ended(emulator))
+        if wait.is_over():
+            _end(emulator)
             raise EmulatorError(f"the emulator does not answer:\n{_last_lines(emulator.log)}")
+        if not said and time.monotonic() - began > SAY_S:
+            said = True
+            say("the emulator loads what it kept")
         time.sleep(0.05)
-    return emulator
 
 
 def running(home: Path) -> Emulator | None:
@@ -106,9 +161,9 @@ def running(home: Path) -> Emulator | None:
     lock = _lock_file(home)
     deadline = time.monotonic() + NOTE_S
     while lock.exists() and _is_locked(lock):
-        noted = lock.read_text()
-        if noted:
-            return Emulator(home=home, **json.loads(noted))
+        note = _note(home)
+        if note:
+            return Emulator(home=home, **{name: note[name] for name in ("port", "pid", "iam")})
         if time.monotonic() > deadline:
             raise EmulatorError(f"a process holds {lock} and says nothing: end it by hand")
         time.sleep(0.02)  # it has just begun, and writes as soon as it has the lock
@@ -117,17 +172,23 @@ def running(home: Path) -> Emulator | None:
 
 def stop(home: Path, *, save_s: float = STOP_S) -> bool:
     """End the emulator of `home` and its workers; True if there was one. Its state is saved, if
-    that takes no longer than `save_s`."""
+    it gives a sign of that every `save_s` or sooner; `unsaved` tells if it was not."""
     emulator = running(home)
-    if emulator is not None:
-        _end(emulator.pid, save_s)
-    _mend(home)
+    if emulator is not None and not _end(emulator, save_s):
+        killed = {"not_saved": f"it gave no sign for {save_s:.0f} seconds and was killed"}
+        _lock_file(home).write_text(json.dumps(killed))
+    _clear(home)
     return emulator is not None
+
+
+def unsaved(home: Path) -> str:
+    """Why the emulator that ended last saved nothing at its end; "" if it did."""
+    return str(_note(home).get("not_saved", ""))
 
 
 def forget(home: Path) -> None:
     """Throw away what the emulator of `home` keeps. It must have been stopped."""
-    for kept in ("state", "objects", "workers"):
+    for kept in (*saves.FOLDERS, "objects", "workers"):
         shutil.rmtree(home / kept, ignore_errors=True)
     (home / LOG).unlink(missing_ok=True)
 
@@ -181,11 +242,24 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
     if persist:
         environment |= {
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(home / "state"),
+            "STATE_DIR": str(home / saves.KEYS),  # and saves where serve.py says
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(home / "objects"),
         }
     return environment
+
+
+@contextmanager
+def _turn(path: Path, on_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Wait until no other process has the lock of `path`, and have it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _lock_file(home: Path) -> Path:
@@ -201,25 +275,66 @@ def _is_locked(lock: Path) -> bool:
     return False
 
 
-def _mend(home: Path) -> None:
+def _note(home: Path) -> dict[str, Any]:
+    """What the emulator noted in its lock file; nothing while it writes."""
+    try:
+        note = json.loads(_lock_file(home).read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _clear(home: Path) -> None:
     """Clear away what an emulator that was killed left behind."""
     home.mkdir(parents=True, exist_ok=True)
     if running(home) is None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
 
-def _end(pid: int, wait_s: float = STOP_S) -> None:
-    """Ask the process to end, wait, then end its whole group."""
+def _mended(home: Path) -> str:
+    try:
+        return saves.mend(home)
+    except saves.DamagedError as error:
+        raise EmulatorError(
+            f"no save of what the stack held is whole: {error}. Put back a copy of yours, or throw "
+            "away everything with `jobyard local reset`. Nothing was changed."
+        ) from error
+
+
+class _Wait:
+    """A wait that begins anew with every sign of the emulator: it touches its lock file."""
+
+    def __init__(self, emulator: Emulator, patience_s: float) -> None:
+        self._lock = _lock_file(emulator.home)
+        self._patience_s = patience_s
+        self._seen = self._sign()
+        self._since = time.monotonic()
+
+    def is_over(self) -> bool:
+        sign = self._sign()
+        if sign != self._seen:
+            self._seen, self._since = sign, time.monotonic()
+        return time.monotonic() - self._since > self._patience_s
+
+    def _sign(self) -> int:
+        return self._lock.stat().st_mtime_ns if self._lock.exists() else 0
+
+
+def _end(emulator: Emulator, patience_s: float = STOP_S) -> bool:
+    """Ask the process to end, wait, then end its whole group. Whether it ended by itself."""
+    pid = emulator.pid
+    wait = _Wait(emulator, patience_s)
     try:
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + wait_s
-        while _lives(pid) and time.monotonic() < deadline:
+        while _lives(pid) and not wait.is_over():
             time.sleep(0.05)
+        by_itself = not _lives(pid)
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
-        pass  # it has ended, and its workers with it
+        by_itself = True  # it has ended, and its workers with it
     if pid in _children:
         _children.pop(pid).wait()
+    return by_itself
 
 
 def _lives(pid: int) -> bool:
@@ -232,8 +347,22 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def _why_it_ended(emulator: Emulator) -> str:
+    lines = _last_lines(emulator.log)
+    for line in reversed(lines.splitlines()):
+        if line.startswith("cannot take up"):
+            return (
+                f"the emulator {line}. It lies unchanged in {emulator.home}: put back a copy of "
+                "yours, or throw away everything with `jobyard local reset`."
+            )
+    return f"the emulator ended at once:\n{lines}"
+
+
 def _last_lines(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL))
+        tail = file.read().decode(errors="replace")
+    return "\n".join(tail.splitlines()[-15:])
 
 
 def _listeners(port: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def test_up_again_changes_nothing(project: Project, running: dict[str, Any]) -> 
     assert project.up().returncode == 0
 
     assert project.status() == running
+
+
+def test_two_that_bring_it_up_at_once_both_find_it_up(project: Project) -> None:
+    project.local("down")
+
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(lambda _: project.up(), range(2)))
+
+    assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
+    assert project.status()["running"]
 
 
 def test_another_port_needs_another_start(project: Project, running: dict[str, Any]) -> None:

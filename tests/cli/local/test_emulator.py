@@ -1,15 +1,20 @@
 """The emulator's process starts, is found, ends, and leaves nothing that cannot be mended."""
 
+import json
 import os
+import resource
+import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cli.local import clients, emulator
+from cli.local import clients, emulator, mail, saves
 from cli.local.emulator import Emulator, EmulatorError
 
 pytestmark = pytest.mark.emulator
@@ -100,8 +105,212 @@ def test_it_does_not_see_the_callers_credentials(
     assert b"of-a-real-account" not in environment.read_bytes()
 
 
-def _make_bucket(running: Emulator) -> None:
-    clients.client("s3", running.endpoint).create_bucket(Bucket="kept")
+# What the emulator's process runs before anything else: it saves at once and ever again, and takes
+# its time to load, as it does when it keeps tens of thousands of objects.
+HURRY = """
+import threading, time
+sleep = time.sleep
+time.sleep = lambda s: sleep(0.02 if threading.current_thread().name == "saver" else s)
+"""
+SLOWLY = """
+import json, os
+load, walk = json.load, os.walk
+def load_slowly(file, **named):
+    if getattr(file, "name", "").endswith(".json"):
+        time.sleep(0.02)
+    return load(file, **named)
+def walk_slowly(top, **named):
+    if "/objects/" in os.fspath(top):
+        time.sleep(0.2)
+    return walk(top, **named)
+json.load, os.walk = load_slowly, walk_slowly
+"""
+
+
+@pytest.fixture
+def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of what the emulator's process runs beforehand."""
+    customs = tmp_path / "customs"
+    customs.mkdir()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={customs} exec {emulator.PYTHON} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(emulator, "PYTHON", python)
+    return customs / "sitecustomize.py"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that holds a bucket with an object and a table with a row, and nothing running."""
+    home = tmp_path_factory.mktemp("filled")
+    _fill(emulator.start(home, emulator.free_port()))
+    emulator.stop(home)
+    return home
+
+
+@pytest.fixture
+def full(home: Path, beforehand: Path, filled: Path) -> Path:
+    """A copy of what was filled, whose emulator loads slowly and saves in a hurry."""
+    shutil.copytree(filled, home)
+    beforehand.write_text(HURRY + SLOWLY)
+    return home
+
+
+def test_whoever_saves_while_it_loads_loses_nothing(full: Path) -> None:
+    _holds_all(emulator.start(full, emulator.free_port()))
+    emulator.stop(full)
+
+    _holds_all(emulator.start(full, emulator.free_port()))
+
+
+def test_however_often_it_is_killed_while_it_loads_and_saves_it_loses_nothing(
+    full: Path, beforehand: Path
+) -> None:
+    port = emulator.free_port()
+    with ThreadPoolExecutor(1) as apart:
+        for after in (0.0, 0.4, 0.8, 1.6):
+            begun = apart.submit(emulator.start, full, port)
+            while (running := emulator.running(full)) is None:
+                time.sleep(0.01)
+            time.sleep(after)
+            os.killpg(running.pid, signal.SIGKILL)
+            failed = begun.exception()
+            assert failed is None or isinstance(failed, EmulatorError)
+            _wait_until_gone(full)
+
+    beforehand.write_text("")
+    _holds_all(emulator.start(full, port))
+
+
+def test_what_is_told_to_stop_while_it_loads_stops_and_loses_nothing(
+    full: Path, beforehand: Path
+) -> None:
+    with ThreadPoolExecutor(1) as apart:
+        begun = apart.submit(emulator.start, full, emulator.free_port())
+        while emulator.running(full) is None:
+            time.sleep(0.01)
+        assert emulator.stop(full)
+        assert "ended at once" in str(begun.exception())
+
+    beforehand.write_text("")
+    _holds_all(emulator.start(full, emulator.free_port()))
+
+
+def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> None:
+    at_once = threading.Barrier(2)
+
+    def start() -> Emulator:
+        at_once.wait()
+        return emulator.start(full, emulator.free_port())
+
+    with ThreadPoolExecutor(2) as both:
+        begun = [both.submit(start) for _ in range(2)]
+    (refused,) = [error for each in begun if (error := each.exception())]
+
+    assert isinstance(refused, EmulatorError)
+    assert " runs " in str(refused)
+    (started,) = [each.result() for each in begun if not each.exception()]
+    _holds_all(started)
+
+
+def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> None:
+    shutil.copytree(full / saves.LAST, full / saves.BEFORE)
+    (full / saves.LAST / "dynamodb.json").write_text('{"__ministack')
+    said: list[str] = []
+
+    started = emulator.start(full, emulator.free_port(), say=said.append)
+
+    assert "the last save is damaged (dynamodb.json is not what was saved)" in said[0]
+    _holds_all(started)
+
+
+def test_saves_that_are_all_damaged_are_refused_with_what_to_do(full: Path) -> None:
+    (full / saves.LAST / "s3.json").write_text("")
+
+    with pytest.raises(EmulatorError, match=r"s3\.json is not what was saved.*local reset"):
+        emulator.start(full, emulator.free_port())
+
+
+def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) -> None:
+    (full / saves.LAST / saves.LIST).unlink()  # as an older version, without a list of its files
+    later = full / saves.LAST / "dynamodb.json"
+    later.write_text('{"__ministack_format__": 99, "payload": {}}')
+
+    with pytest.raises(EmulatorError, match=r"(?s)cannot take up what was kept: dynamodb.*reset"):
+        emulator.start(full, emulator.free_port())
+
+    assert json.loads(later.read_text())["__ministack_format__"] == 99
+
+
+def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(full: Path, beforehand: Path) -> None:
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("this system does not limit the files of another process")
+    beforehand.write_text(HURRY)
+    started = emulator.start(full, emulator.free_port())
+    resource.prlimit(started.pid, resource.RLIMIT_FSIZE, (500, 500))
+
+    _make_bucket(started, "later")
+    emulator.stop(full)
+
+    assert "File too large" in emulator.unsaved(full)
+    _holds_all(emulator.start(full, emulator.free_port()))
+
+
+def test_mails_survive_a_stop(home: Path) -> None:
+    started = emulator.start(home, emulator.free_port())
+    ses = clients.client("sesv2", started.endpoint)
+    ses.create_email_identity(EmailIdentity="me@example.org")
+    ses.send_email(
+        FromEmailAddress="me@example.org",
+        Destination={"ToAddresses": ["you@example.org"]},
+        Content={
+            "Simple": {
+                "Subject": {"Data": "kept"},
+                "Body": {"Text": {"Data": "a text"}, "Html": {"Data": "<p>a page</p>"}},
+            }
+        },
+    )
+    before = mail.sent(started.endpoint)
+
+    emulator.stop(home)
+
+    assert mail.sent(emulator.start(home, emulator.free_port()).endpoint) == before
+    assert [each.subject for each in before] == ["kept"]
+
+
+def test_a_note_that_was_cut_short_says_nothing_runs(home: Path) -> None:
+    home.mkdir()
+    (home / "emulator.lock").write_text('{"pid": 1, "po')
+
+    assert emulator.running(home) is None
+    assert emulator.unsaved(home) == ""
+    emulator.start(home, emulator.free_port())
+
+
+def _fill(running: Emulator) -> None:
+    # It is loaded first, and has all other services imported before they have what they kept.
+    clients.client("cloudformation", running.endpoint).list_stacks()
+    _make_bucket(running)
+    clients.client("s3", running.endpoint).put_object(Bucket="kept", Key="a/b", Body=b"bytes")
+    dynamodb = clients.client("dynamodb", running.endpoint)
+    dynamodb.create_table(
+        TableName="kept",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.put_item(TableName="kept", Item={"id": {"S": "row"}})
+
+
+def _holds_all(running: Emulator) -> None:
+    s3 = clients.client("s3", running.endpoint)
+    assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read() == b"bytes"
+    dynamodb = clients.client("dynamodb", running.endpoint)
+    assert dynamodb.scan(TableName="kept")["Items"] == [{"id": {"S": "row"}}]
+
+
+def _make_bucket(running: Emulator, name: str = "kept") -> None:
+    clients.client("s3", running.endpoint).create_bucket(Bucket=name)
 
 
 def _buckets(running: Emulator) -> list[str]:

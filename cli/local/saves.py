@@ -1,0 +1,190 @@
+"""What the emulator keeps, in whole saves: written beside the last one, then renamed.
+
+A save is a folder with a list of its files and their digests, written last: a folder without the
+list was never finished. The one before it is kept. Whenever a process is killed, in whatever it
+does here, `mend` finds the newest save that is whole.
+
+Standard library only: the emulator's own process, which has other packages than the project,
+writes with it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+LAST, BEFORE, UNFINISHED = "state", "state.before", "state.unfinished"
+DAMAGED = "state.damaged"  # a last save that could not be read, for a person to look at
+KEYS = "keys"  # what the emulator signs tokens with; it writes each once, by itself
+LIST = "whole.json"
+_GONE = "state.gone"  # a save on its way out
+FOLDERS = (LAST, BEFORE, UNFINISHED, DAMAGED, KEYS, _GONE)
+
+
+class DamagedError(Exception):
+    """No save is whole; the message says what is wrong with each."""
+
+
+def begin(home: Path) -> Path:
+    """A folder to write the next save in. It has the files of the last one, until they are put."""
+    unfinished = home / UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    last = home / LAST
+    if not last.exists():
+        last = home / BEFORE
+    for path in sorted(last.rglob("*")):
+        copy = unfinished / path.relative_to(last)
+        if path.is_dir():
+            copy.mkdir()
+        elif path != last / LIST:
+            _link(path, copy)
+    return unfinished
+
+
+def put(folder: Path, name: str, content: bytes) -> None:
+    """Write a file of the save that was begun in `folder`, if it is another than the last one's."""
+    path = folder / name
+    if path.exists() and path.read_bytes() == content:
+        return
+    beside = folder / f"{name}.tmp"
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)  # the link to the last save's file goes, the file itself stays
+
+
+def finish(home: Path, at: datetime) -> None:
+    """Make the save that was begun the last one, and the last one the one before."""
+    unfinished = home / UNFINISHED
+    digests = {
+        path.relative_to(unfinished).as_posix(): _digest(path)
+        for path in sorted(unfinished.rglob("*"))
+        if path.is_file()
+    }
+    listed = {"at": at.isoformat(timespec="seconds"), "files": digests}
+    put(unfinished, LIST, json.dumps(listed, indent=1).encode())
+    _move_up(home)
+
+
+def abandon(home: Path) -> None:
+    """Throw away a save that cannot be finished."""
+    shutil.rmtree(home / UNFINISHED, ignore_errors=True)
+
+
+def mend(home: Path) -> str:
+    """Have the newest whole save be the last one; in words what was lost by that, mostly nothing.
+
+    Nothing may be running on `home`.
+
+    Raises:
+        DamagedError: there are saves, and none is whole. Nothing is touched.
+    """
+    damages = {}
+    for name in (UNFINISHED, LAST, BEFORE):
+        if (home / name).exists():
+            damage = _damage(home / name)
+            if not damage:
+                break
+            damages[name] = damage
+    else:
+        if damages.keys() - {UNFINISHED}:
+            told = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
+            raise DamagedError(told)
+        abandon(home)
+        return ""
+    if name == UNFINISHED:
+        _move_up(home)
+    words = ""
+    if name == BEFORE:
+        at = _saved_at(home / BEFORE)
+        words = f"what was kept is taken from the save before the last, of {at}"
+        if LAST in damages:
+            shutil.rmtree(home / DAMAGED, ignore_errors=True)
+            (home / LAST).rename(home / DAMAGED)
+            words = f"the last save is damaged ({damages[LAST]}) and lies in {DAMAGED}; {words}"
+        (home / BEFORE).rename(home / LAST)
+    abandon(home)
+    shutil.rmtree(home / _GONE, ignore_errors=True)
+    _keep_older_keys(home)
+    return words
+
+
+def _move_up(home: Path) -> None:
+    last, before, gone = home / LAST, home / BEFORE, home / _GONE
+    shutil.rmtree(gone, ignore_errors=True)
+    if last.exists():
+        if before.exists():
+            before.rename(gone)  # at once, not file by file: half a save is none
+        last.rename(before)
+    (home / UNFINISHED).rename(last)
+    _sync(home)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _damage(folder: Path) -> str:
+    """What is wrong with a save, in words; "" when it is whole."""
+    if not (folder / LIST).exists():
+        # Older saves had no list and were written in place, file by file.
+        return "never finished" if folder.name == UNFINISHED else _unreadable(folder)
+    try:
+        digests = json.loads((folder / LIST).read_bytes())["files"]
+        for name, digest in digests.items():
+            if not (folder / name).exists():
+                return f"{name} is missing"
+            if _digest(folder / name) != digest:
+                return f"{name} is not what was saved"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"{LIST} cannot be read: {error}"
+    return ""
+
+
+def _unreadable(folder: Path) -> str:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            return f"{path.name} cannot be read: {error}"
+    return ""
+
+
+def _saved_at(folder: Path) -> str:
+    try:
+        at = datetime.fromisoformat(json.loads((folder / LIST).read_bytes())["at"])
+    except (OSError, ValueError, LookupError):
+        at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _keep_older_keys(home: Path) -> None:
+    """Keys lay in the state itself once."""
+    keys = home / KEYS
+    older = [*(home / LAST).glob("cognito-*.pem"), *(home / LAST).glob("cognito-pool-keys/*.pem")]
+    for path in older:
+        copy = keys / path.relative_to(home / LAST)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _link(path: Path, copy: Path) -> None:
+    try:
+        os.link(path, copy)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, copy)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,253 @@
+"""A save is whole or it is none, whenever the one who writes it is killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.local import saves
+from cli.local.emulator import ROOT
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NAMES = ("dynamodb.json", "s3.json", "lambda.json")
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def save(home: Path, number: int) -> None:
+    """A save whose files all say its number, but for one that never changes."""
+    folder = saves.begin(home)
+    for name in NAMES:
+        saves.put(folder, name, json.dumps({"number": number}).encode())
+    (folder / "lambda-blobs").mkdir(exist_ok=True)
+    saves.put(folder, "lambda-blobs/code.zip", b"always the same")
+    saves.finish(home, NOON)
+
+
+def saved(home: Path) -> set[int]:
+    """The numbers that the files of the last save say: one, if it is whole."""
+    return {json.loads((home / saves.LAST / name).read_bytes())["number"] for name in NAMES}
+
+
+# Whatever saving does to a disk; each is a moment at which a process may be killed.
+MOMENTS = (
+    (Path, "mkdir"),
+    (Path, "open"),
+    (Path, "replace"),
+    (Path, "rename"),
+    (os, "link"),
+    (os, "fsync"),
+    (os, "rmdir"),
+    (os, "unlink"),
+    (shutil, "rmtree"),
+)
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """Has the n-th thing that is done to the disk from now on be the last."""
+    left = [0]
+
+    def counted(does: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return does(*args, **named)
+
+        return call
+
+    for owner, name in MOMENTS:
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+
+    def kill(after: int) -> None:
+        left[0] = after
+
+    yield kill
+    monkeypatch.undo()
+
+
+def test_whenever_a_save_is_killed_it_is_whole_or_the_one_before_is(
+    tmp_path: Path, kill_at: Callable[[int], None]
+) -> None:
+    moments = 0
+    ended = False
+    while not ended:
+        moments += 1
+        home = tmp_path / str(moments)
+        save(home, 1)
+        save(home, 2)
+        kill_at(moments)
+        try:
+            save(home, 3)
+            ended = True
+        except Killed:
+            pass
+        kill_at(0)
+
+        assert saves.mend(home) == ""
+        assert saved(home) in ({2}, {3})
+        assert not (home / saves.UNFINISHED).exists()
+        save(home, 4)  # and it goes on from there
+        assert saved(home) == {4}
+
+    assert moments > 20
+
+
+def test_whenever_mending_is_killed_it_can_be_done_again(
+    tmp_path: Path, kill_at: Callable[[int], None]
+) -> None:
+    moments = 0
+    ended = False
+    while not ended:
+        moments += 1
+        home = tmp_path / str(moments)
+        save(home, 1)
+        save(home, 2)
+        (home / saves.LAST / "s3.json").write_bytes(b'{"num')
+        kill_at(moments)
+        try:
+            saves.mend(home)
+            ended = True
+        except Killed:
+            pass
+        kill_at(0)
+
+        saves.mend(home)
+        assert saved(home) == {1}
+
+    assert moments > 3
+
+
+SAVER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from tests.cli.local.test_saves import save
+home = Path(sys.argv[1])
+for number in range(1, 10**6):
+    save(home, number)
+    print(number, flush=True)
+"""
+
+
+def test_a_saver_that_is_killed_outright_loses_nothing_it_had_saved(tmp_path: Path) -> None:
+    for killed_after in (1, 3, 8):
+        home = tmp_path / str(killed_after)
+        saver = subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(home)], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        assert saver.stdout is not None
+        told = 0
+        while told < killed_after:
+            told = int(saver.stdout.readline())
+        saver.send_signal(signal.SIGKILL)
+        told = max([told, *map(int, saver.stdout.read().split())])
+        saver.wait()
+        saver.stdout.close()
+
+        assert saves.mend(home) == ""
+        (number,) = saved(home)
+        assert number in (told, told + 1)
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"num', b"null", b"\xff\xfe"])
+@pytest.mark.parametrize("name", [*NAMES, saves.LIST, "lambda-blobs/code.zip"])
+def test_a_damaged_save_is_put_aside_for_the_one_before(
+    tmp_path: Path, name: str, damage: bytes
+) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    # Written over in place, the one before would be damaged with it: they share what is the same.
+    (tmp_path / saves.LAST / name).unlink()
+    (tmp_path / saves.LAST / name).write_bytes(damage)
+
+    words = saves.mend(tmp_path)
+
+    assert "the last save is damaged" in words
+    assert "2026-03-01 12:00:00 UTC" in words
+    assert saved(tmp_path) == {1}
+    assert (tmp_path / saves.DAMAGED / name).read_bytes() == damage
+
+
+def test_a_file_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / saves.LAST / "s3.json").unlink()
+
+    assert "s3.json is missing" in saves.mend(tmp_path)
+    assert saved(tmp_path) == {1}
+
+
+def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    for folder in (saves.LAST, saves.BEFORE):
+        (tmp_path / folder / "dynamodb.json").write_bytes(b"{")
+
+    for _ in range(2):
+        with pytest.raises(saves.DamagedError, match=r"dynamodb\.json is not what was saved"):
+            saves.mend(tmp_path)
+
+
+def test_nothing_was_saved_yet(tmp_path: Path) -> None:
+    assert saves.mend(tmp_path) == ""
+    saves.begin(tmp_path)  # and the first save was never finished
+    assert saves.mend(tmp_path) == ""
+    assert not (tmp_path / saves.UNFINISHED).exists()
+
+
+def test_a_folder_of_an_older_version_is_taken_up_with_its_keys(tmp_path: Path) -> None:
+    state = tmp_path / saves.LAST
+    (state / "cognito-pool-keys").mkdir(parents=True)
+    (state / "cognito-pool-keys" / "pool-id.pem").write_text("a key")
+    (state / "cognito-rsa-key.pem").write_text("another")
+    for name in NAMES:
+        (state / name).write_text('{"number": 7}')
+    (state / "dynamodb.json.tmp").write_text('{"numb')  # what a kill left
+
+    assert saves.mend(tmp_path) == ""
+
+    assert saved(tmp_path) == {7}
+    assert (tmp_path / saves.KEYS / "cognito-pool-keys" / "pool-id.pem").read_text() == "a key"
+    assert (tmp_path / saves.KEYS / "cognito-rsa-key.pem").read_text() == "another"
+
+
+def test_a_damaged_folder_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / saves.LAST).mkdir()
+    (tmp_path / saves.LAST / "dynamodb.json").write_text('{"__ministack_format__": 2, "payl')
+
+    with pytest.raises(saves.DamagedError, match=r"dynamodb\.json cannot be read"):
+        saves.mend(tmp_path)
+
+
+def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    folder = saves.begin(tmp_path)
+    saves.put(folder, "s3.json", b'{"number": 2}')
+    saves.finish(tmp_path, NOON)
+
+    assert saved(tmp_path) == {1, 2}
+    assert json.loads((tmp_path / saves.BEFORE / "s3.json").read_bytes()) == {"number": 1}
+
+
+def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("links are not supported here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+
+    assert saved(tmp_path) == {2}
+    assert saves.mend(tmp_path) == ""
