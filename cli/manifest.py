@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -120,7 +120,7 @@ def _print_document(reading: Reading) -> None:
         for _, findings in reading:
             for finding in findings:
                 spool.write(b", " if spool.tell() else b"")
-                spool.write(json.dumps(asdict(finding)).encode("ascii"))
+                spool.write(json.dumps(finding.document()).encode("ascii"))
         head = {
             "verdict": reading.verdict,
             "profile": reading.profile,
@@ -148,7 +148,7 @@ def _print_listing(reading: Reading, file: str) -> None:
 
 
 def _line_of(finding: Finding, file: str) -> Text:
-    place = f"{file}:{finding.line}:{finding.column}"
+    place = ":".join((file, *(str(each) for each in (finding.line, finding.column) if each)))
     level = (finding.level, STYLES.get(finding.level, "dim"))
     return Text.assemble(place, " ", level, f" {finding.message} ({finding.code})")
 

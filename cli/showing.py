@@ -240,7 +240,7 @@ def findings(
     found = ctx.obj.api(stack).listed(f"/batches/{batch_id}/findings", limit)
     rows: Rows = [
         (
-            f"{each['line'] or '-'}:{each['column'] or '-'}",
+            ":".join(str(each[name]) for name in ("line", "column") if each[name]) or "-",
             state(each["level"]),
             each["code"],
             each["message"],

@@ -113,6 +113,19 @@ def test_check_tells_people_what_will_be_made(text: str, summary: str) -> None:
     assert result.exit_code == 0
 
 
+def test_a_finding_without_a_column_or_line_shows_none(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.checkm"
+    file.write_text(GOOD.replace("| a | \n#%eof\n", "| a\n"))
+
+    lines = run("check", file).stdout.splitlines()
+
+    assert [line.split()[0] for line in lines[:-1]] == [f"{file}:6"] * 2
+    assert [(each["line"], each["column"]) for each in check_json(file)["findings"]] == [
+        (6, None),
+        (6, None),
+    ]
+
+
 def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "manifest.jsonl"
     file.write_text("nonsense\n" * (LISTED + 5))

@@ -171,9 +171,12 @@ def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
         "column": 3,
         "message": "must begin with https://",
     }
-    api.answers(f"GET /batches/{BATCH}/findings", {"items": [finding], "cursor": None})
+    of_line = finding | {"line": 8, "column": None}
+    api.answers(f"GET /batches/{BATCH}/findings", {"items": [finding, of_line], "cursor": None})
 
-    assert "7:3" in run("findings", BATCH).stdout
+    lines = run("findings", BATCH).stdout.splitlines()
+
+    assert [line.split()[0] for line in lines if "URL_BAD" in line] == ["7:3", "8"]
 
 
 def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_path: Path) -> None:

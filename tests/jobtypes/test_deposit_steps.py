@@ -317,6 +317,7 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
     assert stopped(driven).code is Failure.BAD_MANIFEST
     assert "line 6, column" in stopped(driven).message
     assert "line 7, column" in stopped(driven).message
+    assert "has 2 errors, the first: line 6" in stopped(driven).message
     assert not stopped(driven).retryable
 
 
@@ -328,6 +329,7 @@ def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadSer
     driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
 
     assert stopped(driven).code is Failure.BAD_MANIFEST
+    assert "object.checkm has 1 error: line 2, column" in stopped(driven).message
 
 
 def test_a_nested_manifest_over_five_megabytes_is_too_large(

@@ -279,8 +279,8 @@ class Finding(Document):
 
     level: Literal["error", "warning", "information"] = Field(description="How bad it is.")
     code: str = Field(description="Which check found it.")
-    line: int = Field(description="The line, from 1.")
-    column: int = Field(description="The character, from 1; 0 where a place has no meaning.")
+    line: int | None = Field(description="The line, from 1; null for all of the manifest.")
+    column: int | None = Field(description="The character, from 1; null for all of the line.")
     message: str = Field(description="What is wrong, and what is allowed.")
 
 

@@ -421,6 +421,16 @@ def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
     assert seen == found
 
 
+def test_a_finding_without_a_place_has_neither_line_nor_column(api: Api) -> None:
+    batch = a_batch("failed", findings=1)
+    told = {"level": "error", "code": "NO_ROWS", "line": 0, "column": 0, "message": "no rows"}
+    put_findings(batch, [told])
+
+    (seen,) = api.get(f"/batches/{batch.batch_id}/findings").json["items"]
+
+    assert seen == {**told, "line": None, "column": None}
+
+
 def test_a_batch_without_findings_has_none_to_show(api: Api) -> None:
     batch = a_batch("completed")
 

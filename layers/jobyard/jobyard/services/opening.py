@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -321,7 +321,7 @@ class Findings:
             by_level = ", ".join(f"{count} of level {level}" for level, count in more.items())
             words = f"and {sum(more.values())} more, which are not listed: {by_level}"
             kept.append(Check.MORE_FINDINGS.at(0, 0, words))
-        return b"".join(json.dumps(asdict(finding)).encode() + b"\n" for finding in kept)
+        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in kept)
 
 
 class _Takes(Protocol):

@@ -11,6 +11,7 @@ from jobyard.domain.batch import Batch
 from jobyard.domain.failures import sentence_of
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
 from jobyard.domain.letters import SHOWN, Told, ToldJob
+from jobyard.domain.manifest.findings import without_zeros
 from jobyard.domain.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import TYPES
@@ -242,7 +243,7 @@ def findings_of(batch: Batch, reporting: Reporting) -> Iterator[dict[str, Any]]:
         Bucket=reporting.settings.work_bucket, Key=rows.findings_key(batch.batch_id)
     )["Body"]
     for line in body.iter_lines():
-        yield json.loads(line)
+        yield without_zeros(json.loads(line))
 
 
 def finding_line(finding: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
         files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
         separator = b"\n"
         for finding in findings_of(batch, reporting):
-            cells = (safe_cell(str(finding[name])) for name in FINDING_COLUMNS)
+            cells = (safe_cell(str(finding[name] or "")) for name in FINDING_COLUMNS)
             files.all.writerow((*cells, batch.batch_id))
             files.json.write(separator + json.dumps(finding).encode())
             separator = b",\n"

@@ -1,8 +1,9 @@
 """What can be found in a manifest: the closed list of checks, with a level and a sentence each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from jobyard.domain.urls import without_secrets
 
@@ -23,6 +24,16 @@ class Finding:
     line: int
     column: int
     message: str
+
+    @property
+    def place(self) -> str:
+        """Where it was found, as a sentence has it."""
+        where = f"line {self.line}" if self.line else "the manifest"
+        return f"{where}, column {self.column}" if self.column else where
+
+    def document(self) -> dict[str, Any]:
+        """The finding as JSON has it: None for a line or column that it does not have."""
+        return without_zeros(asdict(self))
 
 
 class Check(StrEnum):
@@ -177,6 +188,11 @@ class Check(StrEnum):
     def at(self, line: int, column: int, message: str) -> Finding:
         """A finding of this check; `message` says what is wrong and what is allowed."""
         return Finding(self.level, self.value, line, column, message)
+
+
+def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding's document with None for a line or column that it does not have."""
+    return {name: None if value == 0 else value for name, value in document.items()}
 
 
 def shown(value: str) -> str:

@@ -149,10 +149,9 @@ def _nested(work: Work, touch: Touch) -> list[bytes]:
         if len(wrong) < _SHOWN:
             wrong += [finding for finding in findings if finding.level == "error"]
     if reading.errors:
-        first = "; ".join(
-            f"line {each.line}, column {each.column}: {each.message}" for each in wrong[:_SHOWN]
-        )
-        words = f"{name} has {reading.errors} errors, the first: {first}"
+        first = "; ".join(f"{each.place}: {each.message}" for each in wrong[:_SHOWN])
+        more = "" if reading.errors == 1 else "s, the first"
+        words = f"{name} has {reading.errors} error{more}: {first}"
         raise Refused(Failure.BAD_MANIFEST, words)
     return found
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jobyard.domain.manifest.findings import without_zeros
 from jobyard.domain.operation import ACCEPTED, JobOutcome, Operation, tally
 from jobyard.domain.report import Report
 from jobyard.services import rows
@@ -109,6 +110,6 @@ def list_findings(
     for line in answer["Body"].iter_lines(keepends=True):
         if len(shown) == limit:
             return shown, after
-        shown.append(json.loads(line))
+        shown.append(without_zeros(json.loads(line)))
         after += len(line)
     return shown, None
