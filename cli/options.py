@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from jobyard.domain.addresses import SHAPE, addresses
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRequest, BadRule
 from jobyard.domain.failures import Failure
@@ -58,6 +59,14 @@ def one_of(words: type[Word]) -> Callable[[str], Word]:
         return words(text)
 
     return parser
+
+
+def recipient(text: str) -> str:
+    """`text` if it is an e-mail address, or a list of some; another is a usage error."""
+    found = addresses(text)
+    if found.bad or not found.good:
+        raise typer.BadParameter(found.bad[0].words if found.bad else f"{text!r}: {SHAPE}")
+    return text
 
 
 def is_job_id(text: str) -> bool:

@@ -285,7 +285,13 @@ def told(report: Document) -> str:
     delivery = report["delivery"]
     to = ", ".join(report["to"]) or "nobody"
     trouble = f" ({delivery['error']})" if delivery.get("error") else ""
-    return f"report {report['seq']} to {to}: {delivery['state']}{trouble}"
+    missed = f"; not told: {words}" if (words := untold(delivery)) else ""
+    return f"report {report['seq']} to {to}: {delivery['state']}{trouble}{missed}"
+
+
+def untold(found: Document) -> str:
+    """Who cannot be told, and why; "" when everybody can."""
+    return "; ".join(f"{each['address']}: {each['why']}" for each in found.get("untold") or ())
 
 
 def following(batch: Document) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from cli import options, printing
 from cli.client import Document
 from cli.options import Json, OnStack
 from cli.printing import plural, records, state, waiting, when
-from cli.progress import told
+from cli.progress import told, untold
 from jobyard.domain.batch import BatchState
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobState
@@ -88,6 +88,7 @@ def batch(
                 ("submitted", f"{when(found['submitted_at'])} by {found['submitter']}"),
                 ("ended", when(found["ended_at"]) if found.get("ended_at") else ""),
                 ("reports to", ", ".join(found.get("notify") or ())),
+                ("cannot tell", untold(found)),
                 ("findings", str(found["findings_count"] or "")),
                 ("looks like", found["similar_to"]),
                 ("note", found["note"]),

@@ -30,7 +30,11 @@ def submit(
     ] = "",
     notify: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Who gets the report, instead of you; repeatable."),
+        typer.Option(
+            parser=options.recipient,
+            metavar="ADDRESS",
+            help="Who gets the report, instead of you; repeatable.",
+        ),
     ] = None,
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Nobody gets the report.")] = False,
     callback_url: Annotated[str, typer.Option(help="Called for each job that ends.")] = "",

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from jobyard.domain.addresses import MOST, Untold
 from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.text import clean
 from jobyard.services.mailing import note_delivery
 from report.desk import LOGGER, now
 
@@ -18,7 +20,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         LOGGER.info("mail of nobody", news=news)
         return {}
     try:
-        report = _noted(batch_id, int(seq), news, mail["messageId"])
+        report = _noted(batch_id, int(seq), news, mail["messageId"], _lost(detail))
     except Unknown:
         LOGGER.warning("mail of an unknown report", batch_id=batch_id, seq=seq, news=news)
         return {}
@@ -26,8 +28,20 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return {"state": report.delivery.state.value}
 
 
-def _noted(batch_id: str, seq: int, news: str, message_id: str) -> Any:
+def _noted(batch_id: str, seq: int, news: str, message_id: str, lost: list[Untold]) -> Any:
     try:
-        return note_delivery(batch_id, seq, news, message_id, now())
+        return note_delivery(batch_id, seq, news, message_id, now(), lost)
     except StaleState:
-        return note_delivery(batch_id, seq, news, message_id, now())
+        return note_delivery(batch_id, seq, news, message_id, now(), lost)
+
+
+def _lost(detail: dict[str, Any]) -> list[Untold]:
+    """Whom the mail did not reach, in the words of their own servers."""
+    found = detail.get("bounce", {}).get("bouncedRecipients", [])
+    return [
+        Untold(
+            clean(each.get("emailAddress", ""), 254),
+            clean(each.get("diagnosticCode") or "its server refused the mail", 200),
+        )
+        for each in found[:MOST]
+    ]

@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from jobyard.domain.report import Report
 from jobyard.services.mailing import Reporting
 from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling
@@ -32,4 +33,17 @@ def now() -> datetime:
 METER = Meter([S3, SES])
 STARTING = Starting(SETTINGS, MACHINES)
 SETTLING = Settling(SETTINGS, S3, now)
-REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now)
+
+
+def _refused(report: Report, error: Exception) -> None:
+    answer = getattr(error, "response", {}).get("ResponseMetadata", {})
+    LOGGER.warning(
+        "mail refused",
+        batch_id=report.batch_id,
+        seq=report.seq,
+        mail_request=answer.get("RequestId", ""),
+        exc_info=error,
+    )
+
+
+REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobyard.domain.addresses import Untold
 from jobyard.domain.batch import Batch, BatchState, HistoryEntry
 from jobyard.domain.cost import Usage, priced
 from jobyard.domain.job import JobState
@@ -16,6 +17,7 @@ from jobyard.domain.report import (
     ReportKind,
     safe_cell,
 )
+from jobyard.domain.text import is_clean
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -73,6 +75,75 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
     assert told(batch=replace(batch, history=(cancelled,))).outcome == "FAIL"
     assert told(counts={"succeeded": 1, "waiting": 1}).outcome == "FAIL"
     assert told(counts={"succeeded": 1, "failed": 1}).outcome == "FAIL"
+    assert told(counts={"succeeded": 0, "deleted": 3}).outcome == "FAIL"
+    assert told(counts={"cancelled": 3}).outcome == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"succeeded": 3}, "All jobs of your submission are done."),
+        ({"succeeded": 2, "deleted": 1}, "but 1 job was cancelled or deleted."),
+        ({"succeeded": 1, "deleted": 1, "cancelled": 1}, "but 2 jobs were cancelled or deleted."),
+        ({"succeeded": 0, "deleted": 3}, "No job of your submission was done"),
+        ({"succeeded": 2, "failed": 1}, "not all of it went well"),
+    ],
+)
+def test_the_first_line_says_what_the_counts_say(counts: dict[str, int], said: str) -> None:
+    assert said in text(told(counts=counts)).splitlines()[0]
+    assert said in page(told(counts=counts))
+
+
+@pytest.mark.parametrize("entries", [0, 3])
+def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> None:
+    cancel = HistoryEntry(
+        "cancel", "processing", "cancelling", NOON, "jo", "r1", "the wrong shelf\nJobs: 3 succeeded"
+    )
+    batch = replace(told().batch, entries=entries, history=(cancel,), message="before it was read")
+    for words in (text(told(batch=batch)), page(told(batch=batch))):
+        assert "Your submission was cancelled." in words
+        assert "2026-11-22 12:00:00 UTC by jo: the wrong shelf" in words
+        assert "\nJobs: 3 succeeded" not in words
+
+
+def test_the_mail_names_who_cannot_be_told() -> None:
+    untold = tuple(Untold(f"jane {number} at home", "there is no @") for number in range(2))
+    words = text(told(batch=replace(told().batch, untold=untold)))
+
+    assert "Not told:    jane 0 at home: there is no @" in words
+    assert "Not told:    jane 1 at home: there is no @" in words
+
+
+FORGED = "a\r\nJobs:        100 succeeded\x1b[2J\u202egnp.exe\u2028x\ud800"
+
+
+@pytest.mark.parametrize("field", ["filename", "collection", "submitter", "message", "similar_to"])
+def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
+    _holds_no_forged_line(told(batch=replace(told().batch, **{field: FORGED})))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"jobs": (ToldJob("babc.0.2", FORGED, "failed", "", FORGED),)},
+        {"findings": (FORGED,)},
+        {"instance": FORGED},
+    ],
+)
+def test_no_word_of_a_job_or_a_finding_makes_a_line_of_the_mail(
+    changes: dict[str, object],
+) -> None:
+    _holds_no_forged_line(told(**changes))
+
+
+def _holds_no_forged_line(mail: Told) -> None:
+    plain = told(jobs=mail.jobs and FAILED.jobs, findings=mail.findings and ("x",))
+    for words, honest in ((text(mail), text(plain)), (page(mail), page(plain))):
+        words.encode()
+        assert not set("\r\x1b\u202e\u2028") & set(words)
+        assert words.count("\n") <= honest.count("\n") + 2  # a fact more, at the most
+        assert not any(line.startswith("Jobs:        100") for line in words.splitlines())
+    assert is_clean(mail.subject)
 
 
 def test_a_long_name_does_not_fill_the_mail() -> None:

@@ -263,6 +263,29 @@ def test_what_the_mail_service_tells_is_noted_with_the_report(
     assert reports.get(batch_id, 1).delivery.state == state
 
 
+def test_who_a_mail_did_not_reach_is_kept_with_the_report(
+    functions: dict[str, ModuleType],
+) -> None:
+    report("b-bounced", DeliveryState.SENT)
+    bounced = [
+        {"emailAddress": "jo@example.org", "diagnosticCode": "550 no such\r\nuser"},
+        {"emailAddress": "ed@example.org"},
+    ]
+    detail = {
+        "eventType": "Bounce",
+        "mail": {"messageId": "m", "tags": {"batch_id": ["b-bounced"], "seq": ["1"]}},
+        "bounce": {"bouncedRecipients": bounced},
+    }
+
+    functions["report.delivery"].handler({"detail": detail}, Context())
+    functions["report.delivery"].handler({"detail": detail}, Context())
+
+    assert [each.words for each in reports.get("b-bounced", 1).delivery.untold] == [
+        "jo@example.org: 550 no such\ufffd\ufffduser",
+        "ed@example.org: its server refused the mail",
+    ]
+
+
 def test_news_of_mails_that_are_not_ours_is_let_be(functions: dict[str, ModuleType]) -> None:
     handler = functions["report.delivery"].handler
     foreign = {"eventType": "Delivery", "mail": {"messageId": "m", "tags": {}}}

@@ -308,19 +308,30 @@ class Yard:
 
     # What a test does
 
-    def drop(self, text: str, *, name: str = "may.checkm", collection: str = "maps") -> str:
+    def drop(
+        self,
+        text: str,
+        *,
+        name: str = "may.checkm",
+        collection: str = "maps",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
         """Drop a manifest into the bucket and let the machine take it; the answer is the event's
         batch id."""
-        event = self.put(text, name=name, collection=collection)
+        event = self.put(text, name=name, collection=collection, metadata=metadata)
         self._uploads += 1
         self.machines.run("batch", f"event-{self._uploads}", event)
         self.machines.run_all()
         return self.batch_id_of(event)
 
-    def put(self, text: str, *, name: str, collection: str) -> dict[str, Any]:
+    def put(
+        self, text: str, *, name: str, collection: str, metadata: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
         """Drop a manifest; the answer is the event S3 would send."""
         key = f"manifests/{collection}/{name}"
-        answer = self.s3.put_object(Bucket="intake", Key=key, Body=text.encode())
+        answer = self.s3.put_object(
+            Bucket="intake", Key=key, Body=text.encode(), Metadata=dict(metadata or {})
+        )
         version = answer["VersionId"]
         found = {"key": key, "size": len(text.encode()), "version-id": version}
         return {"detail": {"bucket": {"name": "intake"}, "object": found}}

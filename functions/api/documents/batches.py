@@ -16,7 +16,6 @@ from api.documents.fields import (
     CallbackUrl,
     Collection,
     Document,
-    Email,
     Entry,
     Filename,
     JobId,
@@ -24,7 +23,9 @@ from api.documents.fields import (
     Note,
     Parameters,
     Reason,
+    Recipient,
 )
+from jobyard.domain.addresses import MOST
 from jobyard.domain.batch import BATCH, BatchState
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB
@@ -64,9 +65,9 @@ class Submission(Document, extra="forbid"):
     profile: Profile | None = Field(
         default=None, description="What a line is, for a manifest that does not say so itself."
     )
-    notify: list[Email] | None = Field(
+    notify: list[Recipient] | None = Field(
         default=None,
-        max_length=20,
+        max_length=MOST,
         description="Who is told how it ended. Nobody when empty; left out, the person who "
         "submits, or the deployment's operators if that person has no verified address.",
     )
@@ -108,6 +109,13 @@ class FailureGroup(Document):
     count: int = Field(description="How many jobs.")
 
 
+class Untold(Document):
+    """Somebody who cannot be told."""
+
+    address: str = Field(description="Who, as it was written.")
+    why: str = Field(description="Why.")
+
+
 class BatchInBrief(Document):
     """A batch as lists show it."""
 
@@ -144,6 +152,7 @@ class Batch(BatchInBrief):
     """A batch."""
 
     notify: list[str] = Field(description="Who is told how it ended.")
+    untold: list[Untold] = Field(description="Who should be told, and cannot be.")
     parameters: dict[str, JsonValue] = Field(description="What was set for all its jobs.")
     files: int = Field(description="Files its manifest names.")
     checked_at: datetime | None = Field(
@@ -242,7 +251,11 @@ class Delivery(Document):
     state: DeliveryState = Field(description="How far it got.")
     at: datetime = Field(description="Since when.")
     message_id: str = Field(description='The mail service\'s name for it; "" before.')
-    error: str = Field(description='What the mail service said against it; "" otherwise.')
+    error: str = Field(
+        description="Why the mail service did not take it, and the request under which its own "
+        'words are logged; "" otherwise.'
+    )
+    untold: list[Untold] = Field(description="Who could not be told, while others were.")
 
 
 class Files(Document):

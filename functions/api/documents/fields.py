@@ -16,6 +16,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from jobyard.domain.addresses import SHAPE, addresses
+
 
 class Document(BaseModel, defer_build=True):
     """What is sent or comes back. It is made ready when first used: a request uses few of them."""
@@ -72,14 +74,27 @@ Filename = Annotated[
     ),
 ]
 
-Email = Annotated[
+
+def _recipient(text: str) -> str:
+    if len(text) > _RECIPIENT_LENGTH:
+        raise ValueError(f"an e-mail address and its name have up to {_RECIPIENT_LENGTH} letters")
+    found = addresses(text)
+    if found.bad:
+        raise ValueError(found.bad[0].why if len(found.bad) == 1 else SHAPE)
+    if not found.good:
+        raise ValueError(SHAPE)
+    return text
+
+
+_RECIPIENT_LENGTH = 1000
+Recipient = Annotated[
     str,
-    _shaped(
-        r"(?=.{3,254}\Z)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
-        r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}",
-        "an e-mail address is name@host.tld",
+    AfterValidator(_recipient),
+    Field(
+        description="An e-mail address, with or without a name, or several as in a mail's "
+        'header: `"Doe, Jane" <jane@example.org>`. Only the bare address is kept.',
+        json_schema_extra={"maxLength": _RECIPIENT_LENGTH},
     ),
-    Field(json_schema_extra={"format": "email", "maxLength": 254}),
 ]
 
 _URL_LENGTH = 2048

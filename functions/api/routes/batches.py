@@ -1,6 +1,6 @@
 """Batches: submitted, looked at, asked; their retries, reports and findings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -11,9 +11,10 @@ from api.desk import Visit, visit_of
 from api.documents import batches as documents
 from api.documents.batches import BatchEvent
 from api.documents.fields import Entry
-from api.problems import documented
+from api.problems import BadFields, documented
 from api.repeats import once
 from api.routes.jobs import BatchId, Cursor, Limit
+from jobyard.domain.addresses import all_addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.errors import (
     BadRequest,
@@ -121,10 +122,20 @@ def _submission(document: documents.Submission) -> Submission:
         filename=document.filename,
         job_type=document.job_type,
         profile=document.profile or "",
-        notify=None if document.notify is None else tuple(document.notify),
+        notify=None if document.notify is None else _notified(document.notify),
         parameters=document.parameters | callback,
         note=document.note or "",
     )
+
+
+def _notified(named: Sequence[str]) -> tuple[str, ...]:
+    """Raises:
+    BadFields: they are too many together.
+    """
+    found = all_addresses(named)
+    if found.bad:
+        raise BadFields([("body.notify", found.bad[0].why)])
+    return found.good
 
 
 @router.get(
@@ -179,6 +190,7 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     return documents.Batch(
         **_brief(view, visit),
         notify=list(view.batch.notify),
+        untold=[documents.Untold(**vars(each)) for each in view.batch.untold],
         parameters=_told(view.batch.parameters),
         files=view.batch.files,
         checked_at=view.batch.checked_at,
@@ -299,6 +311,7 @@ def _report(report: Report, looking: views.Looking) -> documents.Report:
             at=delivery.at,
             message_id=delivery.message_id,
             error=delivery.error,
+            untold=[documents.Untold(**vars(each)) for each in delivery.untold],
         ),
         counts=dict(report.counts),
         changed=report.changed,

@@ -91,6 +91,11 @@ def test_a_callbacks_token_is_not_told_to_whoever_sees_the_batch(api: Api) -> No
         ("admin", None, ["operators@example.org"]),  # who is not in the pool any more
         ("depositor", [], []),
         ("depositor", ["maps@example.org"], ["maps@example.org"]),
+        (
+            "depositor",
+            ['"Doe, Jane" <jane@example.org>, jo@example.org', "Jo <jo@EXAMPLE.org>"],
+            ["jane@example.org", "jo@example.org"],
+        ),
     ],
 )
 def test_whom_a_batch_tells(api: Api, role: str, named: list[str] | None, told: list[str]) -> None:
@@ -119,6 +124,10 @@ def test_whom_a_batch_tells(api: Api, role: str, named: list[str] | None, told: 
         ("notify", ["maps@example.org", "a@b@example.org"], "body.notify[1]"),
         ("notify", ["maps@example.org\r\nBcc: other@example.org"], "body.notify[0]"),
         ("notify", ["a@example.org"] * 21, "body.notify"),
+        ("notify", [",".join(f"a{n}@example.org" for n in range(21))], "body.notify[0]"),
+        ("notify", [f"a{n}@example.org, b{n}@example.org" for n in range(20)], "body.notify"),
+        ("notify", ["undisclosed-recipients:;"], "body.notify[0]"),
+        ("notify", ["jane.doe at example.org"], "body.notify[0]"),
         ("callback_url", "ftp://maps.example.org/", "body.callback_url"),
         ("callback_url", "https:///done", "body.callback_url"),
         ("callback_url", "https://maps.example.org:port/", "body.callback_url"),

@@ -140,5 +140,7 @@ class Tombstone:
 
     def removed(self) -> "Tombstone":
         """What remains in the end."""
-        few = replace(self.batch, notify=(), parameters={}, note="", message="", history=())
+        few = replace(
+            self.batch, notify=(), untold=(), parameters={}, note="", message="", history=()
+        )
         return replace(self, batch=few, phase=Phase.REMOVED)

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from jobyard.domain.addresses import Untold
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean, shortened
@@ -208,9 +209,10 @@ class Batch:
     `submitter` is a name to show; whose it is says `submitter_sub`, the id of the person who
     submitted it: "" when it was dropped in the bucket, and of batches older than ids.
     `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
-    hold fewer). `message` says why it failed as a whole, "" when it did not. `reported` are the
-    counts the last report told, by job state. `repaired_at` is when the last of its jobs was moved
-    after its end, as far as retention had to know.
+    hold fewer). `notify` is whom its reports go to, `untold` whom they should and cannot. `message`
+    says why it failed as a whole, "" when it did not. `reported` are the counts the last report
+    told, by job state. `repaired_at` is when the last of its jobs was moved after its end, as far
+    as retention had to know.
     """
 
     batch_id: str
@@ -224,6 +226,7 @@ class Batch:
     profile: str = ""
     source: Source | None = None
     notify: tuple[str, ...] = ()
+    untold: tuple[Untold, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     upload_until: datetime | None = None
@@ -260,6 +263,7 @@ class Batch:
         named = vars(self) | {
             "history": (),
             "source": self.source and [*vars(self.source).values()],
+            "untold": [[*vars(each).values()] for each in self.untold],
         }
         return weight(named)
 

@@ -8,9 +8,10 @@ from html import escape
 from jobyard.domain.batch import Batch
 from jobyard.domain.cost import Cost
 from jobyard.domain.report import FailureGroup, ReportKind
+from jobyard.domain.text import clean
 
 SHOWN = 50  # jobs a mail names; the files name all
-_LONGEST = 200  # characters of a name or message a mail shows
+_LONGEST = 400  # bytes of a name or message a mail shows
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,17 @@ class Told:
 
     @property
     def outcome(self) -> str:
-        """OK when nothing was refused or cancelled and no job failed or is open, else FAIL."""
+        """OK when something succeeded, nothing was refused or cancelled as a whole, and no job
+        failed or is open; else FAIL. What a person gave up of it does not count."""
+        counts = self.counts
         bad = self.batch.is_cancelled or self.batch.message
-        return "FAIL" if bad or self.counts.get("failed") or self.counts.get("waiting") else "OK"
+        short = counts.get("failed") or counts.get("waiting") or not counts.get("succeeded")
+        return "FAIL" if bad or short else "OK"
+
+    @property
+    def given_up(self) -> int:
+        """How many jobs a person cancelled or deleted."""
+        return self.counts.get("cancelled", 0) + self.counts.get("deleted", 0)
 
     @property
     def subject(self) -> str:
@@ -54,11 +63,11 @@ class Told:
         where = f" [{self.instance}]" if self.instance else ""
         again = " (update)" if self.kind is ReportKind.UPDATE else ""
         told = f"Submission processed: {self.batch.batch_id}"
-        return f"Jobyard{where}: {self.outcome} -- {told}{again}"
+        return clean(f"Jobyard{where}: {self.outcome} -- {told}{again}")
 
 
 def _short(words: str) -> str:
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    return clean(words, _LONGEST)
 
 
 def _time(at: datetime | None) -> str:
@@ -82,20 +91,33 @@ def _facts(told: Told) -> list[tuple[str, str]]:
         ("Jobs", jobs),
     ]
     facts.append(("Cost", told.cost.words()))
+    for entry in batch.history:
+        if entry.event == "cancel":
+            why = f": {entry.reason}" if entry.reason else ""
+            facts.append(("Cancelled", f"{_time(entry.at)} by {entry.actor}{why}"))
     if batch.message:
         facts.append(("Reason", batch.message))
     if batch.similar_to:
         facts.append(("Note", f"looks like batch {batch.similar_to}: the same manifest"))
-    return facts
+    facts += [("Not told", each.words) for each in batch.untold]
+    # Whoever named a file or gave a reason does not write a line of this mail by it.
+    return [(name, clean(value)) for name, value in facts]
 
 
 def _headline(told: Told) -> str:
     if told.kind is ReportKind.UPDATE:
         return "Since the last report the outcome of some jobs has changed."
+    if told.batch.is_cancelled:
+        return "Your submission was cancelled."
     if told.batch.message and not told.batch.entries:
         return "The manifest was refused; no job was made of it."
+    if told.given_up and told.given_up == sum(told.counts.values()):
+        return "No job of your submission was done: all were cancelled or deleted."
     if told.outcome == "OK":
-        return "All jobs of your submission are done."
+        number = told.given_up
+        were = f"{number} job{'s were' if number > 1 else ' was'} cancelled or deleted"
+        done = "All jobs of your submission are done"
+        return f"{done}, but {were}." if number else f"{done}."
     return "Your submission was processed, and not all of it went well."
 
 
@@ -118,7 +140,8 @@ def text(told: Told) -> str:
     if told.more_jobs:
         lines.append(f"  and {told.more_jobs} more; the files have them all")
     if told.findings:
-        lines += ["", "Findings in the manifest:", *(f"  {line}" for line in told.findings)]
+        lines += ["", "Findings in the manifest:"]
+        lines += [f"  {_short(line)}" for line in told.findings]
     if told.more_findings:
         lines.append(f"  and {told.more_findings} more; see the report")
     files = f"jobyard reports {told.batch.batch_id} --download ."
@@ -161,7 +184,7 @@ def page(told: Told) -> str:
     if told.more_jobs:
         parts.append(f"<p>and {told.more_jobs} more; the files have them all</p>")
     if told.findings:
-        lines = [(line,) for line in told.findings]
+        lines = [(_short(line),) for line in told.findings]
         parts += ["<h2>Findings in the manifest</h2>", _table((), lines)]
     if told.more_findings:
         parts.append(f"<p>and {told.more_findings} more; see the report</p>")

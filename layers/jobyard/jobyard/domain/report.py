@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jobyard.domain.addresses import Untold
 from jobyard.domain.job import JobState
 
 
@@ -31,13 +32,20 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Whether a report arrived. `tries` counts hand-overs to the mail service."""
+    """Whether a report arrived. `tries` counts hand-overs to the mail service.
+
+    `singly`: the one mail to all was refused, so each has one of their own; `told` are those who
+    were sent it. `untold` are those who cannot be told, and why.
+    """
 
     state: DeliveryState
     at: datetime
     message_id: str = ""
     error: str = ""
     tries: int = 0
+    singly: bool = False
+    told: tuple[str, ...] = ()
+    untold: tuple[Untold, ...] = ()
 
 
 @dataclass(frozen=True)

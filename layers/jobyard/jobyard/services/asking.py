@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
@@ -132,6 +133,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
             f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
         )
     now = asking.now()
+    told = _told(submission, asking)
     batch = Batch(
         batch_id=batch_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
         state=BatchState.PENDING,
@@ -143,7 +145,8 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         filename=submission.filename,
         submitted_at=now,
         profile=submission.profile,
-        notify=_told(submission, asking),
+        notify=told.good,
+        untold=told.bad,
         parameters=submission.parameters,
         note=submission.note,
         upload_until=now + UPLOAD_TIME + UPLOAD_GRACE,
@@ -155,12 +158,11 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     return batch, _upload(batch, maximum, asking)
 
 
-def _told(submission: Submission, asking: Asking) -> tuple[str, ...]:
+def _told(submission: Submission, asking: Asking) -> Addresses:
     """Who is told: whom the submission names, else who submits, else the deployment's people."""
     if submission.notify is not None:
-        return submission.notify
-    addresses = asking.person.email or asking.settings.mail_to
-    return tuple(address.strip() for address in addresses.split(",") if address.strip())
+        return Addresses(submission.notify)
+    return addresses(asking.person.email or asking.settings.mail_to)
 
 
 def _upload(batch: Batch, maximum: int, asking: Asking) -> Upload:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from jobyard.domain.addresses import MOST, Addresses, Untold, addresses, all_addresses
 from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
 from jobyard.domain.report import Delivery, DeliveryState, Report
+from jobyard.domain.text import clean
 from jobyard.services.settings import Settings
 from jobyard.store import reports
 
@@ -24,13 +26,28 @@ TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted
 SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
 _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
 
+# What the mail service refuses, in our words; its own are logged under the request's id.
+_REFUSALS = {
+    "AccountSuspendedException": "the mail service has suspended the account",
+    "BadRequestException": "the mail service takes the mail, or an address of it, for malformed",
+    "LimitExceededException": "the mail service takes no more mails for now",
+    "MailFromDomainNotVerifiedException": "the sender's domain is not verified",
+    "MessageRejected": "the mail service refuses the mail, or an address of it",
+    "SendingPausedException": "the mail service has paused the account",
+    "TooManyRequestsException": "the mail service takes no more mails for now",
+}
+_NOBODY = "none of its addresses can be written to"
+# Those that one address of several may be the cause of.
+_BY_ONE = frozenset({"BadRequestException", "MessageRejected"})
+
 
 @dataclass(frozen=True)
 class Reporting:
     """What reporting needs: the deployment, S3, the mail service and the clock.
 
     `used` tells what this invocation used up to now, for the bill in the report; `slice_jobs` is
-    how many jobs one invocation goes through at the most.
+    how many jobs one invocation goes through at the most; `refused` hears of a mail that the mail
+    service would not take, or was not heard of.
     """
 
     settings: Settings
@@ -40,6 +57,7 @@ class Reporting:
     now: Callable[[], datetime]
     used: Callable[[], Usage] = Usage
     slice_jobs: int = SLICE_JOBS
+    refused: Callable[[Report, Exception], None] = lambda report, error: None
 
 
 def deliver(report: Report, reporting: Reporting) -> Report:
@@ -57,24 +75,108 @@ def deliver(report: Report, reporting: Reporting) -> Report:
     waiting = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
     if not waiting or now - delivery.at < pause:
         return report
-    handing = Delivery(DeliveryState.SENDING, now, tries=delivery.tries + 1)
+    whom = _whom(report, reporting.settings)
+    if not report_to(report):
+        nobody = replace(delivery, state=DeliveryState.FAILED, untold=whom.bad, error=_NOBODY)
+        return _note(report, nobody, reporting)
+    handing = replace(
+        delivery,
+        state=DeliveryState.SENDING,
+        at=now,
+        error="",
+        tries=delivery.tries + 1,
+        untold=tuple(dict.fromkeys((*delivery.untold, *whom.bad))),
+    )
     try:
         report = reports.put_delivery(report, handing)
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # another worker has it in hand
-    last = handing.tries >= MAIL_TRIES
+    if handing.singly:
+        return _send_singly(report, whom, reporting)
     try:
-        message_id = _send(report, reporting)
+        message_id = _send(report, report_to(report), _copied(reporting.settings), reporting)
     except reporting.mail.exceptions.ClientError as refusal:
-        status = refusal.response["ResponseMetadata"].get("HTTPStatusCode", 500)
-        again = DeliveryState.SENDING if status >= _UNKNOWN_FROM else DeliveryState.QUEUED
-        state = DeliveryState.FAILED if last else again
-        return _note(report, replace(handing, state=state, error=str(refusal)), reporting)
+        if _code(refusal) in _BY_ONE and len(whom.good) > 1:
+            report = _note(report, replace(handing, singly=True), reporting)
+            return _send_singly(report, whom, reporting) if report.delivery.singly else report
+        return _put_off(report, refusal, reporting)
     except reporting.unanswered as silence:
-        state = DeliveryState.FAILED if last else DeliveryState.SENDING
-        return _note(report, replace(handing, state=state, error=str(silence)), reporting)
+        return _put_off(report, silence, reporting)
     sent = replace(handing, state=DeliveryState.SENT, message_id=message_id)
     return _note(report, sent, reporting)
+
+
+def _send_singly(report: Report, whom: Addresses, reporting: Reporting) -> Report:
+    """Send everybody a mail of their own, for the one to all was refused; whoever is refused again
+    is the one that cannot be told. Each that was sent is noted at once, so that it is sent once."""
+    refusal: Exception | None = None
+    refused: list[Untold] = []
+    for address in whom.good:
+        if address in report.delivery.told:
+            continue
+        try:
+            message_id = _send(report, (address,), (), reporting)
+        except reporting.mail.exceptions.ClientError as error:
+            if _code(error) not in _BY_ONE:
+                return _put_off(report, error, reporting)
+            refusal = error
+            refused.append(Untold(address, _words(error)))
+            continue
+        except reporting.unanswered as silence:
+            return _put_off(report, silence, reporting)
+        noted = _note_told(report, address, message_id, reporting)
+        if noted is None:
+            return reports.get(report.batch_id, report.seq)  # another worker took it over
+        report = noted
+    if refusal is not None:
+        reporting.refused(report, refusal)
+    if not report.delivery.told:
+        return _put_off(report, refusal, reporting) if refusal is not None else report
+    untold = tuple(dict.fromkeys((*report.delivery.untold, *refused)))
+    sent = replace(report.delivery, state=DeliveryState.SENT, untold=untold)
+    return _note(report, sent, reporting)
+
+
+def _note_told(
+    report: Report, address: str, message_id: str, reporting: Reporting
+) -> Report | None:
+    """Note that `address` was sent its mail; None when this hand-over is not the last any more."""
+    tries = report.delivery.tries
+    while report.delivery.tries == tries:
+        told = (*report.delivery.told, address)
+        noted = replace(report.delivery, message_id=message_id, told=told, at=reporting.now())
+        try:
+            return reports.put_delivery(report, noted)
+        except StaleState:  # news of one of the mails came between
+            report = reports.get(report.batch_id, report.seq)
+    return None
+
+
+def _put_off(report: Report, error: Exception, reporting: Reporting) -> Report:
+    """Note that the mail was not handed over, or perhaps not: it will be tried again, or never."""
+    handing = report.delivery
+    state = DeliveryState.SENDING
+    if isinstance(error, reporting.mail.exceptions.ClientError):
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 500)
+        state = state if status >= _UNKNOWN_FROM else DeliveryState.QUEUED
+    if handing.tries >= MAIL_TRIES:
+        state = DeliveryState.FAILED
+    reporting.refused(report, error)
+    return _note(report, replace(handing, state=state, error=_words(error)), reporting)
+
+
+def _code(error: Any) -> str:
+    code: str = error.response["Error"]["Code"]
+    return code
+
+
+def _words(error: Exception) -> str:
+    """What came of a hand-over in our words, and the name under which the log has the rest."""
+    answer: dict[str, Any] = getattr(error, "response", {})
+    if not answer:
+        return "the mail service did not answer"
+    words = _REFUSALS.get(_code(error), "the mail service failed")
+    return f"{words} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
 
 
 def _note(report: Report, delivery: Delivery, reporting: Reporting) -> Report:
@@ -84,7 +186,7 @@ def _note(report: Report, delivery: Delivery, reporting: Reporting) -> Report:
         return reports.get(report.batch_id, report.seq)  # news from the mail service came first
 
 
-def _send(report: Report, reporting: Reporting) -> str:
+def _send(report: Report, to: Sequence[str], copied: Sequence[str], reporting: Reporting) -> str:
     settings = reporting.settings
 
     def words(name: str) -> str:
@@ -94,10 +196,10 @@ def _send(report: Report, reporting: Reporting) -> str:
 
     answer = reporting.mail.send_email(
         FromEmailAddress=settings.mail_from,
-        Destination={"ToAddresses": list(report.to), "BccAddresses": _copied(settings)},
+        Destination={"ToAddresses": list(to), "BccAddresses": list(copied)},
         Content={
             "Simple": {
-                "Subject": {"Data": report.subject, "Charset": "UTF-8"},
+                "Subject": {"Data": clean(report.subject), "Charset": "UTF-8"},
                 "Body": {
                     "Text": {"Data": words("mail.txt"), "Charset": "UTF-8"},
                     "Html": {"Data": words("report.html"), "Charset": "UTF-8"},
@@ -115,8 +217,18 @@ def _send(report: Report, reporting: Reporting) -> str:
     return answer["MessageId"]
 
 
-def _copied(settings: Settings) -> list[str]:
-    return [settings.mail_bcc] if settings.mail_bcc else []
+def report_to(report: Report) -> tuple[str, ...]:
+    """Whom of those a report names a mail can be sent to."""
+    return all_addresses(report.to).good
+
+
+def _copied(settings: Settings) -> tuple[str, ...]:
+    return addresses(settings.mail_bcc).good
+
+
+def _whom(report: Report, settings: Settings) -> Addresses:
+    """Everybody a report's mail goes to, and whom it should go to and cannot."""
+    return all_addresses(report.to) + addresses(settings.mail_bcc)
 
 
 def recipients(to: Sequence[str], settings: Settings) -> int:
@@ -147,16 +259,27 @@ _NEWS = {
 }
 
 
-def note_delivery(batch_id: str, seq: int, news: str, message_id: str, at: datetime) -> Report:
+def note_delivery(
+    batch_id: str,
+    seq: int,
+    news: str,
+    message_id: str,
+    at: datetime,
+    lost: Sequence[Untold] = (),
+) -> Report:
     """Write down what the mail service tells of a report's mail; older news changes nothing.
+
+    `lost` are the recipients whom, by this news, the mail did not reach.
 
     Raises:
         Unknown: there is no such report.
         StaleState: someone else wrote at the same time; the caller should come again.
     """
     written = reports.get(batch_id, seq)
-    state, of = _NEWS.get(news, (written.delivery.state, frozenset()))
-    if written.delivery.state not in of:
-        return written
-    delivery = replace(written.delivery, state=state, message_id=message_id, at=at)
-    return reports.put_delivery(written, delivery)
+    before = written.delivery
+    delivery = replace(before, untold=tuple(dict.fromkeys((*before.untold, *lost)))[:MOST])
+    state, of = _NEWS.get(news, (before.state, frozenset()))
+    # Of mails that are sent one by one the first is not all there is to tell.
+    if before.state in of and not (before.singly and before.state is DeliveryState.SENDING):
+        delivery = replace(delivery, state=state, message_id=message_id, at=at)
+    return reports.put_delivery(written, delivery) if delivery != before else written

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
 from jobyard.domain.errors import Gone, StaleState, Unknown
@@ -180,7 +181,7 @@ def _claimed(source: Source, opening: Opening) -> Batch:
     metadata = opening.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
-    notify = metadata.get("notify", opening.settings.mail_to)
+    told = _told(metadata, opening.settings)
     batch = Batch(
         batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
         state=BatchState.PENDING,
@@ -192,13 +193,23 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         submitted_at=now,
         profile=metadata.get("profile", ""),
         source=source,
-        notify=tuple(address.strip() for address in notify.split(",") if address.strip()),
+        notify=told.good,
+        untold=told.bad,
         parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
     )
     try:
         return batches.put_new(batch)
     except StaleState:
         return batches.get(batch.batch_id, now)
+
+
+def _told(metadata: Mapping[str, str], settings: Settings) -> Addresses:
+    """Who is told of a dropped manifest: whom it names, else the deployment's people; they too when
+    nobody whom it names can be."""
+    if "notify" not in metadata:
+        return addresses(settings.mail_to)
+    named = addresses(metadata["notify"])
+    return named if named.good or not named.bad else named + addresses(settings.mail_to)
 
 
 def _read(batch: Batch, opening: Opening) -> Next:
@@ -256,7 +267,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
         now,
         MACHINE,
         f"opened.{opening.execution}",
-        f"{reading.entries} jobs",
+        f"{reading.entries} job{'s' * (reading.entries != 1)}",
     )
     batch = batches.note(
         batch,

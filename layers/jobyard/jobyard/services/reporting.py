@@ -152,7 +152,8 @@ FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -> Report:
     batch = told.batch
-    state = DeliveryState.QUEUED if batch.notify else DeliveryState.SUPPRESSED
+    unwanted = DeliveryState.FAILED if batch.untold else DeliveryState.SUPPRESSED
+    state = DeliveryState.QUEUED if batch.notify else unwanted
     return reports.put_new(
         Report(
             batch_id=batch.batch_id,
@@ -165,7 +166,7 @@ def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -
             counts=told.counts,
             changed=changed,
             files=keys,
-            delivery=Delivery(state, told.at),
+            delivery=Delivery(state, told.at, untold=batch.untold),
         )
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
+from jobyard.domain.addresses import Untold
 from jobyard.domain.archive import Phase, Tombstone
 from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.errors import Gone, StaleState, Unknown
@@ -38,6 +39,7 @@ def _item(batch: Batch) -> BatchItem:
             "profile": batch.profile,
             "source": [*vars(batch.source).values()] if batch.source else None,
             "notify": list(batch.notify),
+            "untold": [[*vars(each).values()] for each in batch.untold],
             "parameters": dict(batch.parameters),
             "note": batch.note,
             "upload_until": batch.upload_until and stamp(batch.upload_until),
@@ -86,6 +88,7 @@ def _batch(item: BatchItem) -> Batch:
         profile=body.get("profile", ""),
         source=Source(*body["source"]) if "source" in body else None,
         notify=tuple(body.get("notify", ())),
+        untold=tuple(Untold(*each) for each in body.get("untold", ())),
         parameters=body.get("parameters", {}),
         note=body.get("note", ""),
         upload_until=moment_or_none(body.get("upload_until")),

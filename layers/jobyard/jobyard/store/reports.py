@@ -7,6 +7,7 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
+from jobyard.domain.addresses import Untold
 from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store.documents import moment, sortable, stamp
@@ -44,6 +45,9 @@ def _item(report: Report) -> ReportItem:
                 delivery.message_id,
                 delivery.error,
                 delivery.tries,
+                delivery.singly,
+                list(delivery.told),
+                [[*vars(each).values()] for each in delivery.untold],
             ],
         },
     )
@@ -51,7 +55,8 @@ def _item(report: Report) -> ReportItem:
 
 def _report(item: ReportItem) -> Report:
     body: dict[str, Any] = item.body
-    state, at, message_id, error, tries = body["delivery"]
+    state, at, message_id, error, tries, *told = body["delivery"]
+    singly, told, untold = told or (False, (), ())  # an old one has none of these
     return Report(
         batch_id=item.batch_id,
         seq=int(item.seq),
@@ -63,7 +68,16 @@ def _report(item: ReportItem) -> Report:
         counts=body["counts"],
         changed=body["changed"],
         files=body["files"],
-        delivery=Delivery(DeliveryState(state), moment(at), message_id, error, tries),
+        delivery=Delivery(
+            DeliveryState(state),
+            moment(at),
+            message_id,
+            error,
+            tries,
+            singly,
+            tuple(told),
+            tuple(Untold(*each) for each in untold),
+        ),
         version=int(item.version),
     )
 

@@ -1,0 +1,153 @@
+"""To whom a report goes, and what becomes of an address that nobody can be told at."""
+
+from dataclasses import replace
+from typing import Any
+
+from jobyard.services.mailing import MAIL_TRIES
+from jobyard.store import reports
+from tests.walk.yard import Payloads, Yard, single_files
+from tests.wire import Answer, Call, Listener
+
+DOE = '"Doe, Jane" <jane.doe@example.org>, ops@example.org'
+
+
+class Strict(Listener):
+    """A mail service as SES is: it refuses the whole mail for one address it does not take."""
+
+    def __init__(self, *bad: str, code: str = "MessageRejected", status: int = 400) -> None:
+        self.bad, self.code, self.status = bad, code, status
+        self.sent: list[tuple[str, ...]] = []
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "SendEmail":
+            return None
+        to = call.parameters["Destination"]
+        everybody = (*to["ToAddresses"], *to["BccAddresses"])
+        if set(self.bad) & set(everybody):
+            answer = Answer.error(self.status, self.code, "arn:aws:ses:1 is not verified")
+            answer.parsed["ResponseMetadata"]["RequestId"] = "request-7"
+            return answer
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.operation == "SendEmail" and status == 200:
+            to = call.parameters["Destination"]
+            self.sent.append((*to["ToAddresses"], *to["BccAddresses"]))
+
+
+def dropped(yard: Yard, payloads: Payloads, notify: str) -> tuple[str, Any]:
+    """A batch of one file that names `notify`, and its report."""
+    text = single_files(payloads, {"a.txt": b"a"})
+    batch_id = yard.drop(text, metadata={"notify": notify})
+    (report,) = reports.of_batch(batch_id)
+    return batch_id, report
+
+
+def test_a_name_with_a_comma_is_one_recipient(yard: Yard, payloads: Payloads) -> None:
+    batch_id, report = dropped(yard, payloads, DOE)
+
+    assert report.to == ("jane.doe@example.org", "ops@example.org")
+    assert yard.mails_of(batch_id)[0].to == ("jane.doe@example.org", "ops@example.org")
+
+
+def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id, report = dropped(yard, payloads, f"jane.doe at example.org, {DOE}")
+
+    batch = yard.batch(batch_id).batch
+    assert batch.state == "completed"
+    assert batch.notify == ("jane.doe@example.org", "ops@example.org")
+    assert [each.address for each in batch.untold] == ["jane.doe at example.org"]
+    assert report.delivery.untold == batch.untold
+    (mail,) = yard.mails_of(batch_id)
+    assert "Not told:    jane.doe at example.org: " in mail.text
+
+
+def test_where_nobody_named_can_be_told_the_deployments_people_are(
+    yard: Yard, payloads: Payloads
+) -> None:
+    batch_id, report = dropped(yard, payloads, "jane.doe at example.org")
+
+    assert report.to == ("operators@example.org",)
+    assert "jane.doe at example.org" in yard.mails_of(batch_id)[0].text
+
+
+def test_where_nobody_at_all_can_be_told_the_report_says_so(yard: Yard, payloads: Payloads) -> None:
+    yard.settings = replace(yard.settings, mail_to="")
+
+    _, report = dropped(yard, payloads, "jane.doe at example.org")
+
+    assert report.delivery.state == "failed"
+    assert [each.address for each in report.delivery.untold] == ["jane.doe at example.org"]
+
+
+def test_an_address_that_was_let_in_before_is_told_apart_when_the_mail_is_sent(
+    yard: Yard, payloads: Payloads
+) -> None:
+    strict = Strict("jane.doe at example.org", '"Doe')
+    yard.settings = replace(yard.settings, mail_bcc='copies@example.org, "Doe')
+    with yard.wire.heard_by(strict):
+        _, report = dropped(yard, payloads, "ops@example.org")
+
+    assert strict.sent == [("ops@example.org", "copies@example.org")]
+    assert [each.address for each in report.delivery.untold] == ['"Doe']
+    assert report.delivery.state == "sent"
+
+
+def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
+    yard: Yard, payloads: Payloads
+) -> None:
+    strict = Strict("ops@example.org")
+    with yard.wire.heard_by(strict):
+        _, report = dropped(yard, payloads, f"{DOE}, jo@example.org")
+        yard.later(3600)
+        yard.minute()
+
+    assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
+    assert report.delivery.state == "sent"
+    (untold,) = report.delivery.untold
+    assert untold.address == "ops@example.org"
+    assert "request-7" in untold.why
+    assert "arn:" not in untold.why
+
+
+def test_who_was_told_singly_is_told_once_whenever_the_rest_is_interrupted(
+    yard: Yard, payloads: Payloads
+) -> None:
+    strict = Strict("ops@example.org")
+    interrupting = Strict("jo@example.org", code="TooManyRequestsException", status=429)
+    with yard.wire.heard_by(strict):
+        with yard.wire.heard_by(interrupting):
+            batch_id, report = dropped(yard, payloads, f"{DOE}, jo@example.org")
+            # The one mail to all is refused for ops; jo comes last, and the service takes no more.
+            assert report.delivery.told == ("jane.doe@example.org",)
+            news = {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
+            yard.hear({"detail": {"mail": news, "eventType": "Send"}})
+        yard.later(61)
+        yard.minute()
+
+    (report,) = reports.of_batch(batch_id)
+    assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
+    assert report.delivery.state == "sent"
+    assert [each.address for each in report.delivery.untold] == ["ops@example.org"]
+
+
+def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
+    yard: Yard, payloads: Payloads
+) -> None:
+    strict = Strict("jane.doe@example.org", "ops@example.org")
+    with yard.wire.heard_by(strict):
+        batch_id, report = dropped(yard, payloads, DOE)
+        assert report.delivery.state == "queued"
+        tries = 1
+        while report.delivery.state == "queued":
+            tries += 1
+            yard.later(3600)
+            yard.minute()
+            (report,) = reports.of_batch(batch_id)
+
+    assert tries == MAIL_TRIES
+    assert report.delivery.state == "failed"
+    assert "request-7" in report.delivery.error
+    assert "arn:" not in report.delivery.error
