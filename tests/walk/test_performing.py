@@ -1,8 +1,10 @@
 """What becomes of a job's record by what its step answers."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
@@ -10,18 +12,19 @@ from jobyard.domain.jobtype import JobType, Outcome, Stop, Wait, Work
 from jobyard.services.performing import NO_FAILURES, WAITS, Progress, ended, perform
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 PLACE = Place("s1", 0, 0)
 RUNNING = replace(unrecorded(PLACE, NOON), state=JobState.RUNNING, tries=1)
 
 
-def after_one(record: JobRecord, outcome: Outcome) -> JobRecord:
+def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRecord:
     """The record after an attempt whose only step answers `outcome`."""
     job_type = JobType("count", "Count", (("counting", lambda _work, _touch: outcome),))
     work = Work("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
     touch: Any = None
-    attempted = perform(job_type, Progress(record), work, touch, lambda: NOON)
+    attempted = perform(job_type, Progress(record), work, touch, lambda: at)
     assert attempted is not None
-    return ended(attempted, job_type, NOON, "c")
+    return ended(attempted, job_type, at, "c")
 
 
 def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> None:
@@ -36,6 +39,31 @@ def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> No
         record = replace(after, state=JobState.RUNNING, tries=1)
 
     assert after_one(record, waiting).attempts[-1].code == Failure.TIMEOUT
+
+
+@pytest.mark.parametrize("asked_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
+def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s: float) -> None:
+    asked = Wait(asked_s, "the server answered GET with 202", asked=Failure.PAYLOAD_BUSY)
+    record, at = RUNNING, NOON
+
+    while (after := after_one(record, asked, at)).state is JobState.SCHEDULED:
+        assert after.next_at is not None
+        waited = after.next_at - at
+        assert waited >= min(timedelta(seconds=asked_s), NOON + DAY - at)
+        assert (after.tries, after.attempts[-1].message) == (0, asked.message)
+        at = after.next_at
+        record = replace(after, state=JobState.RUNNING, tries=1, at=at)
+
+    assert (after.state, after.failure_code) == (JobState.FAILED, "PAYLOAD_BUSY")
+    assert "over 24 hours" in after.failure_message
+    assert at == NOON + DAY
+    assert record.waits <= WAITS
+
+
+def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
+    asked = Wait(5, "202", asked=Failure.PAYLOAD_BUSY)
+
+    assert after_one(RUNNING, asked).next_at == NOON + timedelta(seconds=5)
 
 
 def test_what_a_step_found_is_kept_although_it_failed() -> None:

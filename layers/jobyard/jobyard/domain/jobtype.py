@@ -41,11 +41,13 @@ class Wait(_Told):
     """Not now: try this step again in `seconds`. Does not count as a failed attempt.
 
     `progressed`: it was not only waited, a part of the step is done and will not be repeated.
+    `asked`: another side asked for it; if it still does after a day, the job fails with this code.
     """
 
     seconds: float
     message: str
     progressed: bool = False
+    asked: Failure | None = None
 
 
 @dataclass(frozen=True)

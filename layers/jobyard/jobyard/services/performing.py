@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, JobState, StepRecord, StepStatus
@@ -17,6 +18,10 @@ WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
 WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
+ASKED_S = 86_400.0  # for how long in all a job waits because another side asks it to
+ASKED_WAITS = 60  # and how often
+_ASKED_FIRST_S = 5.0  # the least it waits then
+_ASKED_MORE = 0.75  # of the time waited so far is waited again: so a day takes some twenty waits
 LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
 
@@ -98,6 +103,8 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
     """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at
+    if isinstance(outcome, Wait) and outcome.asked and not outcome.progressed:
+        outcome = _as_asked(record, outcome, outcome.asked, at)
     if isinstance(outcome, Done | Skipped):
         move = JOB.move(record.state, "succeed", at, Cause(cause))
         return record.moved(
@@ -107,7 +114,8 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             failure_message="",
             waits=0,
         )
-    if isinstance(outcome, Wait) and (outcome.progressed or record.waits < WAITS):
+    patient = isinstance(outcome, Wait) and (outcome.asked or record.waits < WAITS)
+    if isinstance(outcome, Wait) and (outcome.progressed or patient):
         move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
         code = PART if outcome.progressed else WAITED
         waited = Attempt(began, at, attempted.step, code, outcome.message)
@@ -134,6 +142,19 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
         recoverable=outcome.recoverable,
         waits=0,
     )
+
+
+def _as_asked(record: JobRecord, wait: Wait, code: Failure, at: datetime) -> Wait | Stop:
+    """The wait that another side asks for, growing with the time waited; no more of it once that
+    is a day."""
+    waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
+    since = waits[-1].started_at if waits else record.at
+    waited_s = (at - since).total_seconds()
+    if waited_s >= ASKED_S or record.waits >= ASKED_WAITS:
+        times, hours = record.waits + 1, round(waited_s / 3600)
+        return Stop(code, f"{wait.message}: {times} times so, over {hours} hours")
+    seconds = max(wait.seconds, _ASKED_FIRST_S, waited_s * _ASKED_MORE)
+    return replace(wait, seconds=min(seconds, ASKED_S - waited_s))
 
 
 def lost(
