@@ -33,6 +33,7 @@ SHA256 = "sha-256"
 MAX_FILE_BYTES = 8 * 1024**3
 
 SMALL_BYTES = 8 * 1024**2  # one PutObject up to here: a multipart upload is three requests at least
+_ASKED_FOR_BYTES = 64 * 1024  # from here on S3 is asked whether it has a file before it is sent
 _PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
 
 # Memory: a large file holds a part being filled and one being sent. So few of them at once fill a
@@ -113,7 +114,7 @@ def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch
     with _begun(checked(blocks, wanted, touch, hashing), touch) as (small, large):
         if small is not None:
             stored = Stored(wanted.name, hashing.size, hashing.digests())
-            bucket.put_new(touch.s3, touch.archive_bucket, stored.key, small)
+            _put_small(small, stored.key, touch)
             return stored
         if wanted.algorithm == SHA256 and wanted.digest:
             _keep_known(large, wanted, touch)
@@ -208,6 +209,13 @@ def _room(touch: Touch) -> Iterator[None]:
         yield
     finally:
         HEAVY.release()
+
+
+def _put_small(body: bytearray, key: str, touch: Touch) -> None:
+    """Send a small file unless it is there. A very small one is sent at once: to ask costs more."""
+    if len(body) > _ASKED_FOR_BYTES and bucket.exists(touch.s3, touch.archive_bucket, key):
+        return
+    bucket.put_new(touch.s3, touch.archive_bucket, key, body)
 
 
 def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: Touch) -> None:
