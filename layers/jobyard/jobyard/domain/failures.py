@@ -14,7 +14,7 @@ class Failure(StrEnum):
 
     PAYLOAD_NOT_FOUND = "PAYLOAD_NOT_FOUND", "The server does not have the file (404 or 410)."
     PAYLOAD_FORBIDDEN = "PAYLOAD_FORBIDDEN", "The server refuses to give the file (401 or 403)."
-    PAYLOAD_BUSY = "PAYLOAD_BUSY", "The server asks to be called less often (429)."
+    PAYLOAD_BUSY = "PAYLOAD_BUSY", "The server asks to be called later (202, 425 or 429)."
     PAYLOAD_SERVER_ERROR = "PAYLOAD_SERVER_ERROR", "The server failed while giving the file (5xx)."
     PAYLOAD_REFUSED = "PAYLOAD_REFUSED", "The server answered with something that is not the file."
     PAYLOAD_UNREACHABLE = "PAYLOAD_UNREACHABLE", "The server cannot be reached."

@@ -93,16 +93,23 @@ class WebUrl:
     target: str
 
     @property
+    def authority(self) -> str:
+        """The host as a URL writes it, with the port where it is not the scheme's own."""
+        return self._host if self.port == DEFAULT_PORTS[self.scheme] else self.place
+
+    @property
     def place(self) -> str:
         """Host and port, as a deployment's list of hosts writes them."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self._host}:{self.port}"
 
     @property
     def text(self) -> str:
         """The URL in its plain form, without a fragment."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        return f"{self.scheme}://{self.authority}{self.target}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def read(url: str) -> WebUrl:
@@ -126,7 +133,7 @@ def read(url: str) -> WebUrl:
     if target.startswith("\\"):  # which programs read as a part of the host, or of the path
         raise BadUrl("has a backslash after its host: write it as /")
     if "@" in authority:
-        raise BadUrl("may not carry a user name or password: whoever sees the manifest sees them")
+        raise BadUrl("may not carry a user name or password, which others would see")
     host, port = _place(authority, scheme)
     return WebUrl(scheme, host, port, _request_target(target))
 

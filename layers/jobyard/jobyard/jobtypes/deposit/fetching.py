@@ -140,6 +140,10 @@ class _Sheets:
             if refusal.code is Failure.TIMEOUT and self.fresh:
                 words = f"{self.fresh} files came in this attempt; the next one goes on from there"
                 raise NotYet(0, words) from refusal
+            again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
+            if again_s is not None and self.fresh:
+                words = f"{self.fresh} files came; {refusal.message}"
+                raise NotYet(again_s, words, progressed=True) from refusal
             raise
 
     def _in_order(self) -> list[Stored]:
@@ -152,12 +156,14 @@ class _Sheets:
 
 
 def _fetch_missing(missing: dict[int, File], sheets: _Sheets, work: Work, touch: Touch) -> None:
-    """Fetch files, several at once. After a refusal no further one is begun.
+    """Fetch files, several at once. After a refusal no further one is begun, but for one that says
+    when to come again: what has to be brought from tape is asked for together.
 
     Raises:
-        Refused, FetchRefused: the refusal that decides: one that no retry mends, then the first.
+        Refused, FetchRefused: the refusal that decides: one that no retry mends, then one that does
+            not say when to come again, then the first.
     """
-    refused: list[tuple[bool, int, Refused | FetchRefused]] = []
+    refused: list[tuple[bool, bool, int, Refused | FetchRefused]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         going: dict[Future[Stored], int] = {
             pool.submit(fetch_one, work, touch, file, f"files/{place}"): place
@@ -169,9 +175,10 @@ def _fetch_missing(missing: dict[int, File], sheets: _Sheets, work: Work, touch:
             try:
                 sheets.add(going[future], future.result())
             except (Refused, FetchRefused) as refusal:
-                refused.append((refusal.retryable, going[future], refusal))
-            if refused:
-                for each in going:
-                    each.cancel()
+                waits = isinstance(refusal, FetchRefused) and refusal.come_again is not None
+                refused.append((refusal.retryable, waits, going[future], refusal))
+                if not waits:
+                    for each in going:
+                        each.cancel()
     if refused:
-        raise min(refused)[2]
+        raise min(refused)[3]

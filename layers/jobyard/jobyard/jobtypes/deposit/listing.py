@@ -1,7 +1,7 @@
 """Which files an object is made of: one, those of a nested manifest, or those of a listing."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,8 +12,8 @@ from jobyard.domain.manifest.entry import row
 from jobyard.domain.manifest.findings import Finding
 from jobyard.domain.manifest.reading import Reading
 from jobyard.jobtypes.deposit import bucket, payloads
-from jobyard.jobtypes.deposit.admission import MAX_FILES
-from jobyard.jobtypes.deposit.content import Wanted, checked
+from jobyard.jobtypes.deposit.admission import MAX_FILES, MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.fetch import FetchRefused
@@ -24,9 +24,12 @@ MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
 LOOKED_AT = 1_000  # files whose servers are asked before the download; the rest show when they come
 _AT_ONCE = 8  # of them
 
-# Servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
+# Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
 _SHOWN = 3  # findings, or missing files, named in a message
+
+
+Size = int | FetchRefused | None  # of a file: None when nobody says it, or why it is not to be had
 
 
 @dataclass(frozen=True)
@@ -90,30 +93,66 @@ def file(fields: Mapping[str, Any]) -> File:
 def estimate(listed: tuple[File, ...], touch: Touch) -> Estimate:
     """Ask the servers for their files' sizes, and whether they have them at all.
 
+    They are asked with HEAD, about which servers err in every way. So what HEAD says only counts
+    against a file when GET says it too.
+
     Raises:
-        FetchRefused: a file is not there, or a server does not answer.
+        FetchRefused: a file is not there; or it is in S3, which does not answer.
     """
     asked, rest = listed[:LOOKED_AT], listed[LOOKED_AT:]
-    if len(asked) == 1:
-        found = [_size(asked[0], touch)]
-    else:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = list(pool.map(lambda file: _size(file, touch), asked))
+    mute: set[str] = set()
+    found = _of_each(asked, lambda file: _size(file, mute, touch))
+    sizes = _known(found)
+    if max(sizes, default=0) > MAX_FILE_BYTES or sum(sizes) > MAX_OBJECT_BYTES:
+        found = _of_each(asked, lambda file: _confirmed(file, touch))
+        sizes = _known(found)
     refused = [each for each in found if isinstance(each, FetchRefused)]
     if refused:
         raise _worst(refused)
-    sizes = [each for each in found if isinstance(each, int)]
     sizes += [file.wanted.size for file in rest if file.wanted.size is not None]
     return Estimate(sum(sizes) if sizes else None, max(sizes, default=0))
 
 
-def _size(file: File, touch: Touch) -> int | FetchRefused | None:
+def _of_each(files: tuple[File, ...], size: Callable[[File], Size]) -> list[Size]:
+    if len(files) == 1:
+        return [size(files[0])]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(size, files))
+
+
+def _known(found: list[Size]) -> list[int]:
+    return [each for each in found if isinstance(each, int)]
+
+
+def _size(file: File, mute: set[str], touch: Touch) -> Size:
+    """What HEAD says. Servers of `mute` are not asked any more: they did not answer it."""
+    server = file.url.partition("://")[2].partition("/")[0]
+    if server in mute:
+        return file.wanted.size
     try:
         said = payloads.length(file.url, touch)
     except FetchRefused as refusal:
-        if refusal.status not in _NO_HEAD:
+        if refusal.status in _NO_HEAD:
+            return file.wanted.size
+        if payloads.is_in_bucket(file.url) or refusal.code is Failure.TIMEOUT:
             return refusal.about(file.wanted.name)
+        if not refusal.retryable:
+            return _confirmed(file, touch)
+        if refusal.status is None:
+            mute.add(server)
         said = None
+    return said if file.wanted.size is None else file.wanted.size
+
+
+def _confirmed(file: File, touch: Touch) -> Size:
+    """What GET says, but for what may pass: the download will see."""
+    if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
+        return file.wanted.size
+    try:
+        with payloads.opened(file.url, touch) as payload:
+            said = payload.length
+    except FetchRefused as refusal:
+        return file.wanted.size if refusal.retryable else refusal.about(file.wanted.name)
     return said if file.wanted.size is None else file.wanted.size
 
 

@@ -21,6 +21,7 @@ from jobyard.jobtypes.touch import Touch
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
+_NOT_THE_FILE = frozenset({Failure.SIZE_MISMATCH, Failure.DIGEST_MISMATCH})
 _S3_URL = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
@@ -33,7 +34,12 @@ class Payload(Protocol):
     @property
     def framed(self) -> bool: ...
 
-    def blocks(self) -> Iterator[bytes]: ...
+    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]: ...
+
+
+def is_in_bucket(url: str) -> bool:
+    """Whether the file lies in S3, whose HEAD can be relied upon."""
+    return url.startswith("s3://")
 
 
 def length(url: str, touch: Touch) -> int | None:
@@ -42,7 +48,7 @@ def length(url: str, touch: Touch) -> int | None:
     Raises:
         FetchRefused: it cannot be asked, or there is no such file.
     """
-    if not url.startswith("s3://"):
+    if not is_in_bucket(url):
         return touch.fetch.head(url, touch.remaining)
     bucket, key = _place(url, touch)
     with _telling():
@@ -56,9 +62,15 @@ def opened(url: str, touch: Touch) -> Iterator[Payload]:
     Raises:
         FetchRefused: it cannot be had.
     """
-    if not url.startswith("s3://"):
+    if not is_in_bucket(url):
         with touch.fetch.get(url, touch.remaining) as answer:
-            yield answer
+            try:
+                yield answer
+            except Refused as refusal:
+                if answer.packed and refusal.code in _NOT_THE_FILE:
+                    words = answer.packed_words
+                    raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from refusal
+                raise
         return
     bucket, key = _place(url, touch)
     with _telling():
@@ -83,7 +95,7 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
     if not payload.framed and wanted.size is None and not wanted.digest:
         words = "neither the server nor the manifest tells its length, nor a digest"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
-    yield from payload.blocks()
+    yield from payload.blocks(wanted.size, known=bool(wanted.digest))
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,7 @@ class _InBucket:
     touch: Touch
     framed: bool = True
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
         while True:
             if self.touch.remaining() <= RESERVE_S:
                 words = "the worker's time was up in the middle of a file"

@@ -3,16 +3,19 @@
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.text import clean
+from jobyard.domain.urls import text_without_secrets
 
 
 class Refused(JobyardError):
-    """The step cannot be done. `recoverable` False: no requeue helps, it must be submitted anew."""
+    """The step cannot be done. `recoverable` False: no requeue helps, it must be submitted anew.
+
+    The message may quote names that strangers chose: it is cleaned here.
+    """
 
     def __init__(self, code: Failure, message: str, *, recoverable: bool = True) -> None:
-        message = clean(message)
-        super().__init__(message)
+        self.message = clean(text_without_secrets(message))
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.recoverable = recoverable
 
     @property
@@ -22,10 +25,10 @@ class Refused(JobyardError):
 
 
 class NotYet(JobyardError):
-    """The step has to wait for `seconds`; no fault of its own."""
+    """The step has to wait for `seconds`; no fault of its own. `progressed`: a part is done."""
 
-    def __init__(self, seconds: float, message: str) -> None:
-        message = clean(message)
-        super().__init__(message)
+    def __init__(self, seconds: float, message: str, *, progressed: bool = False) -> None:
+        self.message = clean(text_without_secrets(message))
+        super().__init__(self.message)
         self.seconds = seconds
-        self.message = message
+        self.progressed = progressed

@@ -27,8 +27,11 @@ def _answering(step: Step) -> Step:
         try:
             return step(work, touch)
         except NotYet as wait:
-            return Wait(wait.seconds, wait.message)
+            return Wait(wait.seconds, wait.message, wait.progressed)
         except FetchRefused as refusal:
+            if refusal.come_again is not None:
+                words = f"{refusal.message}: come again in {refusal.come_again:g} s"
+                return Wait(refusal.come_again, words, asked=refusal.code)
             return Stop(
                 refusal.code,
                 refusal.message,

@@ -5,21 +5,19 @@ to: a name that answers otherwise the next time (DNS rebinding) has nothing to g
 says of its peer is judged again before a byte is sent.
 """
 
-import http.client
 import io
+import selectors
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-import urllib3.connection
-from urllib3.response import HTTPResponse
-
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.fetch.addresses import Target, may_connect
+from jobyard.jobtypes.fetch.answers import Head, read_head
 from jobyard.jobtypes.fetch.pace import Pace, PacedReader
 from jobyard.jobtypes.fetch.refusal import FetchRefused
 
@@ -31,59 +29,63 @@ _KEPT = 32  # idle connections of a worker
 _FRESH = timedelta(seconds=20)  # servers and gateways drop idle connections without a word
 
 
-class _Wire(io.BufferedReader):
-    """What comes from the peer. `surplus` once closed: whether it had sent more than was read."""
+class Connection:
+    """A connection to a checked peer; every byte of its answers is waited for under a pace."""
 
-    surplus = False
+    def __init__(self, target: Target, sock: socket.socket, pace: Pace) -> None:
+        self.target = target
+        self._sock = sock
+        self._reader = PacedReader(sock, pace)
+        self.source = io.BufferedReader(self._reader, _BUFFER)
 
-    def __init__(self, reader: PacedReader) -> None:
-        super().__init__(reader, _BUFFER)
-        self._reader = reader
+    def ask(
+        self, method: str, pace: Pace, fields: Mapping[str, bytes], body: bytes | None = None
+    ) -> Head:
+        """Send a request and read the answer's status and fields; the body is left to come.
+
+        Raises:
+            FetchRefused: PAYLOAD_TIMEOUT, TIMEOUT.
+            NotHttp, HungUp, OSError: no answer came.
+        """
+        self._reader.pace = pace
+        lines = [f"{method} {self.target.target} HTTP/1.1".encode()]
+        lines.append(f"Host: {self.target.authority}".encode())
+        lines += [name.encode() + b": " + value for name, value in fields.items()]
+        if body is not None:
+            lines.append(b"Content-Length: %d" % len(body))
+        self._sock.settimeout(pace.connect_s())
+        self._sock.sendall(b"\r\n".join((*lines, b"", body or b"")))
+        pace.begin_answer()
+        head = read_head(self.source)
+        pace.begin_body()
+        return head
+
+    def surplus(self) -> bytes:
+        """A byte of what came beyond what was read, if it is here already."""
+        self._reader.dry = True
+        more = self.source.peek(1)[:1]
+        self._reader.dry = False
+        return more
+
+    def at_hand(self) -> bytes:
+        """A byte more, if one is there by now, without waiting; afterwards it is of no more use."""
+        if more := self.surplus():
+            return more
+        self._sock.settimeout(0)
+        try:
+            return self._sock.recv(1)
+        except OSError:  # there is nothing yet, or no connection any more
+            return b""
+
+    def is_quiet(self) -> bool:
+        """Whether it is open and nothing came that nobody asked for."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._sock, selectors.EVENT_READ)
+            return not selector.select(0)
 
     def close(self) -> None:
-        if not self.closed:
-            self._reader.dry = True
-            self.surplus = bool(self.peek(1))
-        super().close()
-
-
-class _PacedResponse(http.client.HTTPResponse):
-    """An answer whose every byte, the status line's included, is waited for under the pace."""
-
-    def __init__(self, sock: socket.socket, pace: Pace, method: str | None) -> None:
-        super().__init__(sock, method=method)
-        self.fp.close()
-        self.fp = self.wire = _Wire(PacedReader(sock, pace))
-
-
-class _Dialled:
-    """What both kinds of connection share: dialling a checked peer, reading under a pace."""
-
-    target: Target
-    resolve: Resolve
-    pace: Pace
-    sock: Any
-    answer: _PacedResponse
-
-    def _new_conn(self) -> socket.socket:
-        sock = _dial(self.target, self.resolve, self.pace)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-
-    def response_class(self, sock: socket.socket, method: str | None = None) -> _PacedResponse:
-        self.answer = _PacedResponse(sock, self.pace, method)
-        return self.answer
-
-
-class _Plain(_Dialled, urllib3.connection.HTTPConnection):  # type: ignore[misc]
-    """Over TCP."""
-
-
-class _Secure(_Dialled, urllib3.connection.HTTPSConnection):  # type: ignore[misc]
-    """Over TLS; the certificate is checked against the URL's host, not the address."""
-
-
-Connection = _Plain | _Secure
+        self.source.close()
+        self._sock.close()
 
 
 def connect(
@@ -94,23 +96,24 @@ def connect(
     Raises:
         FetchRefused: ADDRESS_NOT_ALLOWED, PAYLOAD_UNREACHABLE, PAYLOAD_UNTRUSTED.
     """
-    connection: Connection
-    timeout_s = pace.connect_s()
-    if target.scheme == "https":
-        connection = _Secure(target.host, target.port, timeout=timeout_s, ssl_context=tls())
-    else:
-        connection = _Plain(target.host, target.port, timeout=timeout_s)
-    connection.target, connection.resolve, connection.pace = target, resolve, pace
+    sock = _dial(target, resolve, pace)
     try:
-        connection.connect()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if target.scheme == "https":
+            # The certificate is checked against the URL's host, not the address.
+            sock.settimeout(pace.connect_s())
+            sock = tls().wrap_socket(sock, server_hostname=target.host.rstrip("."))
     except ssl.SSLCertVerificationError as error:
-        connection.close()
+        sock.close()
         words = f"the certificate of {target.host} cannot be trusted: {error.verify_message}"
         raise FetchRefused(Failure.PAYLOAD_UNTRUSTED, words) from error
     except OSError as error:
-        connection.close()
+        sock.close()
         raise _unreachable(target, error) from error
-    return connection
+    except BaseException:
+        sock.close()
+        raise
+    return Connection(target, sock, pace)
 
 
 def _dial(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
@@ -141,25 +144,6 @@ def _dial(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
     raise _unreachable(target, refused) from refused
 
 
-def ask(
-    connection: Connection, method: str, pace: Pace, headers: dict[str, str], body: bytes | None
-) -> HTTPResponse:
-    """Send a request and read the answer's status and headers; the body is left to come."""
-    connection.pace = pace
-    connection.timeout = pace.connect_s()
-    connection.request(
-        method,
-        connection.target.target,
-        body,
-        headers,
-        preload_content=False,
-        decode_content=False,
-    )
-    answer = connection.getresponse()
-    pace.begin_body()
-    return answer
-
-
 class Idle:
     """Connections kept for the next request to the same place. For all threads."""
 
@@ -176,7 +160,7 @@ class Idle:
                 if _place(connection.target) != _place(target):
                     continue
                 self._kept.remove(kept)
-                if self._now() - since < _FRESH and connection.is_connected:
+                if self._now() - since < _FRESH and connection.is_quiet():
                     connection.target = target
                     return connection
                 connection.close()

@@ -1,32 +1,39 @@
 """Opening URLs: redirects, answers and everything a server can do wrong, each with its refusal."""
 
-import http.client
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import cache
 from urllib.parse import urljoin
 
-from urllib3.exceptions import HTTPError, ProtocolError
-from urllib3.response import HTTPResponse
-
 from jobyard.domain.failures import Failure
+from jobyard.domain.urls import quoted_bytes, shown
 from jobyard.jobtypes.fetch.addresses import Target, refuse_runtime_api, target
-from jobyard.jobtypes.fetch.connections import Connection, Idle, Resolve, ask, connect
+from jobyard.jobtypes.fetch.answers import (
+    Head,
+    HungUp,
+    NotHttp,
+    chunked,
+    sized,
+    until_end,
+)
+from jobyard.jobtypes.fetch.connections import Connection, Idle, Resolve, connect
+from jobyard.jobtypes.fetch.cookies import Cookies, http_date
 from jobyard.jobtypes.fetch.pace import Pace, Patience
 from jobyard.jobtypes.fetch.refusal import FetchRefused
 
 REDIRECTS = 5  # followed for one URL
-BLOCK = 1024 * 1024  # bytes of a body handed on at once, at most
 
 _REDIRECTING = frozenset({301, 302, 303, 307, 308})
-_HEADERS = {"User-Agent": "Jobyard", "Accept": "*/*", "Accept-Encoding": "identity"}
+_FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
+_UNPACKED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
+_LONGEST_S = 10 * 365 * 86_400.0  # what a Retry-After may say: more is no time anyone means
 _CODES = {
+    202: Failure.PAYLOAD_BUSY,
     401: Failure.PAYLOAD_FORBIDDEN,
     403: Failure.PAYLOAD_FORBIDDEN,
     404: Failure.PAYLOAD_NOT_FOUND,
@@ -43,36 +50,79 @@ class Answer:
 
     `length` is how many bytes the server says the body has; None when it does not say. `framed` is
     True when the answer itself tells its end, by a length or in chunks: else nobody can tell a
-    whole file from one cut short.
+    whole file from one cut short. `packed` is how the server says it packed the body, "" if it is
+    as it was asked for.
     """
 
     url: str
     length: int | None
     framed: bool
-    _response: HTTPResponse = field(repr=False)
-    _surplus: Callable[[], bool] = field(repr=False)
+    packed: str
+    _connection: Connection = field(repr=False)
     _ended: bool = field(default=False, repr=False)
 
-    def blocks(self) -> Iterator[bytes]:
-        """The body in order, in blocks of at most `BLOCK` bytes, none empty.
+    def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
+        """The body in order, in blocks of a megabyte at the most, none empty.
+
+        `upto` is how long the file is to be. One that is longer is shown to be so by one byte more.
+        Where nothing tells the end, it ends there if the server falls silent, and without waiting
+        for it if the digest is `known`.
 
         Raises:
             FetchRefused: PAYLOAD_TRUNCATED, PAYLOAD_TIMEOUT, TIMEOUT; PAYLOAD_REFUSED, there are
-                more bytes than the server said.
+                more bytes than the server said, or they are not framed as HTTP has it, or packed
+                and nothing tells whether they are the file all the same.
         """
-        while True:
-            try:
-                block = self._response.read(BLOCK, decode_content=False)
-            except (HTTPError, ValueError) as error:  # a negative chunk size is a ValueError
-                words = "the server hung up before the end of the file"
-                raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
-            if not block:
-                break
-            yield block
-        if self._surplus():
-            words = f"the server sends more than the {self.length} bytes it declared"
-            raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+        if self.packed and not known:
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, self.packed_words)
+        try:
+            yield from self._blocks(upto, known)
+        except HungUp as error:
+            words = f"the server {error}, before the end of the file"
+            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+        except NotHttp as error:
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, f"the server {error}") from error
+        except OSError as error:
+            words = f"the connection broke before the end of the file: {error}"
+            raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
+
+    @property
+    def packed_words(self) -> str:
+        """That the body is packed, for a refusal."""
+        return f"the server sends the file packed ({self.packed}) though it was asked not to"
+
+    def _blocks(self, upto: int | None, known: bool) -> Iterator[bytes]:
+        source = self._connection.source
+        if self.length is not None:
+            yield from sized(source, self.length)
+            if self._connection.surplus():
+                words = f"the server sends more than the {self.length} bytes it declared"
+                raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+        elif self.framed:
+            yield from chunked(source, upto)
+        else:
+            yield from self._until_end(upto, known)
         self._ended = True
+
+    def _until_end(self, upto: int | None, known: bool) -> Iterator[bytes]:
+        source = self._connection.source
+        got = 0
+        for block in until_end(source, upto):
+            got += len(block)
+            yield block
+        if upto is None or got < upto:
+            return
+        if known:
+            more = self._connection.at_hand()
+        else:
+            try:
+                more = source.read(1)
+            except FetchRefused as refusal:
+                if refusal.code is not Failure.PAYLOAD_TIMEOUT:
+                    raise
+                return
+        if more:
+            yield more
 
 
 class Fetch:
@@ -99,24 +149,22 @@ class Fetch:
         self._now = now
         self._patience = patience or Patience()
         self._resolve = resolve
-        self._tls = cache(tls)  # reading the trusted certificates takes a while: once, if ever
+        self._tls = cache(lambda: _http_only(tls()))  # reading the certificates takes a while
         self._idle = Idle(now)
 
     def head(self, url: str, remaining: Callable[[], float]) -> int | None:
         """The bytes a HEAD request says the file has; None when it does not say.
 
+        It is an estimate: servers err about HEAD in every way. What counts is what GET gives.
+
         Raises:
             FetchRefused: see docs/deposit.md.
         """
-        pace = Pace(self._patience, remaining)
-        connection, response, _ = self._follow("HEAD", url, pace)
+        connection, head, _ = self._follow("HEAD", url, remaining)
         try:
-            length = _length(response)
-        except FetchRefused:
-            connection.close()
-            raise
-        self._put_away(connection, response)
-        return length
+            return _length(head)
+        finally:
+            self._put_away(connection, head)
 
     @contextmanager
     def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Answer]:
@@ -127,23 +175,18 @@ class Fetch:
         Raises:
             FetchRefused: see docs/deposit.md.
         """
-        pace = Pace(self._patience, remaining)
-        connection, response, place = self._follow("GET", url, pace)
+        connection, head, place = self._follow("GET", url, remaining)
         answer = None
         try:
-            _refuse_encoded(response)
-            length = _length(response)
-            chunked = "chunked" in response.headers.get("transfer-encoding", "").lower()
-            framed = length is not None or chunked
-            wire = connection.answer.wire
-            answer = Answer(place.text, length, framed, response, lambda: wire.surplus)
+            length = _length(head)
+            framed = length is not None or head.is_chunked
+            answer = Answer(place.text, length, framed, _packed(head), connection)
             yield answer
         finally:
-            if answer and answer._ended:
-                self._put_away(connection, response)
+            if answer and answer.framed and answer._ended:
+                self._put_away(connection, head)
             else:
                 connection.close()
-                response.close()
 
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], remaining: Callable[[], float]
@@ -153,15 +196,14 @@ class Fetch:
         Raises:
             FetchRefused: nothing could be posted, or no answer came.
         """
-        pace = Pace(self._patience, remaining)
+        pace = Pace(self._patience, remaining, "POST")
         place = target(url, self._allowed_hosts)
-        with _telling(place):
+        with _telling(place, "POST"):
             connection = connect(place, self._resolve, self._tls, pace)
             try:
-                sent = {**_HEADERS, **headers, "Connection": "close"}
-                response = ask(connection, "POST", pace, sent, body)
-                response.close()
-                return int(response.status)
+                given = {name: value.encode() for name, value in headers.items()}
+                fields = {**_FIELDS, **given, "Connection": b"close"}
+                return connection.ask("POST", pace, fields, body).status
             finally:
                 connection.close()
 
@@ -169,61 +211,80 @@ class Fetch:
         """Close the connections that were kept."""
         self._idle.close()
 
-    def _follow(self, method: str, url: str, pace: Pace) -> tuple[Connection, HTTPResponse, Target]:
+    def _follow(
+        self, method: str, url: str, remaining: Callable[[], float]
+    ) -> tuple[Connection, Head, Target]:
         """Ask for the URL and where it redirects to, each judged anew, until status 200."""
+        pace = Pace(self._patience, remaining, method)
+        cookies = Cookies()
+        place = target(url, self._allowed_hosts)
         for _ in range(REDIRECTS + 1):
-            place = target(url, self._allowed_hosts)
-            with _telling(place):
-                connection, response = self._ask(method, place, pace)
-            if response.status == 200:
-                return connection, response, place
-            location = response.headers.get("location")
-            refusal = self._refusal(response)
-            response.close()
+            with _telling(place, method):
+                connection, head = self._ask(method, place, pace, cookies)
+            if head.status == 200:
+                return connection, head, place
             connection.close()
-            if response.status not in _REDIRECTING or not location:
-                raise refusal
-            try:
-                url = urljoin(place.text, location)
-            except ValueError as error:
-                words = f"the server redirects to what is no URL: {location[:100]!r}"
-                raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
-        words = f"the URL redirects more than {REDIRECTS} times"
+            cookies.take(place, head.values("set-cookie"), self._now())
+            location = next(iter(head.values("location")), b"")
+            if head.status not in _REDIRECTING or not location:
+                raise self._refusal(head, method)
+            place = self._next(place, location)
+        words = f"the URL redirects more than {REDIRECTS} times when asked with {method}"
         raise FetchRefused(Failure.TOO_MANY_REDIRECTS, words)
 
-    def _ask(self, method: str, place: Target, pace: Pace) -> tuple[Connection, HTTPResponse]:
+    def _next(self, place: Target, location: bytes) -> Target:
+        """Where a redirect leads, its raw bytes percent-encoded as they stand."""
+        said = quoted_bytes(location)
+        try:
+            url = urljoin(place.text, said)
+        except ValueError as error:
+            words = f"{place.host} redirects to what is no URL: {shown(said)}"
+            raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
+        try:
+            return target(url, self._allowed_hosts)
+        except FetchRefused as refusal:
+            words = f"{place.host} redirects to {shown(url)}: {refusal.message}"
+            raise FetchRefused(refusal.code, words) from refusal
+
+    def _ask(
+        self, method: str, place: Target, pace: Pace, cookies: Cookies
+    ) -> tuple[Connection, Head]:
+        cookie = cookies.header(place)
+        fields = {**_FIELDS, "Cookie": cookie} if cookie else _FIELDS
         kept = self._idle.take(place)
         if kept is not None:
             try:
-                return kept, ask(kept, method, pace, _HEADERS, None)
-            except (OSError, http.client.HTTPException, HTTPError):
+                return kept, kept.ask(method, pace, fields)
+            except (OSError, NotHttp, HungUp):
                 kept.close()  # it was closed on the other side meanwhile: once more, on a new one
-            except FetchRefused:
+            except BaseException:
                 kept.close()
                 raise
         connection = connect(place, self._resolve, self._tls, pace)
         try:
-            return connection, ask(connection, method, pace, _HEADERS, None)
+            return connection, connection.ask(method, pace, fields)
         except BaseException:
             connection.close()
             raise
 
-    def _put_away(self, connection: Connection, response: HTTPResponse) -> None:
-        closing = response.headers.get("connection", "").lower() == "close"
-        response.close()
-        if closing or connection.sock is None:
+    def _put_away(self, connection: Connection, head: Head) -> None:
+        if head.closes or connection.surplus():
             connection.close()
         else:
             self._idle.keep(connection)
 
-    def _refusal(self, response: HTTPResponse) -> FetchRefused:
-        status = int(response.status)
+    def _refusal(self, head: Head, method: str) -> FetchRefused:
         return FetchRefused(
-            failure_of(status),
-            f"the server answered {status} {response.reason or ''}".rstrip(),
-            retry_after=_retry_after(response.headers.get("retry-after", ""), self._now()),
-            status=status,
+            failure_of(head.status),
+            f"the server answered {method} with {head.status} {head.reason}".rstrip(),
+            retry_after=_retry_after(head.text("retry-after"), self._now()),
+            status=head.status,
         )
+
+
+def _http_only(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def failure_of(status: int) -> Failure:
@@ -234,34 +295,34 @@ def failure_of(status: int) -> Failure:
 
 
 @contextmanager
-def _telling(place: Target) -> Iterator[None]:
-    """Say in our words what the libraries say in theirs, up to the answer's headers."""
+def _telling(place: Target, method: str) -> Iterator[None]:
+    """Say in our words what goes wrong up to the answer's fields."""
     try:
         yield
     except TimeoutError as error:
-        words = f"{place.host} took no request in time"
+        words = f"{place.host} took no {method} request in time"
         raise FetchRefused(Failure.PAYLOAD_TIMEOUT, words) from error
-    except (ConnectionError, http.client.RemoteDisconnected, ProtocolError) as error:
-        words = f"{place.host} hung up without an answer"
+    except (ConnectionError, HungUp) as error:
+        words = f"{place.host} hung up without a whole answer to {method}"
         raise FetchRefused(Failure.PAYLOAD_TRUNCATED, words) from error
     except OSError as error:
         words = f"the connection to {place.host} broke: {error}"
         raise FetchRefused(Failure.PAYLOAD_UNREACHABLE, words) from error
-    except (http.client.HTTPException, HTTPError) as error:
-        words = f"{place.host} answered with something that is not HTTP"
+    except NotHttp as error:
+        words = f"{place.host} {error}, asked with {method}"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from error
 
 
-def _length(response: HTTPResponse) -> int | None:
+def _length(head: Head) -> int | None:
     """The declared length of the body.
 
     Raises:
         FetchRefused: PAYLOAD_REFUSED, it is not a number, or several different ones.
     """
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+    if head.is_chunked:
         return None
-    said = set(re.split(r",\s*", response.headers.get("content-length", "")))
-    if said == {""}:
+    said = set(head.words("content-length"))
+    if not said:
         return None
     (text, *others) = said
     if others or not re.fullmatch(r"[0-9]{1,18}", text):
@@ -270,23 +331,18 @@ def _length(response: HTTPResponse) -> int | None:
     return int(text)
 
 
-def _refuse_encoded(response: HTTPResponse) -> None:
-    """A packed body is not the file whose digest the depositor knows; we asked for it as it is."""
-    content = response.headers.get("content-encoding", "identity").strip().lower()
-    transfer = response.headers.get("transfer-encoding", "chunked").strip().lower()
-    if content not in {"", "identity"} or transfer not in {"", "identity", "chunked"}:
-        packed = content if content not in {"", "identity"} else transfer
-        words = f"the server sends the file packed ({packed}) though it was asked not to"
-        raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
+def _packed(head: Head) -> str:
+    """How the server says that it packed the body, though it was asked not to."""
+    said = [*head.words("content-encoding"), *head.words("transfer-encoding")]
+    return ", ".join(word for word in said if word not in _UNPACKED)
 
 
 def _retry_after(text: str, now: datetime) -> float | None:
     """Seconds of a Retry-After header, given as such or as a date (RFC 9110 10.2.3)."""
     text = text.strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
+    if re.fullmatch("[0-9]+", text):
+        return min(float(text[:20]), _LONGEST_S)
+    date = http_date(text)
+    if date is None:
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds())
+    return min(max(0.0, (date - now).total_seconds()), _LONGEST_S)

@@ -32,9 +32,13 @@ class Patience:
 
 
 class Pace:
-    """The waits of one request. `remaining` is the seconds until the worker must stop."""
+    """The waits of one request, redirects included. `remaining` is the seconds until the worker
+    must stop; `method` is what the server is asked with, for the words of a refusal."""
 
-    def __init__(self, patience: Patience, remaining: Callable[[], float]) -> None:
+    def __init__(
+        self, patience: Patience, remaining: Callable[[], float], method: str = "GET"
+    ) -> None:
+        self._method = method
         self._patience = patience
         self._remaining = remaining
         self._answer_left_s = patience.answer_s
@@ -45,6 +49,11 @@ class Pace:
     def connect_s(self) -> float:
         """Seconds to connect in."""
         return min(self._patience.connect_s, self._left_s())
+
+    def begin_answer(self) -> None:
+        """A request is sent; what comes now are an answer's status and headers."""
+        self._in_body = False
+        self._answer_left_s = self._patience.answer_s
 
     def begin_body(self) -> None:
         """Status and headers are read; what comes now is the body."""
@@ -85,7 +94,8 @@ class Pace:
     def _silent(self) -> FetchRefused:
         if self._in_body:
             return _too_slow(f"nothing came for {self._patience.silence_s:g} seconds")
-        return _too_slow(f"no whole answer within {self._patience.answer_s:g} seconds")
+        words = f"no whole answer to {self._method} within {self._patience.answer_s:g} seconds"
+        return _too_slow(words)
 
     def _left_s(self) -> float:
         left_s = self._remaining() - RESERVE_S
@@ -95,14 +105,14 @@ class Pace:
 
 
 class PacedReader(io.RawIOBase):
-    """The bytes of a socket, each wait for them under a pace. Once `dry` it has no more."""
+    """The bytes of a socket, each wait for them under a pace. While `dry` it has no more."""
 
     dry = False
 
     def __init__(self, sock: socket.socket, pace: Pace) -> None:
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
-        self._pace = pace
+        self.pace = pace
 
     def readable(self) -> bool:
         return True
@@ -110,7 +120,7 @@ class PacedReader(io.RawIOBase):
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
         if self.dry:
             return 0
-        return self._pace.wait(self._sock, lambda: self._raw.readinto(buffer))
+        return self.pace.wait(self._sock, lambda: self._raw.readinto(buffer))
 
     def close(self) -> None:
         if not self.closed:

@@ -3,12 +3,16 @@
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.text import clean
+from jobyard.domain.urls import text_without_secrets
+
+_COME_AGAIN = frozenset({202, 429, 503})  # statuses whose Retry-After says when to come again
 
 
 class FetchRefused(JobyardError):
     """The file was not, or not wholly, fetched. `code` says why, the message says it of this URL.
 
-    `retry_after` is what the server asked for, in seconds; `status` its answer, if it gave one.
+    `retry_after` is what the server asked for, in seconds; `status` its answer, if it gave one. The
+    message may quote what servers and libraries say: it is cleaned here.
     """
 
     def __init__(
@@ -19,10 +23,9 @@ class FetchRefused(JobyardError):
         retry_after: float | None = None,
         status: int | None = None,
     ) -> None:
-        message = clean(message)
-        super().__init__(message)
+        self.message = clean(text_without_secrets(message))
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.retry_after = retry_after
         self.status = status
 
@@ -30,6 +33,11 @@ class FetchRefused(JobyardError):
     def retryable(self) -> bool:
         """True when trying again may help without anyone doing anything."""
         return self.code in RETRIED
+
+    @property
+    def come_again(self) -> float | None:
+        """Seconds after which the server itself says that it will have the file; else None."""
+        return self.retry_after if self.status in _COME_AGAIN else None
 
     def about(self, name: str) -> "FetchRefused":
         """The same, its message beginning with the name of the file it is about."""

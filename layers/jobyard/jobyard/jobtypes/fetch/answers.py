@@ -1,0 +1,226 @@
+"""Reading HTTP/1.x answers off a connection, as leniently as curl does and never without a bound.
+
+Python's own reader hands an answer's fields to a parser of e-mail, which ends at the first line
+that is no field: what followed, a length or an encoding, was never seen. Here each line is read by
+itself, and one that is no field is passed over.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+LINE_BYTES = 64 * 1024  # of a status line or a field
+HEAD_BYTES = 256 * 1024  # of all lines before the body, those of 1xx answers included
+TRAILER_BYTES = 64 * 1024  # of what follows a body in chunks
+BLOCK = 1024 * 1024  # bytes of a body handed on at once, at most
+
+_CHUNK_LINE = 16 * 1024  # a chunk's size, with its extensions
+_FRAMING = 64 * 1024  # bytes of chunk lines, beyond some for each byte of the body
+_FRAMING_EACH = 16
+
+_STATUS = re.compile(rb"HTTP/[0-9](?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL)
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+
+
+class Source(Protocol):
+    """Where the bytes come from: a buffered reader."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def readline(self, size: int, /) -> bytes: ...
+
+
+class NotHttp(Exception):
+    """What came is no answer. The message completes "the server …"."""
+
+
+class HungUp(Exception):
+    """It ended before its end. The message completes "the server …"."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """An answer's status line and fields, in order. Names are in lower case."""
+
+    status: int
+    reason: str
+    keeps_alive: bool  # what its version does unless a field says otherwise
+    fields: tuple[tuple[str, bytes], ...] = ()
+
+    def values(self, name: str) -> list[bytes]:
+        """The value of each field of this name."""
+        return [value for each, value in self.fields if each == name]
+
+    def text(self, name: str) -> str:
+        """The field's values as one, "" if it is not there."""
+        return ", ".join(value.decode("latin-1") for value in self.values(name))
+
+    def words(self, name: str) -> list[str]:
+        """The first word of each part of a list that the field holds, in lower case."""
+        parts = self.text(name).lower().replace(";", " ").split(",")
+        return [part.split()[0] for part in parts if part.strip()]
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether the body comes in chunks, each with its length."""
+        return "chunked" in self.words("transfer-encoding")
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing more comes on this connection after the answer."""
+        words = self.words("connection")
+        return "close" in words or not (self.keeps_alive or "keep-alive" in words)
+
+
+def read_head(source: Source) -> Head:
+    """Read the answer's status line and fields; 1xx answers that come before it are passed over.
+
+    Raises:
+        NotHttp, HungUp
+    """
+    lines = _lines(source, HEAD_BYTES)
+    while True:
+        first = next(lines)
+        found = _STATUS.fullmatch(first)
+        if not found:
+            raise NotHttp("answered with something that is not HTTP")
+        minor, status, reason = found.groups()
+        fields = _fields(lines)
+        if int(status) >= 200:
+            text = (reason or b"").decode(errors="replace")
+            return Head(int(status), text.strip(), minor != b"0", fields)
+
+
+def _lines(source: Source, most: int) -> Iterator[bytes]:
+    """The lines that come, without their ends."""
+    left = most
+    first = True
+    while True:
+        line = source.readline(min(LINE_BYTES, left) + 1)
+        if not line.endswith(b"\n"):
+            if len(line) > LINE_BYTES or len(line) > left:
+                raise NotHttp(f"sends more than {most} bytes of header lines, or one too long")
+            raise HungUp("hung up in its header lines" if line or not first else "hung up")
+        left -= len(line)
+        first = False
+        if left < 0:
+            raise NotHttp(f"sends more than {most} bytes of header lines")
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _fields(lines: Iterator[bytes]) -> tuple[tuple[str, bytes], ...]:
+    """The fields up to the empty line. A line that begins with a blank goes on with the one before
+    it (RFC 9112, 5.2); one without a colon is none and hides nothing."""
+    fields: list[tuple[str, list[bytes]]] = []
+    is_field = False
+    for line in lines:
+        if not line:
+            break
+        if b"\0" in line:
+            raise NotHttp("sends a header line with a NUL")
+        if line[:1] in b" \t":
+            if is_field:
+                fields[-1][1].append(line.strip())
+            continue
+        name, colon, value = line.partition(b":")
+        name = name.strip()
+        is_field = bool(colon and name)
+        if is_field:
+            fields.append((name.decode("latin-1").lower(), [value.strip()]))
+    return tuple((name, b" ".join(filter(None, values))) for name, values in fields)
+
+
+def sized(source: Source, length: int) -> Iterator[bytes]:
+    """A body of `length` bytes.
+
+    Raises:
+        HungUp
+    """
+    left = length
+    while left:
+        block = source.read(min(BLOCK, left))
+        if not block:
+            raise HungUp(f"hung up after {length - left} of {length} bytes")
+        left -= len(block)
+        yield block
+
+
+def chunked(source: Source, upto: int | None = None) -> Iterator[bytes]:
+    """A body in chunks. One that has more than `upto` bytes is handed on as soon as that is seen.
+
+    Raises:
+        HungUp, NotHttp
+    """
+    block = bytearray()
+    got = 0
+    for piece in _pieces(source, upto):
+        got += len(piece)
+        if len(block) + len(piece) > BLOCK:
+            yield bytes(block)
+            block.clear()
+        block += piece
+        if upto is not None and got > upto:
+            yield bytes(block)
+            return
+    if block:
+        yield bytes(block)
+
+
+def _pieces(source: Source, upto: int | None) -> Iterator[bytes]:
+    """What is in the chunks, up to one byte more than `upto`."""
+    left = BLOCK if upto is None else upto + 1
+    framing = _FRAMING
+    while True:
+        size, line_bytes = _chunk(source)
+        framing -= line_bytes
+        if framing < 0:
+            raise NotHttp("sends more about its chunks than in them")
+        if not size:
+            break
+        while size:
+            piece = source.read(min(size, BLOCK, left))
+            if not piece:
+                raise HungUp("hung up in the middle of a chunk")
+            yield piece
+            size -= len(piece)
+            framing += _FRAMING_EACH * len(piece)
+            left -= 0 if upto is None else len(piece)
+        if source.readline(3) not in {b"\r\n", b"\n"}:
+            raise HungUp("sends chunks that cannot be read")
+    _pass_over_trailers(source)
+
+
+def _chunk(source: Source) -> tuple[int, int]:
+    """The size of the next chunk, and of the line that says so."""
+    line = source.readline(_CHUNK_LINE)
+    if not line.endswith(b"\n"):
+        if len(line) == _CHUNK_LINE:
+            raise NotHttp("sends more about a chunk than is sensible")
+        raise HungUp("hung up between two chunks")
+    found = _CHUNK_SIZE.fullmatch(line.rstrip(b"\r\n"))
+    if not found:
+        raise HungUp("sends chunks that cannot be read")
+    return int(found[1], 16), len(line)
+
+
+def _pass_over_trailers(source: Source) -> None:
+    """What follows the last chunk, up to an empty line. The file is whole, whatever that is."""
+    left = TRAILER_BYTES
+    while line := source.readline(min(LINE_BYTES, left) + 1):
+        left -= len(line)
+        if left < 0:
+            raise NotHttp(f"sends more than {TRAILER_BYTES} bytes after the file")
+        if line in {b"\r\n", b"\n"}:
+            return
+
+
+def until_end(source: Source, most: int | None = None) -> Iterator[bytes]:
+    """A body that only the hang-up ends, of `most` bytes at the most."""
+    left = most
+    while left is None or left > 0:
+        block = source.read(BLOCK if left is None else min(BLOCK, left))
+        if not block:
+            return
+        left = None if left is None else left - len(block)
+        yield block

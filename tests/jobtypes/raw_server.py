@@ -1,0 +1,131 @@
+"""A server on loopback that answers with the very bytes it is told to, and says what it heard."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+from types import TracebackType
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A request: its first line's method and target, and its fields with lower-case names."""
+
+    method: str
+    target: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What is answered. With `stays`, the connection stays open afterwards; else it ends.
+
+    `pieces` are sent one after the other, `pause_s` apart; they may be endless.
+    """
+
+    pieces: Callable[[], Iterator[bytes]]
+    stays: bool = False
+    pause_s: float = 0.0
+
+
+def raw(*pieces: bytes, stays: bool = False, pause_s: float = 0.0) -> Raw:
+    """These bytes."""
+    return Raw(lambda: iter(pieces), stays, pause_s)
+
+
+def endless(first: bytes, again: bytes, pause_s: float = 0.0) -> Raw:
+    """Some bytes once, then others for ever."""
+
+    def pieces() -> Iterator[bytes]:
+        yield first
+        while True:
+            yield again
+
+    return Raw(pieces, pause_s=pause_s)
+
+
+Answers = Raw | Callable[[Heard], Raw]
+
+
+@dataclass
+class RawServer:
+    """`answers` by "METHOD /target", or by "/target" whatever the method; else it hangs up."""
+
+    answers: dict[str, Answers] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+    connections: int = 0
+
+    def __enter__(self) -> "RawServer":
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._over = Event()
+        self._lock = Lock()
+        self._open: list[socket.socket] = []
+        Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._listening.close()
+        for each in self._open:
+            each.close()
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def url(self, target: str) -> str:
+        return f"http://{self.place}{target}"
+
+    def asked(self, method: str = "GET") -> list[str]:
+        return [each.target for each in self.heard if each.method == method]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(sock)
+            Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            stream = sock.makefile("rb")
+            while heard := _request(stream.readline):
+                with self._lock:
+                    self.heard.append(heard)
+                found = self.answers.get(f"{heard.method} {heard.target}")
+                found = found or self.answers.get(heard.target)
+                if found is None:
+                    break
+                answer = found if isinstance(found, Raw) else found(heard)
+                for piece in answer.pieces():
+                    if self._over.is_set():
+                        return
+                    sock.sendall(piece)
+                    time.sleep(answer.pause_s)
+                if not answer.stays:
+                    break
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the client had enough
+        finally:
+            sock.close()
+
+
+def _request(line: Callable[[], bytes]) -> Heard | None:
+    first = line().decode("latin-1").split(" ")
+    if len(first) != 3:
+        return None
+    fields = {}
+    while (each := line()) not in {b"\r\n", b""}:
+        name, _, value = each.decode("latin-1").partition(":")
+        fields[name.lower()] = value.strip()
+    return Heard(first[0], first[1], fields)

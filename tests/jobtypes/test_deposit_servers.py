@@ -1,0 +1,302 @@
+"""Deposits from servers as they are: HEAD errs, files come later, packed, or once more."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Stop, Wait
+from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.touch import Touch
+from tests.jobtypes.conftest import QUICK
+from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work
+from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
+
+SHELF = b"hello from the shelf\n"
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + SHELF
+MD5 = {"algorithm": "md5", "digest": hashlib.md5(SHELF).hexdigest(), "size": 21}
+LATER = b"HTTP/1.1 202 Accepted\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    with RawServer() as server:
+        yield server
+
+
+@pytest.fixture
+def here(touch: Touch, server: RawServer) -> Iterator[Touch]:
+    """What a step may touch, the server's files included."""
+    fetch = Fetch(frozenset({server.place}), lambda: datetime.now(UTC), patience=QUICK)
+    yield replace(touch, fetch=fetch)
+    fetch.close()
+
+
+def listed(server: RawServer, *names: str) -> dict[str, Any]:
+    """An object of these files."""
+    text = checkm(*(f"{server.url(f'/{name}')} |  |  |  |  | {name}" for name in names))
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text)
+    server.answers["/object.checkm"] = raw(head + text)
+    return {"kind": "manifest", "url": server.url("/object.checkm"), "name": "object.checkm"}
+
+
+# HEAD is an estimate
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        raw(b"HTTP/1.1 410 Gone\r\n\r\n"),
+        raw(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n"),
+        raw(b"HTTP/1.1 500 Internal Server Error\r\n\r\n"),
+        raw(b"HTTP/1.1 503 Busy\r\nRetry-After: 100\r\n\r\n"),
+        raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
+        raw(b"HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\n\r\n"),
+        raw(b"HTTP/1.1 302 Found\r\nLocation: /a.txt\r\n\r\n"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: seven\r\n\r\n"),
+        raw(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"),
+        raw(b""),
+        raw(b"", stays=True),
+        raw(b"SSH-2.0\r\n"),
+        endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 100),
+    ],
+    ids=lambda answer: bytes(next(answer.pieces())[:60]).decode() or f"hangs {answer.stays}",
+)
+@pytest.mark.parametrize("given", [MD5, {}], ids=["known", "unknown"])
+def test_whatever_head_does_get_decides(
+    here: Touch, server: RawServer, head: Raw, given: dict[str, Any]
+) -> None:
+    server.answers = {"HEAD /a.txt": head, "GET /a.txt": raw(SIZED)}
+
+    done = drive(work(file_entry(server.url("/a.txt"), **given)), here)
+
+    assert done.ended_well, done.last
+    assert held(here, here.archive_bucket)[content_key(SHELF)] == SHELF
+
+
+@pytest.mark.parametrize(
+    ("head", "get", "code"),
+    [
+        (b"404 Not Found", b"404 Not Found", Failure.PAYLOAD_NOT_FOUND),
+        (b"404 Not Found", b"500 Broken", Failure.PAYLOAD_SERVER_ERROR),
+        (b"500 Broken", b"404 Not Found", Failure.PAYLOAD_NOT_FOUND),
+        (b"200 OK", b"403 Forbidden", Failure.PAYLOAD_FORBIDDEN),
+    ],
+)
+def test_what_get_says_is_what_is_told(
+    here: Touch, server: RawServer, head: bytes, get: bytes, code: Failure
+) -> None:
+    for method, said in (("HEAD", head), ("GET", get)):
+        line = b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n"
+        server.answers[f"{method} /a.txt"] = raw(line)
+
+    stop = drive(work(file_entry(server.url("/a.txt"), "a.txt")), here).last
+
+    assert isinstance(stop, Stop)
+    assert stop.code is code
+    assert stop.message == f"a.txt: the server answered GET with {get.decode()}"
+
+
+def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
+    here: Touch, server: RawServer
+) -> None:
+    names = [f"{number}.txt" for number in range(40)]
+    for name in names:
+        server.answers[f"HEAD /{name}"] = raw(b"")
+        server.answers[f"GET /{name}"] = raw(SIZED)
+
+    assert drive(work(listed(server, *names)), here).ended_well
+    assert len(server.asked("HEAD")) < 20
+
+
+# Come again
+
+
+def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
+    """A file that has to be brought: asked for so often, it comes."""
+    left = [times]
+
+    def answering(heard: Heard) -> Raw:
+        if heard.method == "GET":
+            left[0] -= 1
+        return raw(LATER) if left[0] >= 0 else answer
+
+    return answering
+
+
+def test_a_file_that_comes_later_is_waited_for(here: Touch, server: RawServer) -> None:
+    server.answers["/a.txt"] = later_then(2)
+    driven = drive(work(file_entry(server.url("/a.txt"), "a.txt", **MD5)), here)
+
+    for _ in range(2):
+        assert isinstance(driven.last, Wait)
+        assert (driven.last.seconds, driven.last.asked) == (5.0, Failure.PAYLOAD_BUSY)
+        assert "a.txt: the server answered GET with 202 Accepted" in driven.last.message
+        driven.go_on(here)
+
+    assert driven.ended_well
+
+
+@pytest.mark.parametrize("status", [b"429 Too Many Requests", b"503 Service Unavailable"])
+def test_a_busy_server_that_says_when_is_asked_again_then(
+    here: Touch, server: RawServer, status: bytes
+) -> None:
+    server.answers["/a.txt"] = raw(b"HTTP/1.1 " + status + b"\r\nRetry-After: 120\r\n\r\n")
+
+    wait = drive(work(file_entry(server.url("/a.txt"))), here).last
+
+    assert isinstance(wait, Wait)
+    assert wait.seconds == 120.0
+
+
+def test_a_nested_manifest_may_come_later_too(here: Touch, server: RawServer) -> None:
+    entry = listed(server)
+    server.answers["/object.checkm"] = raw(LATER)
+
+    wait = drive(work(entry), here).last
+
+    assert isinstance(wait, Wait)
+    assert wait.asked is Failure.PAYLOAD_BUSY
+
+
+def test_files_that_come_later_are_all_asked_for_at_once(here: Touch, server: RawServer) -> None:
+    names = [f"{number}.txt" for number in range(20)]
+    for name in names:
+        body = name.encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+        server.answers[f"/{name}"] = later_then(name < "2", raw(head + body))
+    driven = drive(work(listed(server, *names)), here)
+
+    assert isinstance(driven.last, Wait)
+    assert (driven.last.seconds, driven.last.progressed) == (5.0, True)
+    server.heard.clear()
+    assert driven.go_on(here).ended_well
+    assert len(server.asked()) == sum(name < "2" for name in names)
+
+
+def test_what_fails_decides_over_what_comes_later(here: Touch, server: RawServer) -> None:
+    server.answers["/0.txt"] = raw(LATER)
+    server.answers["HEAD /1.txt"] = raw(SIZED)
+    server.answers["GET /1.txt"] = raw(b"HTTP/1.1 404 Not Found\r\n\r\n")
+
+    stop = drive(work(listed(server, "0.txt", "1.txt")), here).last
+
+    assert isinstance(stop, Stop)
+    assert stop.code is Failure.PAYLOAD_NOT_FOUND
+
+
+# What a packed body is
+
+
+@pytest.mark.parametrize("encoding", [b"x-gzip", b"gzip", b"aws-chunked"])
+def test_bytes_that_have_the_manifests_digest_are_the_file(
+    here: Touch, server: RawServer, encoding: bytes
+) -> None:
+    answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
+    server.answers["/a.txt"] = raw(answer)
+
+    assert drive(work(file_entry(server.url("/a.txt"), **MD5)), here).ended_well
+
+
+@pytest.mark.parametrize("given", [{}, {"size": 21}, MD5], ids=["nothing", "size", "digest"])
+@pytest.mark.parametrize("framed", [True, False])
+def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
+    here: Touch, server: RawServer, given: dict[str, Any], framed: bool
+) -> None:
+    packed = gzip.compress(SHELF)
+    length = b"Content-Length: %d\r\n" % len(packed) if framed else b""
+    start = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n" + length + b"\r\n"
+    server.answers["/a.txt"] = raw(start + packed)
+
+    stop = drive(work(file_entry(server.url("/a.txt"), **given)), here).last
+
+    assert isinstance(stop, Stop)
+    assert (stop.code, stop.retryable) == (Failure.PAYLOAD_REFUSED, False)
+    assert "packed (gzip)" in stop.message or not (framed or given)
+    assert held(here, here.archive_bucket) == {}
+
+
+# Where nothing tells the end
+
+
+@pytest.mark.parametrize("given", [MD5, {"size": 21}], ids=["digest", "size"])
+def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
+    here: Touch, server: RawServer, given: dict[str, Any]
+) -> None:
+    server.answers["/a.txt"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
+
+    assert drive(work(file_entry(server.url("/a.txt"), **given)), here).ended_well
+
+
+def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
+    here: Touch, server: RawServer
+) -> None:
+    server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
+    server.answers["GET /a.txt"] = endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 22)
+
+    stop = drive(work(file_entry(server.url("/a.txt"), size=21)), here).last
+
+    assert isinstance(stop, Stop)
+    assert stop.code is Failure.SIZE_MISMATCH
+
+
+# What is sent again
+
+
+@pytest.mark.parametrize(
+    ("size", "calls"),
+    [
+        (64 * 1024, ["PutObject"]),
+        (64 * 1024 + 1, ["HeadObject"]),
+        (8 * 1024**2, ["HeadObject"]),
+    ],
+)
+def test_a_file_that_is_in_the_archive_is_not_sent_again(
+    here: Touch, server: RawServer, size: int, calls: list[str]
+) -> None:
+    body = b"x" * size
+    start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+    server.answers["HEAD /a"] = raw(start)
+    server.answers["GET /a"] = raw(start + body)
+    first = drive(work(file_entry(server.url("/a"), local=["m-1"])), here)
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    here.s3.meta.events.register("before-call.s3", note)
+    try:
+        entry = file_entry(server.url("/a"), "other.txt", local=["m-1"])
+        second = drive(work(entry, job=1), here)
+    finally:
+        here.s3.meta.events.unregister("before-call.s3", note)
+
+    assert first.ended_well
+    assert second.ended_well
+    assert made[: len(calls)] == calls
+    assert "PutObject" not in made[len(calls) : -1]
+
+
+def test_a_version_holds_the_files_of_its_own_row_and_no_others(
+    here: Touch, server: RawServer
+) -> None:
+    server.answers["/1"] = server.answers["/2"] = raw(SIZED)
+    first = file_entry(server.url("/1"), "letter.txt", local=["l-1"], title="The letter")
+    second = file_entry(server.url("/2"), "letter-translated.txt", local=["l-1"])
+
+    drive(work(first), here)
+    done = drive(work(second, job=1), here)
+
+    ark = done.work.data["ark"].replace(":/", "-").replace("/", "-")
+    version = json.loads(held(here, here.archive_bucket)[f"objects/{ark}/v2.json"])
+    assert [each["name"] for each in version["files"]] == ["letter-translated.txt"]
+    assert version["metadata"]["what"] == "(:unav)"
