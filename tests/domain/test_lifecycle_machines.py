@@ -28,7 +28,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BATCH = {
     "pending": "start > processing by m, hold > held by m",
     "held": "release > pending by oa, delete > deleted by a",
-    "processing": "cancel > cancelling by oa, report > reporting by m",
+    "processing": "cancel > cancelling by moa, report > reporting by m",
     "cancelling": "report > reporting by m",
     "reporting": "complete > completed by m, fail > failed by m, stop > cancelled by m, "
     "clear > deleted by m",

@@ -12,7 +12,13 @@ from jobyard.jobtypes.fetch.addresses import PORTS
 from jobyard.jobtypes.fetch.opener import REDIRECTS
 
 DOC = (Path(__file__).parents[2] / "docs/deposit.md").read_text()
-OF_ANY_JOB = {Failure.WORKER_LOST, Failure.FORCED}
+OF_ANY_JOB = {
+    Failure.WORKER_LOST,
+    Failure.NO_WORKER,
+    Failure.UNWRITABLE,
+    Failure.JOB_TYPE_GONE,
+    Failure.FORCED,
+}
 OF_SWEEPS = {
     Failure.BAD_PARAMETERS,
     Failure.TABLE_NOT_ALLOWED,

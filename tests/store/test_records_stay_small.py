@@ -48,7 +48,7 @@ _numbers = iter(range(10**6))
 
 def place() -> Place:
     """Where no other job lies."""
-    return Place(f"b{next(_numbers):020d}", 9999, 99)
+    return Place(f"bsmall{next(_numbers):015d}", 9999, 99)
 
 
 def told(letter: str) -> str:
@@ -236,7 +236,7 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
 def full_batch(letter: str) -> Batch:
     """A batch each of whose fields is as long as the API lets it be."""
     return Batch(
-        batch_id=f"b{next(_numbers):020d}",
+        batch_id=f"bsmall{next(_numbers):015d}",
         state=BatchState.FAILED,
         version=0,
         collection="c" * 64,

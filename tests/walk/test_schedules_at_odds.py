@@ -570,8 +570,8 @@ def test_a_job_whose_type_is_gone_ends(yard: Yard) -> None:
 
     (run,) = history(schedule)
     assert run.outcome is not None
-    assert run.outcome.codes == ("WORKER_LOST",)
-    assert run.outcome.started_at is None
+    assert run.outcome.codes == ("JOB_TYPE_GONE",)
+    assert f"there is no job type {NAME!r} any more" in run.outcome.message
     assert now(schedule).word == "Failed"
 
 

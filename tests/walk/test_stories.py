@@ -580,31 +580,6 @@ def test_a_job_that_always_kills_its_worker_fails_and_the_others_end_well(
     assert len(yard.mails_of(batch_id)) == 1
 
 
-def test_jobs_no_worker_gets_through_fail_and_can_be_retried_when_it_is_mended(
-    yard: Yard, payloads: Payloads
-) -> None:
-    manifest = single_files(payloads, THREE)
-    whole = dict(yard.machines._functions)
-
-    def vanish(event: dict[str, Any]) -> dict[str, Any]:
-        raise WorkerKilledError
-
-    yard.machines._functions = whole | {"ExecuteChunkFunction": vanish}
-    batch_id = yard.drop(manifest)
-    view = yard.batch(batch_id)
-    assert (view.batch.state, view.counts["failed"]) == ("failed", 3)
-    assert view.failure_groups[0][0] == "WORKER_LOST"
-    assert "FAIL" in yard.mails_of(batch_id)[0].subject
-
-    yard.machines._functions = whole
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
-    yard.machines.run_all()
-    yard.ask_batch(batch_id, "update_reporting")
-
-    assert yard.batch(batch_id).batch.state == "completed"
-    assert "OK" in yard.mails_of(batch_id)[1].subject
-
-
 def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
     yard: Yard, payloads: Payloads
 ) -> None:

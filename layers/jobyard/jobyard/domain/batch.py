@@ -59,7 +59,8 @@ BATCH = Lifecycle(
         State(
             _S.CANCELLING,
             StateType.TRANSIENT,
-            "A person cancelled it; running jobs end, no other starts, and Settle takes it on.",
+            "A person cancelled it, or no worker could begin with its jobs for days; running jobs "
+            "end, no other starts, and Settle takes it on.",
             {"deposit": "Cancelling"},
         ),
         State(
@@ -90,7 +91,7 @@ BATCH = Lifecycle(
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
-            "Cancelled by a person and reported.",
+            "Cancelled, and reported.",
             {"deposit": "Cancelled"},
         ),
         State(
@@ -105,7 +106,7 @@ BATCH = Lifecycle(
         Transition(_S.PENDING, "hold", _S.HELD, (MACHINE,)),
         Transition(_S.HELD, "release", _S.PENDING, ("operator", "admin")),
         Transition(_S.HELD, "delete", _S.DELETED, ("admin",)),
-        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, ("operator", "admin")),
+        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, (MACHINE, "operator", "admin")),
         Transition(_S.PROCESSING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.CANCELLING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
@@ -279,7 +280,7 @@ class Batch:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether a person cancelled it: then its rows without a record are cancelled jobs."""
+        """Whether it was cancelled: then its rows without a record are cancelled jobs."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
 
     def is_of(self, sub: str) -> bool:

@@ -43,6 +43,9 @@ class Failure(StrEnum):
     RECORDS_FAILED = "RECORDS_FAILED", "Some of the records could not be changed."
     TIMEOUT = "TIMEOUT", "The job did not end within its time limit."
     WORKER_LOST = "WORKER_LOST", "The worker ended in the middle of the job, again and again."
+    NO_WORKER = "NO_WORKER", "No worker could begin with the job."
+    UNWRITABLE = "UNWRITABLE", "What the job came to could not be written down."
+    JOB_TYPE_GONE = "JOB_TYPE_GONE", "The job's type is not there any more."
     STEP_ERROR = "STEP_ERROR", "A step of the job type failed in a way it did not foresee."
     FORCED = "FORCED", "An operator made the job fail."
 

@@ -387,3 +387,22 @@ def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
         words = cause.reason or Failure.FORCED.sentence
         changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
     return job.moved(move, **changes)
+
+
+def unwritten(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
+    """The job, failed because its record `after` cannot be stored, with nothing of what that has
+    beyond `before`; None when the machine cannot fail it as it stands."""
+    job = before or unrecorded(after.place, after.at)
+    known = JOB.actions(job.state, (MACHINE,))
+    event = next((each for each in ("fail", "give_up") if each in known), None)
+    if event is None:
+        return None
+    code = Failure.UNWRITABLE
+    tried = [Attempt(job.at, after.at, "", code.value, code.sentence)] if event == "fail" else []
+    return job.moved(
+        JOB.move(job.state, event, after.at, Cause(after.cause)),
+        attempts=(*job.attempts, *tried),
+        next_at=None,
+        failure_code=code.value,
+        failure_message=code.sentence,
+    )

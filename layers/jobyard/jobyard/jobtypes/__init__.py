@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from jobyard.domain.jobtype import JobType
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import JobType, Outcome, Stop, Work
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
@@ -14,3 +15,18 @@ TYPES: Mapping[str, JobType] = {
     RETENTION.name: RETENTION,
     RECONCILE.name: RECONCILE,
 }
+
+
+def job_type_of(name: str) -> JobType:
+    """The job type of that name. Of one that is not there any more, what stands in its place: it
+    has the states' own words, and its one step fails by a code that says so."""
+    return TYPES.get(name) or _gone(name)
+
+
+def _gone(name: str) -> JobType:
+    def finding_its_type(work: Work, touch: object) -> Outcome:
+        known = ", ".join(TYPES)
+        words = f"there is no job type {name!r} any more; there are {known}"
+        return Stop(Failure.JOB_TYPE_GONE, words)
+
+    return JobType(name, name, ((finding_its_type.__name__, finding_its_type),))

@@ -18,7 +18,7 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import Occurrence, Verdict
 from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.domain.schedule import Run as Going
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import job_type_of
 from jobyard.services import performing
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import Asking, demand_reason
@@ -43,7 +43,7 @@ def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[E
         return settle, []
     if job.next_at and job.next_at > worker.now():
         return Next("", "again", run=run, until=job.next_at), []
-    job_type = TYPES[occurrence.job_type]
+    job_type = job_type_of(occurrence.job_type)
     after = _begun(job, run, occurrence, worker.now())
     if after is None or after.state is not JobState.RUNNING:
         return settle, _told([after], occurrence)
@@ -73,9 +73,9 @@ def _begun(job: JobRecord, run: Run, occurrence: Occurrence, at: datetime) -> Jo
 
 def _given_up(job: JobRecord, occurrence: Occurrence, at: datetime, cause: str) -> JobRecord:
     """The job, failed: by its time limit if its last worker had that long, else by its workers."""
-    job_type = TYPES.get(occurrence.job_type)  # a type that is gone has no worker either
-    took_s = (at - job.at).total_seconds() if job.state is JobState.RUNNING else 0.0
-    over = job_type is not None and took_s >= job_type.time_limit
+    if job.state is not JobState.RUNNING:
+        return lost(job, at, cause, Failure.NO_WORKER)
+    over = (at - job.at).total_seconds() >= job_type_of(occurrence.job_type).time_limit
     return lost(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
 
 

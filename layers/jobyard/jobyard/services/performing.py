@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
 
+from jobyard.domain.compaction import weight
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
@@ -14,6 +15,7 @@ from jobyard.jobtypes.touch import Touch
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
+DATA_BYTES = 3 * 1024  # of what its steps have found, that a job's record keeps
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
@@ -57,7 +59,7 @@ def perform(
         if any(done.name == name and done.status in PASSED for done in record.steps):
             continue
         progress.step, progress.began = name, now()
-        outcome = step(replace(work, data=record.data), touch)
+        outcome = _kept(step(replace(work, data=record.data), touch), record)
         ended = now()
         progress.record = record = _with_step(record, name, progress.began, ended, outcome)
         if not isinstance(outcome, Done | Skipped):
@@ -66,10 +68,20 @@ def perform(
         if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
             written = replace(record, version=record.version + 1)
             (stored,) = jobs.write_many([(record, written)])
-            if stored is None:
+            if stored is None or stored.state is not JobState.RUNNING:
                 return None
             progress.record, written_at = stored, ended
     return Attempted(progress.record, Done())
+
+
+def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
+    """The outcome, unless what the step found is more than a job's record can keep."""
+    if isinstance(outcome, Done | Stop) and outcome.result:
+        found = weight({**record.data, **outcome.result})
+        if found > DATA_BYTES:
+            words = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
+            return Stop(Failure.STEP_ERROR, words)
+    return outcome
 
 
 def _with_step(
@@ -160,10 +172,12 @@ def _as_asked(record: JobRecord, wait: Wait, code: Failure, at: datetime) -> Wai
 def lost(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
-    """The record of a job given up because its worker vanished too often, or took too long."""
+    """The record of a job given up because its worker vanished too often, or took too long; or of
+    one tried before that no worker could begin with again."""
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
-    gone = [Attempt(record.at, at, "", code.value, code.sentence)] if record.version else []
+    was_begun = record.state is JobState.RUNNING
+    gone = [Attempt(record.at, at, "", code.value, code.sentence)] if was_begun else []
     return record.moved(
         move,
         attempts=(*record.attempts, *gone),

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import Chunk, ChunkRecord, Passage, counted
 from jobyard.domain.errors import IllegalMove, StaleState
+from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.jobtype import JobType, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import job_type_of
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.services import rows
@@ -134,18 +135,21 @@ def give_up_job(place: Place, run: Run, at: datetime) -> None:
 
 
 def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
-    """Fail all of a chunk's jobs that the run owns and no worker got through, and count them."""
+    """Have no worker come to a chunk any more for `run`, as for long none got through it, and count
+    its jobs.
+
+    A job that was running when its worker vanished fails. One that nothing happened to is let be: a
+    batch that is being cancelled takes it for cancelled.
+    """
     seen = chunks.get(batch.batch_id, number)  # first: what a late worker counts meanwhile is kept
     found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    changes: list[tuple[JobRecord | None, JobRecord]] = []
-    for position in range(batch.size_of(number)):
-        place = Place(batch.batch_id, number, position)
-        job = found.get(position) or unrecorded(place, at)
-        fresh = not job.version and run.name == MAIN
-        if job.state in {JobState.SCHEDULED, JobState.RUNNING} and (fresh or run.owns(job.cause)):
-            cause = f"{run.cause(number, job.tries)}.lost"
-            changes.append((_stored(job), lost(job, at, cause)))
-    written = jobs.write_many(changes)
+    cancelling = batch.state is BatchState.CANCELLING
+    given_up = (
+        (job, _given_up(job, cancelling, at, f"{run.cause(number, job.tries)}.lost"))
+        for job in found.values()
+        if run.owns(job.cause) or (cancelling and job.state is not JobState.RUNNING)
+    )
+    written = jobs.write_many([(job, after) for job, after in given_up if after is not None])
     for stored in written:
         if stored is not None:
             found[stored.place.position] = stored
@@ -154,6 +158,19 @@ def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
     counts, failures = counted(found.values())
     runs = {**seen.runs, run.name: Passage(run.number)}
     chunks.put(replace(seen, counts=counts, failures=failures, runs=runs))
+
+
+def _given_up(job: JobRecord, cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
+    """A job that no worker gets to; None when it does not wait for one."""
+    if job.state is JobState.RUNNING:
+        return lost(job, at, cause)
+    waits = job.state is JobState.SCHEDULED or (cancelling and job.state is JobState.HELD)
+    if not waits:
+        return None
+    if cancelling or not job.attempts:
+        why = Failure.NO_WORKER.sentence
+        return job.moved(JOB.move(job.state, "cancel", at, Cause(cause, reason=why)), next_at=None)
+    return lost(job, at, cause, Failure.NO_WORKER)
 
 
 @dataclass
@@ -170,7 +187,7 @@ class _ChunkWork:
 
     def __post_init__(self) -> None:
         worker, batch_id = self.worker, self.batch.batch_id
-        self.job_type: JobType = TYPES[self.batch.job_type]
+        self.job_type: JobType = job_type_of(self.batch.job_type)
         self.rows = rows.rows_of(worker.s3, worker.settings, batch_id, self.chunk)
         self.seen: ChunkRecord = chunks.get(batch_id, self.chunk.chunk)
         self._reread()

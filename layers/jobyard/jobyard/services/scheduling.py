@@ -31,7 +31,7 @@ from jobyard.domain.schedule import (
     place_of,
 )
 from jobyard.domain.upcoming import next_runs
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import TYPES, job_type_of
 from jobyard.services.admitting import (
     check_admin,
     check_not_deleted,
@@ -196,7 +196,7 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
             _check_policy(policy)
-            TYPES[before.job_type].check(parameters)
+            job_type_of(before.job_type).check(parameters)
         else:
             _check(before.job_type, parameters, policy)
         rule = changes.rule or before.rule

@@ -4,6 +4,7 @@ Called after every pass of every run, and by whoever may have closed the last op
 move to `reporting` matters, and only one caller can make it.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,13 +19,17 @@ from jobyard.services import rows
 from jobyard.services.running import give_up_chunk
 from jobyard.services.settings import Settings
 from jobyard.services.steering import MAIN, TAKE_UP, Next, Run
-from jobyard.store import batches, chunks, operations
+from jobyard.store import batches, chunks, jobs, operations
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-STALLED_PASSES = 5  # passes in a row that no chunk came through, until their jobs are given up
+# Passes in a row in which nothing moved, until chunks are given up. Waits grow to half an hour, so
+# this is three days: what keeps workers from beginning is mended by then, even after a weekend.
+STALLED_PASSES = 150
+STALLED_CANCEL = 5  # passes, when the batch is cancelled anyway
 _GIVEN_UP_AT_ONCE = 200  # chunks; Settle has five minutes, and the next pass tries the others
+_LOOKED_AT = 20  # chunks that no worker came through, for jobs that moved all the same
 FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
 _FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
@@ -105,10 +110,18 @@ def _again(
     if not due:
         return None
     stalled = run.number - max(furthest, run.times * TAKE_UP)
-    if stalled >= STALLED_PASSES:
-        return _stalled(batch, [*due], run, settling)
-    backoff_s = min(_FIRST_WAIT_S * 4 ** (stalled - 1), _LONGEST_WAIT_S) if stalled > 0 else 0.0
-    backoff = timedelta(seconds=backoff_s)
+    if stalled > 0:
+        stalled = min(stalled, run.number - _last_moved(batch, [*due], run))
+    if stalled >= (STALLED_CANCEL if batch.state is BatchState.CANCELLING else STALLED_PASSES):
+        batch = _cancelled(batch, run, now)
+        for number in [*due][:_GIVEN_UP_AT_ONCE]:
+            give_up_chunk(batch, number, run, now)
+            del due[number]
+        if not due:
+            return settle(batch.batch_id, run, settling)
+        stalled = 0
+    backoff_s = _FIRST_WAIT_S * 4 ** min(stalled - 1, 10) if stalled > 0 else 0.0
+    backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
     until = max(min(due.values()), now + backoff)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
     following = Run(run.name, run.number + 1)
@@ -190,12 +203,28 @@ def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Itera
             yield chunk
 
 
-def _stalled(batch: Batch, stalled: list[int], run: Run, settling: Settling) -> Next:
-    """No worker comes through: the jobs nobody could run fail, so that the batch ends and tells,
-    and a person can retry them when the cause is mended."""
-    for number in stalled[:_GIVEN_UP_AT_ONCE]:
-        give_up_chunk(batch, number, run, settling.now())
-    return settle(batch.batch_id, run, settling)
+def _last_moved(batch: Batch, due: list[int], run: Run) -> int:
+    """The last pass of `run` in which a job of the chunks that are due was moved; 0 if none was.
+
+    A worker that dies on one job after the other moves each of them: that comes to an end.
+    """
+    passes = re.compile(rf"{re.escape(run.name)}\.p(\d+)\.")
+    moved = (
+        passes.match(job.cause)
+        for number in due[:_LOOKED_AT]
+        for job in jobs.of_chunk(batch.batch_id, number)
+    )
+    return max((int(each[1]) for each in moved if each), default=0)
+
+
+def _cancelled(batch: Batch, run: Run, now: datetime) -> Batch:
+    """The batch, cancelled if it is only processed by workers that cannot begin with it: so it ends
+    and tells, and what was never started has not failed."""
+    if batch.state is not BatchState.PROCESSING or run.name != MAIN:
+        return batch
+    words = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
+    cause = Cause(f"stalled.{run.cause(0, 0)}", reason=words)
+    return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 
 def _end_operation(batch_id: str, run: Run, settling: Settling) -> None:

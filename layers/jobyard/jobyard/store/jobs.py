@@ -8,10 +8,11 @@ of one job is a transaction with the chunk's counts.
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -19,7 +20,15 @@ from pynamodb.transactions import TransactWrite
 from jobyard.domain.batch import BatchState
 from jobyard.domain.chunks import ChunkRecord, counted
 from jobyard.domain.errors import StaleState
-from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.job import (
+    Attempt,
+    JobRecord,
+    JobState,
+    Place,
+    StepRecord,
+    StepStatus,
+    unwritten,
+)
 from jobyard.store import chunks, together
 from jobyard.store.documents import (
     history_document,
@@ -43,7 +52,11 @@ _THROTTLES = frozenset(
 )
 _REFUSED = "ConditionalCheckFailed"
 _LOST = frozenset({_REFUSED, "DuplicateItem"})
+# What a statement's own content causes: DynamoDB's answer to it, and to a call that has it.
+_UNFIT = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
+_UNFIT_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
+_Change = tuple[JobRecord | None, JobRecord]
 
 
 def _chunk_id(place: Place) -> str:
@@ -161,13 +174,14 @@ def of_chunk(
 
 
 def write_many(
-    changes: Sequence[tuple[JobRecord | None, JobRecord]],
+    changes: Sequence[_Change],
     pause: Callable[[float], None] = time.sleep,
 ) -> list[JobRecord | None]:
     """Write each record over the one it follows (None: over nothing), 25 at a time.
 
     The answer has, for each change in order, the record that is now stored if this cause wrote it
-    (now, or in an earlier try of the same), and None if someone else was first.
+    (now, or in an earlier try of the same), and None if someone else was first. A record that
+    cannot be stored costs its own job and no other: the job is failed instead, as UNWRITABLE.
 
     Raises:
         ValueError: two changes are for one job; DynamoDB refuses such a batch.
@@ -183,23 +197,30 @@ def write_many(
 
 
 def _write_batch(
-    changes: Sequence[tuple[JobRecord | None, JobRecord]], pause: Callable[[float], None]
+    changes: Sequence[_Change], pause: Callable[[float], None]
 ) -> list[JobRecord | None]:
     # One kind of statement a call: what AWS says of mixing is about reads and writes, but a call
     # of one kind is also one IAM action.
-    answer: dict[Place, JobRecord | None] = {}
-    inserts = [change for change in changes if change[0] is None]
-    updates = [change for change in changes if change[0] is not None]
-    for waiting in (inserts, updates):
-        tries = 0
-        while waiting:
-            waiting = _execute(waiting, answer)
-            if waiting:
-                tries += 1
-                if tries == _TRIES:
-                    raise RuntimeError("DynamoDB throttles statements without end")
-                pause(_wait_s(tries))
-    return [answer[after.place] for _, after in changes]
+    writing = _Writing(pause)
+    writing.write([change for change in changes if change[0] is None])
+    writing.write([change for change in changes if change[0] is not None])
+    unfit, writing.unfit = writing.unfit, []
+    for before, after in unfit:
+        stored = get(after.place)  # what was read, and not what was found out since
+        as_read = stored is None if before is None else _is_as(stored, before)
+        failed = unwritten(stored, after) if as_read else None
+        if failed is None:
+            writing.answer[after.place] = None
+        else:
+            writing.write([(stored, failed)])
+    if writing.unfit:
+        raise RuntimeError("DynamoDB refuses even what says that a record is unfit")
+    return [writing.answer[after.place] for _, after in changes]
+
+
+def _is_as(stored: JobRecord | None, before: JobRecord) -> bool:
+    """Whether the stored record is still the one that was read before a change."""
+    return stored is not None and (stored.version, stored.state) == (before.version, before.state)
 
 
 def _wait_s(tries: int) -> float:
@@ -208,30 +229,69 @@ def _wait_s(tries: int) -> float:
     return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 
-def _execute(
-    changes: list[tuple[JobRecord | None, JobRecord]], answer: dict[Place, JobRecord | None]
-) -> list[tuple[JobRecord | None, JobRecord]]:
-    """Run one call, note what is settled in `answer`, give back what was throttled."""
-    statements = [_statement(before, after) for before, after in changes]
-    responses = client().batch_execute_statement(
-        Statements=statements, ReturnConsumedCapacity="TOTAL"
-    )["Responses"]
-    throttled: list[tuple[JobRecord | None, JobRecord]] = []
-    for change, response in zip(changes, responses, strict=True):
+@dataclass
+class _Writing:
+    """Some changes on their way: how those came out that are settled, and which are unfit."""
+
+    pause: Callable[[float], None]
+    answer: dict[Place, JobRecord | None] = field(default_factory=dict)
+    unfit: list[_Change] = field(default_factory=list)
+
+    def write(self, changes: list[_Change]) -> None:
+        """Run calls until each of `changes` is settled or unfit."""
+        sent = [change for change in changes if self._is_text(change)]
+        tries = 0
+        while sent:
+            sent = self._call(sent)
+            if sent:
+                tries += 1
+                if tries == _TRIES:
+                    raise RuntimeError("DynamoDB throttles statements without end")
+                self.pause(_wait_s(tries))
+
+    def _is_text(self, change: _Change) -> bool:
+        """Whether a record is JSON and UTF-8; what is not cannot even be sent."""
+        try:
+            _body(change[1]).encode()
+        except (TypeError, ValueError):
+            self.unfit.append(change)
+            return False
+        return True
+
+    def _call(self, changes: list[_Change]) -> list[_Change]:
+        """Run one call, settle what it answers, give back what was throttled."""
+        try:
+            responses = client().batch_execute_statement(
+                Statements=[_statement(before, after) for before, after in changes],
+                ReturnConsumedCapacity="TOTAL",
+            )["Responses"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _UNFIT_CALL:
+                raise
+            # The call says nothing of which it was.
+            if len(changes) == 1:
+                self.unfit += changes
+                return []
+            return [again for change in changes for again in self._call([change])]
+        answered = zip(changes, responses, strict=True)
+        return [change for change, response in answered if not self._settle(change, response)]
+
+    def _settle(self, change: _Change, response: Mapping[str, Any]) -> bool:
+        """Note what became of a change; False when it was throttled."""
         after = change[1]
-        error = response.get("Error")
-        if error is None:
-            answer[after.place] = after
-        elif error["Code"] in _LOST:
+        refusal = response.get("Error")
+        if refusal is None:
+            self.answer[after.place] = after
+        elif refusal["Code"] in _LOST:
             # The answer may carry the item on one engine and not on the other: always read.
             now = get(after.place)
             mine = now is not None and now.cause == after.cause and now.state is after.state
-            answer[after.place] = now if mine else None
-        elif error["Code"] in _THROTTLES:
-            throttled.append(change)
-        else:
-            raise RuntimeError(f"{error['Code']}: {error.get('Message', '')}")
-    return throttled
+            self.answer[after.place] = now if mine else None
+        elif refusal["Code"] in _UNFIT:
+            self.unfit.append(change)
+        elif refusal["Code"] not in _THROTTLES:
+            raise RuntimeError(f"{refusal['Code']}: {refusal.get('Message', '')}")
+        return refusal is None or refusal["Code"] not in _THROTTLES
 
 
 def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:

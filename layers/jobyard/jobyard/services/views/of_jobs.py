@@ -19,7 +19,7 @@ from jobyard.domain.jobtype import JobType
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.schedule import Schedule
 from jobyard.domain.task import state_of_only_task
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import job_type_of
 from jobyard.services import rows
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import batch_and_place, is_open_to, visible
@@ -78,7 +78,7 @@ def _job_view(
         for event in JOB.actions(record.state, looking.person.roles)
         if is_open_to(found, event)
     )
-    view = _view_of(record, TYPES[found.job_type], actions)
+    view = _view_of(record, job_type_of(found.job_type), actions)
     return replace(view, row=row, why=why, until=until)
 
 
@@ -111,8 +111,8 @@ def _job_of_schedule(place: Place, looking: Looking) -> JobView:
         for event in JOB.actions(record.state, looking.person.roles)
         if event in EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
     )
-    view = _view_of(record, TYPES[occurrence.job_type], actions)
-    why, until = _why_job_of_schedule(view, TYPES[occurrence.job_type])
+    view = _view_of(record, job_type_of(occurrence.job_type), actions)
+    why, until = _why_job_of_schedule(view, job_type_of(occurrence.job_type))
     records = view.records
     if record.state in OPEN_STATES:
         checkpoint = checkpoints.get(place.job_id)
@@ -155,7 +155,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
             return held_by(found, looking)
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
-        return _why_again(record, TYPES[found.job_type]), record.next_at
+        return _why_again(record, job_type_of(found.job_type)), record.next_at
     if state is JobState.SCHEDULED:
         before = record.place.chunk * found.chunk_size + record.place.position
         if record.history:
