@@ -23,7 +23,12 @@ BatchOrJob = Annotated[str, typer.Argument(parser=options.batch_or_job, metavar=
 def retry(
     ctx: typer.Context,
     target: BatchOrJob,
-    reason: Annotated[str, typer.Option(help="Why. Needed, unless it is a preview.")] = "",
+    reason: Annotated[
+        str,
+        typer.Option(
+            parser=options.reason, metavar="TEXT", help="Why. Needed, unless it is a preview."
+        ),
+    ] = "",
     code: Annotated[
         list[str] | None,
         typer.Option(

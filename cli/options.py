@@ -15,6 +15,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.hold import checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.job import Place
+from jobyard.domain.text import REASON_BYTES
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")
@@ -29,7 +30,23 @@ OnStack = Annotated[
         help="An AWS stack by its CloudFormation name.  [default: the local stack]",
     ),
 ]
-Reason = Annotated[str, typer.Option(help="Why. It stays in the history.")]
+
+
+def reason(text: str) -> str:
+    """Why, as it was typed, in as many bytes as are kept; more is a usage error.
+
+    What came as no UTF-8 from the terminal is marked.
+    """
+    words = text.encode(errors="surrogateescape").decode(errors="replace")
+    size = len(words.encode())
+    if size > REASON_BYTES:
+        raise typer.BadParameter(f"{size} bytes of UTF-8; {REASON_BYTES} at the most are kept")
+    return words
+
+
+Reason = Annotated[
+    str, typer.Option(parser=reason, metavar="TEXT", help="Why. It stays in the history.")
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress until the end.")]
 
 Word = TypeVar("Word", bound=StrEnum)

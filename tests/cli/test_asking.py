@@ -201,3 +201,20 @@ def test_a_length_of_time_counts_from_now() -> None:
     at = datetime.fromisoformat(options.moment("2h"))
 
     assert timedelta(hours=1, minutes=59) < at - datetime.now(UTC) <= timedelta(hours=2)
+
+
+def test_a_reason_is_told_in_bytes_what_is_too_much_of_it(run: Run, api: FakeApi) -> None:
+    asked = run("cancel", BATCH, "--reason", "\u65e5" * 167)
+
+    assert asked.exit_code == 2
+    assert "501 bytes of UTF-8; 500 at the most" in " ".join(asked.stderr.split())
+    assert api.requests == []
+
+
+def test_a_reason_of_bytes_that_are_no_text_is_sent_with_marks(run: Run, api: FakeApi) -> None:
+    api.answers(f"POST /batches/{BATCH}/cancel", {"state": "cancelling"})
+
+    asked = run("cancel", BATCH, "--reason", "no\udcff")
+
+    assert asked.exit_code == 0
+    assert api.bodies("POST") == [{"reason": "no\ufffd"}]

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from jobyard.domain.addresses import SHAPE, addresses
+from jobyard.domain.text import REASON_BYTES, clean
 
 
 class Document(BaseModel, defer_build=True):
@@ -128,27 +129,32 @@ CallbackUrl = Annotated[
 
 _CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"  # all but tabs and line breaks
 _CONTROL = re.compile(f"[{_CONTROLS}]")
+_BREAKS = re.compile(r"[\t\r\n]+")
 _WORDS = f"^[^{_CONTROLS}]*[^{_CONTROLS}\\s][^{_CONTROLS}]*$"  # as `_text` takes it
 
 
 def _text(longest: int) -> AfterValidator:
+    """Up to `longest` bytes of words on one line; line breaks and tabs become blanks."""
+
     def check(text: str) -> str:
-        if not text.strip() or len(text) > longest or _CONTROL.search(text):
+        size = len(text.encode(errors="surrogatepass"))
+        if not text.strip() or size > longest or _CONTROL.search(text):
             raise ValueError(
-                f"1 to {longest} characters, not only blanks, without control characters"
+                f"1 to {longest} bytes of UTF-8, not only blanks, without control characters; "
+                f"this has {size}"
             )
-        return text
+        return clean(_BREAKS.sub(" ", text), longest)
 
     return AfterValidator(check)
 
 
-_REASON_LENGTH = 1000
 Reason = Annotated[
     str,
-    _text(_REASON_LENGTH),
+    _text(REASON_BYTES),
     Field(
-        description="Why. It stays in the history, for those who look later.",
-        json_schema_extra={"minLength": 1, "maxLength": _REASON_LENGTH, "pattern": _WORDS},
+        description=f"Why, in up to {REASON_BYTES} bytes of UTF-8. It stays in the history, for "
+        "those who look later.",
+        json_schema_extra={"minLength": 1, "maxLength": REASON_BYTES, "pattern": _WORDS},
     ),
 ]
 
@@ -173,11 +179,11 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
-_NOTE_LENGTH = 2000
+_NOTE_BYTES = 1000
 Note = Annotated[
     str,
-    _text(_NOTE_LENGTH),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_LENGTH, "pattern": _WORDS}),
+    _text(_NOTE_BYTES),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_BYTES, "pattern": _WORDS}),
 ]
 
 _PARAMETERS_BYTES = 4096
@@ -200,11 +206,11 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
 Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
 
 
-_TITLE_LENGTH = 100
+_TITLE_BYTES = 200
 Title = Annotated[
     str,
-    _text(_TITLE_LENGTH),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _TITLE_LENGTH, "pattern": _WORDS}),
+    _text(_TITLE_BYTES),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _TITLE_BYTES, "pattern": _WORDS}),
 ]
 
 _JOB_ID = r"b[a-z2-7]{20}\.[0-9]{1,9}\.[0-9]{1,9}"

@@ -350,7 +350,7 @@ def test_only_events_a_person_may_send_are_there(api: Api, event: str) -> None:
     assert "release, delete, cancel, update_reporting" in answer.json["detail"]
 
 
-@pytest.mark.parametrize("reason", [None, "", "  ", "a" * 1001, "a\x07"])
+@pytest.mark.parametrize("reason", [None, "", "  ", "a" * 501, "\U0001f5c3" * 126, "a\x07"])
 def test_what_is_asked_needs_a_reason(api: Api, reason: str | None) -> None:
     batch = a_batch("processing")
 
