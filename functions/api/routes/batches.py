@@ -17,6 +17,7 @@ from api.routes.jobs import BatchId, Cursor, Limit
 from jobyard.domain.addresses import all_addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.errors import (
+    BadParameters,
     BadRequest,
     Forbidden,
     Gone,
@@ -94,7 +95,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
                 "Location": {"description": "Where the batch is.", "schema": {"type": "string"}}
             },
         },
-        **documented(BadRequest, Forbidden, Gone),
+        **documented(BadParameters, BadRequest, Forbidden, Gone),
     },
     middlewares=[once],
 )

@@ -106,6 +106,21 @@ def test_whom_a_batch_tells(api: Api, role: str, named: list[str] | None, told: 
     assert api.get(f"/batches/{submitted['batch_id']}").json["notify"] == told
 
 
+def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
+    said = {**SUBMISSION, "parameters": {"title": "Maps", "titel": "Maps", "limit": 3}}
+
+    answer = api.post("/batches", said, role="depositor")
+
+    assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "bad-parameters")
+    assert answer.json["errors"] == [
+        {
+            "where": "body.parameters.limit",
+            "allowed": "there is no such parameter of deposit; "
+            "there are primary, local, creator, title, date",
+        }
+    ]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "where"),
     [

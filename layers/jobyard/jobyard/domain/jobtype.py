@@ -1,6 +1,6 @@
 """What a job type is: its words, its steps, its patience; and what a step may answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,8 @@ class JobType:
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
     two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
     may be given a schedule, and no manifest; `check` raises BadParameters of those that the
-    schedule is given, and `takes` says in words what they are, by name. `keep_days` is how long an
+    schedule is given, and `takes` says in words what they are, by name, for a manifest's batch too.
+    `keep_days` is how long an
     ended job is kept before it is archived. A `system` type has a schedule of its own, by `rule`,
     as JSON has rules.
     """
@@ -142,3 +143,13 @@ class JobType:
     def takes_manifests(self) -> bool:
         """Whether a submission may name it."""
         return not (self.system or self.scheduled)
+
+    def check_names(self, names: Set[str]) -> None:
+        """Hold that it takes parameters of these names.
+
+        Raises:
+            BadParameters: there is one that nobody would look at.
+        """
+        for name in sorted(names - self.takes.keys()):
+            known = f"there are {', '.join(self.takes)}" if self.takes else "it takes none"
+            raise BadParameters(name, f"there is no such parameter of {self.name}; {known}")

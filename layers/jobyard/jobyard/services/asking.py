@@ -122,7 +122,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
 
     Raises:
         Forbidden: the person may not submit.
-        BadRequest: there is no such job type.
+        BadRequest: there is no such job type. BadParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
     if not asking.person.roles & {"depositor", "operator", "admin"}:
@@ -132,6 +132,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         raise BadRequest(
             f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
         )
+    TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
     now = asking.now()
     told = _told(submission, asking)
     batch = Batch(
