@@ -7,10 +7,10 @@ import typer
 from cli import options, printing, progress
 from cli.client import Api, Document
 from cli.options import Json, OnStack, Reason, Watch
-from cli.printing import plural
 from cli.submitting import follow
 from jobyard.domain.ids import is_batch_id
 from jobyard.domain.job import Place
+from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 

@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cli import printing, progress
+from cli import progress
 from cli.client import Api, Document
 from cli.local import deployment, emulator, mail
 from cli.local.emulator import HOST, PORT, ROOT, EmulatorError
 from cli.local.mail import Mail
 from cli.stage import Demo, Stage, perform
+from jobyard.domain.plurals import plural
 
 EXAMPLES = ROOT / "examples" / "deposit"
 LATE = Path("containers") / "ratification.zip"  # the file that is missing at first
@@ -178,7 +179,7 @@ def _show_mail(console: Console, sent: Mail) -> None:
     for line in lines[:MAIL_LINES]:
         console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 2), expand=False))
     if len(lines) > MAIL_LINES:
-        console.print(f"  [dim]… {printing.plural(len(lines) - MAIL_LINES, 'line')} more[/]")
+        console.print(f"  [dim]… {plural(len(lines) - MAIL_LINES, 'line')} more[/]")
     console.print()
 
 

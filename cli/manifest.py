@@ -30,13 +30,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.printing import STYLES, complain, plural
+from cli.printing import STYLES, complain
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifest import urls, writing
 from jobyard.domain.manifest.entry import Entry
 from jobyard.domain.manifest.findings import Finding
 from jobyard.domain.manifest.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.plurals import plural
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 

@@ -112,12 +112,6 @@ def waiting(why: str, until: str | None, shown: Callable[[str], str] = when) -> 
     return f"{why}, until {shown(until)} ({soon})"
 
 
-def plural(number: int, noun: str) -> str:
-    """`3 jobs`, `1 job`, `2 batches`."""
-    ending = "es" if noun.endswith("ch") else "s"
-    return f"{number} {noun}{'' if number == 1 else ending}"
-
-
 def counted(counts: Mapping[str, int]) -> str:
     """Counts in words, those of no job left out."""
     told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Api, Document
-from cli.printing import STYLES, commands, counted, how_long, plural, state, waiting
+from cli.printing import STYLES, commands, counted, how_long, state, waiting
 from jobyard.domain.batch import BATCH
 from jobyard.domain.lifecycle import StateType
+from jobyard.domain.plurals import plural
 
 EAGER_S = 5.0  # so long it looks more often than once a second: most small batches end within
 EAGER_PAUSE_S = 0.3

@@ -10,11 +10,12 @@ from rich.text import Text
 from cli import options, printing
 from cli.client import Document
 from cli.options import Json, OnStack
-from cli.printing import plural, records, state, waiting, when
+from cli.printing import records, state, waiting, when
 from cli.progress import told, untold
 from jobyard.domain.batch import BatchState
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobState
+from jobyard.domain.plurals import plural
 
 app = typer.Typer()
 

@@ -167,7 +167,7 @@ def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whicheve
 
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
     counts = {"processed": 1 + len(DAYS), "failed": 0, "total": 1 + len(DAYS)}
-    expected = Done({"records": counts}, f"archived {1 + len(DAYS)} batches and occurrences")
+    expected = Done({"records": counts}, f"archived batches and occurrences: {1 + len(DAYS)}")
     assert undisturbed["outcome"] == repr(expected)
     assert (undisturbed["left"], undisturbed["work"], undisturbed["jobs"]) == ([], [], [])
     assert {call for call, _ in points} == set(calls)

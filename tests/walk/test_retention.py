@@ -145,7 +145,7 @@ def test_a_batch_that_ended_long_ago_is_archived_whole_and_then_removed(
     outcome = retain(yard)
 
     counts = {"processed": 1, "failed": 0, "total": 1}
-    assert outcome == Done({"records": counts}, "archived 1 batches and occurrences")
+    assert outcome == Done({"records": counts}, "archived batches and occurrences: 1")
     assert [*records(yard, batch_id)] == []
     assert versions(yard, batch_id) == []
     lines = archived(yard, batch_id)
@@ -246,7 +246,7 @@ def test_whatever_its_end_a_batch_is_archived_ninety_days_later_and_no_day_soone
 def done(processed: int) -> Done:
     """The answer of a retention that archived so many, and failed with none."""
     counts = {"processed": processed, "failed": 0, "total": processed}
-    return Done({"records": counts}, f"archived {processed} batches and occurrences")
+    return Done({"records": counts}, f"archived batches and occurrences: {processed}")
 
 
 @pytest.mark.parametrize(

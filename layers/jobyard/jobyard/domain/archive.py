@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.batch import Batch
+from jobyard.domain.plurals import plural
 
 INVENTORY = "manifest.json"  # the name of the inventory in its folder, which is written last
 
@@ -130,7 +131,7 @@ class Tombstone:
         batch = self.batch
         was = (
             f"batch {batch.batch_id} ({batch.filename or 'no file'} of collection "
-            f"{batch.collection}, {batch.state}, {batch.entries:,} jobs, submitted "
+            f"{batch.collection}, {batch.state}, {plural(batch.entries, 'job')}, submitted "
             f"{batch.submitted_at:%Y-%m-%d})"
         )
         if self.phase is Phase.ARCHIVING:

@@ -24,6 +24,7 @@ from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.manifest.entry import row
 from jobyard.domain.manifest.findings import Check, Finding
 from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.plurals import plural
 from jobyard.jobtypes import TYPES
 from jobyard.services import rows
 from jobyard.services.settings import (
@@ -267,7 +268,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
         now,
         MACHINE,
         f"opened.{opening.execution}",
-        f"{reading.entries} job{'s' * (reading.entries != 1)}",
+        plural(reading.entries, "job"),
     )
     batch = batches.note(
         batch,

@@ -16,6 +16,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.errors import BadRule, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.plurals import natural
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
     Latest,
@@ -75,7 +76,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
     return ScheduleItem(
         schedule_id=schedule.schedule_id,
         shelf=_SHELVES[schedule.is_system] if is_listed else None,
-        title=f"{schedule.title.casefold()}#{schedule.schedule_id}" if is_listed else None,
+        title=f"{natural(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
         due_at=stamp(due_at) if due_at else None,
         state=schedule.state.value,

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
+from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import payloads, receipts
 from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.containers import Container
@@ -138,7 +139,8 @@ class _Sheets:
         except (Refused, FetchRefused) as refusal:
             self._write()
             if refusal.code is Failure.TIMEOUT and self.fresh:
-                words = f"{self.fresh} files came in this attempt; the next one goes on from there"
+                came = plural(self.fresh, "file")
+                words = f"{came} came in this attempt; the next one goes on from there"
                 raise NotYet(0, words) from refusal
             again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
             if again_s is not None and self.fresh:

@@ -27,12 +27,12 @@ def archiving(work: Work, touch: Touch) -> Outcome:
         if touch.remaining() >= MARGIN_S:
             at = upkeep.archive(at, lambda: touch.remaining() - MARGIN_S)
         if at.version == seen:
-            words = f"archived {at.processed:,} batches and occurrences so far"
+            words = f"archived batches and occurrences so far: {at.processed:,}"
             return Wait(_BREATH_S, words, progressed=at.version > began)
     result = {"records": at.counts}
     if at.failed:
         return Stop(Failure.RECORDS_FAILED, _told(at), result=result)
-    return Done(result, f"archived {at.processed:,} batches and occurrences")
+    return Done(result, f"archived batches and occurrences: {at.processed:,}")
 
 
 def _told(at: Checkpoint) -> str:

@@ -12,6 +12,7 @@ from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import BadParameters
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
+from jobyard.domain.plurals import plural
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 from jobyard.jobtypes.touch import Touch
@@ -43,7 +44,7 @@ def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sle
     try:
         while not at.ended:
             if touch.remaining() < MARGIN_S:
-                words = f"went through {at.total:,} records so far"
+                words = f"went through {plural(at.total, 'record')} so far"
                 return Wait(0, words, progressed=at.version > began)
             at = _next_page(at, table, touch)
     except TableRefused as refusal:
@@ -119,4 +120,4 @@ def _told(at: Checkpoint) -> str:
         by_reason.setdefault(why, []).append(key)
     reasons = "; ".join(f"{why}: {', '.join(keys)}" for why, keys in by_reason.items())
     more = " and more" if at.failed > len(at.failures) else ""
-    return f"{at.failed:,} of {at.total:,} records could not be changed. {reasons}{more}"
+    return f"{at.failed:,} of {plural(at.total, 'record')} could not be changed. {reasons}{more}"
