@@ -9,7 +9,13 @@ from jobyard.domain import metrics
 from jobyard.domain.batch import BatchState
 from jobyard.domain.job import Place
 from jobyard.services.occurring import give_up_occurrence, settle_occurrence
-from jobyard.services.opening import REASON, Opening, batch_of_key, note_landed, source_of
+from jobyard.services.opening import (
+    Opening,
+    batch_of_key,
+    not_opened,
+    note_landed,
+    source_of,
+)
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
 from jobyard.services.steering import MAIN, Next, Run
@@ -20,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Settle the batch that `event` names; one that could not be opened reports why."""
     with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event.get("schedule_id") or event.get("batch_id", "")
-        following = _follow(event)
+        following = _follow(event, context.aws_request_id)
         billed.origin_id = billed.origin_id or following.batch_id
         billed.transitions = following.transitions
     LOGGER.info(
@@ -35,9 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return following.document()
 
 
-def _follow(event: dict[str, Any]) -> Next:
+def _follow(event: dict[str, Any], request_id: str) -> Next:
     if "detail" in event:
-        return _not_opened(event["detail"], _words(event))
+        return _not_opened(event["detail"], _words(event, request_id))
     run = Run(event["run"], event["pass"])
     if "schedule_id" in event:
         place = Place(event["schedule_id"], event["chunk"], event["position"])
@@ -57,7 +63,7 @@ def _follow(event: dict[str, Any]) -> Next:
         place = Place(event["batch_id"], event["chunk"], event["position"])
         give_up_job(place, run, now())
     if event.get("command") == "open":
-        return give_up(event["batch_id"], run, SETTLING, _words(event))
+        return give_up(event["batch_id"], run, SETTLING, _words(event, request_id))
     return settle(event["batch_id"], run, SETTLING)
 
 
@@ -73,7 +79,14 @@ def _not_opened(detail: dict[str, Any], words: str) -> Next:
     return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, words)
 
 
-def _words(event: dict[str, Any]) -> str:
-    error = event.get("error", {})
-    told = f"{error.get('Error', '')} {error.get('Cause', '')}"
-    return f"the manifest could not be opened: {told}"[:REASON]
+def _words(event: dict[str, Any], request_id: str) -> str:
+    """What a depositor is told of a manifest that could not be opened. What AWS, or a function,
+    said of it names parts of the house; it is logged under the id that the words give."""
+    if "error" in event:
+        LOGGER.error(
+            "not opened",
+            batch_id=event.get("batch_id", ""),
+            request_id=request_id,
+            error=event["error"],
+        )
+    return not_opened(request_id)

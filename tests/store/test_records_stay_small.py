@@ -59,7 +59,8 @@ def told(letter: str) -> str:
 def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
     """The job after its only step failed for good."""
     progress = Progress(job, "counting", at)
-    return ended(surprised(progress, OSError(told(letter)), at), TYPE, at, job.cause)
+    met = replace(surprised(progress, at), outcome=Stop(Failure.STEP_ERROR, told(letter)))
+    return ended(met, TYPE, at, job.cause)
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)

@@ -151,3 +151,30 @@ def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
     assert report.delivery.state == "failed"
     assert "request-7" in report.delivery.error
     assert "arn:" not in report.delivery.error
+
+
+def test_a_manifest_that_was_removed_before_it_was_read_is_told_in_our_words(
+    yard: Yard, payloads: Payloads
+) -> None:
+    text = single_files(payloads, {"a.txt": b"a"})
+    event = yard.put(text, name="gone.checkm", collection="maps")
+    found = event["detail"]["object"]
+
+    class Removing(Listener):
+        """Somebody removes the manifest once it was claimed."""
+
+        def before(self, call: Call) -> Answer | None:
+            if call.operation == "GetObject" and call.parameters["Key"] == found["key"]:
+                return Answer.error(404, "NoSuchVersion", "The specified version does not exist.")
+            return None
+
+    with yard.wire.heard_by(Removing()):
+        yard.machines.run("batch", "removed", event)
+        yard.machines.run_all()
+
+    batch = yard.batch(yard.batch_id_of(event)).batch
+    (mail,) = yard.mails_of(batch.batch_id)
+    assert batch.state == "failed"
+    assert batch.message == "the manifest was removed before it was read"
+    assert batch.message in mail.text
+    assert "NoSuchVersion" not in mail.text

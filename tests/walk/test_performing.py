@@ -9,7 +9,7 @@ import pytest
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
 from jobyard.domain.jobtype import JobType, Outcome, Stop, Wait, Work
-from jobyard.services.performing import NO_FAILURES, WAITS, Progress, ended, perform
+from jobyard.services.performing import NO_FAILURES, WAITS, Progress, ended, perform, surprised
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -74,3 +74,14 @@ def test_what_a_step_found_is_kept_although_it_failed() -> None:
 
     assert after.state is JobState.FAILED
     assert after.data == {"earlier": 1, **counts}
+
+
+def test_what_a_step_raised_is_told_to_no_stranger() -> None:
+    met = surprised(Progress(RUNNING, "counting", NOON), NOON)
+    job_type = JobType("count", "Count", ())
+
+    after = ended(met, job_type, NOON, "c")
+
+    told = "step counting failed; the cause is logged under the job's id"
+    assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, told)
+    assert after.attempts[-1].message == after.failure_message

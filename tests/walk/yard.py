@@ -1,7 +1,6 @@
 """A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
 web server for payloads, and a clock that stands still until a test or a Wait moves it."""
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from jobyard.services.holding import lift_ended
 from jobyard.services.mailing import SLICE_JOBS, Reporting, deliver_waiting, note_delivery
 from jobyard.services.metering import SHARDS, Meter
 from jobyard.services.occurring import give_up_occurrence, run_occurrence, settle_occurrence
-from jobyard.services.opening import Opening, batch_of_key, note_landed, open_object
+from jobyard.services.opening import Opening, batch_of_key, not_opened, note_landed, open_object
 from jobyard.services.reconciling import reconcile
 from jobyard.services.reporting import REPORTED, report
 from jobyard.services.resuming import resume
@@ -251,7 +250,7 @@ class Yard:
         if "detail" in event:
             source = source_of(event)
             found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
-            words = json.dumps(event["error"])
+            words = not_opened("request-1")
             if found is None or found.state is BatchState.PENDING:
                 kept = note_landed(source, Opening(self.settings, self.s3, self.now, ""), words)
                 return Next(kept.batch_id if kept else "", "end")

@@ -99,7 +99,7 @@ def _performed(
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(perform, job_type, progress, work, touch, worker.now)
         surprise = future.exception()
-    attempted = surprised(progress, surprise, worker.now()) if surprise else future.result()
+    attempted = surprised(progress, worker.now()) if surprise else future.result()
     if attempted is None:
         return None, None
     after = performing.ended(attempted, job_type, worker.now(), job.cause)

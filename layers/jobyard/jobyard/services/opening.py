@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "manifests/"
+_REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
 REASON = 500  # characters kept of why a manifest could not be opened
 KEPT = 10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
 _BLOCK = 1024 * 1024
@@ -105,6 +106,11 @@ def note_landed(source: Source, opening: Opening, words: str) -> Batch | None:
         "open", batch.state, batch.state, opening.now(), MACHINE, cause, words[:REASON]
     )
     return batches.note(batch, landed, source=batch.source or source)
+
+
+def not_opened(request_id: str) -> str:
+    """The words for a manifest that could not be opened by no fault of its own."""
+    return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
 def _is_manifest(source: Source) -> bool:
@@ -222,9 +228,14 @@ def _read(batch: Batch, opening: Opening) -> Next:
     if unfit:
         return _refuse(batch, opening, unfit, 0)
     digest = hashlib.sha256()
-    body = opening.s3.get_object(Bucket=source.bucket, Key=source.key, VersionId=source.version_id)[
-        "Body"
-    ]
+    try:
+        body = opening.s3.get_object(
+            Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+        )["Body"]
+    except opening.s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in _REMOVED:
+            raise
+        return _refuse(batch, opening, "the manifest was removed before it was read", 0)
 
     def blocks() -> Iterator[bytes]:
         for block in body.iter_chunks(_BLOCK):

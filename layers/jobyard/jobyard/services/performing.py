@@ -187,9 +187,11 @@ def lost(
     )
 
 
-def surprised(progress: Progress, error: BaseException, at: datetime) -> Attempted:
+def surprised(progress: Progress, at: datetime) -> Attempted:
     """An attempt whose step raised something no step should raise; worth a retry all the same."""
-    outcome = Stop(Failure.STEP_ERROR, f"{type(error).__name__}: {error}", retryable=True)
+    # What was raised may name parts of the house, and whoever gets the report is told this message.
+    words = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
+    outcome = Stop(Failure.STEP_ERROR, words, retryable=True)
     record = progress.record
     if progress.began is not None:
         record = _with_step(record, progress.step, progress.began, at, outcome)

@@ -387,7 +387,7 @@ class _ChunkWork:
             if error:
                 self.surprises[job.place.position] = error
             progress = self.progress.pop(job.place.position)
-            attempted = surprised(progress, error, now) if error else future.result()
+            attempted = surprised(progress, now) if error else future.result()
             if attempted is None:
                 self.overtaken = True
                 continue

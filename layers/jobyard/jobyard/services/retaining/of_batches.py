@@ -168,12 +168,12 @@ class _Work:
         try:
             places = rows.chunks_between(s3, settings, self.batch, first, last)
         except s3.exceptions.NoSuchKey as error:
-            raise Unfit(f"the index of its rows is not there: {error}") from error
+            raise Unfit("the index of its rows is not there") from error
         for chunk in places:
             try:
                 found = rows.rows_of(s3, settings, batch_id, chunk)
             except s3.exceptions.NoSuchKey as error:
-                raise Unfit(f"its rows are not there: {error}") from error
+                raise Unfit("its rows are not there") from error
             for position, row in enumerate(found):
                 job_id = Place(batch_id, chunk.chunk, position).job_id
                 yield line("row", row, job_id=job_id)
