@@ -53,6 +53,13 @@ VALUES = {
             "a/.b",
             "C:/a",
             "a\\..",
+            "a/b.",
+            "CON.txt",
+            "x/lpt1",
+            "com\u00b9",
+            "conout$.b",
+            "content",
+            'a"b',
             "a.İ",
             "x.chec\u212am",
         ]

@@ -179,6 +179,10 @@ BAD = {
         '{"url": "http://x/a", "name": "a\\nb"}',
         [("CONTROL_CHARACTER", 1, 23)],
     ),
+    "line breaks in names": (
+        '{"url": "http://x/a", "name": "a\\nb"}\n{"url": "http://x/a", "name": "b\\n"}',
+        [("CONTROL_CHARACTER", 1, 23), ("CONTROL_CHARACTER", 2, 23)],
+    ),
     "a NUL in a title": (
         '{"url": "http://x/a", "name": "a", "title": "\\u0000"}',
         [("CONTROL_CHARACTER", 1, 36)],
@@ -245,7 +249,7 @@ def test_objects_with_other_keys_may_follow_each_other() -> None:
         {"name": " c ", "url": " http://x/c ", "creator": " C "},
     )
 
-    assert outcome.codes == []
+    assert outcome.places == [("NAME_UNPORTABLE", 3, 2)]
     assert [(e.url, e.name, e.size, e.creator) for e in outcome.entries] == [
         ("http://x/a", "a", None, ""),
         ("http://x/b", "b", 3, ""),

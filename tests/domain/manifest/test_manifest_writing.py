@@ -63,7 +63,7 @@ def test_what_is_written_is_read_back_as_the_same_entries(
 
     outcome = read(manifest(given_entries, profile))
 
-    assert outcome.findings == []
+    assert {finding.code for finding in outcome.findings} <= {"NAME_UNPORTABLE"}
     assert outcome.entries == given_entries
     assert outcome.reading.profile == profile.name
 

@@ -1,15 +1,15 @@
 """One row at a time: every check of a row, and the words for what it finds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.manifest import urls
 from jobyard.domain.manifest.entry import NOTHING, Entry
 from jobyard.domain.manifest.findings import Check, Finding, shown
-from jobyard.domain.manifest.names import Names
+from jobyard.domain.manifest.names import Clash
 from jobyard.domain.manifest.profiles import (
     CONTAINER,
     CONTAINER_ENDINGS,
@@ -19,6 +19,7 @@ from jobyard.domain.manifest.profiles import (
     Profile,
     kind_of,
 )
+from jobyard.domain.paths import unportable
 
 NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
@@ -40,6 +41,13 @@ class Cell(NamedTuple):
 
 
 BLANK = Cell("", 0)
+
+
+class NamesBefore(Protocol):
+    """The names of the rows before."""
+
+    def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
+        """Remember `names`, from line `first` on; what clashes with those before."""
 
 
 @dataclass(slots=True)
@@ -84,7 +92,7 @@ def locals_in(text: str) -> tuple[str, ...]:
     return tuple(re.sub("%sc", ";", part, flags=re.IGNORECASE) for part in parts if part)
 
 
-def checked(row: Row, profile: Profile, names: Names) -> tuple[Entry | None, list[Finding]]:
+def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | None, list[Finding]]:
     """The entry of `row`, None if a check found an error; and all that was found."""
     if not row.readable:
         return None, row.findings
@@ -120,12 +128,6 @@ def checked(row: Row, profile: Profile, names: Names) -> tuple[Entry | None, lis
         row.parameters,
     )
     return entry, findings
-
-
-def repeated(line: int, column: int, name: str, first: int) -> Finding:
-    """The finding for a `name` that line `first` had before."""
-    words = f"fileName {shown(name)} is that of line {first} already: every name may stand once"
-    return Check.NAME_REPEATED.at(line, column, words)
 
 
 def _controls(row: Row) -> list[Finding]:
@@ -191,7 +193,7 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
     return None, [Check.SIZE_BAD.at(row.line, size.column, words)]
 
 
-def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, list[Finding]]:
+def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[str, list[Finding]]:
     findings = []
     name = row.cells.get(Column.NAME, BLANK)
     if not name.text.strip():
@@ -210,9 +212,12 @@ def _name(row: Row, url: Cell, profile: Profile, names: Names) -> tuple[str, lis
         findings.append(Check.NAME_BAD.at(row.line, name.column, words))
         return name.text, findings
     findings += _ending(row.line, name, profile)
-    first = names.add(name.text, row.line)
-    if first:
-        findings.append(repeated(row.line, name.column, name.text, first))
+    why = unportable(name.text)
+    if why and not _CONTROL.search(name.text):  # which is an error already
+        words = f"fileName {shown(name.text)}: {why}"
+        findings.append(Check.NAME_UNPORTABLE.at(row.line, name.column, words))
+    for clash in names.clashes([name.text], row.line):
+        findings.append(clash.check.at(row.line, name.column, clash.words))
     return name.text, findings
 
 

@@ -36,9 +36,10 @@ Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent i
 _SERVER = re.compile(f"{PLAIN_SERVER}/")
 _DIGESTS = {("", 0), *HEX_LENGTHS.items()}
 # In the names, each between two line ends: whatever might be blank, an absolute path, an empty
-# part, "." or "..", and some that only look so.
-_DOUBTFUL = ("\n.", "\n ", "\n\n", "\\")
-_DOUBTFUL_PATHS = ("/.", "//", "\n/", "/\n", ":/")
+# part, "." or "..", or what Windows cannot hold, and some that only look so.
+_DOUBTFUL = ("\n.", "\n ", "\n\n", ".\n", " \n", *'\\<>:"|?*')
+_DOUBTFUL_PATHS = ("/.", "//", "\n/", "/\n", "./", " /")
+_DEVICES = re.compile(r"[/\n](?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:in\$|out\$)? *[./\n]")
 
 
 def entries_of(
@@ -140,6 +141,8 @@ def _kinds(names: Sequence[str], profile: Profile) -> Iterable[str] | None:
     if "/" in joined and any(sign in joined for sign in _DOUBTFUL_PATHS):
         return None
     lower = joined.lower()
+    if _DEVICES.search(lower):
+        return None
     manifests = lower.count(f"{MANIFEST_ENDING}\n")
     containers = 0
     if manifests < len(names):

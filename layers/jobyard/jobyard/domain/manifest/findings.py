@@ -166,6 +166,26 @@ class Check(StrEnum):
     NAME_BAD = "NAME_BAD", "error", "The file name is not a relative path within its object."
     NAME_EXTENSION = "NAME_EXTENSION", "error", "The file name's ending is not the profile's."
     NAME_REPEATED = "NAME_REPEATED", "error", "An earlier row has the same file name."
+    NAME_IS_FOLDER = (
+        "NAME_IS_FOLDER",
+        "error",
+        "A name is a file, and a folder in the name of another file of the object.",
+    )
+    TOO_MANY_FOLDERS = (
+        "TOO_MANY_FOLDERS",
+        "error",
+        "The names of one object lie in more than 1,000,000 folders.",
+    )
+    NAMES_MEET = (
+        "NAMES_MEET",
+        "warning",
+        "Two names of one object differ in case or composition alone: one file on some disks.",
+    )
+    NAME_UNPORTABLE = (
+        "NAME_UNPORTABLE",
+        "warning",
+        "Windows cannot hold a file of that name.",
+    )
     CONTAINER_AS_FILE = (
         "CONTAINER_AS_FILE",
         "warning",

@@ -3,13 +3,29 @@
 from array import array
 from collections.abc import Callable, Sequence
 from operator import lt
-from typing import Any
+from typing import Any, NamedTuple
+
+from jobyard.domain.manifest.findings import Check, shown
 
 _SLOTS = 1_024
 _ORDERS: tuple[Callable[[Sequence[str]], Sequence[Any]], ...] = (
     lambda names: names,  # sorted as text
     lambda names: list(zip(map(len, names), names, strict=True)),  # counted: file-9, file-10
 )
+
+
+class Clash(NamedTuple):
+    """What is wrong with the name at `offset` in those given, beside the names before it."""
+
+    offset: int
+    check: Check
+    words: str
+
+
+def repeated(index: int, name: str, line: int) -> Clash:
+    """The clash of a `name` that `line` had before."""
+    words = f"fileName {shown(name)} is that of line {line} already: every name may stand once"
+    return Clash(index, Check.NAME_REPEATED, words)
 
 
 class Names:
@@ -48,6 +64,11 @@ class Names:
             self._make_slots(before)
         found = self._fill(before, self._hashes[before:])
         return [(position - before, self._lines[there]) for position, there in found]
+
+    def clashes(self, names: Sequence[str], first: int) -> list[Clash]:
+        """Remember names as `add_all` does; what clashes with the names before."""
+        again = self.add_all(names, first)
+        return [repeated(index, names[index], line) for index, line in again]
 
     def _rise(self, names: Sequence[str]) -> bool:
         """Whether `names` go on in the order that all before them had."""

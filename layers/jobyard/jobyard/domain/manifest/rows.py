@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from jobyard.domain.manifest.checking import Row, checked, repeated
+from jobyard.domain.manifest.checking import Row, checked
 from jobyard.domain.manifest.columnwise import Texts, entries_of
 from jobyard.domain.manifest.entry import Entry
 from jobyard.domain.manifest.findings import Check, Finding, shown
 from jobyard.domain.manifest.names import Names
+from jobyard.domain.manifest.object_names import ObjectNames
 from jobyard.domain.manifest.profiles import Column, Profile
 from jobyard.domain.manifest.urls import Doubts, fault
 
@@ -47,7 +48,7 @@ class Rows:
         self._profile = profile
         self._doubts = Doubts(listed)
         self._is_name_told = False
-        self._names = Names()
+        self._names = ObjectNames() if profile.per_object else Names()
 
     def read(self, text: str, first: int) -> Iterator[Part]:
         """Entries and findings of the lines of `text`, which begins with line `first`."""
@@ -72,16 +73,17 @@ class Rows:
             return None
         self.count += len(entries)
         findings = self._layout.notes()
-        again = self._names.add_all(texts[Column.NAME], first)
-        if again:
+        clashes = self._names.clashes(texts[Column.NAME], first)
+        if clashes:
             lines = text.split("\n")
-            for index, earlier in again:
+            bad = set()
+            for index, check, words in clashes:
                 row = self._layout.row(lines[index], first + index)
                 column = row.cell(Column.NAME).column if row else 0
-                name = entries[index].name
-                findings.append(repeated(first + index, column, name, earlier))
-            for index, _ in reversed(again):
-                del entries[index]
+                findings.append(check.at(first + index, column, words))
+                if check.level == "error":
+                    bad.add(index)
+            entries = [entry for index, entry in enumerate(entries) if index not in bad]
         return entries, findings
 
     def _one_by_one(self, lines: Sequence[str], first: int) -> Part:
