@@ -129,6 +129,7 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         sweep_tables=(),
         checkpoints=checkpoints,
         upkeep=no_upkeep,
+        collection=lambda: None,
         now=now,
         remaining=lambda: 800.0,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.project import with_noop, with_notes
-from cli.local import clients, deployment, emulator, mail
+from cli.local import clients, demo_collections, deployment, emulator, mail, people
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 from jobyard.domain.ids import batch_id_of_object
@@ -18,6 +18,7 @@ from jobyard.domain.manifest.entry import Entry
 from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifest.writing import manifest as written
 
+COLLECTION = "bench"
 POLL_S = 0.05  # how often the end is looked for: an item read, about a millisecond of the emulator
 PATIENCE_S = 300.0
 
@@ -61,6 +62,9 @@ def local_stack(
                 build=home / "build",
                 root=project,
             )
+            cognito = clients.client("cognito-idp", started.endpoint)
+            people.ensure(cognito, stack.user_pool)
+            demo_collections.ensure(cognito, stack, [COLLECTION])
             resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
                 StackName=stack.name
             )["StackResources"]
@@ -96,7 +100,11 @@ class Sent:
 
 def send(local: LocalStack, body: bytes, name: str, job_type: str = "noop") -> Sent:
     """Drop a manifest of jobs that do nothing, or take a second each, in the intake bucket."""
-    s3, bucket, key = local.client("s3"), local.stack.intake_bucket, f"manifests/bench/{name}"
+    s3, bucket, key = (
+        local.client("s3"),
+        local.stack.intake_bucket,
+        f"manifests/{COLLECTION}/{name}",
+    )
     at = time.time()
     answer = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"job-type": job_type})
     return Sent(batch_id_of_object(bucket, key, answer["VersionId"]), at, time.time())

@@ -92,6 +92,10 @@ class Api:
             transport=transport, mounts={"all://127.0.0.1": transport}, timeout=TIMEOUT
         )
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     def get(self, path: str, **query: Any) -> Document:
         """A document. `query` parameters that are empty are left out.
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import printing, session
-from cli.local import clients, deployment, emulator, people
+from cli.local import clients, demo_collections, deployment, emulator, people
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
 from cli.session import Deployment, Surroundings
@@ -48,7 +48,9 @@ def local_stack(
                 build=HOME / "build",
                 say=say,
             )
-            people.ensure(clients.client("cognito-idp", running.endpoint), stack.user_pool)
+            cognito = clients.client("cognito-idp", running.endpoint)
+            people.ensure(cognito, stack.user_pool)
+            demo_collections.ensure(cognito, stack)
         yield running
     finally:
         if not stays and emulator.stop(HOME):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.local import clients, deployment, emulator, mail, people, stack
+from cli.local import clients, demo_collections, deployment, emulator, mail, people, stack
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
@@ -41,7 +41,7 @@ def up(
     ] = deployment.FILES_PORT,
     iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
 ) -> None:
-    """Start the emulator, deploy template.yaml to it, make the demo's people."""
+    """Start the emulator, deploy template.yaml to it, make the demo's people and collections."""
     with _in_words(), emulator.alone(HOME, _say):
         running = _running_or_started(port, iam=iam)
         deployed = deployment.deploy(
@@ -50,7 +50,9 @@ def up(
             build=HOME / "build",
             say=_say,
         )
-        people.ensure(clients.client("cognito-idp", running.endpoint), deployed.user_pool)
+        cognito = clients.client("cognito-idp", running.endpoint)
+        people.ensure(cognito, deployed.user_pool)
+        demo_collections.ensure(cognito, deployed)
         _show(running, deployed)
 
 

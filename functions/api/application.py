@@ -18,6 +18,7 @@ from api.problems import Busy, Surprise, WrongMethod, is_passing, problem_of, wr
 from api.routes import (
     batches,
     calendars,
+    collections,
     costs,
     docs,
     holds,
@@ -35,8 +36,8 @@ APP = APIGatewayHttpResolver(
     serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
 )
 for noun in (
-    *(batches, costs, jobs, schedules, calendars, job_types, holds, lifecycles, people),
-    docs,
+    *(batches, costs, jobs, schedules, calendars, job_types),
+    *(collections, holds, lifecycles, people, docs),
 ):
     APP.include_router(noun.router)
 

@@ -61,6 +61,10 @@ _TAGS = (
         description="A calendar leaves times of schedules out. For admin only.",
     ),
     Tag(name="Job types", description="A job type is what jobs do."),
+    Tag(
+        name="Collections",
+        description="A collection is what objects belong to: who may deposit, who is told.",
+    ),
     Tag(name="Holds", description="A hold is a deliberate stop, with an owner and a reason."),
     Tag(name="Lifecycles", description="Which states there are, and who may send which event."),
     Tag(name="People", description="Who you are here."),

@@ -39,6 +39,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
     "IngestRole": {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
         "HoldsTable": ["dynamodb:BatchGetItem"],
+        "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:GetItem"],
         "UsageTable": ["dynamodb:UpdateItem"],
         "RequestsTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
@@ -79,6 +80,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Delete)",
         ],
         "HoldsTable": ["dynamodb:BatchGetItem"],
+        "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],
         "SchedulesTable": [
@@ -148,6 +150,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
         ],
         "SchedulesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "CheckpointsTable": ["dynamodb:GetItem"],
+        "CollectionsTable": ["dynamodb:GetItem"],
         "HoldsTable": ["dynamodb:Scan"],
         "OccurrencesTable": ["dynamodb:GetItem", "dynamodb:TransactWriteItems(Put)"],
         "OperationsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
@@ -246,6 +249,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:TransactWriteItems(Put)",
         ],
         "CalendarsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"],
+        "CollectionsTable": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
         "CheckpointsTable": ["dynamodb:GetItem"],
         "IntakeBucket": ["s3:PostObject"],
         "WorkBucket": ["s3:GetObject"],

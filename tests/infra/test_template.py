@@ -56,6 +56,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     ),
     "OccurrencesTable": ("schedule_id", "at", {}, False),
     "CalendarsTable": ("name", "", {}, False),
+    "CollectionsTable": ("name", "", {"listed": ("shelf", "name")}, False),
     "CheckpointsTable": ("job_id", "", {}, True),
     "UsageTable": ("origin_id", "part", {}, False),
     "RequestsTable": ("id", "", {}, True),

@@ -26,6 +26,7 @@ from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded
 from tests.jobtypes.deposits import empty, forget_objects
 from tests.jobtypes.payload_server import PayloadServer
+from tests.open_collections import an_open_collection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -177,6 +178,7 @@ def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Itera
         sweep_tables=(),
         checkpoints=checkpoints,
         upkeep=cast(Any, None),
+        collection=lambda: an_open_collection("maps"),
         now=lambda: datetime.now(UTC),
         remaining=lambda: end - time.monotonic(),
     )

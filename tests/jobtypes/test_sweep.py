@@ -142,6 +142,7 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
             sweep_tables=("members", voters.TABLE),
             checkpoints=checkpoints,
             upkeep=nothing,
+            collection=nothing,
             now=lambda: NOON,
             remaining=lambda: 600.0,
         )

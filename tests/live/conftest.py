@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.local import clients, deployment, emulator, people
+from cli.local import clients, demo_collections, deployment, emulator, people
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from tests.live.visiting import Visitor
 from tests.walk.yard import Payloads, serving
 
+COLLECTIONS = (*demo_collections.DEMO, "brief", "broken", "quiet", "drops")  # those of the tests
 BY_NAME = {person.username: person for person in people.DEMO}
 
 
@@ -90,7 +91,7 @@ def _keep_for_no_time(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, project: Path) -> Stack:
-    """template.yaml, deployed, with the demo's people."""
+    """template.yaml, deployed, with the demo's people and collections."""
     deployed = deployment.deploy(
         platform.endpoint,
         deployment.parameters(platform.endpoint, files_port),
@@ -98,6 +99,7 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, projec
         root=project,
     )
     people.ensure(aws("cognito-idp"), deployed.user_pool)
+    demo_collections.ensure(aws("cognito-idp"), deployed, COLLECTIONS)
     return deployed
 
 

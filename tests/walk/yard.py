@@ -36,6 +36,7 @@ from jobyard.services.steering import MAIN, Next, Run
 from jobyard.services.upkeep import Upkeep
 from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports
+from tests.open_collections import make_collections
 from tests.people import sub_of
 from tests.walk.machines import Function, Machines
 from tests.wire import Wire
@@ -169,6 +170,8 @@ class Yard:
         self.machines = Machines(with_their_rights, self.s3, self.wait_until, self.now, self.wire)
         self.slice_jobs = SLICE_JOBS
         self._uploads = 0
+        with self.wire.silence():
+            make_collections()
 
     def _with_rights(self, name: str, function: Function) -> Function:
         def with_rights(event: dict[str, Any]) -> dict[str, Any]:
@@ -326,7 +329,9 @@ class Yard:
     def put(
         self, text: str, *, name: str, collection: str, metadata: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Drop a manifest; the answer is the event S3 would send."""
+        """Drop a manifest; the answer is the event S3 would send. There is such a collection."""
+        with self.wire.silence():
+            make_collections(collection)
         key = f"manifests/{collection}/{name}"
         answer = self.s3.put_object(
             Bucket="intake", Key=key, Body=text.encode(), Metadata=dict(metadata or {})

@@ -68,8 +68,9 @@ class Submission(Document, extra="forbid"):
     notify: list[Recipient] | None = Field(
         default=None,
         max_length=MOST,
-        description="Who is told how it ended. Nobody when empty; left out, the person who "
-        "submits, or the deployment's operators if that person has no verified address.",
+        description="Who is told how it ended. Nobody when empty; left out, those the collection "
+        "names, else the person who submits, or the deployment's operators if that person has no "
+        "verified address.",
     )
     callback_url: CallbackUrl | None = Field(
         default=None, description="Called once for every job that is done."

@@ -17,7 +17,8 @@ from pydantic import (
 )
 
 from jobyard.domain.addresses import SHAPE, addresses
-from jobyard.domain.text import REASON_BYTES, clean
+from jobyard.domain.collection import GROUP, NAAN
+from jobyard.domain.text import REASON_BYTES, clean, is_clean
 
 
 class Document(BaseModel, defer_build=True):
@@ -47,6 +48,34 @@ Collection = Annotated[
         "digit",
     ),
     Field(json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
+]
+
+Naan = Annotated[
+    str,
+    _shaped(NAAN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
+    Field(json_schema_extra={"pattern": f"^{NAAN}$"}),
+]
+Group = Annotated[
+    str,
+    _shaped(GROUP, "a group is 1 to 128 letters, digits, '_', '.', '@', '+' and '-'"),
+    Field(json_schema_extra={"pattern": f"^{GROUP}$"}),
+]
+
+_NAME_LENGTH = 128  # Cognito's longest
+
+
+def _person(text: str) -> str:
+    if not 0 < len(text) <= _NAME_LENGTH or not is_clean(text) or not text.strip():
+        raise ValueError(
+            f"a user name is 1 to {_NAME_LENGTH} characters without control characters"
+        )
+    return text
+
+
+PersonName = Annotated[
+    str,
+    AfterValidator(_person),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _NAME_LENGTH}),
 ]
 
 _FILENAME_BYTES = 255

@@ -86,7 +86,8 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
     tags=["Batches"],
     summary="Submit a manifest",
     description="The answer says where to upload the manifest; the batch begins when it has "
-    "arrived, and is gone if it has not within 15 minutes. For depositor, operator and admin.",
+    "arrived, and is gone if it has not within 15 minutes. For depositor, operator and admin, "
+    "as far as the collection lets them.",
     status_code=201,
     responses={
         201: {
@@ -95,7 +96,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
                 "Location": {"description": "Where the batch is.", "schema": {"type": "string"}}
             },
         },
-        **documented(BadParameters, BadRequest, Forbidden, Gone),
+        **documented(BadParameters, BadRequest, Forbidden, Unknown, Gone),
     },
     middlewares=[once],
 )
@@ -123,15 +124,17 @@ def _submission(document: documents.Submission) -> Submission:
         filename=document.filename,
         job_type=document.job_type,
         profile=document.profile or "",
-        notify=None if document.notify is None else _notified(document.notify),
+        notify=None if document.notify is None else notified(document.notify),
         parameters=document.parameters | callback,
         note=document.note or "",
     )
 
 
-def _notified(named: Sequence[str]) -> tuple[str, ...]:
-    """Raises:
-    BadFields: they are too many together.
+def notified(named: Sequence[str]) -> tuple[str, ...]:
+    """The addresses that a body's `notify` names.
+
+    Raises:
+        BadFields: they are too many together.
     """
     found = all_addresses(named)
     if found.bad:

@@ -12,6 +12,7 @@ from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
 from tests.functions.api.asking import Api
+from tests.open_collections import make_collections
 from tests.people import sub_of
 
 ENVIRONMENT = {
@@ -85,5 +86,6 @@ def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator
     asked = Api(function.handler)
     monkeypatch.setattr(function, "DESK", replace(function.DESK, now=asked.tick))
     with tables.borrowed(deployment["binding"]):
+        make_collections()
         yield asked
         tables.clear()

@@ -1,5 +1,6 @@
 """Who may do what: denied unless the table here says otherwise."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.operation import Filter, Operation
-from jobyard.store import holds, operations
+from jobyard.store import collections, holds, operations
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job
 from tests.functions.api.timetable import DAILY, a_schedule, wanted
+from tests.open_collections import an_open_collection
 from tests.people import sub_of
 
 WHY = {"reason": "because"}
@@ -94,6 +96,8 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
         ("GET", "/lifecycles/batch", None, EVERYONE),
         ("GET", "/job-types", None, EVERYONE),
         ("GET", "/batches", None, {*READERS, "depositor"}),
+        ("GET", "/collections", None, EVERYONE),
+        ("POST", "/collections", {"name": "new"}, {"admin"}),
         ("GET", "/holds", None, {*READERS, "depositor"}),
         ("GET", "/holds/everything", None, {*READERS, "depositor"}),
         ("PUT", "/holds/type:deposit", WHY, OPERATORS),
@@ -182,6 +186,31 @@ def test_whoever_is_no_admin_is_not_told_what_is_wrong_with_a_schedule(
     assert {answer.status for answer in answers.values()} == {403}
 
 
+# What is asked of a collection that no role may deposit into: who does not see it knows of none.
+OF_A_COLLECTION: list[tuple[str, str, Any, set[str]]] = [
+    ("GET", "/collections/closed", None, READERS),
+    ("PATCH", "/collections/closed", {**WHY, "drops": True}, {"admin"}),
+    ("POST", "/collections/closed/allow", {**WHY, "groups": ["depositor"]}, {"admin"}),
+    ("POST", "/collections/closed/deny", {**WHY, "groups": ["students"]}, {"admin"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), OF_A_COLLECTION)
+def test_a_role_may_do_with_a_collection_what_the_table_says(
+    api: Api, method: str, path: str, body: Any, allowed: set[str]
+) -> None:
+    closed = an_open_collection("closed")
+    collections.put(replace(closed, groups=frozenset({"students"})))
+
+    refused = {
+        role: api.ask(method, path, role=role, body=body).status for role in EVERYONE - allowed
+    }
+    taken = {role: api.ask(method, path, role=role, body=body).status for role in allowed}
+
+    assert refused == {role: 403 if role in READERS else 404 for role in EVERYONE - allowed}
+    assert set(taken.values()) == {200}
+
+
 def test_every_route_is_in_a_table_here() -> None:
     from tests.functions.api.asking import described, operation_of
 
@@ -191,6 +220,7 @@ def test_every_route_is_in_a_table_here() -> None:
     asked += [
         (mark[0], mark[1]) for mark in test_a_role_may_do_what_the_table_says.pytestmark[0].args[1]
     ]
+    asked += [(method, path) for method, path, *_ in OF_A_COLLECTION]
     found = [operation_of(method, "/api" + path.format(**ids)) for method, path in asked]
 
     named = {each["operationId"] for each in found if each}

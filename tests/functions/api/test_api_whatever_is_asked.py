@@ -98,6 +98,7 @@ def there(gateway: Gateway, api: Api) -> Mapping[str, list[str]]:
         ],
         "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
         "calendar": ["holidays"],
+        "collection": ["maps", "books"],
         "operation_id": [retry],
         "scope": ["collection:maps", "type:deposit", "everything"],
     }

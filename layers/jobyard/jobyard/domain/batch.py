@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.addresses import Untold
+from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean, shortened
@@ -209,6 +210,7 @@ class Batch:
 
     `submitter` is a name to show; whose it is says `submitter_sub`, the id of the person who
     submitted it: "" when it was dropped in the bucket, and of batches older than ids.
+    `submitter_groups` are those of their groups that gave them the right to deposit.
     `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
     hold fewer). `notify` is whom its reports go to, `untold` whom they should and cannot. `message`
     says why it failed as a whole, "" when it did not. `reported` are the counts the last report
@@ -245,6 +247,7 @@ class Batch:
     repaired_at: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     submitter_sub: str = ""
+    submitter_groups: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", clean(self.message, MESSAGE_BYTES))
@@ -282,6 +285,11 @@ class Batch:
     def is_cancelled(self) -> bool:
         """Whether it was cancelled: then its rows without a record are cancelled jobs."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
+
+    @property
+    def depositor(self) -> Depositor:
+        """Whose right to deposit its jobs have."""
+        return Depositor(self.submitter_sub, self.submitter_groups)
 
     def is_of(self, sub: str) -> bool:
         """Whether the person with this id submitted it."""

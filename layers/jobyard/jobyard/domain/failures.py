@@ -33,6 +33,11 @@ class Failure(StrEnum):
         "The container breaks a limit on size, ratio, count or path.",
     )
     IDENTIFIER_CONFLICT = "IDENTIFIER_CONFLICT", "The identifiers belong to different objects."
+    DEPOSIT_NOT_ALLOWED = (
+        "DEPOSIT_NOT_ALLOWED",
+        "Who submitted it may not deposit into the collection.",
+    )
+    ARK_NOT_ALLOWED = "ARK_NOT_ALLOWED", "The collection may not name arks of this authority."
     CALLBACK_FAILED = "CALLBACK_FAILED", "The callback could not be delivered."
     BAD_PARAMETERS = (
         "BAD_PARAMETERS",

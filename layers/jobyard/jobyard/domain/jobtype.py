@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobyard.domain.collection import NOBODY, Depositor
 from jobyard.domain.errors import BadParameters
 from jobyard.domain.failures import Failure
 from jobyard.domain.text import clean
@@ -84,6 +85,7 @@ class Work:
     parameters: Mapping[str, Any]  # what the submission set for the whole batch
     data: Mapping[str, Any]
     attempt: int  # 1 for the first try
+    depositor: Depositor = NOBODY  # whose right to deposit it has
 
 
 @dataclass(frozen=True)

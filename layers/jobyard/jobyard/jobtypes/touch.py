@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.collection import Collection
 from jobyard.domain.objects import ObjectVersion
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Touch:
 
     `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `sweep_tables`
     are the names of the tables that sweeps may change; `upkeep` gives what only the system's jobs
-    ask for; `now` is aware UTC; `remaining` is the seconds until the worker must stop.
+    ask for; `collection` is the job's, as it was some two seconds ago at the most, None when there
+    is none; `now` is aware UTC; `remaining` is the seconds until the worker must stop.
     """
 
     s3: "S3Client"
@@ -90,5 +92,6 @@ class Touch:
     sweep_tables: tuple[str, ...]
     checkpoints: Checkpoints
     upkeep: Callable[[], Upkeep]
+    collection: Callable[[], Collection | None]
     now: Callable[[], datetime]
     remaining: Callable[[], float]

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.collection import Collection, Depositor
+from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import ROLES, Cause
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
+from jobyard.services.rights import READERS, admitted
 from jobyard.services.settings import UPLOAD_GRACE, UPLOAD_TIME, Settings
 from jobyard.services.starting import Starting
 from jobyard.store import batches, chunks, jobs, operations
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-READERS = frozenset({"viewer", "operator", "admin"})
 # What may be asked of the jobs of a batch in these states. A report that is being written is let
 # be: a job requeued under it would be told as it stood before.
 _REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
@@ -55,6 +56,11 @@ class Person:
     def roles(self) -> frozenset[str]:
         """The groups that are roles."""
         return self.groups & ROLES
+
+    @property
+    def depositor(self) -> Depositor:
+        """They as those whose right to deposit is asked for."""
+        return Depositor(self.sub, self.groups)
 
 
 @dataclass(frozen=True)
@@ -121,12 +127,12 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     The same request sent again is answered with the batch it promised before.
 
     Raises:
-        Forbidden: the person may not submit.
+        Forbidden, Unknown: the person may not deposit into the collection, or knows of none of that
+            name.
         BadRequest: there is no such job type. BadParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
-    if not asking.person.roles & {"depositor", "operator", "admin"}:
-        raise Forbidden("submitting is for depositor, operator or admin")
+    collection = admitted(submission.collection, asking.person.depositor)
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if submission.job_type not in kinds:
         raise BadRequest(
@@ -134,7 +140,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         )
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
     now = asking.now()
-    told = _told(submission, asking)
+    told = _told(submission, collection, asking)
     batch = Batch(
         batch_id=batch_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
         state=BatchState.PENDING,
@@ -142,6 +148,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         collection=submission.collection,
         submitter=asking.person.name,
         submitter_sub=asking.person.sub,
+        submitter_groups=asking.person.groups & {*collection.groups, "admin"},
         job_type=submission.job_type,
         filename=submission.filename,
         submitted_at=now,
@@ -159,10 +166,13 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     return batch, _upload(batch, maximum, asking)
 
 
-def _told(submission: Submission, asking: Asking) -> Addresses:
-    """Who is told: whom the submission names, else who submits, else the deployment's people."""
+def _told(submission: Submission, collection: Collection, asking: Asking) -> Addresses:
+    """Who is told: whom the submission names, else the collection, else who submits, else the
+    deployment's people."""
     if submission.notify is not None:
         return Addresses(submission.notify)
+    if collection.notify:
+        return Addresses(collection.notify)
     return addresses(asking.person.email or asking.settings.mail_to)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
+from jobyard.domain.collection import NOBODY, refusal
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
@@ -35,7 +36,7 @@ from jobyard.services.settings import (
 )
 from jobyard.services.steering import MAIN, Next, Run
 from jobyard.services.uploads import Upload
-from jobyard.store import batches, holds, remembered
+from jobyard.store import batches, collections, holds, remembered
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -151,10 +152,17 @@ def batch_of_key(
     dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
     for batch_id in filter(None, (submitted, dropped)):
         try:
-            return batches.get(batch_id, now)
+            found = batches.get(batch_id, now)
         except (Unknown, Gone):
             continue
+        if batch_id == dropped or key == promised_key(found):
+            return found
     return None
+
+
+def promised_key(batch: Batch) -> str:
+    """Where the manifest of a batch that is submitted goes."""
+    return f"{PREFIX}{batch.collection}/{batch.batch_id}/{batch.filename}"
 
 
 def _submitted_as(key: str) -> str:
@@ -182,13 +190,17 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         try:
             # A second upload to the same address is another version of the object: its execution
             # finds the batch claimed and goes away.
-            return batches.get(promised, now)
+            batch = batches.get(promised, now)
         except (Unknown, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
+        else:
+            if source.key == promised_key(batch):
+                return batch
+            # Dropped by somebody under an id that is not theirs: it has a drop's rights.
     metadata = opening.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
-    told = _told(metadata, opening.settings)
+    told = _told(_collection_of(source.key), metadata, opening.settings)
     batch = Batch(
         batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
         state=BatchState.PENDING,
@@ -210,11 +222,15 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         return batches.get(batch.batch_id, now)
 
 
-def _told(metadata: Mapping[str, str], settings: Settings) -> Addresses:
-    """Who is told of a dropped manifest: whom it names, else the deployment's people; they too when
-    nobody whom it names can be."""
-    if "notify" not in metadata:
+def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
+    """Who is told of a dropped manifest: whom it names, else the collection, else the deployment's
+    people; they too when nobody whom it names can be. They alone if it will be refused: the others
+    have nothing to do with it."""
+    collection = collections.find(name) if re.fullmatch(NAME, name) else None
+    if collection is None or refusal(name, collection, NOBODY):
         return addresses(settings.mail_to)
+    if "notify" not in metadata:
+        return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
     named = addresses(metadata["notify"])
     return named if named.good or not named.bad else named + addresses(settings.mail_to)
 
@@ -295,11 +311,14 @@ def _read(batch: Batch, opening: Opening) -> Next:
 
 
 def _unfit(batch: Batch, source: Source) -> str:
-    """Why a manifest is not even read; "" when it is."""
+    """Why a manifest is not even read; "" when it is. A right to deposit may have been taken away
+    since it was submitted, and of what was dropped it is asked here first."""
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
     if not re.fullmatch(NAME, batch.collection):
         return f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
+    if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
+        return words
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if batch.job_type not in kinds:
         return f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import Chunk, ChunkRecord, Passage, counted
+from jobyard.domain.collection import Collection
 from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
@@ -38,7 +39,17 @@ from jobyard.services.performing import (
 )
 from jobyard.services.settings import Settings
 from jobyard.services.steering import MAIN, Next, Run
-from jobyard.store import batches, checkpoints, chunks, holds, jobs, objects, operations, tables
+from jobyard.store import (
+    batches,
+    checkpoints,
+    chunks,
+    collections,
+    holds,
+    jobs,
+    objects,
+    operations,
+    tables,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,8 +75,11 @@ class Worker:
     remaining: Callable[[], float]
     upkeep: Callable[[], Upkeep]
 
-    def touch(self, limit_s: float) -> Touch:
-        """What the steps of one attempt may touch, which may take `limit_s` at the most."""
+    def touch(
+        self, limit_s: float, collection: Callable[[], Collection | None] = lambda: None
+    ) -> Touch:
+        """What the steps of one attempt may touch, which may take `limit_s` at the most; and the
+        collection they work for."""
         began = self.now()
 
         def remaining() -> float:
@@ -83,6 +97,7 @@ class Worker:
             sweep_tables=self.settings.sweep_tables,
             checkpoints=checkpoints,
             upkeep=self.upkeep,
+            collection=collection,
             now=self.now,
             remaining=remaining,
         )
@@ -197,6 +212,7 @@ class _ChunkWork:
         self.looked_at = worker.now()
         self.overtaken = False  # another worker wrote a job first, so the records here are not all
         self.hold: Hold | None = None
+        self.collection: Collection | None = None
         self.cancelling = False
 
     def _reread(self) -> None:
@@ -305,11 +321,13 @@ class _ChunkWork:
         return self.cancelling or self.hold is not None
 
     def _check(self, state: BatchState) -> None:
-        """Is there a hold, was the batch cancelled? Then nothing more is started."""
+        """Is there a hold, was the batch cancelled? Then nothing more is started. Who may deposit
+        is looked at too: a job that is at work asks for that before it writes."""
         now = self.worker.now()
         self.looked_at = now
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
         self.hold = in_force(holds.of_scopes(scopes), now)
+        self.collection = collections.find(self.batch.collection)
         self.cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
 
     def _look(self) -> None:
@@ -371,8 +389,9 @@ class _ChunkWork:
             parameters=self.batch.parameters,
             data=job.data,
             attempt=job.tries,
+            depositor=self.batch.depositor,
         )
-        touch = self.worker.touch(self.job_type.time_limit)
+        touch = self.worker.touch(self.job_type.time_limit, lambda: self.collection)
         return perform(self.job_type, progress, work, touch, self.worker.now)
 
     def _gather(self, going: Going) -> None:

@@ -57,6 +57,7 @@ def _item(batch: Batch) -> BatchItem:
             "reported": dict(batch.reported),
             "repaired_at": batch.repaired_at and stamp(batch.repaired_at),
             "submitted_by": batch.submitter if batch.submitter_sub else "",
+            "groups": sorted(batch.submitter_groups),
             "history": history_document(batch.history),
         }
     )
@@ -105,6 +106,7 @@ def _batch(item: BatchItem) -> Batch:
         reported=body.get("reported", {}),
         repaired_at=moment_or_none(body.get("repaired_at")),
         history=history_of(body.get("history", [])),
+        submitter_groups=frozenset(body.get("groups", ())),
     )
 
 

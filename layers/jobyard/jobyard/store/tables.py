@@ -150,6 +150,30 @@ class HoldItem(Model):
     body = DocumentAttribute()
 
 
+class ByName(GlobalSecondaryIndex["CollectionItem"]):
+    """Collections by name."""
+
+    class Meta:
+        index_name = "listed"
+        projection = AllProjection()
+
+    shelf = UnicodeAttribute(hash_key=True)
+    name = UnicodeAttribute(range_key=True)
+
+
+class CollectionItem(Model):
+    """A collection, and who may deposit in it."""
+
+    class Meta:
+        table_name: str | None = None
+
+    name = UnicodeAttribute(hash_key=True)
+    shelf = UnicodeAttribute()
+    version = NumberAttribute()
+    body = JSONAttribute()
+    listed = ByName()
+
+
 class ObjectItem(Model):
     """A version of an object in the archive."""
 
@@ -299,6 +323,7 @@ MODELS: Mapping[str, type[Model]] = {
     "chunks": ChunkItem,
     "reports": ReportItem,
     "holds": HoldItem,
+    "collections": CollectionItem,
     "objects": ObjectItem,
     "identifiers": IdentifierItem,
     "operations": OperationItem,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobyard.domain.arks import EXPECTED, normal_ark
+from jobyard.domain.collection import Collection
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import IdentifierConflict
+from jobyard.jobtypes.deposit import rights
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.touch import Touch
 
@@ -63,11 +65,13 @@ def identify(work: Work, touch: Touch) -> str:
     """The ark of the job's object: the one given, the local ids' own, or one made for this job.
 
     Raises:
-        Refused: IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is not an ark.
+        Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is
+            not an ark; ARK_NOT_ALLOWED, it is one that the collection may not give to an object.
     """
+    collection = rights.check_allowed(work, touch)
     said = described(work)
     if said.primary:
-        _refuse_strange(said.primary, work, touch)
+        _refuse_strange(said.primary, work, collection, touch)
     ark = said.primary or mint(work.job_id)
     if not said.local:
         return ark
@@ -77,6 +81,9 @@ def identify(work: Work, touch: Touch) -> str:
         raise _conflict(str(conflict)) from conflict
     if said.primary and owner != said.primary:
         raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
+    if owner != ark:
+        # The local ids may have been given to an ark by a job that never deposited it.
+        rights.check_own(touch.objects.latest(owner), work)
     return owner
 
 
@@ -86,13 +93,14 @@ def mint(job_id: str) -> str:
     return f"ark:/{NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
 
-def _refuse_strange(primary: str, work: Work, touch: Touch) -> None:
+def _refuse_strange(primary: str, work: Work, collection: Collection, touch: Touch) -> None:
     if not normal_ark(primary):
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
     latest = touch.objects.latest(primary)
-    if latest and latest.collection != work.collection:
-        raise _conflict(f"{primary} belongs to another collection")
+    rights.check_own(latest, work)
+    if latest is None and not collection.may_name(primary):
+        raise Refused(Failure.ARK_NOT_ALLOWED, rights.words_on_ark(primary, collection))
 
 
 def _primary(fields: Mapping[str, Any]) -> str:

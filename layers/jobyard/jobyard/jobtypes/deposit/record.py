@@ -21,6 +21,7 @@ from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
+from jobyard.jobtypes.deposit.rights import check_own, of_another
 from jobyard.jobtypes.touch import Touch
 
 FORMAT = "jobyard-object-1"
@@ -49,11 +50,13 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
 
     Raises:
         NotYet: another job has taken the number and not recorded it yet.
+        Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
     mine = touch.objects.of_job(ark, work.job_id)
     if mine:
         return _recorded(mine)
     latest = touch.objects.latest(ark)
+    check_own(latest, work)
     content = _content(work, ark, stored)
     if latest and _holds(latest, content, touch):
         return replace(_recorded(latest), same=latest.job_id != work.job_id)
@@ -66,7 +69,10 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
             return _kept(version, body)
         found = touch.s3.get_object(Bucket=touch.archive_bucket, Key=key)
         body = found["Body"].read()
-        owner = json.loads(body)["job_id"]
+        kept = json.loads(body)
+        if kept["collection"] != work.collection:
+            raise of_another(ark)  # it was first there, whether its job recorded it or not
+        owner = kept["job_id"]
         if owner == work.job_id:
             return _kept(version, body)
         if touch.now() - found["LastModified"] < _ABANDONED:
@@ -80,12 +86,14 @@ def record(
 
     Raises:
         NotYet: too many other jobs do the same right now.
+        Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
     for _ in range(_RACES):
         mine = touch.objects.of_job(ark, work.job_id)
         if mine:
             return _recorded(mine)
         latest = touch.objects.latest(ark)
+        check_own(latest, work)
         if not latest or latest.version < kept.version:
             try:
                 touch.objects.record(_version(work, touch, ark, kept))

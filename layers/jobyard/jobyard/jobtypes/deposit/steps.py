@@ -14,6 +14,7 @@ from jobyard.jobtypes.deposit.identity import identify
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.record import Kept, keep_version, record
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.deposit.rights import check_allowed
 from jobyard.jobtypes.fetch import FetchRefused
 from jobyard.jobtypes.touch import Touch
 
@@ -126,6 +127,7 @@ def processing(work: Work, touch: Touch) -> Outcome:
 
 def storing(work: Work, touch: Touch) -> Outcome:
     """Write the manifest of the object's next version."""
+    check_allowed(work, touch)
     kept = keep_version(work, touch, work.data["ark"], _stored(work, touch))
     return Done(_version(kept), _nothing_new(kept))
 
@@ -134,6 +136,7 @@ def recording(work: Work, touch: Touch) -> Outcome:
     """Record the version, so that it counts."""
     if work.data.get("same"):
         return Skipped("the version is recorded already")
+    check_allowed(work, touch)
     data = work.data
     kept = Kept(data["version"], data["manifest"], data["files"], data["bytes"])
     recorded = record(work, touch, data["ark"], kept, lambda: _stored(work, touch))

@@ -4,6 +4,12 @@ from jobyard.services.views.looking import Looking, history
 from jobyard.services.views.of_backlog import Backlog, backlog
 from jobyard.services.views.of_batches import BatchView, Listed, batch, list_batches
 from jobyard.services.views.of_calendars import calendar, list_calendars
+from jobyard.services.views.of_collections import (
+    CollectionView,
+    collection,
+    collection_views,
+    list_collections,
+)
 from jobyard.services.views.of_costs import cost, schedule_cost
 from jobyard.services.views.of_holds import hold, list_holds
 from jobyard.services.views.of_job_types import list_job_types
@@ -37,6 +43,7 @@ __all__ = [
     "WAITING",
     "Backlog",
     "BatchView",
+    "CollectionView",
     "JobView",
     "Listed",
     "ListedJobs",
@@ -48,6 +55,8 @@ __all__ = [
     "backlog",
     "batch",
     "calendar",
+    "collection",
+    "collection_views",
     "cost",
     "details",
     "history",
@@ -56,6 +65,7 @@ __all__ = [
     "link_to",
     "list_batches",
     "list_calendars",
+    "list_collections",
     "list_findings",
     "list_holds",
     "list_job_types",

@@ -9,7 +9,8 @@ from jobyard.domain.chunks import ChunkRecord, summed
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
-from jobyard.services.asking import READERS, Person, visible
+from jobyard.services.asking import Person, visible
+from jobyard.services.rights import READERS
 from jobyard.services.settings import UPLOAD_GRACE
 from jobyard.services.views.looking import Looking, held_by, hold_on
 from jobyard.store import batches, chunks

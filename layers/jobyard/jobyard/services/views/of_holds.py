@@ -2,7 +2,7 @@
 
 from jobyard.domain.errors import Forbidden, Unknown
 from jobyard.domain.hold import Hold, checked_scope, in_force
-from jobyard.services.asking import READERS
+from jobyard.services.rights import READERS
 from jobyard.services.views.looking import Looking
 from jobyard.store import holds
 

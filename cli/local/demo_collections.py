@@ -1,0 +1,60 @@
+"""The demo's collections: whoever may submit may deposit into them, dropping included."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+from cli.client import Api, Refused
+from cli.local import people
+from cli.local.stack import Stack
+
+DEMO = ("demo", "maps", "tests", "cases")
+GROUPS = ("depositor", "operator", "admin")
+# Of examples, of arks in the demo's manifests, and of some archives that manifests name.
+NAANS = ("99999", "12345", "13030", "12148", "65665", "85335")
+
+
+class _Admin:
+    """The demo's admin, signed in when first asked."""
+
+    def __init__(self, cognito: Any, client_id: str) -> None:
+        self._cognito, self._client_id = cognito, client_id
+        self._token = ""
+
+    def token(self) -> str:
+        return self._token or self.renewed()
+
+    def renewed(self) -> str:
+        admin = next(person for person in people.DEMO if person.role == "admin")
+        self._token = people.sign_in(self._cognito, self._client_id, admin)
+        return self._token
+
+
+def ensure(cognito: Any, deployed: Stack, names: Iterable[str] = DEMO) -> None:
+    """Make these collections where they are missing, as the demo's admin, who has to be there.
+
+    Raises:
+        Refused, Unreachable: the API does not do it.
+    """
+    admin = _Admin(cognito, deployed.user_pool_client)
+    with closing(Api(deployed.api_url, admin)) as api:
+        _make_missing(api, names)
+
+
+def _make_missing(api: Api, names: Iterable[str]) -> None:
+    there = {each["name"] for each in api.get("/collections", limit=100)["items"]}
+    for name in names:
+        if name in there:
+            continue
+        wanted = {
+            "name": name,
+            "groups": list(GROUPS),
+            "naans": list(NAANS),
+            "drops": True,
+            "reason": "for the demo",
+        }
+        try:
+            api.post("/collections", wanted)
+        except Refused as refused:
+            if refused.status != 409:  # somebody made it at the same time
+                raise

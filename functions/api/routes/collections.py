@@ -1,0 +1,212 @@
+"""Collections: made, looked at, changed; who may deposit into them."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Path
+
+from api.desk import Visit, visit_of
+from api.documents import collections as documents
+from api.problems import documented
+from api.repeats import once
+from api.routes.batches import notified
+from api.routes.jobs import Cursor, Limit
+from jobyard.domain.errors import BadRequest, Forbidden, IllegalMove, StaleState, Unknown
+from jobyard.services import collections, views
+from jobyard.services.collections import CollectionEdit, PersonNamed
+from jobyard.services.views import CollectionView
+
+router = Router()  # type: ignore[no-untyped-call]
+
+Name = Annotated[str, Path(description="The collection's name.", max_length=64)]
+_KIND = "collections"
+
+
+def shown(view: CollectionView, visit: Visit) -> documents.Collection:
+    """A collection as its document."""
+    found, hold = view.collection, view.hold
+    held = None
+    if hold:
+        held = documents.CollectionHold(scope=hold.scope, why=hold.words(), until=hold.until)
+    own = visit.link(f"collections/{found.name}")
+    return documents.Collection(
+        name=found.name,
+        owner=found.owner,
+        owner_id=found.owner_sub,
+        people=[
+            documents.CollectionPerson(id=sub, name=name)
+            for sub, name in sorted(found.people.items(), key=lambda each: each[1])
+        ],
+        groups=sorted(found.groups),
+        naans=list(found.naans),
+        notify=list(found.notify),
+        drops=found.drops,
+        held=held,
+        may_deposit=view.may_deposit,
+        may_edit=view.may_edit,
+        version=found.version,
+        history=[
+            documents.CollectionEntry(
+                event=each.event,
+                what=each.what,
+                at=each.at,
+                actor=each.actor,
+                actor_id=each.sub,
+                reason=each.reason,
+                cause=each.cause,
+            )
+            for each in found.changes
+        ],
+        links={"self": own, "batches": visit.link(f"batches?collection={found.name}")},
+    )
+
+
+def _named(names: Iterable[str], visit: Visit) -> list[PersonNamed]:
+    """Who is called so now.
+
+    Raises:
+        BadRequest: nobody is.
+    """
+    found = []
+    for name in names:
+        account = visit.desk.account_of(name)
+        if account is None:
+            raise BadRequest(f"nobody in the user pool is called {name!r}")
+        found.append(PersonNamed(account.sub, account.name))
+    return found
+
+
+def _edit(wanted: Any, visit: Visit) -> CollectionEdit:
+    owner = _named([wanted.owner], visit)[0] if wanted.owner else None
+    return CollectionEdit(
+        owner=owner,
+        naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
+        notify=None if wanted.notify is None else notified(wanted.notify),
+        drops=wanted.drops,
+    )
+
+
+def _answer(found: Any, visit: Visit) -> documents.Collection:
+    return shown(views.collection_views([found], visit.looking())[0], visit)
+
+
+@router.get(
+    "/api/collections",
+    operation_id="list_collections",
+    tags=["Collections"],
+    summary="Collections, by name",
+    description="A depositor sees those they may deposit into, an owner their own; viewer, "
+    "operator and admin see all.",
+    responses={200: {"description": "A page of collections."}, **documented(BadRequest)},
+)
+def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collections:
+    visit = visit_of(router)
+    found, after = views.list_collections(
+        visit.looking(), after=visit.place(cursor, _KIND, first=""), limit=limit
+    )
+    return documents.Collections(
+        items=[shown(view, visit) for view in found], cursor=visit.cursor(after, _KIND)
+    )
+
+
+@router.post(
+    "/api/collections",
+    operation_id="create_collection",
+    tags=["Collections"],
+    summary="Make a collection",
+    description="Nobody but its owner and admins may deposit into it until somebody is allowed to. "
+    "For admin.",
+    status_code=201,
+    responses={
+        201: {
+            "description": "The collection.",
+            "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
+        },
+        **documented(BadRequest, Forbidden, IllegalMove),
+    },
+    middlewares=[once],
+)
+def create_collection(wanted: documents.CollectionWanted) -> Response[documents.Collection]:
+    visit = visit_of(router)
+    collections.check_maker(visit.person)
+    made = collections.create(
+        wanted.name,
+        _edit(wanted, visit),
+        _named(wanted.people, visit),
+        wanted.groups,
+        visit.asking(wanted.reason or ""),
+    )
+    answer = _answer(made, visit)
+    return Response(201, "application/json", answer, {"Location": answer.links["self"]})
+
+
+@router.get(
+    "/api/collections/<collection>",
+    operation_id="get_collection",
+    tags=["Collections"],
+    summary="A collection, who may deposit into it, and its history",
+    responses={200: {"description": "The collection."}, **documented(Unknown)},
+)
+def get_collection(collection: Name) -> documents.Collection:
+    visit = visit_of(router)
+    return shown(views.collection(collection, visit.looking()), visit)
+
+
+@router.patch(
+    "/api/collections/<collection>",
+    operation_id="edit_collection",
+    tags=["Collections"],
+    summary="Change a collection's owner, NAANs, addresses, or whether manifests may be dropped",
+    description="For its owner and admin.",
+    responses={
+        200: {"description": "The collection."},
+        **documented(BadRequest, Forbidden, Unknown, StaleState),
+    },
+    middlewares=[once],
+)
+def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> documents.Collection:
+    visit = visit_of(router)
+    asking = visit.asking(wanted.reason)
+    collections.manageable(collection, visit.person)
+    return _answer(collections.edit(collection, _edit(wanted, visit), asking), visit)
+
+
+@router.post(
+    "/api/collections/<collection>/allow",
+    operation_id="allow_depositors",
+    tags=["Collections"],
+    summary="Let people and groups deposit into a collection",
+    description="For its owner and admin.",
+    responses={
+        200: {"description": "The collection."},
+        **documented(BadRequest, Forbidden, Unknown, StaleState),
+    },
+    middlewares=[once],
+)
+def allow_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
+    visit = visit_of(router)
+    collections.manageable(collection, visit.person)
+    people = _named(asked.people, visit)
+    asking = visit.asking(asked.reason)
+    return _answer(collections.allow(collection, people, asked.groups, asking), visit)
+
+
+@router.post(
+    "/api/collections/<collection>/deny",
+    operation_id="deny_depositors",
+    tags=["Collections"],
+    summary="Take away people's and groups' right to deposit",
+    description="People are named as the collection shows them, or by their id. Their jobs that "
+    "have not written yet are stopped. For its owner and admin.",
+    responses={
+        200: {"description": "The collection."},
+        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState),
+    },
+    middlewares=[once],
+)
+def deny_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
+    visit = visit_of(router)
+    asking = visit.asking(asked.reason)
+    return _answer(collections.deny(collection, asked.people, asked.groups, asking), visit)

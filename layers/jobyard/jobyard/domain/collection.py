@@ -1,0 +1,139 @@
+"""A collection: what objects belong to, who may deposit in it, which arks it may name."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.text import REASON_BYTES, clean
+
+# What a record may hold. With all of it, and 20 changes, it has less than 100 KB.
+MOST_PEOPLE = 100
+MOST_GROUPS = 20
+MOST_NAANS = 20
+MOST_ADDRESSES = 20
+_CHANGES_KEPT = 20  # besides the first one
+_WHAT_BYTES = 500
+NAAN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
+GROUP = r"[A-Za-z0-9_.@+-]{1,128}"  # a group as a token names it: neither blanks nor commas
+
+
+@dataclass(frozen=True)
+class Depositor:
+    """Whose right counts for a batch: a person's id, and the groups they had when they submitted.
+
+    Nobody's id is "": of what was dropped in the bucket, and of batches older than ids.
+    """
+
+    sub: str = ""
+    groups: frozenset[str] = frozenset()
+
+
+NOBODY = Depositor()
+
+
+@dataclass(frozen=True)
+class RightsChange:
+    """A change of a collection, by whom and why. `what` says it in words, `cause` names the
+    request."""
+
+    event: str
+    at: datetime
+    actor: str
+    sub: str
+    reason: str
+    cause: str
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection as it is stored. `version` counts its writes, from 1.
+
+    `owner` is a name to show, `owner_sub` the id of that person. `people` are the names of those
+    who may deposit, by id, `groups` the user pool's groups that may; `drops` says whether manifests
+    that are dropped in the bucket, by nobody, may. `naans` are the name assigning authorities whose
+    arks it may name. `notify` is told how a batch ended that names nobody. `changes` are the first
+    and the newest, oldest first.
+    """
+
+    name: str
+    version: int
+    owner: str
+    owner_sub: str
+    people: Mapping[str, str] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    naans: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    drops: bool = False
+    changes: tuple[RightsChange, ...] = ()
+
+    def may_deposit(self, who: Depositor) -> bool:
+        """Whether what `who` submits may go in. An admin's may: they could allow themselves."""
+        if not who.sub:
+            return self.drops
+        known = who.sub == self.owner_sub or who.sub in self.people
+        return known or "admin" in who.groups or bool(self.groups & who.groups)
+
+    def may_name(self, ark: str) -> bool:
+        """Whether an object that is new may be given `ark`."""
+        return naan_of(ark) in self.naans
+
+    def changed(self, change: RightsChange, **changes: Any) -> "Collection":
+        """It after a change.
+
+        Raises:
+            BadRequest: it would hold more than a collection may.
+        """
+        kept = self.changes
+        if len(kept) > _CHANGES_KEPT:
+            kept = (kept[0], *kept[-_CHANGES_KEPT + 1 :])
+        brief = replace(
+            change,
+            what=clean(change.what, _WHAT_BYTES),
+            reason=clean(change.reason, REASON_BYTES),
+        )
+        after = replace(self, **changes, version=self.version + 1, changes=(*kept, brief))
+        _check_size(after)
+        return after
+
+
+def naan_of(ark: str) -> str:
+    """The name assigning authority of an ark, "" when it is none."""
+    found = re.match(r"ark:/?([^/]+)/", ark, re.IGNORECASE)
+    return found[1].lower() if found else ""
+
+
+def refusal(name: str, collection: Collection | None, who: Depositor) -> str:
+    """Why what `who` submits may not go into the collection called `name`, and what to do; "" when
+    it may."""
+    if collection is None:
+        return f"there is no collection {name!r}: an admin makes it (jobyard collection create)"
+    if collection.may_deposit(who):
+        return ""
+    if not who.sub:
+        return (
+            f"collection {name} takes no manifests that are dropped in the bucket: "
+            f"{_who(collection)} can change that (jobyard collection edit {name} --drops)"
+        )
+    return (
+        f"who submitted this may not deposit into collection {name}: {_who(collection)} can allow "
+        f"it (jobyard collection allow {name} PERSON)"
+    )
+
+
+def _who(collection: Collection) -> str:
+    return f"its owner, {collection.owner}, or an admin"
+
+
+def _check_size(collection: Collection) -> None:
+    for held, most, what in (
+        (collection.people, MOST_PEOPLE, "people: give a group the right instead"),
+        (collection.groups, MOST_GROUPS, "groups"),
+        (collection.naans, MOST_NAANS, "NAANs"),
+        (collection.notify, MOST_ADDRESSES, "addresses"),
+    ):
+        if len(held) > most:
+            raise BadRequest(f"a collection has up to {most} {what}")

@@ -1,0 +1,47 @@
+"""What a job may write: into its collection only, and only as long as who submitted it may."""
+
+from jobyard.domain.collection import Collection, naan_of, refusal
+from jobyard.domain.failures import Failure
+from jobyard.domain.jobtype import Work
+from jobyard.domain.objects import ObjectVersion
+from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.touch import Touch
+
+
+def check_allowed(work: Work, touch: Touch) -> Collection:
+    """The job's collection, if who submitted the job may still deposit into it. It is asked before
+    the object is identified and before each write, since a requeued job goes on where it stopped.
+
+    Raises:
+        Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once the right is given.
+    """
+    collection = touch.collection()
+    words = refusal(work.collection, collection, work.depositor)
+    if collection is None or words:
+        raise Refused(Failure.DEPOSIT_NOT_ALLOWED, words)
+    return collection
+
+
+def check_own(latest: ObjectVersion | None, work: Work) -> None:
+    """See that an object is the collection's: it belongs to the one it was first deposited in.
+
+    Raises:
+        Refused: IDENTIFIER_CONFLICT, it is another's.
+    """
+    if latest and latest.collection != work.collection:
+        raise of_another(latest.ark)
+
+
+def of_another(ark: str) -> Refused:
+    """The refusal of an object that is another collection's."""
+    words = f"{ark} belongs to another collection"
+    return Refused(Failure.IDENTIFIER_CONFLICT, words, recoverable=False)
+
+
+def words_on_ark(ark: str, collection: Collection) -> str:
+    """Why an ark may not be given to a new object, and what to do."""
+    known = ", ".join(collection.naans) or "none"
+    return (
+        f"collection {collection.name} may not name arks of {naan_of(ark)} (its NAANs: {known}): "
+        f"its owner or an admin can add it (jobyard collection edit {collection.name} --naan)"
+    )

@@ -1,0 +1,191 @@
+"""Collections: made by admins, changed by their owners and by admins. Every change is one
+conditional write, with who made it and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jobyard.domain.collection import Collection, RightsChange
+from jobyard.domain.errors import Forbidden, IllegalMove, StaleState
+from jobyard.services.asking import Asking, Person, demand_reason
+from jobyard.services.rights import visible
+from jobyard.store import collections
+
+
+@dataclass(frozen=True)
+class PersonNamed:
+    """Somebody in the user pool, found by name: the id decides, the name is shown."""
+
+    sub: str
+    name: str
+
+
+@dataclass(frozen=True)
+class CollectionEdit:
+    """What of a collection is to be otherwise; None is as it was."""
+
+    owner: PersonNamed | None = None
+    naans: tuple[str, ...] | None = None
+    notify: tuple[str, ...] | None = None
+    drops: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What changes, by field."""
+        found: dict[str, Any] = {}
+        if self.owner is not None:
+            found |= {"owner": self.owner.name, "owner_sub": self.owner.sub}
+        for name in ("naans", "notify", "drops"):
+            if (value := getattr(self, name)) is not None:
+                found[name] = value
+        return found
+
+    def words(self) -> str:
+        """What changes, for the history."""
+        said = []
+        if self.owner is not None:
+            said.append(f"owner {self.owner.name}")
+        if self.naans is not None:
+            said.append(f"NAANs {', '.join(self.naans) or 'none'}")
+        if self.notify is not None:
+            said.append(f"tells {', '.join(self.notify) or 'nobody by itself'}")
+        if self.drops is not None:
+            said.append("takes dropped manifests" if self.drops else "takes no dropped manifests")
+        return "; ".join(said)
+
+
+def check_maker(person: Person) -> None:
+    """Raises:
+    Forbidden: the person is no admin.
+    """
+    if "admin" not in person.roles:
+        raise Forbidden("collections are made by admin")
+
+
+def manageable(name: str, person: Person) -> Collection:
+    """The collection, if `person` may change it.
+
+    Raises:
+        Unknown: there is none, or none the person may know of. Forbidden: they are neither its
+            owner nor an admin.
+    """
+    found = visible(name, person.depositor)
+    if "admin" not in person.roles and person.sub != found.owner_sub:
+        raise Forbidden(f"collection {name} is changed by its owner, {found.owner}, and by admin")
+    return found
+
+
+def create(
+    name: str,
+    edit: CollectionEdit,
+    people: Iterable[PersonNamed],
+    groups: Iterable[str],
+    asking: Asking,
+) -> Collection:
+    """Make a collection; its owner is who asks, unless `edit` names another.
+
+    The same request sent again is answered with the collection it made.
+
+    Raises:
+        Forbidden: the person is no admin. BadRequest: it would hold too much.
+        IllegalMove: there is one of that name.
+    """
+    check_maker(asking.person)
+    owner = edit.owner or PersonNamed(asking.person.sub, asking.person.name)
+    before = Collection(name, 0, owner.name, owner.sub)
+    rights: dict[str, Any] = {
+        "people": {each.sub: each.name for each in people},
+        "groups": frozenset(groups),
+    }
+    made = before.changed(_change("create", edit.words(), asking), **edit.changes(), **rights)
+    try:
+        collections.put(made)
+    except StaleState:
+        stored = collections.find(name)
+        if stored is not None and stored.changes[0].cause == asking.run:
+            return stored
+        raise IllegalMove(f"there is a collection {name!r} already") from None
+    return made
+
+
+def edit(name: str, wanted: CollectionEdit, asking: Asking) -> Collection:
+    """Change what a collection is, but for who may deposit.
+
+    Raises:
+        Unknown: there is none, or none the person may know of. Forbidden: neither owner nor admin
+            asks. BadRequest: no reason is given, or it would hold too much.
+        StaleState: somebody else changed it at the same time.
+    """
+    before = manageable(name, asking.person)
+    return _changed(before, "edit", wanted.words(), wanted.changes(), asking)
+
+
+def allow(
+    name: str, people: Iterable[PersonNamed], groups: Iterable[str], asking: Asking
+) -> Collection:
+    """Let people and groups deposit into a collection.
+
+    Raises:
+        Unknown, Forbidden, BadRequest, StaleState: as for `edit`.
+    """
+    before = manageable(name, asking.person)
+    added, named = {each.sub: each.name for each in people}, frozenset(groups)
+    changes = {"people": {**before.people, **added}, "groups": before.groups | named}
+    return _changed(before, "allow", _who(added.values(), named), changes, asking)
+
+
+def deny(name: str, people: Iterable[str], groups: Iterable[str], asking: Asking) -> Collection:
+    """Take people's and groups' right to deposit away; people by id, or by the name that is shown
+    of them. Owner and admins keep theirs.
+
+    Jobs that are at work are stopped before they write, batches that were submitted end as failed.
+
+    Raises:
+        Unknown, Forbidden, BadRequest, StaleState: as for `edit`. IllegalMove: one of them has no
+            such right.
+    """
+    before = manageable(name, asking.person)
+    if _is_repeat(before, "deny", asking):
+        return before
+    gone: dict[str, str] = {}
+    for person in people:
+        found = {
+            sub: shown
+            for sub, shown in before.people.items()
+            if sub == person.lower() or shown.casefold() == person.casefold()
+        }
+        if not found:
+            raise IllegalMove(f"{person} may not deposit into {name}, by themselves, anyway")
+        gone |= found
+    named = frozenset(groups)
+    if named - before.groups:
+        words = ", ".join(sorted(named - before.groups))
+        raise IllegalMove(f"group {words} may not deposit into {name} anyway")
+    left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
+    changes = {"people": left, "groups": before.groups - named}
+    return _changed(before, "deny", _who(gone.values(), named), changes, asking)
+
+
+def _who(people: Iterable[str], groups: Iterable[str]) -> str:
+    return ", ".join([*people, *(f"group {each}" for each in sorted(groups))])
+
+
+def _is_repeat(found: Collection, event: str, asking: Asking) -> bool:
+    return any(each.cause == asking.run and each.event == event for each in found.changes)
+
+
+def _changed(
+    before: Collection, event: str, what: str, changes: dict[str, Any], asking: Asking
+) -> Collection:
+    if _is_repeat(before, event, asking):
+        return before
+    demand_reason(asking, f"to {event} a collection")
+    after = before.changed(_change(event, what, asking), **changes)
+    collections.put(after)
+    return after
+
+
+def _change(event: str, what: str, asking: Asking) -> RightsChange:
+    person = asking.person
+    return RightsChange(
+        event, asking.now(), person.name, person.sub, asking.reason, asking.run, what
+    )

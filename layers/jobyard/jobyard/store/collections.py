@@ -1,0 +1,81 @@
+"""Collections as they are stored."""
+
+from typing import Any
+
+from pynamodb.exceptions import PutError
+
+from jobyard.domain.collection import Collection, RightsChange
+from jobyard.domain.errors import StaleState
+from jobyard.store.documents import moment, stamp
+from jobyard.store.tables import CollectionItem, is_refused
+
+_SHELF = "collections"  # all lie on one, which lists them by name; few are ever written
+
+
+def _item(collection: Collection) -> CollectionItem:
+    changes = [
+        [each.event, stamp(each.at), each.actor, each.sub, each.reason, each.cause, each.what]
+        for each in collection.changes
+    ]
+    body = {
+        "owner": collection.owner,
+        "owner_sub": collection.owner_sub,
+        "people": dict(collection.people),
+        "groups": sorted(collection.groups),
+        "naans": list(collection.naans),
+        "notify": list(collection.notify),
+        "drops": collection.drops,
+        "changes": changes,
+    }
+    return CollectionItem(name=collection.name, shelf=_SHELF, version=collection.version, body=body)
+
+
+def _collection(item: CollectionItem) -> Collection:
+    body: dict[str, Any] = item.body
+    return Collection(
+        name=item.name,
+        version=int(item.version),
+        owner=body["owner"],
+        owner_sub=body["owner_sub"],
+        people=body["people"],
+        groups=frozenset(body["groups"]),
+        naans=tuple(body["naans"]),
+        notify=tuple(body["notify"]),
+        drops=body["drops"],
+        changes=tuple(
+            RightsChange(event, moment(at), *rest) for event, at, *rest in body["changes"]
+        ),
+    )
+
+
+def put(collection: Collection) -> None:
+    """Write a collection over the version before; the first over nothing. A repeat is success.
+
+    Raises:
+        StaleState: somebody else wrote it since it was read.
+    """
+    seen = collection.version - 1
+    as_read = CollectionItem.version == seen if seen else CollectionItem.name.does_not_exist()
+    try:
+        _item(collection).save(condition=as_read)
+    except PutError as error:
+        if not is_refused(error):
+            raise
+        if find(collection.name) != _collection(_item(collection)):
+            words = f"collection {collection.name} has changed since it was read"
+            raise StaleState(words) from error
+
+
+def find(name: str) -> Collection | None:
+    """The collection, strongly read; None when there is none."""
+    try:
+        return _collection(CollectionItem.get(name, consistent_read=True))
+    except CollectionItem.DoesNotExist:
+        return None
+
+
+def by_name(*, after: str, limit: int) -> list[Collection]:
+    """Up to `limit` collections, by name, from after `after` on, as the index knows them."""
+    condition = CollectionItem.name > after if after else None
+    found = CollectionItem.listed.query(_SHELF, range_key_condition=condition, limit=limit)
+    return [_collection(item) for item in found]

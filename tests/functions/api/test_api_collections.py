@@ -1,0 +1,292 @@
+"""Collections through the API: who may deposit is said there, and held when somebody submits."""
+
+from typing import Any
+
+import pytest
+
+from jobyard.domain.collection import MOST_PEOPLE
+from jobyard.domain.hold import Hold
+from jobyard.store import collections, holds
+from tests.functions.api.asking import Api
+from tests.functions.api.records import HOUR_AGO
+from tests.people import sub_of
+
+WHY = {"reason": "because"}
+STRANGER = "0f0e0d0c-1111-4222-8333-444455556666"
+
+
+def made(api: Api, name: str = "atlas", **said: Any) -> Any:
+    """A collection that an admin makes."""
+    answer = api.post("/collections", {"name": name, **said})
+    assert answer.status == 201, answer.text
+    return answer.json
+
+
+def submitted(api: Api, collection: str = "atlas", **who: Any) -> Any:
+    """The answer to somebody who submits a manifest."""
+    wanted = {"collection": collection, "filename": "may.checkm", "notify": []}
+    return api.post("/batches", wanted, **({"role": "depositor"} | who))
+
+
+def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
+    shown = made(
+        api,
+        people=["depositor"],
+        groups=["curators"],
+        naans=["13030"],
+        notify=["maps@example.org"],
+        drops=True,
+        reason="the atlas project",
+    )
+
+    assert shown["people"] == [{"id": sub_of("depositor"), "name": "depositor"}]
+    assert (shown["owner"], shown["owner_id"]) == ("admin", sub_of("admin"))
+    assert (shown["groups"], shown["naans"]) == (["curators"], ["13030"])
+    assert (shown["notify"], shown["drops"], shown["held"]) == (["maps@example.org"], True, None)
+    (entry,) = shown["history"]
+    assert (entry["event"], entry["actor"], entry["reason"]) == (
+        "create",
+        "admin",
+        "the atlas project",
+    )
+    assert entry["actor_id"] == sub_of("admin")
+    assert api.get("/collections/atlas").json == shown
+    assert shown in api.get("/collections").json["items"]
+
+
+def test_a_name_is_given_once(api: Api) -> None:
+    made(api)
+
+    again = api.post("/collections", {"name": "atlas", "drops": True})
+
+    assert (again.status, again.kind) == (409, "illegal-move")
+    assert api.get("/collections/atlas").json["drops"] is False
+
+
+@pytest.mark.parametrize("role", ["depositor", "operator"])
+def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
+    made(api)
+
+    refused = submitted(api, role=role)
+
+    expected = (404, "unknown") if role == "depositor" else (403, "forbidden")
+    assert (refused.status, refused.kind) == expected
+    assert "jobyard collection allow atlas" in refused.json["detail"]
+    assert api.get("/batches").json["items"] == []
+
+
+@pytest.mark.parametrize("role", ["depositor", "operator", "admin"])
+def test_a_collection_that_is_not_there_takes_nothing(api: Api, role: str) -> None:
+    refused = submitted(api, "nowhere", role=role)
+
+    assert (refused.status, refused.kind) == (404, "unknown")
+    assert "there is no collection 'nowhere'" in refused.json["detail"]
+    assert "jobyard collection" in refused.json["detail"]
+
+
+def test_a_depositor_cannot_tell_a_collection_that_is_closed_to_them_from_none(api: Api) -> None:
+    made(api)
+
+    closed, missing = submitted(api, "atlas").json, submitted(api, "nowhere").json
+
+    assert closed["detail"].replace("atlas", "nowhere") == missing["detail"]
+    assert api.get("/collections/atlas", role="depositor").status == 404
+    listed = api.get("/collections", role="depositor").json["items"]
+    assert "atlas" not in {each["name"] for each in listed}
+
+
+def test_an_admin_may_deposit_who_could_allow_themselves(api: Api) -> None:
+    made(api)
+
+    assert submitted(api, role="admin").status == 201
+
+
+def test_who_is_allowed_deposits_until_they_are_denied(api: Api) -> None:
+    made(api)
+
+    allowed = api.post("/collections/atlas/allow", {**WHY, "people": ["depositor"]})
+    assert allowed.status == 200
+    assert submitted(api).status == 201
+    assert api.get("/collections/atlas", role="depositor").json["may_deposit"] is True
+    denied = api.post("/collections/atlas/deny", {**WHY, "people": ["depositor"]})
+    assert denied.json["people"] == []
+    assert submitted(api).status == 404
+    assert [each["event"] for each in denied.json["history"]] == ["create", "allow", "deny"]
+    assert denied.json["history"][-1]["what"] == "depositor"
+
+
+def test_the_right_is_the_persons_and_not_the_names(api: Api) -> None:
+    made(api, people=["depositor"])
+
+    assert submitted(api, sub=STRANGER).status == 404
+    assert submitted(api).status == 201
+
+
+def test_a_group_may_deposit(api: Api) -> None:
+    made(api, groups=["curators"])
+
+    assert submitted(api, groups="depositor curators").status == 201
+    assert submitted(api, groups="depositor readers").status == 404
+    assert submitted(api, role="viewer", groups="viewer curators").status == 403
+    api.post("/collections/atlas/deny", {**WHY, "groups": ["curators"]})
+    assert submitted(api, groups="depositor curators").status == 404
+
+
+def test_somebody_is_denied_by_id_too_and_who_has_no_right_is_told(api: Api) -> None:
+    made(api, people=["depositor"])
+
+    wrong = api.post("/collections/atlas/deny", {**WHY, "people": ["operator"]})
+    right = api.post("/collections/atlas/deny", {**WHY, "people": [sub_of("depositor")]})
+
+    assert (wrong.status, wrong.kind) == (409, "illegal-move")
+    assert right.json["people"] == []
+
+
+def test_who_is_nobody_cannot_be_allowed(api: Api) -> None:
+    made(api)
+
+    for answer in (
+        api.post("/collections/atlas/allow", {**WHY, "people": ["nobody-of-that-name"]}),
+        api.post("/collections", {"name": "other", "owner": "nobody-of-that-name"}),
+    ):
+        assert (answer.status, answer.kind) == (400, "bad-request")
+        assert "nobody-of-that-name" in answer.json["detail"]
+
+
+def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
+    made(api, owner="operator")
+    made(api, "other")
+    as_owner = {"role": "operator"}
+
+    edited = api.ask(
+        "PATCH", "/collections/atlas", body={**WHY, "naans": ["13030"], "drops": True}, **as_owner
+    )
+    allowed = api.post("/collections/atlas/allow", {**WHY, "groups": ["depositor"]}, **as_owner)
+    foreign = api.ask("PATCH", "/collections/other", body={**WHY, "drops": True}, **as_owner)
+
+    assert (edited.json["naans"], edited.json["drops"]) == (["13030"], True)
+    assert edited.json["may_edit"] is True
+    assert edited.json["history"][-1]["what"] == "NAANs 13030; takes dropped manifests"
+    assert allowed.status == 200
+    assert submitted(api).status == submitted(api, **as_owner).status == 201
+    assert (foreign.status, foreign.kind) == (403, "forbidden")
+    assert api.get("/collections/other").json["drops"] is False
+
+
+def test_an_owner_without_a_role_sees_their_own_and_a_namesake_does_not(api: Api) -> None:
+    made(api, owner="depositor")
+
+    mine = api.get("/collections/atlas", role="worker", name="depositor")
+    theirs = api.get("/collections/atlas", role="worker", name="depositor", sub=STRANGER)
+
+    assert mine.json["may_edit"] is True
+    assert mine.json["may_deposit"] is False  # a worker may not submit
+    assert theirs.status == 404
+
+
+def test_a_change_needs_a_reason(api: Api) -> None:
+    made(api)
+
+    for method, path, body in (
+        ("PATCH", "", {"drops": True}),
+        ("POST", "/allow", {"groups": ["depositor"]}),
+        ("POST", "/deny", {"groups": ["depositor"]}),
+        ("PATCH", "", WHY),
+        ("POST", "/allow", WHY),
+    ):
+        assert api.ask(method, f"/collections/atlas{path}", body=body).status == 422
+    assert api.get("/collections/atlas").json["version"] == 1
+
+
+def test_a_change_that_is_sent_twice_is_made_once(api: Api) -> None:
+    made(api)
+    same = {"headers": {"idempotency-key": "k"}}
+
+    first = api.post("/collections/atlas/allow", {**WHY, "groups": ["a"]}, **same)
+    again = api.post("/collections/atlas/allow", {**WHY, "groups": ["a"]}, **same)
+
+    assert first.json == again.json
+    assert api.get("/collections/atlas").json["version"] == 2
+
+
+def test_a_collection_holds_no_more_than_it_may_and_stays_small(api: Api) -> None:
+    made(api)
+    long = "ü" * 250
+
+    for number in range(60):
+        body = {"reason": long, "groups": [f"g{number % 15}".ljust(128, "x")]}
+        assert api.post("/collections/atlas/allow", body).status == 200
+
+    shown = api.get("/collections/atlas").json
+    assert shown["version"] == 61
+    assert shown["history"][0]["event"] == "create"
+    assert len(shown["history"]) == 21
+    found = collections.find("atlas")
+    assert found is not None
+    assert all(len(each.reason.encode()) <= 500 for each in found.changes)
+    full = {f"{number:032x}": "n" for number in range(MOST_PEOPLE)}
+    collections.put(found.changed(found.changes[-1], people=full))
+    refused = api.post("/collections/atlas/allow", {**WHY, "people": ["depositor"]})
+    assert refused.status == 400
+    assert "give a group the right instead" in refused.json["detail"]
+
+
+def test_who_is_told_is_named_by_the_collection_if_the_submission_names_nobody(api: Api) -> None:
+    made(api, groups=["depositor"], notify=["maps@example.org"])
+    wanted = {"collection": "atlas", "filename": "may.checkm"}
+
+    by_itself = api.post("/batches", wanted, role="depositor").json["batch_id"]
+    named = {**wanted, "notify": ["me@example.org"]}
+    by_name = api.post("/batches", named, role="depositor").json["batch_id"]
+
+    assert api.get(f"/batches/{by_itself}").json["notify"] == ["maps@example.org"]
+    assert api.get(f"/batches/{by_name}").json["notify"] == ["me@example.org"]
+
+
+@pytest.mark.parametrize("scope", ["everything", "collection:atlas"])
+def test_a_collection_shows_what_holds_it(api: Api, scope: str) -> None:
+    made(api)
+    holds.put(Hold(scope, "anna", "the shelf is moved", HOUR_AGO))
+    holds.put(Hold("collection:other", "anna", "no matter", HOUR_AGO))
+
+    for shown in (
+        api.get("/collections/atlas").json,
+        next(c for c in api.get("/collections").json["items"] if c["name"] == "atlas"),
+    ):
+        assert shown["held"]["scope"] == scope
+        assert "held by anna: the shelf is moved" in shown["held"]["why"]
+
+
+def test_collections_come_by_name_and_in_pages(api: Api) -> None:
+    names = [each["name"] for each in api.get("/collections").json["items"]]
+
+    found, cursor = [], ""
+    while cursor is not None:
+        page = api.get("/collections", query={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        found += [each["name"] for each in page.json["items"]]
+        cursor = page.json["cursor"]
+
+    assert found == names == sorted(names)
+    assert len(names) > 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "ma ps"},
+        {"name": "a" * 65},
+        {"naans": ["1"]},
+        {"naans": ["ark:/13030"]},
+        {"groups": ["a,b"]},
+        {"people": [""]},
+        {"people": ["a\nb"]},
+        {"notify": ["nobody"]},
+        {"drops": "yes"},
+        {"held": True},
+    ],
+)
+def test_a_collection_that_cannot_be_is_refused(api: Api, said: dict[str, Any]) -> None:
+    answer = api.post("/collections", {"name": "atlas", **said})
+
+    assert answer.status == 422
+    assert api.get("/collections/atlas").status == 404

@@ -1,0 +1,32 @@
+"""The collections that tests deposit into, made in one place: everybody who may submit may deposit,
+nobody has to sign in to, and the arks of the examples may be named."""
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import StaleState
+from jobyard.store import collections
+from tests.people import sub_of
+
+NAMES = ("maps", "books", "ch", "never", "promised")
+NAANS = ("99999", "12345", "1")
+
+
+def make_collections(*names: str) -> None:
+    """Make these collections, or those of `NAMES`, where they are missing."""
+    for name in names or NAMES:
+        try:
+            collections.put(an_open_collection(name))
+        except StaleState:
+            continue
+
+
+def an_open_collection(name: str) -> Collection:
+    """A collection that takes whatever comes."""
+    return Collection(
+        name=name,
+        version=1,
+        owner="curator",
+        owner_sub=sub_of("curator"),
+        groups=frozenset({"depositor", "operator", "admin"}),
+        naans=NAANS,
+        drops=True,
+    )
