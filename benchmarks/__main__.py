@@ -1,9 +1,10 @@
-"""Runs every benchmark, one after the other, and shows the figures beside their bounds.
+"""Runs the benchmarks that are named, else all, and shows the figures beside their bounds.
 
 Ends with 1 when one of them does not run. A bound that is missed is said, and is no failure: what
 to do about it is for people to say.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -14,10 +15,15 @@ from cli.local.emulator import ROOT
 
 
 def main() -> int:
-    """Run them all; 1 when one did not run."""
+    """Run them; 1 when one did not run."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    asked = parser.parse_args().names
+    if unknown := [name for name in asked if name not in NAMES]:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
     rows: list[tuple[str, float, str, str]] = []
     broken: list[str] = []
-    for name in NAMES:
+    for name in asked or NAMES:
         say(f"== {name}")
         lines = _run(name)
         if lines is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence", "due")
+NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence", "due", "report")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ BOUNDS = (
     Bound("deposit", "ratio", 0.85, least=True),
     Bound("recurrence", "ratio", 10.0, least=True),
     Bound("due", "reads_per_schedule", 1.2),
+    Bound("report", "call_on_lambda_s", 450.0),
+    Bound("report", "peak_mb", 256.0),
+    Bound("report", "disk_mb", 512.0),
 )
 
 

@@ -183,9 +183,9 @@ def _batch(local: LocalStack) -> Batch:
     reported_at(local, sent, JOBS)
     places = [f"{sent.batch_id}#{number}" for number in range(JOBS // CHUNK)]
     keys = {"JobsTable": ("chunk_id", places)} | {
-        f"{noun}Table": ("batch_id", [sent.batch_id])
-        for noun in ("Batches", "Chunks", "Reports", "Usage")
+        f"{noun}Table": ("batch_id", [sent.batch_id]) for noun in ("Batches", "Chunks", "Reports")
     }
+    keys["UsageTable"] = ("origin_id", [sent.batch_id])
     return Batch(
         parts=_usage(local, sent.batch_id),
         items={table: [*_items(local, table, *key)] for table, key in keys.items()},
@@ -203,9 +203,9 @@ def _usage(local: LocalStack, batch_id: str) -> dict[str, Usage]:
     while True:
         parts = {
             item.pop("part")["S"]: Usage(
-                **{name: float(value["N"]) for name, value in item.items() if name != "batch_id"}
+                **{name: float(value["N"]) for name, value in item.items() if name != "origin_id"}
             )
-            for item in _items(local, "UsageTable", "batch_id", [batch_id])
+            for item in _items(local, "UsageTable", "origin_id", [batch_id])
         }
         if "report" in parts:
             return parts

@@ -52,12 +52,13 @@ class NotKept(Exception):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a process is told: where the file is, where it goes, and its digest."""
+    """What a process is told: where the file is, where it goes, its digest and its length."""
 
     url: str
     host: str
     endpoint: str
     sha256: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def measure() -> Figures:
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         home = Path(folder)
         with _served(home / "served") as (url, host, sha256), _s3(home / "emulator") as endpoint:
-            transfer = Transfer(url, host, endpoint, sha256)
+            transfer = Transfer(url, host, endpoint, sha256, FILE_MB * _BLOCK)
             for _ in range(RUNS):
                 for name, way in ways.items():
                     took[name].append(_alone(way, transfer))
@@ -103,12 +104,12 @@ def measure() -> Figures:
 
 def ours(transfer: Transfer) -> Took:
     """The deposit's own way, for a file whose digest the manifest gives."""
-    return _keep(transfer, Wanted("file.bin", FILE_MB * _BLOCK, "sha-256", transfer.sha256))
+    return _keep(transfer, Wanted("file.bin", transfer.size, "sha-256", transfer.sha256))
 
 
 def ours_staged(transfer: Transfer) -> Took:
     """The deposit's own way, for a file of which only the size is known."""
-    return _keep(transfer, Wanted("file.bin", FILE_MB * _BLOCK))
+    return _keep(transfer, Wanted("file.bin", transfer.size))
 
 
 def _keep(transfer: Transfer, wanted: Wanted) -> Took:
@@ -178,7 +179,7 @@ def _alone(way: Callable[[Transfer], Took], transfer: Transfer) -> Took:
         took = pool.apply(way, (transfer,))
     s3 = clients.client("s3", transfer.endpoint)
     place = {"Bucket": ARCHIVE_BUCKET, "Key": content_key(transfer.sha256)}
-    if s3.head_object(**place)["ContentLength"] != FILE_MB * _BLOCK:
+    if s3.head_object(**place)["ContentLength"] != transfer.size:
         raise NotKept(f"{place} is not whole")
     s3.delete_object(**place)
     return took

@@ -1,0 +1,343 @@
+"""Reporting a batch: seconds, the most memory, and bytes of disk, by the number of its jobs.
+
+The services' own code goes through a batch call by call, as the state machine has it done, in a
+process of its own. Batch, report and notes of slices lie in the emulator. The jobs' records, their
+rows and index, and what becomes of large files are answered here, at once and as AWS would write
+it, for no laptop holds a million deposits: so what is measured is ours alone, reading the answers
+included, and the calls of DynamoDB and S3 that a Lambda would wait for are counted beside it.
+
+Records are those of deposits of one file each, the hundredth of which failed. `call_on_lambda_s` is
+what the longest call would take of its 900 seconds with 512 MB: its CPU time at the share of a
+processor that Lambda gives for that, and 20 ms for every call it waits for.
+"""
+
+import json
+import multiprocessing
+import os
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from botocore.awsrequest import AWSResponse, HeadersDict
+from botocore.exceptions import BotoCoreError
+
+from benchmarks.processes import peak_mb
+from benchmarks.telling import Figures, say, tell
+from cli.local import clients, emulator
+from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.chunks import LINE_BYTES, Chunk
+from jobyard.domain.failures import Failure
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.manifest.entry import Entry, row
+from jobyard.jobtypes import TYPES
+from jobyard.services.mailing import SLICE_JOBS, Reporting
+from jobyard.services.reporting import REPORTED, report
+from jobyard.services.settings import Settings
+from jobyard.store import batches, jobs, tables
+
+SIZES = (10_000, 100_000, 1_000_000)
+CHUNK_SIZE = 100
+FAILED_EVERY = 100
+LAMBDA_MB, PROCESSOR_MB = 512, 1769  # source: Lambda developer guide, a vCPU has 1,769 MB
+WAIT_S = 0.02  # for an answer of DynamoDB's or S3's, cautiously
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+_PLACEHOLDER = "CHUNK"
+_WORK = "work"
+
+
+class NotReported(Exception):
+    """A batch's report does not say what it should."""
+
+
+@dataclass(frozen=True)
+class Took:
+    """What the reporting of a batch took. Calls are of the longest invocation."""
+
+    jobs: int
+    invocations: int
+    seconds: float
+    cpu_s: float
+    longest_cpu_s: float
+    longest_calls: int
+    peak_mb: float
+    disk_bytes: int
+    sent_bytes: int
+
+    @property
+    def on_lambda_s(self) -> float:
+        """What the longest invocation would take with 512 MB."""
+        return self.longest_cpu_s * PROCESSOR_MB / LAMBDA_MB + self.longest_calls * WAIT_S
+
+
+def measure() -> Figures:
+    """Seconds, megabytes of memory and bytes of disk that the report of a batch takes."""
+    with _emulator() as endpoint:
+        found = [_alone(size, endpoint) for size in SIZES]
+    for each in found:
+        say(
+            f"{each.jobs:>9,} jobs: {each.invocations:>3} calls, {each.seconds:>6.1f} s "
+            f"(CPU {each.cpu_s:.1f} s), {each.peak_mb:.0f} MB, {each.disk_bytes:,} bytes of disk, "
+            f"{each.sent_bytes / 1e6:,.0f} MB sent to S3; the longest call "
+            f"{each.longest_cpu_s:.1f} s of CPU, {each.longest_calls:,} calls of AWS, "
+            f"{each.on_lambda_s:.0f} s on Lambda"
+        )
+    largest = found[-1]
+    return {
+        "call_on_lambda_s": round(max(each.on_lambda_s for each in found), 1),
+        "peak_mb": round(max(each.peak_mb for each in found), 1),
+        "disk_mb": round(max(each.disk_bytes for each in found) / 1e6, 3),
+        "seconds": {str(each.jobs): round(each.seconds, 1) for each in found},
+        "peak_mb_by_size": {str(each.jobs): round(each.peak_mb, 1) for each in found},
+        "invocations": largest.invocations,
+        "sent_mb": round(largest.sent_bytes / 1e6),
+    }
+
+
+@contextmanager
+def _emulator() -> Iterator[str]:
+    """An emulator with tables and a bucket; its address."""
+    with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
+        home = Path(folder)
+        started = emulator.start(home, emulator.free_port(), persist=False)
+        try:
+            _bind(started.endpoint)
+            for model in tables.MODELS.values():
+                model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+            clients.client("s3", started.endpoint).create_bucket(Bucket=_WORK)
+            yield started.endpoint
+        finally:
+            emulator.stop(home)
+
+
+def _bind(endpoint: str) -> None:
+    os.environ |= {  # noqa: TID251  # PynamoDB looks for them itself
+        "AWS_ACCESS_KEY_ID": clients.KEY,
+        "AWS_SECRET_ACCESS_KEY": clients.KEY,
+    }
+    names = {noun: f"bench-{noun}" for noun in tables.MODELS}
+    tables.bind(names, region=clients.REGION, host=endpoint)
+
+
+def _alone(size: int, endpoint: str) -> Took:
+    """The report of a batch of that many jobs, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_report, (size, endpoint, SLICE_JOBS))
+
+
+def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
+    _bind(endpoint)
+    s3 = clients.client("s3", endpoint)
+    batch = _laid_out(size)
+    answers = Answers(batch)
+    answers.answer_for(s3, tables.client())
+    ses, now = clients.client("sesv2", endpoint), lambda: NOON + timedelta(hours=1)
+    reporting = Reporting(_settings(), s3, ses, BotoCoreError, now, slice_jobs=slice_jobs)
+    cpu: list[float] = []
+    calls: list[int] = []
+    before, began = _written_bytes(), time.perf_counter()
+    while not cpu or batch.state in REPORTED:
+        busy = time.process_time()
+        answers.calls.clear()
+        batch = report(batch.batch_id, reporting)
+        cpu.append(time.process_time() - busy)
+        calls.append(answers.calls.total())
+    seconds = time.perf_counter() - began
+    failed = -(-size // FAILED_EVERY)
+    if batch.reported != {"succeeded": size - failed, "failed": failed}:
+        raise NotReported(f"{size} jobs were told as {dict(batch.reported)}")
+    longest = max(range(len(cpu)), key=lambda n: cpu[n] + calls[n] * WAIT_S)
+    return Took(
+        size,
+        len(cpu),
+        seconds,
+        sum(cpu),
+        cpu[longest],
+        calls[longest],
+        peak_mb(),
+        _written_bytes() - before,
+        answers.sent_bytes,
+    )
+
+
+def _written_bytes() -> int:
+    """Bytes that this process wrote to files; what goes through sockets is none of them."""
+    text = Path("/proc/self/io").read_text()
+    return int(re.findall(r"wchar: (\d+)", text)[0])
+
+
+# What there is to tell of
+
+
+def _laid_out(size: int) -> Batch:
+    """A batch of that many jobs that have ended, about to be reported."""
+    ended = NOON + timedelta(minutes=30)
+    history = HistoryEntry("report", "processing", "reporting", ended, "machine", "settle.main")
+    return batches.put_new(
+        Batch(
+            batch_id=batch_id_of(str(size).encode()),
+            state=BatchState.REPORTING,
+            version=0,
+            collection="maps",
+            submitter="depositor",
+            job_type="deposit",
+            filename="maps.checkm",
+            submitted_at=NOON,
+            source=Source("intake", "manifests/maps/maps.checkm", "v", 1),
+            started_at=NOON,
+            entries=size,
+            files=size,
+            chunk_size=CHUNK_SIZE,
+            history=(history,),
+        )
+    )
+
+
+def _settings() -> Settings:
+    named: dict[str, Any] = {name: name for name in Settings.__dataclass_fields__}
+    named |= {"work_bucket": _WORK, "chunk_size": CHUNK_SIZE, "max_concurrency": 1}
+    return Settings(**named)
+
+
+def _record(place: Place) -> JobRecord:
+    """A deposit of one file, as it is kept once it has ended."""
+    moment = NOON + timedelta(minutes=place.position % 30)
+    after = moment + timedelta(milliseconds=740)
+    failed = place.position % FAILED_EVERY == 0
+    steps = [name for name, _ in TYPES["deposit"].steps][: 2 if failed else None]
+    message = "GET https://files.example.org/collection/maps/sheet.tif answered 404 Not Found"
+    code = Failure.PAYLOAD_NOT_FOUND.value if failed else ""
+    told = (steps[-1], code, message) if failed else ()
+    return JobRecord(
+        place=place,
+        state=JobState.FAILED if failed else JobState.SUCCEEDED,
+        version=2,
+        cause="main.p1.c1234.t1",
+        at=after,
+        tries=1,
+        failure_code=code,
+        failure_message=message if failed else "",
+        steps=tuple(StepRecord(name, StepStatus.COMPLETED, moment, after) for name in steps),
+        attempts=(Attempt(moment, after, *told),),
+        data={} if failed else {"object": "ark:/99999/fk4" + "b" * 20, "version": 1, "files": 1},
+    )
+
+
+class Answers:
+    """What DynamoDB and S3 would answer about a batch's jobs, and what is sent to S3 in parts."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.calls: Counter[str] = Counter()
+        self.sent_bytes = 0
+        self._batch = batch
+        self._jobs = tables.JobItem.Meta.table_name
+        entry = Entry(
+            1_000_000,
+            "file",
+            "https://files.example.org/collection/maps/0000000/sheet.tif",
+            "sheet-0000000.tif",
+            "sha-256",
+            "e" * 64,
+            1_000_000,
+            local=("maps:0000000",),
+            creator="Survey",
+            title="Sheet 0000000",
+            date="1871",
+        )
+        self._row = row(entry)
+        records = [
+            jobs.item_of(_record(Place(_PLACEHOLDER, 0, position))).serialize()
+            for position in range(CHUNK_SIZE)
+        ]
+        self._records = [json.dumps(record) for record in records]
+
+    def answer_for(self, *asking: Any) -> None:
+        """Answer these clients from now on."""
+        for client in asking:
+            events = client.meta.events
+            events.register_first("before-send.dynamodb.*", self._dynamodb)
+            events.register_first("before-send.s3.*", self._s3)
+
+    def _dynamodb(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        self.calls[operation] += 1
+        asked = json.loads(request.body)
+        if operation != "Query" or asked["TableName"] != self._jobs:
+            return None
+        ((chunk_id,),) = (each.values() for each in asked["ExpressionAttributeValues"].values())
+        number = int(chunk_id.rpartition("#")[2])
+        size = self._batch.size_of(number)
+        items = ",".join(self._records[:size]).replace(f"{_PLACEHOLDER}#0", chunk_id)
+        body = f'{{"Count":{size},"ScannedCount":{size},"Items":[{items}]}}'
+        return _answer(request, body.encode())
+
+    def _s3(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        self.calls[operation] += 1
+        key = request.url.partition("?")[0].partition(f"/{_WORK}/")[2]
+        match operation:
+            case "GetObject" if key == f"work/{self._batch.batch_id}/index.jsonl":
+                return _answer(request, self._index(*_range(request)))
+            case "GetObject" if key == f"work/{self._batch.batch_id}/rows.jsonl":
+                first, last = _range(request)
+                return _answer(request, self._row * ((last + 1 - first) // len(self._row)))
+            case "CreateMultipartUpload":
+                told = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                return _answer(request, f"{told}</InitiateMultipartUploadResult>".encode())
+            case "PutObject":
+                self.sent_bytes += _length(request)
+            case "UploadPart":
+                self.sent_bytes += _length(request)
+                return _answer(request, b"", {"ETag": '"e"'})
+            case "UploadPartCopy":
+                return _answer(request, b'<CopyPartResult><ETag>"e"</ETag></CopyPartResult>')
+            case "CompleteMultipartUpload":
+                return _answer(request, b"<CompleteMultipartUploadResult/>")
+        return None
+
+    def _index(self, first: int, last: int) -> bytes:
+        lines = []
+        for number in range(first // LINE_BYTES, (last + 1) // LINE_BYTES):
+            start = number * CHUNK_SIZE * len(self._row)
+            end = start + self._batch.size_of(number) * len(self._row)
+            lines.append(Chunk(number, start, end).line())
+        return b"".join(lines)
+
+
+class _Raw(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _answer(request: Any, body: bytes, headers: Mapping[str, str] | None = None) -> AWSResponse:
+    told = HeadersDict({"Content-Length": str(len(body)), **(headers or {})})
+    return AWSResponse(request.url, 200, told, _Raw(body))
+
+
+def _header(request: Any, name: str) -> str:
+    value = request.headers.get(name, "")
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _length(request: Any) -> int:
+    decoded = _header(request, "X-Amz-Decoded-Content-Length")
+    return int(decoded or _header(request, "Content-Length") or 0)
+
+
+def _range(request: Any) -> tuple[int, int]:
+    first, last = _header(request, "Range").removeprefix("bytes=").split("-")
+    return int(first), int(last)
+
+
+if __name__ == "__main__":
+    tell("report", measure)

@@ -1,0 +1,153 @@
+"""Every benchmark runs, on little: what it asks of the product is there, and it gives the figures
+that have bounds. Nothing here looks at a time."""
+
+import importlib
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from benchmarks import recurrence, throughput
+from benchmarks.bounds import NAMES, judged
+from benchmarks.recurrence import START
+from benchmarks.stacks import LocalStack, local_stack
+from cli.local.emulator import ROOT
+
+pytestmark = pytest.mark.emulator
+
+# What makes each small: the names of its module that say how much it does.
+SMALL: dict[str, dict[str, Any]] = {
+    "cost": {"JOBS": 100, "PLAIN_ITEMS": 2},
+    "throughput": {"JOBS": 20, "WORKERS": 1, "RUNS": 1, "MILLION": 30, "SIZES": (20, 30)},
+    "manifest": {"LINES": 300, "FEW": 100, "MANY": 2_000, "RUNS": 1},
+    "coldstart": {"RUNS": 1, "HANDLERS": ("report.reporting", "api.handler")},
+    "deposit": {"FILE_MB": 1, "RUNS": 1},
+    "recurrence": {"TIMES": 50, "ROUNDS": 1, "YEARS": 1, "ZONES": ("Europe/Dublin",)},
+    "due": {"SCHEDULES": 3, "CALM": 2},
+    "report": {"SIZES": (250,), "SLICE_JOBS": 100},
+}
+_HAS_PEERS = (ROOT / ".venv-bench").exists()
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """Stands where the peer would, when it is not installed."""
+
+    redis: int = 1
+
+    def run(self, tasks: int) -> float:
+        """As if a chord had taken a second."""
+        return 1.0
+
+    def pool_cpu_s(self) -> float:
+        """As if its processes had done something since."""
+        return float(next(_ticks))
+
+    parent_cpu_s = pool_cpu_s
+
+
+_ticks = iter(range(10**6))
+
+
+@contextmanager
+def nobody(_workers: int) -> Iterator[Nobody]:
+    yield Nobody()
+
+
+@contextmanager
+def no_cronsim() -> Iterator[None]:
+    yield None
+
+
+def as_we_say(_driver: None) -> tuple[float, Any]:
+    """The last occurrence that cronsim would come to."""
+    rule = recurrence.recurrence_of(recurrence.RULES["daily"])
+    return 1.0, recurrence._walk(rule, START)[1]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """One local stack for all of them, for it takes as long as the rest to be made; `notes` is the
+    file in which its clock notes its calls."""
+
+    local: LocalStack
+    notes: Path
+
+    @contextmanager
+    def with_a_quick_clock(self, *, notes: Path) -> Iterator[LocalStack]:
+        """The stack, with minutes of a second."""
+        notes.symlink_to(self.notes)
+        functions = self.local.client("lambda")
+        listed = functions.list_functions()["Functions"]
+        (clock,) = [each["FunctionName"] for each in listed if "Minute" in each["FunctionName"]]
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(1.0):
+                functions.invoke(FunctionName=clock, Payload=b"{}")
+
+        ticking = threading.Thread(target=tick)
+        ticking.start()
+        try:
+            yield self.local
+        finally:
+            over.set()
+            ticking.join()
+
+    @contextmanager
+    def as_it_is(self, **_: Any) -> Iterator[LocalStack]:
+        """The stack, whatever is asked for."""
+        yield self.local
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    notes = tmp_path_factory.mktemp("notes") / "calls.jsonl"
+    with local_stack(notes=notes) as local:
+        yield Shared(local, notes)
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The benchmark of that name, made small. A peer that is not installed is left out; our side
+    runs in any case."""
+    name = request.param
+    module = importlib.import_module(f"benchmarks.{name}")
+    for constant, value in SMALL[name].items():
+        assert hasattr(module, constant)
+        monkeypatch.setattr(module, constant, value)
+    if name in {"cost", "throughput"}:
+        monkeypatch.setattr(module, "local_stack", request.getfixturevalue("shared").as_it_is)
+    if name == "due":
+        stack = request.getfixturevalue("shared")
+        monkeypatch.setattr(module, "local_stack", stack.with_a_quick_clock)
+    if not (_HAS_PEERS and shutil.which("redis-server")):
+        monkeypatch.setattr(throughput, "peer", nobody)
+    if not _HAS_PEERS:
+        monkeypatch.setattr(recurrence, "cronsim", no_cronsim)
+        monkeypatch.setattr(recurrence, "_cron", as_we_say)
+    return module
+
+
+@pytest.mark.parametrize("small", NAMES, indirect=True)
+def test_a_benchmark_runs_and_gives_its_figures(small: ModuleType) -> None:
+    figures = small.measure()
+
+    assert judged(small.__name__.rpartition(".")[2], json.loads(json.dumps(figures)))
+
+
+def test_every_module_that_measures_is_a_benchmark_that_is_run() -> None:
+    found = {
+        path.stem
+        for path in Path(ROOT, "benchmarks").glob("*.py")
+        if "def measure(" in path.read_text()
+    }
+
+    assert found == set(NAMES) == SMALL.keys()
