@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cli.local import clients
 from cli.local import emulator as emulators
@@ -17,6 +18,10 @@ from tests.walk.yard import Clients, Payloads, Yard, serving
 from tests.wire import Wire
 
 _SOONER = 20  # times
+
+# How long an example takes says how busy the machine is, and nothing of what it tests.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -363,7 +363,10 @@ def test_a_tar_of_other_than_utf8_names_is_refused_in_words_that_can_be_stored(
     refused("x.tar", link, touch).message.encode()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(name=st.binary(max_size=30), made_on=st.sampled_from([0, 3, 10, 19]), kind=st.integers(0, 1))
 def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
     touch: Touch, name: bytes, made_on: int, kind: int

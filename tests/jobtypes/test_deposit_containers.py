@@ -357,7 +357,7 @@ def test_a_zip_with_a_directory_too_long_to_hold_is_refused(touch: Touch) -> Non
 @settings(
     max_examples=80,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     name=st.sampled_from(sorted(CONTAINERS)),

@@ -143,7 +143,10 @@ def test_the_largest_file_we_take_goes_in_the_smallest_parts() -> None:
     assert part_bytes(MAX_FILE_BYTES) == 8 * MIB
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.lists(st.tuples(st.sampled_from(["seek", "end", "read"]), st.integers(0, 300)), max_size=30)
 )
