@@ -38,6 +38,7 @@ from jobyard.domain.manifest.findings import Finding
 from jobyard.domain.manifest.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.plurals import plural
+from jobyard.domain.urls import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
@@ -233,7 +234,7 @@ def _refuse_base(task: _Task) -> None:
             parts.query or parts.fragment
         )
     if fault:
-        raise BadRequest(f"--base-url {task.base_url} {fault}")
+        raise BadRequest(f"--base-url {without_secrets(task.base_url)} {fault}")
 
 
 def _files_of(task: _Task) -> list[tuple[str, int]]:

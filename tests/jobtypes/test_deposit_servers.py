@@ -225,6 +225,19 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
     assert held(here, here.archive_bucket) == {}
 
 
+@pytest.mark.parametrize("given", [MD5, {}, {"size": 21}], ids=["digest", "nothing", "size"])
+def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
+    here: Touch, server: RawServer, given: dict[str, Any]
+) -> None:
+    server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
+    server.answers["GET /a.txt"] = raw(SIZED + b"\r\n", stays=True)
+
+    driven = drive(work(file_entry(server.url("/a.txt"), **given)), here)
+
+    assert driven.ended_well is ("digest" in given)
+    assert driven.ended_well or "more than the 21 bytes" in getattr(driven.last, "message", "")
+
+
 # Where nothing tells the end
 
 

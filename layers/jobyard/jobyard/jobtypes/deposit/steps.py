@@ -31,7 +31,7 @@ def _answering(step: Step) -> Step:
             return Wait(wait.seconds, wait.message, wait.progressed)
         except FetchRefused as refusal:
             if refusal.come_again is not None:
-                words = f"{refusal.message}: come again in {refusal.come_again:g} s"
+                words = f"{refusal.message}, and asks to come again in {refusal.come_again:g} s"
                 return Wait(refusal.come_again, words, asked=refusal.code)
             return Stop(
                 refusal.code,
