@@ -190,6 +190,52 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     assert len(yard.mails_of(batch_id)) == 1
 
 
+def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/b.txt"], payloads.retry_after["/b.txt"] = 202, 7_200
+    began = yard.now()
+
+    def bring(until: object) -> None:
+        view = views.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
+        words = "the server answered GET with 202 Accepted, and asks to come again in 7200 s"
+        assert view.why == f"b.txt: {words}"
+        assert view.until is not None
+        yard.at = view.until
+        if yard.at - began > timedelta(hours=12):
+            payloads.status.pop("/b.txt", None)
+
+    event = yard.put(manifest, name="tape.checkm", collection="maps")
+    yard.machines._wait_until = bring  # type: ignore[assignment]
+    yard.machines.run("batch", "tape", event)
+
+    batch_id = yard.batch_id_of(event)
+    job = jobs.get(Place(batch_id, 0, 1))
+    assert job is not None
+    assert (job.state, job.tries) == (JobState.SUCCEEDED, 1)
+    assert timedelta(hours=12) < yard.now() - began <= timedelta(hours=24)
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_batch_ends_although_a_server_asks_to_come_again_for_ever(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/b.txt"], payloads.retry_after["/b.txt"] = 503, 1
+    began = yard.now()
+
+    batch_id = yard.drop(manifest)
+
+    job = jobs.get(Place(batch_id, 0, 1))
+    assert job is not None
+    assert (job.state, job.failure_code) == (JobState.FAILED, "PAYLOAD_SERVER_ERROR")
+    assert "503" in job.failure_message
+    assert timedelta(hours=24) <= yard.now() - began < timedelta(hours=25)
+    assert payloads.asked.count(("GET", "/b.txt")) <= 25
+    assert yard.batch(batch_id).batch.state == "failed"
+
+
 def test_a_server_that_never_recovers_fails_the_job_after_three_retries(
     yard: Yard, payloads: Payloads
 ) -> None:

@@ -49,10 +49,12 @@ DEPOSITOR = Person(
 
 @dataclass
 class Payloads:
-    """Files by path, as a depositor's web server gives them; `status` makes a path misbehave."""
+    """Files by path, as a depositor's web server gives them; `status` makes a path misbehave, and
+    `retry_after` is what it says then of when to come again."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     status: dict[str, int] = field(default_factory=dict)
+    retry_after: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -80,6 +82,8 @@ def serving(port: int = 0) -> Iterator[Payloads]:
             known = 200 if self.path in payloads.files else 404
             self.send_response(payloads.status.get(self.path, known))
             self.send_header("Content-Length", str(len(body)))
+            if self.path in payloads.retry_after:
+                self.send_header("Retry-After", str(payloads.retry_after[self.path]))
             self.end_headers()
             if with_body:
                 self.wfile.write(body)
