@@ -12,7 +12,7 @@ from jobyard.jobtypes.fetch import Fetch, FetchRefused, Patience
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-QUICK = Patience(connect_s=2.0, answer_s=0.5, silence_s=0.5, window_s=0.5, slowest=1000)
+QUICK = Patience(connect_s=5.0, answer_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
 SHELF = b"hello from the shelf\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + SHELF
 
