@@ -202,7 +202,10 @@ PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # steps an attem
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of the job's task with its stamps; `message` is a warning worth showing."""
+    """A step of the job's task with its stamps; `message` is a warning worth showing.
+
+    A step that is found running has been at it for more than a second, in the job's attempt now.
+    """
 
     name: str
     status: StepStatus
@@ -298,7 +301,7 @@ class JobRecord:
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""
         after = replace(
-            self,
+            self._at_rest(),
             **changes,
             state=JobState(move.after),
             version=self.version + 1,
@@ -307,6 +310,21 @@ class JobRecord:
             history=(*self.history, HistoryEntry.of(move)),
         )
         return after.fitted()
+
+    def _at_rest(self) -> "JobRecord":
+        """The record with no step running: an attempt is over, or another one begins."""
+        if not any(step.status is StepStatus.RUNNING for step in self.steps):
+            return self
+        steps = (
+            replace(step, status=StepStatus.PENDING) if step.status is StepStatus.RUNNING else step
+            for step in self.steps
+        )
+        return replace(self, steps=tuple(steps))
+
+    def with_step(self, step: StepRecord) -> "JobRecord":
+        """The record with what is known of a step now, in the place of what was."""
+        others = (each for each in self.steps if each.name != step.name)
+        return replace(self, steps=(*others, step)).fitted()
 
     @property
     def attempted(self) -> int:

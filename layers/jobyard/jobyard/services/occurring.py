@@ -5,7 +5,7 @@ counts: its occurrence and its schedule take what a batch's chunk and batch do e
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,7 +23,15 @@ from jobyard.services import performing
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.services.firing import Almanac, Look, start_waiting
-from jobyard.services.performing import LOST_LIMIT, Progress, lost, perform, started, surprised
+from jobyard.services.performing import (
+    LOST_LIMIT,
+    Progress,
+    lost,
+    perform,
+    show_running,
+    started,
+    surprised,
+)
 from jobyard.services.running import Ended, Worker
 from jobyard.services.starting import Starting
 from jobyard.services.steering import Next, Run
@@ -32,6 +40,7 @@ from jobyard.store.schedules import Beside
 
 _TRIES = 8  # at a schedule that others change at the same time
 _LOOK_S = 2.0  # how often a running job is looked for a cancel
+_SHOW_S = 0.2  # how often it is looked whether its step takes long
 
 
 def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
@@ -98,6 +107,8 @@ def _performed(
     progress = Progress(job)
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(perform, job_type, progress, work, touch, worker.now)
+        while not wait([future], timeout=_SHOW_S).done:
+            show_running([progress], worker.now())
         surprise = future.exception()
     attempted = surprised(progress, worker.now()) if surprise else future.result()
     if attempted is None:

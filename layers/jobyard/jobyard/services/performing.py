@@ -1,9 +1,11 @@
 """One attempt at one job: its steps in order, from the first that is not done."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
+from threading import Lock
 
 from jobyard.domain.compaction import weight
 from jobyard.domain.failures import Failure
@@ -16,6 +18,7 @@ from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
 DATA_BYTES = 3 * 1024  # of what its steps have found, that a job's record keeps
+_SHOW_AFTER_S = 1.5  # a step that takes longer is shown at work, for one write (decisions/0017)
 WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
@@ -38,11 +41,23 @@ class Attempted:
 
 @dataclass
 class Progress:
-    """How far an attempt came, for those who have to end it if a step raises."""
+    """How far an attempt came, for those who have to end it if a step raises, and for the worker
+    who shows what takes long. `began` is when the step did that is at work, None between steps.
+
+    Its record is read and written under its lock: the thread of the step and the worker's own both
+    do.
+    """
 
     record: JobRecord
     step: str = ""
     began: datetime | None = None
+    is_shown: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    def begin(self, step: str, at: datetime) -> None:
+        """Note that a step begins."""
+        with self.lock:
+            self.step, self.began, self.is_shown = step, at, False
 
 
 def perform(
@@ -58,20 +73,57 @@ def perform(
         record = progress.record
         if any(done.name == name and done.status in PASSED for done in record.steps):
             continue
-        progress.step, progress.began = name, now()
+        began = now()
+        progress.begin(name, began)
         outcome = _kept(step(replace(work, data=record.data), touch), record)
         ended = now()
-        progress.record = record = _with_step(record, name, progress.began, ended, outcome)
-        if not isinstance(outcome, Done | Skipped):
-            return Attempted(record, outcome, name)
-        last = name == job_type.steps[-1][0]  # the end is written right after it
-        if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
-            written = replace(record, version=record.version + 1)
-            (stored,) = jobs.write_many([(record, written)])
-            if stored is None or stored.state is not JobState.RUNNING:
-                return None
-            progress.record, written_at = stored, ended
+        with progress.lock:
+            progress.record = record = _with_step(progress.record, name, began, ended, outcome)
+            progress.began = None
+            if not isinstance(outcome, Done | Skipped):
+                return Attempted(record, outcome, name)
+            last = name == job_type.steps[-1][0]  # the end is written right after it
+            if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
+                written = replace(record, version=record.version + 1)
+                (stored,) = jobs.write_many([(record, written)])
+                if stored is None or stored.state is not JobState.RUNNING:
+                    return None
+                progress.record, written_at = stored, ended
     return Attempted(progress.record, Done())
+
+
+def show_running(going: Iterable[Progress], now: datetime) -> None:
+    """Write down of each attempt that its step is running, once it has been for `_SHOW_AFTER_S`.
+
+    So a step that takes long is seen at work. One whose step ends just now is let be, as is one
+    that somebody took away meanwhile: the next write of its own tells of that.
+    """
+    with ExitStack() as held:
+        shown: list[Progress] = []
+        for progress in going:
+            if not progress.lock.acquire(blocking=False):
+                continue
+            held.callback(progress.lock.release)
+            at_work = progress.began is not None and not progress.is_shown
+            if at_work and _seconds(progress.began, now) >= _SHOW_AFTER_S:
+                shown.append(progress)
+        changes = [(each.record, _as_running(each)) for each in shown]
+        for progress, stored in zip(shown, jobs.write_many(changes), strict=True):
+            progress.is_shown = True
+            if stored is not None and stored.state is JobState.RUNNING:
+                progress.record = stored
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return (now - since).total_seconds() if since else 0.0
+
+
+def _as_running(progress: Progress) -> JobRecord:
+    record, began = progress.record, progress.began
+    if began is None:
+        return record
+    running = StepRecord(progress.step, StepStatus.RUNNING, began)
+    return replace(record.with_step(running), version=record.version + 1)
 
 
 def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
@@ -98,8 +150,7 @@ def _with_step(
     else:
         data = {**record.data, **clean_values(outcome.result)}
     done = StepRecord(name, status, started, ended, message)
-    others = tuple(step for step in record.steps if step.name != name)
-    return replace(record, steps=(*others, done), data=data).fitted()
+    return replace(record, data=data).with_step(done)
 
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:

@@ -34,6 +34,7 @@ from jobyard.services.performing import (
     ended,
     lost,
     perform,
+    show_running,
     started,
     surprised,
 )
@@ -304,6 +305,7 @@ class _ChunkWork:
                         break
                     continue
                 self._gather(going)
+                show_running(self.progress.values(), self.worker.now())
                 self._look()
         if self._stopped():
             self._put_aside(todo)
