@@ -122,6 +122,7 @@ def test_every_answer_of_1xx_is_passed_over(before: bytes) -> None:
         (b"HTTP/1.1 200 ", 200, ""),
         (b"HTTP/1.1  200  OK", 200, "OK"),
         (b"HTTP/2 200", 200, ""),
+        (b"http/1.1 200 OK", 200, "OK"),
         (b"HTTP/1.1 200 D\xe9j\xc3\xa0 vu", 200, "D\ufffdj\u00e0 vu"),
         (b"HTTP/1.1 999 Request denied", 999, "Request denied"),
     ],

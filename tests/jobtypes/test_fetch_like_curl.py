@@ -203,6 +203,25 @@ def test_a_location_is_asked_for_as_its_bytes_stand(
     assert server.asked() == ["/a", asked]
 
 
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_every_redirect_that_says_where_to_is_followed(
+    fetch: Fetch, server: RawServer, status: int
+) -> None:
+    server.answers["/a"] = raw(b"HTTP/1.1 %d See\r\nLocation:\r\n /b\r\n\r\n" % status)
+    server.answers["/b"] = raw(SIZED)
+
+    assert read(fetch, server.url("/a")) == SHELF
+
+
+@pytest.mark.parametrize("length", [b"21", b"+21", b"21, 21", b"21 bytes", b"21\r\n blank"])
+def test_a_length_may_be_written_in_many_ways(
+    fetch: Fetch, server: RawServer, length: bytes
+) -> None:
+    server.answers["/a"] = raw(SIZED.replace(b": 21", b": " + length), stays=True)
+
+    assert read(fetch, server.url("/a")) == SHELF
+
+
 def test_the_first_of_two_locations_counts(fetch: Fetch, server: RawServer) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nLocation: /c\r\n\r\n")
     server.answers["/b"] = raw(SIZED)

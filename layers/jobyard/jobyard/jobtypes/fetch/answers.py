@@ -19,7 +19,9 @@ _CHUNK_LINE = 16 * 1024  # a chunk's size, with its extensions
 _FRAMING = 64 * 1024  # bytes of chunk lines, beyond some for each byte of the body
 _FRAMING_EACH = 16
 
-_STATUS = re.compile(rb"HTTP/[0-9](?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL)
+_STATUS = re.compile(
+    rb"(?i:HTTP)/[0-9](?:\.([0-9]))?[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL
+)
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 

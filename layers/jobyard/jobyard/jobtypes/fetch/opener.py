@@ -28,7 +28,7 @@ from jobyard.jobtypes.fetch.refusal import FetchRefused
 
 REDIRECTS = 5  # followed for one URL
 
-_REDIRECTING = frozenset({301, 302, 303, 307, 308})
+_REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
 _FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
 _UNPACKED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
 _LONGEST_S = 10 * 365 * 86_400.0  # what a Retry-After may say: more is no time anyone means
@@ -327,7 +327,7 @@ def _length(head: Head) -> int | None:
     if not said:
         return None
     (text, *others) = said
-    if others or not re.fullmatch(r"[0-9]{1,18}", text):
+    if others or not re.fullmatch(r"\+?[0-9]{1,18}", text):
         words = "the server's Content-Length is not one number"
         raise FetchRefused(Failure.PAYLOAD_REFUSED, words)
     return int(text)
