@@ -87,7 +87,7 @@ def hold(
         typer.Option(
             parser=options.moment,
             metavar="TIME",
-            help="When it ends by itself: 30m, 2h, 1d, or a time as 2030-01-31T18:00.",
+            help="When it ends by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
         ),
     ] = None,
     stack: OnStack = "",

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import httpx
 
@@ -143,28 +143,28 @@ class Api:
         """Take something away."""
         return _document(self._asked("DELETE", path, query=query))
 
-    def upload(self, upload: Document, file: Path) -> None:
-        """Send `file` where the API said, as the form it gave.
+    def upload(self, upload: Document, content: IO[bytes]) -> None:
+        """Send a file's content where the API said, as the form it gave.
 
         Raises:
             Unsure: it was sent whole, and nobody said whether it arrived. Sent twice it might be
                 taken for two manifests, so it is not.
         """
-        with file.open("rb") as content:
 
-            def build() -> httpx.Request:
-                content.seek(0)
-                return self._http.build_request(
-                    "POST", upload["url"], data=upload["fields"], files={"file": content}
-                )
+        def build() -> httpx.Request:
+            content.seek(0)
+            form = {"file": ("manifest", content)}  # its own name may be no UTF-8
+            return self._http.build_request(
+                "POST", upload["url"], data=upload["fields"], files=form
+            )
 
-            try:
-                answer = self._sent(build, unsure=_SENT_WHOLE)
-            except _SENT_WHOLE as error:
-                raise Unsure(
-                    f"it is not known whether the manifest arrived ({type(error).__name__}); "
-                    "see what has become of the batch before you submit it again"
-                ) from error
+        try:
+            answer = self._sent(build, unsure=_SENT_WHOLE)
+        except _SENT_WHOLE as error:
+            raise Unsure(
+                f"it is not known whether the manifest arrived ({type(error).__name__}); "
+                "see what has become of the batch before you submit it again"
+            ) from error
         if answer.is_error:
             raise Refused(_bucket_words(answer), answer.status_code, {})
 
@@ -264,7 +264,13 @@ def _asked_pause(answer: httpx.Response) -> float:
 
 
 def _document(answer: httpx.Response) -> Document:
-    document: Document = answer.json() if answer.content else {}
+    try:
+        document = answer.json() if answer.content else {}
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        where = answer.request.url.copy_with(query=None)
+        raise Refused(f"what {where} answers is not of Jobyard's API", answer.status_code, {})
     return document
 
 

@@ -160,7 +160,8 @@ def _submit(stage: Stage, files: Files, api: Api, name: str) -> str:
     stage.type(f"jobyard submit {name} --collection {COLLECTION}")
     wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
     made = api.post("/batches", wanted)
-    api.upload(made["upload"], files.folder / name)
+    with (files.folder / name).open("rb") as content:
+        api.upload(made["upload"], content)
     stage.console.print(f"batch [bold]{made['batch_id']}[/]")
     return str(made["batch_id"])
 

@@ -1,9 +1,12 @@
 """`jobyard`: the command. It puts the commands together and says in words what went wrong."""
 
 import importlib
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
+import httpx
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -40,14 +43,23 @@ class Commands(TyperGroup):
             return args[0], get_group(module.app), args[1:]
         return super().resolve_command(ctx, args)
 
+    def main(self, *args: Any, **named: Any) -> Any:
+        printing.prepare()
+        return super().main(*args, **named)
+
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # whoever read has seen enough
         except (JobyardError, OSError) as error:
-            printing.complain(str(error))
-            raise typer.Exit(1) from error
+            words = str(error)
+        except UnicodeEncodeError as error:
+            words = f"{printing.name_of(error.object[:80])}: this is no UTF-8"
+        except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
+            words = f"the stack does not answer as it should: {error}"
+        printing.complain(words)
+        raise typer.Exit(1)
 
 
 app = typer.Typer(
@@ -63,7 +75,19 @@ for module in (submitting, showing, asking, signing, lifecycles):
     app.add_typer(module.app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jobyard {metadata.version('jobyard')}")
+        raise typer.Exit
+
+
 @app.callback()
-def main(ctx: typer.Context) -> None:
+def main(
+    ctx: typer.Context,
+    version: Annotated[  # its callback has told it
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """Jobyard: manifests become jobs, files in an archive, and one report in the inbox."""
     ctx.obj = ctx.obj or Surroundings()

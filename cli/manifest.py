@@ -19,7 +19,6 @@ from typing import IO, Annotated
 from urllib.parse import quote, urlsplit
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -30,7 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.printing import STYLES, complain
+from cli.printing import STYLES, Screen, complain, is_text, name_of
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifest import urls, writing
 from jobyard.domain.manifest.entry import Entry
@@ -43,6 +42,7 @@ from jobyard.domain.urls import without_secrets
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
 LISTED = 1_000  # findings a listing shows: more than anyone reads, less than floods a terminal
+STRANGE = 10  # names that no manifest can hold which are told
 REFUSED, UNUSABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
 
 _BLOCK = 1_048_576
@@ -88,15 +88,15 @@ def check(
     """
     try:
         with _opened(file) as stream:
-            reading = Reading(_blocks(stream), filename=file, profile=profile)
+            reading = Reading(_blocks(stream), filename=name_of(file), profile=profile)
             if as_json:
                 _print_document(reading)
             else:
-                _print_listing(reading, file)
+                _print_listing(reading, name_of(file))
     except BrokenPipeError:
         raise  # whoever read has seen enough
     except OSError as error:
-        complain(f"{file} cannot be read: {error.strerror or error}")
+        complain(f"{name_of(file)} cannot be read: {error.strerror or error}")
         raise typer.Exit(UNUSABLE) from error
     if reading.verdict == "error":
         raise typer.Exit(REFUSED)
@@ -138,7 +138,7 @@ def _print_document(reading: Reading) -> None:
 
 def _print_listing(reading: Reading, file: str) -> None:
     """Print a line a finding, and what they come to."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(highlight=False, soft_wrap=True)
     found = 0
     for _, findings in reading:
         for finding in islice(findings, max(0, LISTED - found)):
@@ -204,9 +204,9 @@ def make(
     except BrokenPipeError:
         raise  # whoever read has seen enough
     except OSError as error:
-        complain(f"{error.filename or folder}: {error.strerror or error}")
+        complain(f"{name_of(error.filename or folder)}: {error.strerror or error}")
         raise typer.Exit(UNUSABLE) from error
-    where = f" to {output}" if output else ""
+    where = f" to {name_of(output)}" if output else ""
     typer.echo(f"{plural(len(files), 'file')} written{where}", err=True)
 
 
@@ -227,6 +227,8 @@ class _Task:
 
 
 def _refuse_base(task: _Task) -> None:
+    if not is_text(task.base_url):
+        raise BadRequest(f"--base-url {name_of(task.base_url)} is no UTF-8")
     fault = urls.fault(f"{task.base_url}/x")
     if not fault and task.base_url.startswith("http"):
         parts = urlsplit(task.base_url)
@@ -252,8 +254,12 @@ def _files_of(task: _Task) -> list[tuple[str, int]]:
             typer.echo(f"skipped {name!a}: {why}", err=True)
         else:
             files.append((name, path.stat().st_size))
+    if strange := [name for name, _ in files if not is_text(name)]:
+        told = ", ".join(map(name_of, strange[:STRANGE]))
+        more = f" and {len(strange) - STRANGE} more" if len(strange) > STRANGE else ""
+        raise BadRequest(f"no manifest can hold names that are no UTF-8: {told}{more}; rename them")
     if not files:
-        raise BadRequest(f"{task.folder} holds no file that {task.profile.name} takes")
+        raise BadRequest(f"{name_of(task.folder)} holds no file that {task.profile.name} takes")
     return sorted(files)
 
 
@@ -328,7 +334,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     seen = console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
         bar = progress.add_task("", total=total)

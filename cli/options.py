@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -16,6 +16,7 @@ from jobyard.domain.hold import checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.job import Place
 from jobyard.domain.text import REASON_BYTES
+from jobyard.domain.wallclock import zone_called
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")
@@ -51,6 +52,8 @@ Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress
 
 Word = TypeVar("Word", bound=StrEnum)
 
+_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
+_HOUR = re.compile(r"(?:^|(?<=[T ]))(?=\d:\d\d)")  # where one digit is said of two
 _LENGTH = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -171,22 +174,41 @@ def failure_code(text: str) -> str:
 
 
 def moment(text: str) -> str:
-    """A time as the API takes it, of `2h` from now or of a date and a time.
-
-    A time without a zone is the reader's own.
+    """A time as the API takes it: of `2h` from now, of a date and a time, or of a time that comes
+    next. A zone may follow; without one it is the reader's own.
     """
     length = _LENGTH.fullmatch(text)
-    if length:
-        number, unit = length.groups()
-        at = datetime.now(UTC) + timedelta(**{_UNITS[unit]: int(number)})
-    else:
-        try:
-            at = datetime.fromisoformat(text).astimezone(UTC)
-        except ValueError:
-            raise typer.BadParameter(
-                f"{text!r} is no time: give 30m, 2h, 1d, or 2030-01-31T18:00"
-            ) from None
-    return at.isoformat(timespec="seconds")
+    try:
+        if length:
+            number, unit = length.groups()
+            at = datetime.now(UTC) + timedelta(**{_UNITS[unit]: int(number)})
+        else:
+            at = _moment(text)
+        return at.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, BadRule):
+        raise typer.BadParameter(
+            f"{text!r} is no time: give 30m, 2h, 1d, 18:00, 2030-01-31T18:00, or that with a zone "
+            "behind it, as in 2030-01-31T18:00Z or '18:00 America/Los_Angeles'"
+        ) from None
+
+
+def _moment(text: str) -> datetime:
+    words, _, last = text.strip().rpartition(" ")
+    zone = zone_called(last) if words and last[:1].isalpha() else None
+    words = two_digits(words if zone else text.strip())
+    if not _CLOCK.fullmatch(words):
+        at = datetime.fromisoformat(words)
+        if zone and at.tzinfo:
+            raise ValueError(text)
+        return at.replace(tzinfo=zone) if zone else at
+    now = datetime.now(UTC).astimezone(zone)
+    at = datetime.combine(now.date(), time.fromisoformat(words), zone)
+    return at if at.timestamp() > now.timestamp() else at + timedelta(days=1)
+
+
+def two_digits(text: str) -> str:
+    """`text` with its hour in two digits: 09:00 for 9:00."""
+    return _HOUR.sub("0", text)
 
 
 def pair(text: str) -> str:

@@ -1,19 +1,27 @@
 """How things look on a terminal: colours of states, times, tables. JSON goes past all of this."""
 
+import codecs
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from cli.client import Document
+from jobyard.domain.text import clean, is_clean
 
 PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
+
+LEAST_WIDTH = 10  # of a column that may be broken; narrower, a table is no table any more
 
 _COMMANDS = {"requeue": "retry", "run_now": "run"}  # others are called as their event is
 
@@ -44,14 +52,77 @@ STYLES = {  # VoteCal's words too, in lower case with underscores
 }
 
 
+# What a terminal shows that knows no such letters; others it is shown by their numbers.
+_PLAINLY = {"…": "...", "→": "->", "—": "--", "━": "#", "─": "-", "\ufffd": "?"}
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    shown = [_PLAINLY.get(each) or _numbered(each) for each in letters]
+    return "".join(shown), error.end
+
+
+def _numbered(letter: str) -> str:
+    return letter.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error("plainly", _plainly)
+
+
+def prepare() -> None:
+    """Have all output be possible: where there is none, and on a terminal that is no UTF-8."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed, as by >&-
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainly")
+
+
+class Screen(Console):
+    """A console that shows no control character, and nothing that turns the line around, of what
+    it is given to print: it may come from anybody."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or is_clean(segment.text):
+                yield segment
+            else:
+                yield Segment(_cleaned(segment.text), segment.style)
+
+
+def _cleaned(text: str) -> str:
+    return "\n".join(clean(line, sys.maxsize) for line in text.split("\n"))
+
+
 def console() -> Console:
-    """Standard output, as wide as the terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    """Standard output, as wide as the terminal. Where nobody looks COLUMNS may make it wider."""
+    if sys.stdout.isatty():
+        return Screen(highlight=False)
+    return Screen(highlight=False, width=max(PIPED_WIDTH, Screen().width))
 
 
 def complain(words: str) -> None:
     """Say on standard error what went wrong."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words, style="red", markup=False)
+    Screen(stderr=True, highlight=False, soft_wrap=True).print(words, style="red", markup=False)
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    """A path as it can be shown: of bytes that are no UTF-8 their numbers."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name of a file is UTF-8, which a manifest and a document can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def answer(question: str) -> str:
@@ -73,8 +144,16 @@ def make_sure(question: str, *, yes: bool) -> None:
 
 
 def document(document: Document | list[Document]) -> None:
-    """The one JSON document a program asked for."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """The one JSON document a program asked for. What a terminal cannot show is escaped in it."""
+    encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+    lines = json.dumps(document, indent=2, ensure_ascii=encoding != "utf-8").split("\n")
+    typer.echo("\n".join(map(_escaped, lines)))
+
+
+def _escaped(line: str) -> str:
+    if is_clean(line):
+        return line
+    return "".join(each if is_clean(each) else json.dumps(each)[1:-1] for each in line)
 
 
 def state(name: str) -> Text:
@@ -83,12 +162,12 @@ def state(name: str) -> Text:
 
 
 def when(iso: str | None) -> str:
-    """A time of the API's in the reader's zone; today's without the date."""
+    """A time of the API's in the reader's zone; today's with the zone instead of the date."""
     if not iso:
         return "-"
     at = datetime.fromisoformat(iso).astimezone()
     today = at.date() == datetime.now(UTC).astimezone().date()
-    return at.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M")
+    return at.strftime("%H:%M:%S %Z" if today else "%Y-%m-%d %H:%M")
 
 
 def how_long(seconds: float) -> str:
@@ -131,13 +210,18 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     """Print a plain table so that nothing of it is lost. Piped, each row is one line.
 
     A column whose name begins with "!" is never broken. Where a terminal is too narrow, cells of
-    columns whose names begin with "~" go below their row, with the column's name before them.
+    columns whose names begin with "~" go below their row, with the column's name before them;
+    where it is too narrow even so, each cell has a line of its own.
     """
     on = console()
     heads = [Text(name.lstrip("!~"), "bold") for name in columns]
     cells = [[_in_one_line(cell) for cell in row] for row in rows]
     below: list[int] = []
-    if on.file.isatty() and sum(_widths([heads, *cells])) + 2 * (len(columns) - 1) > on.width:
+    widths = _widths([heads, *cells])
+    if on.file.isatty() and sum(widths) + 2 * (len(columns) - 1) > on.width:
+        if _least(columns, widths) > on.width:
+            _show_apart(on, heads, cells)
+            return
         below = [number for number, name in enumerate(columns) if name.startswith("~")]
         if not below:
             on.print(table(columns, cells))
@@ -153,8 +237,31 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
             on.print(Padding(packed, (0, 0, 0, 2)))
 
 
+def _least(columns: Sequence[str], widths: Sequence[int]) -> int:
+    """How many columns of a terminal a table needs whose cells may be broken, or go below."""
+    needed = [
+        width if name.startswith("!") else min(width, LEAST_WIDTH)
+        for name, width in zip(columns, widths, strict=True)
+        if not name.startswith("~")
+    ]
+    return sum(needed) + 2 * (len(needed) - 1)
+
+
+def _show_apart(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
+    """Each row as lines, of a cell with its name before it."""
+    for number, row in enumerate(rows):
+        if number:
+            on.print()
+        for head, cell in zip(heads, row, strict=True):
+            if cell:
+                on.print(Text.assemble((head.plain, "dim"), " ", cell), soft_wrap=True)
+
+
 def _in_one_line(cell: str | Text) -> Text:
-    return cell if isinstance(cell, Text) else Text(" ".join(cell.split("\n")))
+    """A cell that takes the columns it will be shown in."""
+    if not isinstance(cell, Text):
+        return Text(clean(" ".join(cell.split("\n")), sys.maxsize))
+    return cell
 
 
 def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:

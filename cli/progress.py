@@ -178,7 +178,7 @@ def _show_lines(looks: Iterator[Watched], console: Console) -> None:
 def line(watched: Watched) -> str:
     """How a batch stands, for a log."""
     batch = watched.batch
-    clock = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+    clock = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     told = [f"{clock} {batch['batch_id']} {batch['state']}"]
     if watched.total:
         ended = f"{watched.ended} of {plural(watched.total, 'job')}"

@@ -31,7 +31,8 @@ Day = Annotated[
     str | None, typer.Option(metavar="DAY", help="Of a monthly rule: 1 to 31, or last.")
 ]
 At = Annotated[
-    str | None, typer.Option(metavar="HH:MM", help="The time of day in the rule's zone.")
+    str | None,
+    typer.Option(metavar="HH:MM", help="The time of day in the rule's zone, which may follow."),
 ]
 Zone = Annotated[str | None, typer.Option(metavar="NAME", help="As in America/Los_Angeles.")]
 Anchor = Annotated[
@@ -86,6 +87,9 @@ def fields_of(flags: Mapping[str, Any]) -> dict[str, Any]:
         typer.BadParameter: a flag is empty whose field cannot be taken away.
     """
     given = {name: flags.get(flag) for name, flag in _FLAGS.items()}
+    at, _, zone = (given["at"] or "").strip().partition(" ")
+    if zone and given["zone"] is None:
+        given |= {"at": at, "zone": zone.strip()}
     return {name: _value(name, value) for name, value in given.items() if value is not None}
 
 
@@ -94,6 +98,8 @@ def _value(field: str, given: str | int) -> Any:
         if field not in _TAKEN_AWAY:
             raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
         return None
+    if field in {"at", "anchor", "end"}:
+        return options.two_digits(str(given).strip()).replace(" ", "T")
     if field in {"weekdays", "dst"}:
         return [each.strip() for each in str(given).split(",")]
     if field == "count" or (field == "day" and str(given).isdecimal() and len(str(given)) <= 2):

@@ -247,7 +247,7 @@ def suspend(
         typer.Option(
             parser=options.moment,
             metavar="TIME",
-            help="When it is resumed by itself: 30m, 2h, 1d, or a time here as 2030-01-31T18:00.",
+            help="When it is resumed by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
         ),
     ] = None,
     stack: OnStack = "",

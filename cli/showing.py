@@ -1,5 +1,6 @@
 """The commands that show: batches, jobs, holds, findings, reports."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -145,7 +146,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         return
     console = printing.console()
     results: Rows = [
-        (name, str(value))
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in (found.get("result") or {}).items()
         if name != "records"  # they are told above
     ]

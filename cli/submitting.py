@@ -1,9 +1,13 @@
 """Submitting a manifest, and watching what becomes of it."""
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -13,15 +17,17 @@ from cli.options import Json, OnStack, Watch
 
 app = typer.Typer()
 
+MOST_PIPED = 1 << 30  # bytes that are read of a pipe: twice what any stack takes
+_BLOCK = 1 << 20
+_ENDINGS = {b"#": "checkm", b"{": "jsonl", b"[": "jsonl"}  # by how a manifest begins
+
 
 @app.command()
 def submit(
     ctx: typer.Context,
     file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE", exists=True, dir_okay=False, help="A manifest, or an object's."
-        ),
+        str,
+        typer.Argument(metavar="FILE", help="A manifest, or an object's; - is standard input."),
     ],
     collection: Annotated[str, typer.Option(help="Where its objects belong.")] = "default",
     job_type: Annotated[str, typer.Option(help="What is done with each entry.")] = "deposit",
@@ -38,6 +44,14 @@ def submit(
     ] = None,
     no_mail: Annotated[bool, typer.Option("--no-mail", help="Nobody gets the report.")] = False,
     callback_url: Annotated[str, typer.Option(help="Called for each job that ends.")] = "",
+    filename: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What it is called there.  [default: its own name; of a pipe manifest.checkm, "
+            ".csv or .jsonl, by what is in it]",
+        ),
+    ] = "",
     note: Annotated[str, typer.Option(help="A word to whoever looks at it later.")] = "",
     parameter: Annotated[
         list[str] | None,
@@ -55,9 +69,8 @@ def submit(
 
     With --watch the exit code tells how the batch ended: 0 completed, 1 anything else.
     """
-    if not file.stat().st_size:
-        raise typer.BadParameter(f"{file} is empty", param_hint="FILE")
-    wanted: Document = {"collection": collection, "filename": file.name, "job_type": job_type}
+    if no_mail and notify:
+        raise typer.BadParameter("nobody gets the report, or they do", param_hint="--no-mail")
     optional = {
         "profile": profile,
         "notify": notify,
@@ -65,16 +78,19 @@ def submit(
         "note": note,
         "parameters": dict(map(_parameter, parameter or ())),
     }
-    wanted |= {name: value for name, value in optional.items() if value}
+    wanted: Document = {name: value for name, value in optional.items() if value}
     if no_mail:
         wanted["notify"] = []
-    api = ctx.obj.api(stack)
-    made = api.post("/batches", wanted)
-    batch_id = made["batch_id"]
-    try:
-        api.upload(made["upload"], file)
-    except Unsure as error:
-        raise Unsure(f"{error}: `jobyard batch {batch_id}`") from error
+    with _opened(file) as content:
+        called = filename or _called(file, content)
+        wanted |= {"collection": collection, "filename": called, "job_type": job_type}
+        api = ctx.obj.api(stack)
+        made = api.post("/batches", wanted)
+        batch_id = made["batch_id"]
+        try:
+            api.upload(made["upload"], content)
+        except Unsure as error:
+            raise Unsure(f"{error}: `jobyard batch {batch_id}`") from error
     if not as_json:
         printing.console().print(f"batch [bold]{batch_id}[/]")
     if watch:
@@ -119,6 +135,63 @@ def follow(
             progress.show_end(api, batch, console)
     if not all(map(is_good, ended)):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    """The manifest, to be read as often as it has to be sent. What is a pipe is kept meanwhile.
+
+    Raises:
+        typer.BadParameter: there is none, or nothing in it.
+    """
+    with _stream_of(file) as stream, TemporaryFile() as kept:
+        content: IO[bytes] = stream
+        if _is_piped(file):
+            while block := stream.read(_BLOCK):
+                if kept.tell() > MOST_PIPED:
+                    raise typer.BadParameter(f"{_shown(file)} does not end", param_hint="FILE")
+                kept.write(block)
+            content = kept
+        if not content.seek(0, os.SEEK_END):
+            raise typer.BadParameter(f"{_shown(file)} is empty", param_hint="FILE")
+        content.seek(0)
+        yield content
+
+
+def _stream_of(file: str) -> AbstractContextManager[IO[bytes]]:
+    if file == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(file).open("rb")
+    except FileNotFoundError:
+        raise typer.BadParameter(f"{_shown(file)} does not exist", param_hint="FILE") from None
+    except (OSError, ValueError) as error:
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise typer.BadParameter(f"{_shown(file)}: {words}", param_hint="FILE") from error
+
+
+def _is_piped(file: str) -> bool:
+    """Whether a manifest has no name of its own, and may be read once only."""
+    return file == "-" or file.startswith(("/dev/", "/proc/")) or not Path(file).is_file()
+
+
+def _called(file: str, content: IO[bytes]) -> str:
+    """A manifest's own name. A pipe has none: its content says what its ending would be.
+
+    Raises:
+        typer.BadParameter: it is no UTF-8, as all that is kept of a batch is.
+    """
+    if not _is_piped(file):
+        if not printing.is_text(Path(file).name):
+            words = "its name is no UTF-8: rename it, or say --filename NAME"
+            raise typer.BadParameter(f"{_shown(file)}: {words}", param_hint="FILE")
+        return Path(file).name
+    begin = content.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return f"manifest.{_ENDINGS.get(begin, 'csv')}"
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == "-" else printing.name_of(file)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
