@@ -18,6 +18,7 @@ from jobyard.domain.errors import JobyardError
 LATE = {
     "local": ("cli.local.commands", "The stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
+    "collection": ("cli.collection", "Collections, and who may deposit in them."),
     "schedule": ("cli.schedules", "Jobs that recur: when they will, and when they did."),
     "calendar": ("cli.calendars", "Named calendars, which leave times of schedules out."),
 }

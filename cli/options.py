@@ -12,7 +12,7 @@ from jobyard.domain.addresses import SHAPE, addresses
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRequest, BadRule
 from jobyard.domain.failures import Failure
-from jobyard.domain.hold import checked_scope
+from jobyard.domain.hold import NAME, checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.job import Place
 from jobyard.domain.text import REASON_BYTES
@@ -135,6 +135,15 @@ def calendar_name(text: str) -> str:
         return calendar_of({"name": text}).name
     except BadRule as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def collection_name(text: str) -> str:
+    """A collection's name; another text is a usage error."""
+    if not re.fullmatch(NAME, text):
+        raise typer.BadParameter(
+            f"{text!r} is no name of a collection: 1 to 64 letters, digits, '.', '_' and '-'"
+        )
+    return text
 
 
 def batch_or_job(text: str) -> str:

@@ -1,0 +1,149 @@
+"""`jobyard collection`: who may deposit, on a terminal."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.fake_api import NOW, FakeApi, Run, problem
+
+WHY = ("--reason", "she joins the project")
+
+
+def collection(**changes: Any) -> dict[str, Any]:
+    """A collection as the API shows it."""
+    return {
+        "name": "maps",
+        "owner": "curator",
+        "owner_id": "52fbd64e-9749-47f9-869d-ab14df2960a0",
+        "people": [{"id": "e2d95d91-8985-4bc4-b76d-55956c02d0a6", "name": "anna"}],
+        "groups": ["students"],
+        "naans": ["13030"],
+        "notify": ["maps@example.org"],
+        "drops": True,
+        "held": {"scope": "everything", "why": "everything is held by ops: moving", "until": NOW},
+        "may_deposit": True,
+        "may_edit": False,
+        "version": 2,
+        "history": [
+            {
+                "event": "allow",
+                "what": "anna",
+                "at": NOW,
+                "actor": "curator",
+                "actor_id": "52fbd64e-9749-47f9-869d-ab14df2960a0",
+                "reason": "she joins the project",
+                "cause": "r1",
+            }
+        ],
+        "links": {},
+        **changes,
+    }
+
+
+PAGE = {"items": [collection()], "cursor": None}
+COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+    (("list",), "GET /collections", PAGE),
+    (("show", "maps"), "GET /collections/maps", collection()),
+    (("create", "maps"), "POST /collections", collection()),
+    (("edit", "maps", "--drops", *WHY), "PATCH /collections/maps", collection()),
+    (("allow", "maps", "anna", *WHY), "POST /collections/maps/allow", collection()),
+    (("deny", "maps", "anna", *WHY), "POST /collections/maps/deny", collection()),
+]
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_json_is_the_apis_document_and_nothing_else(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document)
+
+    shown = run("collection", *words, "--json")
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout) == document
+
+
+@pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
+def test_what_is_answered_can_be_read_and_a_refusal_too(
+    words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers(asked, document, problem(409, "collection maps has changed since it was read"))
+
+    shown, refused = run("collection", *words), run("collection", *words)
+
+    assert shown.exit_code == 0
+    told = " ".join(shown.stdout.split())
+    for word in ("maps", "curator", "anna", "group students", "held by ops: moving"):
+        assert word in told
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "has changed" in refused.stderr
+
+
+def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
+    api.answers("POST /collections", collection())
+
+    run(
+        *("collection", "create", "maps", "--owner", "curator", "--allow", "anna"),
+        *("--allow", "bo", "--group", "students", "--naan", "13030", "--drops"),
+        *("--notify", "maps@example.org", "--reason", "new"),
+    )
+
+    assert api.bodies("POST")[-1] == {
+        "name": "maps",
+        "owner": "curator",
+        "people": ["anna", "bo"],
+        "groups": ["students"],
+        "naans": ["13030"],
+        "notify": ["maps@example.org"],
+        "drops": True,
+        "reason": "new",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (("--owner", "bo"), {"owner": "bo"}),
+        (("--naan", "1", "--naan", "2"), {"naans": ["1", "2"]}),
+        (("--no-naans",), {"naans": []}),
+        (("--no-notify", "--no-drops"), {"notify": [], "drops": False}),
+    ],
+)
+def test_an_edit_sends_what_is_to_be_otherwise_and_nothing_else(
+    words: tuple[str, ...], sent: dict[str, Any], run: Run, api: FakeApi
+) -> None:
+    api.answers("PATCH /collections/maps", collection())
+
+    assert run("collection", "edit", "maps", *words, *WHY).exit_code == 0
+
+    assert api.bodies("PATCH")[-1] == {"reason": WHY[1], **sent}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "maps", *WHY),
+        ("edit", "maps", "--naan", "1", "--no-naans", *WHY),
+        ("allow", "maps", *WHY),
+        ("allow", "maps", "anna"),
+        ("create", "ma ps"),
+        ("create", "maps", "--notify", "nobody"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_anything_is_sent(
+    words: tuple[str, ...], run: Run, api: FakeApi
+) -> None:
+    assert run("collection", *words).exit_code == 2
+    assert api.asked() == []
+
+
+def test_nobody_else_is_told_so(run: Run, api: FakeApi) -> None:
+    bare = collection(people=[], groups=[], drops=False, held=None, naans=[], may_deposit=False)
+    api.answers("GET /collections/maps", bare)
+
+    told = " ".join(run("collection", "show", "maps").stdout.split())
+
+    assert "its owner and admins only" in told
+    assert "none: no ark may be given" in told
+    assert "you may look at it" in told
