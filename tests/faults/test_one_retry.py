@@ -12,6 +12,7 @@ from jobyard.domain.operation import MOST_AT_ONCE, Filter
 from jobyard.services import asking
 from jobyard.services.asking import Person
 from jobyard.store import jobs, operations
+from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
 
 FAILED = Filter(JobState.FAILED)
@@ -37,7 +38,7 @@ def failed(yard: Yard, payloads: Payloads) -> Failed:
 
 
 def person(name: str) -> Person:
-    return Person(name, frozenset({"operator"}))
+    return Person(sub_of(name), name, frozenset({"operator"}))
 
 
 def requeues(batch_id: str, number: int) -> list[int]:

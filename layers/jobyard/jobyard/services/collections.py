@@ -101,7 +101,7 @@ def create(
         collections.put(made)
     except StaleState:
         stored = collections.find(name)
-        if stored is not None and stored.changes[0].cause == asking.run:
+        if stored is not None and _is_repeat(stored, "create", asking):
             return stored
         raise IllegalMove(f"there is a collection {name!r} already") from None
     return made

@@ -1,0 +1,472 @@
+"""Nobody writes on what is not theirs: each way in is tried as every role, and as a stranger of the
+same role and name. What belongs to the collection `theirs` stays as it is, byte for byte.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import count, product
+from typing import Any
+
+import pytest
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import BadRequest, Forbidden, JobyardError, Unknown
+from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.objects import ObjectVersion
+from jobyard.domain.operation import Filter
+from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedule import Policy
+from jobyard.services import asking
+from jobyard.services import collections as changing
+from jobyard.services.asking import Person, Submission
+from jobyard.services.collections import CollectionEdit, PersonNamed
+from jobyard.services.scheduling import Wanted, create
+from jobyard.store import collections, jobs, objects, tables
+from tests.open_collections import an_open_collection
+from tests.people import sub_of
+from tests.walk.yard import Payloads, Yard
+from tests.wire import Call, Listener
+
+SUBMITTERS = ("depositor", "operator", "admin")
+HEADER = "fileUrl,hashAlgorithm,hashValue,fileSize,fileName,primaryIdentifier,localIdentifier,title"
+WHY = "because"
+_numbers = count(1)
+
+
+def person(role: str, name: str = "", sub: str = "") -> Person:
+    """Somebody of a role; who is called as the owner's friend is need not be it."""
+    return Person(sub or sub_of(f"stranger {role}"), name or role, frozenset({role, "strangers"}))
+
+
+FRIEND = Person(sub_of("friend"), "friend", frozenset({"depositor"}))
+NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # what a stranger may be called; "": a role's
+SPELLINGS = ("{}", "https://n2t.net/{}", "{}-", "{}/", "{}.", "ark:{bare}", "ARK:/{bare}")
+
+
+class Field:
+    """Two collections: `theirs`, which a friend has deposited in, and `ours`, which strangers may.
+
+    Each has names of its own in every test.
+    """
+
+    def __init__(self, yard: Yard, payloads: Payloads) -> None:
+        self.yard, self.payloads = yard, payloads
+        number = next(_numbers)
+        self.theirs, self.ours = f"theirs-{number}", f"ours-{number}"
+        self.ark = f"ark:/99999/famous{number}"
+        self._files = count(1)
+        self._make(self.theirs, people={FRIEND.sub: FRIEND.name}, naans=("99999",))
+        # 99999 is one that strangers may name too: it is the object that is not theirs.
+        naans = ("12345", "99999")
+        self._make(self.ours, groups=frozenset({"strangers"}), naans=naans, drops=True)
+        for primary, local in ((self.ark, "box:1"), ("", "box:2")):
+            batch_id = self.submit(FRIEND, self.theirs, self.row(primary, local))
+            assert self.jobs_of(batch_id)[0].state is JobState.SUCCEEDED
+
+    def _make(self, name: str, **rights: Any) -> None:
+        bare = replace(an_open_collection(name), groups=frozenset(), naans=(), drops=False)
+        collections.put(replace(bare, **rights))
+
+    def change(self, name: str, **rights: Any) -> None:
+        """Change a collection in the table."""
+        found = self.found(name)
+        collections.put(replace(found, version=found.version + 1, **rights))
+
+    def found(self, name: str) -> Collection:
+        found = collections.find(name)
+        assert found is not None
+        return found
+
+    def row(self, primary: str = "", local: str = "", content: str = "") -> str:
+        """A manifest of one file with these identifiers, which is on the web server."""
+        name = f"{self.theirs}-{next(self._files)}.txt"
+        self.payloads.files[f"/{name}"] = (content or name).encode()
+        return f"{HEADER}\n{self.payloads.url}/{name},,,,{name},{primary},{local},A file\n"
+
+    def submit(
+        self, who: Person, collection: str, text: str, parameters: Mapping[str, Any] | None = None
+    ) -> str:
+        """Submit a manifest and let the machines run; the answer is the batch's id."""
+        profile = "" if text.startswith(HEADER[:9]) else "mrt-ingest-manifest"
+        wanted = Submission(
+            collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
+        )
+        batch, upload = asking.submit(wanted, 10**6, self.yard.asking(who))
+        assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
+        self.land(upload.fields["key"], text)
+        return batch.batch_id
+
+    def land(self, key: str, text: str) -> str:
+        """Put a manifest in the bucket and let the machines run; the answer is the batch's id."""
+        version = self.yard.s3.put_object(Bucket="intake", Key=key, Body=text.encode())["VersionId"]
+        found = {"key": key, "size": len(text.encode()), "version-id": version}
+        event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
+        self.yard.machines.run("batch", f"landed-{version}", event)
+        self.yard.machines.run_all()
+        return self.yard.batch_id_of(event)
+
+    def jobs_of(self, batch_id: str) -> list[JobRecord]:
+        return list(jobs.of_chunk(batch_id, 0))
+
+    def all_of_theirs(self) -> dict[str, Any]:
+        """Whatever is recorded or stored of the objects of `theirs`, its local ids too."""
+        versions = [
+            (item.ark, item.number, item.job_id, item.body)
+            for item in tables.ObjectItem.scan()
+            if item.body["collection"] == self.theirs
+        ]
+        arks = {ark for ark, *_ in versions}
+        of_arks = sorted(
+            (item.ark, item.number) for item in tables.ObjectItem.scan() if item.ark in arks
+        )
+        local = {
+            item.identifier: item.ark
+            for item in tables.IdentifierItem.scan()
+            if item.identifier.startswith(f"{self.theirs}#")
+        }
+        folders = {ark.replace(":/", "-").replace("/", "-") for ark in arks}
+        pages = self.yard.s3.get_paginator("list_objects_v2").paginate(Bucket="archive")
+        stored = {
+            found["Key"]: found["ETag"]
+            for page in pages
+            for found in page.get("Contents", ())
+            if found["Key"].split("/")[0] == "objects" and found["Key"].split("/")[1] in folders
+        }
+        assert len(stored) == len(of_arks) == 2
+        return {"versions": versions, "of_arks": of_arks, "local": local, "stored": stored}
+
+
+@pytest.fixture
+def field(yard: Yard, payloads: Payloads) -> Iterator[Field]:
+    field = Field(yard, payloads)
+    before = field.all_of_theirs()
+    yield field
+    assert field.all_of_theirs() == before
+
+
+def stopped(field: Field, batch_id: str, code: str) -> JobRecord:
+    """The only job of a batch, which failed with `code`."""
+    (job,) = field.jobs_of(batch_id)
+    assert (job.state, job.failure_code) == (JobState.FAILED, code), job.failure_message
+    return job
+
+
+# By the front door
+
+
+def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field) -> None:
+    text = field.row(field.ark, "box:1")
+    for role, name in product(sorted(ROLES - {"admin"}), NAMES):
+        with pytest.raises((Forbidden, Unknown)) as refused:
+            field.submit(person(role, name), field.theirs, text)
+
+        assert "deposit" in str(refused.value) or "submitting is for" in str(refused.value)
+
+
+def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field) -> None:
+    for role in sorted(ROLES):
+        with pytest.raises((Forbidden, Unknown)):
+            field.submit(person(role), "nowhere", field.row(field.ark))
+
+
+# From a collection of one's own
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_an_object_is_not_reached_by_its_ark_however_it_is_spelt(field: Field, role: str) -> None:
+    for spelt in SPELLINGS:
+        primary = spelt.format(field.ark, bare=field.ark.removeprefix("ark:/"))
+
+        batch_id = field.submit(person(role), field.ours, field.row(primary))
+
+        found = field.jobs_of(batch_id)
+        assert all(job.state is JobState.FAILED for job in found), spelt
+        assert not found or found[0].failure_code == "IDENTIFIER_CONFLICT"
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_an_object_is_not_reached_by_its_ark_and_a_local_id(field: Field, role: str) -> None:
+    batch_id = field.submit(person(role), field.ours, field.row(field.ark, "box:1"))
+
+    stopped(field, batch_id, "IDENTIFIER_CONFLICT")
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_an_object_is_not_reached_by_a_submissions_own_words(field: Field, role: str) -> None:
+    name = field.row().split(",")[-4]
+    lines = (
+        "#%checkm_0.7",
+        "#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-ingest-manifest",
+        "#%prefix | mrt: | http://merritt.cdlib.org/terms#",
+        "#%prefix | nfo: | http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",
+        "#%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize"
+        " | nfo:fileLastModified | nfo:fileName | mrt:mimeType",
+        f"{field.payloads.url}/{name} | | | | | {name} |",
+        "#%eof",
+    )
+    said = {"primary": field.ark, "local": ["box:1"]}
+
+    batch_id = field.submit(person(role), field.ours, "\n".join(lines), said)
+
+    stopped(field, batch_id, "IDENTIFIER_CONFLICT")
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_a_local_id_means_ones_own_object(field: Field, role: str) -> None:
+    for local in ("box:1", "box:2", f"{field.theirs}#box:1", "#box:1"):
+        batch_id = field.submit(person(role), field.ours, field.row("", local))
+
+        (job,) = field.jobs_of(batch_id)
+        assert job.state is JobState.SUCCEEDED
+        latest = objects.latest(job.data["ark"])
+        assert latest is not None
+        assert latest.collection == field.ours
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_an_ark_of_another_authority_is_not_squatted(field: Field, role: str) -> None:
+    batch_id = field.submit(person(role), field.ours, field.row("ark:/13030/famousname"))
+
+    job = stopped(field, batch_id, "ARK_NOT_ALLOWED")
+    assert "13030" in job.failure_message
+    assert objects.latest("ark:/13030/famousname") is None
+
+
+@pytest.mark.parametrize("role", SUBMITTERS)
+def test_a_local_id_that_was_given_to_an_ark_beforehand_leads_nowhere(
+    field: Field, role: str
+) -> None:
+    """Claimed by a job that failed, before its owner deposited the object."""
+    ark = f"{field.ark}b"
+    assert objects.identify(field.ours, ["mine"], ark) == ark  # as a job does that then fails
+    field.submit(FRIEND, field.theirs, field.row(ark))
+    before = list(tables.ObjectItem.query(ark))
+
+    batch_id = field.submit(person(role), field.ours, field.row("", "mine"))
+
+    stopped(field, batch_id, "IDENTIFIER_CONFLICT")
+    assert len(list(tables.ObjectItem.query(ark))) == len(before) == 1
+    _forget(field, ark)
+
+
+def test_of_two_collections_that_begin_an_object_at_once_one_has_it(field: Field) -> None:
+    """The other has seen no object of that ark, for none is recorded yet."""
+    ark = f"{field.ark}c"
+    blind = _Blind()
+    with field.yard.wire.heard_by(blind):
+        theirs = field.submit(FRIEND, field.theirs, field.row(ark))
+        ours = field.submit(person("depositor"), field.ours, field.row(ark))
+
+    (winner,), (loser,) = field.jobs_of(theirs), field.jobs_of(ours)
+    assert winner.state is JobState.SUCCEEDED
+    assert (loser.state, loser.failure_code) == (JobState.FAILED, "IDENTIFIER_CONFLICT")
+    assert blind.hid
+    recorded = [(item.number, item.body["collection"]) for item in tables.ObjectItem.query(ark)]
+    assert recorded == [(1, field.theirs)]
+    _forget(field, ark)
+
+
+class _Blind(Listener):
+    """Hides all records of objects from who asks for the latest."""
+
+    hid = False
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.operation == "Query" and "objects" in call.parameters["TableName"]:
+            self.hid |= bool(parsed["Items"])
+            parsed |= {"Items": [], "Count": 0, "ScannedCount": 0}
+            parsed.pop("LastEvaluatedKey", None)
+
+
+def _forget(field: Field, ark: str) -> None:
+    """Take away what a friend deposited during a test, so that the rest can be compared."""
+    for item in tables.ObjectItem.query(ark):
+        item.delete()
+
+
+# By the bucket
+
+
+@pytest.mark.parametrize(
+    "key", ["manifests/{theirs}/m.csv", "manifests/{theirs}/deep/m.csv", "manifests/nowhere/m.csv"]
+)
+def test_what_is_dropped_has_the_rights_of_its_collection_and_is_told_to_operators(
+    field: Field, key: str
+) -> None:
+    batch_id = field.land(key.format(theirs=field.theirs), field.row(field.ark, "box:1"))
+
+    view = field.yard.batch(batch_id)
+    assert (view.batch.state, view.batch.entries) == ("failed", 0)
+    assert "collection" in view.batch.message
+    assert view.batch.notify == ("operators@example.org",)
+    (mail,) = field.yard.mails_of(batch_id)
+    assert mail.to == ("operators@example.org",) or list(mail.to) == ["operators@example.org"]
+
+
+def test_what_is_dropped_in_ones_own_collection_does_not_reach_theirs(field: Field) -> None:
+    batch_id = field.land(f"manifests/{field.ours}/m.csv", field.row(field.ark, "box:1"))
+
+    stopped(field, batch_id, "IDENTIFIER_CONFLICT")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["manifests/{ours}/{batch}/m.csv", "manifests/{theirs}/{batch}/other.csv"],
+)
+def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop(
+    field: Field, key: str
+) -> None:
+    wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
+    promised, _ = asking.submit(wanted, 10**6, field.yard.asking(FRIEND))
+    where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
+
+    batch_id = field.land(where, field.row("", "box:1"))
+
+    assert batch_id != promised.batch_id
+    assert field.yard.batch(promised.batch_id).batch.source is None
+    dropped = field.yard.batch(batch_id).batch
+    assert (dropped.submitter_sub, dropped.collection) == ("", where.split("/")[1])
+
+
+# By what goes on later
+
+
+def requeue(field: Field, job: JobRecord) -> None:
+    """An operator has the job tried again, by itself and as one of many."""
+    operator = person("operator")
+    field.yard.ask_job(job.place.job_id, "requeue", person=operator)
+    batch_id = job.place.origin_id
+    asking.retry(batch_id, Filter(JobState.FAILED), field.yard.asking(operator))
+    field.yard.machines.run_all()
+
+
+@pytest.mark.parametrize("role", ["depositor", "operator"])
+def test_a_requeue_does_not_bring_back_a_right_that_was_taken_away(field: Field, role: str) -> None:
+    who = person(role)
+    rights = field.found(field.theirs)
+    field.change(field.theirs, people={**rights.people, who.sub: who.name})
+    text = field.row("", "box:1")
+    (path,) = [path for path in field.payloads.files if path[1:] in text]
+    field.payloads.status[path] = 404
+    batch_id = field.submit(who, field.theirs, text)
+    (job,) = field.jobs_of(batch_id)
+    assert job.failure_code == "PAYLOAD_NOT_FOUND"
+    field.payloads.status.clear()
+    field.change(field.theirs, people=rights.people)
+
+    requeue(field, job)
+
+    stopped_again = stopped(field, batch_id, "DEPOSIT_NOT_ALLOWED")
+    assert stopped_again.requeues == 2
+    assert f"collection allow {field.theirs}" in stopped_again.failure_message
+
+
+def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
+    """The worker looks again every two seconds; the job asks before it writes."""
+    who = person("depositor")
+    people = field.found(field.theirs).people
+    field.change(field.theirs, people={**people, who.sub: who.name})
+    looked = _LookedAgain()
+
+    class Slow(dict[str, bytes]):
+        """Files of a server that takes three seconds, in which the right is taken away."""
+
+        denied = False
+
+        def get(self, path: str, default: Any = None) -> Any:
+            if not self.denied:
+                self.denied = True
+                field.change(field.theirs, people=people)
+                looked.since.clear()
+                field.yard.later(3)
+                assert looked.since.wait(60)
+            return super().get(path, default)
+
+    text = field.row("", "box:1")
+    field.payloads.files = files = Slow(field.payloads.files)
+    with field.yard.wire.heard_by(looked):
+        batch_id = field.submit(who, field.theirs, text)
+
+    assert files.denied
+    stopped(field, batch_id, "DEPOSIT_NOT_ALLOWED")
+
+
+class _LookedAgain(Listener):
+    """Tells when somebody has read a collection since."""
+
+    def __init__(self) -> None:
+        self.since = threading.Event()
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.operation == "GetItem" and "collections" in call.parameters["TableName"]:
+            self.since.set()
+
+
+def test_no_schedule_deposits(field: Field) -> None:
+    rule = recurrence_of({"kind": "daily", "at": "02:30", "zone": "UTC"} | _ANCHOR)
+    said = {"collection": field.theirs, "primary": field.ark}
+    wanted = Wanted("Deposits", "deposit", rule, Policy(), said)
+
+    for role in sorted(ROLES):
+        with pytest.raises((BadRequest, Forbidden)):
+            create(wanted, field.yard.asking(person(role)))
+
+
+_ANCHOR = {"anchor": "2026-11-01"}
+
+
+# By the collection itself
+
+
+Asked = Callable[[Field, Person], object]
+CHANGES: list[Asked] = [
+    lambda field, who: changing.edit(
+        field.theirs, CollectionEdit(drops=True), field.yard.asking(who)
+    ),
+    lambda field, who: changing.edit(
+        field.theirs, CollectionEdit(owner=PersonNamed(who.sub, who.name)), field.yard.asking(who)
+    ),
+    lambda field, who: changing.allow(
+        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.yard.asking(who)
+    ),
+    lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.yard.asking(who)),
+    lambda field, who: changing.create(
+        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.yard.asking(who)
+    ),
+]
+
+
+def test_nobody_lets_themselves_in(field: Field) -> None:
+    before = field.found(field.theirs)
+
+    for change, role, name in product(CHANGES, sorted(ROLES - {"admin"}), NAMES):
+        with pytest.raises(JobyardError):
+            change(field, person(role, name))
+
+    assert field.found(field.theirs) == before
+
+
+def test_an_admin_does_not_make_a_collection_over_one_that_is_there(field: Field) -> None:
+    before = field.found(field.theirs)
+
+    with pytest.raises(JobyardError):
+        CHANGES[-1](field, person("admin"))
+
+    assert field.found(field.theirs) == before
+
+
+# And those who may
+
+
+def test_a_friend_writes_on(yard: Yard, payloads: Payloads) -> None:
+    field = Field(yard, payloads)
+    for primary, local in ((field.ark, ""), ("", "box:1"), (field.ark, "box:1")):
+        batch_id = field.submit(FRIEND, field.theirs, field.row(primary, local))
+
+        (job,) = field.jobs_of(batch_id)
+        assert (job.state, job.data["ark"]) == (JobState.SUCCEEDED, field.ark)
+    latest: ObjectVersion | None = objects.latest(field.ark)
+    assert latest is not None
+    assert (latest.version, latest.collection) == (4, field.theirs)
