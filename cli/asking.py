@@ -90,19 +90,26 @@ def hold(
             help="When it ends by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
         ),
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the hold that is on SCOPE already.")
+    ] = False,
     stack: OnStack = "",
     as_json: Json = False,
 ) -> None:
     """Hold what would start: a job, `collection:NAME`, `type:NAME` or `everything`.
 
-    What runs goes on.
+    What runs goes on. A scope that is on hold already is refused, with the words of who holds it;
+    --replace takes it over.
     """
     if options.is_job_id(target):
-        if until:
-            raise typer.BadParameter("a job is held until it is released; --until is for scopes")
+        if until or replace:
+            words = "a job is held until it is released; --until and --replace are for scopes"
+            raise typer.BadParameter(words)
         _ask(ctx, "hold", target, reason, stack=stack, as_json=as_json)
         return
     wanted: Document = {"reason": reason} | ({"until": until} if until else {})
+    if replace:
+        wanted["replace"] = True
     held = ctx.obj.api(stack).put(f"/holds/{target}", wanted)
     if as_json:
         printing.document(held)
@@ -123,12 +130,14 @@ def release(
     if options.is_job_id(target) or is_batch_id(target):
         _ask(ctx, "release", target, reason, stack=stack, as_json=as_json)
         return
-    lifted = ctx.obj.api(stack).delete(f"/holds/{target}", reason=reason)
+    lifted, goes_on = ctx.obj.api(stack).begin_delete(f"/holds/{target}", reason=reason)
     if as_json:
         printing.document(lifted)
         return
     number = lifted.get("released", 0)
     held = f"; it held {plural(number, 'batch')}" if number else ""
+    if goes_on:
+        held += " and more, which are let go within the next minutes"
     printing.console().print(f"{target} is released{held}", markup=False)
 
 

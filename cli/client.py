@@ -143,6 +143,11 @@ class Api:
         """Take something away."""
         return _document(self._asked("DELETE", path, query=query))
 
+    def begin_delete(self, path: str, **query: Any) -> tuple[Document, bool]:
+        """Take something away; and whether the API goes on with that after its answer."""
+        answer = self._asked("DELETE", path, query=query)
+        return _document(answer), answer.status_code == httpx.codes.ACCEPTED
+
     def upload(self, upload: Document, content: IO[bytes]) -> None:
         """Send a file's content where the API said, as the form it gave.
 

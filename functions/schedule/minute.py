@@ -1,6 +1,7 @@
-"""A minute passed: start what is due, let go what no hold holds any more, take up what nobody works
-on."""
+"""A minute passed: start what is due, take up what nobody works on, let go what no hold holds any
+more. Each has a part of the minute, so that none keeps the next from its turn."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,19 +18,22 @@ from jobyard.services.scheduling import make_system_schedules
 from schedule.desk import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
 
 _KEPT_S = 20.0  # of the invocation, for what comes after the starts
+_KEPT_FOR_LIFTS_S = 14.0  # for what comes after recovery
+_KEPT_FOR_A_SLICE_S = 7.0  # no further slice of a lift is begun after that
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do the minute's round."""
 
-    def remaining() -> float:
-        return context.get_remaining_time_in_millis() / 1000 - _KEPT_S
+    def until(kept_s: float) -> Callable[[], float]:
+        return lambda: context.get_remaining_time_in_millis() / 1000 - kept_s
 
     _make_system_schedules()
-    fired = fire_due(STARTING, now, remaining)
+    fired = fire_due(STARTING, now, until(_KEPT_S))
     _tell(fired)
-    lifted = lift_ended(_owner_asks, now())
-    taken_up = reconcile(STARTING, now()) + fired.taken_up
+    taken_up = fired.taken_up
+    taken_up += reconcile(STARTING, now(), remaining=until(_KEPT_FOR_LIFTS_S))
+    lifted = lift_ended(_owner_asks, now(), until(_KEPT_FOR_A_SLICE_S))
     LOGGER.info(
         "minute",
         due=fired.looked_at,

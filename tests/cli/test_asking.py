@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from cli import options
@@ -167,6 +168,27 @@ def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> No
     assert "it held 2 batches" in released.stdout
 
 
+def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: FakeApi) -> None:
+    words = "everything is held by ann: power (since 2030-01-31 11:00 UTC)"
+    api.answers("PUT /holds/everything", problem(409, words), {"scope": "everything"})
+
+    refused = run("hold", "everything", *WHY)
+    taken = run("hold", "everything", *WHY, "--replace")
+
+    assert (refused.exit_code, refused.stderr) == (1, f"{words}\n")
+    assert taken.exit_code == 0
+    assert api.bodies("PUT") == [{"reason": WHY[1]}, {"reason": WHY[1], "replace": True}]
+
+
+def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
+    begun = httpx.Response(202, json={"scope": "everything", "released": 25})
+    api.answers("DELETE /holds/everything", begun)
+
+    released = run("release", "everything", *WHY)
+
+    assert "it held 25 batches and more, which are let go within the next" in released.stdout
+
+
 def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
     api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released": 0})
 
@@ -183,6 +205,7 @@ def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: F
         ("hold", BATCH),
         ("hold", "everything", "--until", "soon"),
         ("hold", JOB, "--until", "2h"),
+        ("hold", JOB, "--replace"),
         ("release", "somewhere"),
         ("force-fail", BATCH),
         ("update-reporting", JOB),

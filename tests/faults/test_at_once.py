@@ -383,7 +383,9 @@ def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(yard: Y
     met, scope = True, "collection:wanted"
     while met:
         two = Two(yard)
-        met = two.at_once(lambda request: holding.place(scope, None, request), at=len(ways) + 1)
+        met = two.at_once(
+            lambda request: holding.place(scope, None, request, replacing=True), at=len(ways) + 1
+        )
         found = holds.get(scope)
         assert found
         ways.append((two.won, two.refused, found.owner))

@@ -55,7 +55,7 @@ def stale(yard: Yard, raw: Any) -> Iterator[Stale]:
             run_all()
 
     yard.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
-    tables = ("test-batches", "test-reports", "test-schedules")
+    tables = ("test-batches", "test-chunks", "test-reports", "test-schedules")
     indexed = {table: key_names()[table] for table in tables}
     with Stale(raw, indexed, now=yard.now).copying() as copies, yard.wire.heard_by(copies):
         yield copies

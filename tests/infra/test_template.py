@@ -42,7 +42,7 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
         True,
     ),
     "JobsTable": ("chunk_id", "position", {}, False),
-    "ChunksTable": ("batch_id", "chunk", {}, False),
+    "ChunksTable": ("batch_id", "chunk", {"held": ("held_shard", "held_of")}, False),
     "ReportsTable": ("batch_id", "seq", {"undelivered": ("undelivered", "queued_at")}, False),
     "HoldsTable": ("scope", "", {}, False),
     "ObjectsTable": ("ark", "version", {}, False),

@@ -16,6 +16,11 @@ class Placing(Document, extra="forbid"):
         description="When it runs out by itself, as ISO 8601 with a zone. What it "
         "held is then released, within a minute.",
     )
+    replace: bool = Field(
+        default=False,
+        description="Whether a hold that somebody else has on the scope is replaced, its owner "
+        "and reason with it. Without it this one is refused.",
+    )
 
 
 class Hold(Document):
@@ -40,4 +45,6 @@ class Lifted(Document):
     """A hold that was lifted."""
 
     scope: str = Field(description="What it was on.")
-    released: int = Field(description="Batches in which something goes on now.")
+    released: int = Field(
+        description="Batches that were let go so far; with status 202 there are more."
+    )

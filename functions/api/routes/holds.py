@@ -3,6 +3,7 @@
 from typing import Annotated
 from urllib.parse import unquote
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
@@ -12,7 +13,7 @@ from api.documents.holds import Hold, Holds, Lifted, Placing
 from api.problems import documented
 from api.repeats import once
 from jobyard.domain import hold as holds
-from jobyard.domain.errors import BadRequest, Forbidden, StaleState, Unknown
+from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, StaleState, Unknown
 from jobyard.services import holding, views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -67,18 +68,19 @@ def get_hold(scope: Scope) -> Hold:
     operation_id="place_hold",
     tags=["Holds"],
     summary="Hold a collection, a job type or everything",
-    description="From now on what would start is held; what runs goes on. A hold of the same "
-    "scope is replaced; of two who place one at the same moment, one is told that it is another "
-    "now. For operator and admin.",
+    description="From now on what would start is held; what runs goes on. Your own hold on the "
+    "scope is replaced; while somebody else's is in force, yours is refused unless it says "
+    "`replace`. For operator and admin.",
     responses={
         200: {"description": "The hold."},
-        **documented(BadRequest, Forbidden, Unknown, StaleState),
+        **documented(BadRequest, Forbidden, Unknown, AlreadyHeld, StaleState),
     },
     middlewares=[once],
 )
 def place_hold(scope: Scope, placing: Placing) -> Hold:
     visit = visit_of(router)
-    hold = holding.place(unquote(scope), placing.until, visit.asking(placing.reason))
+    asked = visit.asking(placing.reason)
+    hold = holding.place(unquote(scope), placing.until, asked, replacing=placing.replace)
     return shown(hold, visit)
 
 
@@ -87,16 +89,21 @@ def place_hold(scope: Scope, placing: Placing) -> Hold:
     operation_id="lift_hold",
     tags=["Holds"],
     summary="Lift a hold, and release what it held",
-    description="What another hold still covers stays held. For operator and admin.",
+    description="It stops nothing from now on. What it held is released, the first batches at "
+    "once, others within the next minutes. What another hold still covers stays held. For operator "
+    "and admin.",
     responses={
-        200: {"description": "It is lifted."},
+        200: {"description": "It is lifted, and what it held is released."},
+        202: {"description": "It is lifted, and what it held is being released."},
         **documented(BadRequest, Forbidden, Unknown, StaleState),
     },
     middlewares=[once],
 )
 def lift_hold(
     scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
-) -> Lifted:
+) -> Response[Lifted]:
     visit = visit_of(router)
     named = unquote(scope)
-    return Lifted(scope=named, released=holding.lift(named, visit.asking(reason or "")))
+    lift = holding.begin_lift(named, visit.asking(reason or ""))
+    lifted = Lifted(scope=named, released=lift.released)
+    return Response(200 if lift.is_between else 202, "application/json", lifted)

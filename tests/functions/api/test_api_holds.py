@@ -7,6 +7,7 @@ import pytest
 
 from jobyard.domain.hold import Hold
 from jobyard.domain.lifecycles import LIFECYCLES
+from jobyard.services import holding
 from jobyard.store import holds
 from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions
@@ -133,3 +134,40 @@ def test_an_unknown_lifecycle_is_answered_with_those_there_are(api: Api) -> None
 
 def test_one_is_told_who_one_is(api: Api) -> None:
     assert api.get("/me", role="operator").json == {"name": "operator", "roles": ["operator"]}
+
+
+def test_a_second_hold_is_refused_with_who_holds_it_unless_it_replaces_the_first(api: Api) -> None:
+    hold(api, "collection:maps")
+
+    second = api.ask("PUT", "/holds/collection:maps", body={"reason": "a quick look"})
+
+    assert (second.status, second.kind) == (409, "already-held")
+    assert "collection:maps is held by operator: moving" in second.json["detail"]
+    assert api.get("/holds/collection:maps").json["owner"] == "operator"
+    body = {"reason": "a quick look", "replace": True}
+    assert api.ask("PUT", "/holds/collection:maps", body=body).status == 200
+    shown = api.get("/holds/collection:maps").json
+    assert (shown["owner"], shown["reason"]) == ("admin", "a quick look")
+
+
+def test_who_holds_a_scope_may_change_why_and_until_when(api: Api) -> None:
+    hold(api, "everything")
+
+    again = hold(api, "everything", until=SOON.isoformat(), reason="still moving")
+
+    assert (again.status, again.json["reason"]) == (200, "still moving")
+    assert api.get("/holds/everything").json == again.json
+
+
+def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
+    hold(api, "collection:maps")
+    for _ in range(holding.RELEASED_AT_ONCE + 1):
+        a_batch("held")
+
+    lifted = api.ask("DELETE", "/holds/collection:maps")
+
+    assert lifted.status == 202
+    assert lifted.json == {"scope": "collection:maps", "released": holding.RELEASED_AT_ONCE}
+    assert api.get("/holds").json["items"] == []
+    again = api.ask("DELETE", "/holds/collection:maps")
+    assert again.json["released"] == holding.RELEASED_AT_ONCE + 1

@@ -100,7 +100,7 @@ def test_a_role_may_do_with_others_batches_what_the_table_says(
         ("POST", "/collections", {"name": "new"}, {"admin"}),
         ("GET", "/holds", None, {*READERS, "depositor"}),
         ("GET", "/holds/everything", None, {*READERS, "depositor"}),
-        ("PUT", "/holds/type:deposit", WHY, OPERATORS),
+        ("PUT", "/holds/type:deposit", {**WHY, "replace": True}, OPERATORS),
         ("DELETE", "/holds/everything", None, OPERATORS),
         (
             "POST",

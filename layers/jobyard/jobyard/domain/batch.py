@@ -276,10 +276,14 @@ class Batch:
         """How many chunks its jobs lie in; 0 before it is opened."""
         return -(-self.entries // self.chunk_size) if self.entries else 0
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its manifest was promised and has not come."""
+        return self.state is BatchState.PENDING and self.source is None
+
     def has_expired(self, now: datetime) -> bool:
         """Whether its manifest was promised, never came, and is not awaited any more."""
-        awaited = self.state is BatchState.PENDING and self.source is None
-        return awaited and self.upload_until is not None and self.upload_until <= now
+        return self.is_awaited and self.upload_until is not None and self.upload_until <= now
 
     @property
     def is_cancelled(self) -> bool:

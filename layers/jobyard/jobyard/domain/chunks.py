@@ -6,7 +6,7 @@ and ends. An index line has a fixed length, so the line of a chunk is found with
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from jobyard.domain.job import JobRecord, JobState
@@ -52,6 +52,9 @@ class Passage:
 class ChunkRecord:
     """What is known of a chunk: how many jobs are in each state, the failures by code, the runs.
 
+    `stopped` is how many of the held ones the machine holds, not a person; `final` how many of the
+    failed ones no requeue can help, by code. `collection` is its batch's, "" while nobody said.
+
     Jobs without a record are in no count. While a worker is in the chunk the counts may lag behind
     its jobs, always so that what has ended may still count as open and never the reverse.
     """
@@ -62,6 +65,23 @@ class ChunkRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, Passage] = field(default_factory=dict)
+    stopped: int = 0
+    final: Mapping[str, int] = field(default_factory=dict)
+    collection: str = ""
+
+    def counting(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
+        """The record with the counts of its `jobs`, which are all that have a record."""
+        found = list(jobs)
+        counts, failures = counted(found)
+        final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
+        stopped = sum(job.state is JobState.HELD and job.history[-1].is_machines for job in found)
+        return replace(
+            self,
+            counts=counts,
+            failures=failures,
+            stopped=stopped,
+            final=counted(final)[1],
+        )
 
     def passage(self, run: str) -> Passage:
         """How far `run` came with it."""

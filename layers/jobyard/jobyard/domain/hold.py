@@ -13,10 +13,36 @@ _SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
 
 
 @dataclass(frozen=True)
+class Lift:
+    """That a hold is lifted: by whom, why and when; and how far letting go of what it held is.
+
+    That goes in rounds over all that is held, each in slices. `place` is where the round goes on,
+    empty at its beginning; `left` is how much it found that could not be let go yet, `released` how
+    many batches all rounds let go. `round_at` is when the round began.
+    """
+
+    actor: str
+    reason: str
+    at: datetime
+    round_at: datetime
+    sub: str = ""
+    round: int = 0
+    place: tuple[str, str] = ("", "")
+    left: int = 0
+    released: int = 0
+
+    @property
+    def is_between(self) -> bool:
+        """Whether its next slice is the first of a round."""
+        return not any(self.place)
+
+
+@dataclass(frozen=True)
 class Hold:
     """A stop on `scope`: "everything", "collection:NAME" or "type:NAME".
 
-    What would start is held instead; what runs goes on. `until` None means until it is lifted.
+    What would start is held instead; what runs goes on. `until` None means until it is lifted. One
+    with a `lift` stops nothing any more; it stays until nothing is left that it held.
     `owner` is a name to show, `owner_sub` the id of that person; "" of holds older than ids.
     """
 
@@ -26,6 +52,7 @@ class Hold:
     since: datetime
     until: datetime | None = None
     owner_sub: str = ""
+    lift: Lift | None = None
 
     def words(self) -> str:
         """Why something waits, in a sentence."""
@@ -56,8 +83,8 @@ def checked_scope(scope: str) -> str:
 
 
 def in_force(holds: Iterable[Hold], now: datetime) -> Hold | None:
-    """The first of `holds` that has not run out at `now`."""
+    """The first of `holds` that is not lifted and has not run out at `now`."""
     for hold in holds:
-        if hold.until is None or now < hold.until:
+        if hold.lift is None and (hold.until is None or now < hold.until):
             return hold
     return None

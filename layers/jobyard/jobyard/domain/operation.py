@@ -4,11 +4,12 @@ It is a pass over the chunks that hold matching jobs. Each job's outcome is kept
 has to guess which of 3,000 jobs a bulk action missed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from jobyard.domain.chunks import ChunkRecord
 from jobyard.domain.errors import OperationRunning
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.text import clean
@@ -45,11 +46,11 @@ class Filter:
             and (not self.by_machine or job.history[-1].is_machines)
         )
 
-    def matching(self, counts: Mapping[str, int], failures: Mapping[str, int]) -> int:
-        """How many jobs of a chunk with these counts are meant, its ids left out of account."""
+    def matching(self, chunk: ChunkRecord) -> int:
+        """How many jobs of a chunk are meant by its counts, the ids left out of account."""
         if self.codes:
-            return sum(failures.get(code, 0) for code in self.codes)
-        return counts.get(self.state, 0)
+            return sum(chunk.failures.get(code, 0) for code in self.codes)
+        return chunk.stopped if self.by_machine else chunk.count(self.state)
 
     def may_share(self, other: "Filter") -> bool:
         """Whether some job may be meant by both, now or in a moment."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # What may be asked of the jobs of a batch in these states. A report that is being written is let
 # be: a job requeued under it would be told as it stood before.
 _REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
+_RELEASABLE = _REPAIRABLE | {BatchState.UPDATE_REPORTING}  # which waits for what is held
 _OPEN_TO_JOBS = _REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
 # What the batch machine is told after a person's event.
 COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
@@ -310,7 +311,7 @@ def matching(batch_id: str, wanted: Filter) -> tuple[int, tuple[int, ...]]:
         return len(found), tuple(sorted({job.place.chunk for job in found}))
     total, numbers = 0, []
     for record in chunks.of_batch(batch_id):
-        number = wanted.matching(record.counts, record.failures)
+        number = wanted.matching(record)
         if number > 0:
             total += number
             numbers.append(record.chunk)
@@ -377,7 +378,7 @@ def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) ->
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _JOB_IDS or foreign:
         raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
-    if batch.state not in _REPAIRABLE:
+    if batch.state not in (_RELEASABLE if event == "release" else _REPAIRABLE):
         raise IllegalMove(f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it")
 
 

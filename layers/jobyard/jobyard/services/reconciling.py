@@ -5,19 +5,19 @@ whose name follows from them; if that one ended without doing it, or was never s
 its line is started, whose name follows too. So nothing is written down here: whoever looks twice
 starts one execution, and a look that is cut off is simply repeated a minute later.
 
-There are two depths (decisions/0015): the minute looks at so many batches and no more, for it must
-need no execution itself; the job type `reconcile` looks at all there is.
+There are two depths (decisions/0015): the minute looks at so many batches and no more, as long as
+its time lasts, for it must need no execution itself; the job type `reconcile` looks at everything.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any
 
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import ChunkRecord, counted
+from jobyard.domain.chunks import ChunkRecord
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.schedule import Schedule
@@ -25,12 +25,14 @@ from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
 from jobyard.services.starting import Look, Starting, batch_execution, job_execution
 from jobyard.services.steering import MAIN, Run
-from jobyard.store import batches, chunks, jobs, operations, schedules
+from jobyard.store import batches, chunks, jobs, operations, remembered, schedules
 
 LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
 TAKEN_UP = 25  # executions a minute
 AT_A_TIME = 20  # batches or schedules, of a look at all there is
 _SCHEDULES = "schedules"  # where such a look goes after the batches
+LEFT_CHUNKS = 20  # of one batch whose jobs are read in a look; the next looks read the others
+_MINUTES_PLACE = "where the minute's look goes on"
 REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
 _PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
 _LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
@@ -69,18 +71,34 @@ class _Errand:
     others: tuple[str, ...] = ()
 
 
-def reconcile(starting: Starting, now: datetime, most: int = TAKEN_UP) -> int:
-    """Have executions take up whatever none works on; the answer is how many were started, `most`
-    at the most.
+def reconcile(
+    starting: Starting,
+    now: datetime,
+    most: int = TAKEN_UP,
+    remaining: Callable[[], float] = lambda: 1.0,
+) -> int:
+    """Have executions take up whatever none works on, until `remaining` seconds are over; how many
+    were started, `most` at the most.
 
-    The oldest batches come first. Where there are more than can be looked at in a minute, the
-    next minute looks at the next ones.
+    The oldest batches come first. Where there are more than can be looked at in a minute, the next
+    minute goes on after the last of them.
     """
     begun = 0
-    for suggested in _turn(now):
-        if begun == most:
+    from_the_first = _watched("")
+    first = next(from_the_first, None)
+    if first is None:
+        return 0
+    noted = came_to = remembered.noted(_MINUTES_PLACE)
+    turn = _turn(noted) if noted else chain([first], from_the_first)
+    for number, suggested in enumerate(turn):
+        if begun == most or number == LOOKED_AT or (number and remaining() <= 0):
             break
         begun += take_up_batch(suggested.batch_id, starting, now, most - begun)
+        came_to = _place_of(suggested)
+    else:
+        came_to = ""
+    if came_to != noted:
+        remembered.note(_MINUTES_PLACE, came_to)
     return begun
 
 
@@ -106,7 +124,7 @@ def look_through(place: Mapping[str, Any], starting: Starting, now: datetime) ->
     if not suggested:
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
         return Looked({"in": str(following[0])})
-    found = [batch for batch in suggested if batch.source is not None]
+    found = [batch for batch in suggested if not batch.is_awaited]
     taken_up = sum(take_up_batch(batch.batch_id, starting, now) for batch in found)
     after = batches.place_of(suggested[-1])
     return Looked({"in": state.value, "after": after}, len(found), taken_up)
@@ -122,17 +140,31 @@ def _look_at_schedules(after: str, starting: Starting, now: datetime) -> Looked:
     return Looked({"in": _SCHEDULES, "after": after}, len(going), taken_up)
 
 
-def _turn(now: datetime) -> list[Batch]:
-    """The batches this minute looks at, as the index knows them."""
-    found = [
-        batch for state in _WATCHED for batch in batches.in_state(state) if batch.source is not None
-    ]
-    found += batches.of_state(BatchState.FAILED.value, limit=REPAIRED).items
-    found.sort(key=lambda batch: batch.submitted_at)
-    if len(found) <= LOOKED_AT:
-        return found
-    start = int(now.timestamp() // 60) * LOOKED_AT % len(found)
-    return [*found[start:], *found[:start]][:LOOKED_AT]
+def _turn(noted: str) -> Iterator[Batch]:
+    """The batches to look at, each once, as the index knows them: from the place that was `noted`
+    on, then those before it."""
+    seen: set[str] = set()
+    for suggested in chain(_watched(noted), _watched("")):
+        if suggested.batch_id not in seen:
+            seen.add(suggested.batch_id)
+            yield suggested
+
+
+def _watched(noted: str) -> Iterator[Batch]:
+    """The open batches and the newest failed ones, state by state, from a place on."""
+    states = [*_WATCHED, BatchState.FAILED]
+    named, _, after = noted.partition(" ")
+    for state in states[states.index(BatchState(named)) if named else 0 :]:
+        place = after if state == named else ""
+        if state is BatchState.FAILED:
+            newest = batches.of_state(state.value, limit=REPAIRED).items
+            yield from (each for each in reversed(newest) if batches.place_of(each) > place)
+        else:
+            yield from batches.in_state(state, place, uploaded=True)
+
+
+def _place_of(batch: Batch) -> str:
+    return f"{batch.state.value} {batches.place_of(batch)}"
 
 
 def _take_up(errand: _Errand, starting: Starting, now: datetime) -> bool:
@@ -175,11 +207,11 @@ def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Erran
     if batch.state is BatchState.REPORTING:
         yield _of_batch(batch, "settle", _workers(batch), since, starting)
         return
-    records: dict[int, ChunkRecord] = {}
+    records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
     left: list[JobRecord] = []
-    for record in chunks.of_batch(batch.batch_id):
-        found = [*jobs.of_chunk(batch.batch_id, record.chunk)] if _is_left(record) else []
-        records[record.chunk] = _recounted(record, found, now)
+    for number in _some_left(records.values(), now):
+        found = [*jobs.of_chunk(batch.batch_id, number)]
+        records[number] = _recounted(batch, records[number], found, now)
         left += found
     running = [*operations.running(batch.batch_id)]
     for operation in running:
@@ -286,6 +318,13 @@ def _of_job(place: Place, run: str, since: datetime, starting: Starting) -> _Err
     )
 
 
+def _some_left(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
+    """The chunks to look into now: `LEFT_CHUNKS` of those that are left, others each minute."""
+    numbers = [record.chunk for record in records if _is_left(record)]
+    start = int(now.timestamp() // 60) * LEFT_CHUNKS % max(len(numbers), 1)
+    return [*numbers[start:], *numbers[:start]][:LEFT_CHUNKS]
+
+
 def _is_left(record: ChunkRecord) -> bool:
     """Whether a chunk shows jobs as open although the batch's own run is through with it."""
     passage = record.passage(MAIN)
@@ -293,7 +332,9 @@ def _is_left(record: ChunkRecord) -> bool:
     return bool(busy and passage.passed and passage.next_at is None)
 
 
-def _recounted(record: ChunkRecord, found: list[JobRecord], now: datetime) -> ChunkRecord:
+def _recounted(
+    batch: Batch, record: ChunkRecord, found: list[JobRecord], now: datetime
+) -> ChunkRecord:
     """The chunk with the counts of its jobs `found`, read after it, and with another pass due if
     the batch's own run left a job behind; as it is when none were looked for.
 
@@ -304,13 +345,13 @@ def _recounted(record: ChunkRecord, found: list[JobRecord], now: datetime) -> Ch
     behind = any(
         _awaits_work(job) and _owner(job) == MAIN and now - job.at >= _LONGEST_WORK for job in found
     )
-    counts, failures = counted(found)
-    if counts == record.counts and not behind:
+    counted = replace(record.counting(found), collection=batch.collection)
+    if counted.counts == record.counts and not behind:
         return record
     passage = replace(record.passage(MAIN), next_at=now if behind else None)
     runs = {**record.runs, MAIN: passage}
     try:
-        return chunks.put(replace(record, counts=counts, failures=failures, runs=runs))
+        return chunks.put(replace(counted, runs=runs))
     except StaleState:
         return record  # somebody counts just now
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import Chunk, ChunkRecord, Passage, counted
+from jobyard.domain.chunks import Chunk, ChunkRecord, Passage
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
@@ -171,9 +171,9 @@ def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
             found[stored.place.position] = stored
     if any(stored is None for stored in written):
         found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    counts, failures = counted(found.values())
     runs = {**seen.runs, run.name: Passage(run.number)}
-    chunks.put(replace(seen, counts=counts, failures=failures, runs=runs))
+    new = replace(seen.counting(found.values()), runs=runs, collection=batch.collection)
+    chunks.put(new)
 
 
 def _given_up(job: JobRecord, cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
@@ -205,7 +205,7 @@ class _ChunkWork:
         worker, batch_id = self.worker, self.batch.batch_id
         self.job_type: JobType = job_type_of(self.batch.job_type)
         self.rows = rows.rows_of(worker.s3, worker.settings, batch_id, self.chunk)
-        self.seen: ChunkRecord = chunks.get(batch_id, self.chunk.chunk)
+        self.seen = self._counts()
         self._reread()
         self.ended: list[tuple[JobRecord, JobRecord]] = []
         self.surprises: dict[int, BaseException] = {}
@@ -215,6 +215,10 @@ class _ChunkWork:
         self.hold: Hold | None = None
         self.collection: Collection | None = None
         self.cancelling = False
+
+    def _counts(self) -> ChunkRecord:
+        seen = chunks.get(self.batch.batch_id, self.chunk.chunk)
+        return replace(seen, collection=self.batch.collection)
 
     def _reread(self) -> None:
         found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
@@ -479,10 +483,9 @@ class _ChunkWork:
         while True:
             if self.overtaken:
                 self.overtaken = False
-                self.seen = chunks.get(self.batch.batch_id, self.chunk.chunk)
+                self.seen = self._counts()
                 self._reread()
             known = self.records | {job.place.position: job for job in planned}
-            counts, failures = counted(known.values())
             waiting = [
                 job.next_at
                 for job in known.values()
@@ -492,9 +495,7 @@ class _ChunkWork:
             number = max(before.passed, self.run_.number)  # a late worker is in an earlier pass
             passage = Passage(number, min(waiting, default=None)) if passed else before
             new = replace(
-                self.seen,
-                counts=counts,
-                failures=failures,
+                self.seen.counting(known.values()),
                 runs={**self.seen.runs, self.run_.name: passage},
             )
             if new == self.seen:

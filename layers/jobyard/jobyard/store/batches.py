@@ -262,11 +262,14 @@ def first_month() -> str:
         return ""
 
 
-def in_state(state: BatchState, after: str = "") -> Iterator[Batch]:
+def in_state(state: BatchState, after: str = "", *, uploaded: bool = False) -> Iterator[Batch]:
     """Every batch in `state`, oldest first, from the place `after` on, as the index knows it: a
-    suggestion, not the truth."""
+    suggestion, not the truth. With `uploaded` those are left out whose manifest is awaited."""
     condition = BatchItem.submitted > after if after else None
-    for item in BatchItem.by_state.query(state.value, range_key_condition=condition):
+    awaited = BatchItem.expires.does_not_exist() if uploaded else None
+    for item in BatchItem.by_state.query(
+        state.value, range_key_condition=condition, filter_condition=awaited
+    ):
         yield _batch(item)
 
 

@@ -1,7 +1,9 @@
 """Chunks' counts as they are stored."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
+from zlib import crc32
 
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.condition import Condition
@@ -11,17 +13,25 @@ from jobyard.domain.errors import StaleState
 from jobyard.store.documents import moment_or_none, stamp, without_blanks
 from jobyard.store.tables import ChunkItem, is_refused
 
+SHARDS = 8  # partitions of the index of what is held: workers write some hundred chunks a second
+_HELD_ROWS = 100  # of the index, read at once
+
 
 def item_of(record: ChunkRecord) -> ChunkItem:
     """The record as an item, for those who write it together with something else."""
+    is_held = bool(record.stopped)
     return ChunkItem(
         batch_id=record.batch_id,
         chunk=record.chunk,
         version=record.version,
+        held_shard=_shard(record.batch_id) if is_held else None,
+        held_of=f"{record.collection}#{record.batch_id}" if is_held else None,
         body=without_blanks(
             {
                 "counts": dict(record.counts),
                 "failures": dict(record.failures),
+                "stopped": record.stopped,
+                "final": dict(record.final),
                 "runs": {
                     run: [passage.passed, passage.next_at and stamp(passage.next_at)]
                     for run, passage in record.runs.items()
@@ -38,6 +48,9 @@ def _record(item: ChunkItem) -> ChunkRecord:
         version=int(item.version),
         counts=item.body.get("counts", {}),
         failures=item.body.get("failures", {}),
+        stopped=item.body.get("stopped", 0),
+        final=item.body.get("final", {}),
+        collection=(item.held_of or "").partition("#")[0],
         runs={
             run: Passage(passed, moment_or_none(next_at))
             for run, (passed, next_at) in item.body.get("runs", {}).items()
@@ -84,6 +97,45 @@ def of_batch(batch_id: str, *, first: int = 0, last: int | None = None) -> Itera
         condition = ChunkItem.chunk.between(first, last)
     for item in ChunkItem.query(batch_id, range_key_condition=condition, consistent_read=True):
         yield _record(item)
+
+
+def _shard(batch_id: str) -> str:
+    return str(crc32(batch_id.encode()) % SHARDS)
+
+
+@dataclass(frozen=True)
+class HeldBatch:
+    """A batch in which the machine holds jobs, as the index knows it, with the numbers of some of
+    the chunks they lie in. `place` is where a walk that saw it goes on."""
+
+    batch_id: str
+    numbers: tuple[int, ...]
+    place: str
+
+
+def held(shard: int, collection: str | None, after: str = "") -> Iterator[HeldBatch]:
+    """The batches of a shard in which the machine holds jobs, from the place `after` on: those of
+    one `collection` ("": of whose chunks none was said), all for None. A suggestion, not the truth.
+
+    However many chunks of a batch are held, one page of them is read.
+    """
+    first = " " if collection is None else f"{collection}#"
+    last = "~" if collection is None else f"{collection}#~"
+    place = f"{after}~" if after else first
+    while True:
+        rows = [
+            *ChunkItem.held.query(
+                str(shard),
+                range_key_condition=ChunkItem.held_of.between(place, last),
+                limit=_HELD_ROWS,
+            )
+        ]
+        for key, of_one in groupby(rows, key=lambda row: row.held_of):
+            batch_id = str(key).partition("#")[2]
+            yield HeldBatch(batch_id, tuple(int(row.chunk) for row in of_one), str(key))
+        if len(rows) < _HELD_ROWS:
+            return
+        place = f"{rows[-1].held_of}~"
 
 
 def remove(records: Iterable[ChunkRecord]) -> None:

@@ -6,20 +6,46 @@ from typing import Any
 from pynamodb.exceptions import DeleteError, PutError
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.hold import Hold
+from jobyard.domain.hold import Hold, Lift
 from jobyard.store.documents import moment, moment_or_none, stamp
 from jobyard.store.tables import HoldItem, is_refused
 
 
 def _hold(item: HoldItem) -> Hold:
-    owner, reason, since, until, *sub = item.body
-    return Hold(item.scope, owner, reason, moment(since), moment_or_none(until), *sub)
+    owner, reason, since, until, *more = item.body
+    sub = more[0] if more else ""
+    lift = more[1] if len(more) > 1 else None
+    return Hold(
+        item.scope,
+        owner,
+        reason,
+        moment(since),
+        moment_or_none(until),
+        sub,
+        None if lift is None else _lift(lift),
+    )
+
+
+def _lift(line: list[Any]) -> Lift:
+    actor, reason, at, round_at, sub, number, place, left, released = line
+    stage, after = place
+    return Lift(
+        actor, reason, moment(at), moment(round_at), sub, number, (stage, after), left, released
+    )
+
+
+def _line(lift: Lift) -> list[Any]:
+    at, round_at = stamp(lift.at), stamp(lift.round_at)
+    who = [lift.actor, lift.reason, at, round_at, lift.sub]
+    return [*who, lift.round, list(lift.place), lift.left, lift.released]
 
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else stamp(hold.until)
-    sub = [hold.owner_sub] if hold.owner_sub else []  # as it was stored before there were any
-    return [hold.owner, hold.reason, stamp(hold.since), until, *sub]
+    lift = [] if hold.lift is None else [_line(hold.lift)]
+    # as it was stored before there were any
+    sub = [hold.owner_sub] if hold.owner_sub or lift else []
+    return [hold.owner, hold.reason, stamp(hold.since), until, *sub, *lift]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:
@@ -36,7 +62,8 @@ def put(hold: Hold, seen: Hold | None = None) -> None:
     except PutError as error:
         if not is_refused(error):
             raise
-        if get(hold.scope) != hold:
+        now = get(hold.scope)
+        if now is None or _body(now) != _body(hold):
             raise StaleState(f"the hold on {hold.scope} is another one now") from error
 
 

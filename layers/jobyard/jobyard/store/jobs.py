@@ -18,7 +18,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
 from jobyard.domain.batch import BatchState
-from jobyard.domain.chunks import ChunkRecord, counted
+from jobyard.domain.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import (
     Attempt,
@@ -364,8 +364,8 @@ def apply(
 def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
     """The chunk's counts when `after` is stored: taken from its jobs, so they cannot drift."""
     jobs = {job.place: job for job in of_chunk(seen.batch_id, seen.chunk)}
-    counts, failures = counted((jobs | {after.place: after}).values())
-    return replace(seen, version=seen.version + 1, counts=counts, failures=failures)
+    new = seen.counting((jobs | {after.place: after}).values())
+    return replace(new, version=seen.version + 1)
 
 
 def item_of(record: JobRecord) -> JobItem:

@@ -102,6 +102,19 @@ class JobItem(Model):
     body = UnicodeAttribute(attr_name="b")
 
 
+class Held(GlobalSecondaryIndex["ChunkItem"]):
+    """Chunks with jobs that the machine holds, by collection and batch; sparse."""
+
+    class Meta:
+        index_name = "held"
+        projection = KeysOnlyProjection()
+
+    held_shard = UnicodeAttribute(hash_key=True)
+    held_of = UnicodeAttribute(range_key=True)
+    batch_id = UnicodeAttribute()
+    chunk = NumberAttribute()
+
+
 class ChunkItem(Model):
     """A chunk's counts."""
 
@@ -110,6 +123,9 @@ class ChunkItem(Model):
 
     batch_id = UnicodeAttribute(hash_key=True)
     chunk = NumberAttribute(range_key=True)
+    held_shard = UnicodeAttribute(null=True)
+    held_of = UnicodeAttribute(null=True)
+    held = Held()
     version = NumberAttribute()
     body = DocumentAttribute()
 

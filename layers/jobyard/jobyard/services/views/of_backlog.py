@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from jobyard.domain.batch import OPEN_STATES, BatchState
 from jobyard.store import batches
 
+COUNTED = 1000  # open batches of each state; more are told as so many
+
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many batches are open; how old the oldest and the oldest unopened are, in seconds."""
+    """How many batches are open, as far as they are counted; how old the oldest and the oldest
+    unopened are, in seconds."""
 
     open_batches: int
     oldest_s: float
@@ -17,12 +21,11 @@ class Backlog:
 
 
 def backlog(now: datetime) -> Backlog:
-    """What is open, as the index knows it."""
+    """What is open, as the index knows it, which gives the oldest of each state first."""
     found = [
         each
         for state in sorted(OPEN_STATES)
-        for each in batches.in_state(BatchState(state))
-        if each.source is not None
+        for each in islice(batches.in_state(BatchState(state), uploaded=True), COUNTED)
     ]
     ages = [(now - each.submitted_at).total_seconds() for each in found]
     waiting = [

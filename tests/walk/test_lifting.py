@@ -1,0 +1,524 @@
+"""Lifting a hold: whatever the state of a batch, nothing stays held that nothing holds; in bounded
+slices, and from where it stopped."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.errors import AlreadyHeld, StaleState
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.operation import Filter
+from jobyard.services import asking, holding, views
+from jobyard.services.asking import Person
+from jobyard.store import batches, chunks, holds
+from tests.walk.test_reconciling import Death, Killed
+from tests.walk.yard import Payloads, Yard, single_files, source_of
+from tests.wire import Answer, Call, Listener
+
+_numbers = count(1)
+ANN = Person("ann", "ann", frozenset({"operator"}))
+BEN = Person("ben", "ben", frozenset({"operator"}))
+Bring = Callable[[Yard, Payloads, str], str]
+
+
+@pytest.fixture(autouse=True)
+def no_hold_is_left(yard: Yard) -> Iterator[None]:
+    """Holds of other tests of the session are not these tests' business."""
+    for hold in [*holds.every()]:
+        holds.delete(hold)
+    yield
+    for hold in [*holds.every()]:
+        holds.delete(hold)
+
+
+# A batch in each state, with a job (0.0) that a person holds where a job can be held, and others
+# that the machine holds.
+
+
+def manifest(payloads: Payloads, collection: str, *, there: bool = True) -> str:
+    names = [f"{collection}-{each}.txt" for each in "abc"]
+    for name in names:
+        payloads.status[f"/{name}"] = 200 if there else 404
+    return single_files(payloads, {name: name.encode() for name in names})
+
+
+def place(yard: Yard, collection: str, until: timedelta | None) -> None:
+    ends = until and yard.now() + until
+    holding.place(f"collection:{collection}", ends, yard.asking(reason="the shelf moves"))
+
+
+def uploaded(yard: Yard, payloads: Payloads, collection: str) -> str:
+    """Its manifest is there, and no machine has been told of it."""
+    source = source_of(
+        yard.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    )
+    batch = Batch(
+        batch_id_of(collection.encode()),
+        BatchState.PENDING,
+        0,
+        collection,
+        "depositor",
+        "deposit",
+        "m.checkm",
+        yard.now(),
+        source=source,
+        notify=("d@example.org",),
+    )
+    return batches.put_new(batch).batch_id
+
+
+def held(yard: Yard, payloads: Payloads, collection: str) -> str:
+    return yard.drop(manifest(payloads, collection), collection=collection)
+
+
+def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
+    """Opened; a person holds a job, the machine the two others."""
+    event = yard.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    opened = yard.open({"input": event, "execution": collection})
+    asking.ask_job(f"{opened['batch_id']}.0.0", "hold", yard.asking(reason="look first"))
+    holds.put(scope)
+    state = opened
+    for line in yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
+        "Body"
+    ].iter_lines():
+        import json
+
+        yard.execute_chunk(opened | json.loads(line))
+    assert yard.settle(state)["next"] == "end"
+    return str(opened["batch_id"])
+
+
+def cancelled_just_now(yard: Yard, payloads: Payloads, collection: str) -> str:
+    batch_id = begun(yard, payloads, collection)
+    asking.ask_batch(batch_id, "cancel", yard.asking())
+    return batch_id
+
+
+def cancelled(yard: Yard, payloads: Payloads, collection: str) -> str:
+    batch_id = cancelled_just_now(yard, payloads, collection)
+    yard.machines.run_all()
+    return batch_id
+
+
+def reporting(yard: Yard, payloads: Payloads, collection: str) -> str:
+    """A retry came at the last moment before it was settled, and met the hold."""
+    batch_id = begun(yard, payloads, collection)
+    batch = batches.get(batch_id, yard.now())
+    batches.apply(
+        batch, BATCH.move(batch.state, "report", yard.now(), Cause("settle.main.p1.c0.t0"))
+    )
+    return batch_id
+
+
+def failed(yard: Yard, payloads: Payloads, collection: str) -> str:
+    """All jobs failed; one is requeued and held by a person, the others met the hold."""
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    batch_id = yard.drop(manifest(payloads, collection, there=False), collection=collection)
+    manifest(payloads, collection)
+    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    asking.ask_job(f"{batch_id}.0.0", "hold", yard.asking(reason="look first"))
+    holds.put(scope)
+    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    yard.machines.run_all()
+    return batch_id
+
+
+def updating(yard: Yard, payloads: Payloads, collection: str) -> str:
+    batch_id = failed(yard, payloads, collection)
+    yard.ask_batch(batch_id, "update_reporting")
+    return batch_id
+
+
+def deleted(yard: Yard, payloads: Payloads, collection: str) -> str:
+    batch_id = failed(yard, payloads, collection)
+    yard.ask_batch(batch_id, "delete")
+    return batch_id
+
+
+def completed(yard: Yard, payloads: Payloads, collection: str) -> str:
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    batch_id = yard.drop(manifest(payloads, collection), collection=collection)
+    holds.put(scope)
+    return batch_id
+
+
+# state: how to bring one there, and what it comes to when the hold is lifted: the batch's state,
+# and how many of its jobs succeeded and are held.
+TABLE: dict[BatchState, tuple[Bring, str, int, int]] = {
+    BatchState.PENDING: (uploaded, "completed", 3, 0),
+    BatchState.HELD: (held, "completed", 3, 0),
+    BatchState.PROCESSING: (begun, "processing", 2, 1),
+    BatchState.CANCELLING: (cancelled_just_now, "cancelled", 0, 0),
+    BatchState.REPORTING: (reporting, "failed", 2, 1),
+    BatchState.UPDATE_REPORTING: (updating, "update_reporting", 2, 1),
+    BatchState.COMPLETED: (completed, "completed", 3, 0),
+    BatchState.FAILED: (failed, "failed", 2, 1),
+    BatchState.CANCELLED: (cancelled, "cancelled", 0, 0),
+    BatchState.DELETED: (deleted, "deleted", 0, 3),
+}
+
+
+def let_minutes_pass(yard: Yard, minutes: int = 4) -> None:
+    for _ in range(minutes):
+        yard.later(61)
+        yard.minute()
+        yard.machines.run_all()
+
+
+def test_the_table_has_every_state() -> None:
+    assert {*TABLE} == {*BatchState}
+
+
+@pytest.mark.parametrize("by", ["a person", "time"])
+@pytest.mark.parametrize("state", TABLE, ids=str)
+def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
+    state: BatchState, by: str, yard: Yard, payloads: Payloads
+) -> None:
+    bring, comes_to, succeeded, still_held = TABLE[state]
+    collection = f"table-{next(_numbers)}"
+    scope = f"collection:{collection}"
+    place(yard, collection, timedelta(hours=1) if by == "time" else None)
+    batch_id = bring(yard, payloads, collection)
+    assert batches.get(batch_id, yard.now()).state is state
+
+    if by == "time":
+        yard.later(3600)
+        yard.minute()
+    else:
+        holding.lift(scope, yard.asking(reason="moved"))
+    yard.machines.run_all()
+    if state is BatchState.REPORTING:
+        yard.machines.run("batch", f"{batch_id}-reports", reports_of(batch_id))
+    let_minutes_pass(yard)
+
+    view = yard.batch(batch_id)
+    assert view.batch.state == comes_to
+    assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
+    assert holds.get(scope) is None
+    if still_held and state is not BatchState.DELETED:
+        looked = views.job(f"{batch_id}.0.0", yard.looking())
+        assert looked.why == "held by admin: look first"
+
+
+def reports_of(batch_id: str) -> dict[str, Any]:
+    return {"batch_id": batch_id, "command": "settle", "run": "main", "pass": 1_000_001}
+
+
+@pytest.mark.parametrize("state", [BatchState.PROCESSING, BatchState.UPDATE_REPORTING], ids=str)
+def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
+    state: BatchState, yard: Yard, payloads: Payloads
+) -> None:
+    collection = f"table-{next(_numbers)}"
+    place(yard, collection, None)
+    batch_id = TABLE[state][0](yard, payloads, collection)
+    holding.lift(f"collection:{collection}", yard.asking())
+    yard.machines.run_all()
+    let_minutes_pass(yard)
+
+    yard.ask_job(f"{batch_id}.0.0", "release")
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+# Slices
+
+
+class Calls(Listener):
+    """Counts the calls to AWS."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def before(self, call: Call) -> Answer | None:
+        self.calls += 1
+        return None
+
+
+def lay_down(yard: Yard, state: BatchState, collection: str, number: int) -> list[str]:
+    """So many batches in a state, without content."""
+    made = []
+    for _ in range(number):
+        batch = Batch(
+            batch_id_of(f"laid down {next(_numbers)}".encode()),
+            state,
+            0,
+            collection,
+            "depositor",
+            "deposit",
+            "m.checkm",
+            yard.now(),
+            source=source_of(
+                {
+                    "detail": {
+                        "bucket": {"name": "intake"},
+                        "object": {
+                            "key": f"manifests/{collection}/m.checkm",
+                            "version-id": "v",
+                            "size": 3,
+                        },
+                    }
+                }
+            ),
+        )
+        made.append(batches.put_new(batch).batch_id)
+    return made
+
+
+def calls_of(yard: Yard, act: Callable[[], Any]) -> int:
+    heard = Calls()
+    with yard.wire.heard_by(heard):
+        act()
+    return heard.calls
+
+
+def test_a_lift_costs_the_same_however_many_batches_have_failed(yard: Yard) -> None:
+    def lift() -> None:
+        holding.lift("collection:bounded", yard.asking())
+
+    place(yard, "bounded", None)
+    few = calls_of(yard, lift)
+    lay_down(yard, BatchState.FAILED, "bounded", 120)
+    place(yard, "bounded", None)
+
+    assert calls_of(yard, lift) == few
+
+
+def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(yard: Yard) -> None:
+    place(yard, "many", None)
+    number = 3 * holding.RELEASED_AT_ONCE + 1
+    made = lay_down(yard, BatchState.HELD, "many", number)
+    other = lay_down(yard, BatchState.HELD, "other", 3)
+
+    begun = holding.begin_lift("collection:many", yard.asking(ANN))
+    assert (begun.released, begun.is_between) == (holding.RELEASED_AT_ONCE, False)
+    assert views.list_holds(yard.looking()) == []
+    waiting = [each for each in made if yard.batch(each).batch.state == "held"]
+    assert len(waiting) == number - holding.RELEASED_AT_ONCE
+    assert yard.batch(waiting[0]).why == (
+        "the hold on collection:many was lifted by ann; its turn comes within minutes"
+    )
+
+    yard.later(61)
+    one_slice = lambda: holding.lift_ended(lambda _: yard.asking(), yard.now(), lambda: 0.0)  # noqa: E731
+    one_slice()
+    kept = holds.get("collection:many")
+    assert kept is not None
+    assert kept.lift is not None
+    assert kept.lift.released == 2 * holding.RELEASED_AT_ONCE
+
+    holding.lift_ended(lambda _: yard.asking(), yard.now())
+    assert {yard.batch(each).batch.state for each in made} == {"pending"}
+    assert {yard.batch(each).batch.state for each in other} == {"held"}
+    last = yard.batch(made[-1]).batch.history[-1]
+    assert (last.event, last.actor) == ("release", "ann")
+    let = [entry.event for each in made for entry in yard.batch(each).batch.history]
+    assert let.count("release") == number
+    yard.later(61)
+    holding.lift_ended(lambda _: yard.asking(), yard.now())
+    assert holds.get("collection:many") is None
+
+
+def test_lifts_take_turns(yard: Yard) -> None:
+    """A large one does not keep a small one from its end."""
+    place(yard, "large", timedelta(minutes=1))
+    place(yard, "small", timedelta(minutes=1))
+    lay_down(yard, BatchState.HELD, "large", 2 * holding.RELEASED_AT_ONCE + 1)
+    (small,) = lay_down(yard, BatchState.HELD, "small", 1)
+    yard.later(60)
+
+    turns = iter([1.0, 0.0])
+    holding.lift_ended(lambda _: yard.asking(), yard.now(), lambda: next(turns))
+
+    assert yard.batch(small).batch.state == "pending"
+
+
+def test_what_the_machine_holds_is_in_the_index_and_only_that(
+    yard: Yard, payloads: Payloads
+) -> None:
+    collection = f"index-{next(_numbers)}"
+
+    def indexed() -> set[str]:
+        shards = range(chunks.SHARDS)
+        return {each.batch_id for shard in shards for each in chunks.held(shard, collection)}
+
+    place(yard, collection, None)
+    batch_id = begun(yard, payloads, collection)
+    assert indexed() == {batch_id}
+    record = chunks.get(batch_id, 0)
+    assert (record.count("held"), record.stopped) == (2, 1)
+
+    holding.lift(f"collection:{collection}", yard.asking())
+    yard.machines.run_all()
+
+    assert indexed() == set()
+    assert chunks.get(batch_id, 0).count("held") == 1
+
+
+def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
+    yard: Yard,
+) -> None:
+    from jobyard.domain.chunks import ChunkRecord
+
+    mark = f"wide-{next(_numbers)}"
+    ids = sorted(batch_id_of(f"{mark} {n}".encode()) for n in range(3))
+    for batch_id in ids:
+        for number in range(150):
+            chunks.put(ChunkRecord(batch_id, number, stopped=1, collection=mark))
+
+    found = [each for shard in range(chunks.SHARDS) for each in chunks.held(shard, mark)]
+
+    assert sorted(each.batch_id for each in found) == ids
+    assert all(len(each.numbers) <= 100 for each in found)
+    for batch_id in ids:
+        chunks.remove([ChunkRecord(batch_id, number) for number in range(150)])
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
+    applied: bool, yard: Yard, payloads: Payloads, everything: bool, turn: int
+) -> None:
+    """It holds a whole batch and jobs of another one; each is released once."""
+    step = 1 if everything else 4
+    at, met = 1 - step if everything else turn % step + 1 - step, True
+    while met:
+        at += step
+        collection = f"dying-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        place(yard, collection, None)
+        working = failed(yard, payloads, collection)
+        waiting = held(yard, payloads, collection)
+        death = Death(at, applied=applied)
+        with suppress(Killed), yard.wire.heard_by(death):
+            holding.lift(scope, yard.asking())
+        met = death.calls >= at
+
+        let_minutes_pass(yard, 3)
+
+        found = holds.get(scope)
+        if found is not None and found.lift is None:
+            continue  # it died before it was written down
+        assert found is None, at
+        assert yard.batch(waiting).batch.state == "completed", at
+        assert (yard.batch(working).counts["succeeded"], yard.batch(working).counts["held"]) == (
+            2,
+            1,
+        )
+        events = [entry.event for entry in yard.batch(waiting).batch.history]
+        assert events.count("release") == 1
+        for job_id in (f"{working}.0.1", f"{working}.1.0"):
+            job = views.job(job_id, yard.looking()).job
+            assert [entry.event for entry in job.history].count("release") == 1
+    assert at > 15
+
+
+def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(yard: Yard) -> None:
+    place(yard, "again", None)
+    made = lay_down(yard, BatchState.HELD, "again", holding.RELEASED_AT_ONCE + 5)
+    assert not holding.begin_lift("collection:again", yard.asking()).is_between
+
+    holding.place("collection:again", None, yard.asking(BEN, reason="not yet"))
+    for _ in range(3):
+        yard.later(61)
+        holding.lift_ended(lambda _: yard.asking(), yard.now())
+
+    states = [yard.batch(each).batch.state for each in made]
+    assert states.count(BatchState.HELD) == 5
+    assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ben"]
+    holding.lift("collection:again", yard.asking())
+    assert {yard.batch(each).batch.state for each in made} == {"pending"}
+
+
+def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(yard: Yard) -> None:
+    """Whatever call of the slice it comes before."""
+    at, met = 0, True
+    while met:
+        at += 1
+        collection = f"midst-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        place(yard, collection, None)
+        (batch_id,) = lay_down(yard, BatchState.HELD, collection, 1)
+        meanwhile = Meanwhile(
+            at, lambda scope=scope: holding.place(scope, None, yard.asking(BEN), replacing=True)
+        )
+        with suppress(StaleState), yard.wire.heard_by(meanwhile):
+            holding.lift(scope, yard.asking(ANN))
+        met = meanwhile.calls >= at
+        if not met:
+            break
+        found = holds.get(scope)
+        if found is None or found.lift is not None:  # placed before it was lifted
+            assert yard.batch(batch_id).batch.state == "pending"
+            continue
+        assert found.owner == "ben"
+        let_minutes_pass(yard, 2)
+        assert holds.get(scope) == found
+    assert at > 5
+
+
+class Meanwhile(Listener):
+    """Does something right before the `at`-th call, once."""
+
+    def __init__(self, at: int, do: Callable[[], Any]) -> None:
+        self.at, self.do, self.calls, self.busy = at, do, 0, False
+
+    def before(self, call: Call) -> Answer | None:
+        if not self.busy:
+            self.calls += 1
+            if self.calls == self.at:
+                self.busy = True
+                self.do()
+                self.busy = False
+        return None
+
+
+# Two holds
+
+
+def test_a_second_hold_does_not_replace_the_first_unseen(yard: Yard) -> None:
+    scope = "collection:wanted-twice"
+    first = holding.place(scope, None, yard.asking(ANN, reason="the shelf moves"))
+
+    with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
+        holding.place(scope, None, yard.asking(BEN, reason="a quick look"))
+    assert holds.get(scope) is not None
+    assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ann"]
+    assert holds.get(scope) == first
+    holding.place(scope, None, yard.asking(ANN, reason="the shelves move"))
+
+    holding.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
+    assert [hold.reason for hold in views.list_holds(yard.looking())] == ["a quick look"]
+
+
+def test_what_another_hold_covers_stays_held_until_that_is_lifted(
+    yard: Yard, payloads: Payloads
+) -> None:
+    collection = f"both-{next(_numbers)}"
+    place(yard, collection, None)
+    batch_id = begun(yard, payloads, collection)
+    holding.place("type:deposit", None, yard.asking())
+
+    holding.lift(f"collection:{collection}", yard.asking())
+    let_minutes_pass(yard)
+    assert holds.get(f"collection:{collection}") is None
+    assert yard.batch(batch_id).counts["held"] == 3
+
+    holding.lift("type:deposit", yard.asking())
+    let_minutes_pass(yard)
+    assert yard.batch(batch_id).counts["succeeded"] == 2
