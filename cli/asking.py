@@ -45,8 +45,9 @@ def retry(
     """Try failed jobs again, from the step after the last good one.
 
     All failed jobs of a batch, those that failed for a CODE, or one job, also one of a schedule.
-    With --watch the exit code is 0 if no job of the batch is failed any more; the batch itself
-    stays failed until `update-reporting`.
+    Jobs that cannot be tried again are counted, and end the command with 1. With --watch the exit
+    code is 0 if no job of the batch is failed any more; the batch itself stays failed until
+    `update-reporting`.
     """
     if not (reason or preview):
         raise typer.BadParameter("give a reason, or ask for a --preview", param_hint="--reason")
@@ -58,23 +59,71 @@ def retry(
         return
     api = ctx.obj.api(stack)
     batch_id = _origin_of(target)
-    wanted: Document = {"preview": preview} | ({"reason": reason} if reason else {})
-    if code:
-        wanted["code"] = code
-    if target != batch_id:
-        wanted["job_ids"] = [target]
+    named = {
+        "reason": reason,
+        "code": code,
+        "job_ids": [target] if target != batch_id else None,
+    }
+    wanted: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
     asked = api.post(f"/batches/{batch_id}/retries", wanted)
-    if not (as_json or preview):
-        printing.console().print(f"{plural(asked['matched'], 'job')} will be tried again")
+    if not as_json:
+        _tell_tried(asked, "would" if preview else "will")
+    refused = bool(asked.get("refused"))
     if watch and not preview:
-        over = progress.is_over_after(api, batch_id, asked["operation_id"])
-        follow(ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json)
+        refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
     elif as_json:
         printing.document(asked)
-    elif preview:
-        printing.console().print(f"{plural(asked['matched'], 'job')} would be tried again")
-    else:
+    elif not preview:
         _hint_at_watching(batch_id)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _tell_tried(asked: Document, tense: str) -> None:
+    """How many jobs a retry takes, and how many it cannot."""
+    refused = asked.get("refused", 0)
+    tried = plural(asked["matched"] - refused, "job")
+    printing.console().print(f"{tried} {tense} be tried again")
+    if refused:
+        words = "cannot: whoever deposits has to submit what they are for again"
+        printing.console().print(f"{plural(refused, 'job')} {words}", style="red")
+
+
+def _watch_retry(
+    ctx: typer.Context, api: Api, batch_id: str, operation_id: str, *, as_json: bool
+) -> bool:
+    """Watch a retry to its end, and show what was refused; whether anything was."""
+    over = progress.is_over_after(api, batch_id, operation_id)
+    try:
+        follow(ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json)
+    except typer.Exit as ended:
+        if ended.exit_code == 1 and not as_json:
+            _tell_refused(api, batch_id, operation_id)
+        raise
+    return not as_json and _tell_refused(api, batch_id, operation_id)
+
+
+_REFUSED_SHOWN = 20  # jobs of a retry
+
+
+def _tell_refused(api: Api, batch_id: str, operation_id: str) -> bool:
+    """Show the jobs that a retry was refused for, and why; whether there were any."""
+    shown = 0
+    path: str | None = f"/batches/{batch_id}/retries/{operation_id}"
+    cursor: Document = {}
+    while path:
+        found = api.get(path, **cursor)
+        for each in found.get("outcomes", ()):
+            if each["outcome"] != "refused":
+                continue
+            shown += 1
+            if shown > _REFUSED_SHOWN:
+                printing.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
+                return True
+            printing.console().print(f"{each['job_id']}: {each['message']}", markup=False)
+        cursor = {"cursor": found.get("cursor")}
+        path = path if found.get("cursor") else None
+    return bool(shown)
 
 
 @app.command()

@@ -265,13 +265,16 @@ def _legend(watched: Watched) -> Text:
 def show_end(api: Api, batch: Document, console: Console) -> None:
     """How a batch ended, why if that was said, what was told to whom, and what to do next."""
     console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
-    for group in batch.get("failure_groups", []):
+    for group in batch.get("failure_groups") or ():
         console.print(f"  {group['count']} x {group['code']}: {group['sentence']}", markup=False)
     if batch["history"] and batch["history"][-1]["reason"]:
         console.print(f"  {batch['history'][-1]['reason']}", markup=False)
-    for report in api.get(f"/batches/{batch['batch_id']}/reports")["items"][-1:]:
+    reports = api.get(f"/batches/{batch['batch_id']}/reports")["items"]
+    for report in reports[-1:]:
         console.print(told(report), markup=False)
-    console.print(commands(following(batch)))
+    offered = following(batch, is_reported=bool(reports))
+    if offered:
+        console.print(commands(offered))
 
 
 def _outcome(batch: Document) -> str:
@@ -295,27 +298,30 @@ def untold(found: Document) -> str:
     return "; ".join(f"{each['address']}: {each['why']}" for each in found.get("untold") or ())
 
 
-def following(batch: Document) -> list[tuple[str, str]]:
-    """The commands that make sense now, and what each does."""
-    batch_id, counts = batch["batch_id"], batch["counts"]
+def following(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
+    """The commands that make sense now, and what each does: nothing that would be refused."""
+    batch_id, counts, groups = batch["batch_id"], batch["counts"], batch.get("failure_groups")
+    is_failed = batch["state"] == "failed"
     offered = []
     if batch.get("findings_count"):
         offered.append((f"jobyard findings {batch_id}", "what is wrong with the manifest, by line"))
-    if counts.get("failed"):
-        offered += [
-            (f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"),
-            (f'jobyard retry {batch_id} --reason "…"', "try them again; for operators"),
-        ]
-    if batch["state"] == "failed" and counts.get("total"):
+    if counts.get("failed") and batch["state"] != "deleted":
+        offered.append((f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"))
+    final = sum(group.get("final", 0) for group in groups or ())
+    if is_failed and counts.get("failed", 0) > final:
+        offered.append((f'jobyard retry {batch_id} --reason "…"', "try them again; for operators"))
+    if is_failed and counts.get("total"):
         offered.append(
             (
                 f'jobyard update-reporting {batch_id} --reason "…"',
                 "report what has changed; for administrators",
             )
         )
-    if batch["state"] == "completed":
+    if batch["state"] in {"completed", "cancelled"} and counts.get("total"):
         offered.append((f"jobyard jobs {batch_id}", "every job"))
-    return [*offered, (f"jobyard reports {batch_id} --download .", "the report's files")]
+    if is_reported:
+        offered.append((f"jobyard reports {batch_id} --download .", "the report's files"))
+    return offered
 
 
 def is_over_after(api: Api, batch_id: str, operation_id: str) -> Callable[[Document], bool]:

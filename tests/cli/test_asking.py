@@ -110,6 +110,53 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
     assert run("retry", BATCH).exit_code == 2
 
 
+@pytest.mark.parametrize("preview", [True, False])
+def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
+    preview: bool, run: Run, api: FakeApi
+) -> None:
+    answer = {"operation_id": "r1", "matched": 3, "refused": 1}
+    api.answers(f"POST /batches/{BATCH}/retries", answer)
+
+    asked = run("retry", BATCH, *(("--preview",) if preview else WHY))
+
+    assert asked.exit_code == 1
+    assert f"2 jobs {'would' if preview else 'will'} be tried again" in asked.stdout
+    assert "1 job cannot" in asked.stdout
+    as_json = run("retry", BATCH, *WHY, "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
+
+
+def test_a_retry_of_a_job_that_may_not_be_requeued_ends_with_1(run: Run, api: FakeApi) -> None:
+    words = "the failed job cannot be requeued (its ark is another object's)"
+    api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
+
+    asked = run("retry", JOB, *WHY)
+
+    assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", f"{words}\n")
+
+
+def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
+    run: Run, api: FakeApi
+) -> None:
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
+    done = {"state": "done", "cursor": None}
+    accepted = {"job_id": f"{BATCH}.0.1", "outcome": "succeeded", "message": ""}
+    refused = {"job_id": JOB, "outcome": "refused", "message": "someone else changed it first"}
+    api.answers(
+        f"GET /batches/{BATCH}/retries/r1",
+        done,
+        {**done, "outcomes": [accepted], "cursor": "c1"},
+        {**done, "outcomes": [refused]},
+    )
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+
+    asked = run("retry", BATCH, *WHY, "--watch")
+
+    assert asked.exit_code == 1
+    assert f"{JOB}: someone else changed it first" in asked.stdout.replace("\n", " ")
+
+
 def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is_failed(
     run: Run, api: FakeApi
 ) -> None:

@@ -205,3 +205,44 @@ def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: Api) -> 
     assert "failed: the manifest has 6 errors" in drawn(console)
     assert f"jobyard findings {BATCH}" in drawn(console)
     assert "retry" not in drawn(console)
+
+
+@pytest.mark.parametrize(
+    ("ended", "offered", "not_offered"),
+    [
+        (batch("cancelled", failed=2, cancelled=3), ["jobs"], ["retry", "update-reporting"]),
+        (batch("deleted", failed=2), [], ["retry", "update-reporting", "jobs"]),
+        (batch("deleted"), [], ["retry", "update-reporting", "jobs", "findings"]),
+        (batch("failed", succeeded=2), ["update-reporting"], ["retry"]),
+        (
+            batch(
+                "failed",
+                failed=2,
+                failure_groups=[
+                    {"code": "BAD_MANIFEST", "sentence": "No.", "count": 2, "final": 2}
+                ],
+            ),
+            ["jobs", "update-reporting"],
+            ["retry"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_only_what_is_possible_is_suggested(
+    ended: dict[str, object],
+    offered: list[str],
+    not_offered: list[str],
+    is_reported: bool,
+    api: FakeApi,
+    client: Api,
+) -> None:
+    console = log()
+    reports = [report()] if is_reported else []
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": reports})
+
+    progress.show_end(client, ended, console)
+
+    shown = drawn(console)
+    assert all(f"jobyard {each} {BATCH}" in shown for each in offered)
+    assert not any(f"jobyard {each} {BATCH}" in shown for each in not_offered)
+    assert (f"jobyard reports {BATCH}" in shown) == is_reported

@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # What each state lets happen: "event > state by whom", m for the machine, o for operators, a for
 # administrators. The same as docs/job-lifecycles.md tells.
 BATCH = {
-    "pending": "start > processing by m, hold > held by m",
+    "pending": "start > processing by m, hold > held by m, cancel > cancelling by oa",
     "held": "release > pending by oa, delete > deleted by a",
     "processing": "cancel > cancelling by moa, report > reporting by m",
     "cancelling": "report > reporting by m",

@@ -108,6 +108,9 @@ class FailureGroup(Document):
     code: Failure = Field(description="The failure code; retries take it.")
     sentence: str = Field(description="What it means.")
     count: int = Field(description="How many jobs.")
+    final: int = Field(
+        description="How many of them cannot be requeued: the depositor has to submit them again."
+    )
 
 
 class Untold(Document):
@@ -139,7 +142,10 @@ class BatchInBrief(Document):
     why: str = Field(description='What it waits for; "" when for nothing.')
     until: datetime | None = Field(description="When the waiting ends, if that is known.")
     counts: Counts
-    failure_groups: list[FailureGroup] = Field(description="Its failed jobs, largest group first.")
+    failure_groups: list[FailureGroup] | None = Field(
+        description="Its failed jobs, largest group first. Null in a list where they were not "
+        "counted: of a batch that has failed jobs and nothing more can happen to."
+    )
     message: str = Field(description='Why it failed as a whole; "" otherwise.')
     findings_count: int = Field(description="Errors and warnings of its manifest.")
     similar_to: str = Field(description="A batch that had the same manifest within a day before.")
@@ -216,6 +222,9 @@ class Retried(Document):
 
     operation_id: str | None = Field(description="Its id; null for a preview.")
     matched: int = Field(description="How many jobs match now.")
+    refused: int = Field(
+        description="How many of them cannot be requeued: the depositor has to submit them again."
+    )
     links: Links
 
 

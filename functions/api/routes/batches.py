@@ -50,9 +50,9 @@ def links(batch_id: str, visit: Visit) -> dict[str, str]:
 
 def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
     batch = view.batch
-    groups = [
-        documents.FailureGroup(code=Failure(code), sentence=sentence, count=count)
-        for code, sentence, count in view.failure_groups
+    groups = view.failure_groups and [
+        documents.FailureGroup(code=Failure(code), sentence=sentence, count=count, final=final)
+        for code, sentence, count, final in view.failure_groups
     ]
     return {
         "batch_id": batch.batch_id,
@@ -71,7 +71,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
         "why": view.why,
         "until": view.until,
         "counts": dict(view.counts),
-        "failure_groups": groups,
+        "failure_groups": groups if groups is None else list(groups),
         "message": batch.message,
         "findings_count": batch.findings,
         "similar_to": batch.similar_to,
@@ -227,14 +227,17 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     )
     own = visit.link(f"batches/{batch_id}")
     if retry.preview:
-        matched = asking.preview(batch_id, "requeue", wanted, visit.asking())
-        shown = documents.Retried(operation_id=None, matched=matched, links={"batch": own})
+        meant = asking.preview(batch_id, "requeue", wanted, visit.asking())
+        shown = documents.Retried(
+            operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
+        )
         return Response(200, "application/json", shown)
     operation = asking.retry(batch_id, wanted, visit.asking(retry.reason or ""))
     address = f"{own}/retries/{operation.operation_id}"
     accepted = documents.Retried(
         operation_id=operation.operation_id,
         matched=operation.matched,
+        refused=operation.refused,
         links={"self": address, "batch": own},
     )
     return Response(202, "application/json", accepted, {"Location": address})

@@ -7,7 +7,7 @@ that there is no second way to a mail.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -34,6 +34,9 @@ class BatchState(StrEnum):
 
 
 _S = BatchState
+# How much longer than it is awaited a manifest is still taken for its batch: an upload that had
+# begun in time may have ended later.
+UPLOAD_GRACE = timedelta(hours=1)
 
 BATCH = Lifecycle(
     name="batch",
@@ -108,6 +111,7 @@ BATCH = Lifecycle(
         Transition(_S.HELD, "release", _S.PENDING, ("operator", "admin")),
         Transition(_S.HELD, "delete", _S.DELETED, ("admin",)),
         Transition(_S.PROCESSING, "cancel", _S.CANCELLING, (MACHINE, "operator", "admin")),
+        Transition(_S.PENDING, "cancel", _S.CANCELLING, ("operator", "admin")),
         Transition(_S.PROCESSING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.CANCELLING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.REPORTING, "complete", _S.COMPLETED, (MACHINE,)),

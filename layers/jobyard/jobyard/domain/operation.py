@@ -52,6 +52,13 @@ class Filter:
             return sum(chunk.failures.get(code, 0) for code in self.codes)
         return chunk.stopped if self.by_machine else chunk.count(self.state)
 
+    def refused(self, chunk: ChunkRecord) -> int:
+        """How many of those can no longer be requeued, by its counts."""
+        if self.state is not JobState.FAILED:
+            return 0
+        codes = self.codes or chunk.final.keys()
+        return sum(chunk.final.get(code, 0) for code in codes)
+
     def may_share(self, other: "Filter") -> bool:
         """Whether some job may be meant by both, now or in a moment."""
         both_name = self.job_ids and other.job_ids
@@ -62,7 +69,8 @@ class Filter:
 class Operation:
     """One tracked operation. `event` is what each job that matches is sent.
 
-    `matched` is how many jobs matched when it was asked for; the outcomes say what became of them.
+    `matched` is how many jobs matched when it was asked for, `refused` how many of them could not
+    be requeued even then; the outcomes say what became of each.
     `chunks` are the numbers of the chunks they lie in, in order. `sub` is the actor's id.
     """
 
@@ -78,6 +86,7 @@ class Operation:
     state: OperationState = OperationState.RUNNING
     ended_at: datetime | None = None
     sub: str = ""
+    refused: int = 0
 
     def words(self) -> str:
         """What is being done, by whom and since when, in a sentence."""

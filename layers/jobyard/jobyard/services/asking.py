@@ -22,7 +22,7 @@ from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.operation import Filter, Operation
 from jobyard.jobtypes import TYPES
 from jobyard.services.rights import READERS, admitted
-from jobyard.services.settings import UPLOAD_GRACE, UPLOAD_TIME, Settings
+from jobyard.services.settings import UPLOAD_TIME, Settings
 from jobyard.services.starting import Starting
 from jobyard.store import batches, chunks, jobs, operations
 
@@ -158,7 +158,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         untold=told.bad,
         parameters=submission.parameters,
         note=submission.note,
-        upload_until=now + UPLOAD_TIME + UPLOAD_GRACE,
+        upload_until=now + UPLOAD_TIME,
     )
     try:
         batch = batches.put_new(batch)
@@ -300,22 +300,40 @@ def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, 
     return batch, place
 
 
-def matching(batch_id: str, wanted: Filter) -> tuple[int, tuple[int, ...]]:
-    """How many jobs of a batch `wanted` matches, and the chunks they lie in, by the counts.
+@dataclass(frozen=True)
+class Matching:
+    """The jobs of a batch that are meant: how many, and the chunks they lie in.
+
+    `refused` of them cannot be requeued; `words` say why of the first, where the jobs were read.
+    """
+
+    total: int
+    chunks: tuple[int, ...]
+    refused: int = 0
+    words: str = ""
+
+
+def matching(batch_id: str, wanted: Filter) -> Matching:
+    """What `wanted` matches of a batch, by the counts.
 
     With job ids it is exact; the counts of a chunk that is being worked on may lag.
     """
     if wanted.job_ids:
-        places = [place for job_id in wanted.job_ids if (place := Place.of(job_id))]
+        places = [place for job_id in sorted(wanted.job_ids) if (place := Place.of(job_id))]
         found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
-        return len(found), tuple(sorted({job.place.chunk for job in found}))
-    total, numbers = 0, []
+        final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
+        words = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
+        numbers = tuple(sorted({job.place.chunk for job in found}))
+        return Matching(len(found), numbers, len(final), words)
+    total, refused = 0, 0
+    numbers_found: list[int] = []
     for record in chunks.of_batch(batch_id):
         number = wanted.matching(record)
         if number > 0:
             total += number
-            numbers.append(record.chunk)
-    return total, tuple(numbers)
+            refused += wanted.refused(record)
+            numbers_found.append(record.chunk)
+    return Matching(total, tuple(numbers_found), refused)
 
 
 def retry(batch_id: str, wanted: Filter, asking: Asking) -> Operation:
@@ -340,9 +358,13 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     if operation is None:
         _check_operable(batch, event, wanted, asking)
         demand_reason(asking, event)
-        matched, numbers = matching(batch_id, wanted)
-        if not matched:
+        meant = matching(batch_id, wanted)
+        if not meant.total:
             raise IllegalMove(f"no {wanted.state} job of batch {batch_id} matches")
+        if event == "requeue" and meant.refused == meant.total:
+            which = "the failed job" if meant.total == 1 else f"all {meant.total} failed jobs"
+            why = f" ({meant.words})" if meant.words else ""
+            raise IllegalMove(f"{which} cannot be requeued{why}; the depositor submits again")
         operation = operations.put_new(
             Operation(
                 batch_id=batch_id,
@@ -352,8 +374,9 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
                 actor=asking.person.name,
                 reason=asking.reason,
                 asked_at=asking.now(),
-                matched=matched,
-                chunks=numbers,
+                matched=meant.total,
+                refused=meant.refused if event == "requeue" else 0,
+                chunks=meant.chunks,
                 sub=asking.person.sub,
             ),
             batch.state,
@@ -362,15 +385,15 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     return operation
 
 
-def preview(batch_id: str, event: str, wanted: Filter, asking: Asking) -> int:
-    """How many jobs `operate` would send `event` to now. It changes nothing and needs no reason.
+def preview(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Matching:
+    """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
 
     Raises:
         Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for `operate`; none matching is 0.
     """
     batch = visible(batch_id, asking.person, asking.now())
     _check_operable(batch, event, wanted, asking)
-    return matching(batch_id, wanted)[0]
+    return matching(batch_id, wanted)
 
 
 def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) -> None:

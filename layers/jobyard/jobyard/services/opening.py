@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.addresses import Addresses, addresses
-from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batch import BATCH, UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
 from jobyard.domain.errors import Gone, StaleState, Unknown
@@ -152,7 +152,7 @@ def batch_of_key(
     dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
     for batch_id in filter(None, (submitted, dropped)):
         try:
-            found = batches.get(batch_id, now)
+            found = batches.get(batch_id, now - UPLOAD_GRACE)
         except (Unknown, Gone):
             continue
         if batch_id == dropped or key == promised_key(found):
@@ -190,7 +190,7 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         try:
             # A second upload to the same address is another version of the object: its execution
             # finds the batch claimed and goes away.
-            batch = batches.get(promised, now)
+            batch = batches.get(promised, now - UPLOAD_GRACE)
         except (Unknown, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
         else:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-UPLOAD_TIME = timedelta(minutes=15)  # how long an upload may begin; it may end later
-UPLOAD_GRACE = timedelta(hours=1)  # how much longer the promised batch waits for its end
+UPLOAD_TIME = timedelta(minutes=15)  # how long an upload may begin; then its batch is gone
 MANIFEST_BYTES = 512 * 1024 * 1024  # the largest manifest taken: some five million lines
 MANIFEST_LINES = 8_000_000  # and the most lines: each takes up to 40 bytes of a worker's memory
 SAME_MANIFEST = timedelta(hours=24)  # how long an equal manifest is worth a warning (DEC 1-12)

@@ -9,7 +9,7 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.addresses import Untold
 from jobyard.domain.archive import Phase, Tombstone
-from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batch import UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.lifecycle import Move
 from jobyard.store import together
@@ -69,7 +69,7 @@ def _item(batch: Batch) -> BatchItem:
         submitter=batch.submitter_sub or batch.submitter,
         submitted=f"{sortable(batch.submitted_at)}#{batch.batch_id}",
         version=batch.version,
-        expires=int(waiting.timestamp()) if waiting and not batch.source else None,
+        expires=int((waiting + UPLOAD_GRACE).timestamp()) if waiting and not batch.source else None,
         body=body,
     )
 

@@ -1,7 +1,7 @@
 """Batches as those who look at them want them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
@@ -9,9 +9,9 @@ from jobyard.domain.chunks import ChunkRecord, summed
 from jobyard.domain.errors import Forbidden
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import StateType
 from jobyard.services.asking import Person, visible
 from jobyard.services.rights import READERS
-from jobyard.services.settings import UPLOAD_GRACE
 from jobyard.services.views.looking import Looking, held_by, hold_on
 from jobyard.store import batches, chunks
 from jobyard.store.batches import Page
@@ -21,14 +21,14 @@ from jobyard.store.batches import Page
 class BatchView:
     """A batch with its counts. `why` and `until` say what it waits for, "" and None otherwise.
 
-    `failure_groups` are (code, sentence, count), the largest first; `actions` are the events this
-    person may send.
+    `failure_groups` are (code, sentence, count, how many of them cannot be requeued), the largest
+    first, None where they were not counted; `actions` are the events this person may send.
     """
 
     batch: Batch
     word: str
     counts: Mapping[str, int]
-    failure_groups: tuple[tuple[str, str, int], ...]
+    failure_groups: tuple[tuple[str, str, int, int], ...] | None
     why: str
     until: datetime | None
     actions: tuple[str, ...]
@@ -42,20 +42,30 @@ def batch(batch_id: str, looking: Looking) -> BatchView:
     """
     found = visible(batch_id, looking.person, looking.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []
-    return _batch_view(found, counts_of(found, records), records, looking)
+    return _counted_view(found, records, looking)
+
+
+def _counted_view(found: Batch, records: list[ChunkRecord], looking: Looking) -> BatchView:
+    failures = summed(record.failures for record in records)
+    final = summed(record.final for record in records)
+    view = _batch_view(found, counts_of(found, records), records, looking)
+    largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
+    groups = tuple(
+        (code, Failure(code).sentence, number, final.get(code, 0)) for code, number in largest_first
+    )
+    return replace(view, failure_groups=groups)
 
 
 def _batch_view(
     found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
 ) -> BatchView:
-    failures = summed(record.failures for record in records)
-    groups = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
+    """A batch with counts that may not be of its chunks: its failures are not known then."""
     why, until = _why_batch(found, counts, records, looking)
     return BatchView(
         batch=found,
         word=BATCH.state(found.state).words["deposit"],
         counts=counts,
-        failure_groups=tuple((code, Failure(code).sentence, number) for code, number in groups),
+        failure_groups=None if counts["failed"] else (),
         why=why,
         until=until,
         actions=_actions(found, looking.person),
@@ -84,8 +94,7 @@ def _why_batch(
 ) -> tuple[str, datetime | None]:
     state = found.state
     if state is BatchState.PENDING and found.source is None:
-        ends = found.upload_until and found.upload_until - UPLOAD_GRACE
-        return "waits for its manifest to arrive and be opened", ends
+        return "waits for its manifest to arrive and be opened", found.upload_until
     if state is BatchState.PENDING:
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
@@ -97,17 +106,31 @@ def _why_batch(
     next_retry = min(retries, default=None)
     if state is BatchState.PROCESSING and not found.entries:
         return "its manifest is being read", None
-    if state is BatchState.PROCESSING and counts["held"] and not _moves(counts):
+    if state in _MAY_BE_HELD and counts["held"] and not _moves(counts):
         stop = hold_on(found, looking)
         return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
         return waiting or "its last jobs are being counted", next_retry
     if state is BatchState.REPORTING:
         return "its report is being written", None
-    if state is BatchState.FAILED and counts["failed"]:
-        number = counts["failed"]
-        return f"{number} failed job{'s' * (number != 1)} for a person to requeue or delete", None
-    return (waiting if state is BatchState.FAILED else ""), None
+    return (_why_failed(found, counts, records) if state is BatchState.FAILED else ""), None
+
+
+def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
+    number = counts["failed"]
+    failed = f"{number} failed job{'s' * (number != 1)}"
+    final = sum(sum(record.final.values()) for record in records)
+    if number and final == number:
+        return f"{failed} for the depositor to submit again, or a person to delete"
+    if number:
+        return f"{failed} for a person to requeue or delete"
+    if not found.entries:
+        return ""
+    waiting = _open_words(counts)
+    return waiting or "repaired: no job of it is failed any more; update-reporting tells that"
+
+
+_MAY_BE_HELD = frozenset({BatchState.PROCESSING, BatchState.UPDATE_REPORTING})
 
 
 def _moves(counts: Mapping[str, int]) -> bool:
@@ -123,6 +146,10 @@ def _open_words(counts: Mapping[str, int]) -> str:
     )
     parts = [f"{counts[state]} {words}" for state, words in named if counts[state]]
     return f"waits for its jobs: {', '.join(parts)}" if parts else ""
+
+
+COUNTED = 10_000  # chunks whose counts a page of batches reads; the next page goes on
+LOOKED_AT = 2_000  # batches a page looks at for those that a second filter lets through
 
 
 @dataclass(frozen=True)
@@ -156,7 +183,7 @@ def list_batches(
     else:
         return _by_month(looking, after, limit)
     found: list[Batch] = []
-    place = ""
+    place, looked = "", 0
     for page in pages:
         for each in page.items:
             # A batch older than ids lies under its submitter's name, which may look like an id.
@@ -169,12 +196,13 @@ def list_batches(
             if right and not each.has_expired(looking.now):
                 found.append(each)
         place = page.after
-        if len(found) >= limit:
+        looked += len(page.items)
+        if len(found) >= limit or looked >= LOOKED_AT:
             break
-    shown = found[:limit]
-    if len(found) > limit:
-        place = batches.place_of(shown[-1])
-    return Listed(_views(shown, looking), {"before": place} if place else None)
+    views = _views(found[:limit], looking)
+    if len(found) > len(views):
+        place = batches.place_of(views[-1].batch)
+    return Listed(views, {"before": place} if place else None)
 
 
 def _pages(of: Callable[..., Page], key: str, before: str, limit: int) -> Iterator[Page]:
@@ -192,14 +220,20 @@ def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
     before = after.get("before", "")
     first = batches.first_month()
     found: list[Batch] = []
-    while first and month >= first and len(found) < limit:
+    looked = 0
+    while first and month >= first and len(found) < limit and looked < LOOKED_AT:
         page = batches.of_month(month, limit=limit - len(found), before=before)
+        looked += len(page.items) + 1
         found += [each for each in page.items if not each.has_expired(looking.now)]
         before = page.after
         month = month if before else _month_before(month)
     more = bool(first) and month >= first
     place = {"month": month, "before": before} if more else None
-    return Listed(_views(found, looking), place)
+    views = _views(found, looking)
+    if len(found) > len(views):
+        last = batches.place_of(views[-1].batch)
+        place = {"month": last[:7], "before": last}
+    return Listed(views, place)
 
 
 def _month_before(month: str) -> str:
@@ -208,17 +242,22 @@ def _month_before(month: str) -> str:
 
 
 def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
-    """Batches as a list shows them: with the counts their last report told, if there was one.
+    """The first of `found` as a list shows them, as many as `COUNTED` chunks allow; at least one.
 
-    So a list reads no more than it shows; only a batch that is open for the first time is counted.
+    A batch to which nothing more can happen has the counts its last report told; others are
+    counted, for a failed one may have been repaired since.
     """
-    views = []
+    views: list[BatchView] = []
+    counted = 0
     for each in found:
-        if each.reported:
+        if each.reported and BATCH.state(each.state).type is StateType.TERMINAL:
             told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
             counts = {state.value: told.get(state.value, 0) for state in JobState}
             views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
-        else:
-            records = list(chunks.of_batch(each.batch_id)) if each.entries else []
-            views.append(_batch_view(each, counts_of(each, records), records, looking))
+            continue
+        counted += each.chunks
+        if views and counted > COUNTED:
+            break
+        records = list(chunks.of_batch(each.batch_id)) if each.entries else []
+        views.append(_counted_view(each, records, looking))
     return tuple(views)

@@ -1,0 +1,279 @@
+"""What lists and answers say of batches and retries is what is."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from jobyard.domain.batch import BatchState
+from jobyard.domain.errors import Gone, IllegalMove
+from jobyard.domain.job import JobState, Place
+from jobyard.domain.operation import Filter
+from jobyard.services import asking, views
+from jobyard.services.settings import UPLOAD_TIME
+from jobyard.services.views import BatchView, of_batches
+from jobyard.store import jobs
+from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
+
+FAILED = Filter(JobState.FAILED)
+_numbers = count(1)
+
+
+@pytest.fixture
+def collection() -> str:
+    """The name of a collection of the test's own."""
+    return f"true-{next(_numbers)}"
+
+
+def failed(yard: Yard, payloads: Payloads, collection: str, number: int = 3) -> str:
+    """A batch all of whose jobs failed; their files are there by now."""
+    names = {f"{collection}-{each}.txt": f"{each}".encode() for each in range(number)}
+    text = single_files(payloads, names)
+    payloads.status |= {f"/{name}": 404 for name in names}
+    batch_id = yard.drop(text, collection=collection)
+    for name in names:
+        payloads.status.pop(f"/{name}")
+    return batch_id
+
+
+def make_final(batch_id: str, number: int) -> None:
+    """Let the batch's first jobs be such that no requeue can help."""
+    for each in range(number):
+        job = jobs.get(Place(batch_id, each // 2, each % 2))
+        assert job is not None
+        after = replace(
+            job,
+            recoverable=False,
+            failure_message="its ark is another object's",
+            version=job.version + 1,
+            cause=f"final {each}",
+        )
+        jobs.apply(job, after, BatchState.FAILED)
+
+
+def listed(yard: Yard, collection: str) -> list[BatchView]:
+    page = views.list_batches(yard.looking(), state="", collection=collection, after={}, limit=10)
+    return [*page.items]
+
+
+def test_a_list_tells_a_repaired_batch_from_a_broken_one(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    broken = failed(yard, payloads, collection)
+    repaired = failed(yard, payloads, collection)
+    asking.retry(repaired, FAILED, yard.asking())
+    yard.machines.run_all()
+
+    shown = {view.batch.batch_id: view for view in listed(yard, collection)}
+
+    for batch_id, view in shown.items():
+        alone = yard.batch(batch_id)
+        assert (view.counts, view.failure_groups, view.why) == (
+            alone.counts,
+            alone.failure_groups,
+            alone.why,
+        )
+    assert (shown[repaired].counts["succeeded"], shown[repaired].counts["failed"]) == (3, 0)
+    assert shown[repaired].batch.state == shown[broken].batch.state == "failed"
+    assert shown[broken].why == "3 failed jobs for a person to requeue or delete"
+    assert shown[repaired].why == (
+        "repaired: no job of it is failed any more; update-reporting tells that"
+    )
+
+
+def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    batch_id = failed(yard, payloads, collection)
+
+    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+
+    (view,) = listed(yard, collection)
+    assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
+    assert view.failure_groups is not None
+    assert [group[2] for group in view.failure_groups] == [2]
+
+
+def test_failure_groups_of_a_list_are_right_or_absent(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    """A cancelled batch is not counted again: its list knows how many failed, not why."""
+    names = [f"{collection}-{each}.txt" for each in range(3)]
+    text = single_files(payloads, {name: name.encode() for name in names})
+    payloads.status[f"/{names[0]}"] = 404
+    event = yard.put(text, name="m.checkm", collection=collection)
+    opened = yard.open({"input": event, "execution": collection})
+    index = yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")
+    yard.execute_chunk(opened | json.loads(next(index["Body"].iter_lines())))
+    yard.ask_batch(opened["batch_id"], "cancel")
+    rest = {"batch_id": opened["batch_id"], "command": "settle", "run": "main", "pass": 1}
+    yard.machines.run("batch", f"{collection}-rest", rest)
+
+    (view,) = listed(yard, collection)
+    assert (view.batch.state, view.counts["failed"]) == ("cancelled", 1)
+    assert view.failure_groups is None
+    alone = yard.batch(opened["batch_id"]).failure_groups
+    assert alone is not None
+    assert [group[0] for group in alone] == ["PAYLOAD_NOT_FOUND"]
+
+
+def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
+    yard: Yard, payloads: Payloads, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    for _ in range(4):
+        made.append(failed(yard, payloads, collection))
+        yard.later(1)
+    monkeypatch.setattr(of_batches, "COUNTED", 4)  # two chunks each
+
+    for everywhere in ("", collection):
+        pages, after = [], {}
+        while True:
+            page = views.list_batches(
+                yard.looking(), state="", collection=everywhere, after=after, limit=10
+            )
+            pages.append([view.batch.batch_id for view in page.items])
+            if page.after is None:
+                break
+            after = dict(page.after)
+        seen = [each for page_of in pages for each in page_of if each in made]
+        assert seen == [*reversed(made)]
+        assert all(len(page_of) <= 3 for page_of in pages) or everywhere == ""
+
+
+def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
+    yard: Yard, payloads: Payloads, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second filter that lets nothing through reads no index to its end at once."""
+    for _ in range(3):
+        failed(yard, payloads, collection, 1)
+        yard.later(1)
+    monkeypatch.setattr(of_batches, "LOOKED_AT", 2)
+
+    page = views.list_batches(
+        yard.looking(), state="held", collection=collection, after={}, limit=1
+    )
+
+    assert page.items == ()
+    assert page.after is not None
+    rest = views.list_batches(
+        yard.looking(), state="held", collection=collection, after=page.after, limit=1
+    )
+    assert (rest.items, rest.after) == ((), None)
+
+
+# A retry of what may not be requeued
+
+
+def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    batch_id = failed(yard, payloads, collection)
+    make_final(batch_id, 1)
+    one = Filter(JobState.FAILED, job_ids=frozenset({f"{batch_id}.0.0"}))
+
+    meant = asking.preview(batch_id, "requeue", one, yard.asking())
+    assert (meant.total, meant.refused) == (1, 1)
+    with pytest.raises(IllegalMove, match="its ark is another object's"):
+        asking.retry(batch_id, one, yard.asking())
+
+
+def test_a_retry_of_all_says_how_many_it_cannot_take(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    batch_id = failed(yard, payloads, collection)
+    make_final(batch_id, 1)
+
+    meant = asking.preview(batch_id, "requeue", FAILED, yard.asking())
+    operation = asking.retry(batch_id, FAILED, yard.asking())
+    yard.machines.run_all()
+
+    assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
+    view = views.operation(batch_id, operation.operation_id, yard.looking())
+    assert view.operation.refused == 1
+    assert view.counts == {"refused": 1, "succeeded": 2}
+    (group,) = yard.batch(batch_id).failure_groups or ()
+    assert (group[2], group[3]) == (1, 1)
+    why = "1 failed job for the depositor to submit again, or a person to delete"
+    assert yard.batch(batch_id).why == why
+    with pytest.raises(IllegalMove, match="cannot be requeued"):
+        asking.retry(batch_id, FAILED, yard.asking())
+
+
+# A batch that was never uploaded
+
+
+def promised(yard: Yard, collection: str) -> str:
+    submission = asking.Submission(
+        collection, "m.checkm", "deposit", "", ("d@example.org",), {}, ""
+    )
+    batch, _ = asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
+    return batch.batch_id
+
+
+def test_a_batch_that_was_never_uploaded_is_gone_when_it_says_so(
+    yard: Yard, collection: str
+) -> None:
+    batch_id = promised(yard, "promised")
+    until = yard.batch(batch_id).until
+    assert until == yard.now() + UPLOAD_TIME
+
+    yard.wait_until(until - timedelta(seconds=1))
+    assert yard.batch(batch_id).batch.state == "pending"
+    yard.wait_until(until)
+
+    with pytest.raises(Gone, match="never uploaded"):
+        yard.batch(batch_id)
+
+
+def test_an_upload_that_ends_late_still_finds_its_batch(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    """It began in time, and nobody can know of that until it ends."""
+    batch_id = promised(yard, "promised")
+    yard.later(20 * 60)
+    text = single_files(payloads, {f"{collection}.txt": b"late"})
+
+    event = yard.put(text, name=f"{batch_id}/m.checkm", collection="promised")
+    yard.machines.run("batch", collection, event)
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_batch_that_was_never_uploaded_can_be_cancelled(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    batch_id = promised(yard, "promised")
+    assert "cancel" in yard.batch(batch_id).actions
+
+    yard.ask_batch(batch_id, "cancel", reason="a mistake")
+
+    view = yard.batch(batch_id)
+    assert view.batch.state == "cancelled"
+    assert len(yard.mails_of(batch_id)) == 1
+    yard.later(3600)
+    assert yard.batch(batch_id).batch.state == "cancelled"
+    text = single_files(payloads, {f"{collection}.txt": b"late"})
+    event = yard.put(text, name=f"{batch_id}/m.checkm", collection="promised")
+    yard.machines.run("batch", collection, event)
+    assert yard.batch(batch_id).batch.state == "cancelled"
+
+
+def test_a_cancel_that_the_machine_was_not_told_of_is_taken_up(yard: Yard, collection: str) -> None:
+    batch_id = promised(yard, "promised")
+    start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        asking.ask_batch(batch_id, "cancel", yard.asking())
+    yard.machines.start_execution = start  # type: ignore[method-assign]
+
+    yard.later(61)
+    yard.minute()
+    yard.machines.run_all()
+
+    assert yard.batch(batch_id).batch.state == "cancelled"
+
+
+def _deaf(**_: object) -> None:
+    raise ConnectionError
