@@ -324,6 +324,7 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
 def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadServer) -> None:
     row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
     text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")
+    text = text.replace(b" | mrt:mimeType", b"")  # a column that the other profile does not have
     url = payloads.serve("/object.checkm", text)
 
     driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
