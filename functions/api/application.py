@@ -10,11 +10,20 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api.desk import Desk
-from api.people import claims_of
-from api.problems import Busy, Surprise, WrongMethod, is_passing, problem_of, wrong_fields
+from api.people import claims_of, told_of
+from api.problems import (
+    BadFields,
+    Busy,
+    Surprise,
+    WrongMethod,
+    is_passing,
+    problem_of,
+    wrong_fields,
+)
 from api.routes import (
     batches,
     calendars,
@@ -30,6 +39,7 @@ from api.routes import (
 )
 from jobyard.domain.errors import JobyardError, Unknown
 from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.text import clean
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
@@ -42,13 +52,16 @@ for noun in (
     APP.include_router(noun.router)
 
 
+_WRONG = 10  # fields that one refusal names
+
+
 def _problem(error: JobyardError) -> Response[str]:
     desk: Desk = APP.context["desk"]
     return problem_of(error, APP.current_event.raw_event, desk.settings.url)
 
 
 def _invalid(error: RequestValidationError) -> Response[str]:
-    return _problem(wrong_fields(error.errors()))
+    return _problem(told_of(wrong_fields(error.errors()), APP.current_event.raw_event))
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:
@@ -78,6 +91,24 @@ def _unforeseen(error: Exception) -> Response[str]:
     return _problem(Surprise("it is logged under the request id; asking again may help"))
 
 
+def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
+    """Refuse a parameter that the route does not know: what it was to narrow would not be.
+
+    Raises:
+        BadFields: there is one. Forbidden: it comes from somebody who may not ask this at all.
+    """
+    sent = app.current_event.query_string_parameters or {}
+    known = sorted(field.alias for field in app.context["_route"].dependant.query_params)
+    wrong = sorted(sent.keys() - set(known))
+    if wrong:
+        there_are = f"there are {', '.join(known)}" if known else "it takes none here"
+        words = f"there is no such parameter; {there_are}"
+        bad = BadFields([(clean(f"query.{name}", 100), words) for name in wrong[:_WRONG]])
+        raise told_of(bad, app.current_event.raw_event)
+    return next_middleware(app)
+
+
+APP.use([_known_query])
 APP.exception_handler(JobyardError)(_problem)
 APP.exception_handler(RequestValidationError)(_invalid)
 APP.exception_handler(NotFoundError)(_unrouted)

@@ -38,10 +38,12 @@ Manifests become durable jobs, and everyone is told how it ended.
 Send the access token of your sign-in as `Authorization: Bearer …`. Times are ISO 8601 in UTC. \
 Bodies are JSON objects of up to {LARGEST // 1024} KB. Lists come in pages of `limit`; send the \
 answer's `cursor` to get the next. Refusals are problems (RFC 9457): 400 when a request cannot be \
-read or carried out as it stands, 422 when a field of it is not as described here, 503 when it is \
+read or carried out as it stands, 422 when a field of it is not as described here or a query \
+parameter is none of the route's, 404 or 405 when there is no such route or method, 503 when it is \
 to be sent again after as many seconds as `Retry-After` says. What comes \
-without a good token (401) or too often (429) is refused before it gets here, with a plain \
-`{{"message": …}}`.
+without a good token (401), too often (429) or with more than 10 MB (413) the gateway refuses \
+before it gets here, with a plain `{{"message": …}}`. What is wrong with a request is told only to \
+those whose roles let them send it; others get 403.
 
 A change that is sent with an `Idempotency-Key` can be sent again with the same key for a day: it \
 is done once, and answered as it was answered first. A GET that is sent with the `ETag` of an \
@@ -181,13 +183,11 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     answers: dict[str, Any] = operation["responses"]
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     answers.pop("422", None)
-    kinds: list[type[JobyardError]] = [Surprise, Busy]
+    kinds: list[type[JobyardError]] = [Surprise, Busy, BadFields]
     if operation["tags"] == ["Documents"]:
         operation["security"] = []
     else:
         kinds += [NotSignedIn]
-    if parameters or "requestBody" in operation:
-        kinds += [BadFields]
     if method == "get":
         parameters.append(_KNOWN_TAG)
         answers["200"]["headers"] = _ETAG

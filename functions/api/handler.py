@@ -22,7 +22,7 @@ from api.application import APP, log_fields
 from api.bodies import check_body
 from api.clients import Late
 from api.desk import Desk
-from api.people import account_of, check_admitted
+from api.people import account_of, check_admitted, told_of
 from api.problems import problem_of
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
@@ -110,7 +110,7 @@ def _answered(event: dict[str, Any], context: LambdaContext) -> Answer:
         check_admitted(event)
         check_body(event)
     except JobyardError as refused:
-        refusal = problem_of(refused, event, SETTINGS.url)
+        refusal = problem_of(told_of(refused, event), event, SETTINGS.url)
         return {
             "statusCode": refusal.status_code,
             "headers": refusal.headers,

@@ -5,13 +5,18 @@ is an access token or an ID token, so that is checked here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from api.problems import NotSignedIn
+from jobyard.domain.batch import BATCH
+from jobyard.domain.errors import Forbidden, JobyardError
+from jobyard.domain.job import JOB
+from jobyard.domain.lifecycle import ROLES
 from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Person
+from jobyard.services.rights import READERS
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_SCHEDULES = ("schedules", "calendars")
@@ -34,6 +39,53 @@ def check_admitted(event: Mapping[str, Any]) -> None:
     noun = event["rawPath"].removeprefix("/api/").partition("/")[0]
     if noun in _OF_SCHEDULES:
         check_admin(person_of(claims_of(event)).roles)
+
+
+def lacking(event: Mapping[str, Any]) -> Forbidden | None:
+    """The refusal of somebody who has no role that may ask this of anything, None for all others.
+    What is wrong with a request is told only to those who may send it.
+
+    Raises:
+        NotSignedIn: nobody we know asks.
+    """
+    method = event["requestContext"]["http"]["method"]
+    needed = _needed(method, event["rawPath"].removeprefix("/api/").split("/"))
+    if needed is None or needed & person_of(claims_of(event)).roles:
+        return None
+    return Forbidden(f"this is for {' or '.join(sorted(needed))}")
+
+
+def told_of(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
+    """What the sender of a request is told when `error` is wrong with it."""
+    try:
+        return lacking(event) or error
+    except NotSignedIn as stranger:
+        return stranger
+
+
+_OPERATORS = frozenset({"operator", "admin"})
+_DEPOSITORS = _OPERATORS | {"depositor"}
+
+
+def _needed(method: str, parts: Sequence[str]) -> frozenset[str] | None:
+    """The roles of which one is needed for a request; None when everybody may send it."""
+    noun, *rest = parts
+    if noun in _OF_SCHEDULES:
+        return frozenset({"admin"})
+    if method == "GET":
+        is_list = noun in {"batches", "holds"} and not any(rest)
+        return READERS | {"depositor"} if is_list else None
+    if noun == "holds":
+        return _OPERATORS
+    if noun == "collections" and not rest:
+        return frozenset({"admin"})
+    if noun == "batches" and len(rest) < 2:
+        return _DEPOSITORS
+    if noun == "batches" and rest[1] == "retries":
+        return JOB.senders("requeue")
+    lifecycle = {"batches": BATCH, "jobs": JOB}.get(noun)
+    known = lifecycle.senders(rest[1]) if lifecycle and len(rest) > 1 else frozenset()
+    return known or ROLES
 
 
 def person_of(claims: Mapping[str, Any]) -> Person:

@@ -368,6 +368,7 @@ def test_only_the_api_s_own_description_is_open(resources: Resources) -> None:
 
     assert routes == {
         "ANY /api/{proxy+}": "JWT",
+        "$default": "JWT",
         "GET /api/openapi.json": "NONE",
         "GET /api/docs": "NONE",
     }

@@ -44,7 +44,7 @@ _CHUNKS_A_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 def links(batch_id: str, visit: Visit) -> dict[str, str]:
     """Where to go from a batch."""
     own = visit.link(f"batches/{batch_id}")
-    parts = ("jobs", "findings", "reports", "retries", "cost")
+    parts = ("jobs", "findings", "reports", "cost")
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 

@@ -191,6 +191,16 @@ class Lifecycle:
             dict.fromkeys(move.event for move in self.transitions if set(move.senders) - {MACHINE})
         )
 
+    def senders(self, event: str) -> frozenset[str]:
+        """The roles that may send `event` in some state; none when no person may."""
+        return frozenset(
+            sender
+            for move in self.transitions
+            if move.event == event
+            for sender in move.senders
+            if sender != MACHINE
+        )
+
     def actions(self, state: str, roles: Iterable[str]) -> tuple[str, ...]:
         """What a person with `roles` may do in `state`, in table order."""
         allowed = set(roles)
