@@ -3,6 +3,7 @@
 from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.services.mailing import deliver_waiting
@@ -10,9 +11,9 @@ from jobyard.services.views import backlog
 from report.desk import LOGGER, REPORTING, now
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do the minute's round."""
-    left = deliver_waiting(REPORTING)
+    left = deliver_waiting(REPORTING, lambda: context.get_remaining_time_in_millis() / 1000)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
     emf.add_metric(metrics.UNDELIVERED_REPORTS, MetricUnit.Count, left)

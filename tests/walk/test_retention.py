@@ -410,6 +410,34 @@ def test_nothing_is_removed_whose_part_of_the_archive_is_damaged(years: Yard) ->
     assert [*records(years, old)] == before
 
 
+def test_objects_without_number_are_removed_in_as_many_turns_as_it_takes(
+    years: Yard, payloads: Payloads
+) -> None:
+    """Outcomes of operations, a file a chunk: here a page has two, and each takes all the time."""
+    batch_id = years.drop(single_files(payloads, THREE))
+    years.at += OLD
+    for number in range(7):
+        key = f"operations/{batch_id}/r1/{number:08d}.jsonl"
+        years.s3.put_object(Bucket="work", Key=key, Body=b"")
+    spent: list[float] = []
+    turns: list[Any] = []
+
+    class Slow(Listener):
+        def asked(self, call: Call) -> None:
+            if call.operation == "ListObjectVersions":
+                call.parameters["MaxKeys"] = 2
+            if call.operation == "DeleteObjects":
+                spent.append(0.0)
+                turns.append(call.parameters["Delete"]["Objects"])
+
+    with years.wire.heard_by(Slow()):
+        retain(years, remaining=lambda: spent.pop() if spent else 600.0)
+
+    assert len(turns) > 5
+    for folder in ("work", "reports", "operations"):
+        assert objects(years, "work", f"{folder}/{batch_id}/") == {}
+
+
 def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Yard) -> None:
     old = laid_down(years, batch_of("rewritten")).batch_id
     folder, key = f"records/deposit/2026/05/{old}/v1/", f"reports/{old}/0001/report.json"
@@ -691,7 +719,7 @@ def test_a_month_of_many_occurrences_is_archived_in_parts(
 ) -> None:
     schedule = schedules.put_new(schedule_of("often"))
     occurred(schedule, dict.fromkeys(range(5), Verdict.SKIP))
-    monkeypatch.setattr(of_schedules, "_OF_A_PART", 2)
+    monkeypatch.setattr(of_schedules, "OCCURRENCES", 2)
 
     assert retain(years) == done(5)
 

@@ -1,8 +1,10 @@
 """The outbox: handing a report's mail to the mail service, once, and noting how it fared."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.addresses import MOST, Addresses, Untold, addresses, all_addresses
@@ -22,6 +24,9 @@ QUICK_TRIES = 10  # hand-overs a minute apart; after them one an hour
 MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
 _SLOWLY = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
+HAND_OVER_S = 35.0  # that one may take, waiting for an answer
+COUNTED = 5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
+_WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
 SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
 _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
@@ -69,11 +74,7 @@ def deliver(report: Report, reporting: Reporting) -> Report:
     """
     now = reporting.now()
     delivery = report.delivery
-    pause = UNKNOWN_FOR if delivery.state is DeliveryState.SENDING else timedelta()
-    if delivery.tries >= QUICK_TRIES:
-        pause = _SLOWLY
-    waiting = delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
-    if not waiting or now - delivery.at < pause:
+    if not _is_due(delivery, now):
         return report
     whom = _whom(report, reporting.settings)
     if not report_to(report):
@@ -104,6 +105,14 @@ def deliver(report: Report, reporting: Reporting) -> Report:
         return _put_off(report, silence, reporting)
     sent = replace(handing, state=DeliveryState.SENT, message_id=message_id)
     return _note(report, sent, reporting)
+
+
+def _is_due(delivery: Delivery, now: datetime) -> bool:
+    """Whether a mail is to be handed over now, and not let be for a while."""
+    pause = UNKNOWN_FOR if delivery.state is DeliveryState.SENDING else timedelta()
+    if delivery.tries >= QUICK_TRIES:
+        pause = _SLOWLY
+    return delivery.state in _WAITING and now - delivery.at >= pause
 
 
 def _send_singly(report: Report, whom: Addresses, reporting: Reporting) -> Report:
@@ -236,16 +245,23 @@ def recipients(to: Sequence[str], settings: Settings) -> int:
     return len(to) + len(_copied(settings)) if to else 0
 
 
-def deliver_waiting(reporting: Reporting) -> int:
+def deliver_waiting(reporting: Reporting, remaining: Callable[[], float] = lambda: math.inf) -> int:
     """Hand over what the outbox still holds; the answer is how many reports it holds after, those
-    included whose mail came to nothing within the last hour."""
-    left = 0
-    for number, seen in enumerate(reports.undelivered()):
-        report = reports.get(seen.batch_id, seen.seq)
-        if number < MAILS_A_MINUTE:
-            report = deliver(report, reporting)
-        left += report.delivery.state in {DeliveryState.QUEUED, DeliveryState.SENDING}
-    return left + sum(1 for _ in reports.came_to_nothing(reporting.now() - TOLD_FOR))
+    included whose mail came to nothing within the last hour.
+
+    `remaining` is the seconds until that has to be over. Mails that are let be for a while keep
+    nobody else's waiting, however many they are.
+    """
+    left = handed = 0
+    for report in islice(reports.undelivered(), COUNTED):
+        found = report
+        free = handed < MAILS_A_MINUTE and remaining() >= HAND_OVER_S
+        if free and _is_due(report.delivery, reporting.now()):
+            found = deliver(reports.get(report.batch_id, report.seq), reporting)
+            handed += 1
+        left += found.delivery.state in _WAITING
+    since = reporting.now() - TOLD_FOR
+    return left + sum(1 for _ in islice(reports.came_to_nothing(since), COUNTED))
 
 
 # What each piece of news makes of a delivery, and of which deliveries it is news at all.

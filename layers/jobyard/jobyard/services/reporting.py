@@ -31,7 +31,7 @@ def report(batch_id: str, reporting: Reporting) -> Batch:
     if batch.state not in REPORTED:
         return batch
     seq = batch.last_report + 1
-    written = next((each for each in reports.of_batch(batch_id) if each.seq == seq), None)
+    written = reports.find(batch_id, seq)
     if written is None:
         slices = Slices(batch, reporting)
         if slices.go_on():

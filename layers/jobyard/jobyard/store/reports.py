@@ -106,6 +106,14 @@ def get(batch_id: str, seq: int) -> Report:
         raise Unknown(f"batch {batch_id} has no report {seq}") from None
 
 
+def find(batch_id: str, seq: int) -> Report | None:
+    """The report of that number, strongly read; None when there is none."""
+    try:
+        return get(batch_id, seq)
+    except Unknown:
+        return None
+
+
 def of_batch(batch_id: str) -> Iterator[Report]:
     """A batch's reports, first to last."""
     for item in ReportItem.query(batch_id, consistent_read=True):

@@ -262,7 +262,8 @@ class _Work:
         if self.at == self.parts:
             self._remove_about()
             return self._next()
-        self._remove_objects()
+        if not self._remove_objects():
+            return self._here()
         gone = batches.written(self.tombstone, self.tombstone.removed())
         return Stretch(self.after, processed=1, beside=[gone])
 
@@ -290,8 +291,9 @@ class _Work:
         operations.remove(asked)
         usage.remove(batch_id, [part for part, _ in used])
 
-    def _remove_objects(self) -> None:
-        """Remove all versions of what the batch has in the work bucket.
+    def _remove_objects(self) -> bool:
+        """Remove all versions of what the batch has in the work bucket; whether nothing is left of
+        them, as far as there was time.
 
         Raises:
             Unfit: a file of it is not archived as it is now.
@@ -315,6 +317,9 @@ class _Work:
                     )
                     for refused in answer.get("Errors", ()):
                         raise RuntimeError(json.dumps(refused))
+                    if self.retaining.remaining() <= 0:
+                        return False
+        return True
 
 
 def _jobs_part(number: int) -> str:
