@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Annotated
@@ -33,7 +32,7 @@ from cli.printing import STYLES, Screen, complain, is_text, name_of
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifest import urls, writing
 from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.findings import Finding
+from jobyard.domain.manifest.findings import KEPT, Finding, Kept
 from jobyard.domain.manifest.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.plurals import plural
@@ -41,7 +40,7 @@ from jobyard.domain.urls import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
-LISTED = 1_000  # findings a listing shows: more than anyone reads, less than floods a terminal
+LISTED = 1_000  # findings of a level that a listing shows: less than floods a terminal
 STRANGE = 10  # names that no manifest can hold which are told
 REFUSED, UNUSABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
 
@@ -117,12 +116,12 @@ def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _print_document(reading: Reading) -> None:
-    """Print all as JSON. Findings lie on disk until the verdict, which comes first, is known."""
+    """Print JSON. Findings lie on disk until the verdict, which comes first, is known; as many are
+    kept as of a batch."""
     with TemporaryFile() as spool:
-        for _, findings in reading:
-            for finding in findings:
-                spool.write(b", " if spool.tell() else b"")
-                spool.write(json.dumps(finding.document()).encode("ascii"))
+        for finding in _kept(reading):
+            spool.write(b", " if spool.tell() else b"")
+            spool.write(json.dumps(finding.document()).encode("ascii"))
         head = {
             "verdict": reading.verdict,
             "profile": reading.profile,
@@ -136,16 +135,25 @@ def _print_document(reading: Reading) -> None:
         typer.echo("]}")
 
 
+def _kept(reading: Reading) -> Iterator[Finding]:
+    kept = Kept()
+    for _, findings in reading:
+        yield from kept.take(findings)
+    yield from kept.rest()
+
+
 def _print_listing(reading: Reading, file: str) -> None:
     """Print a line a finding, and what they come to."""
     console = Screen(highlight=False, soft_wrap=True)
-    found = 0
+    kept = Kept(LISTED)
     for _, findings in reading:
-        for finding in islice(findings, max(0, LISTED - found)):
+        for finding in kept.take(findings):
             console.print(_line_of(finding, file))
-        found += len(findings)
-    if found > LISTED:
-        console.print(f"… and {found - LISTED} more: --json lists them all")
+    more = sum(kept.more.values())
+    if more:
+        most = max(kept.more.values()) + LISTED
+        which = "them all" if most <= KEPT else f"up to {KEPT:,} of each level"
+        console.print(f"… and {more} more: --json lists {which}")
     console.print(_summary(reading, file))
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.manifest import LISTED, Algorithm, ProfileName, app
 from jobyard.domain.manifest.checking import HEX_LENGTHS
+from jobyard.domain.manifest.findings import KEPT
 from jobyard.domain.manifest.profiles import PROFILES
 
 HEADER = """\
@@ -135,6 +136,31 @@ def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_pat
     assert len(lines) == LISTED + 2
     assert lines[-2] == "… and 5 more: --json lists them all"
     assert len(check_json(file)["findings"]) == LISTED + 5
+
+
+def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.csv"
+    rows = (f"http://x.y/a,a{number}:,\n" for number in range(LISTED + 7))
+    file.write_text(f"fileUrl,fileName,title\n{''.join(rows)}gopher://x.y/a,b,\n")
+
+    lines = run("check", file).stdout.splitlines()
+
+    assert "(URL_BAD)" in lines[-3]
+    assert lines[-2] == "… and 7 more: --json lists them all"
+
+
+def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.jsonl"
+    file.write_text("nonsense\n" * (KEPT + 5))
+
+    assert (
+        run("check", file)
+        .stdout.splitlines()[-2]
+        .endswith("--json lists up to 10,000 of each level")
+    )
+    *_, last, more = check_json(file)["findings"]
+    assert (last["line"], more["code"], more["line"]) == (KEPT, "MORE_FINDINGS", None)
+    assert more["message"].startswith("and 5 more")
 
 
 def test_words_of_a_manifest_are_not_taken_for_markup(tmp_path: Path) -> None:

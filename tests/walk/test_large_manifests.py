@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from jobyard.domain.chunks import MOST_CHUNKS
-from jobyard.domain.manifest.findings import Check, Finding
+from jobyard.domain.manifest.findings import KEPT, Check, Finding
 from jobyard.services import opening
-from jobyard.services.opening import KEPT, Findings, Opening, open_object
+from jobyard.services.opening import Findings, Opening, open_object
 from jobyard.services.uploads import PART_BYTES
 from jobyard.services.views import list_findings
 from jobyard.store import reports

@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.manifest.entry import row
-from jobyard.domain.manifest.findings import Check, Finding
+from jobyard.domain.manifest.findings import Finding, Kept
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import TYPES
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 PREFIX = "manifests/"
 _REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
 REASON = 500  # characters kept of why a manifest could not be opened
-KEPT = 10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
 _BLOCK = 1024 * 1024
 _LAST_S = 60.0  # seconds before its time is over, from which a manifest is read no further
 _Clock = Callable[[], datetime]
@@ -337,33 +335,25 @@ def _check_bounds(reading: Reading, opening: Opening) -> None:
 
 
 class Findings:
-    """What was found in a manifest: the first `KEPT` of each level, and how many there are."""
+    """What was found in a manifest, as far as it is kept."""
 
     def __init__(self) -> None:
-        self._kept: list[Finding] = []
-        self._levels: Counter[str] = Counter()
+        self._lines: list[Finding] = []
+        self._kept = Kept()
 
     @property
     def count(self) -> int:
         """How many were found, kept or not."""
-        return self._levels.total()
+        return self._kept.count
 
     def add(self, found: Sequence[Finding]) -> None:
         """Take up some more, in the manifest's order."""
-        for finding in found:
-            self._levels[finding.level] += 1
-            if self._levels[finding.level] <= KEPT:
-                self._kept.append(finding)
+        self._lines += self._kept.take(found)
 
     def text(self) -> bytes:
         """Those that were kept, a line each; the last says how many more there are."""
-        kept = [*self._kept]
-        more = {level: count - KEPT for level, count in self._levels.items() if count > KEPT}
-        if more:
-            by_level = ", ".join(f"{count} of level {level}" for level, count in more.items())
-            words = f"and {sum(more.values())} more, which are not listed: {by_level}"
-            kept.append(Check.MORE_FINDINGS.at(0, 0, words))
-        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in kept)
+        told = (*self._lines, *self._kept.rest())
+        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in told)
 
 
 class _Takes(Protocol):

@@ -1,12 +1,14 @@
 """What can be found in a manifest: the closed list of checks, with a level and a sentence each."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.urls import without_secrets
 
+KEPT = 10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
 SHOWN = 80  # characters of a value that a message quotes
 _LISTED = 5  # values that a message quotes one by one
 
@@ -208,6 +210,40 @@ class Check(StrEnum):
     def at(self, line: int, column: int, message: str) -> Finding:
         """A finding of this check; `message` says what is wrong and what is allowed."""
         return Finding(self.level, self.value, line, column, message)
+
+
+class Kept:
+    """The first `most` findings of each level, in the manifest's order, and how many there are."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._levels: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many were found, kept or not."""
+        return self._levels.total()
+
+    def take(self, found: Iterable[Finding]) -> Iterator[Finding]:
+        """Those of some more findings that are kept."""
+        for finding in found:
+            self._levels[finding.level] += 1
+            if self._levels[finding.level] <= self._most:
+                yield finding
+
+    @property
+    def more(self) -> dict[str, int]:
+        """How many of a level are not kept, of those levels alone that have some."""
+        levels = self._levels.items()
+        return {level: count - self._most for level, count in levels if count > self._most}
+
+    def rest(self) -> list[Finding]:
+        """The finding that says how many are not kept; none if all are."""
+        if not self.more:
+            return []
+        by_level = ", ".join(f"{count} of level {level}" for level, count in self.more.items())
+        words = f"and {sum(self.more.values())} more, which are not listed: {by_level}"
+        return [Check.MORE_FINDINGS.at(0, 0, words)]
 
 
 def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
