@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
+import httpx
+
 from cli.client import Api, Refused
 from cli.local import people
 from cli.local.stack import Stack
@@ -30,14 +32,20 @@ class _Admin:
         return self._token
 
 
-def ensure(cognito: Any, deployed: Stack, names: Iterable[str] = DEMO) -> None:
+def ensure(
+    cognito: Any,
+    deployed: Stack,
+    names: Iterable[str] = DEMO,
+    transport: httpx.BaseTransport | None = None,
+) -> None:
     """Make these collections where they are missing, as the demo's admin, who has to be there.
+    `transport` is the network unless a test brings its own.
 
     Raises:
         Refused, Unreachable: the API does not do it.
     """
     admin = _Admin(cognito, deployed.user_pool_client)
-    with closing(Api(deployed.api_url, admin)) as api:
+    with closing(Api(deployed.api_url, admin, transport=transport)) as api:
         _make_missing(api, names)
 
 

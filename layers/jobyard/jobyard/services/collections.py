@@ -96,7 +96,12 @@ def create(
         "people": {each.sub: each.name for each in people},
         "groups": frozenset(groups),
     }
-    made = before.changed(_change("create", edit.words(), asking), **edit.changes(), **rights)
+    given = CollectionEdit(
+        edit.owner, edit.naans or None, edit.notify or None, edit.drops or None
+    ).words()
+    who = _who(rights["people"].values(), rights["groups"])
+    what = "; ".join(filter(None, (given, who and f"allows {who}")))
+    made = before.changed(_change("create", what, asking), **edit.changes(), **rights)
     try:
         collections.put(made)
     except StaleState:

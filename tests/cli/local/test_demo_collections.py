@@ -1,0 +1,52 @@
+"""The demo's collections are made where they are missing."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.client import Refused
+from cli.local import demo_collections
+from cli.local.stack import Stack
+from tests.cli.fake_api import URL, FakeApi, problem
+
+
+class _Cognito:
+    def initiate_auth(self, **_: Any) -> dict[str, Any]:
+        return {"AuthenticationResult": {"AccessToken": "a-token"}}
+
+
+@pytest.fixture
+def make(api: FakeApi) -> Callable[[], None]:
+    """`ensure` on the fake API."""
+    stack = Stack(**{each.name: each.name for each in fields(Stack)} | {"api_url": URL})
+    network = httpx.MockTransport(api)
+    return lambda: demo_collections.ensure(_Cognito(), stack, transport=network)
+
+
+def test_what_is_missing_is_made_for_all_of_the_demo(
+    api: FakeApi, make: Callable[[], None]
+) -> None:
+    api.answers("GET /collections", {"items": [{"name": "maps"}], "cursor": None})
+    api.answers("POST /collections", {})
+
+    make()
+
+    made = api.bodies("POST")
+    assert [each["name"] for each in made] == ["demo", "tests", "cases"]
+    assert all(each["drops"] and "99999" in each["naans"] for each in made)
+    assert all({"depositor", "operator"} <= {*each["groups"]} for each in made)
+
+
+def test_what_somebody_made_at_the_same_time_is_no_trouble(
+    api: FakeApi, make: Callable[[], None]
+) -> None:
+    api.answers("GET /collections", {"items": [], "cursor": None})
+    api.answers("POST /collections", problem(409, "there is one"))
+    make()
+
+    api.answers("POST /collections", problem(403, "for admin"))
+    with pytest.raises(Refused):
+        make()
