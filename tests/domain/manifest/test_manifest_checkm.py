@@ -357,6 +357,22 @@ def test_local_identifiers_stand_between_semicolons(
 
 
 @pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("x" * 1024, []),
+        ("x" * 1025, ["LOCAL_BAD"]),
+        ("é" * 513, ["LOCAL_BAD"]),
+        (";".join(map(str, range(100))), []),
+        (";".join(map(str, range(101))), ["LOCAL_BAD"]),
+    ],
+)
+def test_local_identifiers_are_few_enough_and_short_enough_to_be_kept(
+    text: str, codes: list[str]
+) -> None:
+    assert read(checkm(row() + f" |  | {text}", profile=SINGLE_FILE_BATCH)).codes == codes
+
+
+@pytest.mark.parametrize(
     ("field", "name"),
     [
         ("a%7cb%7C.txt", "a|b|.txt"),

@@ -68,7 +68,10 @@ VALUES = {
     Column.PRIMARY: st.sampled_from(
         ["", "ark:/1/a", "ark:/99999/fk4x"] * 3 + ["ark:/1/", "ark:1/a-b"]
     ),
-    Column.LOCAL: st.sampled_from(["", "a", "a;b", " ; ", "a%scb"]) | free,
+    Column.LOCAL: st.sampled_from(
+        ["", "a", "a;b", " ; ", "a%scb", "x" * 1_025, "y;" * 101, "z;" * 50]
+    )
+    | free,
     Column.CREATOR: free,
     Column.TITLE: free,
     Column.DATE: free,

@@ -23,6 +23,8 @@ from jobyard.domain.paths import unportable
 
 NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
+LOCAL_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
+LOCALS = 100  # identifiers of a row: each is claimed by a write of its own
 SIZE_DIGITS = 18  # an exabyte less one: more is a slip of the pen, and no integer we could store
 
 _SPELLINGS = {name.replace("-", ""): name for name in HEX_LENGTHS}
@@ -110,6 +112,7 @@ def checked(row: Row, profile: Profile, names: NamesBefore) -> tuple[Entry | Non
     if primary.text and not ark:
         words = f"primaryIdentifier {shown(primary.text)} is no ark: {EXPECTED} is expected"
         findings.append(Check.PRIMARY_BAD.at(row.line, primary.column, words))
+    findings += _locals(row)
     if any(finding.level == "error" for finding in findings):
         return None, findings
     entry = Entry(
@@ -191,6 +194,18 @@ def _size(row: Row) -> tuple[int | None, list[Finding]]:
         return int(size.text), []
     words = f"fileSize {shown(size.text)} is not a number of bytes: give 1 to {SIZE_DIGITS} digits"
     return None, [Check.SIZE_BAD.at(row.line, size.column, words)]
+
+
+def _locals(row: Row) -> list[Finding]:
+    column = row.cell(Column.LOCAL).column
+    if len(row.local) > LOCALS:
+        words = f"localIdentifier holds {len(row.local)} identifiers: {LOCALS} are allowed"
+        return [Check.LOCAL_BAD.at(row.line, column, words)]
+    for each in row.local:
+        if len(each.encode(errors="surrogatepass")) > LOCAL_BYTES:
+            words = f"localIdentifier {shown(each)} is longer than {LOCAL_BYTES} bytes"
+            return [Check.LOCAL_BAD.at(row.line, column, words)]
+    return []
 
 
 def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[str, list[Finding]]:

@@ -12,6 +12,7 @@ from typing import Any
 from jobyard.domain.arks import normal_ark
 from jobyard.domain.manifest.checking import (
     HEX_LENGTHS,
+    LOCALS,
     NAME_BYTES,
     SIZE_DIGITS,
     algorithm_named,
@@ -60,6 +61,9 @@ def entries_of(
     long = max(map(len, names)) > NAME_BYTES // 4
     if digests is None or sizes is None or kinds is None or long:
         return None
+    locals_ = texts.get(Column.LOCAL, ())
+    if locals_ and max(map(len, locals_)) > LOCALS:  # shorter ones hold neither too much nor many
+        return None
     primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
     if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
         return None
@@ -71,7 +75,7 @@ def entries_of(
         *digests,
         sizes,
         primaries or repeat(""),
-        _locals(texts.get(Column.LOCAL, ())),
+        _locals(locals_),
         texts.get(Column.CREATOR) or repeat(""),
         texts.get(Column.TITLE) or repeat(""),
         texts.get(Column.DATE) or repeat(""),

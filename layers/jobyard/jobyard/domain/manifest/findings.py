@@ -193,6 +193,11 @@ class Check(StrEnum):
         "warning",
         "A container will be kept as a single file, not unpacked.",
     )
+    LOCAL_BAD = (
+        "LOCAL_BAD",
+        "error",
+        "A local identifier is longer than 1,024 bytes, or a row has more than 100.",
+    )
     PRIMARY_BAD = "PRIMARY_BAD", "error", "The primary identifier is not an ark."
     MORE_FINDINGS = (
         "MORE_FINDINGS",
