@@ -275,6 +275,76 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(yard: Yard, payloads: 
     assert yard.batch(batch_id).batch.state == "failed"
 
 
+def test_a_failed_job_calls_back_with_its_code(yard: Yard, payloads: Payloads) -> None:
+    manifest = single_files(payloads, THREE)
+    del payloads.files["/b.txt"]
+    payloads.files["/callback"] = b""
+    hook = {"callback-url": f"{payloads.url}/callback"}
+
+    batch_id = yard.drop(manifest, name="hook.checkm", metadata=hook)
+
+    said = sorted(payloads.said, key=lambda each: each["job_id"])
+    assert [each["status"] for each in said] == ["succeeded", "failed", "succeeded"]
+    assert said[1]["job_id"] == f"{batch_id}.0.1"
+    assert said[1]["code"] == "PAYLOAD_NOT_FOUND"
+    assert "404" in said[1]["message"]
+    job = jobs.get(Place(batch_id, 0, 1))
+    assert job is not None
+    assert "callback" not in job.data
+
+
+def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    del payloads.files["/b.txt"]
+    payloads.status["/callback"] = 404
+    hook = {"callback-url": f"{payloads.url}/callback"}
+
+    batch_id = yard.drop(manifest, name="hook.checkm", metadata=hook)
+
+    words = "the callback was answered with 404"
+    for position, state in ((0, "succeeded"), (1, "failed")):
+        job = jobs.get(Place(batch_id, 0, position))
+        assert job is not None
+        assert (job.state, job.data["callback"]) == (state, words)
+    (report,) = reports.of_batch(batch_id)
+    table = yard.s3.get_object(Bucket="work", Key=report.files["jobs.csv"])["Body"].read().decode()
+    assert [row["callback"] for row in csv.DictReader(table.splitlines())] == [words] * 3
+
+
+def test_a_callback_that_went_well_at_last_leaves_no_trouble_on_the_job(
+    yard: Yard, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, {"a.txt": b"a"})
+    content = payloads.files.pop("/a.txt")
+    payloads.status["/callback"] = 404
+    hook = {"callback-url": f"{payloads.url}/callback"}
+    batch_id = yard.drop(manifest, name="hook.checkm", metadata=hook)
+    payloads.files["/a.txt"] = content
+    payloads.files["/callback"] = b""
+    payloads.status.clear()
+
+    yard.ask_job(f"{batch_id}.0.0", "requeue")
+
+    job = jobs.get(Place(batch_id, 0, 0))
+    assert job is not None
+    assert (job.state, job.data["callback"]) == ("succeeded", "")
+
+
+def test_a_dropped_manifest_whose_callback_may_not_be_called_is_refused(
+    yard: Yard, payloads: Payloads
+) -> None:
+    hook = {"callback-url": "http://169.254.169.254/latest"}
+
+    batch_id = yard.drop(single_files(payloads, {"a.txt": b"a"}), metadata=hook)
+
+    batch = yard.batch(batch_id).batch
+    assert batch.state == "failed"
+    assert "its callback URL has an address that is not of the open internet" in batch.message
+    assert len(yard.mails_of(batch_id)) == 1
+
+
 def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloads) -> None:
     manifest = single_files(payloads, THREE)
     payloads.status["/callback"] = 500

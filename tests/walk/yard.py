@@ -1,6 +1,7 @@
 """A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
 web server for payloads, and a clock that stands still until a test or a Wait moves it."""
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ class Payloads:
     status: dict[str, int] = field(default_factory=dict)
     retry_after: dict[str, int] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)  # what was posted, read as JSON
     url: str = ""
 
 
@@ -72,7 +74,8 @@ def serving(port: int = 0) -> Iterator[Payloads]:
             self._answer(with_body=True)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            payloads.said.append(json.loads(body))
             payloads.files.setdefault(self.path, b"")
             self._answer(with_body=True)
 

@@ -11,9 +11,11 @@ from api.desk import Visit, visit_of
 from api.documents import batches as documents
 from api.documents.batches import BatchEvent
 from api.documents.fields import Entry
+from api.people import told_of
 from api.problems import BadFields, documented
 from api.repeats import once
 from api.routes.jobs import BatchId, Cursor, Limit
+from jobyard.domain import urls
 from jobyard.domain.addresses import all_addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.errors import (
@@ -102,6 +104,8 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
 )
 def submit_batch(submission: documents.Submission) -> Response[documents.Submitted]:
     visit = visit_of(router)
+    if submission.callback_url:
+        _check_callback(submission.callback_url, visit)
     if submission.notify is None:
         visit = visit.with_email()
     batch, upload = asking.submit(_submission(submission), MANIFEST_BYTES, visit.asking())
@@ -128,6 +132,16 @@ def _submission(document: documents.Submission) -> Submission:
         parameters=document.parameters | callback,
         note=document.note or "",
     )
+
+
+def _check_callback(url: str, visit: Visit) -> None:
+    """Raises:
+    BadFields: the worker would not call it. Forbidden: the person may not submit at all.
+    """
+    words = urls.not_called(url, visit.desk.settings.allowed_hosts)
+    if words:
+        bad = BadFields([("body.callback_url", f"the callback URL {words}")])
+        raise told_of(bad, router.current_event.raw_event)
 
 
 def notified(named: Sequence[str]) -> tuple[str, ...]:

@@ -108,6 +108,12 @@ class RetryPolicy:
         return min(max(wait, asked or 0.0), self.longest)
 
 
+def _tells_nobody(
+    _work: Work, _touch: Any, _code: str, _message: str, _requeues: int
+) -> Mapping[str, Any]:
+    return {}
+
+
 def _no_parameters(parameters: Mapping[str, Any]) -> None:
     for name in parameters:
         raise BadParameters(name, "this job type takes no parameters")
@@ -118,6 +124,8 @@ class JobType:
     """The data of a job type. `steps` are in order; a name is a step function's name.
 
     `words` gives the word for each job state (the lifecycle's own name where absent).
+    `failed` is told of a job whose step failed for good, with its code, its message and how often
+    it was requeued; what it answers is kept with the job as a step's result is.
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
     two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
     may be given a schedule, and no manifest; `check` raises BadParameters of those that the
@@ -135,6 +143,7 @@ class JobType:
     system: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
+    failed: Callable[[Work, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
     scheduled: bool = False
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
     takes: Mapping[str, str] = field(default_factory=dict)

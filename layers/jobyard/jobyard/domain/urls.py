@@ -178,6 +178,11 @@ def doubt(url: str, listed: Collection[str] = ()) -> str:
     return ""
 
 
+def not_called(url: str, listed: Collection[str] = ()) -> str:
+    """Why a URL that is to be called, as a callback is, will not be; "" if nothing says so."""
+    return fault(url) or doubt(url.partition("#")[0], listed)
+
+
 def _is_plain(url: str) -> bool:
     return len(url) <= URL_LENGTH and _PLAIN.fullmatch(url) is not None
 

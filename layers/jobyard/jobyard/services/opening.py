@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jobyard.domain import urls
 from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
@@ -238,7 +239,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
     source = batch.source
     if source is None:
         raise Unknown(f"batch {batch.batch_id} has no manifest")
-    unfit = _unfit(batch, source)
+    unfit = _unfit(batch, source, opening.settings)
     if unfit:
         return _refuse(batch, opening, unfit, 0)
     digest = hashlib.sha256()
@@ -308,7 +309,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
     return _first_pass(batch, opening)
 
 
-def _unfit(batch: Batch, source: Source) -> str:
+def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
     """Why a manifest is not even read; "" when it is. A right to deposit may have been taken away
     since it was submitted, and of what was dropped it is asked here first."""
     if source.size > MANIFEST_BYTES:
@@ -320,7 +321,9 @@ def _unfit(batch: Batch, source: Source) -> str:
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if batch.job_type not in kinds:
         return f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
-    return ""
+    callback = batch.parameters.get("callback_url")
+    words = urls.not_called(callback, settings.allowed_hosts) if callback else ""
+    return f"its callback URL {words}" if words else ""
 
 
 def _check_bounds(reading: Reading, opening: Opening) -> None:

@@ -35,6 +35,7 @@ COLUMNS = (
     "ended_at",
     "result",
     "local_id",
+    "callback",
 )
 _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 
@@ -227,6 +228,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         ended,
         json.dumps(dict(job.data), sort_keys=True) if job.data else "",
         ";".join(row.get("local", ())),
+        str(job.data.get("callback", "")),
     )
 
 

@@ -398,7 +398,19 @@ class _ChunkWork:
             depositor=self.batch.depositor,
         )
         touch = self.worker.touch(self.job_type.time_limit, lambda: self.collection)
-        return perform(self.job_type, progress, work, touch, self.worker.now)
+        attempted = perform(self.job_type, progress, work, touch, self.worker.now)
+        return attempted and self._told_if_failed(attempted, work, touch)
+
+    def _told_if_failed(self, attempted: Attempted, work: Work, touch: Touch) -> Attempted:
+        """The attempt, and if the job fails by it what came of telling whom its type tells."""
+        record = attempted.record
+        after = ended(attempted, self.job_type, self.worker.now(), record.cause)
+        if after.state is not JobState.FAILED:
+            return attempted
+        work = replace(work, data=record.data)
+        met = (after.failure_code, after.failure_message, record.requeues)
+        found = self.job_type.failed(work, touch, *met)
+        return replace(attempted, record=replace(record, data={**record.data, **found}))
 
     def _gather(self, going: Going) -> None:
         """Wait for jobs to end; write their ends together, up to 25 of them."""

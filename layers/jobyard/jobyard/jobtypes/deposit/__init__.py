@@ -4,7 +4,7 @@ Its steps are imported when the first of them is taken: whoever only looks at de
 does, needs their names and none of what fetches and unpacks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.job import JobState
@@ -42,6 +42,12 @@ def _step(name: str) -> Callable[[Work, Any], Outcome]:
     return take
 
 
+def _failed(work: Work, touch: Any, code: str, message: str, requeues: int) -> Mapping[str, Any]:
+    from jobyard.jobtypes.deposit.steps import tell_failed
+
+    return tell_failed(work, touch, code, message, requeues)
+
+
 DEPOSIT = JobType(
     name="deposit",
     title="Deposit",
@@ -49,6 +55,7 @@ DEPOSIT = JobType(
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     words={state.value: word for state, word in _WORDS.items()},
     lock=lock,
+    failed=_failed,
     takes={
         "primary": "The object's identifier, of a deposit of one object.",
         "local": "Its local identifiers, one or a list.",

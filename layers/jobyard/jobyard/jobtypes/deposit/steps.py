@@ -6,6 +6,7 @@ from typing import Any
 
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, listing, receipts
 from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
@@ -17,6 +18,10 @@ from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.rights import check_allowed
 from jobyard.jobtypes.fetch import FetchRefused
 from jobyard.jobtypes.touch import Touch
+
+_NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
+_NOTED_BYTES = 200
+_FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is tried once
 
 Step = Callable[[Work, Touch], Outcome]
 
@@ -161,9 +166,10 @@ def notify(work: Work, touch: Touch) -> Outcome:
     """Call back whom the submission names, and clear what was staged."""
     url = work.parameters.get("callback_url")
     message = _call_back(url, work, touch) if url else ""
+    noted = {_NOTED: clean(message, _NOTED_BYTES)} if message or work.data.get(_NOTED) else {}
     if work.data.get("staged"):
         bucket.remove_all(touch.s3, touch.work_bucket, staging(work.job_id))
-    return Done(message=message) if url else Skipped("the submission names no callback")
+    return Done(noted, message) if url else Skipped("the submission names no callback")
 
 
 def _call_back(url: str, work: Work, touch: Touch) -> str:
@@ -172,16 +178,9 @@ def _call_back(url: str, work: Work, touch: Touch) -> str:
     Raises:
         Refused: CALLBACK_FAILED, the server failed or did not answer in time.
     """
-    body = {
-        "batch_id": work.batch_id,
-        "job_id": work.job_id,
-        "ark": work.data["ark"],
-        "version": work.data["version"],
-        "status": "succeeded",
-    }
-    headers = {"Content-Type": "application/json", "Idempotency-Key": work.job_id}
+    said = {"ark": work.data["ark"], "version": work.data["version"], "status": "succeeded"}
     try:
-        status = touch.fetch.post(url, json.dumps(body).encode(), headers, touch.remaining)
+        status = _post(url, said, work, touch, work.job_id, touch.remaining)
     except FetchRefused as refusal:
         if refusal.code is Failure.TIMEOUT:
             raise
@@ -193,6 +192,42 @@ def _call_back(url: str, work: Work, touch: Touch) -> str:
         words = f"the callback's server answered {status}"
         raise Refused(Failure.CALLBACK_FAILED, words)
     return "" if 200 <= status < 300 else f"the callback was answered with {status}"
+
+
+def tell_failed(
+    work: Work, touch: Touch, code: str, message: str, requeues: int
+) -> Mapping[str, Any]:
+    """Call back, once, about a job that failed for good; what went wrong is kept with the job."""
+    url = work.parameters.get("callback_url")
+    if not url or code == Failure.CALLBACK_FAILED:  # then it was called already
+        return {}
+    said = {"status": "failed", "code": code, "message": message}
+    began = touch.now()
+
+    def remaining() -> float:
+        left = _FAILED_CALL_S - (touch.now() - began).total_seconds()
+        return min(left, touch.remaining())
+
+    try:
+        status = _post(url, said, work, touch, f"{work.job_id}.failed.{requeues}", remaining)
+    except FetchRefused as refusal:
+        return {_NOTED: clean(f"no callback: {refusal.message}", _NOTED_BYTES)}
+    if 200 <= status < 300:
+        return {_NOTED: ""} if work.data.get(_NOTED) else {}
+    return {_NOTED: f"the callback was answered with {status}"}
+
+
+def _post(
+    url: str,
+    said: Mapping[str, Any],
+    work: Work,
+    touch: Touch,
+    key: str,
+    remaining: Callable[[], float],
+) -> int:
+    body = {"batch_id": work.batch_id, "job_id": work.job_id, **said}
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    return touch.fetch.post(url, json.dumps(body).encode(), headers, remaining)
 
 
 STEPS: Mapping[str, Step] = {
