@@ -2,6 +2,8 @@
 same role and name. What belongs to the collection `theirs` stays as it is, byte for byte.
 """
 
+import base64
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -328,6 +330,33 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     assert field.yard.batch(promised.batch_id).batch.source is None
     dropped = field.yard.batch(batch_id).batch
     assert (dropped.submitter_sub, dropped.collection) == ("", where.split("/")[1])
+
+
+def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
+    wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
+
+    batch, upload = asking.submit(wanted, 10**6, field.yard.asking(person("depositor")))
+
+    policy = json.loads(base64.b64decode(upload.fields["policy"]))
+    signed = [each for each in policy["conditions"] if isinstance(each, dict)]
+    assert {"bucket": "intake"} in signed
+    assert {"key": f"manifests/{field.ours}/{batch.batch_id}/m.csv"} in signed
+    assert [each for each in policy["conditions"] if "starts-with" in each] == []
+
+
+def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field) -> None:
+    who = person("depositor")
+    people = field.found(field.theirs).people
+    field.change(field.theirs, people={**people, who.sub: who.name})
+    wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
+    _, upload = asking.submit(wanted, 10**6, field.yard.asking(who))
+    field.change(field.theirs, people=people)
+
+    batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
+
+    batch = field.yard.batch(batch_id).batch
+    assert (batch.state, batch.entries, batch.submitter_sub) == ("failed", 0, who.sub)
+    assert "may not deposit" in batch.message
 
 
 # By what goes on later
