@@ -44,7 +44,11 @@ def person(role: str, name: str = "", sub: str = "") -> Person:
 
 FRIEND = Person(sub_of("friend"), "friend", frozenset({"depositor"}))
 NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # what a stranger may be called; "": a role's
-SPELLINGS = ("{}", "https://n2t.net/{}", "{}-", "{}/", "{}.", "ark:{bare}", "ARK:/{bare}")
+# Of an ark; what lies inside of it, as a part or a variant, is not to be had either.
+SPELLINGS = (
+    *("{}", "https://n2t.net/{}", "{}-", "{}/", "{}.", "ark:{bare}", "ARK:/{bare}"),
+    *("{}/part", "{}/part.tiff", "{}.tiff"),
+)
 
 
 class Field:

@@ -9,6 +9,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done, Stop, Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
+from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import drive, file_entry, held, work
 from tests.jobtypes.payload_server import PayloadServer
@@ -99,6 +100,35 @@ def test_the_ark_of_an_object_of_the_collection_needs_no_listing(
 
     assert second.ended_well
     assert second.work.data["version"] == 2
+
+
+def test_the_ark_that_another_job_will_make_cannot_be_taken_beforehand(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    victim = work(file_entry(payloads.serve("/a", b"a")))
+    thief = work(file_entry(payloads.serve("/b", b"b"), primary=mint(victim.job_id)), job=1)
+
+    refused, made = drive(replace(thief, collection="books"), touch), drive(victim, touch)
+
+    assert isinstance(refused.last, Stop)
+    assert refused.last.code is Failure.ARK_NOT_ALLOWED
+    assert made.ended_well
+    assert made.work.data["ark"] == mint(victim.job_id)
+
+
+@pytest.mark.parametrize("inside", ["/page2", "/a/b/c", ".tiff", "/a.tiff"])
+def test_nothing_is_put_inside_of_an_object_of_another_collection(
+    touch: Touch, payloads: PayloadServer, inside: str
+) -> None:
+    drive(work(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), touch)
+    entry = file_entry(payloads.serve("/b", b"b"), primary=f"ark:/1/a{inside}")
+
+    other = drive(replace(work(entry, job=1), collection="books"), touch)
+    own = drive(work(entry, job=2), touch)
+
+    assert isinstance(other.last, Stop)
+    assert other.last.code is Failure.IDENTIFIER_CONFLICT
+    assert own.ended_well
 
 
 def test_the_manifest_of_a_first_version_says_whose_an_ark_is(

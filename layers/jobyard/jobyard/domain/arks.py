@@ -18,6 +18,7 @@ _ARK = re.compile(
 _PLAIN = re.compile(r"ark:/[0-9]+/[A-Za-z0-9]+")  # already in its normal form, as most arks are
 _NAME = re.compile(r"(?:[A-Za-z0-9=~*+@_$./]|%[0-9A-Fa-f]{2})+")
 _ESCAPE = re.compile("%..")
+_OUTERMOST = 8
 _RUN = re.compile("([./])[./]+")
 _HYPHENS = dict.fromkeys(map(ord, "-\u2010\u2011\u2012\u2013\u2014\u2015"))
 
@@ -38,6 +39,14 @@ def normal_ark(text: str) -> str:
     name = _normal_name(found[2])
     ark = f"ark:/{found[1]}/{name}"
     return ark if name and len(ark) <= ARK_LENGTH else ""
+
+
+def containing(ark: str) -> tuple[str, ...]:
+    """The arks of what the object of `ark`, in its normal form, is a part or a variant of, from the
+    outermost on; no more than the outermost `_OUTERMOST`."""
+    path = ark.partition(".")[0].split("/")
+    wholes = ("/".join(path[:length]) for length in range(3, len(path) + 1))
+    return tuple(each for each in wholes if each != ark)[:_OUTERMOST]
 
 
 def _normal_name(text: str) -> str:

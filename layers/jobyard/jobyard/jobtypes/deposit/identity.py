@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobyard.domain.arks import EXPECTED, normal_ark
+from jobyard.domain.arks import EXPECTED, containing, normal_ark
 from jobyard.domain.collection import Collection
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
@@ -18,6 +19,7 @@ from jobyard.jobtypes.touch import Touch
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
 NAAN = "99999"
 
+_MINTED = re.compile(rf"ark:/{NAAN}/j[a-z2-7]{{24}}")  # as `mint` makes them
 _UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
 
 
@@ -99,7 +101,14 @@ def _refuse_strange(primary: str, work: Work, collection: Collection, touch: Tou
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
     latest = touch.objects.latest(primary)
     rights.check_own(latest, work)
-    if latest is None and not collection.may_name(primary):
+    if latest is not None:
+        return
+    for whole in containing(primary):
+        rights.check_own(touch.objects.latest(whole), work)
+    if _MINTED.match(primary):
+        words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
+        raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)
+    if not collection.may_name(primary):
         raise Refused(Failure.ARK_NOT_ALLOWED, rights.words_on_ark(primary, collection))
 
 
