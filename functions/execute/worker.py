@@ -76,20 +76,21 @@ def tell(finished: Iterable[Ended], **ids: object) -> None:
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
     for job in failed:
         LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code, **origin)
+    _count(metrics.JOBS_FAILED_IN_ALL, len(failed))
     for job_type in {job.job_type for job in ended}:
         of_type = [job for job in ended if job.job_type == job_type]
-        _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), job_type)
-        _count(metrics.JOBS_FAILED, sum(job.state == "failed" for job in of_type), job_type)
+        of = {"job_type": job_type}
+        _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), **of)
+        _count(metrics.JOBS_FAILED, sum(job.state == "failed" for job in of_type), **of)
         for code in {job.failure_code for job in of_type if job.state == "failed"}:
             number = sum(job.failure_code == code for job in of_type)
-            _count(metrics.JOBS_FAILED_BY_CODE, number, job_type, failure_code=code)
+            _count(metrics.JOBS_FAILED_BY_CODE, number, **of, failure_code=code)
 
 
-def _count(name: str, number: int, job_type: str, **dimensions: str) -> None:
+def _count(name: str, number: int, **dimensions: str) -> None:
     if not number:
         return
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-    emf.add_dimension("job_type", job_type)
     for dimension, value in dimensions.items():
         emf.add_dimension(dimension, value)
     emf.add_metric(name, MetricUnit.Count, number)

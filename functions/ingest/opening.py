@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from jobyard.domain import metrics
 from jobyard.domain.errors import StaleState
 from jobyard.services.metering import Meter
-from jobyard.services.opening import Opening, open_object, source_of
+from jobyard.services.opening import Opening, is_astray, open_object, source_of
 from jobyard.services.resuming import resume
 from jobyard.services.steering import Next, Run
 from jobyard.wiring import S3_PATIENCE, session, wire
@@ -52,5 +54,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _follow(asked: dict[str, Any], opening: Opening) -> Next:
     if "detail" in asked:
-        return open_object(source_of(asked["detail"]), opening)
+        source = source_of(asked["detail"])
+        if is_astray(source):
+            LOGGER.warning(
+                "a manifest beside every collection", bucket=source.bucket, key=source.key
+            )
+            emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+            emf.add_metric(metrics.MANIFESTS_ASTRAY, MetricUnit.Count, 1)
+            emf.flush_metrics()
+        return open_object(source, opening)
     return resume(asked["batch_id"], asked["command"], Run(asked["run"], asked["pass"]), opening)

@@ -212,6 +212,38 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
     assert (settled["next"], settled["batch_id"]) == ("end", "")
 
 
+def test_a_manifest_beside_every_collection_is_logged_and_counted(
+    functions: dict[str, ModuleType],
+    bound: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    key = "manifests/beside.checkm"
+    clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
+    asked = {"execution": "beside", "input": event_of(key, b"x")}
+
+    opened = functions["ingest.opening"].handler(asked, Context())
+
+    assert opened["next"] == "report"
+    assert "ManifestsAstray" in capsys.readouterr().out
+    (line,) = (vars(each) for each in caplog.records if "beside every" in each.message)
+    assert line["key"] == key
+
+
+@pytest.mark.parametrize("job_type", ["deposit", "sweep", "one of tomorrow"])
+def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
+) -> None:
+    from jobyard.services.running import Ended
+
+    worker = importlib.import_module("execute.worker")
+    worker.tell([Ended("b.0.0", job_type, "failed", "TIMEOUT")], batch_id="b")
+
+    out = capsys.readouterr().out
+    found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
+    assert found["JobsFailedInAll"] == ("service",)
+
+
 def report(batch_id: str, state: DeliveryState) -> Report:
     return reports.put_new(
         Report(

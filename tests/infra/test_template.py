@@ -468,10 +468,18 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
         ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
         ("Throttles", "${ExecuteChunkFunction}"),
         ("Throttles", "${ApiFunction}"),
-        ("JobsFailed", "deposit"),
+        ("JobsFailedInAll", "jobyard"),
         ("OldestOpenBatchSeconds", "jobyard"),
         ("UndeliveredReports", "jobyard"),
     } <= watched
+
+
+def test_the_alarm_for_failed_jobs_watches_every_type_there_is_and_will_be(
+    resources: Resources,
+) -> None:
+    (row,) = resources["FailedJobsAlarm"]["Properties"]["Dimensions"]
+
+    assert row == {"Name": "service", "Value": "jobyard"}
 
 
 def test_operators_are_told_what_to_do_about_every_alarm(resources: Resources) -> None:

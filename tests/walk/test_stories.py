@@ -739,7 +739,9 @@ def test_a_batch_that_cannot_be_opened_tells_so(yard: Yard, payloads: Payloads) 
     batch_id = yard.drop(manifest)
 
     assert yard.batch(batch_id).batch.state == "failed"
-    assert "could not be read" in yard.mails_of(batch_id)[0].text
+    text = yard.mails_of(batch_id)[0].text
+    assert "the manifest could not be opened; the cause is logged under request ID" in text
+    assert "could not be read" not in text  # what was raised
 
 
 class NoReads:
@@ -911,7 +913,7 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(yard: Yard, payloads: P
     assert (counts["held"], counts["succeeded"]) == (1, 2)
 
 
-@pytest.mark.parametrize("name", ["manifests/maps/.DS_Store", "manifests/maps/", "manifests/x"])
+@pytest.mark.parametrize("name", ["manifests/maps/.DS_Store", "manifests/maps/", "manifests/.x"])
 def test_what_is_no_manifest_makes_no_batch(yard: Yard, name: str) -> None:
     found = {"key": name, "size": 5, "version-id": "v"}
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
@@ -1024,3 +1026,24 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     gone = jobs.get(Place(batch_id, 0, 0))
     assert gone is not None
     assert (gone.state, gone.requeues, len(gone.attempts)) == (JobState.FAILED, 1, 2)
+
+
+def test_a_manifest_beside_every_collection_is_told_to_the_deployments_people(
+    yard: Yard, payloads: Payloads
+) -> None:
+    body = single_files(payloads, {"a.txt": b"a"}).encode()
+    metadata = {"notify": "stranger@example.org"}
+    yard.s3.put_object(Bucket="intake", Key="manifests/x.checkm", Body=body, Metadata=metadata)
+    version = yard.s3.head_object(Bucket="intake", Key="manifests/x.checkm")["VersionId"]
+    found = {"key": "manifests/x.checkm", "size": len(body), "version-id": version}
+    event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
+
+    yard.machines.run("batch", "beside", event)
+    yard.machines.run_all()
+
+    batch = yard.batch(yard.batch_id_of(event)).batch
+    (mail,) = yard.mails_of(batch.batch_id)
+    assert (batch.state, batch.entries) == ("failed", 0)
+    assert mail.to == ("operators@example.org",)
+    assert "put it under manifests/COLLECTION/" in mail.text
+    assert payloads.asked == []

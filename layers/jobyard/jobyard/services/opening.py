@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "manifests/"
+BESIDE = "-"  # stands for the collection of a manifest in none; no collection may be called so
 _REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
 REASON = 500  # characters kept of why a manifest could not be opened
 _BLOCK = 1024 * 1024
@@ -114,10 +115,16 @@ def not_opened(request_id: str) -> str:
 
 
 def _is_manifest(source: Source) -> bool:
-    """Whether an object is none of a folder's marker, a file its owner hides, or one astray."""
+    """Whether an object is neither a folder's marker nor a file its owner hides."""
     name = source.key.rsplit("/", 1)[-1]
     named = name and not name.startswith(".")
     return bool(source.size and named and _collection_of(source.key))
+
+
+def is_astray(source: Source) -> bool:
+    """Whether an object is a manifest that lies beside every collection. It is refused, and told of
+    to the deployment's people."""
+    return _is_manifest(source) and _collection_of(source.key) == BESIDE
 
 
 def open_batch(batch: Batch, opening: Opening) -> Next:
@@ -178,7 +185,9 @@ def _version_of(source: Source, s3: "S3Client") -> str:
 
 def _collection_of(key: str) -> str:
     parts = key.removeprefix(PREFIX).split("/")
-    return parts[0] if key.startswith(PREFIX) and len(parts) > 1 else ""
+    if not key.startswith(PREFIX):
+        return ""
+    return parts[0] if len(parts) > 1 else BESIDE
 
 
 def _claimed(source: Source, opening: Opening) -> Batch:
@@ -314,6 +323,8 @@ def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
     since it was submitted, and of what was dropped it is asked here first."""
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
+    if batch.collection == BESIDE:
+        return f"it lies beside every collection: put it under {PREFIX}COLLECTION/"
     if not re.fullmatch(NAME, batch.collection):
         return f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
     if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
