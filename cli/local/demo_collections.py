@@ -10,10 +10,13 @@ from cli.client import Api, Refused
 from cli.local import people
 from cli.local.stack import Stack
 
-DEMO = ("demo", "maps", "tests", "cases")
+DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is where `jobyard submit` goes
 GROUPS = ("depositor", "operator", "admin")
-# Of examples, of arks in the demo's manifests, and of some archives that manifests name.
-NAANS = ("99999", "12345", "13030", "12148", "65665", "85335")
+# Of examples and terms, and of some archives whose arks manifests of the field name.
+NAANS = (
+    *("99999", "12345", "99152", "99166", "13030", "12148", "20775", "21198", "26677", "27927"),
+    *("28722", "48223", "53355", "65665", "67531", "78319", "81055", "85335", "86073", "88435"),
+)
 
 
 class _Admin:
