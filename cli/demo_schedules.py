@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli import printing
 from cli.client import Api, Document
-from cli.local import clients, deployment, voters
+from cli.local import clients, voters
 from cli.local.emulator import HOME, PORT, ROOT
 from cli.stage import Demo, DemoFailed, Stage, perform
 from jobyard.domain.wallclock import WEEKDAYS
@@ -38,7 +38,7 @@ def demo(
     asked = Demo(
         keep,
         port,
-        deployment.FILES_PORT,
+        None,
         commands=(
             ("jobyard schedule history ID", "what became of each of its times, and why"),
             ("jobyard schedule list --system", "what Jobyard does for itself"),

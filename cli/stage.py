@@ -28,7 +28,7 @@ class DemoFailed(JobyardError):
 
 @contextmanager
 def local_stack(
-    port: int | None, files_port: int, stays: bool, console: Console
+    port: int | None, files_port: int | None, stays: bool, console: Console
 ) -> Iterator[Emulator]:
     """The local stack, started if it does not run, and stopped at the end unless it `stays`."""
 
@@ -44,7 +44,9 @@ def local_stack(
             emulator.wait_until_ready(running, say)
             stack = deployment.deploy(
                 running.endpoint,
-                deployment.parameters(running.endpoint, files_port),
+                deployment.parameters(
+                    running.endpoint, files_port or deployment.files_port(running.endpoint)
+                ),
                 build=HOME / "build",
                 say=say,
             )
@@ -65,11 +67,11 @@ def local_stack(
 @dataclass(frozen=True)
 class Demo:
     """What was asked of a demo, and where to look after it: commands with what each does, a page
-    with what it is about. Without a `port` the stack has its own."""
+    with what it is about. Without a port the stack has its own."""
 
     keep: bool
     port: int | None
-    files_port: int
+    files_port: int | None
     commands: Sequence[tuple[str, str]]
     page: tuple[str, str]
 

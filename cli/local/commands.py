@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,18 +11,14 @@ from typing import Annotated, Any
 import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from cli import printing
 from cli.local import clients, demo_collections, deployment, emulator, mail, people, stack
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
 app = typer.Typer(help="The stack on this laptop.", no_args_is_help=True)
-console = Console(highlight=False)
-complaints = Console(stderr=True, highlight=False)
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -30,15 +26,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 def up(
     port: Annotated[
         int | None,
-        typer.Option(help=f"Port on 127.0.0.1.  [default: {PORT}]", envvar="JOBYARD_PORT"),
+        typer.Option(
+            help=f"Port on 127.0.0.1.  [default: {PORT}]", envvar="JOBYARD_PORT", min=1, max=65535
+        ),
     ] = None,
     files_port: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Port on 127.0.0.1 that payloads may be fetched from.",
+            help="Port on 127.0.0.1 that payloads may be fetched from.  [default: the one it had, "
+            f"{deployment.FILES_PORT} at first]",
             envvar="JOBYARD_FILES_PORT",
+            min=1,
+            max=65535,
         ),
-    ] = deployment.FILES_PORT,
+    ] = None,
     iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
 ) -> None:
     """Start the emulator, deploy template.yaml to it, make the demo's people and collections."""
@@ -46,7 +47,9 @@ def up(
         running = _running_or_started(port, iam=iam)
         deployed = deployment.deploy(
             running.endpoint,
-            deployment.parameters(running.endpoint, files_port),
+            deployment.parameters(
+                running.endpoint, files_port or deployment.files_port(running.endpoint)
+            ),
             build=HOME / "build",
             say=_say,
         )
@@ -64,14 +67,14 @@ def down() -> None:
     """
     with _in_words():
         if not emulator.stop(HOME):
-            console.print("nothing runs")
+            printing.console().print("nothing runs")
         elif why := emulator.unsaved(HOME):
             raise emulator.EmulatorError(
                 f"stopped, but what it held last is not saved: {why}. "
                 "It keeps what was saved before that."
             )
         else:
-            console.print("stopped")
+            printing.console().print("stopped")
 
 
 @app.command()
@@ -84,13 +87,13 @@ def status(as_json: Json = False) -> None:
         running = emulator.running(HOME)
         if running is None:
             if as_json:
-                typer.echo(json.dumps({"running": False}))
+                printing.document({"running": False})
             else:
-                console.print("nothing runs: start it with [bold]jobyard local up[/]")
+                printing.console().print("nothing runs: start it with [bold]jobyard local up[/]")
             raise typer.Exit(1)
         deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
         if as_json:
-            typer.echo(json.dumps(_described(running, deployed), indent=2))
+            printing.document(_described(running, deployed))
         else:
             _show(running, deployed)
 
@@ -101,7 +104,7 @@ def reset() -> None:
     with _in_words(), emulator.alone(HOME, _say):
         emulator.stop(HOME)
         emulator.forget(HOME)
-    console.print("gone; [bold]jobyard local up[/] starts anew")
+    printing.console().print("gone; [bold]jobyard local up[/] starts anew")
 
 
 @app.command("mail")
@@ -110,13 +113,15 @@ def mails(as_json: Json = False) -> None:
     with _in_words():
         found = mail.sent(_running().endpoint)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        printing.document([asdict(one) for one in found])
         return
     for one in found:
-        console.rule(Text(one.subject, style="bold"), align="left")
-        console.print(f"{one.at}  from {one.sender}  to {', '.join(one.to)}", style="dim")
-        console.print(one.text, markup=False, soft_wrap=True)
-    console.print(f"{len(found)} sent")
+        printing.console().rule(Text(one.subject, style="bold"), align="left")
+        printing.console().print(
+            f"{one.at}  from {one.sender}  to {', '.join(one.to)}", style="dim", markup=False
+        )
+        printing.console().print(one.text, markup=False, soft_wrap=True)
+    printing.console().print(f"{len(found)} sent")
 
 
 @app.command()
@@ -124,12 +129,13 @@ def logs(
     function: Annotated[
         str, typer.Argument(help="Only this function's, as Open or ExecuteChunk.")
     ] = "",
-    minutes: Annotated[int, typer.Option(help="How far back.")] = 10,
+    minutes: Annotated[int, typer.Option(help="How far back.", min=1, max=10**6)] = 10,
 ) -> None:
     """What the functions logged, oldest first."""
     since_ms = int((time.time() - minutes * 60) * 1000)
     with _in_words():
-        rows = sorted(_log_lines(_running().endpoint, function, since_ms))
+        rows = _log_lines(_running().endpoint, function, since_ms)
+    console = printing.console()
     for at_ms, name, message in rows:
         at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         console.print(f"{at} {name} {message}", markup=False, soft_wrap=True)
@@ -157,7 +163,7 @@ def _running() -> Emulator:
 
 
 def _say(words: str) -> None:
-    console.print(Text(words, style="dim"), soft_wrap=True)
+    printing.console().print(Text(words, style="dim"), soft_wrap=True)
 
 
 @contextmanager
@@ -177,7 +183,7 @@ def _in_words() -> Iterator[None]:
         words = f"this machine refuses: {error}"
     else:
         return
-    complaints.print(Text(words, style="red"), soft_wrap=True)
+    printing.complain(words)
     raise typer.Exit(1)
 
 
@@ -188,6 +194,7 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
         "region": clients.REGION,
         "access_key_id": clients.KEY,
         "secret_access_key": clients.KEY,
+        "files_port": deployment.files_port(running.endpoint),
         "iam": running.iam,
         "pid": running.pid,
         "log": str(running.log),
@@ -197,10 +204,11 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
 
 
 def _show(running: Emulator, deployed: stack.Stack) -> None:
-    where = Table.grid(padding=(0, 2))
     rows = {
         "API": f"{deployed.api_url}/api/docs",
         "AWS endpoint": f"{running.endpoint}  (region {clients.REGION}, keys {clients.KEY})",
+        "files": f"http://{emulator.HOST}:{deployment.files_port(running.endpoint)}/"
+        "  (where payloads may be served)",
         "intake": f"s3://{deployed.intake_bucket}/manifests/COLLECTION/",
         "work": f"s3://{deployed.work_bucket}",
         "archive": f"s3://{deployed.archive_bucket}",
@@ -209,22 +217,54 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         f"  (password {people.PASSWORD})",
         "log": str(running.log),
     }
-    for name, value in rows.items():
-        where.add_row(f"[bold]{name}[/]", value)
-    console.print(where, soft_wrap=True)
+    printing.console().print(printing.facts(rows.items()))
 
 
 def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:
+    """What was logged, in order of time; of one function lines of the same moment as they came."""
     resources = clients.client("cloudformation", endpoint).describe_stack_resources(
         StackName=deployment.STACK
     )["StackResources"]
+    groups = {
+        row["LogicalResourceId"].removesuffix("Logs"): row["PhysicalResourceId"]
+        for row in resources
+        if row["ResourceType"] == "AWS::Logs::LogGroup"
+    }
+    if function and function not in groups:
+        raise typer.BadParameter(
+            f"there is no function {function!r}; there are {', '.join(sorted(groups))}",
+            param_hint="FUNCTION",
+        )
     found = []
     pages = clients.client("logs", endpoint).get_paginator("filter_log_events")
-    for row in resources:
-        name = row["LogicalResourceId"].removesuffix("Logs")
-        if row["ResourceType"] != "AWS::Logs::LogGroup" or (function and name != function):
-            continue
-        for page in pages.paginate(logGroupName=row["PhysicalResourceId"], startTime=since_ms):
-            for event in page["events"]:
-                found.append((int(event["timestamp"]), name, event["message"].rstrip()))
-    return found
+    for name in [function] if function else sorted(groups):
+        events = [
+            event
+            for page in pages.paginate(logGroupName=groups[name], startTime=since_ms)
+            for event in page["events"]
+        ]
+        lines = [(int(event["timestamp"]), event["message"].rstrip()) for event in events]
+        found += [(at_ms, name, message) for at_ms, message in own_times(lines)]
+    return sorted(found, key=lambda line: line[0])
+
+
+def own_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Lines of a function's log with the times they tell themselves.
+
+    The emulator has them all at the end of an invocation. What tells none at its beginning has the
+    time of what follows.
+    """
+    times = [_own_time(message) for _, message in lines]
+    for number, (at_ms, message) in enumerate(lines):
+        told = times[number]
+        if told is None and message.startswith("START ") and number + 1 < len(lines):
+            told = times[number + 1]
+        yield told or at_ms, message
+
+
+def _own_time(message: str) -> int | None:
+    try:
+        told = datetime.strptime(json.loads(message)["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+    except (ValueError, TypeError, LookupError):
+        return None
+    return int(told.timestamp() * 1000)

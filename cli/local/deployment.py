@@ -51,6 +51,19 @@ def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
     }
 
 
+def files_port(endpoint: str) -> int:
+    """The port that payloads may be fetched from, as the stack at `endpoint` has it."""
+    try:
+        (found,) = client("cloudformation", endpoint).describe_stacks(StackName=STACK)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return FILES_PORT
+        raise
+    values = {row["ParameterKey"]: row["ParameterValue"] for row in found.get("Parameters", ())}
+    port = values.get("AllowedHosts", "").rpartition(":")[2]
+    return int(port) if port.isdecimal() else FILES_PORT
+
+
 def api_url(endpoint: str) -> str:
     """The API's address at the emulator. Names below localhost do not resolve everywhere."""
     return f"{endpoint}/_aws/execute-api/{API_ID}/$default"
@@ -75,7 +88,7 @@ def deploy(
     template = read_template(root)
     s3 = client("s3", endpoint)
     _ensure_bucket(s3)
-    _package(s3, template, values, root, build)
+    _package(s3, template, values, root, build, say)
     for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
         del template["Resources"][name]
     expanded = expand(template, values)
@@ -117,10 +130,17 @@ def _ensure_bucket(s3: Any) -> None:
 
 
 def _package(
-    s3: Any, template: dict[str, Any], values: Mapping[str, str], root: Path, build: Path
+    s3: Any,
+    template: dict[str, Any],
+    values: Mapping[str, str],
+    root: Path,
+    build: Path,
+    say: Callable[[str], None],
 ) -> None:
     """Put code and definitions where the template can name them, as `sam package` does."""
     functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
+    if not any(build.glob("vendor-*")):
+        say("the first time this takes half a minute")
     layers = {
         "JobyardLayer": artifacts.compiled(
             root / "layers" / "jobyard" / "jobyard", build / "jobyard" / "jobyard"

@@ -50,7 +50,8 @@ NEW = f"""case "$1" in
     -m) echo made >>"$TMPDIR/made"
         {shutil.which("mkdir")} -p "$3/bin"
         printf '%s\\n' '#!/bin/sh' \\
-            'case "$1" in -m) echo no route >&2; exit ${{PIP:-0}} ;; esac' >"$3/bin/python"
+            'case "$1" in -m) printf "${{SAYS:-}}"; echo no route >&2' \
+            'exit ${{PIP:-0}} ;; esac' >"$3/bin/python"
         {shutil.which("chmod")} +x "$3/bin/python" ;;
 esac"""
 
@@ -109,6 +110,21 @@ def test_without_a_network_the_first_install_says_so(machine: Machine) -> None:
     assert "no route" in done.stderr
     assert "The first install needs a network" in done.stderr
     assert not (machine.project / ".venv-emulator").exists()
+
+
+def test_it_says_how_far_it_is_while_it_takes_its_time(machine: Machine) -> None:
+    machine.give("python3", NEW)
+    pip = (
+        "Collecting one\\n" * 15 + "Processing two\\n" * 6 + "Installing collected packages: one\\n"
+    )
+
+    done = machine.install("emulator", SAYS=pip)
+
+    assert done.returncode == 0
+    said = done.stderr.splitlines()
+    assert said[0].startswith("setting up .venv-emulator with Python 3.12.1: ")
+    assert said[1:] == ["  10 packages fetched", "  20 packages fetched", "  installing them"]
+    assert done.stdout == ""
 
 
 def test_what_is_there_is_not_made_again(machine: Machine) -> None:

@@ -108,6 +108,17 @@ def test_two_that_bring_it_up_at_once_both_find_it_up(project: Project) -> None:
     assert project.status()["running"]
 
 
+def test_the_port_of_the_files_is_kept(project: Project, running: dict[str, Any]) -> None:
+    chosen = emulator.free_port()
+
+    assert project.local("up", "--files-port", str(chosen)).returncode == 0
+    assert project.up().returncode == 0
+
+    assert project.status()["files_port"] == chosen
+    assert f"http://127.0.0.1:{chosen}/" in project.local("status").stdout
+    project.local("up", "--files-port", str(running["files_port"]))
+
+
 def test_another_port_needs_another_start(project: Project, running: dict[str, Any]) -> None:
     done = project.local("up", "--port", str(emulator.free_port()))
 
@@ -128,6 +139,13 @@ def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> 
     assert ["FAIL" in one["subject"] for one in mails] == [True]
     assert "broken.checkm" in project.local("mail").stdout
     assert '"opened"' in project.local("logs", "Open").stdout
+    unknown = project.local("logs", "Opn")
+    assert unknown.returncode == 2
+    assert "there is no function 'Opn'" in unknown.stderr
+
+    project.local("down")
+    assert project.up().returncode == 0
+    assert json.loads(project.local("mail", "--json").stdout) == mails
 
 
 def test_a_stack_whose_emulator_was_killed_comes_up_as_it_was(
