@@ -75,6 +75,7 @@ UNSEEN: dict[tuple[str, str, str], str] = {
     **{
         ("ReportRole", thing, call): "an Open that failed before it had claimed its manifest"
         for thing, call in (
+            ("CollectionsTable", "dynamodb:GetItem"),
             ("IntakeBucket", "s3:HeadObject(VersionId)"),
             ("RequestsTable", "dynamodb:GetItem"),
             ("RequestsTable", "dynamodb:PutItem"),
