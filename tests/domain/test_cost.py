@@ -49,3 +49,9 @@ def test_the_words_name_the_prices_date() -> None:
 
     assert "2,053 write units, 36 transitions, 15 invocations" in words
     assert "prices of 2026-10-04" in words
+
+
+def test_one_of_a_kind_is_told_as_one() -> None:
+    words = priced(Usage(write_units=1, transitions=1, invocations=1)).words()
+
+    assert "(1 write unit, 1 transition, 1 invocation; " in words

@@ -97,13 +97,18 @@ class Cost:
         """The cost in a line, for people."""
         used = self.usage
         return (
-            f"{self.amount()} ({used.write_units:,.0f} write units, {used.transitions:,} "
-            f"transitions, {used.invocations:,} invocations; {REGION} prices of {PRICED_ON})"
+            f"{self.amount()} ({_counted(round(used.write_units), 'write unit')}, "
+            f"{_counted(used.transitions, 'transition')}, "
+            f"{_counted(used.invocations, 'invocation')}; {REGION} prices of {PRICED_ON})"
         )
 
     def amount(self) -> str:
         """The sum with as many digits as say something."""
         return f"${self.dollars:,.2f}" if self.dollars >= 1 else f"${self.dollars:.6f}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def priced(usage: Usage) -> Cost:
