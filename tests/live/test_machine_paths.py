@@ -179,7 +179,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
     assert ended["status"] == "SUCCEEDED", ended
     assert machine.path(ended) == [
         *("Open", "Opened", "Execute", "Settle", "Settled", "Wait"),
-        *("Execute", "Settle", "Settled", "Report", "Done"),
+        *("Execute", "Settle", "Settled", "Report", "Reported", "Done"),
     ]
     run: dict[str, Any] = {"batch_id": "b1", "run": "main"}
     assert sorted(machine.asked("execute.chunk"), key=lambda one: (one["pass"], one["chunk"])) == [
@@ -282,7 +282,7 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
 
     assert machine.path(ended) == [
         *("ExecuteJob", "Executed", "Wait", "ExecuteJob", "Executed"),
-        *("Settle", "Settled", "Report", "Done"),
+        *("Settle", "Settled", "Report", "Reported", "Done"),
     ]
     asked = sorted(machine.asked("execute.job"), key=lambda one: one["pass"])
     assert [(one["pass"], one["position"]) for one in asked] == [(1, 3), (2, 3)]

@@ -37,7 +37,7 @@ def test_billed_transitions_are_the_states_the_machines_enter(
     reports = entered.count("Report")
     assert yard.batch(batch_id).batch.state == "failed"
     assert entered.count("Wait") > 1
-    assert sum(each.transitions for each in followed) + 2 * reports + children == len(entered)
+    assert sum(each.transitions for each in followed) + 3 * reports + children == len(entered)
 
 
 def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enters(
