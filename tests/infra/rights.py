@@ -79,7 +79,7 @@ CALLS: dict[str, dict[str, list[str]]] = {
             "dynamodb:Query",
             "dynamodb:TransactWriteItems(Delete)",
         ],
-        "HoldsTable": ["dynamodb:BatchGetItem"],
+        "HoldsTable": ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
         "CollectionsTable": ["dynamodb:GetItem"],
         "OperationsTable": ["dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:Query"],
         "ReportsTable": ["dynamodb:BatchWriteItem", "dynamodb:Query"],

@@ -82,6 +82,12 @@ UNSEEN: dict[tuple[str, str, str], str] = {
         )
     },
     **{
+        ("ExecuteRole", "HoldsTable", f"dynamodb:{call}"): "a worker was late, its hold is gone"
+        for call in ("GetItem", "PutItem")
+    },
+    ("ScheduleRole", "HoldsTable", "dynamodb:GetItem"): "two lifted a hold at once",
+    ("ScheduleRole", "RequestsTable", "dynamodb:PutItem"): "more than 100 batches are open",
+    **{
         (role, "HoldsTable", "dynamodb:DeleteItem"): "a hold that is over lingers for a minute"
         for role in ("ScheduleRole", "ApiRole")
     },

@@ -1,8 +1,10 @@
 """Lifting a hold: whatever the state of a batch, nothing stays held that nothing holds; in bounded
 slices, and from where it stopped."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -20,7 +22,7 @@ from jobyard.services.asking import Person
 from jobyard.store import batches, chunks, holds
 from tests.walk.test_reconciling import Death, Killed
 from tests.walk.yard import Payloads, Yard, single_files, source_of
-from tests.wire import Answer, Call, Listener
+from tests.wire import Answer, Call, Listener, Wire
 
 _numbers = count(1)
 ANN = Person("ann", "ann", frozenset({"operator"}))
@@ -91,8 +93,6 @@ def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
     for line in yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
         "Body"
     ].iter_lines():
-        import json
-
         yard.execute_chunk(opened | json.loads(line))
     assert yard.settle(state)["next"] == "end"
     return str(opened["batch_id"])
@@ -486,6 +486,46 @@ class Meanwhile(Listener):
                 self.do()
                 self.busy = False
         return None
+
+
+@dataclass
+class HoldIsGone(Listener):
+    """Removes a hold right before the first worker writes that it holds jobs."""
+
+    scope: str
+    wire: Wire
+    done: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation == "BatchExecuteStatement" and not self.done:
+            self.done = True
+            with self.wire.silence():
+                hold = holds.get(self.scope)
+                assert hold is not None
+                holds.delete(hold)
+        return None
+
+
+def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
+    yard: Yard, payloads: Payloads
+) -> None:
+    collection = f"late-{next(_numbers)}"
+    scope = f"collection:{collection}"
+    event = yard.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    opened = yard.open({"input": event, "execution": collection})
+    place(yard, collection, None)
+    index = yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")
+    with yard.wire.heard_by(HoldIsGone(scope, yard.wire)):
+        for line in index["Body"].iter_lines():
+            yard.execute_chunk(opened | json.loads(line))
+    yard.settle(opened)
+    assert yard.batch(opened["batch_id"]).counts["held"] > 0
+
+    let_minutes_pass(yard)
+
+    assert yard.batch(opened["batch_id"]).counts["succeeded"] > 0
+    assert yard.batch(opened["batch_id"]).counts["held"] == 0
+    assert holds.get(scope) is None
 
 
 # Two holds

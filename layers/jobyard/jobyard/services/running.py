@@ -9,6 +9,7 @@ every write has the state it saw in its condition, and steps may be repeated.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -314,6 +315,16 @@ class _ChunkWork:
         if self._stopped():
             self._put_aside(todo)
         self._save(passed=not (todo and not self._stopped()))
+        if self.hold and todo:
+            self._leave_to_a_lift(self.hold)
+
+    def _leave_to_a_lift(self, seen: Hold) -> None:
+        """If the hold that jobs were put aside for is gone by now, let it be lifted once more: this
+        worker was late, and nobody else would look for them."""
+        if holds.of_scopes(scopes_of(self.batch.collection, self.batch.job_type)):
+            return
+        with suppress(StaleState):  # somebody holds the scope again
+            holds.put(replace(seen, until=self.worker.now()))
 
     def _may_start(self, going: Going) -> bool:
         alone = any(job.history[-1].event == "restart" for job, _ in going.values())
