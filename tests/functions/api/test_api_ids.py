@@ -8,10 +8,12 @@ from jobyard.domain.batch import Batch
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter
-from jobyard.store import batches, holds, jobs
+from jobyard.store import batches, calendars, holds, jobs, schedules
+from jobyard.store.documents import history_of
 from jobyard.store.tables import BatchItem
 from tests.functions.api.asking import Api
 from tests.functions.api.records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.timetable import wanted
 from tests.people import sub_of
 
 NEW = "0f0e0d0c-1111-4222-8333-444455556666"
@@ -107,3 +109,23 @@ def test_a_hold_has_its_owners_id_and_older_ones_have_none(api: Api) -> None:
     assert placed is not None
     assert (placed.owner, placed.owner_sub) == ("operator", sub_of("operator"))
     assert holds.get("type:deposit") == older
+
+
+def test_a_schedule_and_a_calendar_know_the_id_of_who_made_them(api: Api) -> None:
+    api.ask("PUT", "/calendars/holidays", body={"reason": "new"})
+    made = api.post("/schedules", wanted()).json
+
+    kept = calendars.find("holidays")
+    assert kept is not None
+    assert kept.changes[-1].sub == sub_of("admin")
+    found = schedules.get(made["schedule_id"])
+    assert (found.owner, found.owner_sub) == ("admin", sub_of("admin"))
+
+
+def test_what_is_older_than_ids_is_read_as_it_was_stored(api: Api) -> None:
+    batch = a_batch(entries=1)
+    line = ["hold", "scheduled", "held", 1, "r1", "an-operator", "mine"]  # as it was before
+    assert history_of([line])[0].sub == ""
+    assert not history_of([line])[0].is_machines
+    assert history_of([["hold", "scheduled", "held", 1, "r1", "machine", "held"]])[0].is_machines
+    assert batches.get(batch.batch_id, HOUR_AGO).submitter_sub == sub_of("depositor")

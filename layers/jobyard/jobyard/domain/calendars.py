@@ -144,13 +144,15 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a calendar: `put` or `delete`, by whom and why. `cause` names the request."""
+    """A change of a calendar: `put` or `delete`, by whom and why. `cause` names the request, `sub`
+    is the person's id; "" of changes older than ids."""
 
     event: str
     at: datetime
     actor: str
     reason: str
     cause: str
+    sub: str = ""
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,8 @@ class Latest:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as it is stored. `version` counts its writes; times are aware UTC.
+    """A schedule as it is stored. `version` counts its writes; times are aware UTC. `owner` is a
+    name to show, `owner_sub` the id of that person; "" of the system's and of those older than ids.
 
     `next_at` is the rule's next time that nothing was decided about, whether or not a job may run
     then; `decided_until` the last that something was; `look_at` when its runs are looked after;
@@ -190,6 +191,7 @@ class Schedule:
     latest: Latest | None = None
     kept_from: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
+    owner_sub: str = ""
 
     @property
     def due_at(self) -> datetime | None:

@@ -59,7 +59,8 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
 
 
 def _change(event: str, asking: Asking) -> Change:
-    return Change(event, asking.now(), asking.person.name, asking.reason, asking.run)
+    person = asking.person
+    return Change(event, asking.now(), person.name, asking.reason, asking.run, person.sub)
 
 
 def _check_seen(name: str, stored: Kept | None, seen: int | None) -> None:

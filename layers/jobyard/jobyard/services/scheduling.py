@@ -110,6 +110,7 @@ def create(wanted: Wanted, asking: Asking) -> Schedule:
         rule=wanted.rule,
         policy=wanted.policy,
         owner=asking.person.name,
+        owner_sub=asking.person.sub,
         created_at=now,
         parameters=wanted.parameters,
         next_at=_first(wanted.rule, now),

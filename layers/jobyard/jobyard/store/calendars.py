@@ -12,7 +12,7 @@ from jobyard.store.tables import CalendarItem, is_refused
 
 def _item(kept: Kept) -> CalendarItem:
     changes = [
-        [change.event, stamp(change.at), change.actor, change.reason, change.cause]
+        [change.event, stamp(change.at), change.actor, change.reason, change.cause, change.sub]
         for change in kept.changes
     ]
     body = {"calendar": kept.calendar.document(), "changes": changes}
