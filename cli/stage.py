@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import httpx
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
@@ -96,7 +98,7 @@ def perform(
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
             console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
-    except JobyardError as error:
+    except (JobyardError, ClientError, BotoCoreError, httpx.HTTPError, OSError) as error:
         printing.complain(str(error))
         raise typer.Exit(1) from error
 

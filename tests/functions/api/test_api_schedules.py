@@ -260,6 +260,15 @@ def test_schedules_are_listed_by_title_page_by_page(api: Api) -> None:
     assert "next_runs" not in items[0]
 
 
+def test_titles_with_numbers_are_listed_as_people_count(api: Api) -> None:
+    for title in ("No. 10", "no. 9", "No. 100", "No. 1"):
+        a_schedule_called(title)
+
+    items = all_pages(api, "/schedules", limit=2)
+
+    assert [each["title"] for each in items] == ["No. 1", "no. 9", "No. 10", "No. 100"]
+
+
 def a_schedule_called(title: str, **changes: Any) -> Schedule:
     made = a_schedule(**changes)
     renamed = made.moved(_noted(made), title=title)
