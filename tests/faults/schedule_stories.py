@@ -50,7 +50,7 @@ class OfSchedule:
 
     def __post_init__(self) -> None:
         self.key = f"{self.telling.name} wants a schedule"
-        self.schedule_id = schedule_id_of(f"{ADMIN.name}\n{self.key}".encode())
+        self.schedule_id = schedule_id_of(f"{ADMIN.sub}\n{self.key}".encode())
 
     @contextmanager
     def begun(self) -> Iterator[Mapping[str, str]]:

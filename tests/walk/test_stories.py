@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from jobyard.domain.job import JobState, Place
 from jobyard.domain.jobtype import Wait
 from jobyard.domain.operation import Filter
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.deposit import steps
 from jobyard.services import asking, holding, opening, views
 from jobyard.services.performing import WAITS, Attempted, ended, started
 from jobyard.services.reconciling import reconcile
@@ -291,6 +292,25 @@ def test_a_failed_job_calls_back_with_its_code(yard: Yard, payloads: Payloads) -
     job = jobs.get(Place(batch_id, 0, 1))
     assert job is not None
     assert "callback" not in job.data
+
+
+def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
+    yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(_work: Any, _touch: Any) -> Any:
+        raise LookupError("a secret of the house")
+
+    monkeypatch.setitem(cast("dict[str, Any]", steps.STEPS), "estimating", odd)
+    payloads.files["/callback"] = b""
+    hook = {"callback-url": f"{payloads.url}/callback"}
+
+    batch_id = yard.drop(single_files(payloads, {"a.txt": b"a"}), metadata=hook)
+
+    (said,) = payloads.said
+    assert (said["status"], said["code"]) == ("failed", "STEP_ERROR")
+    job = jobs.get(Place(batch_id, 0, 0))
+    assert job is not None
+    assert "secret" not in f"{said} {job} {yard.mails_of(batch_id)[0].text}"
 
 
 def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(

@@ -9,7 +9,7 @@ every write has the state it saw in its condition, and steps may be repeated.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -409,8 +409,21 @@ class _ChunkWork:
             depositor=self.batch.depositor,
         )
         touch = self.worker.touch(self.job_type.time_limit, lambda: self.collection)
-        attempted = perform(self.job_type, progress, work, touch, self.worker.now)
+        with ExitStack() as met:
+            met.push(lambda kind, *_: self._tell_surprise(kind, progress, work, touch))
+            attempted = perform(self.job_type, progress, work, touch, self.worker.now)
         return attempted and self._told_if_failed(attempted, work, touch)
+
+    def _tell_surprise(
+        self, kind: type[BaseException] | None, progress: Progress, work: Work, touch: Touch
+    ) -> bool:
+        """When a step raised what it did not foresee, and the job fails by that: tell of it too."""
+        if kind is not None and issubclass(kind, Exception):
+            met = surprised(progress, self.worker.now())
+            told = self._told_if_failed(met, work, touch)
+            with progress.lock:
+                progress.record = replace(progress.record, data=told.record.data)
+        return False  # what was raised goes on
 
     def _told_if_failed(self, attempted: Attempted, work: Work, touch: Touch) -> Attempted:
         """The attempt, and if the job fails by it what came of telling whom its type tells."""
