@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import LINE_BYTES, Chunk, counted, summed
+from jobyard.domain.chunks import LINE_BYTES, Chunk, ChunkRecord, Passage, counted, summed
 from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
 from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
 
@@ -88,3 +88,14 @@ def test_the_same_object_is_always_the_same_batch() -> None:
 
 def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
     assert unrecorded(Place("b", 0, 1), NOON).state is JobState.SCHEDULED
+
+
+def test_of_runs_the_newest_are_kept_the_batchs_own_and_those_that_go_on() -> None:
+    record = ChunkRecord("b1", 0).passed("main", Passage(3)).passed("r-waits", Passage(1, NOON))
+    for number in range(500):
+        record = record.passed(f"r{number}", Passage(1))
+
+    kept = [*record.runs]
+    assert kept[:2] == ["main", "r-waits"]
+    assert kept[2:] == [f"r{number}" for number in range(400, 500)]
+    assert record.passed("r450", Passage(2)).passage("r450").passed == 2

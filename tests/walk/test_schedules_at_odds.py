@@ -18,7 +18,7 @@ from jobyard.domain.jobtype import JobType, Stop
 from jobyard.domain.occurrence import Skip, Trigger, Verdict
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
-    HISTORY,
+    HISTORY_BYTES,
     MOST_ACTIVE,
     Missed,
     Missing,
@@ -440,15 +440,16 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(yard: Yard
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
 
-    for number in range(HISTORY + 5):
+    for number in range(55):
         asking = yard.asking(reason="ж" * 1000)
         changes = Changes(title=f"the {number}th title")
         scheduling.edit(schedule.schedule_id, changes, asking)
 
     kept = now(schedule).history
-    assert 0 < len(kept) <= HISTORY
-    assert sum(len(entry.reason) for entry in kept) <= 8000
-    assert now(schedule).title == f"the {HISTORY + 4}th title"
+    assert sum(len(entry.reason.encode()) for entry in kept) <= HISTORY_BYTES
+    assert sum(sum(entry.counts.values()) or 1 for entry in kept) == 55
+    assert "more moves: edit" in kept[3].reason
+    assert now(schedule).title == "the 54th title"
 
 
 # ---- What is odd

@@ -130,7 +130,7 @@ class NewSchedule(Document, extra="forbid"):
     rule: Rule = Field(description="When they are due.")
     parameters: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="What the job type takes, up to 16 KB; GET /api/job-types says what that is.",
+        description="What the job type takes, up to 8 KB; GET /api/job-types says what that is.",
     )
     missed: Missing | MissedTimes = Field(default=Missing.LATEST, description=_MISSED)
     overlap: Overlap = Field(

@@ -5,7 +5,7 @@ cancelled batch must still end and tell, and that a refused manifest goes throug
 that there is no second way to a mail.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,14 @@ from jobyard.domain.addresses import Untold
 from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
-from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean, shortened
+from jobyard.domain.text import (
+    FILENAME_BYTES,
+    MESSAGE_BYTES,
+    NAME_BYTES,
+    REASON_BYTES,
+    clean_fields,
+    shortened,
+)
 
 
 class BatchState(StrEnum):
@@ -126,6 +133,7 @@ BATCH = Lifecycle(
     ),
 )
 
+_WORD_BYTES = 128  # of a word that should be a known one, and may be anything in a dropped manifest
 _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
 
 OPEN_STATES = frozenset(
@@ -166,8 +174,7 @@ class HistoryEntry:
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "actor", clean(self.actor, NAME_BYTES))
-        object.__setattr__(self, "reason", clean(self.reason, REASON_BYTES))
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
     @property
     def is_machines(self) -> bool:
@@ -254,7 +261,8 @@ class Batch:
     submitter_groups: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", clean(self.message, MESSAGE_BYTES))
+        clean_fields(self, filename=FILENAME_BYTES, submitter=NAME_BYTES, message=MESSAGE_BYTES)
+        clean_fields(self, collection=_WORD_BYTES, job_type=_WORD_BYTES, profile=_WORD_BYTES)
 
     def moved(self, move: Move, **changes: Any) -> "Batch":
         """The batch after `move`, with `changes` to its other fields."""
@@ -264,7 +272,8 @@ class Batch:
         """The batch with one more entry in its history, and with `changes` to its other fields."""
         after = replace(self, **changes, version=self.version + 1)
         left = RECORD_BYTES - _RESERVED - after._weight()
-        return replace(after, history=_kept((*self.history, entry), left))
+        history = (*self.history, entry)
+        return replace(after, history=kept_history(history, _marks(history), left))
 
     def _weight(self) -> int:
         """The bytes of its record without its history, or a few more."""
@@ -308,11 +317,14 @@ class Batch:
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
 
 
-def _kept(history: tuple[HistoryEntry, ...], left: int) -> tuple[HistoryEntry, ...]:
-    """What of its history a batch keeps, in `left` bytes if it can be."""
+def kept_history(
+    history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
+) -> tuple[HistoryEntry, ...]:
+    """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
+    `marks`, and what stands for the others."""
     kept = history
     for room in ROOMS:
-        kept = compacted(history, HistoryEntry.left_out, room.last, _marks(history))
+        kept = compacted(history, HistoryEntry.left_out, room.last, marks)
         kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
         if weight([[*vars(each).values()] for each in kept]) <= left:
             break

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from jobyard.domain.errors import BadRule
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 from jobyard.domain.wallclock import (
     WEEKDAYS,
     date_of,
@@ -25,8 +26,8 @@ MOST_EXCLUDED = 1000
 MOST_WINDOWS = 100
 MOST_LETTERS = 200  # of a title
 TOLD = 3  # windows that a refusal names
-CHANGES_KEPT = 50
-MOST_REASONS = 8000  # characters of reasons in them, at the most but for the newest
+CHANGES_KEPT = 20
+MOST_REASONS = 2000  # bytes of reasons in them, at the most but for the newest
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _DAY_S = 86_400
@@ -154,6 +155,9 @@ class Change:
     cause: str
     sub: str = ""
 
+    def __post_init__(self) -> None:
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -172,7 +176,9 @@ class Kept:
     def changed(self, calendar: Calendar, change: Change) -> "Kept":
         """It after a change."""
         changes = (*self.changes, change)[-CHANGES_KEPT:]
-        while len(changes) > 1 and sum(len(each.reason) for each in changes) > MOST_REASONS:
+        while (
+            len(changes) > 1 and sum(len(each.reason.encode()) for each in changes) > MOST_REASONS
+        ):
             changes = changes[1:]
         return Kept(calendar, self.version + 1, changes)
 

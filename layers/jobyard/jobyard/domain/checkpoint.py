@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jobyard.domain.text import clean
+
 TOLD = 10  # of the records that failed, those that are told of by their key
+
+
+_KEY_BYTES = 256  # of the key of a record that failed
+_WHY_BYTES = 256  # of why it did
+
+
+def _told(failure: tuple[str, str]) -> tuple[str, str]:
+    key, why = failure
+    return clean(key, _KEY_BYTES), clean(why, _WHY_BYTES)
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,7 @@ class Checkpoint:
             failed=self.failed + len(failures),
             place=place,
             ended=not place,
-            failures=(*self.failures, *failures)[:TOLD],
+            failures=(*self.failures, *map(_told, failures[:TOLD]))[:TOLD],
         )
 
     def again(self) -> "Checkpoint":

@@ -16,6 +16,8 @@ LINE_BYTES = len(_LINE % (0, 0, 0))
 # A batch has no more: what the children of a Map give is put together, if only to be dropped, and
 # three bytes of each are what AWS takes of a state, 256 KiB.
 MOST_CHUNKS = 80_000
+RUNS = 100  # that came through a chunk and are kept with it
+_OWN = "main"  # the run that a batch's own manifest began
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,15 @@ class ChunkRecord:
     def count(self, state: str) -> int:
         """How many of its jobs are recorded in `state`."""
         return self.counts.get(state, 0)
+
+    def passed(self, run: str, passage: Passage) -> "ChunkRecord":
+        """The record once `run` came that far with it. Of runs that came through, which are as many
+        as people ask for, it keeps the newest `RUNS`, and the batch's own."""
+        runs = {name: each for name, each in self.runs.items() if name != run} | {run: passage}
+        over = [name for name, each in runs.items() if each.next_at is None and name != _OWN]
+        for name in over[:-RUNS]:
+            del runs[name]
+        return replace(self, runs=runs)
 
     @property
     def recorded(self) -> int:

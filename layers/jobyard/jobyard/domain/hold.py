@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobyard.domain.errors import BadRequest
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 EVERYTHING = "everything"
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # of a collection or a job type, as a regular expression
@@ -53,6 +54,9 @@ class Hold:
     until: datetime | None = None
     owner_sub: str = ""
     lift: Lift | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
 
     def words(self) -> str:
         """Why something waits, in a sentence."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
-from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 MACHINE = "machine"
 ROLES = frozenset({"viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin"})
@@ -64,8 +64,7 @@ class Cause:
     sub: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "actor", clean(self.actor, NAME_BYTES))
-        object.__setattr__(self, "reason", clean(self.reason, REASON_BYTES))
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.schedule import MOST_ACTIVE, place_of
+from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
 
 class Trigger(StrEnum):
@@ -91,6 +92,9 @@ class Outcome:
     failed: int | None = None
     total: int | None = None
 
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
+
     @classmethod
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
         """What came of a job that has ended; `counted` is how far one came that was stopped."""
@@ -143,6 +147,9 @@ class Occurrence:
     job_type: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, words=REASON_BYTES, actor=NAME_BYTES)
 
     @property
     def place(self) -> Place:

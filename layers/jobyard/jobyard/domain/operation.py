@@ -12,7 +12,7 @@ from enum import StrEnum
 from jobyard.domain.chunks import ChunkRecord
 from jobyard.domain.errors import OperationRunning
 from jobyard.domain.job import JobRecord, JobState
-from jobyard.domain.text import clean
+from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
 MOST_AT_ONCE = 25  # operations in one batch; one person's wish for all of its jobs is one
 
@@ -88,6 +88,9 @@ class Operation:
     sub: str = ""
     refused: int = 0
 
+    def __post_init__(self) -> None:
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+
     def words(self) -> str:
         """What is being done, by whom and since when, in a sentence."""
         return (
@@ -127,7 +130,7 @@ class JobOutcome:
     message: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", clean(self.message))
+        clean_fields(self, message=MESSAGE_BYTES)
 
 
 def tally(outcomes: Collection[JobOutcome]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from jobyard.domain.addresses import Untold
 from jobyard.domain.job import JobState
+from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 
 class ReportKind(StrEnum):
@@ -46,6 +47,9 @@ class Delivery:
     singly: bool = False
     told: tuple[str, ...] = ()
     untold: tuple[Untold, ...] = ()
+
+    def __post_init__(self) -> None:
+        clean_fields(self, error=MESSAGE_BYTES)
 
 
 @dataclass(frozen=True)

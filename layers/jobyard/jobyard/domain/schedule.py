@@ -9,15 +9,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.batch import HistoryEntry, kept_history
 from jobyard.domain.job import JOB, JobState, Place
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
 from jobyard.domain.recurrence import Recurrence
 
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
 MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
-HISTORY = 50  # entries kept with the schedule, the newest; each run writes them again
-WORDS = 8000  # characters of reasons in them, at the most but for the newest
+HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
 
 
 class ScheduleState(StrEnum):
@@ -247,11 +246,9 @@ class Schedule:
 
 
 def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
-    """What of its history a schedule keeps."""
-    newest = history[-HISTORY:]
-    while len(newest) > 1 and sum(len(entry.reason) for entry in newest) > WORDS:
-        newest = newest[1:]
-    return newest
+    """What of its history a schedule keeps; its last suspension always, which says why it waits."""
+    suspended = [at for at, entry in enumerate(history) if entry.event == "suspend"]
+    return kept_history(history, suspended[-1:], HISTORY_BYTES)
 
 
 def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:

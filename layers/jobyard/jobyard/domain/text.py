@@ -11,6 +11,7 @@ from typing import Any
 
 MESSAGE_BYTES = 500  # of a failure's, a step's or a refusal's message, in UTF-8
 REASON_BYTES = 500  # of the reason a person gives, in UTF-8
+FILENAME_BYTES = 255  # of a file's name, in UTF-8
 NAME_BYTES = 128  # of the name of who did something, in UTF-8
 VALUE_BYTES = 2048  # of a text among what a job found, in UTF-8
 MARK = "\ufffd"  # stands for what cannot be shown
@@ -32,6 +33,12 @@ def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
     if not _PLAIN.fullmatch(text):
         text = "".join(MARK if _is_bad(letter) else letter for letter in text)
     return shortened(text, limit)
+
+
+def clean_fields(record: object, **limits: int) -> None:
+    """Clean fields of a frozen dataclass that is being made, each to so many bytes."""
+    for name, limit in limits.items():
+        object.__setattr__(record, name, clean(getattr(record, name), limit))
 
 
 def clean_values(value: Any, limit: int = VALUE_BYTES) -> Any:

@@ -215,7 +215,7 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         version=0,
         collection=_collection_of(source.key),
         submitter="s3",
-        job_type=metadata.get("job-type", "deposit"),
+        job_type=metadata.get("job-type") or "deposit",
         filename=source.key.rsplit("/", 1)[-1],
         submitted_at=now,
         profile=metadata.get("profile", ""),

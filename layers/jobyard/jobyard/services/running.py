@@ -172,9 +172,8 @@ def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
             found[stored.place.position] = stored
     if any(stored is None for stored in written):
         found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    runs = {**seen.runs, run.name: Passage(run.number)}
-    new = replace(seen.counting(found.values()), runs=runs, collection=batch.collection)
-    chunks.put(new)
+    through = seen.passed(run.name, Passage(run.number)).counting(found.values())
+    chunks.put(replace(through, collection=batch.collection))
 
 
 def _given_up(job: JobRecord, cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
@@ -530,10 +529,7 @@ class _ChunkWork:
             before = self.seen.passage(self.run_.name)
             number = max(before.passed, self.run_.number)  # a late worker is in an earlier pass
             passage = Passage(number, min(waiting, default=None)) if passed else before
-            new = replace(
-                self.seen.counting(known.values()),
-                runs={**self.seen.runs, self.run_.name: passage},
-            )
+            new = self.seen.passed(self.run_.name, passage).counting(known.values())
             if new == self.seen:
                 return
             try:

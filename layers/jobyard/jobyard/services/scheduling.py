@@ -43,7 +43,7 @@ from jobyard.services.firing import Almanac, Look, carry_out, caught_up
 from jobyard.store import calendars, occurrences, schedules
 from jobyard.store.schedules import Beside
 
-PARAMETERS = 16 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
+PARAMETERS = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
 _TRIES = 5
 

@@ -21,7 +21,8 @@ class DocumentAttribute(JSONAttribute):
 
     def serialize(self, value: Any) -> str:
         """The document as it is stored."""
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+        return text.encode(errors="replace").decode()  # parameters are anybody's JSON
 
 
 class ByMonth(GlobalSecondaryIndex["BatchItem"]):

@@ -1,0 +1,199 @@
+"""Whatever text comes from outside, through whichever field: it is written, and read back."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from api.documents.fields import Note, Reason, Title
+from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.calendars import Calendar, Change, Kept
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.compaction import RECORD_BYTES
+from jobyard.domain.failures import Failure
+from jobyard.domain.hold import Hold
+from jobyard.domain.job import JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.operation import REFUSED, Filter, JobOutcome, Operation
+from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.text import clean, is_clean
+from jobyard.jobtypes.deposit.refusal import NotYet, Refused
+from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.services.performing import Progress, ended, perform, started, surprised
+from jobyard.store import (
+    batches,
+    calendars,
+    checkpoints,
+    holds,
+    jobs,
+    operations,
+    reports,
+    together,
+)
+from tests.store.sizes import job_bytes
+
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+# All of Unicode, lone surrogates and controls too; and now and then a great deal of it.
+LETTERS = st.characters(categories=None, exclude_categories=())
+ANY = st.one_of(
+    st.text(LETTERS, max_size=40),
+    st.tuples(st.text(LETTERS, min_size=1, max_size=4), st.integers(1, 700)).map(
+        lambda pair: pair[0] * pair[1]
+    ),
+)
+a_few = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_numbers = count()
+
+
+def place() -> Place:
+    """Where no other job lies."""
+    return Place(f"bany{next(_numbers):017d}", 0, 0)
+
+
+def step_that(raises: Exception | None, answers: Outcome | None) -> JobType:
+    """A job type whose one step does that."""
+
+    def step(_work: Work, _touch: object) -> Outcome:
+        if raises:
+            raise raises
+        assert answers
+        return answers
+
+    return JobType("any", "Any", (("step", step),))
+
+
+def outcomes(text: str) -> list[JobType]:
+    """Every way in which a step may tell of what it met."""
+    stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), NotYet(1.0, text)
+    refused = Refused(Failure.TIMEOUT, text)
+    answers: list[Outcome] = [
+        Done({"a": text[:200], text[:200]: [text[:200], {"b": None}]}, text),
+        Skipped(text),
+        Wait(1.0, text),
+        Wait(1.0, text, progressed=True),
+        Stop(Failure.TIMEOUT, text, retryable=True, result={"a": text[:200]}),
+        Stop(stop.code, stop.message),
+        Stop(refused.code, refused.message),
+        Wait(wait.seconds, wait.message),
+    ]
+    return [step_that(None, each) for each in answers] + [
+        step_that(OSError(text), None),
+        step_that(UnicodeError(text), None),
+    ]
+
+
+def performed(job: JobRecord, job_type: JobType) -> JobRecord:
+    """The job after an attempt, as a worker comes to it."""
+    progress = Progress(job)
+    work = Work("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
+    try:
+        attempted = perform(job_type, progress, work, None, lambda: NOON)  # type: ignore[arg-type]
+    except (OSError, UnicodeError):
+        attempted = surprised(progress, NOON)
+    assert attempted
+    return ended(attempted, job_type, NOON, job.cause)
+
+
+@a_few
+@given(text=ANY)
+def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -> None:
+    kinds = outcomes(text)
+    running = [started(unrecorded(place(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
+    assert jobs.write_many([(None, job) for job in running]) == running
+
+    after = [performed(job, kind) for job, kind in zip(running, kinds, strict=True)]
+
+    assert jobs.write_many(list(zip(running, after, strict=True))) == after
+    for job in after:
+        assert jobs.get(job.place) == job
+        assert job.failure_code != Failure.UNWRITABLE
+        said = [job.failure_message, *(each.message for each in (*job.attempts, *job.steps))]
+        assert all(is_clean(each) for each in said)
+        assert job_bytes(job.place.origin_id, 0, 0) <= RECORD_BYTES
+
+
+@a_few
+@given(name=ANY, reason=ANY)
+def test_whatever_people_say_of_a_job_is_written_and_reads_back(name: str, reason: str) -> None:
+    job = replace(unrecorded(place(), NOON), state=JobState.RUNNING, version=1)
+    jobs.write_many([(None, job)])
+    for number, event in enumerate(("force_fail", "requeue", "hold", "delete")):
+        after = sent(job, event, NOON, Cause(f"r{number}", name, reason))
+        assert jobs.write_many([(job, after)]) == [after]
+        assert jobs.get(job.place) == after
+        job = after
+
+
+@a_few
+@given(text=ANY)
+def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None:
+    number = next(_numbers)
+    name = f"bnoun{number:016d}"
+    batch = batches.put_new(
+        Batch(
+            name,
+            BatchState.PROCESSING,
+            0,
+            text[:60] or "c",
+            text or "s",
+            text,
+            text,
+            NOON,
+            profile=text,
+            parameters={"title": text[:60]},
+            message=text,
+        )
+    )
+    cause = Cause("r1", text, text)
+    moved = batches.apply(batch, BATCH.move("processing", "cancel", NOON, cause), message=text)
+    stored = batches.get(name, NOON)
+    assert replace(stored, parameters={}) == replace(moved, parameters={})
+
+    hold = Hold(f"collection:any{number}", text, text, NOON)
+    holds.put(hold)
+    assert holds.get(hold.scope) == hold
+
+    operation = Operation(
+        name, "r000000000001", "requeue", Filter(JobState.FAILED), text, text, NOON, 1, (0,)
+    )
+    operations.put_new(operation, BatchState.CANCELLING)
+    found = operations.find(name, "r000000000001")
+    assert found is not None
+    assert (found.actor, found.reason) == (operation.actor, operation.reason)
+    assert is_clean(JobOutcome("j", REFUSED, text).message)
+
+    delivery = Delivery(DeliveryState.FAILED, NOON, error=text)
+    report = Report(name, 1, ReportKind.FIRST, NOON, (), "s", "o", {}, 0, {}, delivery)
+    assert reports.put_new(report).delivery == delivery
+    assert reports.get(name, 1).delivery == delivery
+
+    calendar = Calendar(f"any-{number}")
+    kept = Kept(calendar, 1, (Change("put", NOON, text, text, "r1"),))
+    calendars.put(kept)
+    assert calendars.stored(calendar.name) == kept
+
+    seen = Checkpoint(name)
+    after = seen.after(1, [(text, text)], {"key": 1})
+    together.write([checkpoints.written(seen, after, NOON)])
+    assert checkpoints.get(name) == after
+
+
+@pytest.mark.parametrize("kind", [Reason, Note, Title], ids=["reason", "note", "title"])
+@given(text=ANY)
+def test_what_the_api_takes_of_words_is_clean_or_refused(
+    kind: Callable[..., object], text: str
+) -> None:
+    try:
+        taken = TypeAdapter(kind).validate_python(text)
+    except ValidationError:
+        return
+    assert isinstance(taken, str)
+    assert is_clean(taken)
+    assert clean(taken, 1000) == taken
