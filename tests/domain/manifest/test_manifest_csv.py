@@ -147,6 +147,14 @@ BAD = {
         [("FIELD_UNKNOWN", 1, 18)],
     ),
     "quote not closed": ('fileUrl,fileName\nhttp://x/a,"a\nhttp://x/b,b\n', [("CSV_QUOTE", 2, 12)]),
+    "a line break in a value": (
+        'fileUrl,fileName,title\nhttp://x/a,a,"Diary\nof 1843"\nhttp://x/b,b,T\n',
+        [("CSV_QUOTE", 2, 14)],
+    ),
+    "line breaks in two values": (
+        'fileUrl,fileName,title\nhttp://x/a,a,"A\nB"\nhttp://x/b,b,"C\nD"\n',
+        [("CSV_QUOTE", 2, 14), ("CSV_QUOTE", 4, 14)],
+    ),
     "text after a quote": ('fileUrl,fileName\nhttp://x/a,"a"b\n', [("CSV_QUOTE", 2, 12)]),
     "quote inside a value": ('fileUrl,fileName\nhttp://x/a,a"b\n', [("CSV_QUOTE", 2, 13)]),
     "no URL": ("fileUrl,fileName\n,a\n", [("URL_MISSING", 2, 1)]),

@@ -60,6 +60,7 @@ class CsvLayout:
         pair = {Column.ALGORITHM, Column.DIGEST} & set(columns)
         self._half = next(iter(pair)) if len(pair) == 1 else None  # without the other one
         self._is_half_told = is_half_told
+        self._is_open = False  # whether the line before ends within quotes
         self._unnamed = set(unnamed)  # indexes of empty headings under which no value was found yet
         self._widths = Widths(len(columns))
 
@@ -74,6 +75,7 @@ class CsvLayout:
             self._widths.saw(len(columns), first)
         named = zip(self._columns, columns, strict=False)
         texts = {column: texts for column, texts in named if column is not None and any(texts)}
+        self._is_open = False
         if self._half and self._is_half_told:
             texts.pop(self._half, None)
         return texts
@@ -81,7 +83,12 @@ class CsvLayout:
     def row(self, line: str, number: int) -> Row | None:
         """The row on `line`, None if it has no value."""
         cells, findings = cells_in(line, number)
-        if findings:
+        is_odd = bool(findings) and line.count('"') % 2 == 1
+        was_open, self._is_open = self._is_open, is_odd
+        if is_odd and was_open:  # the end of a value that began on the line before: told there
+            self._is_open = False
+            findings = []
+        if findings or is_odd:
             return Row(number, {}, findings=findings, readable=False)
         if not any(cell.text.strip() for cell in cells):
             return None
