@@ -19,6 +19,7 @@ from rich.text import Text
 from cli.client import Document
 from jobyard.domain.text import clean, is_clean
 
+UNKNOWN_WIDTH = 80  # of a terminal that says it has none
 PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
 
 LEAST_WIDTH = 10  # of a column that may be broken; narrower, a table is no table any more
@@ -101,9 +102,10 @@ def _cleaned(text: str) -> str:
 
 def console() -> Console:
     """Standard output, as wide as the terminal. Where nobody looks COLUMNS may make it wider."""
-    if sys.stdout.isatty():
-        return Screen(highlight=False)
-    return Screen(highlight=False, width=max(PIPED_WIDTH, Screen().width))
+    width = Screen().width
+    if not sys.stdout.isatty():
+        return Screen(highlight=False, width=max(PIPED_WIDTH, width))
+    return Screen(highlight=False, width=None if width > 0 else UNKNOWN_WIDTH)
 
 
 def complain(words: str) -> None:

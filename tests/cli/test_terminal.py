@@ -238,6 +238,16 @@ def test_a_narrow_terminal_loses_nothing_of_a_table(
     assert "maps" in shown
 
 
+@pytest.mark.parametrize("width", [0, 1, 7])
+def test_no_terminal_is_too_narrow_for_words(width: int, api: FakeApi, looked_at: LookedAt) -> None:
+    api.answers("GET /batches", {"items": [batch()], "cursor": None})
+    api.answers(f"GET /batches/{BATCH}", batch())
+    api.answers(f"GET /jobs/{JOB}", job())
+
+    for words in _asked():
+        assert looked_at(width, *words)
+
+
 def test_columns_may_make_wider_what_nobody_looks_at(
     api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
