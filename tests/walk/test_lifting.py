@@ -540,7 +540,9 @@ def test_a_second_hold_does_not_replace_the_first_unseen(yard: Yard) -> None:
     assert holds.get(scope) is not None
     assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ann"]
     assert holds.get(scope) == first
-    holding.place(scope, None, yard.asking(ANN, reason="the shelves move"))
+    assert holding.place(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
+    with pytest.raises(AlreadyHeld):
+        holding.place(scope, None, yard.asking(ANN, reason="the shelves move"))
 
     holding.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
     assert [hold.reason for hold in views.list_holds(yard.looking())] == ["a quick look"]

@@ -18,8 +18,8 @@ class Placing(Document, extra="forbid"):
     )
     replace: bool = Field(
         default=False,
-        description="Whether a hold that somebody else has on the scope is replaced, its owner "
-        "and reason with it. Without it this one is refused.",
+        description="Whether a hold that is in force on the scope is replaced, its owner and "
+        "reason with it. Without it this one is refused.",
     )
 
 

@@ -68,9 +68,9 @@ def get_hold(scope: Scope) -> Hold:
     operation_id="place_hold",
     tags=["Holds"],
     summary="Hold a collection, a job type or everything",
-    description="From now on what would start is held; what runs goes on. Your own hold on the "
-    "scope is replaced; while somebody else's is in force, yours is refused unless it says "
-    "`replace`. For operator and admin.",
+    description="From now on what would start is held; what runs goes on. While a hold is in force "
+    "on the scope, another is refused unless it says `replace`; the same one again is the one that "
+    "is there. For operator and admin.",
     responses={
         200: {"description": "The hold."},
         **documented(BadRequest, Forbidden, Unknown, AlreadyHeld, StaleState),

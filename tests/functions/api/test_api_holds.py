@@ -150,13 +150,16 @@ def test_a_second_hold_is_refused_with_who_holds_it_unless_it_replaces_the_first
     assert (shown["owner"], shown["reason"]) == ("admin", "a quick look")
 
 
-def test_who_holds_a_scope_may_change_why_and_until_when(api: Api) -> None:
-    hold(api, "everything")
+def test_the_same_hold_placed_again_is_the_one_that_is_there(api: Api) -> None:
+    until = SOON.isoformat()
+    first = hold(api, "everything", until=until)
 
-    again = hold(api, "everything", until=SOON.isoformat(), reason="still moving")
+    again = hold(api, "everything", until=until)
 
-    assert (again.status, again.json["reason"]) == (200, "still moving")
-    assert api.get("/holds/everything").json == again.json
+    assert (again.status, again.json) == (200, first.json)
+    assert hold(api, "everything").status == 409
+    assert hold(api, "everything", until=until, reason="still moving").status == 409
+    assert api.get("/holds/everything").json == first.json
 
 
 def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:

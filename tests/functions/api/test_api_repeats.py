@@ -159,7 +159,9 @@ def test_a_kept_answer_that_has_expired_is_as_good_as_gone(api: Api) -> None:
                 TableName=NAMES["requests"], Item={**item, "expires": {"N": "1700000000"}}
             )
 
-    answer = api.ask("PUT", "/holds/everything", body={"reason": "anew"}, headers=KEY)
+    answer = api.ask(
+        "PUT", "/holds/everything", body={"reason": "anew", "replace": True}, headers=KEY
+    )
 
     assert (answer.status, answer.json["reason"]) == (200, "anew")
 

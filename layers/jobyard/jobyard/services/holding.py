@@ -39,12 +39,12 @@ _STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
 
 
 def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool = False) -> Hold:
-    """Hold everything in `scope` from now on; what runs goes on. A hold that is in force there is
-    replaced by who placed it, and with `replacing` by others.
+    """Hold everything in `scope` from now on; what runs goes on. With `replacing` a hold that is in
+    force there is replaced. The same hold placed again is the one that is there.
 
     Raises:
         Forbidden: the person may not. BadRequest: no such scope, no reason, or `until` is over.
-        AlreadyHeld: somebody else holds the scope already; the message says who and why.
+        AlreadyHeld: the scope is on hold already; the message says by whom and why.
         StaleState: somebody else placed or lifted one at the same time.
     """
     _demand_holder(asking)
@@ -57,7 +57,9 @@ def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool
         checked_scope(scope), asking.person.name, asking.reason, now, until, asking.person.sub
     )
     seen = holds.get(hold.scope)
-    if seen and in_force([seen], now) and not (replacing or _is_theirs(seen, asking)):
+    if seen and in_force([seen], now) and not replacing:
+        if _is_the_same(hold, seen):
+            return seen
         raise AlreadyHeld(
             f"{seen.words()} (since {seen.since:%Y-%m-%d %H:%M} UTC); "
             "say that you replace that hold if you mean to"
@@ -66,8 +68,13 @@ def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool
     return hold
 
 
-def _is_theirs(hold: Hold, asking: Asking) -> bool:
-    return bool(hold.owner_sub) and hold.owner_sub == asking.person.sub
+def _is_the_same(hold: Hold, seen: Hold) -> bool:
+    """Whether a hold is the one that was `seen`; times are stored to the millisecond."""
+    if hold.until is None or seen.until is None:
+        same_end = hold.until is seen.until
+    else:
+        same_end = abs(hold.until - seen.until) < timedelta(milliseconds=1)
+    return same_end and replace(hold, since=seen.since, until=seen.until) == seen
 
 
 def lift(scope: str, asking: Asking) -> int:
