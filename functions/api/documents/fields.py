@@ -253,7 +253,10 @@ JobId = Annotated[
 class Entry(Document):
     """One line of a history."""
 
-    event: str = Field(description="What happened.")
+    event: str = Field(
+        description="What happened; `more` for what a long history leaves out, which the reason "
+        "counts."
+    )
     before: str = Field(alias="from", description="The state before.")
     after: str = Field(alias="to", description="The state after; the same when only noted.")
     at: datetime = Field(description="When.")

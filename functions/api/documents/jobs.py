@@ -59,7 +59,10 @@ class Attempt(Document):
     started_at: datetime = Field(description="When it began.")
     ended_at: datetime | None = Field(description="When it ended.")
     step: str = Field(description='The step it failed at; "" when it did not.')
-    code: str = Field(description='Why it failed; "" when it did not.')
+    code: str = Field(
+        description='Why it failed; "" when it did not. `MORE` for the attempts that a long list '
+        "leaves out, which the message counts."
+    )
     message: str = Field(description="The same in words.")
 
 
@@ -90,9 +93,15 @@ class Job(JobInBrief):
         description="The records it has gone through; null when it counts none."
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
-    attempts: list[Attempt] = Field(description="Every try, first to last.")
+    attempts: list[Attempt] = Field(
+        description="The tries, first to last: the first three and the last twenty, and how many "
+        "between."
+    )
     result: dict[str, JsonValue] = Field(description="What its steps have found and made.")
-    history: list[Entry] = Field(description="All that happened to it, oldest first.")
+    history: list[Entry] = Field(
+        description="What happened to it, oldest first; of much the first three, the last twenty, "
+        "and how many of each between."
+    )
 
 
 class Jobs(Document):

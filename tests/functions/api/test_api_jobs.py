@@ -1,13 +1,16 @@
 """Jobs through the API: listed, looked at, asked, retried."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 
-from jobyard.domain.job import JOB
+from jobyard.domain.job import JOB, Attempt, Place, StepRecord, StepStatus
+from jobyard.domain.lifecycle import Cause
+from jobyard.store import jobs
 from tests.functions.api.asking import NOW, Api
 from tests.functions.api.records import (
     HOUR_AGO,
@@ -70,6 +73,54 @@ def test_a_page_of_long_lines_is_cut_before_lambda_cannot_answer_with_it(api: Ap
 
     assert len(first.text) < 5_000_000
     assert [each["line"] for each in items] == list(range(1, 151))
+
+
+def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_counted(
+    api: Api,
+) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, "failed")
+    place = Place(batch.batch_id, 0, 0)
+    stored = jobs.get(place)
+    assert stored
+    job = replace(stored, attempts=())
+    for number in range(40):
+        for event, key in (("requeue", f"r{number}"), ("start", "main.p1"), ("fail", "main.p2")):
+            job = job.moved(JOB.move(job.state, event, NOW, Cause(key, reason=f"{event} it")))
+        failed = Attempt(NOW, NOW, "storing", "TIMEOUT", "slow")
+        job = replace(job, attempts=(*job.attempts, failed)).fitted()
+    jobs.item_of(job).save()
+
+    shown = api.get(f"/jobs/{place.job_id}").json
+
+    assert [each["event"] for each in shown["history"][:5]] == [
+        "start",
+        "fail",
+        "requeue",
+        "more",
+        "start",
+    ]
+    gap = shown["history"][3]
+    assert gap["reason"].startswith("99 more moves: fail ")
+    assert (gap["actor"], gap["from"]) == ("machine", "scheduled")
+    more = [each for each in shown["attempts"] if each["code"] == "MORE"]
+    assert [each["message"] for each in more] == ["17 more attempts: TIMEOUT 17"]
+
+
+def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
+    batch = a_batch(entries=1)
+    a_job(batch, 0, "running")
+    place = Place(batch.batch_id, 0, 0)
+    stored = jobs.get(place)
+    assert stored
+    step = StepRecord("downloading", StepStatus.RUNNING, NOW)
+    jobs.item_of(stored.with_step(step)).save()
+
+    shown = api.get(f"/jobs/{place.job_id}").json
+
+    (at_work,) = [each for each in shown["steps"] if each["status"] == "running"]
+    assert (at_work["name"], at_work["completed_at"]) == ("downloading", None)
+    assert at_work["started_at"]
 
 
 def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
