@@ -287,6 +287,8 @@ def _note(home: Path) -> dict[str, Any]:
 def _clear(home: Path) -> None:
     """Clear away what an emulator that was killed left behind."""
     home.mkdir(parents=True, exist_ok=True)
+    for pid in [pid for pid, process in _children.items() if process.poll() is not None]:
+        del _children[pid]  # that was killed: its end is taken note of
     if running(home) is None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
