@@ -68,7 +68,8 @@ _SECRET_ENDINGS = (
     "sessionid",
     "sessid",
 )
-_AUTHORITY = re.compile(r"://[^/?#\s\\]*")
+# As people and browsers read one: after too many slashes, and after a scheme that is there twice.
+_AUTHORITY = re.compile(r"://[/\\]*(?:[^/?#\s\\:]|:(?!//))*")
 _FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=([^&#\s]*)")
 _SEPARATORS = re.compile("[-_.]")
 _WORD = re.compile(r"\S+")
