@@ -65,7 +65,10 @@ def staged(name: str, content: bytes, touch: Touch) -> Container:
     """The container, as it lies in the work bucket."""
     put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
     reader = StagedReader(
-        touch.s3, touch.work_bucket, Staged("staging/c", put["ETag"], len(content), {})
+        touch.s3,
+        touch.work_bucket,
+        Staged("staging/c", put["ETag"], len(content), {}),
+        touch.remaining,
     )
     return Container(name, len(content), reader, touch.remaining)
 
@@ -387,3 +390,26 @@ def test_what_unpacks_badly_stores_no_object(touch: Touch, payloads: PayloadServ
     assert isinstance(driven.last, Stop)
     assert (driven.last.code, driven.last.retryable) == (Failure.BAD_CONTAINER, False)
     assert not [key for key in held(touch, touch.archive_bucket) if key.startswith("objects/")]
+
+
+LONG = 4 * 1024**2  # bytes of a window
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "headers"),
+    [
+        ("x.tar.gz", b"\x1f\x8b\x08\x08" + bytes(5) + b"\xff" + b"n" * LONG, 0),
+        ("x.tar.gz", gzip.compress(tarred(FILES)) + bytes(LONG), 4),
+        ("x.tar.gz", gzip.compress(b"") * (LONG // 20 + 1), 0),
+        ("x.tar.bz2", bz2.compress(b"") * (LONG // 14 + 1), 0),
+    ],
+    ids=["an endless name", "zeros at the end", "empty parts", "empty parts of bzip2"],
+)
+def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
+    touch: Touch, name: str, content: bytes, headers: int
+) -> None:
+    """A library reads on and on in it, by itself, and no member comes."""
+    left = iter([600.0] * (1 + headers))  # the first window, and each header
+    short = replace(touch, remaining=lambda: next(left, 5.0))
+
+    assert refused(name, content, short).code is Failure.TIMEOUT

@@ -112,7 +112,7 @@ def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
 ) -> None:
     staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", touch)
     stage(iter([b"new bytes"]), Wanted("x"), "staging/j/c", touch)
-    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    reader = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining)
 
     with pytest.raises(touch.s3.exceptions.ClientError):
         reader.read(3)
@@ -154,7 +154,7 @@ def test_a_staged_file_reads_like_any_file(touch: Touch, moves: list[tuple[str, 
     body = bytes(range(256))
     etag = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=body)["ETag"]
     staged = Staged("staging/c", etag, len(body), {})
-    ours = StagedReader(touch.s3, touch.work_bucket, staged, window=32)
+    ours = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining, window=32)
     theirs = io.BytesIO(body)
 
     for move, number in moves:

@@ -61,7 +61,7 @@ def unpack(work: Work, touch: Touch, file: File) -> tuple[Stored, ...]:
     if staged is None:
         staged = _stage_container(work, touch, file)
         sheets.fresh += 1
-    reader = StagedReader(touch.s3, touch.work_bucket, staged)
+    reader = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining)
     container = Container(file.wanted.name, staged.size, reader, touch.remaining)
     with sheets.kept():
         for place, member in enumerate(container.members()):

@@ -1,11 +1,13 @@
 """Reading a staged container from anywhere in it, a window at a time."""
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.refusal import Refused
+from jobyard.jobtypes.fetch import RESERVE_S
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -18,10 +20,22 @@ _AT_ONCE = 4 * 1024**2
 
 
 class StagedReader(io.RawIOBase):
-    """The bytes of a staged file, seekable. Reads fail when the file was staged anew meanwhile."""
+    """The bytes of a staged file, seekable. Reads fail when the file was staged anew meanwhile.
 
-    def __init__(self, s3: "S3Client", bucket: str, staged: Staged, window: int = _WINDOW) -> None:
+    `remaining` tells the seconds the worker has left. It is asked for every window: of some files
+    a library reads gigabytes, by single bytes, before it gives one out.
+    """
+
+    def __init__(
+        self,
+        s3: "S3Client",
+        bucket: str,
+        staged: Staged,
+        remaining: Callable[[], float],
+        window: int = _WINDOW,
+    ) -> None:
         self._s3 = s3
+        self._remaining = remaining
         self._window_bytes = window
         self._bucket = bucket
         self._staged = staged
@@ -75,6 +89,9 @@ class StagedReader(io.RawIOBase):
         return taken
 
     def _fetched(self, start: int) -> bytes:
+        if self._remaining() <= RESERVE_S:
+            words = "the worker's time was up in the middle of the container"
+            raise Refused(Failure.TIMEOUT, words)
         last = min(start + self._window_bytes, self._staged.size) - 1
         found = self._s3.get_object(
             Bucket=self._bucket,
