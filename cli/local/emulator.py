@@ -89,12 +89,6 @@ def start(
     """
     if not PYTHON.exists():
         raise EmulatorError("the emulator is not installed here: run `make local` once")
-    taken_by = listener(port)
-    if taken_by is not None:
-        raise EmulatorError(
-            f"port {port} is taken by {taken_by}: "
-            "choose another with --port, or JOBYARD_PORT for make"
-        )
     with _turn(home / "start.lock"):
         emulator = _started(home, port, iam=iam, persist=persist, say=say)
     wait_until_ready(emulator, say)
@@ -107,6 +101,12 @@ def _started(
     """An emulator that was just started, and has noted where it is."""
     if running(home) is not None:
         raise EmulatorError("one runs already: `jobyard local down` first")
+    taken_by = listener(port)
+    if taken_by is not None:
+        raise EmulatorError(
+            f"port {port} is taken by {taken_by}: "
+            "choose another with --port, or JOBYARD_PORT for make"
+        )
     _clear(home)
     if persist and (mended := _mended(home)):
         say(mended)

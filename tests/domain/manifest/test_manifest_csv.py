@@ -253,3 +253,10 @@ def test_without_a_column_of_names_that_is_remarked_on_once() -> None:
     assert (finding.code, finding.line) == ("NAME_FROM_URL", 2)
     assert "no column fileName" in finding.message
     assert len(outcome.entries) == 50
+
+
+@pytest.mark.parametrize("header", ['"fileUrl', 'fileUrl "', "url\u2028"])
+def test_a_lone_heading_in_odd_quotes_is_a_finding_and_no_separator(header: str) -> None:
+    outcome = read_csv(f"{header}\nhttp://x/1\n")
+
+    assert "CSV_SEPARATOR" not in {finding.code for finding in outcome.findings}

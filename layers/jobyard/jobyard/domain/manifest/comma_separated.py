@@ -235,7 +235,7 @@ def _no_url(header: str, number: int, findings: list[Finding]) -> list[Finding]:
     """What is wrong with a first line that names no fileUrl, or has those `findings` of quotes:
     most likely something else than commas parts it."""
     for separator, name in SEPARATORS.items():
-        if names_url(header, separator):
+        if separator in header and names_url(header, separator):
             return [_separated(number, header.index(separator) + 1, name)]
     words = "the first line has to name the columns, fileUrl among them: "
     return findings or [Check.FIELD_MISSING.at(number, 1, words + ",".join(Column))]
