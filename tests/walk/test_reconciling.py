@@ -329,7 +329,7 @@ def test_a_manifest_that_no_function_could_open_is_opened_later(
     yard.machines.run_all()
 
     assert waiting.state == "pending"
-    assert "the tables cannot be reached" in waiting.history[-1].reason
+    assert "could not be opened; the cause is logged under" in waiting.history[-1].reason
     assert yard.batch(batch_id).batch.state == "completed"
     assert len(yard.mails_of(batch_id)) == 1
 

@@ -1,6 +1,7 @@
 """Schedules in simulated time, through the real services, store and job machine."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -551,7 +552,9 @@ def test_only_an_admin_may(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule_id = made(yard, DAILY).schedule_id
     wanted = Wanted("mine", NAME, recurrence_of(DAILY), Policy(), {})
-    operator = DEPOSITOR.__class__("operator", frozenset({"operator", "viewer", "planner"}))
+    operator = replace(
+        DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
+    )
     asked: list[Callable[[Asking], object]] = [
         partial(scheduling.create, wanted),
         partial(scheduling.edit, schedule_id, Changes(title="mine")),

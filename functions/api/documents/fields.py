@@ -235,11 +235,12 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
 Parameters = Annotated[dict[str, JsonValue], AfterValidator(_parameters)]
 
 
-_TITLE_BYTES = 200
+_TITLE_LETTERS = 100
+_TITLE_BYTES = 200  # which is what a record has room for
 Title = Annotated[
     str,
     _text(_TITLE_BYTES),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _TITLE_BYTES, "pattern": _WORDS}),
+    Field(max_length=_TITLE_LETTERS, json_schema_extra={"minLength": 1, "pattern": _WORDS}),
 ]
 
 _JOB_ID = r"b[a-z2-7]{20}\.[0-9]{1,9}\.[0-9]{1,9}"
