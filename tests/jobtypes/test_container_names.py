@@ -53,12 +53,13 @@ def remarked(name: str, content: bytes, touch: Touch) -> tuple[list[str], str]:
 # Zips
 
 
-def test_backslashes_of_windows_are_folders(touch: Touch) -> None:
+@pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14, ON_UNIX])
+def test_backslashes_of_windows_are_folders(touch: Touch, made_on: int) -> None:
     content = zip_of(
         (b"letters\\", b""),
         (b"letters\\1901\\", b""),
         (b"letters\\1901\\may.txt", b"x"),
-        made_on=ON_FAT,
+        made_on=made_on,
     )
 
     names, remarks = remarked("x.zip", content, touch)
@@ -72,6 +73,28 @@ def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(touch: Touch
 
     assert names == ["a\\b"]
     assert remarks == "Windows allows no \\ in a name: a\\b"
+
+
+@pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14])
+def test_backslashes_of_windows_need_no_folder_of_their_own(touch: Touch, made_on: int) -> None:
+    names, _ = remarked("x.zip", zip_of((b"a\\b", b"x"), made_on=made_on), touch)
+
+    assert names == ["a/b"]
+
+
+def test_an_empty_zip_has_no_file_in_it(touch: Touch) -> None:
+    assert refused("x.zip", zip_of(), touch).message == "x.zip has no file in it"
+
+
+def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(touch: Touch) -> None:
+    members = ((b"Photos", b"1"), (b"Photos-old", b"2"), (b"photos/one.jpg", b"3"))
+
+    names, remarks = remarked("x.zip", zip_of(*members), touch)
+
+    assert names == ["Photos", "Photos-old", "photos/one.jpg"]
+    assert remarks == (
+        "a file and a folder on a disk that ignores case or composition: Photos and photos/one.jpg"
+    )
 
 
 @pytest.mark.parametrize("made_on", [ON_FAT, ON_UNIX])

@@ -125,6 +125,11 @@ class Admission:
                 self.remarks.add(words, f"{shown(first)} and {shown(name)}")
             if why := unportable(name):
                 self.remarks.add(why, name)
+        by_folders = sorted(forms, key=_by_parts)
+        for form, following in pairwise(by_folders):
+            if following.startswith(form + _FOLDER):
+                words = "a file and a folder on a disk that ignores case or composition"
+                self.remarks.add(words, f"{shown(forms[form])} and {shown(forms[following])}")
 
     def grow(self, count: int) -> None:
         """Count bytes that came out.

@@ -1,5 +1,6 @@
 """Reading a staged container from anywhere in it, a window at a time."""
 
+import errno
 import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -55,7 +56,8 @@ class StagedReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._staged.size}[whence]
         if start + offset < 0:
-            raise ValueError("seek before the start")
+            # As files of a disk do: zipfile knows by it that there is no more to look for.
+            raise OSError(errno.EINVAL, "seek before the start")
         self._at = start + offset
         return self._at
 

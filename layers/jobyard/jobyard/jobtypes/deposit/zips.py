@@ -14,7 +14,7 @@ from jobyard.jobtypes.fetch import BLOCK
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # those that unpack in bounded memory
 
 # Source: PKWARE's APPNOTE 4.4.2.2 (made by), 4.4.4 (flags), 4.6.9 (Unicode path).
-_MADE_ON_WINDOWS = {0, 10, 14}  # FAT, NTFS, VFAT
+_MADE_ON_WINDOWS = {0, 6, 10, 11, 14}  # FAT, HPFS, NTFS, NTFS as Info-ZIP has it, VFAT
 _IN_UTF8 = 0x800
 _ENCRYPTED = 0x1
 _FOLDER_BIT = 0x10  # of the attributes that FAT has
@@ -29,10 +29,12 @@ def zip_members(reader: StagedReader, admission: Admission) -> Iterator[Member]:
     """The files of a zip, all judged before the first one is given."""
     _check_directory(reader)
     with zipfile.ZipFile(reader) as archive:
+        headers = archive.infolist()
+        backslashes = any(map(_is_backslash_folder, headers))
         files = [
             (name, info)
-            for info in archive.infolist()
-            if (name := _admitted(info, admission)) is not None
+            for info in headers
+            if (name := _admitted(info, admission, backslashes=backslashes)) is not None
         ]
         admission.conclude()
         for name, info in files:
@@ -59,10 +61,10 @@ def _check_directory(reader: StagedReader) -> None:
 _ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end record
 
 
-def _admitted(info: zipfile.ZipInfo, admission: Admission) -> str | None:
+def _admitted(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool) -> str | None:
     """The name to keep a file by; None of what is no file, or left out with a remark."""
     admission.count()
-    name = _name(info, admission)
+    name = _name(info, admission, backslashes=backslashes)
     if not name:
         raise broken("it has a member without a name")
     kind = stat.S_IFMT(info.external_attr >> 16)
@@ -85,12 +87,18 @@ def _admitted(info: zipfile.ZipInfo, admission: Admission) -> str | None:
     return admission.admit(name, info.file_size)
 
 
-def _name(info: zipfile.ZipInfo, admission: Admission) -> str:
+def _is_backslash_folder(info: zipfile.ZipInfo) -> bool:
+    """Whether a header can only be a folder of Windows, whatever system it says it was made on."""
+    name = info.orig_filename
+    return name.endswith("\\") and "/" not in name and not info.file_size
+
+
+def _name(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool) -> str:
     """A member's name, as its bytes and its maker mean it.
 
     Without a word of the zip itself, bytes that are UTF-8 are UTF-8, as Info-ZIP and Finder write
     them; others are code page 437, as the format has it. A name from Windows without a slash has
-    its folders by backslashes.
+    its folders by backslashes; so it has where `backslashes` end the folders of the zip.
     """
     if info.flag_bits & _IN_UTF8:
         name = info.orig_filename
@@ -98,7 +106,8 @@ def _name(info: zipfile.ZipInfo, admission: Admission) -> str:
         raw = info.orig_filename.encode("cp437")
         name = _unicode_path(info.extra, raw) or _decoded(raw, admission)
     name = name.partition("\0")[0]
-    if "\\" in name and "/" not in name and info.create_system in _MADE_ON_WINDOWS:
+    of_windows = backslashes or info.create_system in _MADE_ON_WINDOWS
+    if of_windows and "\\" in name and "/" not in name:
         admission.remarks.add("read backslashes as folders", name)
         name = name.replace("\\", "/")
     return name
