@@ -144,7 +144,7 @@ class _Sheets:
                 raise NotYet(0, words) from refusal
             again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
             if again_s is not None and self.fresh:
-                words = f"{self.fresh} files came; {refusal.message}"
+                words = f"{plural(self.fresh, 'file')} came; {refusal.message}"
                 raise NotYet(again_s, words, progressed=True) from refusal
             raise
 
