@@ -176,10 +176,11 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
             state(step["status"]),
             when(step.get("started_at")),
             when(step.get("completed_at") or step.get("skipped_at")),
+            step.get("message") or "",
         )
         for step in found.get("steps", ())
     ]
-    section("Steps", ("step", "status", "started", "ended"), steps)
+    section("Steps", ("step", "status", "started", "ended", "message"), steps)
     attempts: Rows = [
         (
             when(each["started_at"]),

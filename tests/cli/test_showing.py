@@ -163,6 +163,14 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi)
     assert "[red]plan[/red].txt" in run("job", JOB).stdout
 
 
+def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
+    left_out = "left out an empty folder: maps/"
+    step = {"name": "downloading", "status": "completed", "message": left_out}
+    api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
+
+    assert left_out in run("job", JOB).stdout
+
+
 def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
     finding = {
         "level": "error",
