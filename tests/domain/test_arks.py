@@ -19,6 +19,7 @@ from jobyard.domain.arks import ARK_LENGTH, normal_ark
         ("ark:/85335/9g54xs", "ark:/85335/9g54xs"),
         ("ark:/b5072/s3Q=~*+@_$", "ark:/b5072/s3Q=~*+@_$"),
         ("ark:/1/x%c3%A9", "ark:/1/x%C3%A9"),
+        ("ark:/1/%78%2Dy%2fz%2E", "ark:/1/xy%2Fz"),
         ("ark:/1/x/part/2/", "ark:/1/x/part/2"),
         ("ark:/1/x//part/.2", "ark:/1/x/part/2"),
         ("ark:/1/x.v2.fr.v2", "ark:/1/x.fr.v2"),

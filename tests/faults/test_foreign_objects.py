@@ -47,7 +47,7 @@ NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # what a stranger may be 
 # Of an ark; what lies inside of it, as a part or a variant, is not to be had either.
 SPELLINGS = (
     *("{}", "https://n2t.net/{}", "{}-", "{}/", "{}.", "ark:{bare}", "ARK:/{bare}"),
-    *("{}/part", "{}/part.tiff", "{}.tiff"),
+    *("{}/part", "{}/part.tiff", "{}.tiff", "{}%2Fpart", "ark:/99999/%66{rest}", "{}%2D"),
 )
 
 
@@ -183,7 +183,8 @@ def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field)
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_an_object_is_not_reached_by_its_ark_however_it_is_spelt(field: Field, role: str) -> None:
     for spelt in SPELLINGS:
-        primary = spelt.format(field.ark, bare=field.ark.removeprefix("ark:/"))
+        bare = field.ark.removeprefix("ark:/")
+        primary = spelt.format(field.ark, bare=bare, rest=bare.removeprefix("99999/f"))
 
         batch_id = field.submit(person(role), field.ours, field.row(primary))
 

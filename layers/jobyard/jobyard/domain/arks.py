@@ -1,7 +1,8 @@
 """Arks: which texts are one, and the one spelling by which an object is known.
 
 Source: draft-kunze-ark, "The ARK Anatomy" and "Normalization and Lexical Equivalence". `ark:` and
-`ark:/` are the same label, hyphens do not count, and a name may begin with a digit.
+`ark:/` are the same label, hyphens do not count, and a name may begin with a digit. An escape of a
+letter that needs none is that very letter, as servers and resolvers read it (RFC 3986, 6.2.2.2).
 """
 
 import re
@@ -17,7 +18,8 @@ _ARK = re.compile(
 )
 _PLAIN = re.compile(r"ark:/[0-9]+/[A-Za-z0-9]+")  # already in its normal form, as most arks are
 _NAME = re.compile(r"(?:[A-Za-z0-9=~*+@_$./]|%[0-9A-Fa-f]{2})+")
-_ESCAPE = re.compile("%..")
+_ESCAPE = re.compile("%(..)")
+_NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9._~-]")
 _OUTERMOST = 8
 _RUN = re.compile("([./])[./]+")
 _HYPHENS = dict.fromkeys(map(ord, "-\u2010\u2011\u2012\u2013\u2014\u2015"))
@@ -43,17 +45,22 @@ def normal_ark(text: str) -> str:
 
 def containing(ark: str) -> tuple[str, ...]:
     """The arks of what the object of `ark`, in its normal form, is a part or a variant of, from the
-    outermost on; no more than the outermost `_OUTERMOST`."""
-    path = ark.partition(".")[0].split("/")
+    outermost on; no more than the outermost `_OUTERMOST`. An escaped slash may be one to others."""
+    path = ark.partition(".")[0].replace("%2F", "/").split("/")
     wholes = ("/".join(path[:length]) for length in range(3, len(path) + 1))
     return tuple(each for each in wholes if each != ark)[:_OUTERMOST]
+
+
+def _unescaped(escape: "re.Match[str]") -> str:
+    letter = chr(int(escape[1], 16))
+    return letter if _NEEDS_NO_ESCAPE.fullmatch(letter) else escape[0].upper()
 
 
 def _normal_name(text: str) -> str:
     """The name with its qualifiers in the draft's normal form; "" if they are malformed."""
     if not _NAME.fullmatch(text):
         return ""
-    text = _ESCAPE.sub(lambda escape: escape[0].upper(), text)
+    text = _ESCAPE.sub(_unescaped, text).replace("-", "")
     text = _RUN.sub(r"\1", text).strip("./")
     path, *variants = text.split(".")
     if any("/" in variant for variant in variants):  # a part of a variant: the draft refuses it
