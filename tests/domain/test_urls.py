@@ -172,6 +172,13 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
         ("https://reader:secr@et@files.example/a@2x", "https://***@files.example/a@2x"),
         ("https://reader:sec/ret@files.example/a", "https://***@files.example/a"),
         ("https://reader:sec ret#?@files.example/a", "https://***@files.example/a"),
+        ("https://reader:/secret@files.example/a", "https://***@files.example/a"),
+        ("https://reader:\\secret@files.example/a", "https://***@files.example/a"),
+        ("https://s.example/k?a=1;sig=b;c=2", "https://s.example/k?a=1;sig=***;c=2"),
+        (
+            "https://s.example/k?token=a;b&jwt=c&pw=d",
+            "https://s.example/k?token=***&jwt=***&pw=***",
+        ),
         ("https://https://reader:secret@files.example/a", "https://https://***@files.example/a"),
         ("https:///reader:secret@files.example/a", "https://***@files.example/a"),
         ("https:/\\\\reader:secret@files.example/a", "***@files.example/a"),

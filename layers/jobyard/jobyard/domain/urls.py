@@ -55,13 +55,15 @@ _DISGUISES = tuple(
 
 # Names of query fields whose value lets whoever has it in: S3, Azure and Google sign URLs so.
 _SECRETS = frozenset(
-    {"sig", "auth", "authorization", "pwd", "passwd", "pass", "sid", "awsaccesskeyid"}
+    {"sig", "auth", "authorization", "pwd", "pw", "passwd", "pass", "sid", "jwt", "awsaccesskeyid"}
 )
 _SECRET_ENDINGS = (
     "signature",
     "token",
     "secret",
+    "secretkey",
     "password",
+    "passphrase",
     "credential",
     "apikey",
     "accesskey",
@@ -70,7 +72,7 @@ _SECRET_ENDINGS = (
 )
 # As people and browsers read one: after too many slashes, and after a scheme that is there twice.
 _AUTHORITY = re.compile(r"://[/\\]*(?:[^/?#\s\\:]|:(?!//))*")
-_FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=([^&#\s]*)")
+_FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=((?:[^&;#\s]|;(?![^=&?;#\s]+=))*)")
 _SEPARATORS = re.compile("[-_.]")
 _WORD = re.compile(r"\S+")
 
@@ -333,7 +335,7 @@ def _without_user(url: str) -> str:
 
 def _ends_in_no_port(authority: str) -> bool:
     _, colon, port = authority.rpartition("]")[2].partition(":")
-    return bool(colon and port) and not port.isdecimal()
+    return bool(colon) and not port.isdecimal()
 
 
 def _without_value(found: "re.Match[str]") -> str:
