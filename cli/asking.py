@@ -45,9 +45,9 @@ def retry(
     """Try failed jobs again, from the step after the last good one.
 
     All failed jobs of a batch, those that failed for a CODE, or one job, also one of a schedule.
-    Jobs that cannot be tried again are counted, and end the command with 1. With --watch the exit
-    code is 0 if no job of the batch is failed any more; the batch itself stays failed until
-    `update-reporting`.
+    Jobs that cannot be tried again are counted, and end the command with 1, as does a preview that
+    finds none to try. With --watch the exit code is 0 if no job of the batch is failed any more;
+    the batch itself stays failed until `update-reporting`.
     """
     if not (reason or preview):
         raise typer.BadParameter("give a reason, or ask for a --preview", param_hint="--reason")
@@ -68,7 +68,7 @@ def retry(
     asked = api.post(f"/batches/{batch_id}/retries", wanted)
     if not as_json:
         _tell_tried(asked, "would" if preview else "will")
-    refused = bool(asked.get("refused"))
+    refused = bool(asked.get("refused")) or not asked["matched"]
     if watch and not preview:
         refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
     elif as_json:

@@ -110,6 +110,18 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
     assert run("retry", BATCH).exit_code == 2
 
 
+def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
+    run: Run, api: FakeApi
+) -> None:
+    answer = {"operation_id": None, "matched": 0, "refused": 0}
+    api.answers(f"POST /batches/{BATCH}/retries", answer)
+
+    asked = run("retry", JOB, "--preview")
+
+    assert (asked.exit_code, asked.stdout) == (1, "0 jobs would be tried again\n")
+    assert run("retry", JOB, "--preview", "--json").exit_code == 1
+
+
 @pytest.mark.parametrize("preview", [True, False])
 def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
     preview: bool, run: Run, api: FakeApi
