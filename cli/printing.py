@@ -114,8 +114,9 @@ def complain(words: str) -> None:
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
-    """A path as it can be shown: of bytes that are no UTF-8 their numbers."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as it can be shown, also by what prints without a `Screen`: of bytes that are no UTF-8
+    their numbers."""
+    return clean(os.fsencode(path).decode("utf-8", "backslashreplace"), sys.maxsize)
 
 
 def is_text(name: str) -> bool:

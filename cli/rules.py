@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import options
+from cli import options, printing
 
 # Flags of a rule. All three commands that take them read them with `fields_of`.
 RuleJson = Annotated[
@@ -146,7 +146,9 @@ def read(option: str, text: str) -> Any:
     try:
         return parsed(option, Path(text[1:]).read_bytes())
     except FileNotFoundError:
-        raise typer.BadParameter(f"there is no file {text[1:]}", param_hint=option) from None
+        raise typer.BadParameter(
+            f"there is no file {printing.name_of(text[1:])}", param_hint=option
+        ) from None
     except OSError as error:
         words = f"{text[1:]!r} cannot be read: {error.strerror}"
         raise typer.BadParameter(words, param_hint=option) from error

@@ -215,6 +215,26 @@ def test_a_refusals_words_cannot_drive_the_terminal(api: FakeApi, run: Run) -> N
     assert not set(refused.stderr) & {"\x1b", "\x07", "\x9b", "\u202e", "\r"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("submit", "FILE"),
+        ("manifest", "check", "FILE"),
+        ("schedule", "preview", "--rule", "@FILE"),
+        ("batches", "--state", "FILE"),
+        ("job", "FILE"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_typed_wrongly_cannot_drive_the_terminal(
+    words: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    wrong = run(*(word.replace("FILE", f"{tmp_path}/{EVIL}") for word in words))
+
+    assert wrong.exit_code in {1, 2}
+    assert not set(wrong.stderr) & {"\x1b", "\x07", "\x9b", "\u202e", "\r"}
+
+
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'"text"', b"\xff"])
 def test_an_answer_that_is_not_the_apis_is_told_as_that(
     content: bytes, api: FakeApi, run: Run
