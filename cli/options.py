@@ -141,7 +141,8 @@ def collection_name(text: str) -> str:
     """A collection's name; another text is a usage error."""
     if not re.fullmatch(NAME, text):
         raise typer.BadParameter(
-            f"{text!r} is no name of a collection: 1 to 64 letters, digits, '.', '_' and '-'"
+            f"{text!r} is no name of a collection: 1 to 64 letters, digits, '.', '_' and '-', "
+            "a letter or digit first"
         )
     return text
 

@@ -304,7 +304,7 @@ def following(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
     is_failed = batch["state"] == "failed"
     offered = []
     if batch.get("findings_count"):
-        offered.append((f"jobyard findings {batch_id}", "what is wrong with the manifest, by line"))
+        offered.append((f"jobyard findings {batch_id}", "what was found in the manifest, by line"))
     if counts.get("failed") and batch["state"] != "deleted":
         offered.append((f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"))
     final = sum(group.get("final", 0) for group in groups or ())

@@ -677,6 +677,7 @@ def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Membe
 
     assert isinstance(outcome, Stop)
     assert outcome.code is Failure.BAD_PARAMETERS
+    assert outcome.message == "there is no table gone with an index by_expiry"
 
 
 def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -> None:

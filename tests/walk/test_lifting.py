@@ -541,7 +541,7 @@ def test_a_second_hold_does_not_replace_the_first_unseen(yard: Yard) -> None:
     assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ann"]
     assert holds.get(scope) == first
     assert holding.place(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
-    with pytest.raises(AlreadyHeld):
+    with pytest.raises(AlreadyHeld, match="--replace"):
         holding.place(scope, None, yard.asking(ANN, reason="the shelves move"))
 
     holding.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)

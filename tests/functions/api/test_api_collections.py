@@ -139,6 +139,7 @@ def test_somebody_is_denied_by_id_too_and_who_has_no_right_is_told(api: Api) -> 
     right = api.post("/collections/atlas/deny", {**WHY, "people": [sub_of("depositor")]})
 
     assert (wrong.status, wrong.kind) == (409, "illegal-move")
+    assert wrong.json["detail"] == "operator is none of the people who may deposit into atlas"
     assert right.json["people"] == []
 
 

@@ -130,7 +130,7 @@ def test_what_cannot_be_scheduled_is_refused_by_its_field(
     ("changes", "words"),
     [
         ({"job_type": "deposit", "parameters": {}}, "no job type 'deposit' to be scheduled"),
-        ({"job_type": "frog", "parameters": {}}, "sweep"),
+        ({"job_type": "frog", "parameters": {}}, "to be scheduled: give sweep"),
         ({"calendar": "holidays"}, "there is no calendar 'holidays'"),
         ({"rule": {"kind": "once", "anchor": "2020-01-31T09:00"}}, "no run is left"),
         ({"rule": {**DAILY, "anchor": "2020-01-01", "count": 5}}, "no run is left"),

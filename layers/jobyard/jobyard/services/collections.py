@@ -159,12 +159,12 @@ def deny(name: str, people: Iterable[str], groups: Iterable[str], asking: Asking
             if sub == person.lower() or shown.casefold() == person.casefold()
         }
         if not found:
-            raise IllegalMove(f"{person} may not deposit into {name}, by themselves, anyway")
+            raise IllegalMove(f"{person} is none of the people who may deposit into {name}")
         gone |= found
     named = frozenset(groups)
     if named - before.groups:
         words = ", ".join(sorted(named - before.groups))
-        raise IllegalMove(f"group {words} may not deposit into {name} anyway")
+        raise IllegalMove(f"{words} is none of the groups that may deposit into {name}")
     left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
     changes = {"people": left, "groups": before.groups - named}
     return _changed(before, "deny", _who(gone.values(), named), changes, asking)

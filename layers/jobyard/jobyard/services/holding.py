@@ -62,7 +62,7 @@ def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool
             return seen
         raise AlreadyHeld(
             f"{seen.words()} (since {seen.since:%Y-%m-%d %H:%M} UTC); "
-            "say that you replace that hold if you mean to"
+            'to take it over all the same, say so (--replace; for programs "replace": true)'
         )
     holds.put(hold, seen=seen)
     return hold

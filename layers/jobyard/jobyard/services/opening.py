@@ -326,7 +326,8 @@ def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
     if batch.collection == BESIDE:
         return f"it lies beside every collection: put it under {PREFIX}COLLECTION/"
     if not re.fullmatch(NAME, batch.collection):
-        return f"{batch.collection!r} is no name of a collection: letters, digits, . _ and -"
+        words = "a letter or digit, then letters, digits, . _ and -"
+        return f"{batch.collection!r} is no name of a collection: {words}"
     if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
         return words
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]

@@ -158,7 +158,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
     known = [name for name, each in TYPES.items() if each.scheduled and not each.system]
     if job_type not in known:
         raise BadRequest(
-            f"there is no job type {job_type!r} to be scheduled; there are {', '.join(known)}"
+            f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
         )
     if len(json.dumps(parameters)) > PARAMETERS:
         raise BadParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")

@@ -230,7 +230,10 @@ class Table:
             if code in _BUSY:
                 raise _NoAnswerError from error
             if code in _MISFITS:
-                told = f"{self.plan.table}, index {self.plan.index}: {words}"
+                table, index = self.plan.table, self.plan.index
+                told = f"{table}, index {index}: {words}"
+                if code == "ResourceNotFoundException":  # its words name neither
+                    told = f"there is no table {table} with an index {index}"
                 raise TableRefused(Failure.BAD_PARAMETERS, told) from error
             if code == "AccessDeniedException":
                 told = f"Jobyard has no right to go through {self.plan.table}"
