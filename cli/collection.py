@@ -130,7 +130,10 @@ def edit(
     stack: OnStack = "",
     as_json: Json = False,
 ) -> None:
-    """Change a collection. NAANs and addresses that are given replace all that were there."""
+    """Change a collection. NAANs and addresses that are given replace all that were there.
+
+    An owner may take NAANs away; only an admin adds one.
+    """
     for given, none, flag in ((naan, no_naans, "naan"), (notify, no_notify, "notify")):
         if given and none:
             raise typer.BadParameter(f"either --{flag} or none of them", param_hint=f"--{flag}")

@@ -241,6 +241,20 @@ def test_an_ark_of_another_authority_is_not_squatted(field: Field, role: str) ->
     assert objects.latest("ark:/13030/famousname") is None
 
 
+@pytest.mark.parametrize("role", sorted(ROLES - {"admin"}))
+def test_an_owner_gives_their_collection_no_authority_to_squat(field: Field, role: str) -> None:
+    owner = person(role)
+    field.change(field.ours, owner=owner.name, owner_sub=owner.sub)
+    before = field.found(field.ours)
+
+    with pytest.raises(Forbidden, match="13030"):
+        changing.edit(
+            field.ours, CollectionEdit(naans=(*before.naans, "13030")), field.yard.asking(owner)
+        )
+
+    assert field.found(field.ours) == before
+
+
 @pytest.mark.parametrize("role", SUBMITTERS)
 def test_a_local_id_that_was_given_to_an_ark_beforehand_leads_nowhere(
     field: Field, role: str

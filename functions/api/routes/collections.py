@@ -159,7 +159,7 @@ def get_collection(collection: Name) -> documents.Collection:
     operation_id="edit_collection",
     tags=["Collections"],
     summary="Change a collection's owner, NAANs, addresses, or whether manifests may be dropped",
-    description="For its owner and admin.",
+    description="For its owner and admin; only an admin adds NAANs.",
     responses={
         200: {"description": "The collection."},
         **documented(BadRequest, Forbidden, Unknown, StaleState),

@@ -155,7 +155,7 @@ def test_who_is_nobody_cannot_be_allowed(api: Api) -> None:
 
 
 def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
-    made(api, owner="operator")
+    made(api, owner="operator", naans=["12345", "13030"])
     made(api, "other")
     as_owner = {"role": "operator"}
 
@@ -172,6 +172,22 @@ def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
     assert submitted(api).status == submitted(api, **as_owner).status == 201
     assert (foreign.status, foreign.kind) == (403, "forbidden")
     assert api.get("/collections/other").json["drops"] is False
+
+
+def test_an_owner_gives_their_collection_no_arks_of_another_authority(api: Api) -> None:
+    made(api, owner="operator", naans=["12345"])
+
+    def edited(role: str, *naans: str) -> Any:
+        return api.ask("PATCH", "/collections/atlas", body={**WHY, "naans": naans}, role=role)
+
+    refused = edited("operator", "12345", "13030")
+
+    assert (refused.status, refused.kind) == (403, "forbidden")
+    assert "13030" in refused.json["detail"]
+    assert api.get("/collections/atlas").json["naans"] == ["12345"]
+    assert edited("admin", "13030", "12345").json["naans"] == ["13030", "12345"]
+    assert edited("operator").json["naans"] == []
+    assert edited("operator", "12345").status == 403
 
 
 def test_an_owner_without_a_role_sees_their_own_and_a_namesake_does_not(api: Api) -> None:

@@ -117,10 +117,13 @@ def edit(name: str, wanted: CollectionEdit, asking: Asking) -> Collection:
 
     Raises:
         Unknown: there is none, or none the person may know of. Forbidden: neither owner nor admin
-            asks. BadRequest: no reason is given, or it would hold too much.
-        StaleState: somebody else changed it at the same time.
+            asks, or the owner for a NAAN that no admin gave. BadRequest: no reason is given, or it
+            would hold too much. StaleState: somebody else changed it at the same time.
     """
     before = manageable(name, asking.person)
+    more = sorted(set(wanted.naans or ()) - set(before.naans))
+    if more and "admin" not in asking.person.roles:
+        raise Forbidden(f"an admin says whose arks {name} may name: NAAN {', '.join(more)}")
     return _changed(before, "edit", wanted.words(), wanted.changes(), asking)
 
 
