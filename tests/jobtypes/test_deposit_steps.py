@@ -321,6 +321,24 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
     assert not stopped(driven).retryable
 
 
+def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
+    touch: Touch, payloads: PayloadServer
+) -> None:
+    names = ("A.txt", "a.txt", "CON", "b.", "c:d")
+    rows = [f"{payloads.serve(f'/{n}', b'x')} |  |  |  |  | {name}" for n, name in enumerate(names)]
+    url = payloads.serve("/object.checkm", checkm(*rows))
+
+    outcome = DEPOSIT.steps[0][1](
+        work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch
+    )
+
+    assert isinstance(outcome, Done)
+    assert outcome.message.startswith("object.checkm has 4 warnings, the first: line 7, column")
+    assert "line 8" in outcome.message
+    assert "line 9" in outcome.message
+    assert "line 10" not in outcome.message
+
+
 def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadServer) -> None:
     row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
     text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")

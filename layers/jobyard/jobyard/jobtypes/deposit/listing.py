@@ -9,8 +9,9 @@ from typing import Any
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.domain.manifest.entry import row
-from jobyard.domain.manifest.findings import Finding
+from jobyard.domain.manifest.findings import Check, Finding
 from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import bucket, payloads
 from jobyard.jobtypes.deposit.admission import MAX_FILES, MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
@@ -27,6 +28,7 @@ _AT_ONCE = 8  # of them
 # Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
 _SHOWN = 3  # findings, or missing files, named in a message
+_SHOWS = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download decides by itself
 
 
 Size = int | FetchRefused | None  # of a file: None when nobody says it, or why it is not to be had
@@ -38,6 +40,17 @@ class File:
 
     url: str
     wanted: Wanted
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a list of files, a line of JSON each.
+
+    `remarks` are the warnings of a nested manifest that was read just now.
+    """
+
+    lines: list[bytes]
+    remarks: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ def is_listed(entry: Mapping[str, Any]) -> bool:
     return entry["kind"] in {"manifest", "files"}
 
 
-def rows(work: Work, touch: Touch) -> list[bytes]:
+def rows(work: Work, touch: Touch) -> Rows:
     """The rows of a listed object's files, in order.
 
     Raises:
@@ -63,20 +76,20 @@ def rows(work: Work, touch: Touch) -> list[bytes]:
     if work.entry.get("count", 0) > MAX_FILES:  # before they are all read
         raise _too_many()
     text = bucket.read(touch.s3, touch.work_bucket, _rows_key(work))
-    found = _nested(work, touch) if text is None else text.splitlines()
-    if len(found) > MAX_FILES:
+    found = _nested(work, touch) if text is None else Rows(text.splitlines())
+    if len(found.lines) > MAX_FILES:
         raise _too_many()
     return found
 
 
-def write_down(work: Work, touch: Touch, found: list[bytes]) -> None:
+def write_down(work: Work, touch: Touch, found: Rows) -> None:
     """Keep the rows of a nested manifest for the later steps; the first list written counts."""
-    bucket.put_new(touch.s3, touch.work_bucket, _rows_key(work), b"".join(found))
+    bucket.put_new(touch.s3, touch.work_bucket, _rows_key(work), b"".join(found.lines))
 
 
-def files(found: list[bytes]) -> tuple[File, ...]:
+def files(found: Rows) -> tuple[File, ...]:
     """The files of these rows."""
-    return tuple(file(json.loads(each)) for each in found)
+    return tuple(file(json.loads(each)) for each in found.lines)
 
 
 def file(fields: Mapping[str, Any]) -> File:
@@ -175,24 +188,32 @@ def _rows_key(work: Work) -> str:
     return work.entry.get("files_key") or staging(work.job_id, "files.jsonl")
 
 
-def _nested(work: Work, touch: Touch) -> list[bytes]:
+def _nested(work: Work, touch: Touch) -> Rows:
     """The rows of the manifest that describes the object."""
     manifest = file(work.entry)
     name = manifest.wanted.name
     reading = Reading(_manifest_blocks(manifest, touch), filename=name, profile=OBJECT_PROFILE)
     found: list[bytes] = []
     wrong: list[Finding] = []
+    warned: list[Finding] = []
+    warnings = 0
     for entries, findings in reading:
         if len(found) <= MAX_FILES:
             found += map(row, entries)
         if len(wrong) < _SHOWN:
             wrong += [finding for finding in findings if finding.level == "error"]
+        new = [each for each in findings if each.level == "warning" and each.code not in _SHOWS]
+        warnings += len(new)
+        warned += new[: _SHOWN - len(warned)]
     if reading.errors:
-        first = "; ".join(f"{each.place}: {each.message}" for each in wrong[:_SHOWN])
-        more = "" if reading.errors == 1 else "s, the first"
-        words = f"{name} has {reading.errors} error{more}: {first}"
-        raise Refused(Failure.BAD_MANIFEST, words)
-    return found
+        raise Refused(Failure.BAD_MANIFEST, _told(name, "error", reading.errors, wrong))
+    return Rows(found, _told(name, "warning", warnings, warned) if warnings else "")
+
+
+def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
+    """How many findings of a level a manifest has, and the first of them."""
+    first = "; ".join(f"{each.place}: {each.message}" for each in findings[:_SHOWN])
+    return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 
 def _manifest_blocks(manifest: File, touch: Touch) -> Iterator[bytes]:

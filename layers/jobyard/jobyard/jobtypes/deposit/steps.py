@@ -57,19 +57,21 @@ def _answering(step: Step) -> Step:
 
 def estimating(work: Work, touch: Touch) -> Outcome:
     """List the object's files and ask their servers how large they are."""
+    remarks = ""
     if not listing.is_listed(work.entry):
         estimate = listing.estimate((listing.file(work.entry),), touch)
         result: dict[str, Any] = {"files": 1}
     else:
         rows = listing.rows(work, touch)
         estimate = listing.estimate(listing.files(rows), touch)
-        result = {"files": len(rows), "largest": estimate.largest}
+        result = {"files": len(rows.lines), "largest": estimate.largest}
+        remarks = rows.remarks
         if work.entry["kind"] == "manifest":
             listing.write_down(work, touch, rows)
             result["staged"] = True
     if estimate.total is not None:
         result["bytes"] = estimate.total
-    return Done(result)
+    return Done(result, remarks)
 
 
 def provisioning(work: Work, touch: Touch) -> Outcome:
