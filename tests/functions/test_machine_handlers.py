@@ -212,13 +212,14 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
     assert (settled["next"], settled["batch_id"]) == ("end", "")
 
 
+@pytest.mark.parametrize("key", ["manifests/beside.checkm", "manifests//beside.checkm"])
 def test_a_manifest_beside_every_collection_is_logged_and_counted(
     functions: dict[str, ModuleType],
     bound: str,
+    key: str,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    key = "manifests/beside.checkm"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
     asked = {"execution": "beside", "input": event_of(key, b"x")}
 

@@ -184,10 +184,10 @@ def _version_of(source: Source, s3: "S3Client") -> str:
 
 
 def _collection_of(key: str) -> str:
-    parts = key.removeprefix(PREFIX).split("/")
     if not key.startswith(PREFIX):
         return ""
-    return parts[0] if len(parts) > 1 else BESIDE
+    name, slash, _ = key.removeprefix(PREFIX).partition("/")
+    return name if name and slash else BESIDE
 
 
 def _claimed(source: Source, opening: Opening) -> Batch:
