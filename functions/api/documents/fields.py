@@ -17,7 +17,9 @@ from pydantic import (
 )
 
 from jobyard.domain.addresses import SHAPE, addresses
+from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.collection import GROUP, NAAN
+from jobyard.domain.manifest.checking import LOCAL_BYTES, LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
 
 
@@ -216,6 +218,7 @@ Note = Annotated[
 ]
 
 _PARAMETERS_BYTES = 4096
+_NOT_IN_ROWS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # of a manifest either
 _DESCRIBING = ("primary", "creator", "title", "date")  # what a deposit takes of one object
 
 
@@ -224,11 +227,21 @@ def _parameters(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError(f"the parameters have up to {_PARAMETERS_BYTES} bytes as JSON")
     if "callback_url" in document:
         raise ValueError("callback_url is a field of its own, beside the parameters")
-    texts = [document[name] for name in _DESCRIBING if name in document]
+    described = [document[name] for name in _DESCRIBING if name in document]
     local = document.get("local", [])
-    texts += local if isinstance(local, list) else [local]
-    if not all(isinstance(text, str) for text in texts):
+    texts = [*described, *(local if isinstance(local, list) else [local])]
+    said = [text for text in texts if isinstance(text, str)]
+    if len(said) < len(texts):
         raise ValueError(f"{', '.join(_DESCRIBING)} are text, and local is text or a list of texts")
+    if any(map(_NOT_IN_ROWS.search, said)):
+        raise ValueError(f"{', '.join(_DESCRIBING)} and local hold no control characters")
+    primary = str(document.get("primary", "")).strip()
+    if primary and not normal_ark(primary):
+        raise ValueError(f"primary is an ark, such as {EXPECTED}")
+    ids = local.split(";") if isinstance(local, str) else said[len(described) :]
+    ids = list(filter(None, map(str.strip, ids)))
+    if len(ids) > LOCALS or any(len(each.encode()) > LOCAL_BYTES for each in ids):
+        raise ValueError(f"local names up to {LOCALS} identifiers of up to {LOCAL_BYTES} bytes")
     return document
 
 
