@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -254,6 +255,37 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(full: Path, before
 
     assert "File too large" in emulator.unsaved(full)
     _holds_all(emulator.start(full, emulator.free_port()))
+
+
+_PAUSES = """
+import importlib.util, sys, time, types
+
+_, path, lock = sys.argv
+sys.argv = [path, lock]
+spec = importlib.util.spec_from_file_location("serve", path)
+serve = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(serve)
+pauses = []
+
+def pause(seconds):
+    pauses.append(seconds)
+    if len(pauses) == 2:
+        print(pauses)
+        sys.exit()
+
+serve.save = lambda: time.sleep(0.5)
+serve.time = types.SimpleNamespace(**vars(time) | {"sleep": pause})
+serve.save_forever()
+"""
+
+
+def test_a_save_that_only_had_to_wait_makes_the_next_no_rarer(tmp_path: Path) -> None:
+    serve = emulator.ROOT / "cli" / "local" / "serve.py"
+    command = [str(emulator.PYTHON), "-c", _PAUSES, str(serve), str(tmp_path / "lock")]
+
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert ran.stdout.splitlines()[-1] == "[5.0, 5.0]"
 
 
 def test_mails_survive_a_stop(home: Path) -> None:
