@@ -182,6 +182,10 @@ def test_raw_utf8_is_percent_encoded_byte_by_byte() -> None:
         ("https://https://reader:secret@files.example/a", "https://https://***@files.example/a"),
         ("https:///reader:secret@files.example/a", "https://***@files.example/a"),
         ("https:/\\\\reader:secret@files.example/a", "***@files.example/a"),
+        (
+            "https://f.example/?token%5B%5D=word&x_[key]=1",
+            "https://f.example/?token%5B%5D=***&x_[key]=1",
+        ),
         ("//reader:secret@files.example/a", "***@files.example/a"),
         ("reader:secret@files.example/a", "***@files.example/a"),
         ("https://files.example/a@2x.png", "https://files.example/a@2x.png"),

@@ -73,7 +73,7 @@ _SECRET_ENDINGS = (
 # As people and browsers read one: after too many slashes, and after a scheme that is there twice.
 _AUTHORITY = re.compile(r"://[/\\]*(?:[^/?#\s\\:]|:(?!//))*")
 _FIELD = re.compile(r"([?&;#])([^=&?;#\s]+)=((?:[^&;#\s]|;(?![^=&?;#\s]+=))*)")
-_SEPARATORS = re.compile("[-_.]")
+_SEPARATORS = re.compile(r"[-_.\[\]\s]")
 _WORD = re.compile(r"\S+")
 
 
