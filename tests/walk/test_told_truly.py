@@ -205,10 +205,8 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
 # A batch that was never uploaded
 
 
-def promised(yard: Yard, collection: str) -> str:
-    submission = asking.Submission(
-        collection, "m.checkm", "deposit", "", ("d@example.org",), {}, ""
-    )
+def promised(yard: Yard, collection: str, name: str = "m.checkm") -> str:
+    submission = asking.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
     batch, _ = asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
     return batch.batch_id
 
@@ -237,6 +235,19 @@ def test_an_upload_that_ends_late_still_finds_its_batch(
     text = single_files(payloads, {f"{collection}.txt": b"late"})
 
     event = yard.put(text, name=f"{batch_id}/m.checkm", collection="promised")
+    yard.machines.run("batch", collection, event)
+
+    assert yard.batch(batch_id).batch.state == "completed"
+
+
+def test_a_manifest_that_was_uploaded_is_opened_whatever_it_is_called(
+    yard: Yard, payloads: Payloads, collection: str
+) -> None:
+    """A dropped one of that name is let be; this one would be told as never uploaded."""
+    batch_id = promised(yard, "promised", ".maps.checkm")
+    text = single_files(payloads, {f"{collection}.txt": b"hidden"})
+
+    event = yard.put(text, name=f"{batch_id}/.maps.checkm", collection="promised")
     yard.machines.run("batch", collection, event)
 
     assert yard.batch(batch_id).batch.state == "completed"

@@ -70,9 +70,7 @@ class Admission:
         self.headers += 1
         if self.headers > MAX_HEADERS:
             raise over(f"it has more than {MAX_HEADERS} files and folders")
-        if self.remaining() <= RESERVE_S:
-            words = "the worker's time was up in the middle of the container"
-            raise Refused(Failure.TIMEOUT, words)
+        self._check_time()
 
     def admit(self, name: str, size: int = 0) -> str:
         """Judge a file by its name and what it says of its size; return the name to keep it by.
@@ -132,16 +130,22 @@ class Admission:
                 self.remarks.add(words, f"{shown(forms[form])} and {shown(forms[following])}")
 
     def grow(self, count: int) -> None:
-        """Count bytes that came out.
+        """Count bytes that came out. Few may become many, and be passed over.
 
         Raises:
-            Refused: CONTAINER_LIMIT.
+            Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
         """
+        self._check_time()
         self.unpacked += count
         if self.unpacked > MAX_OBJECT_BYTES:
             raise over(f"it unpacks to more than {MAX_OBJECT_BYTES} bytes")
         if self.unpacked > max(_FREE_BYTES, MAX_RATIO * self.packed):
             raise over(f"it unpacks to more than {MAX_RATIO} times its size")
+
+    def _check_time(self) -> None:
+        if self.remaining() <= RESERVE_S:
+            words = "the worker's time was up in the middle of the container"
+            raise Refused(Failure.TIMEOUT, words)
 
 
 def _by_parts(path: str) -> str:
