@@ -800,7 +800,7 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
     view = yard.batch(yard.batch_id_of(event))
     assert view.batch.state == "failed"
-    assert f"there is no job type {job_type!r}; there are deposit" in view.batch.message
+    assert f"no job type {job_type!r} takes manifests: give deposit" in view.batch.message
 
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads) -> None:

@@ -137,7 +137,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if submission.job_type not in kinds:
         raise BadRequest(
-            f"there is no job type {submission.job_type!r}; there are {', '.join(kinds)}"
+            f"no job type {submission.job_type!r} takes manifests: give {' or '.join(kinds)}"
         )
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
     now = asking.now()

@@ -332,7 +332,7 @@ def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
         return words
     kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
     if batch.job_type not in kinds:
-        return f"there is no job type {batch.job_type!r}; there are {', '.join(kinds)}"
+        return f"no job type {batch.job_type!r} takes manifests: give {' or '.join(kinds)}"
     callback = batch.parameters.get("callback_url")
     words = urls.not_called(callback, settings.allowed_hosts) if callback else ""
     return f"its callback URL {words}" if words else ""
