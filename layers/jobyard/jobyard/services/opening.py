@@ -115,9 +115,10 @@ def not_opened(request_id: str) -> str:
 
 
 def _is_manifest(source: Source) -> bool:
-    """Whether an object is neither a folder's marker nor a file its owner hides."""
+    """Whether an object is neither a folder's marker nor a file its owner hides. What is uploaded
+    for a batch is its manifest, whatever it is called."""
     name = source.key.rsplit("/", 1)[-1]
-    named = name and not name.startswith(".")
+    named = name and (not name.startswith(".") or _submitted_as(source.key))
     return bool(source.size and named and _collection_of(source.key))
 
 
