@@ -433,7 +433,7 @@ def test_remarks_outlive_the_worker_that_made_them(touch: Touch, payloads: Paylo
 
 
 def test_a_container_without_end_stops_when_the_workers_time_is_up(touch: Touch) -> None:
-    left = iter([900.0] * 51 + [1.0] * 100)  # a window, and 50 headers
+    left = iter([900.0] * 52 + [1.0] * 100)  # a window, a block and 50 headers
     content = gnu_header(b"folder/", b"5", 0) * 100 + bytes(1024)
     container = staged("x.tar", content, replace(touch, remaining=lambda: next(left)))
 

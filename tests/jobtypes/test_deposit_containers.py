@@ -396,20 +396,44 @@ LONG = 4 * 1024**2  # bytes of a window
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "headers"),
+    ("name", "content"),
     [
-        ("x.tar.gz", b"\x1f\x8b\x08\x08" + bytes(5) + b"\xff" + b"n" * LONG, 0),
-        ("x.tar.gz", gzip.compress(tarred(FILES)) + bytes(LONG), 4),
-        ("x.tar.gz", gzip.compress(b"") * (LONG // 20 + 1), 0),
-        ("x.tar.bz2", bz2.compress(b"") * (LONG // 14 + 1), 0),
+        ("x.tar.gz", b"\x1f\x8b\x08\x08" + bytes(5) + b"\xff" + b"n" * 2 * LONG),
+        ("x.tar.gz", gzip.compress(tarred(FILES)) + bytes(2 * LONG)),
+        ("x.tar.gz", gzip.compress(b"") * (LONG // 10)),
+        ("x.tar.bz2", bz2.compress(b"") * (LONG // 7)),
     ],
     ids=["an endless name", "zeros at the end", "empty parts", "empty parts of bzip2"],
 )
 def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
-    touch: Touch, name: str, content: bytes, headers: int
+    touch: Touch, name: str, content: bytes
 ) -> None:
     """A library reads on and on in it, by itself, and no member comes."""
-    left = iter([600.0] * (1 + headers))  # the first window, and each header
-    short = replace(touch, remaining=lambda: next(left, 5.0))
+    place = [0]
+    short = replace(touch, remaining=lambda: 600.0 if place[0] < LONG else 5.0)
+    container = staged(name, content, short)
+    reader = container.reader
 
-    assert refused(name, content, short).code is Failure.TIMEOUT
+    def fetched(start: int, fetch: Callable[[int], bytes] = reader._fetched) -> bytes:
+        place[0] = start
+        return fetch(start)
+
+    reader._fetched = fetched  # type: ignore[method-assign]
+    with pytest.raises(Refused) as caught:
+        list(container.members())
+
+    assert caught.value.code is Failure.TIMEOUT
+    assert reader.tell() == LONG
+
+
+def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(touch: Touch) -> None:
+    """As on a retry, when the files that are there already are not asked for again."""
+    content = gzip.compress(tarred({"zeros": bytes(32 * 1024**2)}))
+    left = iter([600.0] * 10)
+    container = staged("x.tar.gz", content, replace(touch, remaining=lambda: next(left, 5.0)))
+
+    with pytest.raises(Refused) as caught:
+        list(container.members())
+
+    assert caught.value.code is Failure.TIMEOUT
+    assert container._admission.unpacked < 16 * 1024**2
