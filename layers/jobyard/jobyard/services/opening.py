@@ -410,7 +410,7 @@ def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
     except _TooMuch as reason:
         return f"{reason}: divide it"
     if reading.verdict == "error":
-        return f"the manifest has {reading.errors} error{'s' * (reading.errors != 1)}"
+        return f"the manifest has {plural(reading.errors, 'error')}"
     most = MOST_CHUNKS * chunk_size
     if reading.entries > most:
         return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
