@@ -11,6 +11,7 @@ from cli import rules
 from cli.schedules import MOST_SHOWN
 from jobyard.domain import calendars
 from jobyard.domain.calendars import calendar_of
+from jobyard.domain.compaction import FIRST, LAST
 from jobyard.domain.deciding import IN_TIME, MOST_AT_ONCE
 from jobyard.domain.errors import BadRule
 from jobyard.domain.job import JobState
@@ -18,9 +19,8 @@ from jobyard.domain.occurrence import Skip, Trigger, Verdict
 from jobyard.domain.recurrence import Gap, Kind, Repeated
 from jobyard.domain.rules import MOST, MOST_TIMES, recurrence_of
 from jobyard.domain.schedule import (
-    HISTORY,
+    HISTORY_BYTES,
     MOST_ACTIVE,
-    WORDS,
     Latest,
     Missed,
     Missing,
@@ -99,7 +99,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
     assert f"| {MOST_ACTIVE}, with `allow` |" in PAGE
     assert f"| occurrences decided in one write | {MOST_AT_ONCE} |" in PAGE
-    assert f"the newest {HISTORY}, with {WORDS:,} characters of reasons |" in PAGE
+    assert f"the first {FIRST} and the last {LAST}, in {HISTORY_BYTES // 1024} KB |" in PAGE
     assert f"| parameters | {PARAMETERS // 1024} KB of JSON |" in PAGE
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE

@@ -167,6 +167,10 @@ def batch_in(state: str, yard: Yard, payloads: Payloads) -> str:
     manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
     collection = f"batches-{next(_numbers)}"
     event = yard.put(manifest, name="may.checkm", collection=collection)
+    if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
+        promise = asking.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
+        batch, _ = asking.submit(promise, 10**6, yard.asking())
+        return batch.batch_id
     match state:
         case "held":
             hold = holding.place(f"collection:{collection}", None, yard.asking())

@@ -48,7 +48,10 @@ ANY = st.one_of(
         lambda pair: pair[0] * pair[1]
     ),
 )
-a_few = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+a_few = settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 _numbers = count()
 
 
