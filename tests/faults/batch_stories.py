@@ -24,7 +24,7 @@ from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.services import asking, holding
 from jobyard.services.asking import Asking
 from jobyard.services.views import list_jobs
-from jobyard.store import reports
+from jobyard.store import operations, reports
 from tests.faults.story import Telling
 from tests.walk.yard import Yard, single_files
 from tests.wire import Call, Listener
@@ -218,8 +218,20 @@ class OfBatch:
                 for each in reports.of_batch(self.batch_id)
             ],
             "archive": {key: (body.decode(), times) for key, (body, times) in archive.items()},
-            "work": {key: _lasting(key, body) for key, (body, _) in work.items() if _stays(key)},
+            "work": {
+                self._plain(key): _lasting(key, body)
+                for key, (body, _) in work.items()
+                if _stays(key)
+            },
         }
+
+    def _plain(self, key: str) -> str:
+        """A key of the work bucket; a lift's operation is named by its hold, which is another in
+        each telling."""
+        for operation in operations.of_batch(self.batch_id):
+            if operation.event == "release":
+                key = key.replace(operation.operation_id, "LIFT")
+        return key
 
     def _objects(self, bucket: str) -> dict[str, tuple[bytes, int]]:
         """The objects of this telling, by key: the bytes, and how many times they were written.
