@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import tests.tables
 from benchmarks import recurrence, throughput
 from benchmarks.bounds import NAMES, judged
 from benchmarks.recurrence import START
@@ -105,6 +106,14 @@ class Shared:
     def as_it_is(self, **_: Any) -> Iterator[LocalStack]:
         """The stack, whatever is asked for."""
         yield self.local
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _store_given_back() -> Iterator[None]:
+    """Some benchmarks bind the store to their own stack, which is gone after them."""
+    theirs = tests.tables.binding()
+    yield
+    tests.tables.rebind(theirs)
 
 
 @pytest.fixture(scope="module")
