@@ -37,6 +37,7 @@ def test_what_is_missing_is_made_for_all_of_the_demo(
     made = api.bodies("POST")
     assert [each["name"] for each in made] == ["demo", "tests", "cases", "default"]
     assert all(each["drops"] and "99999" in each["naans"] for each in made)
+    assert [each["name"] for each in made if "13030" in each["naans"]] == ["cases"]
     assert all({"depositor", "operator"} <= {*each["groups"]} for each in made)
 
 
