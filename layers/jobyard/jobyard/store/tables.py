@@ -187,7 +187,7 @@ class CollectionItem(Model):
     name = UnicodeAttribute(hash_key=True)
     shelf = UnicodeAttribute()
     version = NumberAttribute()
-    body = JSONAttribute()
+    body = DocumentAttribute()
     listed = ByName()
 
 
