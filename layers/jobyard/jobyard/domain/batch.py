@@ -134,6 +134,7 @@ BATCH = Lifecycle(
 )
 
 _WORD_BYTES = 128  # of a word that should be a known one, and may be anything in a dropped manifest
+INTAKE = "manifests/"  # what the keys of manifests in the intake bucket begin with
 _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
 
 OPEN_STATES = frozenset(
@@ -288,6 +289,11 @@ class Batch:
     def chunks(self) -> int:
         """How many chunks its jobs lie in; 0 before it is opened."""
         return -(-self.entries // self.chunk_size) if self.entries else 0
+
+    @property
+    def upload_key(self) -> str:
+        """Where in the intake bucket its manifest goes, if it is submitted and not dropped."""
+        return f"{INTAKE}{self.collection}/{self.batch_id}/{self.filename}"
 
     @property
     def is_awaited(self) -> bool:

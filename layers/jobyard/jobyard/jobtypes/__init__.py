@@ -17,6 +17,14 @@ TYPES: Mapping[str, JobType] = {
 }
 
 
+def takes_no_manifests(name: str) -> str:
+    """Why no batch may be of the job type of that name, and what to give; "" when one may."""
+    kinds = [known for known, job_type in TYPES.items() if job_type.takes_manifests]
+    if name in kinds:
+        return ""
+    return f"no job type {name!r} takes manifests: give {' or '.join(kinds)}"
+
+
 def job_type_of(name: str) -> JobType:
     """The job type of that name. Of one that is not there any more, what stands in its place: it
     has the states' own words, and its one step fails by a code that says so."""

@@ -20,7 +20,7 @@ from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import ROLES, Cause
 from jobyard.domain.occurrence import Occurrence
 from jobyard.domain.operation import Filter, Operation
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import TYPES, takes_no_manifests
 from jobyard.services.rights import READERS, admitted
 from jobyard.services.settings import UPLOAD_TIME, Settings
 from jobyard.services.starting import Starting
@@ -134,11 +134,8 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         Gone: it was promised before and never uploaded.
     """
     collection = admitted(submission.collection, asking.person.depositor)
-    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
-    if submission.job_type not in kinds:
-        raise BadRequest(
-            f"no job type {submission.job_type!r} takes manifests: give {' or '.join(kinds)}"
-        )
+    if words := takes_no_manifests(submission.job_type):
+        raise BadRequest(words)
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
     now = asking.now()
     told = _told(submission, collection, asking)
@@ -178,10 +175,9 @@ def _told(submission: Submission, collection: Collection, asking: Asking) -> Add
 
 
 def _upload(batch: Batch, maximum: int, asking: Asking) -> Upload:
-    key = f"manifests/{batch.collection}/{batch.batch_id}/{batch.filename}"
     post = asking.s3.generate_presigned_post(
         asking.settings.intake_bucket,
-        key,
+        batch.upload_key,
         Conditions=[["content-length-range", 1, maximum]],
         ExpiresIn=int(UPLOAD_TIME.total_seconds()),
     )

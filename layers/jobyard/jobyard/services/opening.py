@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain import urls
 from jobyard.domain.addresses import Addresses, addresses
-from jobyard.domain.batch import BATCH, UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batch import (
+    BATCH,
+    INTAKE,
+    UPLOAD_GRACE,
+    Batch,
+    BatchState,
+    HistoryEntry,
+    Source,
+)
 from jobyard.domain.chunks import MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
 from jobyard.domain.errors import Gone, StaleState, Unknown
@@ -26,7 +34,7 @@ from jobyard.domain.manifest.entry import row
 from jobyard.domain.manifest.findings import Finding, Kept
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.plurals import plural
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import takes_no_manifests
 from jobyard.services import rows
 from jobyard.services.settings import (
     MANIFEST_BYTES,
@@ -41,10 +49,8 @@ from jobyard.store import batches, collections, holds, remembered
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-PREFIX = "manifests/"
 BESIDE = "-"  # stands for the collection of a manifest in none; no collection may be called so
 _REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
-REASON = 500  # characters kept of why a manifest could not be opened
 _BLOCK = 1024 * 1024
 _LAST_S = 60.0  # seconds before its time is over, from which a manifest is read no further
 _Clock = Callable[[], datetime]
@@ -103,9 +109,7 @@ def note_landed(source: Source, opening: Opening, words: str) -> Batch | None:
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
         return batch
-    landed = HistoryEntry(
-        "open", batch.state, batch.state, opening.now(), MACHINE, cause, words[:REASON]
-    )
+    landed = HistoryEntry("open", batch.state, batch.state, opening.now(), MACHINE, cause, words)
     return batches.note(batch, landed, source=batch.source or source)
 
 
@@ -162,19 +166,14 @@ def batch_of_key(
             found = batches.get(batch_id, now - UPLOAD_GRACE)
         except (Unknown, Gone):
             continue
-        if batch_id == dropped or key == promised_key(found):
+        if batch_id == dropped or key == found.upload_key:
             return found
     return None
 
 
-def promised_key(batch: Batch) -> str:
-    """Where the manifest of a batch that is submitted goes."""
-    return f"{PREFIX}{batch.collection}/{batch.batch_id}/{batch.filename}"
-
-
 def _submitted_as(key: str) -> str:
     """The id of the batch a key was promised to, "" when it was simply dropped."""
-    parts = key.removeprefix(PREFIX).split("/")
+    parts = key.removeprefix(INTAKE).split("/")
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
 
@@ -185,9 +184,9 @@ def _version_of(source: Source, s3: "S3Client") -> str:
 
 
 def _collection_of(key: str) -> str:
-    if not key.startswith(PREFIX):
+    if not key.startswith(INTAKE):
         return ""
-    name, slash, _ = key.removeprefix(PREFIX).partition("/")
+    name, slash, _ = key.removeprefix(INTAKE).partition("/")
     return name if name and slash else BESIDE
 
 
@@ -203,7 +202,7 @@ def _claimed(source: Source, opening: Opening) -> Batch:
         except (Unknown, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
         else:
-            if source.key == promised_key(batch):
+            if source.key == batch.upload_key:
                 return batch
             # Dropped by somebody under an id that is not theirs: it has a drop's rights.
     metadata = opening.s3.head_object(
@@ -325,15 +324,14 @@ def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
     if batch.collection == BESIDE:
-        return f"it lies beside every collection: put it under {PREFIX}COLLECTION/"
+        return f"it lies beside every collection: put it under {INTAKE}COLLECTION/"
     if not re.fullmatch(NAME, batch.collection):
         words = "a letter or digit, then letters, digits, . _ and -"
         return f"{batch.collection!r} is no name of a collection: {words}"
     if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
         return words
-    kinds = [name for name, job_type in TYPES.items() if job_type.takes_manifests]
-    if batch.job_type not in kinds:
-        return f"no job type {batch.job_type!r} takes manifests: give {' or '.join(kinds)}"
+    if words := takes_no_manifests(batch.job_type):
+        return words
     callback = batch.parameters.get("callback_url")
     words = urls.not_called(callback, settings.allowed_hosts) if callback else ""
     return f"its callback URL {words}" if words else ""
