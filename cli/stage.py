@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import printing, session
-from cli.local import clients, demo_collections, deployment, emulator, people
+from cli.local import demo_stack, emulator
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
 from cli.session import Deployment, Surroundings
@@ -44,17 +44,7 @@ def local_stack(
                 say("starting the local stack")
                 running = emulator.start(HOME, port or PORT, say=say)
             emulator.wait_until_ready(running, say)
-            stack = deployment.deploy(
-                running.endpoint,
-                deployment.parameters(
-                    running.endpoint, files_port or deployment.files_port(running.endpoint)
-                ),
-                build=HOME / "build",
-                say=say,
-            )
-            cognito = clients.client("cognito-idp", running.endpoint)
-            people.ensure(cognito, stack.user_pool)
-            demo_collections.ensure(cognito, stack)
+            demo_stack.deploy(running, files_port, say)
         yield running
     finally:
         if not stays and emulator.stop(HOME):

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
 from cli import printing
-from cli.local import clients, demo_collections, deployment, emulator, mail, people, stack
+from cli.local import clients, demo_stack, deployment, emulator, mail, people, stack
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
@@ -45,17 +45,7 @@ def up(
     """Start the emulator, deploy template.yaml to it, make the demo's people and collections."""
     with _in_words(), emulator.alone(HOME, _say):
         running = _running_or_started(port, iam=iam)
-        deployed = deployment.deploy(
-            running.endpoint,
-            deployment.parameters(
-                running.endpoint, files_port or deployment.files_port(running.endpoint)
-            ),
-            build=HOME / "build",
-            say=_say,
-        )
-        cognito = clients.client("cognito-idp", running.endpoint)
-        people.ensure(cognito, deployed.user_pool)
-        demo_collections.ensure(cognito, deployed)
+        deployed = demo_stack.deploy(running, files_port, _say)
         _show(running, deployed)
 
 
