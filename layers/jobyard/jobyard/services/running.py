@@ -21,7 +21,7 @@ from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobtype import JobType, Work
+from jobyard.domain.jobtype import Done, JobType, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import job_type_of
@@ -426,6 +426,8 @@ class _ChunkWork:
 
     def _told_if_failed(self, attempted: Attempted, work: Work, touch: Touch) -> Attempted:
         """The attempt, and if the job fails by it what came of telling whom its type tells."""
+        if isinstance(attempted.outcome, Done):
+            return attempted
         record = attempted.record
         after = ended(attempted, self.job_type, self.worker.now(), record.cause)
         if after.state is not JobState.FAILED:
