@@ -14,7 +14,7 @@ from jobyard.domain.letters import SHOWN, Told, ToldJob
 from jobyard.domain.manifest.findings import without_zeros
 from jobyard.domain.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
 from jobyard.domain.urls import without_secrets
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import job_type_of
 from jobyard.services import rows
 from jobyard.services.mailing import Reporting
 from jobyard.services.uploads import Upload, Written
@@ -234,8 +234,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
 
 def word_of(batch: Batch, state: JobState) -> str:
     """The word the users of the batch's job type know a job state by."""
-    known = TYPES.get(batch.job_type)
-    return known.words.get(state.value, state.value) if known else state.value
+    return job_type_of(batch.job_type).words.get(state.value, state.value)
 
 
 def findings_of(batch: Batch, reporting: Reporting) -> Iterator[dict[str, Any]]:

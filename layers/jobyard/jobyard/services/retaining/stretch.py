@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.jobtype import JobType
-from jobyard.jobtypes import TYPES
+from jobyard.jobtypes import job_type_of
 from jobyard.services.retaining.archive import Archive
 from jobyard.services.settings import Settings
 from jobyard.store.together import Item
@@ -48,5 +47,4 @@ class Stretch:
 
 def kept_for(job_type: str) -> timedelta:
     """How long what ended is kept; a job type that is no more is kept as long as most."""
-    known = TYPES.get(job_type)
-    return timedelta(days=known.keep_days if known else JobType.keep_days)
+    return timedelta(days=job_type_of(job_type).keep_days)
