@@ -8,7 +8,7 @@ from typing import Any
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import Forbidden, IllegalMove, StaleState
 from jobyard.services.asking import Asking, Person, demand_reason
-from jobyard.services.rights import visible
+from jobyard.services.rights import may_edit, visible
 from jobyard.store import collections
 
 
@@ -69,7 +69,7 @@ def manageable(name: str, person: Person) -> Collection:
             owner nor an admin.
     """
     found = visible(name, person.depositor)
-    if "admin" not in person.roles and person.sub != found.owner_sub:
+    if not may_edit(found, person.depositor):
         raise Forbidden(f"collection {name} is changed by its owner, {found.owner}, and by admin")
     return found
 

@@ -11,11 +11,20 @@ READERS = frozenset({"viewer", "operator", "admin"})  # who sees all batches, an
 _SUBMITTERS = frozenset({"depositor", "operator", "admin"})
 
 
+def may_submit(collection: Collection, who: Depositor) -> bool:
+    """Whether somebody may submit to a collection: by their role, and by its rights."""
+    return bool(who.groups & _SUBMITTERS) and collection.may_deposit(who)
+
+
+def may_edit(collection: Collection, who: Depositor) -> bool:
+    """Whether somebody may change a collection: its owner, or an admin."""
+    return "admin" in who.groups or collection.owner_sub == who.sub
+
+
 def may_see(collection: Collection, who: Depositor) -> bool:
-    """Whether somebody may know of a collection: who sees all, its owner, who may deposit into
+    """Whether somebody may know of a collection: who sees all, who may submit to it or change
     it."""
-    may_submit = bool(who.groups & _SUBMITTERS) and collection.may_deposit(who)
-    return may_submit or bool(who.groups & READERS) or collection.owner_sub == who.sub
+    return bool(who.groups & READERS) or may_submit(collection, who) or may_edit(collection, who)
 
 
 def visible(name: str, who: Depositor) -> Collection:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.hold import EVERYTHING, Hold, in_force
-from jobyard.services.rights import may_see, visible
+from jobyard.services.rights import may_edit, may_see, may_submit, visible
 from jobyard.services.views.looking import Looking
 from jobyard.store import collections, holds
 
@@ -63,8 +63,8 @@ def collection_views(found: list[Collection], looking: Looking) -> list[Collecti
                 (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
                 looking.now,
             ),
-            each.may_deposit(who) and bool(who.groups & {"depositor", "operator", "admin"}),
-            "admin" in who.groups or each.owner_sub == who.sub,
+            may_submit(each, who),
+            may_edit(each, who),
         )
         for each in found
     ]
