@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date
 
+from jobyard.domain.plurals import plural
+
 PRICED_ON = date(2026, 10, 4)
 REGION = "us-east-1"
 
@@ -97,18 +99,14 @@ class Cost:
         """The cost in a line, for people."""
         used = self.usage
         return (
-            f"{self.amount()} ({_counted(round(used.write_units), 'write unit')}, "
-            f"{_counted(used.transitions, 'transition')}, "
-            f"{_counted(used.invocations, 'invocation')}; {REGION} prices of {PRICED_ON})"
+            f"{self.amount()} ({plural(round(used.write_units), 'write unit')}, "
+            f"{plural(used.transitions, 'transition')}, "
+            f"{plural(used.invocations, 'invocation')}; {REGION} prices of {PRICED_ON})"
         )
 
     def amount(self) -> str:
         """The sum with as many digits as say something."""
         return f"${self.dollars:,.2f}" if self.dollars >= 1 else f"${self.dollars:.6f}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def priced(usage: Usage) -> Cost:
