@@ -86,6 +86,8 @@ def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
     assert isinstance(refused.last, Stop)
     assert refused.last.code is Failure.ARK_NOT_ALLOWED
     assert refused.last.recoverable  # once the collection lists it
+    assert "an admin can add it" in refused.last.message  # and no owner can
+    assert "owner" not in refused.last.message
     assert given.ended_well
 
 

@@ -43,5 +43,5 @@ def words_on_ark(ark: str, collection: Collection) -> str:
     known = ", ".join(collection.naans) or "none"
     return (
         f"collection {collection.name} may not name arks of {naan_of(ark)} (its NAANs: {known}): "
-        f"its owner or an admin can add it (jobyard collection edit {collection.name} --naan)"
+        f"an admin can add it (jobyard collection edit {collection.name} --naan)"
     )
