@@ -9,8 +9,7 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.paths import folded, unportable
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES
-from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.fetch import RESERVE_S
+from jobyard.jobtypes.deposit.refusal import Refused, check_time
 
 MAX_OBJECT_BYTES = 32 * 1024**3  # of all files of an object: what four attempts of a job can carry
 MAX_FILES = 10_000  # of an object: its version's manifest is one document of some 3 MB
@@ -70,7 +69,7 @@ class Admission:
         self.headers += 1
         if self.headers > MAX_HEADERS:
             raise over(f"it has more than {MAX_HEADERS} files and folders")
-        self._check_time()
+        check_time(self.remaining())
 
     def admit(self, name: str, size: int = 0) -> str:
         """Judge a file by its name and what it says of its size; return the name to keep it by.
@@ -135,17 +134,12 @@ class Admission:
         Raises:
             Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
         """
-        self._check_time()
+        check_time(self.remaining())
         self.unpacked += count
         if self.unpacked > MAX_OBJECT_BYTES:
             raise over(f"it unpacks to more than {MAX_OBJECT_BYTES} bytes")
         if self.unpacked > max(_FREE_BYTES, MAX_RATIO * self.packed):
             raise over(f"it unpacks to more than {MAX_RATIO} times its size")
-
-    def _check_time(self) -> None:
-        if self.remaining() <= RESERVE_S:
-            words = "the worker's time was up in the middle of the container"
-            raise Refused(Failure.TIMEOUT, words)
 
 
 def _by_parts(path: str) -> str:

@@ -4,6 +4,7 @@ from jobyard.domain.errors import JobyardError
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
+from jobyard.jobtypes.fetch import RESERVE_S
 
 
 class Refused(JobyardError):
@@ -32,3 +33,14 @@ class NotYet(JobyardError):
         super().__init__(self.message)
         self.seconds = seconds
         self.progressed = progressed
+
+
+def check_time(remaining_s: float) -> None:
+    """See that a worker which unpacks a container has time left.
+
+    Raises:
+        Refused: TIMEOUT.
+    """
+    if remaining_s <= RESERVE_S:
+        words = "the worker's time was up in the middle of the container"
+        raise Refused(Failure.TIMEOUT, words)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit.content import Staged
-from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.fetch import RESERVE_S
+from jobyard.jobtypes.deposit.refusal import Refused, check_time
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,9 +90,7 @@ class StagedReader(io.RawIOBase):
         return taken
 
     def _fetched(self, start: int) -> bytes:
-        if self._remaining() <= RESERVE_S:
-            words = "the worker's time was up in the middle of the container"
-            raise Refused(Failure.TIMEOUT, words)
+        check_time(self._remaining())
         last = min(start + self._window_bytes, self._staged.size) - 1
         found = self._s3.get_object(
             Bucket=self._bucket,
