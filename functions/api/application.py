@@ -39,7 +39,6 @@ from api.routes import (
 )
 from jobyard.domain.errors import JobyardError, Unknown
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.text import clean
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
@@ -103,7 +102,7 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
     if wrong:
         there_are = f"there are {', '.join(known)}" if known else "it takes none here"
         words = f"there is no such parameter; {there_are}"
-        bad = BadFields([(clean(f"query.{name}", 100), words) for name in wrong[:_WRONG]])
+        bad = BadFields([(f"query.{name}", words) for name in wrong[:_WRONG]])
         raise told_of(bad, app.current_event.raw_event)
     return next_middleware(app)
 

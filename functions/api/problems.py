@@ -26,8 +26,11 @@ from jobyard.domain.errors import (
     StaleState,
     Unknown,
 )
+from jobyard.domain.text import clean
 
 CONTENT_TYPE = "application/problem+json"
+_WHERE_BYTES = 200  # of the name of a field that is wrong, which may be any
+_DETAIL_BYTES = 8_000  # of what a refusal says, which may quote what was sent
 
 
 class NotSignedIn(JobyardError):
@@ -175,12 +178,15 @@ def title_of(kind: type[JobyardError]) -> str:
 def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
     """The answer that tells of `error`; `url` is where the API lies."""
     kind = next(kind for kind in (*type(error).__mro__, Surprise) if kind in STATUS)
-    wrong = [WrongField(where=where, allowed=words) for where, words in _errors_of(error)]
+    wrong = [
+        WrongField(where=clean(where, _WHERE_BYTES), allowed=clean(words, _DETAIL_BYTES))
+        for where, words in _errors_of(error)
+    ]
     problem = Problem(
         type=f"{url}/api/docs#{slug_of(kind)}",
         title=title_of(kind),
         status=STATUS[kind],
-        detail=str(error),
+        detail=clean(str(error), _DETAIL_BYTES),
         instance=quote(event["rawPath"], safe="/:%"),
         request_id=event["requestContext"]["requestId"],
         errors=wrong or None,

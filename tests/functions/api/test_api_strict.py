@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.text import is_clean
 from tests.functions.api.asking import Api, described, event, operation_of
 from tests.functions.api.records import a_batch, a_job
 from tests.functions.api.timetable import a_schedule
@@ -161,3 +162,18 @@ def test_every_link_can_be_followed(api: Api) -> None:
     found = {name: urlsplit(link).path for each in shown for name, link in links_in(each.json)}
     assert found
     assert [name for name, path in found.items() if operation_of("GET", path) is None] == []
+
+
+@pytest.mark.parametrize("named", ["\x1b[31mred", "a\u202egnp", "a\r\nb", "\x9b2J"])
+def test_a_refusal_shows_nothing_of_what_was_sent_that_could_drive_a_terminal(
+    api: Api, named: str
+) -> None:
+    asked = api.post("/batches", {"collection": "maps", "filename": "a.csv", named: 1})
+    sought = api.get("/batches", query={named: "x"})
+    unknown = api.get("/batches", query={"state": named})
+
+    for answer in (asked, sought, unknown):
+        assert answer.status in {400, 422}
+        told = [answer.json["detail"], *map(str, answer.json.get("errors", ()))]
+        told += [each["where"] for each in answer.json.get("errors", ())]
+        assert all(is_clean(each) for each in told), told
