@@ -1,9 +1,4 @@
-"""Numbers of things in words, and the order in which people expect names that have numbers."""
-
-import re
-
-_DIGITS = re.compile(r"0*([0-9]+)")
-_ZERO = ord("0")
+"""Numbers of things in words."""
 
 
 def plural(number: int, noun: str) -> str:
@@ -15,16 +10,3 @@ def plural(number: int, noun: str) -> str:
     if noun.endswith("y"):
         return f"{number:,} {noun[:-1]}ies"
     return f"{number:,} {noun}s"
-
-
-def natural(text: str) -> str:
-    """What sorts as `text` does to people: without its case, and `No. 9` before `No. 10`.
-
-    Each number has its length before it, so that a longer one is a larger one.
-    """
-
-    def lengthened(found: re.Match[str]) -> str:
-        digits = found[1]
-        return f"{chr(_ZERO + len(digits))}{digits}"
-
-    return _DIGITS.sub(lengthened, text.casefold())

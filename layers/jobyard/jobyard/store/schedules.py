@@ -15,8 +15,8 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import BadRule, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.natural_order import natural
 from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.plurals import natural
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import (
     Latest,
