@@ -280,9 +280,13 @@ def _upload(s3: Any, *sizes: int, **condition: str) -> dict[str, Any]:
         }
         for number, size in enumerate(sizes, start=1)
     ]
-    answer: dict[str, Any] = s3.complete_multipart_upload(
-        **of, MultipartUpload={"Parts": parts}, **condition
-    )
+    try:
+        answer: dict[str, Any] = s3.complete_multipart_upload(
+            **of, MultipartUpload={"Parts": parts}, **condition
+        )
+    except ClientError:
+        s3.abort_multipart_upload(**of)  # the bucket is all tests': others look for leftovers
+        raise
     return answer
 
 
