@@ -57,6 +57,7 @@ _UNFIT = frozenset({"ValidationError", "ItemCollectionSizeLimitExceeded"})
 _UNFIT_CALL = frozenset({"ValidationException", "SerializationException"})
 _TRIES = 8
 _Change = tuple[JobRecord | None, JobRecord]
+_Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
 
 def _chunk_id(place: Place) -> str:
@@ -64,6 +65,11 @@ def _chunk_id(place: Place) -> str:
 
 
 def _body(record: JobRecord) -> str:
+    """The record's document.
+
+    Raises:
+        TypeError, ValueError: something in it is no JSON, or no UTF-8.
+    """
     document = without_blanks(
         {
             "c": record.cause,
@@ -82,7 +88,9 @@ def _body(record: JobRecord) -> str:
             "h": history_document(record.history),
         }
     )
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    text.encode()
+    return text
 
 
 def _step_document(step: StepRecord) -> list[Any]:
@@ -239,7 +247,7 @@ class _Writing:
 
     def write(self, changes: list[_Change]) -> None:
         """Run calls until each of `changes` is settled or unfit."""
-        sent = [change for change in changes if self._is_text(change)]
+        sent = [each for change in changes for each in self._prepared(change)]
         tries = 0
         while sent:
             sent = self._call(sent)
@@ -249,32 +257,31 @@ class _Writing:
                     raise RuntimeError("DynamoDB throttles statements without end")
                 self.pause(_wait_s(tries))
 
-    def _is_text(self, change: _Change) -> bool:
-        """Whether a record is JSON and UTF-8; what is not cannot even be sent."""
+    def _prepared(self, change: _Change) -> list[_Prepared]:
+        """The change with its statement; none of a record that is no JSON or no UTF-8, for it
+        cannot even be sent."""
         try:
-            _body(change[1]).encode()
+            return [(change, _statement(*change))]
         except (TypeError, ValueError):
             self.unfit.append(change)
-            return False
-        return True
+            return []
 
-    def _call(self, changes: list[_Change]) -> list[_Change]:
+    def _call(self, sent: list[_Prepared]) -> list[_Prepared]:
         """Run one call, settle what it answers, give back what was throttled."""
         try:
             responses = client().batch_execute_statement(
-                Statements=[_statement(before, after) for before, after in changes],
-                ReturnConsumedCapacity="TOTAL",
+                Statements=[statement for _, statement in sent], ReturnConsumedCapacity="TOTAL"
             )["Responses"]
         except ClientError as error:
             if error.response["Error"]["Code"] not in _UNFIT_CALL:
                 raise
             # The call says nothing of which it was.
-            if len(changes) == 1:
-                self.unfit += changes
+            if len(sent) == 1:
+                self.unfit.append(sent[0][0])
                 return []
-            return [again for change in changes for again in self._call([change])]
-        answered = zip(changes, responses, strict=True)
-        return [change for change, response in answered if not self._settle(change, response)]
+            return [again for each in sent for again in self._call([each])]
+        answered = zip(sent, responses, strict=True)
+        return [each for each, response in answered if not self._settle(each[0], response)]
 
     def _settle(self, change: _Change, response: Mapping[str, Any]) -> bool:
         """Note what became of a change; False when it was throttled."""
