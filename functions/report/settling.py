@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.batch import BatchState
+from jobyard.domain.chunks import MAIN
 from jobyard.domain.job import Place
 from jobyard.services.occurring import give_up_occurrence, settle_occurrence
 from jobyard.services.opening import (
@@ -18,7 +19,7 @@ from jobyard.services.opening import (
 )
 from jobyard.services.running import give_up_job
 from jobyard.services.settling import give_up, settle
-from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.steering import Next, Run
 from report.desk import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.batch import BATCH, HistoryEntry
+from jobyard.domain.chunks import MAIN
 from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
@@ -18,7 +19,7 @@ from jobyard.domain.operation import Filter
 from jobyard.services import asking, holding
 from jobyard.services.asking import Asking, Person
 from jobyard.services.performing import started
-from jobyard.services.steering import MAIN, Run
+from jobyard.services.steering import Run
 from jobyard.services.views import list_jobs
 from jobyard.store import holds, jobs, operations
 from tests.people import sub_of

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.chunks import Chunk, Passage
+from jobyard.domain.chunks import MAIN, Chunk, Passage
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter, JobOutcome
 from jobyard.services import asking, rows, running
 from jobyard.services.running import give_up_chunk, run_chunk
-from jobyard.services.steering import MAIN, Run
+from jobyard.services.steering import Run
 from jobyard.store import batches, chunks, jobs
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Call, Listener

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.chunks import MAIN
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.occurrence import Occurrence
@@ -17,7 +18,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import occurring, scheduling
 from jobyard.services.firing import take_up_runs
 from jobyard.services.scheduling import Wanted
-from jobyard.services.steering import MAIN, Run
+from jobyard.services.steering import Run
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.test_reconciling import Killed

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from cli.local import mail
 from jobyard.domain.batch import BatchState, Source
-from jobyard.domain.chunks import Chunk
+from jobyard.domain.chunks import MAIN, Chunk
 from jobyard.domain.errors import StaleState, Unknown
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
@@ -33,7 +33,7 @@ from jobyard.services.running import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.settings import Settings
 from jobyard.services.settling import Settling, give_up, settle
 from jobyard.services.starting import Starting
-from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.steering import Next, Run
 from jobyard.services.upkeep import Upkeep
 from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports

@@ -17,7 +17,7 @@ LINE_BYTES = len(_LINE % (0, 0, 0))
 # three bytes of each are what AWS takes of a state, 256 KiB.
 MOST_CHUNKS = 80_000
 RUNS = 100  # that came through a chunk and are kept with it
-_OWN = "main"  # the run that a batch's own manifest began
+MAIN = "main"  # the run that a batch's own manifest began
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class ChunkRecord:
         """The record once `run` came that far with it. Of runs that came through, which are as many
         as people ask for, it keeps the newest `RUNS`, and the batch's own."""
         runs = {name: each for name, each in self.runs.items() if name != run} | {run: passage}
-        over = [name for name, each in runs.items() if each.next_at is None and name != _OWN]
+        over = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
         for name in over[:-RUNS]:
             del runs[name]
         return replace(self, runs=runs)

@@ -24,7 +24,7 @@ from jobyard.domain.batch import (
     HistoryEntry,
     Source,
 )
-from jobyard.domain.chunks import MOST_CHUNKS, Chunk
+from jobyard.domain.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.hold import NAME, in_force, scopes_of
@@ -42,7 +42,7 @@ from jobyard.services.settings import (
     SAME_MANIFEST,
     Settings,
 )
-from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.steering import Next, Run
 from jobyard.services.uploads import Upload
 from jobyard.store import batches, collections, holds, remembered
 

@@ -17,14 +17,14 @@ from itertools import chain, count, islice
 from typing import Any
 
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import ChunkRecord
+from jobyard.domain.chunks import MAIN, ChunkRecord
 from jobyard.domain.errors import Gone, StaleState, Unknown
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.schedule import Schedule
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
 from jobyard.services.starting import Look, Starting, batch_execution, job_execution
-from jobyard.services.steering import MAIN, Run
+from jobyard.services.steering import Run
 from jobyard.store import batches, chunks, jobs, operations, remembered, schedules
 
 LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once

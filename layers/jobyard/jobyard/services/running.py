@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import Chunk, ChunkRecord, Passage
+from jobyard.domain.chunks import MAIN, Chunk, ChunkRecord, Passage
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import IllegalMove, StaleState
 from jobyard.domain.failures import Failure
@@ -40,7 +40,7 @@ from jobyard.services.performing import (
     surprised,
 )
 from jobyard.services.settings import Settings
-from jobyard.services.steering import MAIN, Next, Run
+from jobyard.services.steering import Next, Run
 from jobyard.store import (
     batches,
     checkpoints,

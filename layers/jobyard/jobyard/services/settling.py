@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.chunks import Chunk, ChunkRecord, summed
+from jobyard.domain.chunks import MAIN, Chunk, ChunkRecord, summed
 from jobyard.domain.errors import StaleState
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.services.running import give_up_chunk
 from jobyard.services.settings import Settings
-from jobyard.services.steering import MAIN, TAKE_UP, Next, Run
+from jobyard.services.steering import TAKE_UP, Next, Run
 from jobyard.store import batches, chunks, jobs, operations
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-MAIN = "main"  # the run that a batch's own manifest started
+from jobyard.domain.chunks import MAIN
+
 # Passes of a run that was taken up again are counted from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.
 TAKE_UP = 1_000_000

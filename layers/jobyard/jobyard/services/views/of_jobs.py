@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jobyard.domain.batch import Batch
+from jobyard.domain.chunks import MAIN
 from jobyard.domain.errors import IllegalMove
 from jobyard.domain.job import (
     JOB,
@@ -24,7 +25,6 @@ from jobyard.services import rows
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule
 from jobyard.services.asking import batch_and_place, is_open_to, visible
 from jobyard.services.performing import NO_FAILURES
-from jobyard.services.steering import MAIN
 from jobyard.services.views.looking import Looking, held_by
 from jobyard.store import checkpoints, chunks, jobs
 
