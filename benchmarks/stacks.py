@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.project import with_noop, with_notes
-from cli.local import clients, demo_collections, deployment, emulator, mail, people
+from cli.local import clients, demo_collections, demo_users, deployment, emulator, mail
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 from jobyard.domain.ids import batch_id_of_object
@@ -63,7 +63,7 @@ def local_stack(
                 root=project,
             )
             cognito = clients.client("cognito-idp", started.endpoint)
-            people.ensure(cognito, stack.user_pool)
+            demo_users.ensure(cognito, stack.user_pool)
             demo_collections.ensure(cognito, stack, [COLLECTION])
             resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
                 StackName=stack.name

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import options, printing
+from cli import options, terminal
 from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
-from cli.printing import when
-from cli.showing import Rows, section, show_list
+from cli.show import Rows, section, show_list
+from cli.terminal import when
 from jobyard.domain.calendars import Calendar, calendar_of
 
 app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
@@ -50,7 +50,7 @@ def show(ctx: typer.Context, name: Name, stack: OnStack = "", as_json: Json = Fa
     """One calendar, with who changed it and why."""
     found = ctx.obj.api(stack).get(f"/calendars/{name}")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
     _show(found)
     changes: Rows = [
@@ -97,15 +97,15 @@ def put(
             before = api.get(f"/calendars/{name}")
     found = api.put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
     _show(found)
     if not (found["exclude"] or found["include"]):
-        printing.console().print("it refuses nothing")
+        terminal.console().print("it refuses nothing")
     if before and _says(before) != _says(found):
-        console = printing.console()
+        console = terminal.console()
         console.print("\n[bold underline]Before it said[/]")
-        console.print(printing.facts(_says(before)))
+        console.print(terminal.facts(_says(before)))
 
 
 @app.command()
@@ -120,14 +120,14 @@ def delete(
     """Delete a calendar that no schedule names."""
     gone = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
     if as_json:
-        printing.document(gone)
+        terminal.document(gone)
     else:
-        printing.console().print(f"calendar {name} is deleted", markup=False)
+        terminal.console().print(f"calendar {name} is deleted", markup=False)
 
 
 def _show(found: Document) -> None:
-    printing.console().print(
-        printing.facts(
+    terminal.console().print(
+        terminal.facts(
             (
                 ("calendar", found["name"]),
                 *_says(found),

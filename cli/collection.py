@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from cli import options, printing
+from cli import options, terminal
 from cli.client import Api, Document
 from cli.options import Json, OnStack, Reason
-from cli.printing import when
-from cli.showing import Limit, Rows, section, show_list
+from cli.show import Limit, Rows, section, show_list
+from cli.terminal import when
 
 app = typer.Typer(no_args_is_help=True, help="Collections, and who may deposit in them.")
 
@@ -188,7 +188,7 @@ def _named(people: list[str] | None, groups: list[str] | None, reason: str) -> D
 
 def _tell(found: Document, *, as_json: bool) -> None:
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
     facts = (
         ("collection", found["name"]),
@@ -199,7 +199,7 @@ def _tell(found: Document, *, as_json: bool) -> None:
         ("held", _held(found) or "no"),
         ("you may", _rights(found)),
     )
-    printing.console().print(printing.facts(facts))
+    terminal.console().print(terminal.facts(facts))
     changes: Rows = [
         (when(each["at"]), each["event"], each["what"], each["actor"], each["reason"])
         for each in found["history"]

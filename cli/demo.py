@@ -19,10 +19,10 @@ from rich.text import Text
 
 from cli import progress
 from cli.client import Api, Document
+from cli.demo_runner import Demo, Stage, perform
 from cli.local import deployment, emulator, mail
 from cli.local.emulator import HOST, PORT, ROOT, EmulatorError
 from cli.local.mail import Mail
-from cli.stage import Demo, Stage, perform
 from jobyard.domain.plurals import plural
 
 EXAMPLES = ROOT / "examples" / "deposit"

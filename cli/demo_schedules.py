@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli import printing
+from cli import terminal
 from cli.client import Api, Document
+from cli.demo_runner import Demo, DemoFailed, Stage, perform
 from cli.local import clients, voters
 from cli.local.emulator import HOME, PORT, ROOT
-from cli.stage import Demo, DemoFailed, Stage, perform
 from jobyard.domain.wallclock import WEEKDAYS
 
 TITLE = "Expired Confidential Voter Status Sweep"
@@ -163,7 +163,7 @@ def _count(stage: Stage, dynamodb: Any) -> None:
         for voter in page["Items"]:
             found[voter.get("confidential_status", {"S": "not confidential"})["S"]] += 1
     rows = [(status, f"{number:,}") for status, number in sorted(found.items())]
-    stage.console.print(printing.table(("confidential status", "!voters"), rows))
+    stage.console.print(terminal.table(("confidential status", "!voters"), rows))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import printing
+from cli import terminal
 from cli.options import Json
 from jobyard.domain.errors import Unknown
 from jobyard.domain.lifecycle import Lifecycle
@@ -30,32 +30,32 @@ def lifecycle(
     except Unknown as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from error
     if as_json:
-        printing.document(found.document())
+        terminal.document(found.document())
     elif mermaid:
         typer.echo(found.diagram(), nl=False)
     else:
-        _show(found, printing.console())
+        _show(found, terminal.console())
 
 
 def _show(found: Lifecycle, console: Console) -> None:
     states = [
         (
-            printing.state(state.name),
+            terminal.state(state.name),
             state.type.value,
             " / ".join(dict.fromkeys(state.words.values())),
             state.meaning,
         )
         for state in found.states
     ]
-    console.print(printing.table(("!state", "!type", "shown as", "meaning"), states))
+    console.print(terminal.table(("!state", "!type", "shown as", "meaning"), states))
     moves = [
         (
-            printing.state(move.before),
+            terminal.state(move.before),
             move.event,
-            printing.state(move.after),
+            terminal.state(move.after),
             ", ".join(move.senders),
         )
         for move in found.transitions
     ]
     console.print()
-    console.print(printing.table(("!from", "!event", "!to", "sent by"), moves))
+    console.print(terminal.table(("!from", "!event", "!to", "sent by"), moves))

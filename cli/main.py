@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from cli import asking, lifecycles, printing, showing, signing, submitting
+from cli import auth, commands, lifecycles, show, submit, terminal
 from cli.session import Surroundings
 from jobyard.domain.errors import JobyardError
 
@@ -45,7 +45,7 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **named: Any) -> Any:
-        printing.prepare()
+        terminal.prepare()
         return super().main(*args, **named)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
@@ -56,10 +56,10 @@ class Commands(TyperGroup):
         except (JobyardError, OSError) as error:
             words = str(error)
         except UnicodeEncodeError as error:
-            words = f"{printing.name_of(error.object[:80])}: this is no UTF-8"
+            words = f"{terminal.name_of(error.object[:80])}: this is no UTF-8"
         except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
             words = f"the stack does not answer as it should: {error}"
-        printing.complain(words)
+        terminal.complain(words)
         raise typer.Exit(1)
 
 
@@ -72,7 +72,7 @@ app = typer.Typer(
     epilog="Without --stack all commands talk to the local stack, as the demo's admin unless you "
     "sign in as someone else.",
 )
-for module in (submitting, showing, asking, signing, lifecycles):
+for module in (submit, show, commands, auth, lifecycles):
     app.add_typer(module.app)
 
 

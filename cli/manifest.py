@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.printing import STYLES, Screen, complain, is_text, name_of
+from cli.terminal import STYLES, Screen, complain, is_text, name_of
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifest import urls, writing
 from jobyard.domain.manifest.entry import Entry

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Api, Document
-from cli.printing import STYLES, commands, counted, how_long, state, waiting
+from cli.terminal import STYLES, commands, counted, how_long, state, waiting
 from jobyard.domain.batch import BATCH
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import options, printing
+from cli import options, terminal
 
 # Flags of a rule. All three commands that take them read them with `fields_of`.
 RuleJson = Annotated[
@@ -147,7 +147,7 @@ def read(option: str, text: str) -> Any:
         return parsed(option, Path(text[1:]).read_bytes())
     except FileNotFoundError:
         raise typer.BadParameter(
-            f"there is no file {printing.name_of(text[1:])}", param_hint=option
+            f"there is no file {terminal.name_of(text[1:])}", param_hint=option
         ) from None
     except OSError as error:
         words = f"{text[1:]!r} cannot be read: {error.strerror}"

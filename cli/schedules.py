@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import calendars, options, printing, rules, timetable
+from cli import calendars, options, rules, schedule_view, terminal
 from cli.client import Api, Document, Refused
 from cli.options import Json, OnStack, Reason
 from jobyard.domain.calendars import Calendar
@@ -96,9 +96,9 @@ def show_list(
     wanted = {"word": word, "system": "true" if system else None}
     found = ctx.obj.api(stack).listed("/schedules", limit, **wanted)
     if system and not word and not found["items"] and not as_json:
-        printing.console().print("none yet: the clock makes them within a minute")
+        terminal.console().print("none yet: the clock makes them within a minute")
         return
-    timetable.show_all(found, as_json=as_json)
+    schedule_view.show_all(found, as_json=as_json)
 
 
 @app.command()
@@ -109,9 +109,11 @@ def show(
     api = ctx.obj.api(stack)
     found = api.get(f"/schedules/{schedule_id}")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    timetable.show_one(found, api.get(f"/schedules/{schedule_id}/occurrences", limit=10)["items"])
+    schedule_view.show_one(
+        found, api.get(f"/schedules/{schedule_id}/occurrences", limit=10)["items"]
+    )
 
 
 @app.command()
@@ -136,7 +138,7 @@ def history(
     if not as_json:
         with suppress(Refused):  # a deleted one has a history still
             zone = api.get(f"/schedules/{schedule_id}")["zone"]
-    timetable.show_history(found, zone, as_json=as_json)
+    schedule_view.show_history(found, zone, as_json=as_json)
 
 
 @app.command()
@@ -174,13 +176,13 @@ def create(
     }
     made = ctx.obj.api(stack).post("/schedules", wanted)
     if as_json:
-        printing.document(made)
+        terminal.document(made)
         return
-    console = printing.console()
+    console = terminal.console()
     console.print(f"schedule [bold]{made['schedule_id']}[/]")
-    console.print(f"{made['sentence']}; {timetable.outlook(made)}", markup=False)
+    console.print(f"{made['sentence']}; {schedule_view.outlook(made)}", markup=False)
     shown = f"jobyard schedule show {made['schedule_id']}"
-    console.print(printing.commands([(shown, "how it stands")]))
+    console.print(terminal.commands([(shown, "how it stands")]))
 
 
 @app.command()
@@ -232,9 +234,9 @@ def edit(
         wanted["rule"] = rules.changed(before["rule"], fields)
     edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **wanted})
     if as_json:
-        printing.document(edited)
+        terminal.document(edited)
     else:
-        timetable.show_edited(before, edited)
+        schedule_view.show_edited(before, edited)
 
 
 @app.command()
@@ -282,16 +284,16 @@ def run(
     """Have a job run at once, beside its times."""
     made = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
     if as_json:
-        printing.document(made)
+        terminal.document(made)
         return
-    console = printing.console()
+    console = terminal.console()
     if not made["job_id"]:
         console.print("it waits for the run before it to end")
         shown = f"jobyard schedule history {schedule_id}"
-        console.print(printing.commands([(shown, "what becomes of it")]))
+        console.print(terminal.commands([(shown, "what becomes of it")]))
         return
     console.print(f"job [bold]{made['job_id']}[/]")
-    console.print(printing.commands([(f"jobyard job {made['job_id']}", "how it goes")]))
+    console.print(terminal.commands([(f"jobyard job {made['job_id']}", "how it goes")]))
 
 
 @app.command()
@@ -304,20 +306,20 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Give it up: it has no times any more. The history of its jobs stays."""
-    printing.make_sure(f"Give up {schedule_id} for good?", yes=yes)
+    terminal.make_sure(f"Give up {schedule_id} for good?", yes=yes)
     _asked(ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json)
 
 
 def _asked(found: Document, *, as_json: bool) -> None:
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    console = printing.console()
-    console.print(found["schedule_id"], "is", printing.state(found["state"]))
+    console = terminal.console()
+    console.print(found["schedule_id"], "is", terminal.state(found["state"]))
     if found["state"] == "suspended":
-        console.print(timetable.why(found), markup=False)
+        console.print(schedule_view.why(found), markup=False)
     if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
-        console.print(timetable.outlook(found), markup=False)
+        console.print(schedule_view.outlook(found), markup=False)
     elif found["until"]:
         console.print("none of its times is left after that")
 
@@ -391,7 +393,7 @@ def show_preview(
     refusing = _calendar(calendar) if calendar else None
     found = preview(wanted, since, count, refusing)
     if as_json:
-        printing.document([each.document() for each in found])
+        terminal.document([each.document() for each in found])
     else:
         _show(wanted, refusing, found, since)
 
@@ -409,7 +411,7 @@ def _calendar(text: str) -> Calendar:
 def _show(
     rule: Recurrence, calendar: Calendar | None, found: list[Upcoming], since: datetime
 ) -> None:
-    console = printing.console()
+    console = terminal.console()
     console.print(rule.sentence(), markup=False)
     if calendar:
         console.print(f"without what calendar {calendar.name} refuses", markup=False)
@@ -424,7 +426,7 @@ def _show(
         return
     documents = (each.document() for each in found)
     rows = [
-        (timetable.clocks(each["local"], rule.zone), each["utc"], each["note"])
+        (schedule_view.clocks(each["local"], rule.zone), each["utc"], each["note"])
         for each in documents
     ]
-    printing.show_table(("!in its zone", "!UTC", "~note"), rows)
+    terminal.show_table(("!in its zone", "!UTC", "~note"), rows)

@@ -13,7 +13,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.client import Api
-from cli.local import emulator, people
+from cli.local import demo_users, emulator
 from cli.local.stack import Stack
 from jobyard.domain.errors import JobyardError
 
@@ -123,7 +123,7 @@ def on_this_laptop(home: Path) -> Deployment:
         lambda: _locate_here(endpoint),
         lambda _: _cognito_here(endpoint),
         address=endpoint,
-        passwords={person.username: person.password for person in people.DEMO},
+        passwords={person.username: person.password for person in demo_users.DEMO},
         person=LOCAL_PERSON,
     )
 

@@ -13,8 +13,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from cli import printing
-from cli.local import clients, demo_stack, deployment, emulator, mail, people, stack
+from cli import terminal
+from cli.local import clients, demo_stack, demo_users, deployment, emulator, mail, stack
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
@@ -57,14 +57,14 @@ def down() -> None:
     """
     with _in_words():
         if not emulator.stop(HOME):
-            printing.console().print("nothing runs")
+            terminal.console().print("nothing runs")
         elif why := emulator.unsaved(HOME):
             raise emulator.EmulatorError(
                 f"stopped, but what it held last is not saved: {why}. "
                 "It keeps what was saved before that."
             )
         else:
-            printing.console().print("stopped")
+            terminal.console().print("stopped")
 
 
 @app.command()
@@ -77,13 +77,13 @@ def status(as_json: Json = False) -> None:
         running = emulator.running(HOME)
         if running is None:
             if as_json:
-                printing.document({"running": False})
+                terminal.document({"running": False})
             else:
-                printing.console().print("nothing runs: start it with [bold]jobyard local up[/]")
+                terminal.console().print("nothing runs: start it with [bold]jobyard local up[/]")
             raise typer.Exit(1)
         deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
         if as_json:
-            printing.document(_described(running, deployed))
+            terminal.document(_described(running, deployed))
         else:
             _show(running, deployed)
 
@@ -94,7 +94,7 @@ def reset() -> None:
     with _in_words(), emulator.alone(HOME, _say):
         emulator.stop(HOME)
         emulator.forget(HOME)
-    printing.console().print("gone; [bold]jobyard local up[/] starts anew")
+    terminal.console().print("gone; [bold]jobyard local up[/] starts anew")
 
 
 @app.command("mail")
@@ -103,15 +103,15 @@ def mails(as_json: Json = False) -> None:
     with _in_words():
         found = mail.sent(_running().endpoint)
     if as_json:
-        printing.document([asdict(one) for one in found])
+        terminal.document([asdict(one) for one in found])
         return
     for one in found:
-        printing.console().rule(Text(one.subject, style="bold"), align="left")
-        printing.console().print(
+        terminal.console().rule(Text(one.subject, style="bold"), align="left")
+        terminal.console().print(
             f"{one.at}  from {one.sender}  to {', '.join(one.to)}", style="dim", markup=False
         )
-        printing.console().print(one.text, markup=False, soft_wrap=True)
-    printing.console().print(f"{len(found)} sent")
+        terminal.console().print(one.text, markup=False, soft_wrap=True)
+    terminal.console().print(f"{len(found)} sent")
 
 
 @app.command()
@@ -125,7 +125,7 @@ def logs(
     since_ms = int((time.time() - minutes * 60) * 1000)
     with _in_words():
         rows = _log_lines(_running().endpoint, function, since_ms)
-    console = printing.console()
+    console = terminal.console()
     for at_ms, name, message in rows:
         at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
         console.print(f"{at} {name} {message}", markup=False, soft_wrap=True)
@@ -153,7 +153,7 @@ def _running() -> Emulator:
 
 
 def _say(words: str) -> None:
-    printing.console().print(Text(words, style="dim"), soft_wrap=True)
+    terminal.console().print(Text(words, style="dim"), soft_wrap=True)
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def _in_words() -> Iterator[None]:
         words = f"this machine refuses: {error}"
     else:
         return
-    printing.complain(words)
+    terminal.complain(words)
     raise typer.Exit(1)
 
 
@@ -189,7 +189,7 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
         "pid": running.pid,
         "log": str(running.log),
         **asdict(deployed),
-        "people": [asdict(person) for person in people.DEMO],
+        "people": [asdict(person) for person in demo_users.DEMO],
     }
 
 
@@ -203,11 +203,11 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         "work": f"s3://{deployed.work_bucket}",
         "archive": f"s3://{deployed.archive_bucket}",
         "machines": f"{deployed.batch_machine}\n{deployed.job_machine}",
-        "people": f"{', '.join(person.username for person in people.DEMO)}"
-        f"  (password {people.PASSWORD})",
+        "people": f"{', '.join(person.username for person in demo_users.DEMO)}"
+        f"  (password {demo_users.PASSWORD})",
         "log": str(running.log),
     }
-    printing.console().print(printing.facts(rows.items()))
+    terminal.console().print(terminal.facts(rows.items()))
 
 
 def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:

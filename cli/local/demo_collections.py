@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from cli.client import Api, Refused
-from cli.local import people
+from cli.local import demo_users
 from cli.local.stack import Stack
 
 DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is where `jobyard submit` goes
@@ -32,8 +32,8 @@ class _Admin:
         return self._token or self.renewed()
 
     def renewed(self) -> str:
-        admin = next(person for person in people.DEMO if person.role == "admin")
-        self._token = people.sign_in(self._cognito, self._client_id, admin)
+        admin = next(person for person in demo_users.DEMO if person.role == "admin")
+        self._token = demo_users.sign_in(self._cognito, self._client_id, admin)
         return self._token
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cli.local import clients, demo_collections, deployment, people
+from cli.local import clients, demo_collections, demo_users, deployment
 from cli.local.emulator import HOME, Emulator
 from cli.local.stack import Stack
 
@@ -23,6 +23,6 @@ def deploy(running: Emulator, files_port: int | None, say: Callable[[str], None]
         say=say,
     )
     cognito = clients.client("cognito-idp", running.endpoint)
-    people.ensure(cognito, deployed.user_pool)
+    demo_users.ensure(cognito, deployed.user_pool)
     demo_collections.ensure(cognito, deployed)
     return deployed

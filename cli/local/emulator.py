@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from cli.local import saves
+from cli.local import snapshots
 from jobyard.domain.errors import JobyardError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,10 +113,10 @@ def _started(
     lock = _lock_file(home)
     lock.touch()
     environment = _environment(home, port, iam=iam, persist=persist)
-    serve = Path(__file__).with_name("serve.py")
+    server = Path(__file__).with_name("emulator_server.py")
     log = (home / LOG).open("ab")
     process = subprocess.Popen(
-        [str(PYTHON), str(serve), str(lock), str(port), environment["AUTH"]],
+        [str(PYTHON), str(server), str(lock), str(port), environment["AUTH"]],
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -188,7 +188,7 @@ def unsaved(home: Path) -> str:
 
 def forget(home: Path) -> None:
     """Throw away what the emulator of `home` keeps. It must have been stopped."""
-    for kept in (*saves.FOLDERS, "objects", "workers"):
+    for kept in (*snapshots.FOLDERS, "objects", "workers"):
         shutil.rmtree(home / kept, ignore_errors=True)
     (home / LOG).unlink(missing_ok=True)
 
@@ -242,7 +242,7 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
     if persist:
         environment |= {
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(home / saves.KEYS),  # and saves where serve.py says
+            "STATE_DIR": str(home / snapshots.KEYS),  # and saves where emulator_server.py says
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(home / "objects"),
         }
@@ -295,8 +295,8 @@ def _clear(home: Path) -> None:
 
 def _mended(home: Path) -> str:
     try:
-        return saves.mend(home)
-    except saves.DamagedError as error:
+        return snapshots.mend(home)
+    except snapshots.DamagedError as error:
         raise EmulatorError(
             f"no save of what the stack held is whole: {error}. Put back a copy of yours, or throw "
             "away everything with `jobyard local reset`. Nothing was changed."

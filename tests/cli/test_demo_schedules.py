@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from cli import demo_schedules
+from cli.demo_runner import DemoFailed, Stage
 from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.session import Surroundings
-from cli.stage import DemoFailed, Stage
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.upcoming import preview
 from jobyard.jobtypes import TYPES

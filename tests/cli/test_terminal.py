@@ -13,7 +13,7 @@ import httpx
 import pytest
 import typer
 
-from cli import options, printing
+from cli import options, terminal
 from tests.cli.conftest import LookedAt
 from tests.cli.fake_api import BATCH, JOB, URL, FakeApi, Run, batch, job
 
@@ -281,7 +281,7 @@ def test_columns_may_make_wider_what_nobody_looks_at(
 
     assert note in wide
     assert BATCH in narrow
-    assert max(map(len, narrow.splitlines())) <= printing.PIPED_WIDTH
+    assert max(map(len, narrow.splitlines())) <= terminal.PIPED_WIDTH
 
 
 def test_a_result_is_shown_as_json(api: FakeApi, run: Run) -> None:
@@ -348,8 +348,8 @@ def test_an_hour_of_a_rule_may_have_one_digit_and_its_zone_behind_it(run: Run) -
 def test_a_time_that_is_shown_has_its_date_or_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC).astimezone()
 
-    assert printing.when(now.isoformat()).endswith(now.strftime("%Z"))
-    assert printing.when("2020-01-31T18:00:00Z").startswith("2020-01-31 ")
+    assert terminal.when(now.isoformat()).endswith(now.strftime("%Z"))
+    assert terminal.when("2020-01-31T18:00:00Z").startswith("2020-01-31 ")
 
 
 def test_exit_codes_are_what_the_readme_says(run: Run, api: FakeApi) -> None:

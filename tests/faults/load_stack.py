@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from benchmarks.project import with_noop
-from cli.local import clients, demo_collections, deployment, emulator, people
+from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 from jobyard.store import tables
@@ -80,7 +80,7 @@ def load_stack(home: Path, *, chunk_size: int) -> Iterator[LoadStack]:
             root=with_counting(home / "project"),
         )
         cognito = clients.client("cognito-idp", started.endpoint)
-        people.ensure(cognito, stack.user_pool)
+        demo_users.ensure(cognito, stack.user_pool)
         demo_collections.ensure(cognito, stack, ["load"])
         resources = clients.client("cloudformation", started.endpoint).describe_stack_resources(
             StackName=stack.name

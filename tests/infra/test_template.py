@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from cli.local.demo_users import ROLES
 from cli.local.emulator import ROOT
-from cli.local.people import ROLES
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.services.running import OVERLAP

@@ -14,14 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.local import clients, demo_collections, deployment, emulator, people
+from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 from tests.live.visiting import Visitor
 from tests.walk.yard import Payloads, serving
 
 COLLECTIONS = (*demo_collections.DEMO, "brief", "broken", "quiet", "drops")  # those of the tests
-BY_NAME = {person.username: person for person in people.DEMO}
+BY_NAME = {person.username: person for person in demo_users.DEMO}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,7 +98,7 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, projec
         build=platform.home / "build",
         root=project,
     )
-    people.ensure(aws("cognito-idp"), deployed.user_pool)
+    demo_users.ensure(aws("cognito-idp"), deployed.user_pool)
     demo_collections.ensure(aws("cognito-idp"), deployed, COLLECTIONS)
     return deployed
 
@@ -106,7 +106,9 @@ def stack(platform: Emulator, aws: Callable[[str], Any], files_port: int, projec
 @pytest.fixture(scope="session")
 def token(stack: Stack, aws: Callable[[str], Any]) -> Callable[[str], str]:
     """An access token of the demo's person of that name, which is also a role's."""
-    return lambda name: people.sign_in(aws("cognito-idp"), stack.user_pool_client, BY_NAME[name])
+    return lambda name: demo_users.sign_in(
+        aws("cognito-idp"), stack.user_pool_client, BY_NAME[name]
+    )
 
 
 @pytest.fixture

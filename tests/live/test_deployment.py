@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.local import deployment, people
+from cli.local import demo_users, deployment
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 
@@ -67,7 +67,7 @@ def test_deploying_again_replaces_nothing(
     assert _resources(aws) == before
 
 
-@pytest.mark.parametrize("role", people.ROLES)
+@pytest.mark.parametrize("role", demo_users.ROLES)
 def test_everyone_signs_in_and_has_their_role(role: str, token: Callable[[str], str]) -> None:
     claims = _claims(token(role))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.local import clients, emulator, mail, saves
+from cli.local import clients, emulator, mail, snapshots
 from cli.local.emulator import Emulator, EmulatorError
 
 pytestmark = pytest.mark.emulator
@@ -215,8 +215,8 @@ def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> Non
 
 
 def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> None:
-    shutil.copytree(full / saves.LAST, full / saves.BEFORE)
-    (full / saves.LAST / "dynamodb.json").write_text('{"__ministack')
+    shutil.copytree(full / snapshots.LAST, full / snapshots.BEFORE)
+    (full / snapshots.LAST / "dynamodb.json").write_text('{"__ministack')
     said: list[str] = []
 
     started = emulator.start(full, emulator.free_port(), say=said.append)
@@ -226,15 +226,16 @@ def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> 
 
 
 def test_saves_that_are_all_damaged_are_refused_with_what_to_do(full: Path) -> None:
-    (full / saves.LAST / "s3.json").write_text("")
+    (full / snapshots.LAST / "s3.json").write_text("")
 
     with pytest.raises(EmulatorError, match=r"s3\.json is not what was saved.*local reset"):
         emulator.start(full, emulator.free_port())
 
 
 def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) -> None:
-    (full / saves.LAST / saves.LIST).unlink()  # as an older version, without a list of its files
-    later = full / saves.LAST / "dynamodb.json"
+    # As an older version left it, without a list of its files.
+    (full / snapshots.LAST / snapshots.LIST).unlink()
+    later = full / snapshots.LAST / "dynamodb.json"
     later.write_text('{"__ministack_format__": 99, "payload": {}}')
 
     with pytest.raises(EmulatorError, match=r"(?s)cannot take up what was kept: dynamodb.*reset"):
@@ -262,9 +263,9 @@ import importlib.util, sys, time, types
 
 _, path, lock = sys.argv
 sys.argv = [path, lock]
-spec = importlib.util.spec_from_file_location("serve", path)
-serve = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(serve)
+spec = importlib.util.spec_from_file_location("emulator_server", path)
+server = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(server)
 pauses = []
 
 def pause(seconds):
@@ -273,15 +274,15 @@ def pause(seconds):
         print(pauses)
         sys.exit()
 
-serve.save = lambda: time.sleep(0.5)
-serve.time = types.SimpleNamespace(**vars(time) | {"sleep": pause})
-serve.save_forever()
+server.save = lambda: time.sleep(0.5)
+server.time = types.SimpleNamespace(**vars(time) | {"sleep": pause})
+server.save_forever()
 """
 
 
 def test_a_save_that_only_had_to_wait_makes_the_next_no_rarer(tmp_path: Path) -> None:
-    serve = emulator.ROOT / "cli" / "local" / "serve.py"
-    command = [str(emulator.PYTHON), "-c", _PAUSES, str(serve), str(tmp_path / "lock")]
+    server = emulator.ROOT / "cli" / "local" / "emulator_server.py"
+    command = [str(emulator.PYTHON), "-c", _PAUSES, str(server), str(tmp_path / "lock")]
 
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
 
-from cli import printing
+from cli import terminal
 from cli.client import Document
-from cli.printing import how_long, records, state, waiting, when
-from cli.showing import Rows, history, section, show_list
+from cli.show import Rows, history, section, show_list
+from cli.terminal import how_long, records, state, waiting, when
 from jobyard.domain.errors import BadRule
 from jobyard.domain.wallclock import zone_called
 
@@ -77,8 +77,8 @@ def show_all(found: Document, *, as_json: bool) -> None:
 
 def show_one(found: Document, newest: list[Document]) -> None:
     """Job Details: the schedule, its next runs, and the `newest` of what became of its times."""
-    printing.console().print(
-        printing.facts(
+    terminal.console().print(
+        terminal.facts(
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
                 ("Status", state(found["word"])),
@@ -90,7 +90,7 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("running", ", ".join(found["running"])),
                 *_policy(found).items(),
                 ("made", f"{clocks(found['created_at'], found['zone'])} by {found['owner']}"),
-                ("you may", printing.sending(found["actions"])),
+                ("you may", terminal.sending(found["actions"])),
             )
         )
     )
@@ -102,10 +102,10 @@ def show_one(found: Document, newest: list[Document]) -> None:
 
 
 def _show_completed(completed: Document, zone: str) -> None:
-    console = printing.console()
+    console = terminal.console()
     console.print("\n[bold underline]Completed Job Details[/]")
     console.print(
-        printing.facts(
+        terminal.facts(
             (
                 ("Status", state(completed["word"])),
                 ("Time of completion", clocks(completed["ended_at"], zone)),
@@ -176,7 +176,7 @@ def show_edited(before: Document, edited: Document) -> None:
     """A schedule after a change: what is otherwise than `before`, and its next runs side by side
     with those there would have been."""
     found = edited["schedule"]
-    console = printing.console()
+    console = terminal.console()
     console.print(found["schedule_id"], "is", state(found["state"]))
     was, now = _settings(before), _settings(found)
     changes = [
@@ -185,7 +185,7 @@ def show_edited(before: Document, edited: Document) -> None:
         if now[name] != was[name]
     ]
     if changes:
-        console.print(printing.facts(changes))
+        console.print(terminal.facts(changes))
     if edited["runs_before"] == edited["runs_after"]:
         console.print(f"its next runs stay as they were; {outlook(found)}", markup=False)
         return

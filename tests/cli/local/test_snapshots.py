@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.local import saves
+from cli.local import snapshots
 from cli.local.emulator import ROOT
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,17 +26,17 @@ class Killed(BaseException):
 
 def save(home: Path, number: int) -> None:
     """A save whose files all say its number, but for one that never changes."""
-    folder = saves.begin(home)
+    folder = snapshots.begin(home)
     for name in NAMES:
-        saves.put(folder, name, json.dumps({"number": number}).encode())
+        snapshots.put(folder, name, json.dumps({"number": number}).encode())
     (folder / "lambda-blobs").mkdir(exist_ok=True)
-    saves.put(folder, "lambda-blobs/code.zip", b"always the same")
-    saves.finish(home, NOON)
+    snapshots.put(folder, "lambda-blobs/code.zip", b"always the same")
+    snapshots.finish(home, NOON)
 
 
 def saved(home: Path) -> set[int]:
     """The numbers that the files of the last save say: one, if it is whole."""
-    return {json.loads((home / saves.LAST / name).read_bytes())["number"] for name in NAMES}
+    return {json.loads((home / snapshots.LAST / name).read_bytes())["number"] for name in NAMES}
 
 
 # Whatever saving does to a disk; each is a moment at which a process may be killed.
@@ -95,9 +95,9 @@ def test_whenever_a_save_is_killed_it_is_whole_or_the_one_before_is(
             pass
         kill_at(0)
 
-        assert saves.mend(home) == ""
+        assert snapshots.mend(home) == ""
         assert saved(home) in ({2}, {3})
-        assert not (home / saves.UNFINISHED).exists()
+        assert not (home / snapshots.UNFINISHED).exists()
         save(home, 4)  # and it goes on from there
         assert saved(home) == {4}
 
@@ -114,16 +114,16 @@ def test_whenever_mending_is_killed_it_can_be_done_again(
         home = tmp_path / str(moments)
         save(home, 1)
         save(home, 2)
-        (home / saves.LAST / "s3.json").write_bytes(b'{"num')
+        (home / snapshots.LAST / "s3.json").write_bytes(b'{"num')
         kill_at(moments)
         try:
-            saves.mend(home)
+            snapshots.mend(home)
             ended = True
         except Killed:
             pass
         kill_at(0)
 
-        saves.mend(home)
+        snapshots.mend(home)
         assert saved(home) == {1}
 
     assert moments > 3
@@ -133,7 +133,7 @@ SAVER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from tests.cli.local.test_saves import save
+from tests.cli.local.test_snapshots import save
 home = Path(sys.argv[1])
 for number in range(1, 10**6):
     save(home, number)
@@ -156,59 +156,59 @@ def test_a_saver_that_is_killed_outright_loses_nothing_it_had_saved(tmp_path: Pa
         saver.wait()
         saver.stdout.close()
 
-        assert saves.mend(home) == ""
+        assert snapshots.mend(home) == ""
         (number,) = saved(home)
         assert number in (told, told + 1)
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"num', b"null", b"\xff\xfe"])
-@pytest.mark.parametrize("name", [*NAMES, saves.LIST, "lambda-blobs/code.zip"])
+@pytest.mark.parametrize("name", [*NAMES, snapshots.LIST, "lambda-blobs/code.zip"])
 def test_a_damaged_save_is_put_aside_for_the_one_before(
     tmp_path: Path, name: str, damage: bytes
 ) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
     # Written over in place, the one before would be damaged with it: they share what is the same.
-    (tmp_path / saves.LAST / name).unlink()
-    (tmp_path / saves.LAST / name).write_bytes(damage)
+    (tmp_path / snapshots.LAST / name).unlink()
+    (tmp_path / snapshots.LAST / name).write_bytes(damage)
 
-    words = saves.mend(tmp_path)
+    words = snapshots.mend(tmp_path)
 
     assert "the last save is damaged" in words
     assert "2026-03-01 12:00:00 UTC" in words
     assert saved(tmp_path) == {1}
-    assert (tmp_path / saves.DAMAGED / name).read_bytes() == damage
+    assert (tmp_path / snapshots.DAMAGED / name).read_bytes() == damage
 
 
 def test_a_file_that_is_gone_is_noticed(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    (tmp_path / saves.LAST / "s3.json").unlink()
+    (tmp_path / snapshots.LAST / "s3.json").unlink()
 
-    assert "s3.json is missing" in saves.mend(tmp_path)
+    assert "s3.json is missing" in snapshots.mend(tmp_path)
     assert saved(tmp_path) == {1}
 
 
 def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    for folder in (saves.LAST, saves.BEFORE):
+    for folder in (snapshots.LAST, snapshots.BEFORE):
         (tmp_path / folder / "dynamodb.json").write_bytes(b"{")
 
     for _ in range(2):
-        with pytest.raises(saves.DamagedError, match=r"dynamodb\.json is not what was saved"):
-            saves.mend(tmp_path)
+        with pytest.raises(snapshots.DamagedError, match=r"dynamodb\.json is not what was saved"):
+            snapshots.mend(tmp_path)
 
 
 def test_nothing_was_saved_yet(tmp_path: Path) -> None:
-    assert saves.mend(tmp_path) == ""
-    saves.begin(tmp_path)  # and the first save was never finished
-    assert saves.mend(tmp_path) == ""
-    assert not (tmp_path / saves.UNFINISHED).exists()
+    assert snapshots.mend(tmp_path) == ""
+    snapshots.begin(tmp_path)  # and the first save was never finished
+    assert snapshots.mend(tmp_path) == ""
+    assert not (tmp_path / snapshots.UNFINISHED).exists()
 
 
 def test_a_folder_of_an_older_version_is_taken_up_with_its_keys(tmp_path: Path) -> None:
-    state = tmp_path / saves.LAST
+    state = tmp_path / snapshots.LAST
     (state / "cognito-pool-keys").mkdir(parents=True)
     (state / "cognito-pool-keys" / "pool-id.pem").write_text("a key")
     (state / "cognito-rsa-key.pem").write_text("another")
@@ -216,29 +216,29 @@ def test_a_folder_of_an_older_version_is_taken_up_with_its_keys(tmp_path: Path) 
         (state / name).write_text('{"number": 7}')
     (state / "dynamodb.json.tmp").write_text('{"numb')  # what a kill left
 
-    assert saves.mend(tmp_path) == ""
+    assert snapshots.mend(tmp_path) == ""
 
     assert saved(tmp_path) == {7}
-    assert (tmp_path / saves.KEYS / "cognito-pool-keys" / "pool-id.pem").read_text() == "a key"
-    assert (tmp_path / saves.KEYS / "cognito-rsa-key.pem").read_text() == "another"
+    assert (tmp_path / snapshots.KEYS / "cognito-pool-keys" / "pool-id.pem").read_text() == "a key"
+    assert (tmp_path / snapshots.KEYS / "cognito-rsa-key.pem").read_text() == "another"
 
 
 def test_a_damaged_folder_of_an_older_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / saves.LAST).mkdir()
-    (tmp_path / saves.LAST / "dynamodb.json").write_text('{"__ministack_format__": 2, "payl')
+    (tmp_path / snapshots.LAST).mkdir()
+    (tmp_path / snapshots.LAST / "dynamodb.json").write_text('{"__ministack_format__": 2, "payl')
 
-    with pytest.raises(saves.DamagedError, match=r"dynamodb\.json cannot be read"):
-        saves.mend(tmp_path)
+    with pytest.raises(snapshots.DamagedError, match=r"dynamodb\.json cannot be read"):
+        snapshots.mend(tmp_path)
 
 
 def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
     save(tmp_path, 1)
-    folder = saves.begin(tmp_path)
-    saves.put(folder, "s3.json", b'{"number": 2}')
-    saves.finish(tmp_path, NOON)
+    folder = snapshots.begin(tmp_path)
+    snapshots.put(folder, "s3.json", b'{"number": 2}')
+    snapshots.finish(tmp_path, NOON)
 
     assert saved(tmp_path) == {1, 2}
-    assert json.loads((tmp_path / saves.BEFORE / "s3.json").read_bytes()) == {"number": 1}
+    assert json.loads((tmp_path / snapshots.BEFORE / "s3.json").read_bytes()) == {"number": 1}
 
 
 def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +250,4 @@ def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.M
     save(tmp_path, 2)
 
     assert saved(tmp_path) == {2}
-    assert saves.mend(tmp_path) == ""
+    assert snapshots.mend(tmp_path) == ""

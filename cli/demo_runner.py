@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from cli import printing, session
+from cli import session, terminal
 from cli.local import demo_stack, emulator
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
@@ -75,7 +75,7 @@ def perform(
 ) -> None:
     """Tell a story on the local stack, inside of what it brings; then where to look, and how long
     it took. What it refuses is said in words, and ends the program with 1."""
-    console = printing.console()
+    console = terminal.console()
     began = time.monotonic()
     try:
         stays = demo.keep or emulator.running(HOME) is not None
@@ -83,13 +83,13 @@ def perform(
             tell(brought, running, console)
             up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
             console.print("\n[bold cyan]Where to look next[/]\n")
-            console.print(printing.commands([*up, *demo.commands]))
+            console.print(terminal.commands([*up, *demo.commands]))
             page, about = demo.page
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
-            console.print(f"\n[dim]The demo took {printing.how_long(took)}.[/]")
+            console.print(f"\n[dim]The demo took {terminal.how_long(took)}.[/]")
     except (JobyardError, ClientError, BotoCoreError, httpx.HTTPError, OSError) as error:
-        printing.complain(str(error))
+        terminal.complain(str(error))
         raise typer.Exit(1) from error
 
 

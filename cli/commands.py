@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli import options, printing, progress
+from cli import options, progress, terminal
 from cli.client import Api, Document
 from cli.options import Json, OnStack, Reason, Watch
-from cli.submitting import follow
+from cli.submit import follow
 from jobyard.domain.ids import is_batch_id
 from jobyard.domain.job import Place
 from jobyard.domain.plurals import plural
@@ -72,7 +72,7 @@ def retry(
     if watch and not preview:
         refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
     elif as_json:
-        printing.document(asked)
+        terminal.document(asked)
     elif not preview:
         _hint_at_watching(batch_id)
     if refused:
@@ -83,10 +83,10 @@ def _tell_tried(asked: Document, tense: str) -> None:
     """How many jobs a retry takes, and how many it cannot."""
     refused = asked.get("refused", 0)
     tried = plural(asked["matched"] - refused, "job")
-    printing.console().print(f"{tried} {tense} be tried again")
+    terminal.console().print(f"{tried} {tense} be tried again")
     if refused:
         words = "cannot: whoever deposits has to submit what they are for again"
-        printing.console().print(f"{plural(refused, 'job')} {words}", style="red")
+        terminal.console().print(f"{plural(refused, 'job')} {words}", style="red")
 
 
 def _watch_retry(
@@ -118,9 +118,9 @@ def _tell_refused(api: Api, batch_id: str, operation_id: str) -> bool:
                 continue
             shown += 1
             if shown > _REFUSED_SHOWN:
-                printing.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
+                terminal.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
                 return True
-            printing.console().print(f"{each['job_id']}: {each['message']}", markup=False)
+            terminal.console().print(f"{each['job_id']}: {each['message']}", markup=False)
         cursor = {"cursor": found.get("cursor")}
         path = path if found.get("cursor") else None
     return bool(shown)
@@ -161,10 +161,10 @@ def hold(
         wanted["replace"] = True
     held = ctx.obj.api(stack).put(f"/holds/{target}", wanted)
     if as_json:
-        printing.document(held)
+        terminal.document(held)
     else:
-        ends = f"until {printing.when(until)}" if until else "until it is released"
-        printing.console().print(f"{target} is on hold {ends}", markup=False)
+        ends = f"until {terminal.when(until)}" if until else "until it is released"
+        terminal.console().print(f"{target} is on hold {ends}", markup=False)
 
 
 @app.command()
@@ -181,13 +181,13 @@ def release(
         return
     lifted, goes_on = ctx.obj.api(stack).begin_delete(f"/holds/{target}", reason=reason)
     if as_json:
-        printing.document(lifted)
+        terminal.document(lifted)
         return
     number = lifted.get("released", 0)
     held = f"; it held {plural(number, 'batch')}" if number else ""
     if goes_on:
         held += " and more, which are let go within the next minutes"
-    printing.console().print(f"{target} is released{held}", markup=False)
+    terminal.console().print(f"{target} is released{held}", markup=False)
 
 
 @app.command()
@@ -220,7 +220,7 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Give up a failed or held batch or job. A tombstone with its history remains."""
-    printing.make_sure(f"Give up {target} for good?", yes=yes)
+    terminal.make_sure(f"Give up {target} for good?", yes=yes)
     _ask(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 
@@ -252,18 +252,18 @@ def _ask(
 
 def _show(target: str, asked: Document, *, as_json: bool) -> None:
     if as_json:
-        printing.document(asked)
+        terminal.document(asked)
         return
-    printing.console().print(f"{target} is", printing.state(asked["state"]))
+    terminal.console().print(f"{target} is", terminal.state(asked["state"]))
     if _is_of_schedule(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
-        printing.console().print(printing.commands([(shown, "how its schedule stands")]))
+        terminal.console().print(terminal.commands([(shown, "how its schedule stands")]))
     elif asked["state"] not in {"held", "deleted"}:
         _hint_at_watching(_origin_of(target))
 
 
 def _hint_at_watching(batch_id: str) -> None:
-    printing.console().print(printing.commands([(f"jobyard watch {batch_id}", "how it goes")]))
+    terminal.console().print(terminal.commands([(f"jobyard watch {batch_id}", "how it goes")]))
 
 
 def _is_of_schedule(target: str) -> bool:

@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from cli import options, printing, progress
+from cli import options, progress, terminal
 from cli.client import Api, Document, Unsure
 from cli.options import Json, OnStack, Watch
 
@@ -92,13 +92,13 @@ def submit(
         except Unsure as error:
             raise Unsure(f"{error}: `jobyard batch {batch_id}`") from error
     if not as_json:
-        printing.console().print(f"batch [bold]{batch_id}[/]")
+        terminal.console().print(f"batch [bold]{batch_id}[/]")
     if watch:
         follow(ctx, api, batch_id, as_json=as_json)
     elif as_json:
-        printing.document(made)
+        terminal.document(made)
     else:
-        printing.console().print(printing.commands([(f"jobyard watch {batch_id}", "how it goes")]))
+        terminal.console().print(terminal.commands([(f"jobyard watch {batch_id}", "how it goes")]))
 
 
 @app.command()
@@ -121,15 +121,15 @@ def follow(
     is_good: Callable[[Document], bool] = progress.is_good,
 ) -> None:
     """Watch batches to their end, show it, and end the command with 0 if all are good, else 1."""
-    console = None if as_json else printing.console()
+    console = None if as_json else terminal.console()
     try:
         ended = progress.watch(api, batch_ids, console, ctx.obj.pause, is_over)
     except KeyboardInterrupt:
         ids = " ".join(batch_ids)
-        printing.complain(f"It goes on without you. Look again with `jobyard watch {ids}`")
+        terminal.complain(f"It goes on without you. Look again with `jobyard watch {ids}`")
         raise typer.Exit(130) from None
     if as_json:
-        printing.document(ended[0] if len(ended) == 1 else {"items": ended})
+        terminal.document(ended[0] if len(ended) == 1 else {"items": ended})
     elif console:
         for batch in ended:
             progress.show_end(api, batch, console)
@@ -182,7 +182,7 @@ def _called(file: str, content: IO[bytes]) -> str:
         typer.BadParameter: it is no UTF-8, as all that is kept of a batch is.
     """
     if not _is_piped(file):
-        if not printing.is_text(Path(file).name):
+        if not terminal.is_text(Path(file).name):
             words = "its name is no UTF-8: rename it, or say --filename NAME"
             raise typer.BadParameter(f"{_shown(file)}: {words}", param_hint="FILE")
         return Path(file).name
@@ -191,7 +191,7 @@ def _called(file: str, content: IO[bytes]) -> str:
 
 
 def _shown(file: str) -> str:
-    return "standard input" if file == "-" else printing.name_of(file)
+    return "standard input" if file == "-" else terminal.name_of(file)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

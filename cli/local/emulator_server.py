@@ -32,10 +32,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[2])  # ours is the project, n
 
 from ministack.core import persistence  # type: ignore[import-not-found]  # noqa: E402
 
-from cli.local import saves  # noqa: E402
+from cli.local import snapshots  # noqa: E402
 
 # Where services look for what was kept. Cognito reads the environment, and has its keys there.
-persistence.STATE_DIR = str(HOME / saves.LAST)
+persistence.STATE_DIR = str(HOME / snapshots.LAST)
 
 import ministack.app as ministack  # type: ignore[import-not-found]  # noqa: E402
 
@@ -120,15 +120,15 @@ def save() -> None:
         if any(stack["StackStatus"].endswith("_IN_PROGRESS") for stack in list(stacks.values())):
             raise NotSaved("the stack is being changed")
         try:
-            folder = saves.begin(HOME)
+            folder = snapshots.begin(HOME)
             # Functions' code lies in the save too, in files that are named by their content.
             ministack._get_module("lambda_svc").CODE_BLOB_DIR = str(folder / "lambda-blobs")
             for key, get_state in ministack._build_persistence_save_dict().items():
                 save_service(folder, key, get_state)
             save_service(folder, MAILS, sent_mails)
-            saves.finish(HOME, datetime.now(UTC))
+            snapshots.finish(HOME, datetime.now(UTC))
         except OSError as error:
-            saves.abandon(HOME)
+            snapshots.abandon(HOME)
             raise NotSaved(str(error)) from error
 
 
@@ -152,7 +152,7 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
             log(f"{key} is kept as it was saved before: {error!r}")
             return
         else:
-            saves.put(folder, f"{key}.json", content)
+            snapshots.put(folder, f"{key}.json", content)
             return
 
 

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from cli import options, printing
+from cli import options, terminal
 from cli.client import Document
 from cli.options import Json, OnStack
-from cli.printing import records, state, waiting, when
 from cli.progress import told, untold
+from cli.terminal import records, state, waiting, when
 from jobyard.domain.batch import BatchState
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobState
@@ -54,7 +54,7 @@ def batches(
     rows: Rows = [
         (
             each["batch_id"],
-            printing.state(each["state"]),
+            terminal.state(each["state"]),
             _jobs_of(each),
             f"{each['collection']}/{each['filename']}",
             when(each["submitted_at"]),
@@ -73,17 +73,17 @@ def batch(
     """One batch: how it stands, why, and what happened to it."""
     found = ctx.obj.api(stack).get(f"/batches/{batch_id}")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    console = printing.console()
+    console = terminal.console()
     console.print(
-        printing.facts(
+        terminal.facts(
             (
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
                 ("waits", _wait_of(found)),
                 ("message", found.get("message") or ""),
-                ("jobs", printing.counted(found["counts"])),
+                ("jobs", terminal.counted(found["counts"])),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
                 ("job type", found["job_type"]),
                 ("profile", found.get("profile") or ""),
@@ -94,7 +94,7 @@ def batch(
                 ("findings", str(found["findings_count"] or "")),
                 ("looks like", found["similar_to"]),
                 ("note", found["note"]),
-                ("you may", printing.sending(found.get("actions") or ())),
+                ("you may", terminal.sending(found.get("actions") or ())),
             )
         )
     )
@@ -127,7 +127,7 @@ def jobs(
     rows: Rows = [
         (
             each["job_id"],
-            printing.state(each["state"]),
+            terminal.state(each["state"]),
             each["name"],
             each.get("step") or "",
             _trouble_of(each),
@@ -142,16 +142,16 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
     """One job: its steps, its attempts, and what happened to it."""
     found = ctx.obj.api(stack).get(f"/jobs/{job_id}")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    console = printing.console()
+    console = terminal.console()
     results: Rows = [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in (found.get("result") or {}).items()
         if name != "records"  # they are told above
     ]
     console.print(
-        printing.facts(
+        terminal.facts(
             (
                 ("job", found["job_id"]),
                 ("state", state(found["state"])),
@@ -165,7 +165,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeues") or "")),
-                ("you may", printing.sending(found.get("actions") or ())),
+                ("you may", terminal.sending(found.get("actions") or ())),
             )
         )
     )
@@ -208,7 +208,7 @@ def cost(
     kind = "schedules" if is_schedule_id(of) else "batches"
     found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
     rows: Rows = [
         (
@@ -220,8 +220,8 @@ def cost(
         for each in found["lines"]
         if each["quantity"]
     ]
-    console = printing.console()
-    console.print(printing.table(("used", "!quantity", "price", "!US dollars"), rows))
+    console = terminal.console()
+    console.print(terminal.table(("used", "!quantity", "price", "!US dollars"), rows))
     per_job = found.get("dollars_per_job")
     million = f", {per_job * 1e6:,.2f} for a million such jobs" if per_job else ""
     console.print(f"in all {found['dollars']:.6f} US dollars{million}")
@@ -280,13 +280,13 @@ def reports(
                 api.download(url, target)
                 written.append(target)
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    console = printing.console()
+    console = terminal.console()
     for report in found["items"]:
         console.print(
             f"{when(report['at'])}  {report['kind']}: {told(report)}; "
-            f"{printing.counted(report['counts'])}",
+            f"{terminal.counted(report['counts'])}",
             markup=False,
         )
     for target in written:
@@ -318,21 +318,21 @@ def show_list(
     found: Document, columns: tuple[str, ...], rows: Rows, noun: str, *, as_json: bool
 ) -> None:
     if as_json:
-        printing.document(found)
+        terminal.document(found)
         return
-    console = printing.console()
+    console = terminal.console()
     if not rows:
         console.print(f"no {noun}" if noun != "batch" else "no batch: `jobyard submit` makes one")
         return
-    printing.show_table(columns, rows)
+    terminal.show_table(columns, rows)
     if found.get("cursor"):
         console.print(f"[dim]that is {plural(len(rows), noun)}, not all: --limit shows more[/]")
 
 
 def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
     if rows:
-        printing.console().print(f"\n[bold underline]{title}[/]")
-        printing.show_table(columns, rows)
+        terminal.console().print(f"\n[bold underline]{title}[/]")
+        terminal.show_table(columns, rows)
 
 
 def history(found: Document, shown: Callable[[str], str] = when) -> tuple[tuple[str, ...], Rows]:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli import printing, session
+from cli import session, terminal
 from cli.client import Document
-from cli.local.people import ROLES
+from cli.local.demo_users import ROLES
 from cli.options import Json, OnStack
 from cli.session import Deployment, Session, SignedIn
 
@@ -45,7 +45,7 @@ def login(
     if role:
         opened = session.sign_in(deployment, role, deployment.passwords[role])
     else:
-        name = username or printing.answer("Username:")
+        name = username or terminal.answer("Username:")
         opened = session.sign_in(deployment, name, _secret("Password"), _challenge)
     _show(deployment, opened, as_json=as_json)
 
@@ -55,7 +55,7 @@ def logout(ctx: typer.Context, stack: OnStack = "") -> None:
     """Forget the tokens. On the local stack you are `admin` again."""
     deployment = ctx.obj.deployment(stack)
     words = "signed out" if session.sign_out(deployment) else "nobody was signed in"
-    printing.console().print(words)
+    terminal.console().print(words)
 
 
 @app.command()
@@ -80,10 +80,10 @@ def _show(deployment: Deployment, opened: Session, *, as_json: bool) -> None:
         "roles": opened.roles,
     }
     if as_json:
-        printing.document(shown)
+        terminal.document(shown)
         return
-    printing.console().print(
-        printing.facts(
+    terminal.console().print(
+        terminal.facts(
             (
                 ("stack", deployment.name),
                 ("API", opened.api_url),

@@ -5,7 +5,7 @@ import httpx
 import pytest
 from typer.models import CommandInfo
 
-from cli import asking, printing, schedules
+from cli import commands, schedules, terminal
 from jobyard.domain.lifecycles import lifecycle_called
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
@@ -247,19 +247,19 @@ def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...], run: Run)
 
 
 @pytest.mark.parametrize(
-    ("lifecycle", "commands"),
+    ("lifecycle", "registered"),
     [
-        ("batch", asking.app.registered_commands),
-        ("job", asking.app.registered_commands),
+        ("batch", commands.app.registered_commands),
+        ("job", commands.app.registered_commands),
         ("schedule", schedules.app.registered_commands),
     ],
 )
 def test_what_one_may_do_is_told_by_the_names_of_commands(
-    lifecycle: str, commands: list[CommandInfo]
+    lifecycle: str, registered: list[CommandInfo]
 ) -> None:
-    named = {each.name or getattr(each.callback, "__name__", "") for each in commands}
+    named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
-    told = printing.sending(lifecycle_called(lifecycle).people_events())
+    told = terminal.sending(lifecycle_called(lifecycle).people_events())
 
     assert {each.replace("-", "_") for each in told.split(", ")} <= named
 
