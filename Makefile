@@ -1,7 +1,7 @@
 # `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-schedules test check look local down deploy docs dev emulator sam faults bench
+.PHONY: help demo demo-schedules test check look local down deploy docs machines dev emulator sam faults bench
 MAKEFLAGS += --no-print-directory
 
 STACK ?= jobyard
@@ -41,7 +41,7 @@ look: dev
 	$(call say,lint)
 	@.venv/bin/ruff check .
 	$(call say,types)
-	@.venv/bin/mypy layers/jobyard/jobyard functions cli
+	@.venv/bin/mypy layers/jobyard/jobyard functions cli infra
 	$(call say,import contracts)
 	@.venv/bin/lint-imports --no-cache
 	$(call say,template)
@@ -58,6 +58,9 @@ bench: dev emulator ## Every figure of docs/performance.md, each beside its peer
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
 	@.venv/bin/python -m cli.docs
 	@.venv/bin/python -m api.manual docs/api.md
+
+machines: dev ## Generate the state machines' definitions from infra/statemachines/*.yaml
+	@.venv/bin/python -m infra.state_machines
 
 deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 	@$(SAM) build --cached

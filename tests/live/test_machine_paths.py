@@ -74,7 +74,7 @@ def stubbed(engine: Emulator) -> Stack:
         (root / "functions" / folder).mkdir(parents=True, exist_ok=True)
         (root / "functions" / folder / "__init__.py").touch()
         (root / "functions" / folder / f"{module}.py").write_text(STUB.format(name=handler))
-    for definition in (root / "infra" / "statemachines").iterdir():
+    for definition in (root / "infra" / "statemachines").glob("*.asl.json"):
         definition.write_text(_impatient(definition.read_text()))
     return deployment.deploy(
         engine.endpoint,
