@@ -177,7 +177,7 @@ def told_in(found: Any) -> Calendar:
     """The calendar of a JSON document, be it one that somebody wrote or the API's with all it has.
 
     Raises:
-        BadRule: it spells none.
+        InvalidRule: it spells none.
     """
     if isinstance(found, dict):
         found = {name: said for name, said in found.items() if name not in _KEPT_BESIDE}

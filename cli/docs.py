@@ -20,7 +20,7 @@ def filled(text: str) -> str:
     """`text` with each marked place filled with the lifecycle it names.
 
     Raises:
-        Unknown: a place names a lifecycle there is not.
+        NotFound: a place names a lifecycle there is not.
     """
     return _MARKED.sub(
         lambda place: place[1] + section(lifecycle_called(place[2])) + place[3], text

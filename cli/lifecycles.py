@@ -7,7 +7,7 @@ from rich.console import Console
 
 from cli import terminal
 from cli.options import Json
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
 
@@ -27,7 +27,7 @@ def lifecycle(
         raise typer.BadParameter("give --json or --mermaid, not both")
     try:
         found = lifecycle_called(name)
-    except Unknown as error:
+    except NotFound as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from error
     if as_json:
         terminal.document(found.document())

@@ -10,7 +10,7 @@ import typer
 
 from jobyard.domain.addresses import SHAPE, addresses
 from jobyard.domain.calendars import calendar_of
-from jobyard.domain.errors import BadRequest, BadRule
+from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.failures import Failure
 from jobyard.domain.hold import NAME, checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
@@ -133,7 +133,7 @@ def calendar_name(text: str) -> str:
     """`text` if a calendar may be called so; a wrong one is a usage error."""
     try:
         return calendar_of({"name": text}).name
-    except BadRule as error:
+    except InvalidRule as error:
         raise typer.BadParameter(str(error)) from error
 
 
@@ -195,7 +195,7 @@ def moment(text: str) -> str:
         else:
             at = _moment(text)
         return at.astimezone(UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, BadRule):
+    except (ValueError, OverflowError, InvalidRule):
         raise typer.BadParameter(
             f"{text!r} is no time: give 30m, 2h, 1d, 18:00, 2030-01-31T18:00, or that with a zone "
             "behind it, as in 2030-01-31T18:00Z or '18:00 America/Los_Angeles'"

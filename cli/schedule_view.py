@@ -11,7 +11,7 @@ from cli import terminal
 from cli.client import Document
 from cli.show import Rows, history, section, show_list
 from cli.terminal import how_long, records, state, waiting, when
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.wallclock import zone_called
 
 _NEXT = "Next Scheduled Run Time"
@@ -47,7 +47,7 @@ def clocks(iso: str, zone: str = "") -> str:
     `Sun 2027-03-07 02:00:00 PST`, or `Sun 2027-03-07 02:00 -08:00`.
     """
     at = datetime.fromisoformat(iso)
-    with suppress(BadRule):  # none is given, or one that this machine has never heard of
+    with suppress(InvalidRule):  # none is given, or one that this machine has never heard of
         named = at.astimezone(zone_called(zone))
         if at.tzinfo is UTC or named.utcoffset() == at.utcoffset():
             return named.strftime("%a %Y-%m-%d %H:%M:%S %Z")

@@ -16,10 +16,10 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from api.desk import Desk
 from api.people import claims_of, told_of
 from api.problems import (
-    BadFields,
-    Busy,
-    Surprise,
-    WrongMethod,
+    InternalError,
+    MethodNotAllowed,
+    Unavailable,
+    ValidationFailed,
     is_passing,
     problem_of,
     wrong_fields,
@@ -37,7 +37,7 @@ from api.routes import (
     people,
     schedules,
 )
-from jobyard.domain.errors import JobyardError, Unknown
+from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.domain.ids import is_schedule_id
 
 APP = APIGatewayHttpResolver(
@@ -67,8 +67,8 @@ def _unrouted(error: NotFoundError) -> Response[str]:
     method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
     words = f"nothing answers {method} here; /api/docs says what there is to ask"
     if not allowed or method in allowed:  # it fits, but for an id no route takes
-        return _problem(Unknown(words))
-    return _problem(WrongMethod(words, allowed))
+        return _problem(NotFound(words))
+    return _problem(MethodNotAllowed(words, allowed))
 
 
 def _methods_at(path: str) -> list[str]:
@@ -85,16 +85,17 @@ def _unforeseen(error: Exception) -> Response[str]:
     if is_passing(error):
         desk.put_off(error)
         words = "send it again in a moment; a change that has an idempotency key is done once"
-        return _problem(Busy(words))
+        return _problem(Unavailable(words))
     desk.surprised(error)
-    return _problem(Surprise("it is logged under the request id; asking again may help"))
+    return _problem(InternalError("it is logged under the request id; asking again may help"))
 
 
 def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
     """Refuse a parameter that the route does not know: what it was to narrow would not be.
 
     Raises:
-        BadFields: there is one. Forbidden: it comes from somebody who may not ask this at all.
+        ValidationFailed: there is one. Forbidden: it comes from somebody who may not ask this at
+        all.
     """
     sent = app.current_event.query_string_parameters or {}
     known = sorted(field.alias for field in app.context["_route"].dependant.query_params)
@@ -102,7 +103,7 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
     if wrong:
         there_are = f"there are {', '.join(known)}" if known else "it takes none here"
         words = f"there is no such parameter; {there_are}"
-        bad = BadFields([(f"query.{name}", words) for name in wrong[:_WRONG]])
+        bad = ValidationFailed([(f"query.{name}", words) for name in wrong[:_WRONG]])
         raise told_of(bad, app.current_event.raw_event)
     return next_middleware(app)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from api.problems import NotJson, TooLarge
+from api.problems import PayloadTooLarge, UnsupportedMediaType
 from jobyard.domain.errors import BadRequest
 
 LARGEST = 256 * 1024  # bytes
@@ -17,17 +17,17 @@ def check_body(event: Mapping[str, Any]) -> None:
     """See that the body, if there is one, is a JSON object of a size and form we take.
 
     Raises:
-        TooLarge, NotJson: it is too large or of another media type.
+        PayloadTooLarge, UnsupportedMediaType: it is too large or of another media type.
         BadRequest: it is no JSON object, or holds what no text or number of ours can.
     """
     body = _bytes_of(event)
     if len(body) > LARGEST:
-        raise TooLarge(f"the body has {len(body)} bytes; {LARGEST} are allowed")
+        raise PayloadTooLarge(f"the body has {len(body)} bytes; {LARGEST} are allowed")
     if not body:
         return
     media_type = event.get("headers", {}).get("content-type", "application/json")
     if media_type.partition(";")[0].strip() != "application/json":
-        raise NotJson(f"the body is {media_type!r}; send application/json")
+        raise UnsupportedMediaType(f"the body is {media_type!r}; send application/json")
     try:
         document = json.loads(body.decode(), parse_constant=_refuse)
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()

@@ -16,14 +16,14 @@ from api.bodies import LARGEST
 from api.problems import (
     CONTENT_TYPE,
     STATUS,
-    BadFields,
-    Busy,
-    InProgress,
-    KeyReused,
-    NotJson,
-    NotSignedIn,
-    Surprise,
-    TooLarge,
+    IdempotencyKeyReused,
+    InternalError,
+    PayloadTooLarge,
+    RequestInProgress,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
     slug_of,
     title_of,
 )
@@ -183,18 +183,24 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     answers: dict[str, Any] = operation["responses"]
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
     answers.pop("422", None)
-    kinds: list[type[JobyardError]] = [Surprise, Busy, BadFields]
+    kinds: list[type[JobyardError]] = [InternalError, Unavailable, ValidationFailed]
     if operation["tags"] == ["Documents"]:
         operation["security"] = []
     else:
-        kinds += [NotSignedIn]
+        kinds += [Unauthenticated]
     if method == "get":
         parameters.append(_KNOWN_TAG)
         answers["200"]["headers"] = _ETAG
         answers["304"] = {"description": "You have it already."}
     else:
         parameters.append(_KEY)
-        kinds += [BadRequest, InProgress, TooLarge, NotJson, KeyReused]
+        kinds += [
+            BadRequest,
+            RequestInProgress,
+            PayloadTooLarge,
+            UnsupportedMediaType,
+            IdempotencyKeyReused,
+        ]
     for kind in kinds:
         _add_problem(answers, kind)
     operation["responses"] = dict(sorted(answers.items()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.people import Account, claims_of, person_of
-from api.problems import BadFields
+from api.problems import ValidationFailed
 from jobyard.domain.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.services.asking import Asking, Person
@@ -105,7 +105,8 @@ def visit_of(router: BaseRouter) -> Visit:
     """The request that is being answered.
 
     Raises:
-        NotSignedIn: nobody we know sent it. BadFields: its idempotency key has not that form.
+        Unauthenticated: nobody we know sent it. ValidationFailed: its idempotency key has not that
+        form.
     """
     event: Mapping[str, Any] = router.current_event.raw_event
     context = event["requestContext"]
@@ -124,5 +125,5 @@ def _repeat_key(event: Mapping[str, Any]) -> str:
         return ""
     if not 0 < len(key) <= _KEY_LENGTH or not key.isascii() or not key.isprintable():
         words = f"an idempotency key is 1 to {_KEY_LENGTH} printable ASCII characters"
-        raise BadFields([("header.Idempotency-Key", words)])
+        raise ValidationFailed([("header.Idempotency-Key", words)])
     return key

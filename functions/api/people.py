@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from api.problems import NotSignedIn
+from api.problems import Unauthenticated
 from jobyard.domain.batch import BATCH
 from jobyard.domain.errors import Forbidden, JobyardError
 from jobyard.domain.job import JOB
@@ -34,7 +34,7 @@ def check_admitted(event: Mapping[str, Any]) -> None:
     nobody else is told what is wrong with it.
 
     Raises:
-        NotSignedIn: nobody we know asks. Forbidden: it is somebody else.
+        Unauthenticated: nobody we know asks. Forbidden: it is somebody else.
     """
     noun = event["rawPath"].removeprefix("/api/").partition("/")[0]
     if noun in _OF_SCHEDULES:
@@ -46,7 +46,7 @@ def lacking(event: Mapping[str, Any]) -> Forbidden | None:
     What is wrong with a request is told only to those who may send it.
 
     Raises:
-        NotSignedIn: nobody we know asks.
+        Unauthenticated: nobody we know asks.
     """
     method = event["requestContext"]["http"]["method"]
     needed = _needed(method, event["rawPath"].removeprefix("/api/").split("/"))
@@ -59,7 +59,7 @@ def told_of(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
     """What the sender of a request is told when `error` is wrong with it."""
     try:
         return lacking(event) or error
-    except NotSignedIn as stranger:
+    except Unauthenticated as stranger:
         return stranger
 
 
@@ -95,15 +95,15 @@ def person_of(claims: Mapping[str, Any]) -> Person:
     machine, and what is dropped without anybody, have ids that no person can have.
 
     Raises:
-        NotSignedIn: there is no token, it is not an access token, or names nobody by an id.
+        Unauthenticated: there is no token, it is not an access token, or names nobody by an id.
     """
     if not claims:
-        raise NotSignedIn("sign in, and send your access token as Authorization: Bearer …")
+        raise Unauthenticated("sign in, and send your access token as Authorization: Bearer …")
     if claims.get("token_use") != "access":
-        raise NotSignedIn("that is not an access token; send the one called AccessToken")
+        raise Unauthenticated("that is not an access token; send the one called AccessToken")
     name = claims.get("username") or claims.get("client_id")
     if not name:
-        raise NotSignedIn("the token names neither a person nor a program")
+        raise Unauthenticated("the token names neither a person nor a program")
     groups = groups_of(claims.get("cognito:groups", ""))
     return Person(_id_of(claims), str(name), groups)
 
@@ -113,7 +113,7 @@ def _id_of(claims: Mapping[str, Any]) -> str:
         return f"client:{claims['client_id']}"  # a program's own token, whose sub is no UUID
     sub = str(claims.get("sub", "")).lower()
     if not _UUID.fullmatch(sub):
-        raise NotSignedIn("the token's sub is no id of a person")
+        raise Unauthenticated("the token's sub is no id of a person")
     return sub
 
 

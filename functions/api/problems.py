@@ -15,16 +15,16 @@ from pydantic import BaseModel, Field
 
 from jobyard.domain.errors import (
     AlreadyHeld,
-    BadParameters,
     BadRequest,
-    BadRule,
     Forbidden,
     Gone,
-    IllegalMove,
+    InvalidParameters,
+    InvalidRule,
+    InvalidTransition,
     JobyardError,
-    OperationRunning,
+    NotFound,
+    OperationInProgress,
     StaleState,
-    Unknown,
 )
 from jobyard.domain.text import clean
 
@@ -33,19 +33,19 @@ _WHERE_BYTES = 200  # of the name of a field that is wrong, which may be any
 _DETAIL_BYTES = 8_000  # of what a refusal says, which may quote what was sent
 
 
-class NotSignedIn(JobyardError):
+class Unauthenticated(JobyardError):
     """There is no access token of somebody known here."""
 
 
-class TooLarge(JobyardError):
+class PayloadTooLarge(JobyardError):
     """The body is larger than a request may be."""
 
 
-class NotJson(JobyardError):
+class UnsupportedMediaType(JobyardError):
     """The body is of another media type than JSON."""
 
 
-class BadFields(JobyardError):
+class ValidationFailed(JobyardError):
     """The request can be read, but a field of it is not as the description says.
 
     `errors` are (where, what is allowed).
@@ -56,7 +56,7 @@ class BadFields(JobyardError):
         self.errors = errors
 
 
-class WrongMethod(JobyardError):
+class MethodNotAllowed(JobyardError):
     """The path is known, but not with this method.
 
     `allowed` are the methods it is known with, sorted.
@@ -67,47 +67,47 @@ class WrongMethod(JobyardError):
         self.allowed = allowed
 
 
-class KeyReused(JobyardError):
+class IdempotencyKeyReused(JobyardError):
     """The idempotency key was sent before, with another body."""
 
 
-class InProgress(JobyardError):
+class RequestInProgress(JobyardError):
     """A request with this idempotency key is being carried out; ask again in a moment."""
 
 
-class Busy(JobyardError):
+class Unavailable(JobyardError):
     """AWS takes no more just now, or did not answer; send it again in a moment."""
 
 
-class Surprise(JobyardError):
+class InternalError(JobyardError):
     """Something failed here that should not have."""
 
 
 STATUS: Mapping[type[JobyardError], HTTPStatus] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
-    BadRule: HTTPStatus.BAD_REQUEST,
-    BadParameters: HTTPStatus.BAD_REQUEST,
-    NotSignedIn: HTTPStatus.UNAUTHORIZED,
+    InvalidRule: HTTPStatus.BAD_REQUEST,
+    InvalidParameters: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
-    Unknown: HTTPStatus.NOT_FOUND,
-    WrongMethod: HTTPStatus.METHOD_NOT_ALLOWED,
-    IllegalMove: HTTPStatus.CONFLICT,
-    OperationRunning: HTTPStatus.CONFLICT,
+    NotFound: HTTPStatus.NOT_FOUND,
+    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    InvalidTransition: HTTPStatus.CONFLICT,
+    OperationInProgress: HTTPStatus.CONFLICT,
     AlreadyHeld: HTTPStatus.CONFLICT,
     StaleState: HTTPStatus.CONFLICT,
-    InProgress: HTTPStatus.CONFLICT,
+    RequestInProgress: HTTPStatus.CONFLICT,
     Gone: HTTPStatus.GONE,
-    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    BadFields: HTTPStatus.UNPROCESSABLE_ENTITY,
-    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
-    Surprise: HTTPStatus.INTERNAL_SERVER_ERROR,
-    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    ValidationFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _HEADERS: Mapping[type[JobyardError], Mapping[str, str]] = {
-    NotSignedIn: {"WWW-Authenticate": "Bearer"},
-    InProgress: {"Retry-After": "1"},
-    Busy: {"Retry-After": "2"},
+    Unauthenticated: {"WWW-Authenticate": "Bearer"},
+    RequestInProgress: {"Retry-After": "1"},
+    Unavailable: {"Retry-After": "2"},
 }
 # What AWS answers when the same may be answered otherwise in a moment: botocore tries it again, but
 # not for long. Sources: botocore's retries, the API references of DynamoDB and Step Functions.
@@ -146,7 +146,8 @@ class Problem(BaseModel):
     request_id: str = Field(description="The name under which this request is logged.")
     errors: list[WrongField] | None = Field(
         default=None,
-        description="With status 422, `bad-rule` and `bad-parameters`: each field that is wrong.",
+        description="Each invalid field. With status 422, and with `invalid-rule` and "
+        "`invalid-parameters`.",
     )
 
 
@@ -177,7 +178,7 @@ def title_of(kind: type[JobyardError]) -> str:
 
 def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
     """The answer that tells of `error`; `url` is where the API lies."""
-    kind = next(kind for kind in (*type(error).__mro__, Surprise) if kind in STATUS)
+    kind = next(kind for kind in (*type(error).__mro__, InternalError) if kind in STATUS)
     wrong = [
         WrongField(where=clean(where, _WHERE_BYTES), allowed=clean(words, _DETAIL_BYTES))
         for where, words in _errors_of(error)
@@ -200,18 +201,18 @@ def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Respo
 
 
 def _headers_of(error: JobyardError, kind: type[JobyardError]) -> Mapping[str, str]:
-    if isinstance(error, WrongMethod):
+    if isinstance(error, MethodNotAllowed):
         return {"Allow": ", ".join(error.allowed)}
     return _HEADERS.get(kind, {})
 
 
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
-    if isinstance(error, BadRule):
+    if isinstance(error, InvalidRule):
         return [(error.where, error.allowed)]
-    if isinstance(error, BadParameters):
+    if isinstance(error, InvalidParameters):
         place = f"body.parameters.{error.field}" if error.field else "body.parameters"
         return [(place, error.words)]
-    return error.errors if isinstance(error, BadFields) else ()
+    return error.errors if isinstance(error, ValidationFailed) else ()
 
 
 @contextmanager
@@ -219,17 +220,17 @@ def read_from(place: str) -> Iterator[None]:
     """Have what is refused in the block named by where it stands: `body.rule.every`.
 
     Raises:
-        BadRule: as it was raised inside, but for the name of the field.
+        InvalidRule: as it was raised inside, but for the name of the field.
     """
     try:
         yield
-    except BadRule as error:
-        raise BadRule(f"{place}.{error.where}", error.allowed) from error
+    except InvalidRule as error:
+        raise InvalidRule(f"{place}.{error.where}", error.allowed) from error
 
 
-def wrong_fields(found: Sequence[Mapping[str, Any]]) -> BadFields:
+def wrong_fields(found: Sequence[Mapping[str, Any]]) -> ValidationFailed:
     """What the validation found, in words."""
-    return BadFields([(_where(each["loc"]), _allowed(each)) for each in found])
+    return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in found])
 
 
 def _where(place: Sequence[str | int]) -> str:

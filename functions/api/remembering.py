@@ -23,7 +23,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.desk import Visit
-from api.problems import InProgress, KeyReused
+from api.problems import IdempotencyKeyReused, RequestInProgress
 
 KEPT_S = 24 * 60 * 60  # how long an answer is kept for a repeat
 
@@ -41,19 +41,20 @@ def answered(
     """Carry a request out, or answer as it was answered before. A refusal is not kept.
 
     Raises:
-        KeyReused: the key came before with another body. InProgress: it is being carried out.
+        IdempotencyKeyReused: the key came before with another body. RequestInProgress: it is being
+        carried out.
     """
     asked = {"key": visit.key, "body": app.current_event.json_body}
     answer = _kept(visit.desk.requests(), app.lambda_context)
     try:
         document = answer(asked=asked, carry_out=lambda: _document(next_middleware(app)))
     except IdempotencyValidationError as error:
-        raise KeyReused(
+        raise IdempotencyKeyReused(
             f"the key {visit.repeat_key!r} came before with another body; a new request needs a "
             "new key"
         ) from error
     except IdempotencyAlreadyInProgressError as error:
-        raise InProgress(f"the request {visit.repeat_key!r} is being carried out") from error
+        raise RequestInProgress(f"the request {visit.repeat_key!r} is being carried out") from error
     return Response(
         status_code=document["status"],
         content_type="application/json",

@@ -12,7 +12,8 @@ def once(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Respon
     """Carry a request out, or answer as it was answered before if it came with the same key.
 
     Raises:
-        KeyReused: the key came before with another body. InProgress: it is being carried out.
+        IdempotencyKeyReused: the key came before with another body. RequestInProgress: it is being
+        carried out.
     """
     visit = visit_of(app)
     if not visit.repeat_key:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobyard.domain.addresses import MOST, Untold
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.text import clean
 from jobyard.services.mailing import note_delivery
 from report.desk import LOGGER, now
@@ -21,7 +21,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         return {}
     try:
         report = _noted(batch_id, int(seq), news, mail["messageId"], _lost(detail))
-    except Unknown:
+    except NotFound:
         LOGGER.warning("mail of an unknown report", batch_id=batch_id, seq=seq, news=news)
         return {}
     LOGGER.info("mail", batch_id=batch_id, seq=seq, news=news, delivery=report.delivery.state)

@@ -13,7 +13,7 @@ from jobyard.domain import calendars
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.compaction import FIRST, LAST
 from jobyard.domain.deciding import IN_TIME, MOST_AT_ONCE
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.job import JobState
 from jobyard.domain.occurrence import Skip, Trigger, Verdict
 from jobyard.domain.recurrence import Gap, Kind, Repeated
@@ -80,7 +80,7 @@ def test_the_settings_that_count_if_nothing_is_said_are_marked() -> None:
 
 def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
     fields = re.findall(r"^\| `(\w+)` \| `(--[a-z]+)` \|", PAGE, flags=re.MULTILINE)
-    with pytest.raises(BadRule) as refused:
+    with pytest.raises(InvalidRule) as refused:
         recurrence_of({"nonsense": 1})
 
     assert [name for name, _ in fields if name not in str(refused.value)] == []

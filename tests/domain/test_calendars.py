@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.calendars import MOST_REASONS, Calendar, Change, Kept, calendar_of
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.wallclock import WEEKDAYS
 
 PACIFIC = "America/Los_Angeles"
@@ -231,5 +231,5 @@ def test_a_calendar_is_written_in_full() -> None:
     ],
 )
 def test_what_is_no_calendar_is_refused_with_what_is_allowed(document: object, words: str) -> None:
-    with pytest.raises(BadRule, match=words):
+    with pytest.raises(InvalidRule, match=words):
         calendar_of(document)

@@ -21,7 +21,7 @@ from jobyard.domain.deciding import (
     released,
     times,
 )
-from jobyard.domain.errors import IllegalMove
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.job import Attempt, JobRecord, JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
@@ -189,7 +189,7 @@ def test_run_now_is_refused_where_runs_may_not_meet() -> None:
     schedule = schedule_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"})
     first = ask_now(schedule, START, Cause("r1", "admin", "to see"))
 
-    with pytest.raises(IllegalMove, match="running"):
+    with pytest.raises(InvalidTransition, match="running"):
         ask_now(first.schedule, START + timedelta(minutes=1), Cause("r2", "admin", "again"))
 
     (occurrence,) = first.started

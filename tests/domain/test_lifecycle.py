@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
+from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition
 from jobyard.domain.lifecycle import Cause, Lifecycle, State, StateType, Transition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -59,7 +59,7 @@ def lifecycle(*transitions: Transition, states: tuple[State, ...] = (NEW, WORK, 
 def test_a_broken_table_is_refused(
     reason: str, states: tuple[State, ...], transitions: tuple[Transition, ...]
 ) -> None:
-    with pytest.raises(BrokenLifecycle):
+    with pytest.raises(InvalidLifecycle):
         lifecycle(*transitions, states=states)
 
 
@@ -71,7 +71,7 @@ def test_a_move_carries_where_it_comes_from() -> None:
 
 
 def test_an_event_a_state_does_not_know_is_refused_with_those_it_knows() -> None:
-    with pytest.raises(IllegalMove, match="thing is work: cannot start; it can end, stop"):
+    with pytest.raises(InvalidTransition, match="thing is work: cannot start; it can end, stop"):
         lifecycle(START, END, STOP).move("work", "start", NOON, PRESS)
 
 
@@ -79,7 +79,7 @@ def test_nothing_more_can_happen_in_a_terminal_state() -> None:
     table = lifecycle(START, END)
 
     assert table.is_final("done")
-    with pytest.raises(IllegalMove, match="nothing more can happen"):
+    with pytest.raises(InvalidTransition, match="nothing more can happen"):
         table.move("done", "end", NOON, PRESS)
 
 
@@ -102,7 +102,7 @@ def test_only_what_a_person_may_send_is_offered() -> None:
 
 
 def test_an_unknown_state_is_refused_with_those_there_are() -> None:
-    with pytest.raises(IllegalMove, match="it knows new, work, done"):
+    with pytest.raises(InvalidTransition, match="it knows new, work, done"):
         lifecycle(START, END).state("nowhere")
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 
 from jobyard.domain.batch import HistoryEntry
-from jobyard.domain.errors import Forbidden, IllegalMove
+from jobyard.domain.errors import Forbidden, InvalidTransition
 from jobyard.domain.job import JobRecord, JobState, Place, sent
 from jobyard.domain.lifecycle import MACHINE, ROLES, Cause, Lifecycle, Move
 from jobyard.domain.lifecycles import LIFECYCLES
@@ -115,9 +115,9 @@ class Walk(RuleBasedStateMachine):
         asked = self.state, event, self.now, Cause(f"request-{self.moves}", "somebody", "because")
         here = self.known[self.state]
         if event not in here:
-            with pytest.raises(IllegalMove, match=f"cannot {event}"):
+            with pytest.raises(InvalidTransition, match=f"cannot {event}"):
                 self.lifecycle.asked(*asked, senders)
-            with pytest.raises(IllegalMove):
+            with pytest.raises(InvalidTransition):
                 self.lifecycle.move(*asked)
         elif not here[event][1] & senders:
             with pytest.raises(Forbidden, match=event):
@@ -185,7 +185,7 @@ class JobWalk(Walk):
         cause = Cause(f"request-{self.moves}", "admin", "because")
         here = self.known[self.state]
         if event not in here or (event == "requeue" and not self.recoverable):
-            with pytest.raises(IllegalMove):
+            with pytest.raises(InvalidTransition):
                 sent(before, event, self.now, cause)
             assert self._stored() == before
             return

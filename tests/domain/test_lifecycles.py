@@ -4,7 +4,7 @@ import pytest
 
 from jobyard.domain.batch import BATCH, BatchState
 from jobyard.domain.batch import OPEN_STATES as OPEN_BATCHES
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.job import JOB, JobState
 from jobyard.domain.job import OPEN_STATES as OPEN_JOBS
 from jobyard.domain.lifecycle import Lifecycle, StateType
@@ -93,5 +93,5 @@ def test_what_is_open_is_what_may_still_end() -> None:
 
 def test_a_lifecycle_is_found_by_name_or_refused_with_the_names() -> None:
     assert lifecycle_called("job") is JOB
-    with pytest.raises(Unknown, match="batch, job, task"):
+    with pytest.raises(NotFound, match="batch, job, task"):
         lifecycle_called("jobs")

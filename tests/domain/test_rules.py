@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.rules import MOST_TIMES, recurrence_of
 from tests.domain.daily import MAPS, rule
 
@@ -111,7 +111,7 @@ def test_a_rule_is_written_as_it_is_read(document: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_rule_is_refused_with_what_is_allowed(document: object, words: str) -> None:
-    with pytest.raises(BadRule, match=words) as refused:
+    with pytest.raises(InvalidRule, match=words) as refused:
         recurrence_of(document)
 
     assert str(refused.value) == f"{refused.value.where}: {refused.value.allowed}"

@@ -12,7 +12,7 @@ import pytest
 
 from jobyard.domain.batch import BATCH, HistoryEntry
 from jobyard.domain.chunks import MAIN
-from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
 from jobyard.domain.operation import Filter
@@ -28,7 +28,7 @@ from tests.wire import Answer, Call, Listener
 
 ONE = Person(sub_of("one"), "one", frozenset({"admin", "operator"}))
 OTHER = Person(sub_of("other"), "other", frozenset({"admin", "operator"}))
-REFUSED = (StaleState, IllegalMove)
+REFUSED = (StaleState, InvalidTransition)
 Press = Callable[[Asking], Any]
 _numbers = iter(range(10**6))
 
@@ -417,7 +417,7 @@ def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(yard: Yard, payloads: 
         def lift(request: Asking, scope: str = scope) -> None:
             try:
                 holding.lift(scope, request)
-            except Unknown as gone:
+            except NotFound as gone:
                 raise StaleState(str(gone)) from gone
 
         met = two.at_once(lift, at)

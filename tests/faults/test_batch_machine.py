@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from jobyard.domain.batch import OPEN_STATES as OPEN_BATCHES
 from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.job import OPEN_STATES as OPEN_JOBS
 from jobyard.domain.job import JobState
 from jobyard.domain.operation import Filter
@@ -34,7 +34,7 @@ from tests.walk.machines import Function
 from tests.walk.yard import Clients, Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener
 
-REFUSALS = (IllegalMove, Forbidden, StaleState, Unknown, Gone)
+REFUSALS = (InvalidTransition, Forbidden, StaleState, NotFound, Gone)
 _numbers = count(1)
 Act = Callable[[asking.Asking], Any]
 JOB_EVENTS = ["hold", "release", "cancel", "delete", "requeue", "force_fail"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.collection import Collection
-from jobyard.domain.errors import BadRequest, Forbidden, JobyardError, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, JobyardError, NotFound
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.objects import ObjectVersion
@@ -165,7 +165,7 @@ def stopped(field: Field, batch_id: str, code: str) -> JobRecord:
 def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field) -> None:
     text = field.row(field.ark, "box:1")
     for role, name in product(sorted(ROLES - {"admin"}), NAMES):
-        with pytest.raises((Forbidden, Unknown)) as refused:
+        with pytest.raises((Forbidden, NotFound)) as refused:
             field.submit(person(role, name), field.theirs, text)
 
         assert "deposit" in str(refused.value) or "submitting is for" in str(refused.value)
@@ -173,7 +173,7 @@ def test_a_stranger_is_refused_at_the_door_whatever_they_are_called(field: Field
 
 def test_a_collection_that_is_not_there_takes_nothing_from_anybody(field: Field) -> None:
     for role in sorted(ROLES):
-        with pytest.raises((Forbidden, Unknown)):
+        with pytest.raises((Forbidden, NotFound)):
             field.submit(person(role), "nowhere", field.row(field.ark))
 
 

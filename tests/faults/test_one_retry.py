@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from jobyard.domain.errors import OperationRunning, StaleState
+from jobyard.domain.errors import OperationInProgress, StaleState
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.operation import MOST_AT_ONCE, Filter
 from jobyard.services import asking
@@ -55,7 +55,7 @@ def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
     def retry(number: int) -> str:
         try:
             asking.retry(batch_id, FAILED, yard.asking(person(f"person {number}")))
-        except OperationRunning as refusal:
+        except OperationInProgress as refusal:
             return str(refusal)
         return ""
 
@@ -118,7 +118,7 @@ def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
     with pytest.raises(ConnectionError):
         asking.retry(batch_id, FAILED, yard.asking())
     yard.machines.start_execution = start  # type: ignore[method-assign]
-    with pytest.raises(OperationRunning):
+    with pytest.raises(OperationInProgress):
         asking.retry(batch_id, FAILED, yard.asking())
 
     yard.later(61)
@@ -145,7 +145,7 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
     asking.retry(batch_id, one(0), yard.asking())
     asking.retry(batch_id, one(1), yard.asking())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
-        with pytest.raises(OperationRunning):
+        with pytest.raises(OperationInProgress):
             asking.retry(batch_id, wanted, yard.asking())
     yard.machines.run_all()
 
@@ -160,7 +160,7 @@ def test_only_so_many_go_side_by_side(yard: Yard, failed: Failed) -> None:
     for job_id in ids[:-1]:
         asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking())
 
-    with pytest.raises(OperationRunning, match=f"{MOST_AT_ONCE} operations are under way"):
+    with pytest.raises(OperationInProgress, match=f"{MOST_AT_ONCE} operations are under way"):
         asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), yard.asking())
 
     yard.machines.run_all()

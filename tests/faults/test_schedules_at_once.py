@@ -18,7 +18,7 @@ import pytest
 
 from cli.local import clients
 from jobyard.domain.deciding import times
-from jobyard.domain.errors import Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.job import OPEN_STATES, JobState
 from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
 from jobyard.domain.recurrence import Recurrence
@@ -40,7 +40,7 @@ HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"
 HALF_PAST = HOURLY | {"at": "00:30"}
 MADE = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 DUE = datetime(2026, 11, 25, 13, 0, 1, tzinfo=UTC)
-REFUSED = (StaleState, IllegalMove, Gone, Unknown)
+REFUSED = (StaleState, InvalidTransition, Gone, NotFound)
 ENDED = set(JobState) - OPEN_STATES
 _numbers = count()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.errors import BadParameters
+from jobyard.domain.errors import InvalidParameters
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Plan
 
@@ -102,7 +102,7 @@ def test_a_schedule_may_be_given_what_is_a_plan(parameters: dict[str, Any]) -> N
 def test_what_is_no_plan_is_refused_by_the_field_that_is_wrong(
     parameters: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(BadParameters) as refusal:
+    with pytest.raises(InvalidParameters) as refusal:
         TYPES["sweep"].check(parameters)
 
     assert refusal.value.field == field
@@ -204,5 +204,5 @@ def test_a_deposit_is_for_manifests_and_takes_no_parameters_of_a_schedule() -> N
 
     assert (deposit.scheduled, deposit.takes_manifests) == (False, True)
     deposit.check({})
-    with pytest.raises(BadParameters, match="no parameters"):
+    with pytest.raises(InvalidParameters, match="no parameters"):
         deposit.check({"table": "voters"})

@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.domain.batch import BATCH, Batch, BatchState, Source
 from jobyard.domain.chunks import ChunkRecord, Passage
-from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import Cause
@@ -79,7 +79,7 @@ def test_a_batch_whose_manifest_never_came_is_gone_when_its_time_is_over() -> No
     assert batches.get("b-never", NOON).upload_until == until
     with pytest.raises(Gone):
         batches.get("b-never", until)
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         batches.get("b-unheard-of", NOON)
 
 

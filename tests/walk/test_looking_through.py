@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.batch import BatchState
-from jobyard.domain.errors import IllegalMove
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import Done, Outcome, Wait, Work
 from jobyard.domain.schedule import ScheduleState
@@ -153,7 +153,7 @@ def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(yard: Yard) -> 
 
     scheduling.suspend(reconcile_id, None, yard.asking())
     scheduling.edit(reconcile_id, scheduling.Changes(title="Look through"), yard.asking())
-    with pytest.raises(IllegalMove, match="is the system's; suspend it instead"):
+    with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
         scheduling.delete(reconcile_id, yard.asking())
 
     assert make_system_schedules(yard.now()) == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.batch import BatchState
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.operation import Filter
 from jobyard.services import asking
@@ -91,7 +91,7 @@ def tell(yard: Yard, payloads: Payloads, death: Death) -> dict[str, Any]:
         death.born()
         with suppress(Killed), yard.wire.heard_by(death):
             yard.machines.run("batch", f"{name}-{collection}", event)
-        with suppress(Unknown):
+        with suppress(NotFound):
             batch_id = yard.batch_id_of(event)
             break  # else it died before it had written anything: the event comes again
     carry_on(yard, death)

@@ -12,7 +12,7 @@ import pytest
 
 from jobyard.domain.archive import Inventory, Phase
 from jobyard.domain.batch import BatchState
-from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
 from jobyard.domain.occurrence import Verdict
@@ -208,7 +208,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
     ):
         with pytest.raises(Gone, match=words):
             look()
-    with pytest.raises(Unknown, match="there is no batch"):
+    with pytest.raises(NotFound, match="there is no batch"):
         batch(batch_id, yard.looking(DEPOSITOR))
     for state, collection in (("", ""), ("completed", ""), ("", "gone")):
         listed = list_batches(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.calendars import calendar_of
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import Done, Stop
@@ -476,7 +476,7 @@ def test_a_person_s_run_now_is_beside_the_schedule_s_times(yard: Yard, script: S
 
     first = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
     again = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
-    with pytest.raises(IllegalMove, match="running"):
+    with pytest.raises(InvalidTransition, match="running"):
         scheduling.run_now(schedule.schedule_id, yard.asking(key="two"))
     yard.machines.run_all()
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.deciding import next_run
-from jobyard.domain.errors import BadParameters, BadRule, IllegalMove
+from jobyard.domain.errors import InvalidParameters, InvalidRule, InvalidTransition
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
 from jobyard.domain.jobtype import JobType, Stop
@@ -356,7 +356,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(yard: Yard, scrip
 
     for each in failed[:MOST_ACTIVE]:
         occurring.ask_occurrence(each.place, "requeue", yard.asking())
-    with pytest.raises(IllegalMove, match="running"):
+    with pytest.raises(InvalidTransition, match="running"):
         occurring.ask_occurrence(failed[MOST_ACTIVE].place, "requeue", yard.asking())
 
     assert len(now(schedule).active) == MOST_ACTIVE
@@ -432,7 +432,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(yard: Yard) -> None:
 
     assert fired.surprises == ()
     assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
-    with pytest.raises(BadParameters, match="bytes"):
+    with pytest.raises(InvalidParameters, match="bytes"):
         scheduling.create(replace(wanted, parameters={"x": "y" * PARAMETERS}), yard.asking())
 
 
@@ -465,7 +465,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(yard: Yard) -> 
     fired = minute(yard, "2026-11-25T09:00:05Z")
 
     assert [(of, type(error)) for of, error in fired.surprises] == [
-        (several[0].schedule_id, BadRule)
+        (several[0].schedule_id, InvalidRule)
     ]
     assert {now(each).word for each in several[1:]} == {"Completed"}
     ids = {each.schedule_id for each in several[1:]}

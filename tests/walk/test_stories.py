@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobyard.domain.errors import Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.hold import Hold
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.jobtype import Wait
@@ -128,7 +128,7 @@ def test_a_manifest_with_an_error_makes_no_job_and_the_mail_names_the_line(
 def test_a_refused_batch_cannot_be_reported_again(yard: Yard) -> None:
     batch_id = yard.drop("nonsense")
 
-    with pytest.raises(IllegalMove, match="nothing to compare"):
+    with pytest.raises(InvalidTransition, match="nothing to compare"):
         yard.ask_batch(batch_id, "update_reporting")
 
 
@@ -559,9 +559,9 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(single_files(payloads, THREE))
 
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         views.batch(batch_id, yard.looking(DEPOSITOR))
-    with pytest.raises(Unknown):
+    with pytest.raises(NotFound):
         asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
 
 
@@ -576,7 +576,7 @@ def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -
 def test_a_job_of_a_completed_batch_is_not_requeued(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(single_files(payloads, THREE))
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
 
 
@@ -610,7 +610,7 @@ def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
     batch_id = yard.drop(with_c_missing(payloads))
     asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
 
-    with pytest.raises((IllegalMove, StaleState)):
+    with pytest.raises((InvalidTransition, StaleState)):
         asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
 
 
@@ -807,7 +807,7 @@ def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads
     batch_id = yard.drop(with_c_missing(payloads))
     asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
 
-    with pytest.raises(IllegalMove, match="at work"):
+    with pytest.raises(InvalidTransition, match="at work"):
         asking.ask_batch(batch_id, "delete", yard.asking())
 
 
@@ -987,7 +987,7 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
     request = yard.asking()
     asking.ask_batch(batch_id, "update_reporting", request)
 
-    with pytest.raises(IllegalMove, match="its batch is update_reporting"):
+    with pytest.raises(InvalidTransition, match="its batch is update_reporting"):
         asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
 
 

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from jobyard.domain.batch import BatchState
-from jobyard.domain.errors import Gone, IllegalMove
+from jobyard.domain.errors import Gone, InvalidTransition
 from jobyard.domain.job import JobState, Place
 from jobyard.domain.operation import Filter
 from jobyard.services import asking, views
@@ -176,7 +176,7 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
 
     meant = asking.preview(batch_id, "requeue", one, yard.asking())
     assert (meant.total, meant.refused) == (1, 1)
-    with pytest.raises(IllegalMove, match="its ark is another object's"):
+    with pytest.raises(InvalidTransition, match="its ark is another object's"):
         asking.retry(batch_id, one, yard.asking())
 
 
@@ -198,7 +198,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     assert (group[2], group[3]) == (1, 1)
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert yard.batch(batch_id).why == why
-    with pytest.raises(IllegalMove, match="cannot be requeued"):
+    with pytest.raises(InvalidTransition, match="cannot be requeued"):
         asking.retry(batch_id, FAILED, yard.asking())
 
 

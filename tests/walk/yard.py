@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from cli.local import mail
 from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.chunks import MAIN, Chunk
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.job import Place
 from jobyard.jobtypes.fetch import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
@@ -351,12 +351,12 @@ class Yard:
         """The batch an event made.
 
         Raises:
-            Unknown: it made none yet.
+            NotFound: it made none yet.
         """
         source = source_of(event)
         found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
         if found is None:
-            raise Unknown(f"no batch came of {source.key}")
+            raise NotFound(f"no batch came of {source.key}")
         return found.batch_id
 
     def asking(self, person: Person = ADMIN, key: str = "", reason: str = "because") -> Asking:

@@ -12,21 +12,21 @@ from api.documents import batches as documents
 from api.documents.batches import BatchEvent
 from api.documents.fields import Entry
 from api.people import told_of
-from api.problems import BadFields, documented
+from api.problems import ValidationFailed, documented
 from api.repeats import once
 from api.routes.jobs import BatchId, Cursor, Limit
 from jobyard.domain import urls
 from jobyard.domain.addresses import all_addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.errors import (
-    BadParameters,
     BadRequest,
     Forbidden,
     Gone,
-    IllegalMove,
-    OperationRunning,
+    InvalidParameters,
+    InvalidTransition,
+    NotFound,
+    OperationInProgress,
     StaleState,
-    Unknown,
 )
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JobState
@@ -98,7 +98,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
                 "Location": {"description": "Where the batch is.", "schema": {"type": "string"}}
             },
         },
-        **documented(BadParameters, BadRequest, Forbidden, Unknown, Gone),
+        **documented(InvalidParameters, BadRequest, Forbidden, NotFound, Gone),
     },
     middlewares=[once],
 )
@@ -136,11 +136,11 @@ def _submission(document: documents.Submission) -> Submission:
 
 def _check_callback(url: str, visit: Visit) -> None:
     """Raises:
-    BadFields: the worker would not call it. Forbidden: the person may not submit at all.
+    ValidationFailed: the worker would not call it. Forbidden: the person may not submit at all.
     """
     words = urls.not_called(url, visit.desk.settings.allowed_hosts)
     if words:
-        bad = BadFields([("body.callback_url", f"the callback URL {words}")])
+        bad = ValidationFailed([("body.callback_url", f"the callback URL {words}")])
         raise told_of(bad, router.current_event.raw_event)
 
 
@@ -148,11 +148,11 @@ def notified(named: Sequence[str]) -> tuple[str, ...]:
     """The addresses that a body's `notify` names.
 
     Raises:
-        BadFields: they are too many together.
+        ValidationFailed: they are too many together.
     """
     found = all_addresses(named)
     if found.bad:
-        raise BadFields([("body.notify", found.bad[0].why)])
+        raise ValidationFailed([("body.notify", found.bad[0].why)])
     return found.good
 
 
@@ -200,7 +200,7 @@ def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
     operation_id="get_batch",
     tags=["Batches"],
     summary="A batch, with its counts and history",
-    responses={200: {"description": "The batch."}, **documented(Unknown, Gone)},
+    responses={200: {"description": "The batch."}, **documented(NotFound, Gone)},
 )
 def get_batch(batch_id: BatchId) -> documents.Batch:
     visit = visit_of(router)
@@ -229,7 +229,13 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
         202: {"description": "They are being requeued."},
         200: {"description": "A preview: nothing was changed."},
         **documented(
-            BadRequest, Forbidden, Unknown, IllegalMove, OperationRunning, StaleState, Gone
+            BadRequest,
+            Forbidden,
+            NotFound,
+            InvalidTransition,
+            OperationInProgress,
+            StaleState,
+            Gone,
         ),
     },
     middlewares=[once],
@@ -264,7 +270,7 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     summary="What became of a retry, job by job",
     responses={
         200: {"description": "The operation, and a page of outcomes."},
-        **documented(BadRequest, Unknown, Gone),
+        **documented(BadRequest, NotFound, Gone),
     },
 )
 def get_retry(
@@ -306,7 +312,7 @@ def get_retry(
     operation_id="list_reports",
     tags=["Batches"],
     summary="What was told about a batch, to whom, and whether it arrived",
-    responses={200: {"description": "Its reports."}, **documented(Unknown, Gone)},
+    responses={200: {"description": "Its reports."}, **documented(NotFound, Gone)},
 )
 def list_reports(batch_id: BatchId) -> documents.Reports:
     looking = visit_of(router).looking()
@@ -352,7 +358,7 @@ def _report(report: Report, looking: views.Looking) -> documents.Report:
     summary="What was found in a batch's manifest, by line and column",
     responses={
         200: {"description": "A page of findings."},
-        **documented(BadRequest, Unknown, Gone),
+        **documented(BadRequest, NotFound, Gone),
     },
 )
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> documents.Findings:
@@ -380,7 +386,7 @@ _GOES_ON = frozenset({"release", "cancel", "update_reporting"})  # the machine h
     responses={
         200: {"description": "It is done."},
         202: {"description": "It is done, and the batch goes on."},
-        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -399,7 +405,7 @@ def ask_batch(
     visit = visit_of(router)
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
-        raise Unknown(f"there is no event {event!r} of batches; there are {known}")
+        raise NotFound(f"there is no event {event!r} of batches; there are {known}")
     batch = asking.ask_batch(batch_id, event, visit.asking(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, visit))
 

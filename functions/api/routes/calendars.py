@@ -11,7 +11,14 @@ from api.documents.fields import Reason
 from api.problems import documented, read_from
 from api.repeats import once
 from jobyard.domain.calendars import Kept, calendar_of
-from jobyard.domain.errors import BadRequest, BadRule, Forbidden, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    InvalidRule,
+    InvalidTransition,
+    NotFound,
+    StaleState,
+)
 from jobyard.services import calendars, views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -48,7 +55,7 @@ def list_calendars() -> Calendars:
     operation_id="get_calendar",
     tags=["Calendars"],
     summary="A calendar",
-    responses={200: {"description": "The calendar."}, **documented(Forbidden, Unknown)},
+    responses={200: {"description": "The calendar."}, **documented(Forbidden, NotFound)},
 )
 def get_calendar(calendar: Name) -> Calendar:
     visit = visit_of(router)
@@ -63,7 +70,7 @@ def get_calendar(calendar: Name) -> Calendar:
     description="It holds from now on for all schedules that name it.",
     responses={
         200: {"description": "The calendar."},
-        **documented(BadRequest, BadRule, Forbidden, Unknown, StaleState),
+        **documented(BadRequest, InvalidRule, Forbidden, NotFound, StaleState),
     },
     middlewares=[once],
 )
@@ -82,7 +89,7 @@ def put_calendar(calendar: Name, wanted: CalendarWanted) -> Calendar:
     summary="Delete a calendar that no schedule names",
     responses={
         200: {"description": "The calendar as it was left."},
-        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
     },
     middlewares=[once],
 )

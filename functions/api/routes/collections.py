@@ -13,7 +13,7 @@ from api.problems import documented
 from api.repeats import once
 from api.routes.batches import notified
 from api.routes.jobs import Cursor, Limit
-from jobyard.domain.errors import BadRequest, Forbidden, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
 from jobyard.services import collections, views
 from jobyard.services.collections import CollectionEdit, PersonNamed
 from jobyard.services.views import CollectionView
@@ -124,7 +124,7 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collec
             "description": "The collection.",
             "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
         },
-        **documented(BadRequest, Forbidden, IllegalMove),
+        **documented(BadRequest, Forbidden, InvalidTransition),
     },
     middlewares=[once],
 )
@@ -147,7 +147,7 @@ def create_collection(wanted: documents.CollectionWanted) -> Response[documents.
     operation_id="get_collection",
     tags=["Collections"],
     summary="A collection, who may deposit into it, and its history",
-    responses={200: {"description": "The collection."}, **documented(Unknown)},
+    responses={200: {"description": "The collection."}, **documented(NotFound)},
 )
 def get_collection(collection: Name) -> documents.Collection:
     visit = visit_of(router)
@@ -162,7 +162,7 @@ def get_collection(collection: Name) -> documents.Collection:
     description="For its owner and admin; only an admin adds NAANs.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, Unknown, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, StaleState),
     },
     middlewares=[once],
 )
@@ -181,7 +181,7 @@ def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> do
     description="For its owner and admin.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, Unknown, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, StaleState),
     },
     middlewares=[once],
 )
@@ -202,7 +202,7 @@ def allow_depositors(collection: Name, asked: documents.RightsAsked) -> document
     "have not written yet are stopped. For its owner and admin.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
     },
     middlewares=[once],
 )

@@ -9,7 +9,7 @@ from api.documents import costs as documents
 from api.problems import documented
 from api.routes.jobs import BatchId
 from jobyard.domain.cost import PRICED_ON, REGION, Cost
-from jobyard.domain.errors import Gone, Unknown
+from jobyard.domain.errors import Gone, NotFound
 from jobyard.services import views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ def bill(cost: Cost) -> dict[str, Any]:
     operation_id="get_cost",
     tags=["Batches"],
     summary="What a batch used of AWS, and what that costs",
-    responses={200: {"description": "Its bill up to now."}, **documented(Unknown, Gone)},
+    responses={200: {"description": "Its bill up to now."}, **documented(NotFound, Gone)},
 )
 def get_cost(batch_id: BatchId) -> documents.Cost:
     visit = visit_of(router)

@@ -13,7 +13,7 @@ from api.documents.holds import Hold, Holds, Lifted, Placing
 from api.problems import documented
 from api.repeats import once
 from jobyard.domain import hold as holds
-from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, StaleState, Unknown
+from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
 from jobyard.services import holding, views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -55,7 +55,7 @@ def list_holds() -> Holds:
     summary="The hold on a scope",
     responses={
         200: {"description": "The hold."},
-        **documented(BadRequest, Forbidden, Unknown),
+        **documented(BadRequest, Forbidden, NotFound),
     },
 )
 def get_hold(scope: Scope) -> Hold:
@@ -73,7 +73,7 @@ def get_hold(scope: Scope) -> Hold:
     "is there. For operator and admin.",
     responses={
         200: {"description": "The hold."},
-        **documented(BadRequest, Forbidden, Unknown, AlreadyHeld, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, AlreadyHeld, StaleState),
     },
     middlewares=[once],
 )
@@ -95,7 +95,7 @@ def place_hold(scope: Scope, placing: Placing) -> Hold:
     responses={
         200: {"description": "It is lifted, and what it held is released."},
         202: {"description": "It is lifted, and what it held is being released."},
-        **documented(BadRequest, Forbidden, Unknown, StaleState),
+        **documented(BadRequest, Forbidden, NotFound, StaleState),
     },
     middlewares=[once],
 )

@@ -21,7 +21,14 @@ from api.documents.jobs import (
 )
 from api.problems import documented
 from api.repeats import once
-from jobyard.domain.errors import BadRequest, Forbidden, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import (
+    BadRequest,
+    Forbidden,
+    Gone,
+    InvalidTransition,
+    NotFound,
+    StaleState,
+)
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
@@ -131,7 +138,7 @@ def _step(name: str, record: StepRecord | None) -> Step:
     summary="A batch's jobs, in the manifest's order",
     responses={
         200: {"description": "A page of jobs."},
-        **documented(BadRequest, Unknown, Gone),
+        **documented(BadRequest, NotFound, Gone),
     },
 )
 def list_jobs(
@@ -164,7 +171,7 @@ def list_jobs(
     tags=["Jobs"],
     summary="A job, with its steps, attempts and history",
     description="One of a schedule is shown to admin only.",
-    responses={200: {"description": "The job."}, **documented(Forbidden, Unknown, Gone)},
+    responses={200: {"description": "The job."}, **documented(Forbidden, NotFound, Gone)},
 )
 def get_job(job_id: JobId) -> Job:
     visit = visit_of(router)
@@ -183,7 +190,7 @@ def get_job(job_id: JobId) -> Job:
     responses={
         200: {"description": "It is done."},
         202: {"description": "It is done, and the job goes on."},
-        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -202,7 +209,7 @@ def ask_job(
     visit = visit_of(router)
     if event not in JOB.people_events():
         known = ", ".join(JOB.people_events())
-        raise Unknown(f"there is no event {event!r} of jobs; there are {known}")
+        raise NotFound(f"there is no event {event!r} of jobs; there are {known}")
     job = _asked(job_id, event, visit.asking(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, visit))
 

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from api.desk import visit_of
 from api.documents.lifecycles import Lifecycle
 from api.problems import documented
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -19,7 +19,7 @@ router = Router()  # type: ignore[no-untyped-call]
     operation_id="get_lifecycle",
     tags=["Lifecycles"],
     summary="A lifecycle: its states, and who may send which event",
-    responses={200: {"description": "The lifecycle."}, **documented(Unknown)},
+    responses={200: {"description": "The lifecycle."}, **documented(NotFound)},
 )
 def get_lifecycle(
     name: Annotated[

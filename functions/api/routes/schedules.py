@@ -22,14 +22,14 @@ from api.repeats import once
 from api.routes.costs import bill
 from api.routes.jobs import Cursor, Limit
 from jobyard.domain.errors import (
-    BadParameters,
     BadRequest,
-    BadRule,
     Forbidden,
     Gone,
-    IllegalMove,
+    InvalidParameters,
+    InvalidRule,
+    InvalidTransition,
+    NotFound,
     StaleState,
-    Unknown,
 )
 from jobyard.domain.occurrence import Verdict
 from jobyard.domain.recurrence import Recurrence
@@ -42,7 +42,7 @@ from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView
 router = Router()  # type: ignore[no-untyped-call]
 
 ScheduleId = Annotated[str, Path(description="The schedule's id.", max_length=64)]
-_BadOnes = (BadRequest, BadRule, BadParameters)
+_BadOnes = (BadRequest, InvalidRule, InvalidParameters)
 
 
 def links(schedule_id: str, visit: Visit) -> dict[str, str]:
@@ -162,7 +162,7 @@ def _missed(missed: Missing | MissedTimes) -> Missed:
     description="Nothing is saved. There are fewer than asked for where the rule ends.",
     responses={
         200: {"description": "A list of the occurrences, in order."},
-        **documented(BadRequest, BadRule, Forbidden),
+        **documented(BadRequest, InvalidRule, Forbidden),
     },
     middlewares=[once],
 )
@@ -251,7 +251,7 @@ def list_schedules(
     operation_id="get_schedule",
     tags=["Schedules"],
     summary="A schedule, with its next runs and the run that ended last",
-    responses={200: {"description": "The schedule."}, **documented(Forbidden, Unknown, Gone)},
+    responses={200: {"description": "The schedule."}, **documented(Forbidden, NotFound, Gone)},
 )
 def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
     visit = visit_of(router)
@@ -267,7 +267,7 @@ def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
     "anew if it is given other times.",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(*_BadOnes, Forbidden, Unknown, StaleState, Gone),
+        **documented(*_BadOnes, Forbidden, NotFound, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -305,7 +305,7 @@ def edit_schedule(
     description="Each is noted as skipped. What runs goes on.",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(BadRequest, Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -327,7 +327,7 @@ def suspend_schedule(
     summary="Let a suspended schedule's times count again, from now on",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -357,7 +357,7 @@ def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Sched
                 }
             },
         },
-        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -380,7 +380,7 @@ def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[docum
     "be suspended.",
     responses={
         200: {"description": "The schedule as it was left."},
-        **documented(Forbidden, Unknown, IllegalMove, StaleState, Gone),
+        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
     middlewares=[once],
 )
@@ -403,7 +403,7 @@ def delete_schedule(
     "deleted schedule's are kept.",
     responses={
         200: {"description": "A page of occurrences."},
-        **documented(BadRequest, Forbidden, Unknown),
+        **documented(BadRequest, Forbidden, NotFound),
     },
 )
 def list_occurrences(
@@ -429,7 +429,7 @@ def list_occurrences(
     operation_id="get_schedule_cost",
     tags=["Schedules"],
     summary="What a schedule's jobs used of AWS, and what that costs",
-    responses={200: {"description": "Its bill up to now."}, **documented(Forbidden, Unknown)},
+    responses={200: {"description": "Its bill up to now."}, **documented(Forbidden, NotFound)},
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
     visit = visit_of(router)

@@ -159,7 +159,7 @@ def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
     if operation is None:
         known = template_of(path, described()["paths"])
         assert (answer.status, answer.kind) == (
-            (405, "wrong-method") if known else (404, "unknown")
+            (405, "method-not-allowed") if known else (404, "not-found")
         )
         return
     told = operation["responses"]

@@ -114,7 +114,7 @@ def test_a_surprise_is_a_problem_with_its_request_id_and_nothing_else(
 
     answer = api.send(sent)
 
-    assert (answer.status, answer.kind) == (500, "surprise")
+    assert (answer.status, answer.kind) == (500, "internal-error")
     assert answer.json["request_id"] == sent["requestContext"]["requestId"]
     assert "NoSuchKey" not in answer.text
     unforeseen = [each for each in caplog.records if each.message == "unforeseen"]

@@ -111,7 +111,7 @@ def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
 
     answer = api.post("/batches", said, role="depositor")
 
-    assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "bad-parameters")
+    assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "invalid-parameters")
     assert answer.json["errors"] == [
         {
             "where": "body.parameters.limit",
@@ -177,7 +177,7 @@ def test_a_field_that_is_wrong_is_named_with_what_is_allowed(
 ) -> None:
     answer = api.post("/batches", {**SUBMISSION, field: value}, role="depositor")
 
-    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert (answer.status, answer.kind) == (422, "validation-failed")
     assert [each["where"] for each in answer.json["errors"]] == [where]
     assert answer.json["errors"][0]["allowed"]
     assert api.get("/batches").json["items"] == []
@@ -320,7 +320,7 @@ def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> N
     for batch_id in ("b" + "a" * 20, "b1", "holds", "b" * 64):
         for rest in ("", "/jobs", "/findings", "/reports", "/retries/r1"):
             answer = api.get(f"/batches/{batch_id}{rest}")
-            assert (answer.status, answer.kind) == (404, "unknown")
+            assert (answer.status, answer.kind) == (404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_a_batch_refuses_what_its_state_does_not_know(api: Api, state: str) -> N
         if event not in known:
             batch = a_batch(state)
             answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY)
-            assert (answer.status, answer.kind) == (409, "illegal-move")
+            assert (answer.status, answer.kind) == (409, "invalid-transition")
             assert f"batch is {state}" in answer.json["detail"]
 
 
@@ -375,7 +375,7 @@ def test_only_events_a_person_may_send_are_there(api: Api, event: str) -> None:
 
     answer = api.post(f"/batches/{batch.batch_id}/{event}", WHY)
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
     assert "release, delete, cancel, update_reporting" in answer.json["detail"]
 
 
@@ -395,7 +395,7 @@ def test_a_batch_that_was_never_reported_is_not_reported_anew(api: Api) -> None:
 
     answer = api.post(f"/batches/{batch.batch_id}/update_reporting", WHY)
 
-    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
 
 
 def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:

@@ -58,7 +58,7 @@ def test_an_encoded_body_that_is_no_text_is_refused(api: Api, encoded: str) -> N
 def test_a_body_that_is_too_large_is_refused_unread(api: Api, size: int) -> None:
     answer = api.post("/batches", "x" * size)
 
-    assert (answer.status, answer.kind) == (413, "too-large")
+    assert (answer.status, answer.kind) == (413, "payload-too-large")
     assert "262144" in answer.json["detail"]
 
 
@@ -69,7 +69,7 @@ def test_a_body_that_is_too_large_is_refused_unread(api: Api, size: int) -> None
 def test_a_body_of_another_media_type_is_refused(api: Api, media_type: str) -> None:
     answer = api.post("/batches", SUBMISSION, headers={"content-type": media_type})
 
-    assert (answer.status, answer.kind) == (415, "not-json")
+    assert (answer.status, answer.kind) == (415, "unsupported-media-type")
 
 
 def test_json_may_name_its_encoding(api: Api) -> None:
@@ -85,7 +85,7 @@ def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
 
     answer = api.ask("POST", f"/batches/{batch.batch_id}/cancel")
 
-    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert (answer.status, answer.kind) == (422, "validation-failed")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_change_without_a_body_says_what_is_needed(api: Api) -> None:
 def test_a_path_that_leads_nowhere_says_where_to_look(api: Api, method: str, path: str) -> None:
     answer = api.ask(method, path)
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
     assert "/api/docs" in answer.json["detail"]
 
 
@@ -119,7 +119,7 @@ def test_a_method_a_path_does_not_know_is_refused_with_those_it_knows(
 ) -> None:
     answer = api.ask(method, path)
 
-    assert (answer.status, answer.kind) == (405, "wrong-method")
+    assert (answer.status, answer.kind) == (405, "method-not-allowed")
     assert answer.headers["allow"] == allowed
     assert "/api/docs" in answer.json["detail"]
 
@@ -131,7 +131,7 @@ def test_a_problem_tells_all_that_is_needed_to_ask_about_it(api: Api) -> None:
 
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json == {
-        "type": "https://jobyard.example.org/api/docs#unknown",
+        "type": "https://jobyard.example.org/api/docs#not-found",
         "title": "There is no such thing",
         "status": 404,
         "detail": "no lifecycle is called 'no such'; there are batch, job, task, schedule",

@@ -98,7 +98,7 @@ def test_a_calendar_that_a_schedule_names_is_not_deleted(api: Api) -> None:
 
     answer = api.ask("DELETE", "/calendars/holidays", query=WHY)
 
-    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
     assert schedule.schedule_id in answer.json["detail"]
     assert api.ask("DELETE", "/calendars/another", query=WHY).status == 200
     api.ask("DELETE", f"/schedules/{schedule.schedule_id}", query=WHY)

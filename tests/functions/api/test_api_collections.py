@@ -59,7 +59,7 @@ def test_a_name_is_given_once(api: Api) -> None:
 
     again = api.post("/collections", {"name": "atlas", "drops": True})
 
-    assert (again.status, again.kind) == (409, "illegal-move")
+    assert (again.status, again.kind) == (409, "invalid-transition")
     assert api.get("/collections/atlas").json["drops"] is False
 
 
@@ -69,7 +69,7 @@ def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
 
     refused = submitted(api, role=role)
 
-    expected = (404, "unknown") if role == "depositor" else (403, "forbidden")
+    expected = (404, "not-found") if role == "depositor" else (403, "forbidden")
     assert (refused.status, refused.kind) == expected
     assert "jobyard collection allow atlas" in refused.json["detail"]
     assert api.get("/batches").json["items"] == []
@@ -79,7 +79,7 @@ def test_nobody_deposits_who_was_not_allowed(api: Api, role: str) -> None:
 def test_a_collection_that_is_not_there_takes_nothing(api: Api, role: str) -> None:
     refused = submitted(api, "nowhere", role=role)
 
-    assert (refused.status, refused.kind) == (404, "unknown")
+    assert (refused.status, refused.kind) == (404, "not-found")
     assert "there is no collection 'nowhere'" in refused.json["detail"]
     assert "jobyard collection" in refused.json["detail"]
 
@@ -138,7 +138,7 @@ def test_somebody_is_denied_by_id_too_and_who_has_no_right_is_told(api: Api) -> 
     wrong = api.post("/collections/atlas/deny", {**WHY, "people": ["operator"]})
     right = api.post("/collections/atlas/deny", {**WHY, "people": [sub_of("depositor")]})
 
-    assert (wrong.status, wrong.kind) == (409, "illegal-move")
+    assert (wrong.status, wrong.kind) == (409, "invalid-transition")
     assert wrong.json["detail"] == "operator is none of the people who may deposit into atlas"
     assert right.json["people"] == []
 

@@ -117,7 +117,7 @@ def test_a_hold_that_cannot_be_is_refused(
 def test_what_is_not_held_is_not_lifted(api: Api) -> None:
     answer = api.ask("DELETE", "/holds/everything")
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
 
 
 @pytest.mark.parametrize("name", LIFECYCLES)
@@ -128,7 +128,7 @@ def test_a_lifecycle_is_shown_as_it_is_in_force(api: Api, name: str) -> None:
 def test_an_unknown_lifecycle_is_answered_with_those_there_are(api: Api) -> None:
     answer = api.get("/lifecycles/frog")
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
     assert "batch, job, task" in answer.json["detail"]
 
 

@@ -191,7 +191,7 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
 )
 def test_an_unknown_job_is_not_found_whatever_its_id_looks_like(api: Api, job_id: str) -> None:
     for answer in (api.get(f"/jobs/{job_id}"), api.post(f"/jobs/{job_id}/hold", WHY)):
-        assert (answer.status, answer.kind) == (404, "unknown")
+        assert (answer.status, answer.kind) == (404, "not-found")
 
 
 @pytest.mark.parametrize("place", ["0.2", "1.1", "2.0", "0.999999999999", "9" * 30 + ".0"])
@@ -202,13 +202,13 @@ def test_a_job_beyond_its_batch_is_not_found(api: Api, place: str) -> None:
         api.get(f"/jobs/{batch.batch_id}.{place}"),
         api.post(f"/jobs/{batch.batch_id}.{place}/hold", WHY),
     ):
-        assert (answer.status, answer.kind) == (404, "unknown")
+        assert (answer.status, answer.kind) == (404, "not-found")
 
 
 def test_an_id_that_is_far_too_long_is_refused(api: Api) -> None:
     answer = api.get(f"/jobs/{NOBODYS}.{'1' * 5000}.0")
 
-    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert (answer.status, answer.kind) == (422, "validation-failed")
 
 
 def test_a_job_of_a_deleted_batch_is_gone(api: Api) -> None:
@@ -260,7 +260,7 @@ def test_a_job_refuses_what_its_state_does_not_know(api: Api, state: str) -> Non
     for event in JOB.people_events():
         if event not in JOB.actions(state, ["admin"]):
             answer = api.post(f"/jobs/{batch.batch_id}.0.0/{event}", WHY)
-            assert (answer.status, answer.kind) == (409, "illegal-move")
+            assert (answer.status, answer.kind) == (409, "invalid-transition")
             assert f"job is {state}" in answer.json["detail"]
 
 
@@ -269,7 +269,7 @@ def test_a_job_of_a_batch_that_is_over_is_left_alone(api: Api) -> None:
 
     answer = api.post(f"/jobs/{batch.batch_id}.0.0/hold", WHY)
 
-    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
     assert "its batch is completed" in answer.json["detail"]
 
 
@@ -279,7 +279,7 @@ def test_what_only_a_new_submission_helps_is_not_requeued(api: Api) -> None:
 
     answer = api.post(f"/jobs/{batch.batch_id}.0.0/requeue", WHY)
 
-    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
     assert api.get(f"/jobs/{batch.batch_id}.0.0").json["actions"] == ["delete"]
 
 
@@ -287,7 +287,7 @@ def test_what_only_a_new_submission_helps_is_not_requeued(api: Api) -> None:
 def test_only_events_a_person_may_send_a_job_are_there(api: Api, event: str) -> None:
     answer = api.post(f"/jobs/{NOBODYS}.0.0/{event}", WHY)
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
     assert "requeue" in answer.json["detail"]
 
 
@@ -386,7 +386,7 @@ def test_nothing_of_a_batch_that_is_over_is_retried(api: Api) -> None:
 
     for body in (WHY, {"preview": True}):
         answer = api.post(f"/batches/{batch.batch_id}/retries", body)
-        assert (answer.status, answer.kind) == (409, "illegal-move")
+        assert (answer.status, answer.kind) == (409, "invalid-transition")
 
 
 def test_an_unknown_retry_is_not_found(api: Api) -> None:
@@ -394,4 +394,4 @@ def test_an_unknown_retry_is_not_found(api: Api) -> None:
 
     answer = api.get(f"/batches/{batch.batch_id}/retries/r000000000000")
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")

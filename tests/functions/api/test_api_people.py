@@ -3,7 +3,7 @@
 import pytest
 
 from api.people import person_of
-from api.problems import NotSignedIn
+from api.problems import Unauthenticated
 
 SUB = "52fbd64e-9749-47f9-869d-ab14df2960a0"
 CLAIMS = {
@@ -59,5 +59,5 @@ def test_a_programs_token_is_named_after_its_client() -> None:
     ],
 )
 def test_only_an_access_token_of_somebody_lets_one_in(claims: dict[str, str]) -> None:
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(Unauthenticated):
         person_of(claims)

@@ -4,9 +4,16 @@ import json
 
 import pytest
 
-from api.problems import STATUS, BadFields, Surprise, problem_of, read_from, wrong_fields
+from api.problems import (
+    STATUS,
+    InternalError,
+    ValidationFailed,
+    problem_of,
+    read_from,
+    wrong_fields,
+)
 from jobyard.domain import errors
-from jobyard.domain.errors import BadParameters, BadRule, BrokenLifecycle, JobyardError
+from jobyard.domain.errors import InvalidLifecycle, InvalidParameters, InvalidRule, JobyardError
 from tests.functions.api.asking import event
 
 URL = "https://jobyard.example.org"
@@ -16,7 +23,7 @@ REFUSALS = [
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, JobyardError)
 ]
-_OF_FIELDS = {BadFields, BadRule, BadParameters}
+_OF_FIELDS = {ValidationFailed, InvalidRule, InvalidParameters}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in _OF_FIELDS])
@@ -30,10 +37,10 @@ def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None
 @pytest.mark.parametrize(
     ("error", "status", "where"),
     [
-        (BadFields([("body.title", "text")]), 422, "body.title"),
-        (BadRule("body.rule.every", "text"), 400, "body.rule.every"),
-        (BadParameters("table", "text"), 400, "body.parameters.table"),
-        (BadParameters("", "text"), 400, "body.parameters"),
+        (ValidationFailed([("body.title", "text")]), 422, "body.title"),
+        (InvalidRule("body.rule.every", "text"), 400, "body.rule.every"),
+        (InvalidParameters("table", "text"), 400, "body.parameters.table"),
+        (InvalidParameters("", "text"), 400, "body.parameters"),
     ],
 )
 def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: str) -> None:
@@ -44,20 +51,23 @@ def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: 
 
 
 def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
-    with pytest.raises(BadRule, match=r"^body\.rule\.every: 1 or more$"), read_from("body.rule"):
-        raise BadRule("every", "1 or more")
+    with (
+        pytest.raises(InvalidRule, match=r"^body\.rule\.every: 1 or more$"),
+        read_from("body.rule"),
+    ):
+        raise InvalidRule("every", "1 or more")
 
 
 def test_every_refusal_of_the_domain_is_in_the_table() -> None:
     # A broken lifecycle keeps the program from starting, so nobody is ever answered with it.
-    assert set(REFUSALS) - set(STATUS) == {JobyardError, BrokenLifecycle}
+    assert set(REFUSALS) - set(STATUS) == {JobyardError, InvalidLifecycle}
 
 
 def test_a_refusal_of_a_kind_nobody_listed_is_a_surprise() -> None:
     class Unheard(JobyardError):
         pass
 
-    assert problem_of(Unheard(), ASKED, URL).status_code == STATUS[Surprise]
+    assert problem_of(Unheard(), ASKED, URL).status_code == STATUS[InternalError]
 
 
 def test_a_wrong_field_is_named_as_it_is_written_in_the_request() -> None:

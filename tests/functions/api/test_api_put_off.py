@@ -155,7 +155,7 @@ def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
         let_its_time_pass()
         again = _ask(api, asked, key)
 
-        assert (put_off.status, put_off.kind) == (503, "busy"), strike.struck
+        assert (put_off.status, put_off.kind) == (503, "unavailable"), strike.struck
         assert put_off.headers["retry-after"] == "2"
         found = _as_it_stands(api, asked, again), len(told() - before)
         assert found == expected, strike.struck
@@ -166,7 +166,7 @@ def test_a_read_is_put_off_too(api: Api, wired: Wire) -> None:
     with wired.heard_by(Struck("ProvisionedThroughputExceededException", 0)):
         answer = api.get("/holds")
 
-    assert (answer.status, answer.kind) == (503, "busy")
+    assert (answer.status, answer.kind) == (503, "unavailable")
     assert api.get("/holds").status == 200
 
 
@@ -174,7 +174,7 @@ def test_what_aws_refuses_for_good_is_a_surprise(api: Api, wired: Wire) -> None:
     with wired.heard_by(Struck("AccessDeniedException", 0)):
         answer = api.get("/holds")
 
-    assert (answer.status, answer.kind) == (500, "surprise")
+    assert (answer.status, answer.kind) == (500, "internal-error")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_same_key_with_another_body_is_refused(api: Api) -> None:
 
     answer = api.post("/batches", {**SUBMISSION, "filename": "june.checkm"}, headers=KEY)
 
-    assert (answer.status, answer.kind) == (422, "key-reused")
+    assert (answer.status, answer.kind) == (422, "idempotency-key-reused")
     assert len(api.get("/batches").json["items"]) == 1
 
 
@@ -135,7 +135,7 @@ def test_while_the_first_is_being_carried_out_a_repeat_is_put_off(api: Api) -> N
 
     answer = api.post("/batches", SUBMISSION, headers=KEY)
 
-    assert (answer.status, answer.kind) == (409, "in-progress")
+    assert (answer.status, answer.kind) == (409, "request-in-progress")
     assert answer.headers["retry-after"] == "1"
 
 

@@ -264,7 +264,7 @@ def test_a_viewer_who_once_deposited_is_no_depositor(api: Api) -> None:
 def test_without_a_token_there_is_nothing(api: Api, path: str) -> None:
     answer = api.get(path, role="nobody")
 
-    assert (answer.status, answer.kind) == (401, "not-signed-in")
+    assert (answer.status, answer.kind) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 

@@ -104,15 +104,15 @@ def test_a_rule_without_an_anchor_counts_from_today(api: Api) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "where"),
     [
-        ({"rule": {"kind": "yearly", "at": "09:00"}}, "bad-rule", "body.rule.kind"),
-        ({"rule": {**DAILY, "every": 367}}, "bad-rule", "body.rule.every"),
-        ({"rule": {**DAILY, "weekdays": ["mon"]}}, "bad-rule", "body.rule.weekdays"),
-        ({"rule": {**DAILY, "zone": "Moon/Crater"}}, "bad-rule", "body.rule.zone"),
-        ({"rule": {**DAILY, "dst": "never"}}, "bad-rule", "body.rule.dst"),
-        ({"rule": {**DAILY, "end": "2020-01-01"}}, "bad-rule", "body.rule.end"),
-        ({"parameters": {"table": "voters"}}, "bad-parameters", "body.parameters."),
-        ({"parameters": {"text": "x" * 16_384}}, "bad-parameters", "body.parameters"),
-        ({"parameters": {**sweep(), "table": 1}}, "bad-parameters", "body.parameters.table"),
+        ({"rule": {"kind": "yearly", "at": "09:00"}}, "invalid-rule", "body.rule.kind"),
+        ({"rule": {**DAILY, "every": 367}}, "invalid-rule", "body.rule.every"),
+        ({"rule": {**DAILY, "weekdays": ["mon"]}}, "invalid-rule", "body.rule.weekdays"),
+        ({"rule": {**DAILY, "zone": "Moon/Crater"}}, "invalid-rule", "body.rule.zone"),
+        ({"rule": {**DAILY, "dst": "never"}}, "invalid-rule", "body.rule.dst"),
+        ({"rule": {**DAILY, "end": "2020-01-01"}}, "invalid-rule", "body.rule.end"),
+        ({"parameters": {"table": "voters"}}, "invalid-parameters", "body.parameters."),
+        ({"parameters": {"text": "x" * 16_384}}, "invalid-parameters", "body.parameters"),
+        ({"parameters": {**sweep(), "table": 1}}, "invalid-parameters", "body.parameters.table"),
     ],
 )
 def test_what_cannot_be_scheduled_is_refused_by_its_field(
@@ -164,7 +164,7 @@ def test_a_field_that_is_not_as_described_is_refused(
 ) -> None:
     answer = api.post("/schedules", wanted(**changes))
 
-    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert (answer.status, answer.kind) == (422, "validation-failed")
     assert any(each["where"].startswith(where) for each in answer.json["errors"])
 
 
@@ -559,7 +559,7 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     assert "run_now" not in shown["actions"]
     assert "delete" not in shown["actions"]
     refused = api.post(path(schedule, "/run_now"), WHY)
-    assert (refused.status, refused.kind) == (409, "illegal-move")
+    assert (refused.status, refused.kind) == (409, "invalid-transition")
     assert "its overlap is forbid" in refused.json["detail"]
 
 
@@ -576,7 +576,7 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     assert (asked.json["job_id"], asked.json["state"]) == ("", None)
     assert "waits for the one before it" in api.get(path(schedule)).json["why"]
     refused = api.post(path(schedule, "/run_now"), WHY)
-    assert (refused.status, refused.kind) == (409, "illegal-move")
+    assert (refused.status, refused.kind) == (409, "invalid-transition")
     assert refused.json["detail"].endswith("and one waits for its end already")
 
 
@@ -741,8 +741,8 @@ def test_a_schedule_is_not_deleted_while_a_job_runs_nor_without_a_reason(api: Ap
     running = api.ask("DELETE", path(schedule), query=WHY)
     systems = api.ask("DELETE", path(a_schedule(is_system=True)), query=WHY)
 
-    assert (running.status, running.kind) == (409, "illegal-move")
-    assert (systems.status, systems.kind) == (409, "illegal-move")
+    assert (running.status, running.kind) == (409, "invalid-transition")
+    assert (systems.status, systems.kind) == (409, "invalid-transition")
     assert api.ask("DELETE", path(a_schedule())).status == 422
 
 
@@ -770,7 +770,7 @@ def test_what_is_no_schedule_is_unknown(
 
     answer = api.ask(method, f"/schedules/{named}{more.strip('?')}", body=body, query=query)
 
-    assert (answer.status, answer.kind) == (404, "unknown")
+    assert (answer.status, answer.kind) == (404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -901,7 +901,7 @@ def test_a_job_of_a_schedule_is_neither_held_nor_released(api: Api, event: str) 
 
     answer = api.post(f"/jobs/{place.job_id}/{event}", WHY)
 
-    assert (answer.status, answer.kind) == (409, "illegal-move")
+    assert (answer.status, answer.kind) == (409, "invalid-transition")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_parameter_that_a_route_does_not_know_is_refused(api: Api, path: str) 
 
     answer = api.get(filled(path), query={"stat": "failed"})
 
-    assert (answer.status, answer.kind) == (422, "bad-fields")
+    assert (answer.status, answer.kind) == (422, "validation-failed")
     (wrong,) = answer.json["errors"]
     assert wrong["where"] == "query.stat"
     assert all(name in wrong["allowed"] for name in known)

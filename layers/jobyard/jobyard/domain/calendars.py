@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 from functools import cached_property
 from typing import Any
 
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 from jobyard.domain.wallclock import (
     WEEKDAYS,
@@ -217,14 +217,14 @@ def calendar_of(document: object) -> Calendar:
     """The calendar that a JSON document spells.
 
     Raises:
-        BadRule: it spells none; the field that is wrong, and what may stand there.
+        InvalidRule: it spells none; the field that is wrong, and what may stand there.
     """
     given = _fields("calendar", document, _FIELDS)
     name, title = given.get("name"), given.get("title", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise BadRule("name", f"up to 64 of a-z, 0-9 and dashes between them, not {name!r}")
+        raise InvalidRule("name", f"up to 64 of a-z, 0-9 and dashes between them, not {name!r}")
     if not isinstance(title, str) or len(title) > MOST_LETTERS:
-        raise BadRule("title", f"text of up to {MOST_LETTERS} letters")
+        raise InvalidRule("title", f"text of up to {MOST_LETTERS} letters")
     return Calendar(
         name,
         title,
@@ -240,7 +240,7 @@ def _excluded(value: object) -> Excluded:
     given = _fields("exclude", value, ("from", "to"))
     first, last = date_of("exclude.from", given.get("from")), date_of("exclude.to", given.get("to"))
     if last < first:
-        raise BadRule("exclude.to", f"{first.isoformat()}, the first date, or later")
+        raise InvalidRule("exclude.to", f"{first.isoformat()}, the first date, or later")
     return Excluded(first, last)
 
 
@@ -248,25 +248,27 @@ def _window(value: object) -> Window:
     given = _fields("include", value, ("weekdays", "from", "to"))
     weekdays = weekdays_of("include.weekdays", given.get("weekdays", list(WEEKDAYS)))
     if not weekdays:
-        raise BadRule("include.weekdays", f"a list of {', '.join(WEEKDAYS)}; left out, every day")
+        raise InvalidRule(
+            "include.weekdays", f"a list of {', '.join(WEEKDAYS)}; left out, every day"
+        )
     since = time_of("include.from", given.get("from", "00:00"))
     to = given.get("to", "24:00")
     until = _MIDNIGHT if to == "24:00" else time_of("include.to", to)
     if since == until != _MIDNIGHT:
-        raise BadRule("include.to", "another time than from; leave both out for the whole day")
+        raise InvalidRule("include.to", "another time than from; leave both out for the whole day")
     return Window(weekdays, since, until)
 
 
 def _fields(where: str, value: object, allowed: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise BadRule(where, f"a JSON object of {', '.join(allowed)}")
+        raise InvalidRule(where, f"a JSON object of {', '.join(allowed)}")
     for name in value:
         if name not in allowed:
-            raise BadRule(str(name), f"no field of {where}; there are {', '.join(allowed)}")
+            raise InvalidRule(str(name), f"no field of {where}; there are {', '.join(allowed)}")
     return {name: each for name, each in value.items() if each is not None}
 
 
 def _list(where: str, value: object, most: int) -> list[Any]:
     if not isinstance(value, (list, tuple)) or len(value) > most:
-        raise BadRule(where, f"a list of {most} at most")
+        raise InvalidRule(where, f"a list of {most} at most")
     return list(value)

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from jobyard.domain.calendars import Calendar
 from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.errors import IllegalMove
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.job import JobRecord
 from jobyard.domain.lifecycle import Cause, Move
 from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
@@ -247,14 +247,14 @@ def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     has: those are whole seconds.
 
     Raises:
-        IllegalMove: the schedule is no more, or its runs may not meet and one is going.
+        InvalidTransition: the schedule is no more, or its runs may not meet and one is going.
     """
     at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
     obstacle = _obstacle(overlap, schedule.active, schedule.queued)
     if obstacle:
-        raise IllegalMove(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
+        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
     run = Run(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
     replaced: tuple[Run, ...] = ()

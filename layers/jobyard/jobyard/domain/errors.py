@@ -5,19 +5,19 @@ class JobyardError(Exception):
     """Something was refused, in words its caller can act on."""
 
 
-class BrokenLifecycle(JobyardError):
+class InvalidLifecycle(JobyardError):
     """A lifecycle table contradicts itself; the program must not start."""
 
 
-class IllegalMove(JobyardError):
+class InvalidTransition(JobyardError):
     """The event is not one this state knows, or not one this sender may send."""
 
 
-class OperationRunning(IllegalMove):
+class OperationInProgress(InvalidTransition):
     """An operation on the same jobs is under way; await its end."""
 
 
-class AlreadyHeld(IllegalMove):
+class AlreadyHeld(InvalidTransition):
     """The scope is on hold already; say that you replace the hold if you mean to."""
 
 
@@ -29,7 +29,7 @@ class StaleState(JobyardError):
     """Someone else moved it first; read again and decide anew."""
 
 
-class Unknown(JobyardError):
+class NotFound(JobyardError):
     """There is no such thing."""
 
 
@@ -41,7 +41,7 @@ class BadRequest(JobyardError):
     """The request cannot be carried out as it stands; the message says what is allowed."""
 
 
-class BadRule(JobyardError):
+class InvalidRule(JobyardError):
     """A rule of recurrence, or a calendar, cannot be so.
 
     `where` is the field that is wrong, `allowed` what may stand there.
@@ -53,7 +53,7 @@ class BadRule(JobyardError):
         self.allowed = allowed
 
 
-class BadParameters(JobyardError):
+class InvalidParameters(JobyardError):
     """A job type cannot do what it is told to.
 
     `field` is the parameter that is wrong, "" when it is all of them; `words` say how.

@@ -21,7 +21,7 @@ from jobyard.domain.compaction import (
     more,
     weight,
 )
-from jobyard.domain.errors import IllegalMove
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.failures import Failure
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.lifecycle import (
@@ -391,13 +391,13 @@ def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
     """The record after a person's event, whoever carries it out.
 
     Raises:
-        IllegalMove: the job's state does not know the event, or nothing could come of it.
+        InvalidTransition: the job's state does not know the event, or nothing could come of it.
     """
     move = JOB.move(job.state, event, at, cause)
     changes: dict[str, Any] = {"next_at": None}
     if event == "requeue":
         if not job.recoverable:
-            raise IllegalMove(
+            raise InvalidTransition(
                 f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
             )
         changes |= {"tries": 0, "lost": 0, "waits": 0, "requeues": job.requeues + 1}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobyard.domain.collection import NOBODY, Depositor
-from jobyard.domain.errors import BadParameters
+from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.failures import Failure
 from jobyard.domain.text import clean
 
@@ -116,7 +116,7 @@ def _tells_nobody(
 
 def _no_parameters(parameters: Mapping[str, Any]) -> None:
     for name in parameters:
-        raise BadParameters(name, "this job type takes no parameters")
+        raise InvalidParameters(name, "this job type takes no parameters")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class JobType:
     it was requeued; what it answers is kept with the job as a step's result is.
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
     two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
-    may be given a schedule, and no manifest; `check` raises BadParameters of those that the
+    may be given a schedule, and no manifest; `check` raises InvalidParameters of those that the
     schedule is given, and `takes` says in words what they are, by name, for a manifest's batch too.
     `keep_days` is how long an
     ended job is kept before it is archived. A `system` type has a schedule of its own, by `rule`,
@@ -159,8 +159,8 @@ class JobType:
         """Hold that it takes parameters of these names.
 
         Raises:
-            BadParameters: there is one that nobody would look at.
+            InvalidParameters: there is one that nobody would look at.
         """
         for name in sorted(names - self.takes.keys()):
             known = f"there are {', '.join(self.takes)}" if self.takes else "it takes none"
-            raise BadParameters(name, f"there is no such parameter of {self.name}; {known}")
+            raise InvalidParameters(name, f"there is no such parameter of {self.name}; {known}")

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from jobyard.domain.errors import BrokenLifecycle, Forbidden, IllegalMove
+from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 MACHINE = "machine"
@@ -83,7 +83,7 @@ class Lifecycle:
     """A checked table of states and transitions.
 
     Raises:
-        BrokenLifecycle: a transition names an unknown state, a state is out of reach or has no way
+        InvalidLifecycle: a transition names an unknown state, a state is out of reach or has no way
             out though it is not terminal, a terminal state has a way out, an event has no sender
             or an unknown one, or two transitions share a state and an event.
     """
@@ -96,23 +96,23 @@ class Lifecycle:
     def __post_init__(self) -> None:
         names = [state.name for state in self.states]
         if len(set(names)) != len(names) or self.initial not in names:
-            raise BrokenLifecycle(f"{self.name}: state names must be unique and hold the initial")
+            raise InvalidLifecycle(f"{self.name}: state names must be unique and hold the initial")
         seen: set[tuple[str, str]] = set()
         for move in self.transitions:
             if move.before not in names or move.after not in names:
-                raise BrokenLifecycle(f"{self.name}: {move} names a state that is not declared")
+                raise InvalidLifecycle(f"{self.name}: {move} names a state that is not declared")
             if not move.senders or not set(move.senders) <= ROLES | {MACHINE}:
-                raise BrokenLifecycle(f"{self.name}: {move.event} needs senders from the roles")
+                raise InvalidLifecycle(f"{self.name}: {move.event} needs senders from the roles")
             if (move.before, move.event) in seen:
-                raise BrokenLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
+                raise InvalidLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
             seen.add((move.before, move.event))
         reached = self._reachable()
         for state in self.states:
             leaves = any(before == state.name for before, _ in seen)
             if state.name not in reached:
-                raise BrokenLifecycle(f"{self.name}: nothing reaches {state.name}")
+                raise InvalidLifecycle(f"{self.name}: nothing reaches {state.name}")
             if leaves is (state.type is StateType.TERMINAL):
-                raise BrokenLifecycle(
+                raise InvalidLifecycle(
                     f"{self.name}: {state.name} must be terminal or have a way out"
                 )
 
@@ -130,13 +130,13 @@ class Lifecycle:
         """The state called `name`.
 
         Raises:
-            IllegalMove: no state has that name; the message lists those there are.
+            InvalidTransition: no state has that name; the message lists those there are.
         """
         for state in self.states:
             if state.name == name:
                 return state
         known = ", ".join(state.name for state in self.states)
-        raise IllegalMove(f"{self.name} has no state {name!r}; it knows {known}")
+        raise InvalidTransition(f"{self.name} has no state {name!r}; it knows {known}")
 
     def is_final(self, name: str) -> bool:
         """Whether nothing more can happen in state `name`."""
@@ -146,20 +146,20 @@ class Lifecycle:
         """The transition `event` makes from `before`.
 
         Raises:
-            IllegalMove: `before` does not know `event`; the message lists what it knows.
+            InvalidTransition: `before` does not know `event`; the message lists what it knows.
         """
         for move in self.transitions:
             if move.before == before and move.event == event:
                 return move
         known = [move.event for move in self.transitions if move.before == before]
         allowed = f"it can {', '.join(known)}" if known else "nothing more can happen to it"
-        raise IllegalMove(f"{self.name} is {before}: cannot {event}; {allowed}")
+        raise InvalidTransition(f"{self.name} is {before}: cannot {event}; {allowed}")
 
     def move(self, before: str, event: str, at: datetime, cause: Cause) -> Move:
         """The move `event` makes from `before`.
 
         Raises:
-            IllegalMove: `before` does not know `event`.
+            InvalidTransition: `before` does not know `event`.
         """
         return Move(before, event, self.transition(before, event).after, at, cause)
 
@@ -169,13 +169,13 @@ class Lifecycle:
         """The move a person with `roles` asks for.
 
         Raises:
-            IllegalMove: `before` does not know `event`.
+            InvalidTransition: `before` does not know `event`.
             Forbidden: none of `roles` may send it; the message says who may.
         """
         if not any(move.before == before and move.event == event for move in self.transitions):
             known = self.actions(before, roles)
             allowed = f"you can {', '.join(known)}" if known else "there is nothing you can do now"
-            raise IllegalMove(f"{self.name} is {before}: cannot {event}; {allowed}")
+            raise InvalidTransition(f"{self.name} is {before}: cannot {event}; {allowed}")
         move = self.move(before, event, at, cause)
         senders = self.transition(before, event).senders
         if not set(senders) & set(roles):

@@ -1,7 +1,7 @@
 """Every lifecycle by its name, for those who show or check them all."""
 
 from jobyard.domain.batch import BATCH
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.job import JOB
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.schedule import SCHEDULE
@@ -14,10 +14,10 @@ def lifecycle_called(name: str) -> Lifecycle:
     """The lifecycle called `name`.
 
     Raises:
-        Unknown: there is none; the message lists those there are.
+        NotFound: there is none; the message lists those there are.
     """
     try:
         return LIFECYCLES[name]
     except KeyError:
         known = ", ".join(LIFECYCLES)
-        raise Unknown(f"no lifecycle is called {name!r}; there are {known}") from None
+        raise NotFound(f"no lifecycle is called {name!r}; there are {known}") from None

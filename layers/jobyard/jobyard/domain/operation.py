@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jobyard.domain.chunks import ChunkRecord
-from jobyard.domain.errors import OperationRunning
+from jobyard.domain.errors import OperationInProgress
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
@@ -105,16 +105,16 @@ class Operation:
         only what is held, so that a second one finds nothing.
 
         Raises:
-            OperationRunning: one of them may requeue the same jobs, or there are too many.
+            OperationInProgress: one of them may requeue the same jobs, or there are too many.
         """
         if len(running) >= MOST_AT_ONCE:
-            raise OperationRunning(
+            raise OperationInProgress(
                 f"{len(running)} operations are under way in batch {self.batch_id}: await their end"
             )
         for other in running:
             same = self.event == other.event == "requeue"
             if same and self.filter.may_share(other.filter):
-                raise OperationRunning(f"{other.words()}; await its end")
+                raise OperationInProgress(f"{other.words()}; await its end")
 
 
 ACCEPTED, REFUSED = "accepted", "refused"

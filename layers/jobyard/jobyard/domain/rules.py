@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 from jobyard.domain.recurrence import EARLIEST, LAST, Gap, Kind, Recurrence, Repeated
 from jobyard.domain.wallclock import (
     time_of,
@@ -34,18 +34,18 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
     Where it has no anchor, `today` is: a date, or an instant that is read in the rule's zone.
 
     Raises:
-        BadRule: it spells none; the field that is wrong, and what may stand there.
+        InvalidRule: it spells none; the field that is wrong, and what may stand there.
     """
     if not isinstance(document, Mapping):
-        raise BadRule("rule", "a JSON object like {'kind': 'daily', 'at': '09:00'}")
+        raise InvalidRule("rule", "a JSON object like {'kind': 'daily', 'at': '09:00'}")
     given = {name: value for name, value in document.items() if value is not None}
     for name in given:
         if name not in _FIELDS:
-            raise BadRule(str(name), f"no field of a rule; there are {', '.join(_FIELDS)}")
+            raise InvalidRule(str(name), f"no field of a rule; there are {', '.join(_FIELDS)}")
     kind = _word("kind", given.get("kind"), Kind)
     for name, only in (("weekdays", Kind.WEEKLY), ("day", Kind.MONTHLY)):
         if name in given and kind is not only:
-            raise BadRule(name, f"only of {only.value} rules, not of {kind.value} ones")
+            raise InvalidRule(name, f"only of {only.value} rules, not of {kind.value} ones")
     zone = zone_name_of("zone", given.get("zone", DEFAULT_ZONE))
     anchor, at = _anchor_of(given, _local_day(today, zone_called(zone)))
     gap, repeated = _dst_of(given.get("dst", []))
@@ -66,7 +66,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         repeated=repeated,
     )
     if rule.is_over_before_it_begins:
-        raise BadRule("end", f"{anchor.isoformat()}T{words_of_time(at)}, the anchor, or later")
+        raise InvalidRule("end", f"{anchor.isoformat()}T{words_of_time(at)}, the anchor, or later")
     return rule
 
 
@@ -77,16 +77,18 @@ def _local_day(today: date | None, zone: ZoneInfo) -> date | None:
 def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time]:
     anchor = wall_or_date_of("anchor", given["anchor"]) if "anchor" in given else today
     if anchor is None:
-        raise BadRule("anchor", "missing; a date like '2026-11-25' from which on the rule counts")
+        raise InvalidRule(
+            "anchor", "missing; a date like '2026-11-25' from which on the rule counts"
+        )
     if anchor.year < EARLIEST:
-        raise BadRule("anchor", f"a date in {EARLIEST} or later")
+        raise InvalidRule("anchor", f"a date in {EARLIEST} or later")
     if not isinstance(anchor, datetime):
         if "at" not in given:
-            raise BadRule("at", "missing; a time of day like '09:00'")
+            raise InvalidRule("at", "missing; a time of day like '09:00'")
         return anchor, time_of("at", given["at"])
     if "at" in given and time_of("at", given["at"]) != anchor.time():
         shown = words_of_time(anchor.time())
-        raise BadRule("at", f"{shown}, as the anchor has it, or left out; not {given['at']}")
+        raise InvalidRule("at", f"{shown}, as the anchor has it, or left out; not {given['at']}")
     return anchor.date(), anchor.time()
 
 
@@ -100,22 +102,22 @@ def _dst_of(value: object) -> tuple[Gap, Repeated]:
     """What becomes of times left out and of times repeated, of one word or of one for each."""
     words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)):
-        raise BadRule("dst", _DST)
+        raise InvalidRule("dst", _DST)
     gaps = [word for word in words if word in tuple(Gap)]
     repeats = [word for word in words if word in tuple(Repeated)]
     if len(gaps) + len(repeats) < len(words) or len(gaps) > 1 or len(repeats) > 1:
-        raise BadRule("dst", _DST)
+        raise InvalidRule("dst", _DST)
     return Gap(*gaps or [Gap.SHIFT]), Repeated(*repeats or [Repeated.ONCE])
 
 
 def _word(where: str, value: object, words: type[_Words]) -> _Words:
     if value not in tuple(words):
-        raise BadRule(where, f"one of {', '.join(words)}, not {value!r}")
+        raise InvalidRule(where, f"one of {', '.join(words)}, not {value!r}")
     return words(str(value))
 
 
 def _whole(where: str, value: object, most: int, more: str = "") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         numbers = f"a whole number from 1 to {most}" if most > 1 else "1"
-        raise BadRule(where, f"{numbers}{more}, not {value!r}")
+        raise InvalidRule(where, f"{numbers}{more}, not {value!r}")
     return value

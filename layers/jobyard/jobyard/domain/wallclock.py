@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jobyard.domain.errors import BadRule
+from jobyard.domain.errors import InvalidRule
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKDAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -58,24 +58,24 @@ def zone_called(name: str) -> ZoneInfo:
     """The zone of an IANA name.
 
     Raises:
-        BadRule: there is none.
+        InvalidRule: there is none.
     """
     if _ZONE.fullmatch(name) and not _NO_ZONES.fullmatch(name):
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass  # not there, no zone file, or a folder of them
-    raise BadRule("zone", f"{_ZONES}, not {name!r}")
+    raise InvalidRule("zone", f"{_ZONES}, not {name!r}")
 
 
 def zone_name_of(where: str, value: object) -> str:
     """`value` if it names a zone.
 
     Raises:
-        BadRule: it does not.
+        InvalidRule: it does not.
     """
     if not isinstance(value, str):
-        raise BadRule(where, f"{_ZONES}, not {value!r}")
+        raise InvalidRule(where, f"{_ZONES}, not {value!r}")
     zone_called(value)
     return value
 
@@ -140,7 +140,7 @@ def date_of(where: str, value: object) -> date:
     """The date that `value` spells as YYYY-MM-DD.
 
     Raises:
-        BadRule: it spells none.
+        InvalidRule: it spells none.
     """
     return _read(where, value, _DATE, date.fromisoformat, "a date like '2026-11-25'")
 
@@ -149,7 +149,7 @@ def time_of(where: str, value: object) -> time:
     """The time of day that `value` spells as HH:MM or HH:MM:SS.
 
     Raises:
-        BadRule: it spells none.
+        InvalidRule: it spells none.
     """
     return _read(where, value, _TIME, time.fromisoformat, "a time of day like '09:00'")
 
@@ -158,13 +158,13 @@ def weekdays_of(where: str, value: object) -> tuple[int, ...]:
     """The weekdays that a list names, ascending, each once; Monday is 0.
 
     Raises:
-        BadRule: it names none, or is no list.
+        InvalidRule: it names none, or is no list.
     """
     if not isinstance(value, (list, tuple)):
-        raise BadRule(where, f"a list of {', '.join(WEEKDAYS)}")
+        raise InvalidRule(where, f"a list of {', '.join(WEEKDAYS)}")
     for each in value:
         if each not in WEEKDAYS:
-            raise BadRule(where, f"a list of {', '.join(WEEKDAYS)}, not {str(each)[:40]!r}")
+            raise InvalidRule(where, f"a list of {', '.join(WEEKDAYS)}, not {str(each)[:40]!r}")
     return tuple(sorted({WEEKDAYS.index(each) for each in value}))
 
 
@@ -172,7 +172,7 @@ def wall_or_date_of(where: str, value: object) -> date:
     """The date that `value` spells, or the wall time: YYYY-MM-DDTHH:MM or with seconds.
 
     Raises:
-        BadRule: it spells neither.
+        InvalidRule: it spells neither.
     """
     if isinstance(value, str) and "T" in value:
         allowed = "a date like '2026-11-25', or with a local time, '2026-11-25T09:00', no offset"
@@ -209,7 +209,7 @@ def _read(
             return read(value)
         except ValueError:
             pass  # the 30th of February, or 25:00
-    raise BadRule(where, f"{allowed}, not {value!r}")
+    raise InvalidRule(where, f"{allowed}, not {value!r}")
 
 
 def _wall(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -3,7 +3,7 @@
 Apart from the services that carry it out, which bring all that runs jobs: a look needs none of it.
 """
 
-from jobyard.domain.errors import Forbidden, Gone, IllegalMove, Unknown
+from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobRecord, Place
 from jobyard.domain.occurrence import Occurrence, Verdict
@@ -27,11 +27,11 @@ def schedule_or_tombstone(schedule_id: str, roles: frozenset[str]) -> Schedule:
     """The schedule, for an admin; a deleted one too, for its history.
 
     Raises:
-        Forbidden: the person is no admin. Unknown: there is none.
+        Forbidden: the person is no admin. NotFound: there is none.
     """
     check_admin(roles)
     if not is_schedule_id(schedule_id):
-        raise Unknown(f"{schedule_id!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
+        raise NotFound(f"{schedule_id!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
     return schedules.get(schedule_id)
 
 
@@ -39,7 +39,7 @@ def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
     """The schedule, for an admin.
 
     Raises:
-        Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
+        Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
     """
     schedule = schedule_or_tombstone(schedule_id, roles)
     check_not_deleted(schedule)
@@ -63,33 +63,35 @@ def job_of_schedule(
 
     Raises:
         Forbidden: the roles are none that may see schedules.
-        Unknown, Gone: there is no such job, or it is archived.
+        NotFound, Gone: there is no such job, or it is archived.
     """
     check_admin(roles)
     schedule = schedules.get(place.origin_id)
     if place.chunk or place.position > _LAST_MS:
-        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+        raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     kept_from = schedule.kept_from
     if kept_from and moment_of(place) < kept_from:
         raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
     occurrence = occurrences.get(place)
     if occurrence is None:
-        raise Unknown(f"schedule {schedule.schedule_id} has no job {place.job_id}")
+        raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     if occurrence.verdict is not Verdict.RUN:
         words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"
-        raise Unknown(f"there is no job {place.job_id} yet, or never will be: {words}")
+        raise NotFound(f"there is no job {place.job_id} yet, or never will be: {words}")
     return schedule, occurrence, jobs.get(place)
 
 
 def check_open_to_requeue(schedule: Schedule) -> None:
     """Raises:
-    IllegalMove: the schedule is deleted, or another of its jobs runs and they may not meet.
+    InvalidTransition: the schedule is deleted, or another of its jobs runs and they may not meet.
     """
     if schedule.state is ScheduleState.DELETED:
-        raise IllegalMove(f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs")
+        raise InvalidTransition(
+            f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs"
+        )
     may_meet = schedule.policy.overlap is Overlap.ALLOW and len(schedule.active) < MOST_ACTIVE
     if schedule.active and not may_meet:
-        raise IllegalMove(
+        raise InvalidTransition(
             f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
             f"{schedule.policy.overlap}"
         )

@@ -14,7 +14,7 @@ from jobyard.domain.addresses import Addresses, addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.chunks import summed
 from jobyard.domain.collection import Collection, Depositor
-from jobyard.domain.errors import BadRequest, Gone, IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import BadRequest, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.ids import batch_id_of, is_batch_id
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import ROLES, Cause
@@ -128,9 +128,10 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     The same request sent again is answered with the batch it promised before.
 
     Raises:
-        Forbidden, Unknown: the person may not deposit into the collection, or knows of none of that
+        Forbidden, NotFound: the person may not deposit into the collection, or knows of none of
+        that
             name.
-        BadRequest: there is no such job type. BadParameters: it takes none of a name.
+        BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
     collection = admitted(submission.collection, asking.person.depositor)
@@ -188,11 +189,11 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
     """The batch, if `person` may see it.
 
     Raises:
-        Unknown: there is none, or none this person may know of.
+        NotFound: there is none, or none this person may know of.
         Gone: it was promised and never came, or it was archived.
     """
     if not is_batch_id(batch_id):
-        raise Unknown(f"{batch_id!r} is no batch id; one is b and 20 of a to z, 2 to 7")
+        raise NotFound(f"{batch_id!r} is no batch id; one is b and 20 of a to z, 2 to 7")
     try:
         batch = batches.get(batch_id, now)
     except Gone:
@@ -208,15 +209,15 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
 def _check_visible(batch: Batch, person: Person) -> None:
     own = "depositor" in person.roles and batch.is_of(person.sub)
     if not (own or person.roles & READERS):
-        raise Unknown(f"there is no batch {batch.batch_id}")
+        raise NotFound(f"there is no batch {batch.batch_id}")
 
 
 def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
     """Send a batch a person's event.
 
     Raises:
-        Unknown, Gone: there is no such batch, or not any more.
-        IllegalMove: its state does not know the event. Forbidden: not for this person.
+        NotFound, Gone: there is no such batch, or not any more.
+        InvalidTransition: its state does not know the event. Forbidden: not for this person.
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
     """
@@ -226,11 +227,15 @@ def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
         demand_reason(asking, event)
         move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
         if event == "update_reporting" and not batch.last_report:
-            raise IllegalMove(f"batch {batch_id} was never reported")
+            raise InvalidTransition(f"batch {batch_id} was never reported")
         if event == "update_reporting" and not batch.entries:
-            raise IllegalMove(f"batch {batch_id} never had a job; there is nothing to compare")
+            raise InvalidTransition(
+                f"batch {batch_id} never had a job; there is nothing to compare"
+            )
         if event == "delete" and _is_at_work(batch_id):
-            raise IllegalMove(f"jobs of batch {batch_id} are at work; force fail or await them")
+            raise InvalidTransition(
+                f"jobs of batch {batch_id} are at work; force fail or await them"
+            )
         ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
     command = COMMANDS.get(event)
@@ -249,8 +254,9 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
     """Send a job a person's event; one that starts it again starts it by itself.
 
     Raises:
-        Unknown, Gone: there is no such job, or its batch is no more.
-        IllegalMove: its state, or its batch's, does not know the event. Forbidden: not for this
+        NotFound, Gone: there is no such job, or its batch is no more.
+        InvalidTransition: its state, or its batch's, does not know the event. Forbidden: not for
+        this
             person. StaleState: someone else moved it. BadRequest: no reason is given.
     """
     batch, place = batch_and_place(job_id, asking.person, asking.now())
@@ -259,12 +265,12 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
         job = stored
     else:
         if place.position >= batch.size_of(place.chunk):
-            raise Unknown(f"batch {batch.batch_id} has no job {job_id}")
+            raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
         before = stored or unrecorded(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
         demand_reason(asking, event)
         if not is_open_to(batch, event):
-            raise IllegalMove(f"its batch is {batch.state}: cannot {event} a job of it")
+            raise InvalidTransition(f"its batch is {batch.state}: cannot {event} a job of it")
         after = sent(before, event, asking.now(), asking.cause)
         job = jobs.apply(before, after, batch.state)
     if job.state is JobState.SCHEDULED:
@@ -283,16 +289,16 @@ def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, 
     """The batch of a job and the job's place in it, if `person` may see it.
 
     Raises:
-        Unknown, Gone: there is no such job, or none this person may know of.
+        NotFound, Gone: there is no such job, or none this person may know of.
     """
     place = Place.of(job_id)
     if place is None:
-        raise Unknown(f"{job_id!r} is no job id; one is batch_id.chunk.position")
+        raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
     batch = visible(place.origin_id, person, now)
     if batch.state is BatchState.DELETED:
         raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
     if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
-        raise Unknown(f"batch {batch.batch_id} has no job {job_id}")
+        raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
     return batch, place
 
 
@@ -336,8 +342,8 @@ def retry(batch_id: str, wanted: Filter, asking: Asking) -> Operation:
     """Requeue all failed jobs that match, as one tracked operation.
 
     Raises:
-        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for one job; also when none matches.
-        OperationRunning: a retry of the same jobs is under way.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for one job; also when none
+        matches. OperationInProgress: a retry of the same jobs is under way.
     """
     return operate(batch_id, "requeue", wanted, asking)
 
@@ -346,8 +352,9 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     """Send `event` to all jobs of a batch that match, as one tracked operation.
 
     Raises:
-        Unknown, Gone, Forbidden, BadRequest, IllegalMove, StaleState: as for one job; IllegalMove
-            also when none matches. OperationRunning: one that excludes it is under way.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState: as for one job;
+        InvalidTransition
+            also when none matches. OperationInProgress: one that excludes it is under way.
     """
     batch = visible(batch_id, asking.person, asking.now())
     operation = operations.find(batch_id, asking.run)
@@ -356,11 +363,11 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
         demand_reason(asking, event)
         meant = matching(batch_id, wanted)
         if not meant.total:
-            raise IllegalMove(f"no {wanted.state} job of batch {batch_id} matches")
+            raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
         if event == "requeue" and meant.refused == meant.total:
             which = "the failed job" if meant.total == 1 else f"all {meant.total} failed jobs"
             why = f" ({meant.words})" if meant.words else ""
-            raise IllegalMove(f"{which} cannot be requeued{why}; the depositor submits again")
+            raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
         operation = operations.put_new(
             Operation(
                 batch_id=batch_id,
@@ -385,7 +392,8 @@ def preview(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Matchi
     """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
 
     Raises:
-        Unknown, Gone, Forbidden, BadRequest, IllegalMove: as for `operate`; none matching is 0.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `operate`; none matching is
+        0.
     """
     batch = visible(batch_id, asking.person, asking.now())
     _check_operable(batch, event, wanted, asking)
@@ -398,7 +406,9 @@ def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) ->
     if len(wanted.job_ids) > _JOB_IDS or foreign:
         raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
     if batch.state not in (_RELEASABLE if event == "release" else _REPAIRABLE):
-        raise IllegalMove(f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it")
+        raise InvalidTransition(
+            f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it"
+        )
 
 
 def demand_reason(asking: Asking, event: str) -> None:

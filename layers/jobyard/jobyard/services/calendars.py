@@ -1,7 +1,7 @@
 """Named calendars: put and deleted, with a reason that is kept."""
 
 from jobyard.domain.calendars import Calendar, Change, Kept
-from jobyard.domain.errors import IllegalMove, StaleState, Unknown
+from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.store import calendars, schedules
@@ -36,23 +36,23 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
     it is then shown with a calendar that is gone, and runs as if it had none.
 
     Raises:
-        Forbidden, BadRequest, StaleState: as for `put`. Unknown: there is no such calendar.
-        IllegalMove: a schedule names it.
+        Forbidden, BadRequest, StaleState: as for `put`. NotFound: there is no such calendar.
+        InvalidTransition: a schedule names it.
     """
     check_admin(asking.person.roles)
     stored = calendars.stored(name)
     if stored is None:
-        raise Unknown(f"there is no calendar {name!r}")
+        raise NotFound(f"there is no calendar {name!r}")
     if stored.changes[-1].cause == asking.run:
         return stored
     if stored.is_deleted:
-        raise Unknown(f"there is no calendar {name!r}; it was deleted")
+        raise NotFound(f"there is no calendar {name!r}; it was deleted")
     demand_reason(asking, "a calendar's change")
     _check_seen(name, stored, seen)
     naming = [schedule.schedule_id for schedule in schedules.naming(name)]
     if naming:
         more = f" and {len(naming) - _TOLD} more" if len(naming) > _TOLD else ""
-        raise IllegalMove(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")
+        raise InvalidTransition(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")
     after = stored.changed(stored.calendar, _change("delete", asking))
     calendars.put(after)
     return after

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobyard.domain.collection import Collection, RightsChange
-from jobyard.domain.errors import Forbidden, IllegalMove, StaleState
+from jobyard.domain.errors import Forbidden, InvalidTransition, StaleState
 from jobyard.services.asking import Asking, Person, demand_reason
 from jobyard.services.rights import may_edit, visible
 from jobyard.store import collections
@@ -65,7 +65,7 @@ def manageable(name: str, person: Person) -> Collection:
     """The collection, if `person` may change it.
 
     Raises:
-        Unknown: there is none, or none the person may know of. Forbidden: they are neither its
+        NotFound: there is none, or none the person may know of. Forbidden: they are neither its
             owner nor an admin.
     """
     found = visible(name, person.depositor)
@@ -87,7 +87,7 @@ def create(
 
     Raises:
         Forbidden: the person is no admin. BadRequest: it would hold too much.
-        IllegalMove: there is one of that name.
+        InvalidTransition: there is one of that name.
     """
     check_maker(asking.person)
     owner = edit.owner or PersonNamed(asking.person.sub, asking.person.name)
@@ -108,7 +108,7 @@ def create(
         stored = collections.find(name)
         if stored is not None and _is_repeat(stored, "create", asking):
             return stored
-        raise IllegalMove(f"there is a collection {name!r} already") from None
+        raise InvalidTransition(f"there is a collection {name!r} already") from None
     return made
 
 
@@ -116,7 +116,7 @@ def edit(name: str, wanted: CollectionEdit, asking: Asking) -> Collection:
     """Change what a collection is, but for who may deposit.
 
     Raises:
-        Unknown: there is none, or none the person may know of. Forbidden: neither owner nor admin
+        NotFound: there is none, or none the person may know of. Forbidden: neither owner nor admin
             asks, or the owner for a NAAN that no admin gave. BadRequest: no reason is given, or it
             would hold too much. StaleState: somebody else changed it at the same time.
     """
@@ -133,7 +133,7 @@ def allow(
     """Let people and groups deposit into a collection.
 
     Raises:
-        Unknown, Forbidden, BadRequest, StaleState: as for `edit`.
+        NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
     """
     before = manageable(name, asking.person)
     added, named = {each.sub: each.name for each in people}, frozenset(groups)
@@ -148,7 +148,8 @@ def deny(name: str, people: Iterable[str], groups: Iterable[str], asking: Asking
     Jobs that are at work are stopped before they write, batches that were submitted end as failed.
 
     Raises:
-        Unknown, Forbidden, BadRequest, StaleState: as for `edit`. IllegalMove: one of them has no
+        NotFound, Forbidden, BadRequest, StaleState: as for `edit`. InvalidTransition: one of them
+        has no
             such right.
     """
     before = manageable(name, asking.person)
@@ -162,12 +163,12 @@ def deny(name: str, people: Iterable[str], groups: Iterable[str], asking: Asking
             if sub == person.lower() or shown.casefold() == person.casefold()
         }
         if not found:
-            raise IllegalMove(f"{person} is none of the people who may deposit into {name}")
+            raise InvalidTransition(f"{person} is none of the people who may deposit into {name}")
         gone |= found
     named = frozenset(groups)
     if named - before.groups:
         words = ", ".join(sorted(named - before.groups))
-        raise IllegalMove(f"{words} is none of the groups that may deposit into {name}")
+        raise InvalidTransition(f"{words} is none of the groups that may deposit into {name}")
     left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
     changes = {"people": left, "groups": before.groups - named}
     return _changed(before, "deny", _who(gone.values(), named), changes, asking)

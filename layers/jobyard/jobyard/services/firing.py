@@ -211,7 +211,7 @@ def take_up_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
     """Look after the runs of a schedule at once; how many were taken up.
 
     Raises:
-        Unknown: there is no such schedule.
+        NotFound: there is no such schedule.
     """
     return look_after_runs(schedules.get(schedule_id), starting, now)
 

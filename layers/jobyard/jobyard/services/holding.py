@@ -17,9 +17,9 @@ from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
     Gone,
-    IllegalMove,
+    InvalidTransition,
+    NotFound,
     StaleState,
-    Unknown,
 )
 from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
 from jobyard.domain.job import JobState
@@ -83,7 +83,7 @@ def lift(scope: str, asking: Asking) -> int:
     What another hold still covers stays held. A repeat goes on with what is left.
 
     Raises:
-        Forbidden: the person may not. BadRequest: no such scope. Unknown: nothing holds it.
+        Forbidden: the person may not. BadRequest: no such scope. NotFound: nothing holds it.
         StaleState: somebody else placed one at the same time.
     """
     return begin_lift(scope, asking).released
@@ -94,7 +94,7 @@ def begin_lift(scope: str, asking: Asking) -> Lift:
     _demand_holder(asking)
     hold = holds.get(checked_scope(scope))
     if hold is None:
-        raise Unknown(f"there is no hold on {scope}")
+        raise NotFound(f"there is no hold on {scope}")
     hold, lift = _lifted(hold, asking)
     _, lift = _slice(hold, lift, asking)
     return lift
@@ -245,7 +245,7 @@ def _let_go(hold: Hold, found: _Found, asking: Asking) -> _Outcome:
         return _Outcome.NOTHING
     try:
         batch = batches.get(found.batch_id, asking.now())
-    except (Unknown, Gone):
+    except (NotFound, Gone):
         return _Outcome.NOTHING  # promised and never uploaded, or archived: nothing of it waits
     if not hold.covers(batch.collection, batch.job_type):
         return _Outcome.NOTHING
@@ -289,7 +289,7 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: Asking) -> _Out
         return _Outcome.LEFT if awaited else _Outcome.NOTHING
     try:
         operate(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
-    except (IllegalMove, StaleState):
+    except (InvalidTransition, StaleState):
         return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
     return _Outcome.RELEASED
 

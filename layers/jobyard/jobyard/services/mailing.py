@@ -288,7 +288,7 @@ def note_delivery(
     `lost` are the recipients whom, by this news, the mail did not reach.
 
     Raises:
-        Unknown: there is no such report.
+        NotFound: there is no such report.
         StaleState: someone else wrote at the same time; the caller should come again.
     """
     written = reports.get(batch_id, seq)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from jobyard.domain.deciding import ended
-from jobyard.domain.errors import IllegalMove, StaleState
+from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.jobtype import JobType, Work
@@ -206,8 +206,9 @@ def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
     """Send the job of an occurrence a person's event. What ends it is told to its schedule with it.
 
     Raises:
-        Forbidden: the person is no admin. Unknown, Gone: there is no such job, or not any more.
-        IllegalMove: its state, or its schedule's, does not know the event. BadRequest: no reason
+        Forbidden: the person is no admin. NotFound, Gone: there is no such job, or not any more.
+        InvalidTransition: its state, or its schedule's, does not know the event. BadRequest: no
+        reason
             is given. StaleState: someone else moved it.
     """
     schedule, occurrence, stored = job_of_schedule(place, asking.person.roles)
@@ -217,7 +218,9 @@ def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
         before = stored or unrecorded(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
         if event not in EVENTS:
-            raise IllegalMove(f"a job of a schedule cannot {event}; suspend the schedule instead")
+            raise InvalidTransition(
+                f"a job of a schedule cannot {event}; suspend the schedule instead"
+            )
         demand_reason(asking, event)
         job = sent(before, event, asking.now(), asking.cause)
         _write_asked(schedule, occurrence, (before, job), asking)

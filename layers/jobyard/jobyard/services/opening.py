@@ -26,7 +26,7 @@ from jobyard.domain.batch import (
 )
 from jobyard.domain.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
-from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
@@ -164,7 +164,7 @@ def batch_of_key(
     for batch_id in filter(None, (submitted, dropped)):
         try:
             found = batches.get(batch_id, now - UPLOAD_GRACE)
-        except (Unknown, Gone):
+        except (NotFound, Gone):
             continue
         if batch_id == dropped or key == found.upload_key:
             return found
@@ -199,7 +199,7 @@ def _claimed(source: Source, opening: Opening) -> Batch:
             # A second upload to the same address is another version of the object: its execution
             # finds the batch claimed and goes away.
             batch = batches.get(promised, now - UPLOAD_GRACE)
-        except (Unknown, Gone):
+        except (NotFound, Gone):
             pass  # never promised, or too late: a manifest like any that is dropped
         else:
             if source.key == batch.upload_key:
@@ -247,7 +247,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
     """Read the manifest; write rows and findings; note what came of it."""
     source = batch.source
     if source is None:
-        raise Unknown(f"batch {batch.batch_id} has no manifest")
+        raise NotFound(f"batch {batch.batch_id} has no manifest")
     unfit = _unfit(batch, source, opening.settings)
     if unfit:
         return _refuse(batch, opening, unfit, 0)

@@ -18,7 +18,7 @@ from typing import Any
 
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import MAIN, ChunkRecord
-from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.job import JobRecord, JobState, Place
 from jobyard.domain.schedule import Schedule
 from jobyard.services.asking import COMMANDS
@@ -284,7 +284,7 @@ def take_up_batch(batch_id: str, starting: Starting, now: datetime, most: int | 
     most."""
     try:
         batch = batches.get(batch_id, now)
-    except (Gone, Unknown):
+    except (Gone, NotFound):
         return 0
     begun = 0
     for errand in _errands(batch, starting, now):

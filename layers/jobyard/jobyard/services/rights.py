@@ -4,7 +4,7 @@ Apart from the services that change collections, which bring more: a submission 
 """
 
 from jobyard.domain.collection import Collection, Depositor, refusal
-from jobyard.domain.errors import Forbidden, Unknown
+from jobyard.domain.errors import Forbidden, NotFound
 from jobyard.store import collections
 
 READERS = frozenset({"viewer", "operator", "admin"})  # who sees all batches, and all collections
@@ -31,11 +31,11 @@ def visible(name: str, who: Depositor) -> Collection:
     """The collection, if `who` may know of it.
 
     Raises:
-        Unknown: there is none, or none they may know of.
+        NotFound: there is none, or none they may know of.
     """
     found = collections.find(name)
     if found is None or not may_see(found, who):
-        raise Unknown(f"there is no collection {name!r}")
+        raise NotFound(f"there is no collection {name!r}")
     return found
 
 
@@ -43,7 +43,7 @@ def admitted(name: str, who: Depositor) -> Collection:
     """The collection, if `who` may deposit into it.
 
     Raises:
-        Forbidden: they may not. Unknown: there is none, or none they may know of.
+        Forbidden: they may not. NotFound: there is none, or none they may know of.
     """
     if not who.groups & _SUBMITTERS:
         raise Forbidden("submitting is for depositor, operator or admin")
@@ -54,8 +54,8 @@ def admitted(name: str, who: Depositor) -> Collection:
     if found is not None and may_see(found, who):
         raise Forbidden(words)
     if who.groups & READERS:
-        raise Unknown(words)
-    raise Unknown(
+        raise NotFound(words)
+    raise NotFound(
         f"there is no collection {name!r} that you may deposit into: ask its owner or an admin to "
         f"allow you (jobyard collection allow {name} YOUR-NAME)"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batch import Batch
 from jobyard.domain.chunks import LINE_BYTES, Chunk
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.domain.job import Place
 from jobyard.domain.operation import JobOutcome, Operation
 from jobyard.services.settings import Settings
@@ -76,10 +76,10 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
     """Where chunk `number` lies, read from the batch's index.
 
     Raises:
-        Unknown: the batch has no such chunk.
+        NotFound: the batch has no such chunk.
     """
     if number >= batch.chunks:
-        raise Unknown(f"batch {batch.batch_id} has no chunk {number}")
+        raise NotFound(f"batch {batch.batch_id} has no chunk {number}")
     first = number * LINE_BYTES
     answer = s3.get_object(
         Bucket=settings.work_bucket,
@@ -115,10 +115,10 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: Place) -> Ro
     """The row of one job.
 
     Raises:
-        Unknown: the batch has no such job.
+        NotFound: the batch has no such job.
     """
     if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
-        raise Unknown(f"batch {batch.batch_id} has no job {place.job_id}")
+        raise NotFound(f"batch {batch.batch_id} has no job {place.job_id}")
     chunk = chunk_of(s3, settings, batch, place.chunk)
     return rows_of(s3, settings, batch.batch_id, chunk)[place.position]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.batch import Batch, BatchState
 from jobyard.domain.chunks import MAIN, Chunk, ChunkRecord, Passage
 from jobyard.domain.collection import Collection
-from jobyard.domain.errors import IllegalMove, StaleState
+from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
@@ -248,7 +248,7 @@ class _ChunkWork:
         for job in matching:
             try:
                 changes.append((job, self._sent(job, operation)))
-            except IllegalMove as refusal:
+            except InvalidTransition as refusal:
                 refused.append(JobOutcome(job.place.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
         stored = self._written(changes)

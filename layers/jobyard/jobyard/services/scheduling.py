@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from jobyard.domain.deciding import ask_now, times
-from jobyard.domain.errors import BadParameters, BadRequest, Gone, IllegalMove, StaleState
+from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.job import Place
 from jobyard.domain.lifecycle import MACHINE
@@ -95,7 +95,8 @@ def create(wanted: Wanted, asking: Asking) -> Schedule:
     The same request sent again is answered with the schedule it made before.
 
     Raises:
-        Forbidden: the person is no admin. BadParameters, BadRequest: something cannot be so; also
+        Forbidden: the person is no admin. InvalidParameters, BadRequest: something cannot be so;
+        also
             when no run is left from now on.
     """
     check_admin(asking.person.roles)
@@ -161,7 +162,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
             f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
         )
     if len(json.dumps(parameters)) > PARAMETERS:
-        raise BadParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")
+        raise InvalidParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")
     TYPES[job_type].check(parameters)
     _check_policy(policy)
 
@@ -182,8 +183,8 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
     """Change a schedule. Its next run is another at once if its times are.
 
     Raises:
-        Forbidden, BadParameters, BadRequest: as for `create`; also when no reason is given.
-            Unknown, Gone, StaleState.
+        Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
+            NotFound, Gone, StaleState.
     """
     almanac = Almanac()
     schedule = visible(schedule_id, asking.person.roles)
@@ -268,8 +269,8 @@ def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedul
     at `until`. What runs goes on.
 
     Raises:
-        Forbidden, Unknown, Gone, StaleState. IllegalMove: it is suspended already, or has ended.
-        BadRequest: no reason is given, or `until` is past.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or has
+        ended. BadRequest: no reason is given, or `until` is past.
     """
     return _moved(schedule_id, "suspend", until, asking)
 
@@ -278,8 +279,8 @@ def resume(schedule_id: str, asking: Asking) -> Schedule:
     """Let a suspended schedule's times count again from now on.
 
     Raises:
-        Forbidden, Unknown, Gone, StaleState. IllegalMove: it is not suspended. BadRequest: no
-        reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended. BadRequest:
+        no reason is given.
     """
     return _moved(schedule_id, "resume", None, asking)
 
@@ -306,8 +307,8 @@ def run_now(schedule_id: str, asking: Asking) -> Occurrence:
     """Have a job run at once, beside the schedule's own times.
 
     Raises:
-        Forbidden, Unknown, Gone, StaleState. IllegalMove: a job is running, and the schedule's
-        overlap forbids another. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
+        schedule's overlap forbids another. BadRequest: no reason is given.
     """
     schedule = visible(schedule_id, asking.person.roles)
     if not _was_asked(schedule, "run_now", asking):
@@ -339,21 +340,23 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
     """Give a schedule up: it has no times any more. Its jobs' history stays.
 
     Raises:
-        Forbidden, Unknown, Gone, StaleState. IllegalMove: a job of it is running, or it is the
-        system's. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is running, or it is
+        the system's. BadRequest: no reason is given.
     """
     schedule = schedule_or_tombstone(schedule_id, asking.person.roles)
     if not _was_asked(schedule, "delete", asking):
         check_not_deleted(schedule)
         demand_reason(asking, "delete")
         if schedule.is_system:
-            raise IllegalMove(f"schedule {schedule_id} is the system's; suspend it instead")
+            raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
     almanac = Almanac()
     for before, now in _decided(schedule, almanac, asking):
         if _was_asked(before, "delete", asking):
             return before
         if before.active:
-            raise IllegalMove(f"a job of schedule {schedule_id} is running; await or cancel it")
+            raise InvalidTransition(
+                f"a job of schedule {schedule_id} is running; await or cancel it"
+            )
         try:
             before = caught_up(before, Look(almanac, asking.starting, now), aside=Skip.DELETED)
             move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)

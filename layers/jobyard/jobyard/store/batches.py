@@ -10,7 +10,7 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.addresses import Untold
 from jobyard.domain.archive import Phase, Tombstone
 from jobyard.domain.batch import UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
-from jobyard.domain.errors import Gone, StaleState, Unknown
+from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Move
 from jobyard.store import together
 from jobyard.store.documents import (
@@ -148,13 +148,13 @@ def get(batch_id: str, now: datetime) -> Batch:
     """The batch as it is now, strongly read.
 
     Raises:
-        Unknown: there is none.
+        NotFound: there is none.
         Gone: its manifest was never uploaded and the time for it is over, or it was archived.
     """
     try:
         item = BatchItem.get(batch_id, consistent_read=True)
     except BatchItem.DoesNotExist:
-        raise Unknown(f"there is no batch {batch_id}") from None
+        raise NotFound(f"there is no batch {batch_id}") from None
     if item.state == _ARCHIVED:
         raise Gone(f"batch {batch_id} was archived on {_tombstone(item).at:%Y-%m-%d}")
     batch = _batch(item)

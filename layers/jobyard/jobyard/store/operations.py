@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobyard.domain.batch import BatchState
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.operation import Filter, Operation, OperationState
@@ -109,7 +109,7 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
     one is the answer.
 
     Raises:
-        OperationRunning: one that is under way excludes it. StaleState: the batch has moved on.
+        OperationInProgress: one that is under way excludes it. StaleState: the batch has moved on.
     """
     batch_id = operation.batch_id
     for _ in range(_TRIES):
@@ -180,11 +180,11 @@ def get(batch_id: str, operation_id: str) -> Operation:
     """The operation, strongly read.
 
     Raises:
-        Unknown: there is none.
+        NotFound: there is none.
     """
     operation = find(batch_id, operation_id)
     if operation is None:
-        raise Unknown(f"batch {batch_id} has no operation {operation_id}")
+        raise NotFound(f"batch {batch_id} has no operation {operation_id}")
     return operation
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.addresses import Untold
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store.documents import moment, sortable, stamp
 from jobyard.store.tables import ReportItem, is_refused
@@ -98,19 +98,19 @@ def get(batch_id: str, seq: int) -> Report:
     """The report of that number, strongly read.
 
     Raises:
-        Unknown: there is none.
+        NotFound: there is none.
     """
     try:
         return _report(ReportItem.get(batch_id, seq, consistent_read=True))
     except ReportItem.DoesNotExist:
-        raise Unknown(f"batch {batch_id} has no report {seq}") from None
+        raise NotFound(f"batch {batch_id} has no report {seq}") from None
 
 
 def find(batch_id: str, seq: int) -> Report | None:
     """The report of that number, strongly read; None when there is none."""
     try:
         return get(batch_id, seq)
-    except Unknown:
+    except NotFound:
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.errors import BadRule, StaleState, Unknown
+from jobyard.domain.errors import InvalidRule, NotFound, StaleState
 from jobyard.domain.job import JobRecord, JobState
 from jobyard.domain.natural_order import natural
 from jobyard.domain.occurrence import Occurrence
@@ -159,12 +159,12 @@ def get(schedule_id: str) -> Schedule:
     """The schedule as it is now, strongly read; a deleted one too.
 
     Raises:
-        Unknown: there is none.
+        NotFound: there is none.
     """
     try:
         return _schedule(ScheduleItem.get(schedule_id, consistent_read=True))
     except ScheduleItem.DoesNotExist:
-        raise Unknown(f"there is no schedule {schedule_id}") from None
+        raise NotFound(f"there is no schedule {schedule_id}") from None
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Due:
         """The schedule.
 
         Raises:
-            BadRule: its rule is none any more, as when a zone is given up.
+            InvalidRule: its rule is none any more, as when a zone is given up.
         """
         return _schedule(self.item)
 
@@ -279,5 +279,5 @@ def _readable(items: Iterable[ScheduleItem]) -> Iterator[Schedule]:
     """The schedules that can be read. Of the others the clock tells, when they are due: here they
     are to keep nobody from the rest."""
     for item in items:
-        with suppress(BadRule):
+        with suppress(InvalidRule):
             yield _schedule(item)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from jobyard.domain.errors import BadParameters, BadRule
+from jobyard.domain.errors import InvalidParameters, InvalidRule
 from jobyard.domain.wallclock import zone_called, zone_name_of
 
 Value = str | int | float | bool  # what an attribute may be set to or compared with
@@ -64,7 +64,7 @@ class Plan:
         """The plan that `parameters` are, as docs/sweep.md has them.
 
         Raises:
-            BadParameters: they are none.
+            InvalidParameters: they are none.
         """
         given = _mapping("", parameters, _FIELDS)
         partition = _mapping("partition", given.get("partition"), ("name", "value"))
@@ -91,28 +91,32 @@ class Plan:
         """Hold what no field can say alone.
 
         Raises:
-            BadParameters: they contradict each other.
+            InvalidParameters: they contradict each other.
         """
         if not 1 <= len(self.key) <= 2:
-            raise BadParameters("key", "a table's key is one attribute or two")
+            raise InvalidParameters("key", "a table's key is one attribute or two")
         if self.value == "" or isinstance(self.value, bool):
-            raise BadParameters("partition.value", "an index's key is a text or a number")
+            raise InvalidParameters("partition.value", "an index's key is a text or a number")
         if self.partition == self.due:
-            raise BadParameters("due.name", "an index has two attributes")
+            raise InvalidParameters("due.name", "an index has two attributes")
         touched = (*self.sets, *self.removes)
         if both := set(self.sets) & set(self.removes):
-            raise BadParameters("change.remove", f"{min(both)} is set as well")
+            raise InvalidParameters("change.remove", f"{min(both)} is set as well")
         if keys := set(touched) & set(self.key):
-            raise BadParameters("change", f"{min(keys)} is in the table's key, which cannot change")
+            raise InvalidParameters(
+                "change", f"{min(keys)} is in the table's key, which cannot change"
+            )
         if len(touched) + len(self.unless) > MOST_NAMED:
-            raise BadParameters("change", f"more than {MOST_NAMED} attributes, with unless")
+            raise InvalidParameters("change", f"more than {MOST_NAMED} attributes, with unless")
         new = self.sets.get(self.partition, self.value)
         kinds = isinstance(new, str), isinstance(self.value, str)
         if new == "" or isinstance(new, bool) or kinds[0] != kinds[1]:
-            raise BadParameters("change.set", f"{self.partition} has to stay a key of the index")
+            raise InvalidParameters(
+                "change.set", f"{self.partition} has to stay a key of the index"
+            )
         leaves = new != self.value or {self.partition, self.due} & set(self.removes)
         if not leaves:
-            raise BadParameters(
+            raise InvalidParameters(
                 "change",
                 f"what is changed would be due again: set {self.partition} to something else, "
                 f"or remove {self.partition} or {self.due}",
@@ -183,32 +187,32 @@ def _is_of(form: Form, due: Attribute) -> bool:
 
 def _mapping(field: str, given: object, fields: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
-        raise BadParameters(field, f"an object with {', '.join(fields)}")
+        raise InvalidParameters(field, f"an object with {', '.join(fields)}")
     for name in given:
         if name not in fields:
             where = f"{field}.{name}" if field else str(name)
-            raise BadParameters(where, f"there is no such field; there are {', '.join(fields)}")
+            raise InvalidParameters(where, f"there is no such field; there are {', '.join(fields)}")
     return given
 
 
 def _named(field: str, given: object) -> str:
     if not isinstance(given, str) or not _NAME.fullmatch(given):
-        raise BadParameters(field, "a name of 3 to 255 letters, digits, . _ and -")
+        raise InvalidParameters(field, "a name of 3 to 255 letters, digits, . _ and -")
     return given
 
 
 def _attribute(field: str, given: object) -> str:
     if not isinstance(given, str) or not 1 <= len(given.encode()) <= 255:
-        raise BadParameters(field, "a name of an attribute, up to 255 bytes")
+        raise InvalidParameters(field, "a name of an attribute, up to 255 bytes")
     return given
 
 
 def _attributes(field: str, given: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
-        raise BadParameters(field, "a list of names of attributes")
+        raise InvalidParameters(field, "a list of names of attributes")
     names = tuple(_attribute(field, name) for name in given)
     if len(set(names)) != len(names):
-        raise BadParameters(field, "a name stands there twice")
+        raise InvalidParameters(field, "a name stands there twice")
     return names
 
 
@@ -217,12 +221,12 @@ def _value(field: str, given: object) -> Value:
         return given
     if isinstance(given, float) and math.isfinite(given):
         return given
-    raise BadParameters(field, "a text, a number, true or false")
+    raise InvalidParameters(field, "a text, a number, true or false")
 
 
 def _values(field: str, given: object) -> Mapping[str, Value]:
     if not isinstance(given, Mapping):
-        raise BadParameters(field, "an object of attributes and their values")
+        raise InvalidParameters(field, "an object of attributes and their values")
     return {
         _attribute(field, name): _value(f"{field}.{name}", each) for name, each in given.items()
     }
@@ -232,15 +236,15 @@ def _form(due: Mapping[str, Any]) -> Form:
     try:
         return Form(str(due.get("format")))
     except ValueError:
-        raise BadParameters("due.format", f"one of {', '.join(Form)}") from None
+        raise InvalidParameters("due.format", f"one of {', '.join(Form)}") from None
 
 
 def _zone(due: Mapping[str, Any], form: Form) -> str:
     if "zone" not in due:
         return "UTC"
     if form is not Form.DATE:
-        raise BadParameters("due.zone", "only a date has a zone")
+        raise InvalidParameters("due.zone", "only a date has a zone")
     try:
         return zone_name_of("due.zone", due["zone"])
-    except BadRule as error:
-        raise BadParameters("due.zone", error.allowed) from None
+    except InvalidRule as error:
+        raise InvalidParameters("due.zone", error.allowed) from None

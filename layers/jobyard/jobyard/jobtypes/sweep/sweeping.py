@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.errors import BadParameters
+from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
 from jobyard.domain.plurals import plural
@@ -30,7 +30,7 @@ def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sle
     try:
         plan = Plan.of(work.parameters)
         moment = _moment(work)
-    except BadParameters as refusal:
+    except InvalidParameters as refusal:
         return Stop(Failure.BAD_PARAMETERS, str(refusal))
     if plan.table not in touch.sweep_tables:
         allowed = ", ".join(touch.sweep_tables) or "none"
@@ -62,7 +62,7 @@ def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sle
 def _moment(work: Work) -> datetime:
     given = work.entry.get("scheduled_for")
     if not isinstance(given, str):
-        raise BadParameters("scheduled_for", "a sweep is started by a schedule")
+        raise InvalidParameters("scheduled_for", "a sweep is started by a schedule")
     return datetime.fromisoformat(given)
 
 

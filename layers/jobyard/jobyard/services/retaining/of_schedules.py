@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from jobyard.domain.archive import Inventory, folder_of, line
-from jobyard.domain.errors import StaleState, Unknown
+from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.job import JobRecord, Place
 from jobyard.domain.occurrence import Occurrence, Verdict
 from jobyard.domain.schedule import Schedule
@@ -74,7 +74,7 @@ def go_on(place: Bookmark, retaining: Retaining) -> Stretch:
     """Do the next part of archiving a schedule's month: write it all, or remove some."""
     try:
         schedule = schedules.get(place["schedule"])
-    except Unknown:
+    except NotFound:
         return Stretch({"after": place["schedule"]})
     until = _month_after(datetime.fromisoformat(f"{place['month']}-01T00:00:00+00:00"))
     try:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from jobyard.domain.batch import Batch
-from jobyard.domain.errors import Gone, Unknown
+from jobyard.domain.errors import Gone, NotFound
 from jobyard.jobtypes import TYPES
 from jobyard.services.retaining import of_batches, of_schedules
 from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for
@@ -78,7 +78,7 @@ def _months(place: Bookmark, retaining: Retaining) -> Stretch:
 def _taken(suggested: Batch, retaining: Retaining) -> bool:
     try:
         return of_batches.begin(suggested, retaining)
-    except (Gone, Unknown):
+    except (Gone, NotFound):
         return False  # the index was behind
 
 

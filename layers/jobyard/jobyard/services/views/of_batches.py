@@ -38,7 +38,7 @@ def batch(batch_id: str, looking: Looking) -> BatchView:
     """One batch.
 
     Raises:
-        Unknown, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or none this person may know of.
     """
     found = visible(batch_id, looking.person, looking.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []

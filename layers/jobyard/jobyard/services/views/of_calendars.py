@@ -1,7 +1,7 @@
 """Named calendars as those who look at them want them."""
 
 from jobyard.domain.calendars import Kept
-from jobyard.domain.errors import Unknown
+from jobyard.domain.errors import NotFound
 from jobyard.services.admitting import check_admin
 from jobyard.services.views.looking import Looking
 from jobyard.store import calendars
@@ -21,10 +21,10 @@ def calendar(name: str, looking: Looking) -> Kept:
     """One calendar.
 
     Raises:
-        Forbidden: the person is no admin. Unknown: there is none.
+        Forbidden: the person is no admin. NotFound: there is none.
     """
     check_admin(looking.person.roles)
     found = calendars.find(name)
     if found is None:
-        raise Unknown(f"there is no calendar {name!r}")
+        raise NotFound(f"there is no calendar {name!r}")
     return found

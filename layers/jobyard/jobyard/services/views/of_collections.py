@@ -27,7 +27,7 @@ def collection(name: str, looking: Looking) -> CollectionView:
     """One collection.
 
     Raises:
-        Unknown: there is none, or none this person may know of.
+        NotFound: there is none, or none this person may know of.
     """
     return collection_views([visible(name, looking.person.depositor)], looking)[0]
 

@@ -23,7 +23,7 @@ def cost(batch_id: str, looking: Looking) -> CostView:
     """What a batch cost.
 
     Raises:
-        Unknown, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or none this person may know of.
     """
     found = visible(batch_id, looking.person, looking.now)
     return CostView(found, priced(usage.of_origin(found.batch_id)))
@@ -41,7 +41,7 @@ def schedule_cost(schedule_id: str, looking: Looking) -> ScheduleCostView:
     """What a schedule's jobs cost; a deleted one's too.
 
     Raises:
-        Forbidden: the person is no admin. Unknown: there is no such schedule.
+        Forbidden: the person is no admin. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, looking.person.roles)
     return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))

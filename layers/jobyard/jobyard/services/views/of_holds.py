@@ -1,6 +1,6 @@
 """Holds as those who look at them want them."""
 
-from jobyard.domain.errors import Forbidden, Unknown
+from jobyard.domain.errors import Forbidden, NotFound
 from jobyard.domain.hold import Hold, checked_scope, in_force
 from jobyard.services.rights import READERS
 from jobyard.services.views.looking import Looking
@@ -25,11 +25,11 @@ def hold(scope: str, looking: Looking) -> Hold:
     """The hold on a scope.
 
     Raises:
-        Forbidden: as for `list_holds`. BadRequest: no such scope. Unknown: nothing holds it.
+        Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
     """
     if not looking.person.roles & {*READERS, "depositor"}:
         raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
     found = holds.get(checked_scope(scope))
     if found is None or not in_force([found], looking.now):
-        raise Unknown(f"there is no hold on {scope}")
+        raise NotFound(f"there is no hold on {scope}")
     return found

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobyard.domain.batch import Batch
 from jobyard.domain.chunks import MAIN
-from jobyard.domain.errors import IllegalMove
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.job import (
     JOB,
     OPEN_STATES,
@@ -54,7 +54,7 @@ def job(job_id: str, looking: Looking) -> JobView:
     """One job.
 
     Raises:
-        Unknown, Gone: there is no such job, or none this person may know of. Forbidden: it is one
+        NotFound, Gone: there is no such job, or none this person may know of. Forbidden: it is one
             of a schedule, and the person no admin.
     """
     lies_at = Place.of(job_id)
@@ -123,7 +123,7 @@ def _job_of_schedule(place: Place, looking: Looking) -> JobView:
 def _is_open_to_requeue(schedule: Schedule) -> bool:
     try:
         check_open_to_requeue(schedule)
-    except IllegalMove:
+    except InvalidTransition:
         return False
     return True
 

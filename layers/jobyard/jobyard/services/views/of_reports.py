@@ -31,7 +31,7 @@ def operation(
     """An operation and the outcomes in up to `limit` of its chunks.
 
     Raises:
-        Unknown, Gone: there is no such batch or operation, or none this person may know of.
+        NotFound, Gone: there is no such batch or operation, or none this person may know of.
     """
     visible(batch_id, looking.person, looking.now)
     found = operations.get(batch_id, operation_id)
@@ -62,7 +62,7 @@ def list_reports(batch_id: str, looking: Looking) -> list[Report]:
     """A batch's reports, first to last.
 
     Raises:
-        Unknown, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or none this person may know of.
     """
     visible(batch_id, looking.person, looking.now)
     return list(reports.of_batch(batch_id))

@@ -70,7 +70,7 @@ def schedule(schedule_id: str, looking: Looking) -> ScheduleDetails:
     """One schedule.
 
     Raises:
-        Forbidden: the person is no admin. Unknown, Gone: there is none, or not any more.
+        Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
     """
     return details(visible(schedule_id, looking.person.roles), looking)
 
@@ -259,7 +259,7 @@ def list_occurrences(
     """A page of what became of a schedule's times; of a deleted schedule's too.
 
     Raises:
-        Forbidden: the person is no admin. Unknown: there is no such schedule.
+        Forbidden: the person is no admin. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, looking.person.roles)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
