@@ -32,10 +32,10 @@ from benchmarks.telling import Figures, rounded, say, tell
 from cli.local import clients, emulator
 from jobyard.domain.jobtype import Work
 from jobyard.jobtypes.deposit.content import Wanted
-from jobyard.jobtypes.deposit.fetching import fetch_one
+from jobyard.jobtypes.deposit.download import fetch_one
+from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import content_key
-from jobyard.jobtypes.deposit.listing import File
-from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.http_client import Fetch
 from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.store import checkpoints, objects
 

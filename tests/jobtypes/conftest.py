@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 import tests.tables
-from jobyard.jobtypes.fetch import Fetch, Patience
+from jobyard.jobtypes.http_client import Fetch, Patience
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done
-from jobyard.jobtypes.deposit import DEPOSIT, admission
+from jobyard.jobtypes.deposit import DEPOSIT, container_limits
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import drive, held, work
 from tests.jobtypes.payload_server import PayloadServer
@@ -179,7 +179,7 @@ def test_a_directory_of_too_many_headers_is_refused_before_it_is_read(
     container = staged("x.zip", content, touch)
     tracemalloc.start()
 
-    with pytest.raises(admission.Refused) as caught:
+    with pytest.raises(container_limits.Refused) as caught:
         list(container.members())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -250,7 +250,7 @@ def test_a_file_that_begins_in_another_volume_is_refused(touch: Touch) -> None:
 @pytest.mark.parametrize("kind", ["x.tar", "x.tar.gz"])
 def test_folders_are_counted(touch: Touch, kind: str) -> None:
     header = gnu_header(b"folder/", b"5", 0)
-    content = header * (admission.MAX_HEADERS + 1) + bytes(1024)
+    content = header * (container_limits.MAX_HEADERS + 1) + bytes(1024)
     packed = zlib.compress(content, wbits=31) if kind == "x.tar.gz" else content
 
     refusal = refused(kind, packed, touch)
@@ -327,14 +327,14 @@ def test_a_file_named_like_an_empty_folder_is_refused(touch: Touch) -> None:
 
 @given(names=st.sets(st.text("ab/-. ", min_size=1, max_size=8), min_size=1, max_size=12))
 def test_files_and_folders_meet_as_a_disk_says(names: set[str]) -> None:
-    kept = {admission.safe(name) for name in names if _is_plain(name)}
+    kept = {container_limits.safe(name) for name in names if _is_plain(name)}
     on_disk = any(one != other and other.startswith(f"{one}/") for one in kept for other in kept)
-    found = admission.Admission(0, lambda: 900.0)
+    found = container_limits.Admission(0, lambda: 900.0)
     for name in sorted(kept):
         found.admit(name)
 
     if on_disk:
-        with pytest.raises(admission.Refused):
+        with pytest.raises(container_limits.Refused):
             found.conclude()
     else:
         found.conclude()
@@ -342,8 +342,8 @@ def test_files_and_folders_meet_as_a_disk_says(names: set[str]) -> None:
 
 def _is_plain(name: str) -> bool:
     try:
-        admission.safe(name)
-    except admission.Refused:
+        container_limits.safe(name)
+    except container_limits.Refused:
         return False
     return True
 
@@ -399,7 +399,7 @@ def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
     )
     try:
         names, remarks = remarked("x.tar" if kind else "x.zip", content, touch)
-    except admission.Refused as refusal:
+    except container_limits.Refused as refusal:
         remarks, names = refusal.message, []
     "".join((remarks, *names)).encode()
     assert len(remarks.splitlines()) <= 1
@@ -437,7 +437,7 @@ def test_a_container_without_end_stops_when_the_workers_time_is_up(touch: Touch)
     content = gnu_header(b"folder/", b"5", 0) * 100 + bytes(1024)
     container = staged("x.tar", content, replace(touch, remaining=lambda: next(left)))
 
-    with pytest.raises(admission.Refused) as caught:
+    with pytest.raises(container_limits.Refused) as caught:
         list(container.members())
 
     assert caught.value.code is Failure.TIMEOUT

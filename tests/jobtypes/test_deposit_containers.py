@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop, Wait
-from jobyard.jobtypes.deposit import admission
+from jobyard.jobtypes.deposit import container_limits
 from jobyard.jobtypes.deposit.containers import Container
 from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import content_key, drive, held, work
 from tests.jobtypes.payload_server import PayloadServer
@@ -346,7 +346,7 @@ def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(touch: Touch) -
 
 
 def test_too_many_files_are_refused(touch: Touch) -> None:
-    content = zipped({str(n): b"" for n in range(admission.MAX_FILES + 1)})
+    content = zipped({str(n): b"" for n in range(container_limits.MAX_FILES + 1)})
 
     assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobyard.domain.failures import RETRIED, Failure
-from jobyard.jobtypes.deposit import DEPOSIT, admission, content, listing
-from jobyard.jobtypes.fetch import Patience, failure_of
-from jobyard.jobtypes.fetch.addresses import PORTS
-from jobyard.jobtypes.fetch.opener import REDIRECTS
+from jobyard.jobtypes.deposit import DEPOSIT, container_limits, content, file_list
+from jobyard.jobtypes.http_client import Patience, failure_of
+from jobyard.jobtypes.http_client.addresses import PORTS
+from jobyard.jobtypes.http_client.client import REDIRECTS
 
 DOC = (Path(__file__).parents[2] / "docs/deposit.md").read_text()
 OF_ANY_JOB = {
@@ -49,11 +49,11 @@ def test_the_waits_of_the_retry_policy_are_documented() -> None:
     ("what", "limit"),
     [
         ("a file", content.MAX_FILE_BYTES),
-        ("an object, unpacked", admission.MAX_OBJECT_BYTES),
-        ("files of an object", admission.MAX_FILES),
-        ("a nested manifest", listing.MANIFEST_BYTES),
-        ("what a container unpacks to", admission.MAX_RATIO),
-        ("a member's path, and a part of it", admission.MAX_PATH_BYTES),
+        ("an object, unpacked", container_limits.MAX_OBJECT_BYTES),
+        ("files of an object", container_limits.MAX_FILES),
+        ("a nested manifest", file_list.MANIFEST_BYTES),
+        ("what a container unpacks to", container_limits.MAX_RATIO),
+        ("a member's path, and a part of it", container_limits.MAX_PATH_BYTES),
     ],
 )
 def test_every_limit_is_documented(what: str, limit: int) -> None:
@@ -72,7 +72,7 @@ def test_ports_redirects_and_patience_are_documented() -> None:
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
     assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
     assert f"{patience.connect_s:.0f} seconds to connect, {patience.answer_s:.0f} for" in DOC
-    assert f"eight at once, up to {listing.LOOKED_AT:,} files" in DOC
+    assert f"eight at once, up to {file_list.LOOKED_AT:,} files" in DOC
     assert f"{patience.slowest // 1024} KiB a second" in DOC
 
 

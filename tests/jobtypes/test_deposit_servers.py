@@ -12,7 +12,7 @@ import pytest
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop, Wait
-from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.http_client import Fetch
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.conftest import QUICK
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work

@@ -19,7 +19,7 @@ from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Done, JobType, Outcome, Stop, Wait, Work
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.sweep.sweeping import sweeping
+from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import checkpoints, tables

@@ -8,7 +8,7 @@ from jobyard.domain.checkpoint import TOLD
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
-from jobyard.jobtypes.sweep.sweeping import BREATH_S, MARGIN_S
+from jobyard.jobtypes.sweep.steps import BREATH_S, MARGIN_S
 from jobyard.jobtypes.sweep.table import PAGE, TRIES
 from jobyard.store.checkpoints import KEPT
 

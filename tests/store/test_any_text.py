@@ -24,7 +24,7 @@ from jobyard.domain.operation import REFUSED, Filter, JobOutcome, Operation
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
-from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.services.performing import Progress, ended, perform, started, surprised
 from jobyard.store import (
     batches,

@@ -18,7 +18,7 @@ from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.job import Place
-from jobyard.jobtypes.fetch import Fetch
+from jobyard.jobtypes.http_client import Fetch
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.firing import Fired, fire_due
 from jobyard.services.holding import lift_ended

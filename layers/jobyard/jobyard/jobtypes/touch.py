@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-    from jobyard.jobtypes.fetch import Fetch
+    from jobyard.jobtypes.http_client import Fetch
 
 
 class Objects(Protocol):

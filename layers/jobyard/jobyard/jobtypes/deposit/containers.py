@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from jobyard.jobtypes.deposit.admission import Admission, broken, shown
+from jobyard.jobtypes.deposit.container_limits import Admission, broken, shown
 from jobyard.jobtypes.deposit.member import Member, guarded, refusing
-from jobyard.jobtypes.deposit.staged import StagedReader
+from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.deposit.tars import tar_members
 from jobyard.jobtypes.deposit.zips import zip_members
-from jobyard.jobtypes.fetch import BLOCK
+from jobyard.jobtypes.http_client import BLOCK
 
 
 @dataclass

@@ -19,7 +19,7 @@ from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.fetch import RESERVE_S
+from jobyard.jobtypes.http_client import RESERVE_S
 from jobyard.jobtypes.touch import Touch
 
 if TYPE_CHECKING:

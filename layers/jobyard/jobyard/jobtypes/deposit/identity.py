@@ -12,7 +12,7 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import IdentifierConflict
-from jobyard.jobtypes.deposit import rights
+from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.touch import Touch
 
@@ -70,7 +70,7 @@ def identify(work: Work, touch: Touch) -> str:
         Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is
             not an ark; ARK_NOT_ALLOWED, it is one that the collection may not give to an object.
     """
-    collection = rights.check_allowed(work, touch)
+    collection = access.check_allowed(work, touch)
     said = described(work)
     if said.primary:
         _refuse_strange(said.primary, work, collection, touch)
@@ -85,7 +85,7 @@ def identify(work: Work, touch: Touch) -> str:
         raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
     if owner != ark:
         # The local ids may have been given to an ark by a job that never deposited it.
-        rights.check_own(touch.objects.latest(owner), work)
+        access.check_own(touch.objects.latest(owner), work)
     return owner
 
 
@@ -100,16 +100,16 @@ def _refuse_strange(primary: str, work: Work, collection: Collection, touch: Tou
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
     latest = touch.objects.latest(primary)
-    rights.check_own(latest, work)
+    access.check_own(latest, work)
     if latest is not None:
         return
     for whole in containing(primary):
-        rights.check_own(touch.objects.latest(whole), work)
+        access.check_own(touch.objects.latest(whole), work)
     if _MINTED.match(primary):
         words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
         raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)
     if not collection.may_name(primary):
-        raise Refused(Failure.ARK_NOT_ALLOWED, rights.words_on_ark(primary, collection))
+        raise Refused(Failure.ARK_NOT_ALLOWED, access.words_on_ark(primary, collection))
 
 
 def _primary(fields: Mapping[str, Any]) -> str:

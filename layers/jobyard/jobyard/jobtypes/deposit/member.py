@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobyard.domain.text import clean
-from jobyard.jobtypes.deposit.admission import broken
+from jobyard.jobtypes.deposit.container_limits import broken
 
 # What the libraries raise for a broken container. S3's errors are none of these.
 _BROKEN = (

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jobyard.domain.failures import Failure
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.fetch import BLOCK, RESERVE_S, FetchRefused, failure_of
+from jobyard.jobtypes.http_client import BLOCK, RESERVE_S, FetchRefused, failure_of
 from jobyard.jobtypes.touch import Touch
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from jobyard.domain.errors import JobyardError
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
-from jobyard.jobtypes.fetch import RESERVE_S
+from jobyard.jobtypes.http_client import RESERVE_S
 
 
 class Refused(JobyardError):

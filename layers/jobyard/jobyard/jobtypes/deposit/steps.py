@@ -7,16 +7,16 @@ from typing import Any
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.text import clean
-from jobyard.jobtypes.deposit import bucket, listing, receipts
-from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit import bucket, file_list, receipts
+from jobyard.jobtypes.deposit.access import check_allowed
+from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
-from jobyard.jobtypes.deposit.fetching import fetch_all, fetch_one, unpack
+from jobyard.jobtypes.deposit.download import fetch_all, fetch_one, unpack
 from jobyard.jobtypes.deposit.identity import identify
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.deposit.record import Kept, keep_version, record
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
-from jobyard.jobtypes.deposit.rights import check_allowed
-from jobyard.jobtypes.fetch import FetchRefused
+from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
+from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.touch import Touch
 
 _NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
@@ -58,16 +58,16 @@ def _answering(step: Step) -> Step:
 def estimating(work: Work, touch: Touch) -> Outcome:
     """List the object's files and ask their servers how large they are."""
     remarks = ""
-    if not listing.is_listed(work.entry):
-        estimate = listing.estimate((listing.file(work.entry),), touch)
+    if not file_list.is_listed(work.entry):
+        estimate = file_list.estimate((file_list.file(work.entry),), touch)
         result: dict[str, Any] = {"files": 1}
     else:
-        rows = listing.rows(work, touch)
-        estimate = listing.estimate(listing.files(rows), touch)
+        rows = file_list.rows(work, touch)
+        estimate = file_list.estimate(file_list.files(rows), touch)
         result = {"files": len(rows.lines), "largest": estimate.largest}
         remarks = rows.remarks
         if work.entry["kind"] == "manifest":
-            listing.write_down(work, touch, rows)
+            file_list.write_down(work, touch, rows)
             result["staged"] = True
     if estimate.total is not None:
         result["bytes"] = estimate.total
@@ -113,10 +113,10 @@ def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:
     if stored is not None:
         return stored
     if kind == "container":
-        return unpack(work, touch, listing.file(work.entry))
-    if listing.is_listed(work.entry):
-        return fetch_all(work, touch, listing.files(listing.rows(work, touch)))
-    one = fetch_one(work, touch, listing.file(work.entry))
+        return unpack(work, touch, file_list.file(work.entry))
+    if file_list.is_listed(work.entry):
+        return fetch_all(work, touch, file_list.files(file_list.rows(work, touch)))
+    one = fetch_one(work, touch, file_list.file(work.entry))
     return (one,) if one.size <= SMALL_BYTES else receipts.conclude(work.job_id, [one], touch)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import IO
 
-from jobyard.jobtypes.deposit.admission import Admission, broken, over, shown
+from jobyard.jobtypes.deposit.container_limits import Admission, broken, over, shown
 from jobyard.jobtypes.deposit.member import Member, guarded
-from jobyard.jobtypes.deposit.staged import StagedReader
-from jobyard.jobtypes.fetch import BLOCK
+from jobyard.jobtypes.deposit.staged_reader import StagedReader
+from jobyard.jobtypes.http_client import BLOCK
 
 _Source = IO[bytes] | gzip.GzipFile | StagedReader
 

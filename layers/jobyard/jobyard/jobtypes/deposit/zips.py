@@ -6,10 +6,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-from jobyard.jobtypes.deposit.admission import MAX_HEADERS, Admission, broken, over, shown
+from jobyard.jobtypes.deposit.container_limits import MAX_HEADERS, Admission, broken, over, shown
 from jobyard.jobtypes.deposit.member import Member, guarded
-from jobyard.jobtypes.deposit.staged import StagedReader
-from jobyard.jobtypes.fetch import BLOCK
+from jobyard.jobtypes.deposit.staged_reader import StagedReader
+from jobyard.jobtypes.http_client import BLOCK
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # those that unpack in bounded memory
 

@@ -11,7 +11,7 @@ from jobyard.jobtypes.sweep.plan import Plan
 
 
 def _sweeping(work: Work, touch: Any) -> Outcome:
-    from jobyard.jobtypes.sweep.sweeping import sweeping
+    from jobyard.jobtypes.sweep.steps import sweeping
 
     return sweeping(work, touch)
 

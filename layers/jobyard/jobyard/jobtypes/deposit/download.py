@@ -8,14 +8,14 @@ from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Work
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import payloads, receipts
-from jobyard.jobtypes.deposit.admission import MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.containers import Container
 from jobyard.jobtypes.deposit.content import SMALL_BYTES, Staged, Stored, Wanted, keep, stage
+from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.deposit.listing import File
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
-from jobyard.jobtypes.deposit.staged import StagedReader
-from jobyard.jobtypes.fetch import FetchRefused
+from jobyard.jobtypes.deposit.staged_reader import StagedReader
+from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.touch import Touch
 
 _AT_ONCE = 4  # files of one object on their way

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from jobyard.domain.failures import Failure
-from jobyard.jobtypes.fetch import Fetch, FetchRefused, Patience
+from jobyard.jobtypes.http_client import Fetch, FetchRefused, Patience
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -16,10 +16,10 @@ from threading import Lock
 from typing import Any
 
 from jobyard.domain.failures import Failure
-from jobyard.jobtypes.fetch.addresses import Target, may_connect
-from jobyard.jobtypes.fetch.answers import Head, read_head
-from jobyard.jobtypes.fetch.pace import Pace, PacedReader
-from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.jobtypes.http_client.addresses import Target, may_connect
+from jobyard.jobtypes.http_client.pace import Pace, PacedReader
+from jobyard.jobtypes.http_client.refusal import FetchRefused
+from jobyard.jobtypes.http_client.responses import Head, read_head
 
 Resolve = Callable[..., list[tuple[Any, ...]]]  # socket.getaddrinfo, or what stands in for it
 

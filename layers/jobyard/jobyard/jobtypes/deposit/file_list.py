@@ -13,11 +13,11 @@ from jobyard.domain.manifest.findings import Check, Finding
 from jobyard.domain.manifest.reading import Reading
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import bucket, payloads
-from jobyard.jobtypes.deposit.admission import MAX_FILES, MAX_OBJECT_BYTES
+from jobyard.jobtypes.deposit.container_limits import MAX_FILES, MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.fetch import FetchRefused
+from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.touch import Touch
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.jobtypes.fetch.answers import (
+from jobyard.jobtypes.http_client.responses import (
     BLOCK,
     HEAD_BYTES,
     LINE_BYTES,

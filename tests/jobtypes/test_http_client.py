@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.urls import is_public
-from jobyard.jobtypes.fetch import Fetch, FetchRefused, Patience
-from jobyard.jobtypes.fetch.addresses import target
-from jobyard.jobtypes.fetch.pace import Pace
+from jobyard.jobtypes.http_client import Fetch, FetchRefused, Patience
+from jobyard.jobtypes.http_client.addresses import target
+from jobyard.jobtypes.http_client.pace import Pace
 from tests.jobtypes.payload_server import PayloadServer, saying, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

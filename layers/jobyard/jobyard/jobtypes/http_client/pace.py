@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobyard.domain.failures import Failure
-from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to put things in order
 

@@ -17,11 +17,11 @@ from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
+from jobyard.jobtypes.deposit.access import check_own, of_another
 from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
-from jobyard.jobtypes.deposit.rights import check_own, of_another
 from jobyard.jobtypes.touch import Touch
 
 FORMAT = "jobyard-object-1"

@@ -12,19 +12,12 @@ from urllib.parse import urljoin
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.urls import quoted_bytes, shown
-from jobyard.jobtypes.fetch.addresses import Target, refuse_runtime_api, target
-from jobyard.jobtypes.fetch.answers import (
-    Head,
-    HungUp,
-    NotHttp,
-    chunked,
-    sized,
-    until_end,
-)
-from jobyard.jobtypes.fetch.connections import Connection, Idle, Resolve, connect
-from jobyard.jobtypes.fetch.cookies import Cookies, http_date
-from jobyard.jobtypes.fetch.pace import Pace, Patience
-from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.jobtypes.http_client.addresses import Target, refuse_runtime_api, target
+from jobyard.jobtypes.http_client.connections import Connection, Idle, Resolve, connect
+from jobyard.jobtypes.http_client.cookies import Cookies, http_date
+from jobyard.jobtypes.http_client.pace import Pace, Patience
+from jobyard.jobtypes.http_client.refusal import FetchRefused
+from jobyard.jobtypes.http_client.responses import Head, HungUp, NotHttp, chunked, sized, until_end
 
 REDIRECTS = 5  # followed for one URL
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.urls import WebUrl, read
-from jobyard.jobtypes.fetch.cookies import Cookies, http_date
+from jobyard.jobtypes.http_client.cookies import Cookies, http_date
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HERE = read("https://files.example/shelf/a.txt?x=1")

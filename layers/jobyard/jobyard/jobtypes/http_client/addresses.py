@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.urls import PORTS, RUNTIME_API_PORT, BadUrl, WebUrl, is_public, read
-from jobyard.jobtypes.fetch.refusal import FetchRefused
+from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 
 @dataclass(frozen=True)
