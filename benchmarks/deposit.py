@@ -35,7 +35,7 @@ from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import content_key
-from jobyard.jobtypes.http_client import Fetch
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.store import checkpoints, objects
 
@@ -123,7 +123,7 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         s3=clients.client("s3", transfer.endpoint),
         work_bucket=WORK_BUCKET,
         archive_bucket=ARCHIVE_BUCKET,
-        fetch=Fetch(frozenset({transfer.host}), now),
+        fetch=HttpClient(frozenset({transfer.host}), now),
         s3_sources=(),
         objects=objects,
         dynamodb=clients.client("dynamodb", transfer.endpoint),

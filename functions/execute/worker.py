@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from jobyard.domain import metrics
-from jobyard.jobtypes.http_client import Fetch
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.metering import Meter
 from jobyard.services.running import OVERLAP, Ended, Worker
 from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
@@ -33,7 +33,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-FETCH = Fetch(SETTINGS.allowed_hosts, now=now)
+FETCH = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 
 @cache

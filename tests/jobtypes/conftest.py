@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 import tests.tables
-from jobyard.jobtypes.http_client import Fetch, Patience
+from jobyard.jobtypes.http_client import HttpClient, Timeouts
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "eu-west-1"
 WORK, ARCHIVE, ELSEWHERE = "jobyard-work", "jobyard-archive", "depositors-bucket"
-QUICK = Patience(connect_s=2.0, answer_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
+QUICK = Timeouts(connect_s=2.0, response_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +165,7 @@ def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
 @pytest.fixture
 def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[Touch]:
     """What a step may touch, with ten minutes of time."""
-    fetch = Fetch(frozenset({payloads.host}), lambda: datetime.now(UTC), patience=QUICK)
+    fetch = HttpClient(frozenset({payloads.host}), lambda: datetime.now(UTC), timeouts=QUICK)
     end = time.monotonic() + 600
     yield Touch(
         s3=s3,

@@ -329,7 +329,7 @@ def test_a_file_named_like_an_empty_folder_is_refused(touch: Touch) -> None:
 def test_files_and_folders_meet_as_a_disk_says(names: set[str]) -> None:
     kept = {container_limits.safe(name) for name in names if _is_plain(name)}
     on_disk = any(one != other and other.startswith(f"{one}/") for one in kept for other in kept)
-    found = container_limits.Admission(0, lambda: 900.0)
+    found = container_limits.ContainerLimits(0, lambda: 900.0)
     for name in sorted(kept):
         found.admit(name)
 
@@ -441,4 +441,4 @@ def test_a_container_without_end_stops_when_the_workers_time_is_up(touch: Touch)
         list(container.members())
 
     assert caught.value.code is Failure.TIMEOUT
-    assert container._admission.headers == 51
+    assert container._limits.headers == 51

@@ -436,4 +436,4 @@ def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(touch: T
         list(container.members())
 
     assert caught.value.code is Failure.TIMEOUT
-    assert container._admission.unpacked < 16 * 1024**2
+    assert container._limits.unpacked < 16 * 1024**2

@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits, content, file_list
-from jobyard.jobtypes.http_client import Patience, failure_of
+from jobyard.jobtypes.http_client import Timeouts, failure_of
 from jobyard.jobtypes.http_client.addresses import PORTS
 from jobyard.jobtypes.http_client.client import REDIRECTS
 
@@ -67,13 +67,13 @@ def test_every_step_is_documented_in_order() -> None:
 
 
 def test_ports_redirects_and_patience_are_documented() -> None:
-    patience = Patience()
+    timeouts = Timeouts()
 
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
     assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
-    assert f"{patience.connect_s:.0f} seconds to connect, {patience.answer_s:.0f} for" in DOC
+    assert f"{timeouts.connect_s:.0f} seconds to connect, {timeouts.response_s:.0f} for" in DOC
     assert f"eight at once, up to {file_list.LOOKED_AT:,} files" in DOC
-    assert f"{patience.slowest // 1024} KiB a second" in DOC
+    assert f"{timeouts.slowest // 1024} KiB a second" in DOC
 
 
 def test_every_status_with_a_code_of_its_own_is_documented() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from jobyard.domain.failures import Failure
 from jobyard.domain.jobtype import Stop, Wait
-from jobyard.jobtypes.http_client import Fetch
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.conftest import QUICK
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work
@@ -33,7 +33,7 @@ def server() -> Iterator[RawServer]:
 @pytest.fixture
 def here(touch: Touch, server: RawServer) -> Iterator[Touch]:
     """What a step may touch, the server's files included."""
-    fetch = Fetch(frozenset({server.place}), lambda: datetime.now(UTC), patience=QUICK)
+    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=QUICK)
     yield replace(touch, fetch=fetch)
     fetch.close()
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.urls import is_public
-from jobyard.jobtypes.http_client import Fetch, FetchRefused, Patience
+from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from jobyard.jobtypes.http_client.addresses import target
 from jobyard.jobtypes.http_client.pace import Pace
 from tests.jobtypes.payload_server import PayloadServer, saying, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-QUICK = Patience(connect_s=2.0, answer_s=0.3, silence_s=0.3, window_s=0.3, slowest=1000)
+QUICK = Timeouts(connect_s=2.0, response_s=0.3, silence_s=0.3, window_s=0.3, slowest=1000)
 
 
 def plenty() -> float:
@@ -27,8 +27,8 @@ def plenty() -> float:
 
 
 @pytest.fixture
-def fetch(payloads: PayloadServer) -> Iterator[Fetch]:
-    fetch = Fetch(frozenset({payloads.host}), lambda: NOON, patience=QUICK)
+def fetch(payloads: PayloadServer) -> Iterator[HttpClient]:
+    fetch = HttpClient(frozenset({payloads.host}), lambda: NOON, timeouts=QUICK)
     yield fetch
     fetch.close()
 
@@ -39,12 +39,12 @@ def clock(seconds: float) -> Callable[[], float]:
     return lambda: end - time.monotonic()
 
 
-def read(fetch: Fetch, url: str, remaining: Callable[[], float] = plenty) -> bytes:
+def read(fetch: HttpClient, url: str, remaining: Callable[[], float] = plenty) -> bytes:
     with fetch.get(url, remaining) as answer:
         return b"".join(answer.blocks())
 
 
-def refused(fetch: Fetch, url: str, remaining: Callable[[], float] = plenty) -> FetchRefused:
+def refused(fetch: HttpClient, url: str, remaining: Callable[[], float] = plenty) -> FetchRefused:
     with pytest.raises(FetchRefused) as caught:
         read(fetch, url, remaining)
     return caught.value
@@ -53,7 +53,7 @@ def refused(fetch: Fetch, url: str, remaining: Callable[[], float] = plenty) -> 
 # What comes well
 
 
-def test_a_file_arrives_whole_and_in_order(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_file_arrives_whole_and_in_order(fetch: HttpClient, payloads: PayloadServer) -> None:
     content = bytes(range(256)) * 20_000
     url = payloads.serve("/big", content)
 
@@ -65,11 +65,11 @@ def test_a_file_arrives_whole_and_in_order(fetch: Fetch, payloads: PayloadServer
     assert max(map(len, blocks)) <= 1024 * 1024
 
 
-def test_an_empty_file_is_a_file(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_an_empty_file_is_a_file(fetch: HttpClient, payloads: PayloadServer) -> None:
     assert read(fetch, payloads.serve("/empty", b"")) == b""
 
 
-def test_a_body_in_chunks_arrives_whole(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_body_in_chunks_arrives_whole(fetch: HttpClient, payloads: PayloadServer) -> None:
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     url = payloads.behave("/chunks", sending(raw))
 
@@ -79,7 +79,9 @@ def test_a_body_in_chunks_arrives_whole(fetch: Fetch, payloads: PayloadServer) -
     assert (body, answer.length, answer.framed) == (b"abcde", None, True)
 
 
-def test_a_body_that_only_the_hang_up_ends_says_so(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_body_that_only_the_hang_up_ends_says_so(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
     url = payloads.behave("/old", sending(b"HTTP/1.0 200 OK\r\n\r\nabc"))
 
     with fetch.get(url, plenty) as answer:
@@ -88,12 +90,12 @@ def test_a_body_that_only_the_hang_up_ends_says_so(fetch: Fetch, payloads: Paylo
     assert (body, answer.length, answer.framed) == (b"abc", None, False)
 
 
-def test_head_tells_the_length(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_head_tells_the_length(fetch: HttpClient, payloads: PayloadServer) -> None:
     assert fetch.head(payloads.serve("/file", b"12345"), plenty) == 5
     assert payloads.asked("GET") == []
 
 
-def test_connections_are_kept_and_used_again(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_connections_are_kept_and_used_again(fetch: HttpClient, payloads: PayloadServer) -> None:
     url = payloads.serve("/file", b"12345")
 
     for _ in range(5):
@@ -104,7 +106,7 @@ def test_connections_are_kept_and_used_again(fetch: Fetch, payloads: PayloadServ
 
 
 def test_a_kept_connection_closed_by_the_server_is_replaced(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     def once_then_hang_up(request: BaseHTTPRequestHandler) -> None:
         saying(200, body=b"abc")(request)
@@ -116,7 +118,7 @@ def test_a_kept_connection_closed_by_the_server_is_replaced(
 
 
 def test_a_path_with_spaces_and_letters_beyond_ascii_is_quoted(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     payloads.serve("/a%20%C3%A9.txt?x=1", b"abc")
 
@@ -124,7 +126,7 @@ def test_a_path_with_spaces_and_letters_beyond_ascii_is_quoted(
 
 
 def test_a_post_says_what_was_answered_and_follows_nothing(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/hook", saying(307, {"Location": "/elsewhere"}))
 
@@ -162,7 +164,7 @@ def test_a_post_says_what_was_answered_and_follows_nothing(
     ],
 )
 def test_every_status_but_200_has_its_code(
-    fetch: Fetch, payloads: PayloadServer, status: int, code: Failure
+    fetch: HttpClient, payloads: PayloadServer, status: int, code: Failure
 ) -> None:
     url = payloads.behave("/file", saying(status))
 
@@ -186,7 +188,7 @@ def test_every_status_but_200_has_its_code(
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_kept_in_seconds(
-    fetch: Fetch, payloads: PayloadServer, status: int, header: str, seconds: float | None
+    fetch: HttpClient, payloads: PayloadServer, status: int, header: str, seconds: float | None
 ) -> None:
     url = payloads.behave("/file", saying(status, {"Retry-After": header}))
 
@@ -233,20 +235,22 @@ def test_retry_after_is_kept_in_seconds(
     ids=lambda value: value if isinstance(value, str) else value[:70].decode(),
 )
 def test_every_broken_answer_has_its_code(
-    fetch: Fetch, payloads: PayloadServer, raw: bytes, code: Failure
+    fetch: HttpClient, payloads: PayloadServer, raw: bytes, code: Failure
 ) -> None:
     url = payloads.behave("/file", sending(raw))
 
     assert refused(fetch, url).code is code
 
 
-def test_a_server_that_never_answers_is_given_up(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_server_that_never_answers_is_given_up(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
     url = payloads.behave("/file", lambda request: time.sleep(1.0))
 
     assert refused(fetch, url).code is Failure.PAYLOAD_TIMEOUT
 
 
-def test_a_server_that_falls_silent_is_given_up(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_server_that_falls_silent_is_given_up(fetch: HttpClient, payloads: PayloadServer) -> None:
     def fall_silent(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
         time.sleep(1.0)
@@ -267,7 +271,9 @@ def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], Non
     return behave
 
 
-def test_a_server_that_drips_its_headers_is_given_up(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_server_that_drips_its_headers_is_given_up(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
     url = payloads.behave("/file", _dripping(b"HTTP/1.1 200 OK\r\nX: ", b"y"))
 
     refusal = refused(fetch, url, clock(600))
@@ -276,7 +282,9 @@ def test_a_server_that_drips_its_headers_is_given_up(fetch: Fetch, payloads: Pay
     assert "answer" in refusal.message
 
 
-def test_a_server_that_drips_its_body_is_given_up(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_a_server_that_drips_its_body_is_given_up(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     url = payloads.behave("/file", _dripping(raw, b"y"))
 
@@ -296,7 +304,7 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_server(
         time_left[0] -= waited_s
         return 10
 
-    pace = Pace(Patience(window_s=1.0, slowest=1000), lambda: time_left[0])
+    pace = Pace(Timeouts(window_s=1.0, slowest=1000), lambda: time_left[0])
     pace.begin_body()
 
     with socket.socket() as sock, nullcontext() if not slow else pytest.raises(FetchRefused):
@@ -306,7 +314,7 @@ def test_the_time_we_take_ourselves_is_not_held_against_the_server(
 
 
 def test_a_worker_whose_time_is_up_stops_in_the_middle(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     left = iter([600.0] * 9 + [11.0] * 100)
     url = payloads.serve("/file", b"x" * 50_000_000)
@@ -316,14 +324,14 @@ def test_a_worker_whose_time_is_up_stops_in_the_middle(
     assert (refusal.code, refusal.retryable) == (Failure.TIMEOUT, True)
 
 
-def test_waiting_ends_with_the_workers_time(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_waiting_ends_with_the_workers_time(fetch: HttpClient, payloads: PayloadServer) -> None:
     url = payloads.behave("/file", lambda request: time.sleep(1.0))
 
     assert refused(fetch, url, clock(12.1)).code is Failure.TIMEOUT
 
 
 def test_nothing_is_asked_when_the_workers_time_is_up(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/file", b"abc")
 
@@ -332,7 +340,7 @@ def test_nothing_is_asked_when_the_workers_time_is_up(
 
 
 def test_a_port_where_nobody_listens_is_unreachable() -> None:
-    fetch = Fetch(frozenset({"127.0.0.1:1"}), lambda: NOON)
+    fetch = HttpClient(frozenset({"127.0.0.1:1"}), lambda: NOON)
 
     assert refused(fetch, "http://127.0.0.1:1/x").code is Failure.PAYLOAD_UNREACHABLE
 
@@ -341,13 +349,13 @@ def test_a_host_that_does_not_exist_is_unreachable() -> None:
     def resolve(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
         raise OSError("no such name")
 
-    fetch = Fetch(frozenset(), lambda: NOON, resolve=resolve)
+    fetch = HttpClient(frozenset(), lambda: NOON, resolve=resolve)
 
     assert refused(fetch, "http://nowhere.example/x").code is Failure.PAYLOAD_UNREACHABLE
 
 
 def test_a_head_with_a_length_that_is_no_number_is_refused(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/file", saying(200, {"Content-Length": "many"}))
 
@@ -360,7 +368,7 @@ def test_a_head_with_a_length_that_is_no_number_is_refused(
 # Redirects
 
 
-def test_redirects_are_followed_to_the_file(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_redirects_are_followed_to_the_file(fetch: HttpClient, payloads: PayloadServer) -> None:
     payloads.serve("/there/file", b"abc")
     payloads.behave("/b", saying(308, {"Location": "there/file"}))
     url = payloads.behave("/a", saying(302, {"Location": payloads.url("/b#x")}))
@@ -370,7 +378,9 @@ def test_redirects_are_followed_to_the_file(fetch: Fetch, payloads: PayloadServe
     assert answer.url == payloads.url("/there/file")
 
 
-def test_five_redirects_are_followed_and_six_are_not(fetch: Fetch, payloads: PayloadServer) -> None:
+def test_five_redirects_are_followed_and_six_are_not(
+    fetch: HttpClient, payloads: PayloadServer
+) -> None:
     payloads.serve("/0", b"abc")
     for n in range(1, 7):
         payloads.behave(f"/{n}", saying(301, {"Location": f"/{n - 1}"}))
@@ -399,7 +409,7 @@ def test_five_redirects_are_followed_and_six_are_not(fetch: Fetch, payloads: Pay
     ],
 )
 def test_a_redirect_into_our_own_house_is_refused(
-    fetch: Fetch, payloads: PayloadServer, location: str
+    fetch: HttpClient, payloads: PayloadServer, location: str
 ) -> None:
     url = payloads.behave("/file", saying(302, {"Location": location}))
 
@@ -508,7 +518,7 @@ def test_a_url_that_may_not_be_called_is_refused_by_its_looks(url: str) -> None:
 @pytest.mark.parametrize("entry", ["127.0.0.1:9001", "[::1]:9001", "files.example", "x:y", ":80"])
 def test_a_list_of_allowed_hosts_that_cannot_be_meant_stops_the_worker(entry: str) -> None:
     with pytest.raises(ValueError, match="allowed host"):
-        Fetch(frozenset({entry}), lambda: NOON)
+        HttpClient(frozenset({entry}), lambda: NOON)
 
 
 def _resolving(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
@@ -522,14 +532,14 @@ def _resolving(*addresses: str) -> Callable[..., list[tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254"])
 def test_a_public_name_at_a_private_address_is_refused(address: str) -> None:
-    fetch = Fetch(frozenset(), lambda: NOON, resolve=_resolving(address))
+    fetch = HttpClient(frozenset(), lambda: NOON, resolve=_resolving(address))
 
     assert refused(fetch, "http://files.example/x").code is Failure.ADDRESS_NOT_ALLOWED
 
 
 def test_a_listed_host_may_be_private_on_its_own_port_only(payloads: PayloadServer) -> None:
     name, _, port = payloads.host.partition(":")
-    fetch = Fetch(
+    fetch = HttpClient(
         frozenset({f"files.example:{port}"}), lambda: NOON, resolve=_resolving("127.0.0.1")
     )
     payloads.serve("/x", b"abc")
@@ -550,8 +560,8 @@ def test_a_certificate_is_checked_against_the_store_and_the_host(
     hosts = frozenset({f"files.example:{port}", f"other.example:{port}"})
     resolve = _resolving("127.0.0.1")
     tls_server.serve("/x", b"abc")
-    trusted = Fetch(hosts, lambda: NOON, resolve=resolve, tls=trusting)
-    untrusted = Fetch(hosts, lambda: NOON, resolve=resolve)
+    trusted = HttpClient(hosts, lambda: NOON, resolve=resolve, tls=trusting)
+    untrusted = HttpClient(hosts, lambda: NOON, resolve=resolve)
 
     assert read(trusted, f"https://files.example:{port}/x") == b"abc"
     wrong_name = refused(trusted, f"https://other.example:{port}/x")
@@ -562,7 +572,7 @@ def test_a_certificate_is_checked_against_the_store_and_the_host(
 
 
 def test_a_server_that_does_not_speak_tls_is_unreachable_by_https(
-    fetch: Fetch, payloads: PayloadServer
+    fetch: HttpClient, payloads: PayloadServer
 ) -> None:
     refusal = refused(fetch, f"https://{payloads.host}/file")
 

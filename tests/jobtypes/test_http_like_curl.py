@@ -8,11 +8,11 @@ from email.utils import format_datetime
 import pytest
 
 from jobyard.domain.failures import Failure
-from jobyard.jobtypes.http_client import Fetch, FetchRefused, Patience
+from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-QUICK = Patience(connect_s=5.0, answer_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
+QUICK = Timeouts(connect_s=5.0, response_s=1.0, silence_s=1.0, window_s=1.0, slowest=1000)
 SHELF = b"hello from the shelf\n"
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n" + SHELF
 
@@ -34,18 +34,18 @@ def other() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def fetch(server: RawServer, other: RawServer) -> Iterator[Fetch]:
-    fetch = Fetch(frozenset({server.place, other.place}), lambda: NOON, patience=QUICK)
+def fetch(server: RawServer, other: RawServer) -> Iterator[HttpClient]:
+    fetch = HttpClient(frozenset({server.place, other.place}), lambda: NOON, timeouts=QUICK)
     yield fetch
     fetch.close()
 
 
-def read(fetch: Fetch, url: str, upto: int | None = None, *, known: bool = False) -> bytes:
+def read(fetch: HttpClient, url: str, upto: int | None = None, *, known: bool = False) -> bytes:
     with fetch.get(url, plenty) as answer:
         return b"".join(answer.blocks(upto, known=known))
 
 
-def refused(fetch: Fetch, url: str, upto: int | None = None) -> FetchRefused:
+def refused(fetch: HttpClient, url: str, upto: int | None = None) -> FetchRefused:
     with pytest.raises(FetchRefused) as caught:
         read(fetch, url, upto)
     return caught.value
@@ -59,7 +59,7 @@ def refused(fetch: Fetch, url: str, upto: int | None = None) -> FetchRefused:
     [b"Server Name: LIB-WEB-2", b"nothing", b" blank", b": x", b"\xff\xfe", b"X : y", b"<html>"],
 )
 def test_a_length_after_a_line_that_is_no_field_is_seen(
-    fetch: Fetch, server: RawServer, line: bytes
+    fetch: HttpClient, server: RawServer, line: bytes
 ) -> None:
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nX: y\r\n" + line + b"\r\n")
     server.answers["/a"] = raw(answer, stays=True)
@@ -80,7 +80,7 @@ def test_a_length_after_a_line_that_is_no_field_is_seen(
     ],
 )
 def test_a_packed_body_is_refused_wherever_it_is_said(
-    fetch: Fetch, server: RawServer, encoding: bytes
+    fetch: HttpClient, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"\r\n\r\n", b"\r\nServer Name: LIB\r\n" + encoding + b"\r\n\r\n")
     server.answers["/a"] = raw(answer)
@@ -93,7 +93,7 @@ def test_a_packed_body_is_refused_wherever_it_is_said(
 
 @pytest.mark.parametrize("encoding", [b"x-gzip", b"aws-chunked", b"gzip, aws-chunked"])
 def test_bytes_whose_digest_is_known_are_read_as_they_come(
-    fetch: Fetch, server: RawServer, encoding: bytes
+    fetch: HttpClient, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
     server.answers["/a"] = raw(answer)
@@ -106,7 +106,7 @@ def test_bytes_whose_digest_is_known_are_read_as_they_come(
 
 @pytest.mark.parametrize("encoding", [b"identity", b"none", b"utf-8", b""])
 def test_an_encoding_that_packs_nothing_is_none(
-    fetch: Fetch, server: RawServer, encoding: bytes
+    fetch: HttpClient, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
     server.answers["/a"] = raw(answer)
@@ -114,7 +114,7 @@ def test_an_encoding_that_packs_nothing_is_none(
     assert read(fetch, server.url("/a")) == SHELF
 
 
-def test_answers_of_1xx_are_passed_over(fetch: Fetch, server: RawServer) -> None:
+def test_answers_of_1xx_are_passed_over(fetch: HttpClient, server: RawServer) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n"
     server.answers["/a"] = raw(hints, b"HTTP/1.1 102 Processing\r\n\r\n", hints, SIZED, stays=True)
 
@@ -140,7 +140,7 @@ def test_answers_of_1xx_are_passed_over(fetch: Fetch, server: RawServer) -> None
     ids=["fields", "a field", "1xx", "no line", "folds", "trailers", "extension", "extensions"],
 )
 def test_what_has_no_end_is_refused_after_some_bytes(
-    fetch: Fetch, server: RawServer, answer: Raw
+    fetch: HttpClient, server: RawServer, answer: Raw
 ) -> None:
     server.answers["/a"] = answer
 
@@ -159,7 +159,7 @@ def test_what_has_no_end_is_refused_after_some_bytes(
     ids=["fields", "1xx", "trailers", "extension", "body"],
 )
 def test_what_drips_is_given_up(
-    fetch: Fetch, server: RawServer, first: bytes, again: bytes
+    fetch: HttpClient, server: RawServer, first: bytes, again: bytes
 ) -> None:
     server.answers["/a"] = endless(first, again, pause_s=0.05)
     end = time.monotonic() + 600
@@ -193,7 +193,7 @@ def test_what_drips_is_given_up(
     ],
 )
 def test_a_location_is_asked_for_as_its_bytes_stand(
-    fetch: Fetch, server: RawServer, location: bytes, asked: str
+    fetch: HttpClient, server: RawServer, location: bytes, asked: str
 ) -> None:
     moved = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
     server.answers["/a"] = raw(moved)
@@ -205,7 +205,7 @@ def test_a_location_is_asked_for_as_its_bytes_stand(
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 def test_every_redirect_that_says_where_to_is_followed(
-    fetch: Fetch, server: RawServer, status: int
+    fetch: HttpClient, server: RawServer, status: int
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 %d See\r\nLocation:\r\n /b\r\n\r\n" % status)
     server.answers["/b"] = raw(SIZED)
@@ -215,14 +215,14 @@ def test_every_redirect_that_says_where_to_is_followed(
 
 @pytest.mark.parametrize("length", [b"21", b"+21", b"21, 21", b"21 bytes", b"21\r\n blank"])
 def test_a_length_may_be_written_in_many_ways(
-    fetch: Fetch, server: RawServer, length: bytes
+    fetch: HttpClient, server: RawServer, length: bytes
 ) -> None:
     server.answers["/a"] = raw(SIZED.replace(b": 21", b": " + length), stays=True)
 
     assert read(fetch, server.url("/a")) == SHELF
 
 
-def test_the_first_of_two_locations_counts(fetch: Fetch, server: RawServer) -> None:
+def test_the_first_of_two_locations_counts(fetch: HttpClient, server: RawServer) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 302 Found\r\nLocation: /b\r\nLocation: /c\r\n\r\n")
     server.answers["/b"] = raw(SIZED)
 
@@ -234,7 +234,7 @@ def test_the_first_of_two_locations_counts(fetch: Fetch, server: RawServer) -> N
     [b"http://me:secret-word@files.example/", b"//me:secret-word@127.0.0.1/", b"http://[::1"],
 )
 def test_a_redirect_is_told_without_its_password(
-    fetch: Fetch, server: RawServer, location: bytes
+    fetch: HttpClient, server: RawServer, location: bytes
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\n\r\n")
 
@@ -258,7 +258,7 @@ def _seen(heard: Heard) -> Raw:
 
 
 def test_a_cookie_set_by_a_redirect_comes_back_with_the_next_request(
-    fetch: Fetch, server: RawServer
+    fetch: HttpClient, server: RawServer
 ) -> None:
     server.answers["/a"] = _seen
 
@@ -269,7 +269,7 @@ def test_a_cookie_set_by_a_redirect_comes_back_with_the_next_request(
 
 
 def test_a_cookie_is_not_told_to_another_origin(
-    fetch: Fetch, server: RawServer, other: RawServer
+    fetch: HttpClient, server: RawServer, other: RawServer
 ) -> None:
     there = other.url("/b").encode()
     back = server.url("/c").encode()
@@ -301,7 +301,7 @@ def test_a_cookie_is_not_told_to_another_origin(
     ],
 )
 def test_a_server_may_say_when_to_come_again(
-    fetch: Fetch, server: RawServer, status: int, said: bytes, seconds: float
+    fetch: HttpClient, server: RawServer, status: int, said: bytes, seconds: float
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 %d \r\nRetry-After: %s\r\n\r\n" % (status, said))
 
@@ -312,7 +312,7 @@ def test_a_server_may_say_when_to_come_again(
     "fields", [b"", b"Retry-After: soon\r\n", b"Retry-After: \xb2\r\n", b"Retry-After: -1\r\n"]
 )
 def test_without_a_time_there_is_none_to_come_again(
-    fetch: Fetch, server: RawServer, fields: bytes
+    fetch: HttpClient, server: RawServer, fields: bytes
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 202 Accepted\r\n" + fields + b"\r\n")
 
@@ -326,7 +326,7 @@ def test_without_a_time_there_is_none_to_come_again(
 
 @pytest.mark.parametrize("known", [True, False])
 def test_reading_stops_at_the_size_that_is_known(
-    fetch: Fetch, server: RawServer, known: bool
+    fetch: HttpClient, server: RawServer, known: bool
 ) -> None:
     server.answers["/a"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
 
@@ -336,7 +336,7 @@ def test_reading_stops_at_the_size_that_is_known(
 @pytest.mark.parametrize("start", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\nffffff\r\n"])
 @pytest.mark.parametrize("known", [True, False])
 def test_what_is_longer_is_seen_at_once(
-    fetch: Fetch, server: RawServer, start: bytes, known: bool
+    fetch: HttpClient, server: RawServer, start: bytes, known: bool
 ) -> None:
     server.answers["/a"] = endless(b"HTTP/1.1 200 OK\r\n" + start, b"x" * 1000)
 
@@ -355,7 +355,7 @@ def test_what_is_longer_is_seen_at_once(
 
 
 def test_a_head_answered_with_a_body_spoils_no_later_answer(
-    fetch: Fetch, server: RawServer
+    fetch: HttpClient, server: RawServer
 ) -> None:
     server.answers["/a"] = raw(SIZED, stays=True)
 
@@ -365,7 +365,7 @@ def test_a_head_answered_with_a_body_spoils_no_later_answer(
 
 
 def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
-    fetch: Fetch, server: RawServer
+    fetch: HttpClient, server: RawServer
 ) -> None:
     late = raw(SIZED[: -len(SHELF)], SHELF, stays=True, pause_s=0.05)
     server.answers["HEAD /a"] = late
@@ -380,7 +380,7 @@ def test_a_body_that_comes_late_after_a_head_spoils_no_later_answer(
 # What is told
 
 
-def test_words_of_a_server_are_made_fit_to_be_told(fetch: Fetch, server: RawServer) -> None:
+def test_words_of_a_server_are_made_fit_to_be_told(fetch: HttpClient, server: RawServer) -> None:
     reason = b"\x1b[31mOK\x1b[0m \xe2\x80\xae" + b"x" * 5_000
     server.answers["/a"] = raw(b"HTTP/1.1 500 " + reason + b"\r\n\r\n")
 
@@ -399,7 +399,7 @@ def test_words_of_a_server_are_made_fit_to_be_told(fetch: Fetch, server: RawServ
         raw(b"", stays=True),
     ],
 )
-def test_a_refusal_says_what_was_asked(fetch: Fetch, server: RawServer, answer: Raw) -> None:
+def test_a_refusal_says_what_was_asked(fetch: HttpClient, server: RawServer, answer: Raw) -> None:
     server.answers["/a"] = answer
 
     assert "GET" in refused(fetch, server.url("/a")).message

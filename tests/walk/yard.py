@@ -18,7 +18,7 @@ from jobyard.domain.batch import BatchState, Source
 from jobyard.domain.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.job import Place
-from jobyard.jobtypes.http_client import Fetch
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.firing import Fired, fire_due
 from jobyard.services.holding import lift_ended
@@ -163,7 +163,7 @@ class Yard:
             user_pool="people",
             requests_table="test-requests",
         )
-        self.fetch = Fetch(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        self.fetch = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
         functions = {
             "OpenFunction": self.open,
             "ExecuteChunkFunction": self.execute_chunk,

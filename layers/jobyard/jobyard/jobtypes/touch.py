@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-    from jobyard.jobtypes.http_client import Fetch
+    from jobyard.jobtypes.http_client import HttpClient
 
 
 class Objects(Protocol):
@@ -85,7 +85,7 @@ class Touch:
     s3: "S3Client"
     work_bucket: str
     archive_bucket: str
-    fetch: "Fetch"
+    fetch: "HttpClient"
     s3_sources: tuple[str, ...]
     objects: Objects
     dynamodb: "DynamoDBClient"

@@ -25,7 +25,7 @@ from jobyard.domain.jobtype import Done, JobType, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import job_type_of
-from jobyard.jobtypes.http_client import Fetch
+from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.touch import Touch, Upkeep
 from jobyard.services import rows
 from jobyard.services.performing import (
@@ -72,7 +72,7 @@ class Worker:
 
     settings: Settings
     s3: "S3Client"
-    fetch: Fetch
+    fetch: HttpClient
     now: Callable[[], datetime]
     remaining: Callable[[], float]
     upkeep: Callable[[], Upkeep]

@@ -8,7 +8,7 @@ from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.touch import Touch
 
 
-def check_allowed(work: Work, touch: Touch) -> Collection:
+def authorize(work: Work, touch: Touch) -> Collection:
     """The job's collection, if who submitted the job may still deposit into it. It is asked before
     the object is identified and before each write, since a requeued job goes on where it stopped.
 
@@ -22,23 +22,23 @@ def check_allowed(work: Work, touch: Touch) -> Collection:
     return collection
 
 
-def check_own(latest: ObjectVersion | None, work: Work) -> None:
+def check_ownership(latest: ObjectVersion | None, work: Work) -> None:
     """See that an object is the collection's: it belongs to the one it was first deposited in.
 
     Raises:
         Refused: IDENTIFIER_CONFLICT, it is another's.
     """
     if latest and latest.collection != work.collection:
-        raise of_another(latest.ark)
+        raise belongs_elsewhere(latest.ark)
 
 
-def of_another(ark: str) -> Refused:
+def belongs_elsewhere(ark: str) -> Refused:
     """The refusal of an object that is another collection's."""
     words = f"{ark} belongs to another collection"
     return Refused(Failure.IDENTIFIER_CONFLICT, words, recoverable=False)
 
 
-def words_on_ark(ark: str, collection: Collection) -> str:
+def ark_not_allowed(ark: str, collection: Collection) -> str:
     """Why an ark may not be given to a new object, and what to do."""
     known = ", ".join(collection.naans) or "none"
     return (

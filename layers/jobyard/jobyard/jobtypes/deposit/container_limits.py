@@ -46,7 +46,7 @@ class Remarks:
 
 
 @dataclass
-class Admission:
+class ContainerLimits:
     """What has been let out of a container of `packed` bytes so far.
 
     `remaining` tells the seconds the worker has left.

@@ -70,7 +70,7 @@ def identify(work: Work, touch: Touch) -> str:
         Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is
             not an ark; ARK_NOT_ALLOWED, it is one that the collection may not give to an object.
     """
-    collection = access.check_allowed(work, touch)
+    collection = access.authorize(work, touch)
     said = described(work)
     if said.primary:
         _refuse_strange(said.primary, work, collection, touch)
@@ -85,7 +85,7 @@ def identify(work: Work, touch: Touch) -> str:
         raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
     if owner != ark:
         # The local ids may have been given to an ark by a job that never deposited it.
-        access.check_own(touch.objects.latest(owner), work)
+        access.check_ownership(touch.objects.latest(owner), work)
     return owner
 
 
@@ -100,16 +100,16 @@ def _refuse_strange(primary: str, work: Work, collection: Collection, touch: Tou
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
     latest = touch.objects.latest(primary)
-    access.check_own(latest, work)
+    access.check_ownership(latest, work)
     if latest is not None:
         return
     for whole in containing(primary):
-        access.check_own(touch.objects.latest(whole), work)
+        access.check_ownership(touch.objects.latest(whole), work)
     if _MINTED.match(primary):
         words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
         raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)
     if not collection.may_name(primary):
-        raise Refused(Failure.ARK_NOT_ALLOWED, access.words_on_ark(primary, collection))
+        raise Refused(Failure.ARK_NOT_ALLOWED, access.ark_not_allowed(primary, collection))
 
 
 def _primary(fields: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ _S3_URL = re.compile(r"s3://([^/]+)/(.+)", re.DOTALL)
 
 
 class Payload(Protocol):
-    """A file being read, as `fetch.Answer` describes it."""
+    """A file being read, as `http_client.Response` describes it."""
 
     @property
     def length(self) -> int | None: ...

@@ -8,7 +8,7 @@ from jobyard.domain.failures import RETRIED, Failure
 from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, file_list, receipts
-from jobyard.jobtypes.deposit.access import check_allowed
+from jobyard.jobtypes.deposit.access import authorize
 from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, SMALL_BYTES, Stored
 from jobyard.jobtypes.deposit.download import fetch_all, fetch_one, unpack
@@ -134,7 +134,7 @@ def processing(work: Work, touch: Touch) -> Outcome:
 
 def storing(work: Work, touch: Touch) -> Outcome:
     """Write the manifest of the object's next version."""
-    check_allowed(work, touch)
+    authorize(work, touch)
     kept = keep_version(work, touch, work.data["ark"], _stored(work, touch))
     return Done(_version(kept), _nothing_new(kept))
 
@@ -143,7 +143,7 @@ def recording(work: Work, touch: Touch) -> Outcome:
     """Record the version, so that it counts."""
     if work.data.get("same"):
         return Skipped("the version is recorded already")
-    check_allowed(work, touch)
+    authorize(work, touch)
     data = work.data
     kept = Kept(data["version"], data["manifest"], data["files"], data["bytes"])
     recorded = record(work, touch, data["ark"], kept, lambda: _stored(work, touch))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import IO
 
-from jobyard.jobtypes.deposit.container_limits import Admission, broken, over, shown
+from jobyard.jobtypes.deposit.container_limits import ContainerLimits, broken, over, shown
 from jobyard.jobtypes.deposit.member import Member, guarded
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import BLOCK
@@ -28,9 +28,9 @@ _NUMBER = re.compile(rb"[0-7 \0]*|[\x80\xff].*", re.DOTALL)  # octal digits, or 
 _LENGTH = re.compile(rb"([0-9]{1,7}) ")
 
 
-def tar_members(source: _Source, admission: Admission) -> Iterator[Member]:
+def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
     """The files of a tar, each judged as it comes. What is left unread is read over."""
-    unpacked = _Unpacked(source, admission)
+    unpacked = _Unpacked(source, limits)
     unpacked.allowance = _ALLOWANCE
     with tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
         while True:
@@ -38,14 +38,14 @@ def tar_members(source: _Source, admission: Admission) -> Iterator[Member]:
             info = archive.next()
             if info is None:
                 break
-            admission.count()
+            limits.count()
             unpacked.allowance = None
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
             if sum(map(len, archive.pax_headers.values())) > _HEADER_BYTES:
                 raise over("its global attributes are too long")
-            if not _is_file(info, admission):
+            if not _is_file(info, limits):
                 continue
-            name = admission.admit(info.name, info.size)
+            name = limits.admit(info.name, info.size)
             member = archive.extractfile(info)
             if member:
                 blocks = guarded(iter(partial(member.read, BLOCK), b""))
@@ -55,16 +55,16 @@ def tar_members(source: _Source, admission: Admission) -> Iterator[Member]:
     unpacked.allowance = _ALLOWANCE
     while unpacked.read(BLOCK):  # gzip and bzip2 have their checksum at the very end
         pass
-    admission.conclude()
+    limits.conclude()
 
 
-def _is_file(info: tarfile.TarInfo, admission: Admission) -> bool:
+def _is_file(info: tarfile.TarInfo, limits: ContainerLimits) -> bool:
     """Whether a member is a file; folders are judged and left out, a label with a remark."""
     if info.isdir() or info.type == _DUMP_FOLDER:
-        admission.admit_folder(info.name)
+        limits.admit_folder(info.name)
         return False
     if info.type == _LABEL:
-        admission.remarks.add("left out the tar's label", info.name)
+        limits.remarks.add("left out the tar's label", info.name)
         return False
     if info.type == _CONTINUED:
         raise broken(f"{shown(info.name)} begins in another volume: pack the tar in one volume")
@@ -147,14 +147,14 @@ def _text(value: bytes) -> str:
 class _Unpacked(io.RawIOBase):
     """What comes out of a tar's packing, counted. `allowance` is how much more may, if not None."""
 
-    def __init__(self, source: _Source, admission: Admission) -> None:
+    def __init__(self, source: _Source, limits: ContainerLimits) -> None:
         self._source = source
-        self._admission = admission
+        self._limits = limits
         self.allowance: int | None = None
 
     def read(self, size: int = -1) -> bytes:
         block = self._source.read(size)
-        self._admission.grow(len(block))
+        self._limits.grow(len(block))
         if self.allowance is not None:
             self.allowance -= len(block)
             if self.allowance < 0:

@@ -17,7 +17,7 @@ from jobyard.domain.jobtype import Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
-from jobyard.jobtypes.deposit.access import check_own, of_another
+from jobyard.jobtypes.deposit.access import belongs_elsewhere, check_ownership
 from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
 from jobyard.jobtypes.deposit.keys import version_key
@@ -56,7 +56,7 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
     if mine:
         return _recorded(mine)
     latest = touch.objects.latest(ark)
-    check_own(latest, work)
+    check_ownership(latest, work)
     content = _content(work, ark, stored)
     if latest and _holds(latest, content, touch):
         return replace(_recorded(latest), same=latest.job_id != work.job_id)
@@ -71,7 +71,7 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
         body = found["Body"].read()
         kept = json.loads(body)
         if kept["collection"] != work.collection:
-            raise of_another(ark)  # it was first there, whether its job recorded it or not
+            raise belongs_elsewhere(ark)  # it was first there, whether its job recorded it or not
         owner = kept["job_id"]
         if owner == work.job_id:
             return _kept(version, body)
@@ -93,7 +93,7 @@ def record(
         if mine:
             return _recorded(mine)
         latest = touch.objects.latest(ark)
-        check_own(latest, work)
+        check_ownership(latest, work)
         if not latest or latest.version < kept.version:
             try:
                 touch.objects.record(_version(work, touch, ark, kept))

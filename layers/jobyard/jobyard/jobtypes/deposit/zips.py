@@ -6,7 +6,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-from jobyard.jobtypes.deposit.container_limits import MAX_HEADERS, Admission, broken, over, shown
+from jobyard.jobtypes.deposit.container_limits import (
+    MAX_HEADERS,
+    ContainerLimits,
+    broken,
+    over,
+    shown,
+)
 from jobyard.jobtypes.deposit.member import Member, guarded
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import BLOCK
@@ -25,7 +31,7 @@ _TOTAL, _DIRECTORY_BYTES = 4, 5  # of zipfile's end record
 _MAC = "__MACOSX/"  # where a Mac's Finder puts what only a Mac knows of the files beside it
 
 
-def zip_members(reader: StagedReader, admission: Admission) -> Iterator[Member]:
+def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Member]:
     """The files of a zip, all judged before the first one is given."""
     _check_directory(reader)
     with zipfile.ZipFile(reader) as archive:
@@ -34,11 +40,11 @@ def zip_members(reader: StagedReader, admission: Admission) -> Iterator[Member]:
         files = [
             (name, info)
             for info in headers
-            if (name := _admitted(info, admission, backslashes=backslashes)) is not None
+            if (name := _admitted(info, limits, backslashes=backslashes)) is not None
         ]
-        admission.conclude()
+        limits.conclude()
         for name, info in files:
-            yield Member(name, guarded(_content(archive, info, admission)))
+            yield Member(name, guarded(_content(archive, info, limits)))
 
 
 def _check_directory(reader: StagedReader) -> None:
@@ -61,10 +67,10 @@ def _check_directory(reader: StagedReader) -> None:
 _ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end record
 
 
-def _admitted(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool) -> str | None:
+def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str | None:
     """The name to keep a file by; None of what is no file, or left out with a remark."""
-    admission.count()
-    name = _name(info, admission, backslashes=backslashes)
+    limits.count()
+    name = _name(info, limits, backslashes=backslashes)
     if not name:
         raise broken("it has a member without a name")
     kind = stat.S_IFMT(info.external_attr >> 16)
@@ -73,7 +79,7 @@ def _admitted(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool)
         if info.file_size:
             raise broken(f"{shown(name)} is a folder with content")
         if not name.startswith(_MAC):
-            admission.admit_folder(name)
+            limits.admit_folder(name)
         return None
     if kind not in {0, stat.S_IFREG}:
         raise broken(f"{shown(name)} is a link or a device, not a file")
@@ -82,9 +88,9 @@ def _admitted(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool)
     if info.compress_type not in _METHODS:
         raise broken(f"{shown(name)} is packed by a method other than deflate")
     if name.startswith(_MAC) and name.rpartition("/")[2].startswith("._"):
-        admission.remarks.add("left out what only a Mac knows of a file", name)
+        limits.remarks.add("left out what only a Mac knows of a file", name)
         return None
-    return admission.admit(name, info.file_size)
+    return limits.admit(name, info.file_size)
 
 
 def _is_backslash_folder(info: zipfile.ZipInfo) -> bool:
@@ -93,7 +99,7 @@ def _is_backslash_folder(info: zipfile.ZipInfo) -> bool:
     return name.endswith("\\") and "/" not in name and not info.file_size
 
 
-def _name(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool) -> str:
+def _name(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str:
     """A member's name, as its bytes and its maker mean it.
 
     Without a word of the zip itself, bytes that are UTF-8 are UTF-8, as Info-ZIP and Finder write
@@ -104,21 +110,21 @@ def _name(info: zipfile.ZipInfo, admission: Admission, *, backslashes: bool) -> 
         name = info.orig_filename
     else:
         raw = info.orig_filename.encode("cp437")
-        name = _unicode_path(info.extra, raw) or _decoded(raw, admission)
+        name = _unicode_path(info.extra, raw) or _decoded(raw, limits)
     name = name.partition("\0")[0]
     of_windows = backslashes or info.create_system in _MADE_ON_WINDOWS
     if of_windows and "\\" in name and "/" not in name:
-        admission.remarks.add("read backslashes as folders", name)
+        limits.remarks.add("read backslashes as folders", name)
         name = name.replace("\\", "/")
     return name
 
 
-def _decoded(raw: bytes, admission: Admission) -> str:
+def _decoded(raw: bytes, limits: ContainerLimits) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
         name = raw.decode("cp437")
-        admission.remarks.add("read a name as code page 437, as it is not UTF-8", name)
+        limits.remarks.add("read a name as code page 437, as it is not UTF-8", name)
         return name
 
 
@@ -135,13 +141,13 @@ def _unicode_path(extra: bytes, raw: bytes) -> str:
 
 
 def _content(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, admission: Admission
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: ContainerLimits
 ) -> Iterator[bytes]:
     """A member's bytes; zipfile ends one without a word when it falls short."""
     came = 0
     with archive.open(info) as source:
         while block := source.read(BLOCK):
-            admission.grow(len(block))
+            limits.grow(len(block))
             came += len(block)
             yield block
     if came != info.file_size:

@@ -15,7 +15,7 @@ from jobyard.domain.urls import quoted_bytes, shown
 from jobyard.jobtypes.http_client.addresses import Target, refuse_runtime_api, target
 from jobyard.jobtypes.http_client.connections import Connection, Idle, Resolve, connect
 from jobyard.jobtypes.http_client.cookies import Cookies, http_date
-from jobyard.jobtypes.http_client.pace import Pace, Patience
+from jobyard.jobtypes.http_client.pace import Pace, Timeouts
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.jobtypes.http_client.responses import Head, HungUp, NotHttp, chunked, sized, until_end
 
@@ -38,7 +38,7 @@ _CODES = {
 
 
 @dataclass
-class Answer:
+class Response:
     """An answer of status 200. `url` is where it came from in the end, redirects followed.
 
     `length` is how many bytes the server says the body has; None when it does not say. `framed` is
@@ -120,7 +120,7 @@ class Answer:
             yield more
 
 
-class Fetch:
+class HttpClient:
     """The safe opener: one for a worker's life, shared by its threads.
 
     `allowed_hosts` are `host:port`s that may be private; `now` is aware UTC. `resolve` and `tls`
@@ -135,14 +135,14 @@ class Fetch:
         allowed_hosts: frozenset[str],
         now: Callable[[], datetime],
         *,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         resolve: Resolve = socket.getaddrinfo,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         refuse_runtime_api(allowed_hosts)
         self._allowed_hosts = frozenset(map(str.lower, allowed_hosts))
         self._now = now
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
         self._resolve = resolve
         self._tls = cache(lambda: _http_only(tls()))  # reading the certificates takes a while
         self._idle = Idle(now)
@@ -162,7 +162,7 @@ class Fetch:
             self._put_away(connection, head)
 
     @contextmanager
-    def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Answer]:
+    def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Response]:
         """Open a file; close or keep the connection afterwards, as far as the file was read.
 
         `remaining` is the seconds until the worker must stop.
@@ -175,7 +175,7 @@ class Fetch:
         try:
             length = _length(head)
             framed = length is not None or head.is_chunked
-            answer = Answer(place.text, length, framed, _packed(head), connection)
+            answer = Response(place.text, length, framed, _packed(head), connection)
             yield answer
         finally:
             if answer and answer.framed and answer._ended:
@@ -191,7 +191,7 @@ class Fetch:
         Raises:
             FetchRefused: nothing could be posted, or no answer came.
         """
-        pace = Pace(self._patience, remaining, "POST")
+        pace = Pace(self._timeouts, remaining, "POST")
         place = target(url, self._allowed_hosts)
         with _telling(place, "POST"):
             connection = connect(place, self._resolve, self._tls, pace)
@@ -210,7 +210,7 @@ class Fetch:
         self, method: str, url: str, remaining: Callable[[], float]
     ) -> tuple[Connection, Head, Target]:
         """Ask for the URL and where it redirects to, each judged anew, until status 200."""
-        pace = Pace(self._patience, remaining, method)
+        pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         place = target(url, self._allowed_hosts)
         for _ in range(REDIRECTS + 1):

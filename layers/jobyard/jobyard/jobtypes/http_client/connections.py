@@ -55,7 +55,7 @@ class Connection:
             lines.append(b"Content-Length: %d" % len(body))
         self._sock.settimeout(pace.connect_s())
         self._sock.sendall(b"\r\n".join((*lines, b"", body or b"")))
-        pace.begin_answer()
+        pace.begin_response()
         head = read_head(self.source)
         pace.begin_body()
         return head

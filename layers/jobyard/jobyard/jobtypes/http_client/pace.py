@@ -16,16 +16,16 @@ RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to 
 
 
 @dataclass(frozen=True)
-class Patience:
-    """Seconds we wait, and the least we take.
+class Timeouts:
+    """Seconds to wait for a server, and the slowest transfer that is accepted.
 
-    `answer_s` is for status and headers in all, `silence_s` for the next byte of the body. In each
-    `window_s` of waiting for the body at least `slowest` bytes a second must come; the time we take
-    ourselves, to hash and to store, does not count.
+    `response_s` covers status and headers together, `silence_s` the next byte of the body. At least
+    `slowest` bytes a second must arrive in each `window_s` of waiting; our own time to hash and to
+    store does not count.
     """
 
     connect_s: float = 10.0
-    answer_s: float = 30.0
+    response_s: float = 30.0
     silence_s: float = 30.0
     window_s: float = 30.0
     slowest: int = 16 * 1024
@@ -36,24 +36,24 @@ class Pace:
     must stop; `method` is what the server is asked with, for the words of a refusal."""
 
     def __init__(
-        self, patience: Patience, remaining: Callable[[], float], method: str = "GET"
+        self, timeouts: Timeouts, remaining: Callable[[], float], method: str = "GET"
     ) -> None:
         self._method = method
-        self._patience = patience
+        self._timeouts = timeouts
         self._remaining = remaining
-        self._answer_left_s = patience.answer_s
+        self._response_left_s = timeouts.response_s
         self._in_body = False
         self._waited_s = 0.0
         self._bytes = 0
 
     def connect_s(self) -> float:
         """Seconds to connect in."""
-        return min(self._patience.connect_s, self._left_s())
+        return min(self._timeouts.connect_s, self._left_s())
 
-    def begin_answer(self) -> None:
+    def begin_response(self) -> None:
         """A request is sent; what comes now are an answer's status and headers."""
         self._in_body = False
-        self._answer_left_s = self._patience.answer_s
+        self._response_left_s = self._timeouts.response_s
 
     def begin_body(self) -> None:
         """Status and headers are read; what comes now is the body."""
@@ -67,12 +67,12 @@ class Pace:
         """
         before_s = self._remaining()
         left_s = self._left_s()
-        patience_s = self._patience.silence_s if self._in_body else self._answer_left_s
-        sock.settimeout(max(min(patience_s, left_s), 0.001))
+        timeout_s = self._timeouts.silence_s if self._in_body else self._response_left_s
+        sock.settimeout(max(min(timeout_s, left_s), 0.001))
         try:
             count = read() or 0
         except TimeoutError as error:
-            if left_s <= patience_s:
+            if left_s <= timeout_s:
                 raise _out_of_time() from error
             raise self._silent() from error
         self._note(before_s - self._remaining(), count)
@@ -80,21 +80,21 @@ class Pace:
 
     def _note(self, waited_s: float, count: int) -> None:
         if not self._in_body:
-            self._answer_left_s -= waited_s
-            if self._answer_left_s <= 0:
+            self._response_left_s -= waited_s
+            if self._response_left_s <= 0:
                 raise self._silent()
             return
         self._waited_s += waited_s
         self._bytes += count
-        if self._waited_s >= self._patience.window_s:
-            if self._bytes < self._waited_s * self._patience.slowest:
-                raise _too_slow(f"less than {self._patience.slowest} bytes a second came")
+        if self._waited_s >= self._timeouts.window_s:
+            if self._bytes < self._waited_s * self._timeouts.slowest:
+                raise _too_slow(f"less than {self._timeouts.slowest} bytes a second came")
             self._waited_s, self._bytes = 0.0, 0
 
     def _silent(self) -> FetchRefused:
         if self._in_body:
-            return _too_slow(f"nothing came for {self._patience.silence_s:g} seconds")
-        words = f"no whole answer to {self._method} within {self._patience.answer_s:g} seconds"
+            return _too_slow(f"nothing came for {self._timeouts.silence_s:g} seconds")
+        words = f"no whole answer to {self._method} within {self._timeouts.response_s:g} seconds"
         return _too_slow(words)
 
     def _left_s(self) -> float:

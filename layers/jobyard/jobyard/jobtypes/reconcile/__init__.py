@@ -10,7 +10,7 @@ from jobyard.jobtypes.touch import Touch
 MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
-def looking(work: Work, touch: Touch) -> Outcome:
+def reconciling(work: Work, touch: Touch) -> Outcome:
     """Look at every batch that is open or may be under repair, and at every schedule with runs."""
     at = touch.checkpoints.get(work.job_id)
     began, upkeep = at.version, touch.upkeep()
@@ -27,7 +27,7 @@ def looking(work: Work, touch: Touch) -> Outcome:
 RECONCILE = JobType(
     name="reconcile",
     title="Reconcile",
-    steps=(("looking", looking),),
+    steps=(("reconciling", reconciling),),
     words=SCHEDULE_WORDS,
     system=True,
     scheduled=True,
