@@ -199,7 +199,7 @@ def _served(folder: Path) -> Iterator[tuple[str, str, str]]:
     serving = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, port))
     serving.start()
     try:
-        while emulator.listener(port) is None:
+        while emulator.port_owner(port) is None:
             time.sleep(0.02)
         host = f"{emulator.HOST}:{port}"
         yield f"http://{host}/file.bin", host, digest.hexdigest()

@@ -8,8 +8,8 @@ import typer
 from cli import session, terminal
 from cli.client import Document
 from cli.local.demo_users import ROLES
-from cli.options import Json, OnStack
-from cli.session import Deployment, Session, SignedIn
+from cli.options import Json, StackName
+from cli.session import Deployment, Session, SessionTokens
 
 app = typer.Typer()
 
@@ -28,7 +28,7 @@ def login(
     username: Annotated[
         str, typer.Option(help="Anybody else; the password is asked for, or read from a pipe.")
     ] = "",
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Sign in. On the local stack you are the demo's `admin` until you sign in as someone else.
@@ -45,13 +45,13 @@ def login(
     if role:
         opened = session.sign_in(deployment, role, deployment.passwords[role])
     else:
-        name = username or terminal.answer("Username:")
+        name = username or terminal.prompt("Username:")
         opened = session.sign_in(deployment, name, _secret("Password"), _challenge)
-    _show(deployment, opened, as_json=as_json)
+    _show_session(deployment, opened, as_json=as_json)
 
 
 @app.command()
-def logout(ctx: typer.Context, stack: OnStack = "") -> None:
+def logout(ctx: typer.Context, stack: StackName = "") -> None:
     """Forget the tokens. On the local stack you are `admin` again."""
     deployment = ctx.obj.deployment(stack)
     words = "signed out" if session.sign_out(deployment) else "nobody was signed in"
@@ -59,20 +59,20 @@ def logout(ctx: typer.Context, stack: OnStack = "") -> None:
 
 
 @app.command()
-def whoami(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> None:
+def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """Who you are to which stack, and what you may be."""
     deployment = ctx.obj.deployment(stack)
-    _show(deployment, session.opened(deployment), as_json=as_json)
+    _show_session(deployment, session.open_session(deployment), as_json=as_json)
 
 
 @app.command()
-def token(ctx: typer.Context, stack: OnStack = "") -> None:
+def token(ctx: typer.Context, stack: StackName = "") -> None:
     """Print an access token, for curl and other programs. It is good for minutes."""
     deployment = ctx.obj.deployment(stack)
-    typer.echo(SignedIn(deployment, session.opened(deployment)).token())
+    typer.echo(SessionTokens(deployment, session.open_session(deployment)).token())
 
 
-def _show(deployment: Deployment, opened: Session, *, as_json: bool) -> None:
+def _show_session(deployment: Deployment, opened: Session, *, as_json: bool) -> None:
     shown: Document = {
         "stack": deployment.name,
         "api_url": opened.api_url,
@@ -80,10 +80,10 @@ def _show(deployment: Deployment, opened: Session, *, as_json: bool) -> None:
         "roles": opened.roles,
     }
     if as_json:
-        terminal.document(shown)
+        terminal.print_json(shown)
         return
     terminal.console().print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("stack", deployment.name),
                 ("API", opened.api_url),

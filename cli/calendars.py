@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from cli import options, terminal
-from cli.client import Api, Document, Refused
-from cli.options import Json, OnStack, Reason
+from cli.client import ApiClient, ApiError, Document
+from cli.options import Json, Reason, StackName
 from cli.show import Rows, section, show_list
-from cli.terminal import when
+from cli.terminal import local_time
 from jobyard.domain.calendars import Calendar, calendar_of
 
 app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
@@ -19,12 +19,12 @@ Name = Annotated[str, typer.Argument(parser=options.calendar_name, metavar="NAME
 Version = Annotated[
     int | None,
     typer.Option(
-        parser=options.number(),
+        parser=options.whole_number(),
         metavar="N",
         help="The version you have seen: over another, nothing.",
     ),
 ]
-_KEPT_BESIDE = {"version", "history", "links"}  # what the API tells of a calendar besides
+_NOT_SETTINGS = {"version", "history", "links"}  # what the API tells of a calendar besides
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+)\b ?)?(?:(?P<since>[\d:]+)-(?P<until>[\d:]+))?")
 
 
@@ -34,11 +34,11 @@ def calendar() -> None:
 
 
 @app.command("list")
-def list_all(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> None:
+def list_all(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """All calendars."""
     found = ctx.obj.api(stack).get("/calendars")
     rows: Rows = [
-        (each["name"], each["title"], _left_out(each), _windows(each), str(each["version"]))
+        (each["name"], each["title"], _excluded(each), _windows(each), str(each["version"]))
         for each in found["items"]
     ]
     columns = ("!calendar", "title", "nothing starts", "but only", "!version")
@@ -46,15 +46,15 @@ def list_all(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> 
 
 
 @app.command()
-def show(ctx: typer.Context, name: Name, stack: OnStack = "", as_json: Json = False) -> None:
+def show(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Json = False) -> None:
     """One calendar, with who changed it and why."""
     found = ctx.obj.api(stack).get(f"/calendars/{name}")
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     _show(found)
     changes: Rows = [
-        (when(each["at"]), each["event"], each["actor"], each["reason"])
+        (local_time(each["at"]), each["event"], each["actor"], each["reason"])
         for each in found["history"]
     ]
     section("History", ("!at", "!event", "by", "reason"), changes)
@@ -79,7 +79,7 @@ def put(
         ),
     ] = None,
     version: Version = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Make a calendar, or replace what one says. --exclude and --include may be repeated."""
@@ -90,22 +90,22 @@ def put(
     }
     calendar_of({"name": name, **wanted})  # what it refuses need not be sent
     seen = {} if version is None else {"version": version}
-    api: Api = ctx.obj.api(stack)
+    api: ApiClient = ctx.obj.api(stack)
     before: Document = {}
     if not as_json:
-        with suppress(Refused):  # there may be none yet
+        with suppress(ApiError):  # there may be none yet
             before = api.get(f"/calendars/{name}")
     found = api.put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     _show(found)
     if not (found["exclude"] or found["include"]):
         terminal.console().print("it refuses nothing")
-    if before and _says(before) != _says(found):
+    if before and _settings(before) != _settings(found):
         console = terminal.console()
         console.print("\n[bold underline]Before it said[/]")
-        console.print(terminal.facts(_says(before)))
+        console.print(terminal.key_values(_settings(before)))
 
 
 @app.command()
@@ -114,34 +114,34 @@ def delete(
     name: Name,
     reason: Reason,
     version: Version = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Delete a calendar that no schedule names."""
     gone = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
     if as_json:
-        terminal.document(gone)
+        terminal.print_json(gone)
     else:
         terminal.console().print(f"calendar {name} is deleted", markup=False)
 
 
 def _show(found: Document) -> None:
     terminal.console().print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("calendar", found["name"]),
-                *_says(found),
+                *_settings(found),
                 ("version", str(found["version"])),
             )
         )
     )
 
 
-def _says(found: Document) -> tuple[tuple[str, str], ...]:
+def _settings(found: Document) -> tuple[tuple[str, str], ...]:
     """What a calendar says, in words."""
     return (
         ("title", found["title"]),
-        ("nothing starts", _left_out(found)),
+        ("nothing starts", _excluded(found)),
         ("but only", _windows(found)),
     )
 
@@ -165,20 +165,20 @@ def _window(text: str) -> dict[str, Any]:
     return weekdays | ({"from": since, "to": until} if since else {})
 
 
-def _left_out(found: Document) -> str:
-    return "; ".join(each.words() for each in told_in(found).exclude)
+def _excluded(found: Document) -> str:
+    return "; ".join(each.words() for each in calendar_from(found).exclude)
 
 
 def _windows(found: Document) -> str:
-    return "; ".join(each.words() for each in told_in(found).include)
+    return "; ".join(each.words() for each in calendar_from(found).include)
 
 
-def told_in(found: Any) -> Calendar:
+def calendar_from(found: Any) -> Calendar:
     """The calendar of a JSON document, be it one that somebody wrote or the API's with all it has.
 
     Raises:
         InvalidRule: it spells none.
     """
     if isinstance(found, dict):
-        found = {name: said for name, said in found.items() if name not in _KEPT_BESIDE}
+        found = {name: said for name, said in found.items() if name not in _NOT_SETTINGS}
     return calendar_of(found)

@@ -19,13 +19,13 @@ from jobyard.domain.errors import JobyardError
 Document = dict[str, Any]  # a JSON document of the API, as docs/api.md names its fields
 
 TRIES = 5
-FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 10.0
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 10.0
 TIMEOUT = httpx.Timeout(35.0, connect=5.0)  # the gateway gives up after 30 s: aws.md, 59
 PAGE = 100
 
 
-class Refused(JobyardError):
+class ApiError(JobyardError):
     """The API refused. `status` is HTTP's; `problem` is its document, {} when it sent none."""
 
     def __init__(self, words: str, status: int, problem: Document) -> None:
@@ -34,40 +34,40 @@ class Refused(JobyardError):
         self.problem = problem
 
 
-class Unreachable(JobyardError):
+class ApiUnreachable(JobyardError):
     """The API does not answer."""
 
 
-class Unsure(JobyardError):
+class UploadUncertain(JobyardError):
     """Something was sent, and nobody knows whether it arrived."""
 
 
 # Where the API says a field stands, which whoever gave flags never saw.
-_IN_BODY = re.compile(r"(^|; )body\.(?:rule\.)?(?=[\w.\[\]]+: )")
+_BODY_FIELD = re.compile(r"(^|; )body\.(?:rule\.)?(?=[\w.\[\]]+: )")
 
 # How sending fails after the other side may have had all of it.
-_SENT_WHOLE = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
+_MAYBE_DELIVERED = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
 
 
-class Bearer(Protocol):
+class TokenSource(Protocol):
     """Who asks: hands out the access token."""
 
     def token(self) -> str:
         """An access token that is good now."""
 
-    def renewed(self) -> str:
+    def renew(self) -> str:
         """Another one, because the API refused the last."""
 
 
 @dataclass(frozen=True)
-class Looked:
+class VersionedDocument:
     """A document and its version. `document` is None when it is still the version asked about."""
 
     document: Document | None
     etag: str
 
 
-class Api:
+class ApiClient:
     """The API of one stack, asked by one person.
 
     `who` says who that is, to one whose role may not do what was asked. `transport` is the network
@@ -77,7 +77,7 @@ class Api:
     def __init__(
         self,
         url: str,
-        bearer: Bearer,
+        bearer: TokenSource,
         *,
         who: str = "",
         transport: httpx.BaseTransport | None = None,
@@ -102,17 +102,17 @@ class Api:
         Raises:
             Refused, Unreachable: there is no answer, or not the one asked for. So do all others.
         """
-        return _document(self._asked("GET", path, query=query))
+        return _document(self._request("GET", path, query=query))
 
-    def look(self, path: str, etag: str = "") -> Looked:
+    def get_if_changed(self, path: str, etag: str = "") -> VersionedDocument:
         """A document if it has changed since it was of version `etag`."""
         headers = {"If-None-Match": etag} if etag else {}
-        answer = self._asked("GET", path, headers=headers)
+        answer = self._request("GET", path, headers=headers)
         if answer.status_code == httpx.codes.NOT_MODIFIED:
-            return Looked(None, etag)
-        return Looked(_document(answer), answer.headers.get("ETag", ""))
+            return VersionedDocument(None, etag)
+        return VersionedDocument(_document(answer), answer.headers.get("ETag", ""))
 
-    def listed(self, path: str, limit: int | None = None, **query: Any) -> Document:
+    def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
         """A list with its pages put together, `limit` items at most.
 
         `cursor` of the answer is where the rest begins, None when there is no rest.
@@ -129,23 +129,23 @@ class Api:
 
     def post(self, path: str, body: Document) -> Document:
         """Ask for a change."""
-        return _document(self._asked("POST", path, body=body))
+        return _document(self._request("POST", path, body=body))
 
     def put(self, path: str, body: Document) -> Document:
         """Set something."""
-        return _document(self._asked("PUT", path, body=body))
+        return _document(self._request("PUT", path, body=body))
 
     def patch(self, path: str, body: Document) -> Document:
         """Change some of something."""
-        return _document(self._asked("PATCH", path, body=body))
+        return _document(self._request("PATCH", path, body=body))
 
     def delete(self, path: str, **query: Any) -> Document:
         """Take something away."""
-        return _document(self._asked("DELETE", path, query=query))
+        return _document(self._request("DELETE", path, query=query))
 
-    def begin_delete(self, path: str, **query: Any) -> tuple[Document, bool]:
+    def start_delete(self, path: str, **query: Any) -> tuple[Document, bool]:
         """Take something away; and whether the API goes on with that after its answer."""
-        answer = self._asked("DELETE", path, query=query)
+        answer = self._request("DELETE", path, query=query)
         return _document(answer), answer.status_code == httpx.codes.ACCEPTED
 
     def upload(self, upload: Document, content: IO[bytes]) -> None:
@@ -164,14 +164,14 @@ class Api:
             )
 
         try:
-            answer = self._sent(build, unsure=_SENT_WHOLE)
-        except _SENT_WHOLE as error:
-            raise Unsure(
+            answer = self._send(build, unsure=_MAYBE_DELIVERED)
+        except _MAYBE_DELIVERED as error:
+            raise UploadUncertain(
                 f"it is not known whether the manifest arrived ({type(error).__name__}); "
                 "see what has become of the batch before you submit it again"
             ) from error
         if answer.is_error:
-            raise Refused(_bucket_words(answer), answer.status_code, {})
+            raise ApiError(_s3_error(answer), answer.status_code, {})
 
     def download(self, url: str, target: Path) -> None:
         """Write what a link of the API leads to into `target`."""
@@ -179,14 +179,16 @@ class Api:
             with self._http.stream("GET", url) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise Refused(_bucket_words(answer), answer.status_code, {})
+                    raise ApiError(_s3_error(answer), answer.status_code, {})
                 with target.open("wb") as file:
                     for block in answer.iter_bytes():
                         file.write(block)
         except httpx.TransportError as error:
-            raise Unreachable(f"{target.name} did not arrive ({type(error).__name__})") from error
+            raise ApiUnreachable(
+                f"{target.name} did not arrive ({type(error).__name__})"
+            ) from error
 
-    def _asked(
+    def _request(
         self,
         method: str,
         path: str,
@@ -210,15 +212,15 @@ class Api:
                 headers={**sent, "Authorization": f"Bearer {token}"},
             )
 
-        answer = self._sent(build)
+        answer = self._send(build)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            token = self._bearer.renewed()
-            answer = self._sent(build)
+            token = self._bearer.renew()
+            answer = self._send(build)
         if answer.is_error:
-            raise _refusal(answer, self._who)
+            raise _error_of(answer, self._who)
         return answer
 
-    def _sent(
+    def _send(
         self,
         build: Callable[[], httpx.Request],
         unsure: tuple[type[httpx.TransportError], ...] = (),
@@ -227,7 +229,7 @@ class Api:
 
         What fails as one of `unsure` is not sent again, and raised.
         """
-        for pause_s in _pauses():
+        for pause_s in _delays():
             try:
                 answer = self._http.send(build())
             except unsure:
@@ -235,34 +237,34 @@ class Api:
             except httpx.TransportError:
                 self._pause(pause_s)
                 continue
-            if not _is_worth_repeating(answer):
+            if not _is_retryable(answer):
                 return answer
-            self._pause(min(max(pause_s, _asked_pause(answer)), LONGEST_PAUSE_S))
+            self._pause(min(max(pause_s, _retry_after(answer)), LONGEST_DELAY_S))
         try:
             return self._http.send(build())
         except unsure:
             raise
         except httpx.TransportError as error:
             host = httpx.URL(self._url).netloc.decode()
-            raise Unreachable(
+            raise ApiUnreachable(
                 f"{host} does not answer ({type(error).__name__}), tried {TRIES} times"
             ) from error
 
 
-def _pauses() -> Iterator[float]:
+def _delays() -> Iterator[float]:
     """Seconds to wait after each try but the last."""
     for number in range(TRIES - 1):
-        yield FIRST_PAUSE_S * 3**number
+        yield FIRST_DELAY_S * 3**number
 
 
-def _is_worth_repeating(answer: httpx.Response) -> bool:
+def _is_retryable(answer: httpx.Response) -> bool:
     """Whether a repeat may help: the server is busy or broken, or at work on the first try."""
     busy = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     at_work = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
     return busy or at_work or answer.is_server_error
 
 
-def _asked_pause(answer: httpx.Response) -> float:
+def _retry_after(answer: httpx.Response) -> float:
     """The seconds a server asks for; 0 when it names none, or a date."""
     asked = answer.headers.get("Retry-After", "")
     return float(asked) if asked.isdecimal() else 0.0
@@ -275,11 +277,11 @@ def _document(answer: httpx.Response) -> Document:
         document = None
     if not isinstance(document, dict):
         where = answer.request.url.copy_with(query=None)
-        raise Refused(f"what {where} answers is not of Jobyard's API", answer.status_code, {})
+        raise ApiError(f"what {where} answers is not of Jobyard's API", answer.status_code, {})
     return document
 
 
-def _refusal(answer: httpx.Response, who: str) -> Refused:
+def _error_of(answer: httpx.Response, who: str) -> ApiError:
     try:
         problem = answer.json()
     except ValueError:
@@ -289,15 +291,15 @@ def _refusal(answer: httpx.Response, who: str) -> Refused:
     words = problem.get("detail") or problem.get("title") or problem.get("message")
     if not words:
         words = f"HTTP {answer.status_code}: {answer.reason_phrase or 'no reason given'}"
-    words = _IN_BODY.sub(r"\1", str(words))
+    words = _BODY_FIELD.sub(r"\1", str(words))
     if answer.status_code == httpx.codes.FORBIDDEN and who:
         words = f"{words}; {who}"
     if answer.is_server_error and "request_id" in problem:
         words = f"{words} (request {problem['request_id']})"  # what an operator finds it by
-    return Refused(words, answer.status_code, problem)
+    return ApiError(words, answer.status_code, problem)
 
 
-def _bucket_words(answer: httpx.Response) -> str:
+def _s3_error(answer: httpx.Response) -> str:
     """What S3 says in its XML, which is short and flat."""
     code = _between(answer.text, "<Code>", "</Code>")
     message = _between(answer.text, "<Message>", "</Message>")

@@ -5,15 +5,15 @@ from typing import Annotated
 import typer
 
 from cli import options, terminal
-from cli.client import Api, Document
-from cli.options import Json, OnStack, Reason
+from cli.client import ApiClient, Document
+from cli.options import Json, Reason, StackName
 from cli.show import Limit, Rows, section, show_list
-from cli.terminal import when
+from cli.terminal import local_time
 
 app = typer.Typer(no_args_is_help=True, help="Collections, and who may deposit in them.")
 
 Name = Annotated[str, typer.Argument(parser=options.collection_name, metavar="NAME")]
-People = Annotated[
+Users = Annotated[
     list[str] | None,
     typer.Argument(metavar="PERSON", help="User names; may be repeated."),
 ]
@@ -47,10 +47,10 @@ def collection() -> None:
 
 @app.command("list")
 def list_all(
-    ctx: typer.Context, limit: Limit = 100, stack: OnStack = "", as_json: Json = False
+    ctx: typer.Context, limit: Limit = 100, stack: StackName = "", as_json: Json = False
 ) -> None:
     """The collections you may know of, by name."""
-    found = ctx.obj.api(stack).listed("/collections", limit)
+    found = ctx.obj.api(stack).list_items("/collections", limit)
     rows: Rows = [
         (
             each["name"],
@@ -66,9 +66,9 @@ def list_all(
 
 
 @app.command()
-def show(ctx: typer.Context, name: Name, stack: OnStack = "", as_json: Json = False) -> None:
+def show(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Json = False) -> None:
     """One collection: who may deposit, and who changed that and why."""
-    _tell(ctx.obj.api(stack).get(f"/collections/{name}"), as_json=as_json)
+    _show(ctx.obj.api(stack).get(f"/collections/{name}"), as_json=as_json)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def create(
     drops: Annotated[
         bool, typer.Option("--drops", help="Manifests may be dropped in the bucket for it.")
     ] = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Make a collection. Only its owner and admins may deposit until others are allowed to."""
@@ -104,7 +104,7 @@ def create(
         **({"owner": owner} if owner else {}),
         **({"reason": reason} if reason else {}),
     }
-    _tell(ctx.obj.api(stack).post("/collections", wanted), as_json=as_json)
+    _show(ctx.obj.api(stack).post("/collections", wanted), as_json=as_json)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def edit(
             show_default=False,
         ),
     ] = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Change a collection. NAANs and addresses that are given replace all that were there.
@@ -145,9 +145,9 @@ def edit(
     }
     if not wanted:
         raise typer.BadParameter("say what is to change: --owner, --naan, --notify or --drops")
-    api: Api = ctx.obj.api(stack)
+    api: ApiClient = ctx.obj.api(stack)
     found = api.patch(f"/collections/{name}", {"reason": reason, **wanted})
-    _tell(found, as_json=as_json)
+    _show(found, as_json=as_json)
 
 
 @app.command()
@@ -155,14 +155,14 @@ def allow(
     ctx: typer.Context,
     name: Name,
     reason: Reason,
-    person: People = None,
+    person: Users = None,
     group: Groups = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Let people, or groups of the user pool, deposit into a collection."""
-    wanted = _named(person, group, reason)
-    _tell(ctx.obj.api(stack).post(f"/collections/{name}/allow", wanted), as_json=as_json)
+    wanted = _principals(person, group, reason)
+    _show(ctx.obj.api(stack).post(f"/collections/{name}/allow", wanted), as_json=as_json)
 
 
 @app.command()
@@ -170,25 +170,25 @@ def deny(
     ctx: typer.Context,
     name: Name,
     reason: Reason,
-    person: People = None,
+    person: Users = None,
     group: Groups = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Take away the right to deposit. What has not been written yet is stopped."""
-    wanted = _named(person, group, reason)
-    _tell(ctx.obj.api(stack).post(f"/collections/{name}/deny", wanted), as_json=as_json)
+    wanted = _principals(person, group, reason)
+    _show(ctx.obj.api(stack).post(f"/collections/{name}/deny", wanted), as_json=as_json)
 
 
-def _named(people: list[str] | None, groups: list[str] | None, reason: str) -> Document:
+def _principals(people: list[str] | None, groups: list[str] | None, reason: str) -> Document:
     if not (people or groups):
         raise typer.BadParameter("name somebody: PERSON, or --group GROUP")
     return {"people": people or [], "groups": groups or [], "reason": reason}
 
 
-def _tell(found: Document, *, as_json: bool) -> None:
+def _show(found: Document, *, as_json: bool) -> None:
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     facts = (
         ("collection", found["name"]),
@@ -199,9 +199,9 @@ def _tell(found: Document, *, as_json: bool) -> None:
         ("held", _held(found) or "no"),
         ("you may", _rights(found)),
     )
-    terminal.console().print(terminal.facts(facts))
+    terminal.console().print(terminal.key_values(facts))
     changes: Rows = [
-        (when(each["at"]), each["event"], each["what"], each["actor"], each["reason"])
+        (local_time(each["at"]), each["event"], each["what"], each["actor"], each["reason"])
         for each in found["history"]
     ]
     section("History", ("!at", "!event", "what", "by", "reason"), changes)
@@ -218,7 +218,9 @@ def _held(found: Document) -> str:
     hold = found["held"]
     if not hold:
         return ""
-    return f"{hold['why']}, until {when(hold['until'])}" if hold["until"] else str(hold["why"])
+    return (
+        f"{hold['why']}, until {local_time(hold['until'])}" if hold["until"] else str(hold["why"])
+    )
 
 
 def _rights(found: Document) -> str:

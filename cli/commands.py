@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from cli import options, progress, terminal
-from cli.client import Api, Document
-from cli.options import Json, OnStack, Reason, Watch
-from cli.submit import follow
+from cli.client import ApiClient, Document
+from cli.options import Json, Reason, StackName, Watch
+from cli.submit import watch_to_end
 from jobyard.domain.ids import is_batch_id
 from jobyard.domain.job import Place
 from jobyard.domain.plurals import plural
@@ -39,7 +39,7 @@ def retry(
     ] = None,
     preview: Annotated[bool, typer.Option(help="Only say how many jobs that would be.")] = False,
     watch: Watch = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Try failed jobs again, from the step after the last good one.
@@ -55,7 +55,7 @@ def retry(
         if code or preview or watch:
             words = "--code, --preview and --watch are for batches and their jobs"
             raise typer.BadParameter(words, param_hint="BATCH|JOB")
-        _ask(ctx, "requeue", target, reason, stack=stack, as_json=as_json)
+        _send_event(ctx, "requeue", target, reason, stack=stack, as_json=as_json)
         return
     api = ctx.obj.api(stack)
     batch_id = _origin_of(target)
@@ -67,19 +67,19 @@ def retry(
     wanted: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
     asked = api.post(f"/batches/{batch_id}/retries", wanted)
     if not as_json:
-        _tell_tried(asked, "would" if preview else "will")
+        _show_retried(asked, "would" if preview else "will")
     refused = bool(asked.get("refused")) or not asked["matched"]
     if watch and not preview:
         refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
     elif as_json:
-        terminal.document(asked)
+        terminal.print_json(asked)
     elif not preview:
-        _hint_at_watching(batch_id)
+        _suggest_watch(batch_id)
     if refused:
         raise typer.Exit(1)
 
 
-def _tell_tried(asked: Document, tense: str) -> None:
+def _show_retried(asked: Document, tense: str) -> None:
     """How many jobs a retry takes, and how many it cannot."""
     refused = asked.get("refused", 0)
     tried = plural(asked["matched"] - refused, "job")
@@ -90,23 +90,25 @@ def _tell_tried(asked: Document, tense: str) -> None:
 
 
 def _watch_retry(
-    ctx: typer.Context, api: Api, batch_id: str, operation_id: str, *, as_json: bool
+    ctx: typer.Context, api: ApiClient, batch_id: str, operation_id: str, *, as_json: bool
 ) -> bool:
     """Watch a retry to its end, and show what was refused; whether anything was."""
-    over = progress.is_over_after(api, batch_id, operation_id)
+    over = progress.is_over_with(api, batch_id, operation_id)
     try:
-        follow(ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json)
+        watch_to_end(
+            ctx, api, batch_id, is_over=over, is_good=progress.is_repaired, as_json=as_json
+        )
     except typer.Exit as ended:
         if ended.exit_code == 1 and not as_json:
-            _tell_refused(api, batch_id, operation_id)
+            _show_refused(api, batch_id, operation_id)
         raise
-    return not as_json and _tell_refused(api, batch_id, operation_id)
+    return not as_json and _show_refused(api, batch_id, operation_id)
 
 
-_REFUSED_SHOWN = 20  # jobs of a retry
+_SHOWN_REFUSALS = 20  # jobs of a retry
 
 
-def _tell_refused(api: Api, batch_id: str, operation_id: str) -> bool:
+def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
     """Show the jobs that a retry was refused for, and why; whether there were any."""
     shown = 0
     path: str | None = f"/batches/{batch_id}/retries/{operation_id}"
@@ -117,7 +119,7 @@ def _tell_refused(api: Api, batch_id: str, operation_id: str) -> bool:
             if each["outcome"] != "refused":
                 continue
             shown += 1
-            if shown > _REFUSED_SHOWN:
+            if shown > _SHOWN_REFUSALS:
                 terminal.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
                 return True
             terminal.console().print(f"{each['job_id']}: {each['message']}", markup=False)
@@ -134,7 +136,7 @@ def hold(
     until: Annotated[
         str | None,
         typer.Option(
-            parser=options.moment,
+            parser=options.future_time,
             metavar="TIME",
             help="When it ends by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
         ),
@@ -142,7 +144,7 @@ def hold(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the hold that is on SCOPE already.")
     ] = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Hold what would start: a job, `collection:NAME`, `type:NAME` or `everything`.
@@ -154,34 +156,34 @@ def hold(
         if until or replace:
             words = "a job is held until it is released; --until and --replace are for scopes"
             raise typer.BadParameter(words)
-        _ask(ctx, "hold", target, reason, stack=stack, as_json=as_json)
+        _send_event(ctx, "hold", target, reason, stack=stack, as_json=as_json)
         return
     wanted: Document = {"reason": reason} | ({"until": until} if until else {})
     if replace:
         wanted["replace"] = True
     held = ctx.obj.api(stack).put(f"/holds/{target}", wanted)
     if as_json:
-        terminal.document(held)
+        terminal.print_json(held)
     else:
-        ends = f"until {terminal.when(until)}" if until else "until it is released"
+        ends = f"until {terminal.local_time(until)}" if until else "until it is released"
         terminal.console().print(f"{target} is on hold {ends}", markup=False)
 
 
 @app.command()
 def release(
     ctx: typer.Context,
-    target: Annotated[str, typer.Argument(parser=options.anything_held, metavar="SCOPE|BATCH|JOB")],
+    target: Annotated[str, typer.Argument(parser=options.held_target, metavar="SCOPE|BATCH|JOB")],
     reason: Reason,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Release what is held: a job, a batch, or everything a hold on SCOPE holds."""
     if options.is_job_id(target) or is_batch_id(target):
-        _ask(ctx, "release", target, reason, stack=stack, as_json=as_json)
+        _send_event(ctx, "release", target, reason, stack=stack, as_json=as_json)
         return
-    lifted, goes_on = ctx.obj.api(stack).begin_delete(f"/holds/{target}", reason=reason)
+    lifted, goes_on = ctx.obj.api(stack).start_delete(f"/holds/{target}", reason=reason)
     if as_json:
-        terminal.document(lifted)
+        terminal.print_json(lifted)
         return
     number = lifted.get("released", 0)
     held = f"; it held {plural(number, 'batch')}" if number else ""
@@ -195,19 +197,19 @@ def cancel(
     ctx: typer.Context,
     target: BatchOrJob,
     reason: Reason,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Stop a batch or a job. What runs ends, nothing else starts, and the batch reports."""
-    _ask(ctx, "cancel", target, reason, stack=stack, as_json=as_json)
+    _send_event(ctx, "cancel", target, reason, stack=stack, as_json=as_json)
 
 
 @app.command()
 def force_fail(
-    ctx: typer.Context, target: JobId, reason: Reason, stack: OnStack = "", as_json: Json = False
+    ctx: typer.Context, target: JobId, reason: Reason, stack: StackName = "", as_json: Json = False
 ) -> None:
     """Make a job fail that has not ended, so that its batch can."""
-    _ask(ctx, "force_fail", target, reason, stack=stack, as_json=as_json)
+    _send_event(ctx, "force_fail", target, reason, stack=stack, as_json=as_json)
 
 
 @app.command()
@@ -216,12 +218,12 @@ def delete(
     target: BatchOrJob,
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Give up a failed or held batch or job. A tombstone with its history remains."""
-    terminal.make_sure(f"Give up {target} for good?", yes=yes)
-    _ask(ctx, "delete", target, reason, stack=stack, as_json=as_json)
+    terminal.confirm(f"Give up {target} for good?", yes=yes)
+    _send_event(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 
 @app.command()
@@ -230,40 +232,40 @@ def update_reporting(
     batch_id: BatchId,
     reason: Reason,
     watch: Watch = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Report a failed batch again, if the outcome of any job has changed since the last report."""
     api = ctx.obj.api(stack)
     asked = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
     if watch:
-        follow(ctx, api, batch_id, as_json=as_json)
+        watch_to_end(ctx, api, batch_id, as_json=as_json)
     else:
-        _show(batch_id, asked, as_json=as_json)
+        _show_state(batch_id, asked, as_json=as_json)
 
 
-def _ask(
+def _send_event(
     ctx: typer.Context, event: str, target: str, reason: str, *, stack: str, as_json: bool
 ) -> None:
     kind = "jobs" if options.is_job_id(target) else "batches"
-    api: Api = ctx.obj.api(stack)
-    _show(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
+    api: ApiClient = ctx.obj.api(stack)
+    _show_state(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
 
 
-def _show(target: str, asked: Document, *, as_json: bool) -> None:
+def _show_state(target: str, asked: Document, *, as_json: bool) -> None:
     if as_json:
-        terminal.document(asked)
+        terminal.print_json(asked)
         return
     terminal.console().print(f"{target} is", terminal.state(asked["state"]))
     if _is_of_schedule(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
-        terminal.console().print(terminal.commands([(shown, "how its schedule stands")]))
+        terminal.console().print(terminal.next_commands([(shown, "how its schedule stands")]))
     elif asked["state"] not in {"held", "deleted"}:
-        _hint_at_watching(_origin_of(target))
+        _suggest_watch(_origin_of(target))
 
 
-def _hint_at_watching(batch_id: str) -> None:
-    terminal.console().print(terminal.commands([(f"jobyard watch {batch_id}", "how it goes")]))
+def _suggest_watch(batch_id: str) -> None:
+    terminal.console().print(terminal.next_commands([(f"jobyard watch {batch_id}", "how it goes")]))
 
 
 def _is_of_schedule(target: str) -> bool:

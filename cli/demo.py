@@ -18,15 +18,15 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cli import progress
-from cli.client import Api, Document
-from cli.demo_runner import Demo, Stage, perform
+from cli.client import ApiClient, Document
+from cli.demo_runner import DemoOptions, DemoRunner, run_demo
 from cli.local import deployment, emulator, mail
 from cli.local.emulator import HOST, PORT, ROOT, EmulatorError
 from cli.local.mail import Mail
 from jobyard.domain.plurals import plural
 
 EXAMPLES = ROOT / "examples" / "deposit"
-LATE = Path("containers") / "ratification.zip"  # the file that is missing at first
+LATE_FILE = Path("containers") / "ratification.zip"  # the file that is missing at first
 COLLECTION = "demo"
 MAIL_LINES = 20
 
@@ -41,7 +41,7 @@ def demo(
     ] = deployment.FILES_PORT,
 ) -> None:
     """Deposit the files of examples/deposit, repair what fails, and show what was told to whom."""
-    asked = Demo(
+    asked = DemoOptions(
         keep,
         port,
         files_port,
@@ -53,27 +53,27 @@ def demo(
         ),
         page=("docs/", "manifests, deposits, operating, the API, job types"),
     )
-    perform(
+    run_demo(
         asked,
-        served(files_port),
-        lambda files, running, on: _tell(Stage(on, files.sessions, running.endpoint), files),
+        serve_files(files_port),
+        lambda files, running, on: _play(DemoRunner(on, files.sessions, running.endpoint), files),
     )
 
 
 @dataclass(frozen=True)
-class Files:
+class ServedFiles:
     """The folder that is served, where, and a folder beside it for the demo's own sessions."""
 
     folder: Path
     sessions: Path
     base_url: str
 
-    def put_late(self) -> None:
+    def add_late_file(self) -> None:
         """Put the file that is missing at first where it belongs."""
-        shutil.copyfile(EXAMPLES / LATE, self.folder / LATE)
+        shutil.copyfile(EXAMPLES / LATE_FILE, self.folder / LATE_FILE)
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class _FileHandler(SimpleHTTPRequestHandler):
     """Serves a folder as a good server does: length, version, HEAD; and says nothing of it."""
 
     protocol_version = "HTTP/1.1"
@@ -89,13 +89,13 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(port: int) -> Iterator[Files]:
+def serve_files(port: int) -> Iterator[ServedFiles]:
     """The example files on loopback, all but the late one, with the manifests filled in.
 
     Raises:
         EmulatorError: the port is taken; the message says by whom.
     """
-    taken_by = emulator.listener(port)
+    taken_by = emulator.port_owner(port)
     if taken_by is not None:
         raise EmulatorError(
             f"port {port}, for the example files, is taken by {taken_by}: choose another with "
@@ -103,11 +103,11 @@ def served(port: int) -> Iterator[Files]:
         )
     with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as made:
         folder = shutil.copytree(EXAMPLES, Path(made) / "deposit")
-        (folder / LATE).unlink()
-        files = Files(folder, Path(made) / "sessions", f"http://{HOST}:{port}")
+        (folder / LATE_FILE).unlink()
+        files = ServedFiles(folder, Path(made) / "sessions", f"http://{HOST}:{port}")
         for template in (*folder.glob("*.checkm"), *folder.glob("*.csv")):
             template.write_text(template.read_text().replace("{base_url}", files.base_url))
-        server = ThreadingHTTPServer((HOST, port), partial(_Handler, directory=folder))
+        server = ThreadingHTTPServer((HOST, port), partial(_FileHandler, directory=folder))
         thread = threading.Thread(target=server.serve_forever, name="files", daemon=True)
         thread.start()
         try:
@@ -118,59 +118,59 @@ def served(port: int) -> Iterator[Files]:
             thread.join()
 
 
-def _tell(stage: Stage, files: Files) -> None:
-    api = stage.as_person("depositor").api("")
-    before = len(mail.sent(stage.endpoint))
+def _play(runner: DemoRunner, files: ServedFiles) -> None:
+    api = runner.as_user("depositor").api("")
+    before = len(mail.sent(runner.endpoint))
 
-    stage.act("A depositor describes three objects and submits three manifests")
+    runner.section("A depositor describes three objects and submits three manifests")
     with chdir(files.folder):
         for folder in sorted(Path("objects").iterdir()):
-            _describe(stage, files, folder)
-    made = [_submit(stage, files, api, name) for name in ("objects.checkm", "containers.csv")]
-    refused = _submit(stage, files, api, "refused.checkm")
+            _make_manifest(runner, files, folder)
+    made = [_submit(runner, files, api, name) for name in ("objects.checkm", "containers.csv")]
+    refused = _submit(runner, files, api, "refused.checkm")
 
-    stage.act("Every line becomes a job; here they go")
-    _watch(stage, api, [*made, refused])
+    runner.section("Every line becomes a job; here they go")
+    _watch(runner, api, [*made, refused])
 
-    stage.act("The refused manifest: what is wrong, by line and column")
-    stage.run("depositor", "findings", refused)
+    runner.section("The refused manifest: what is wrong, by line and column")
+    runner.run("depositor", "findings", refused)
 
-    stage.act("The missing file is put where it belongs, and an operator tries again")
-    files.put_late()
-    stage.run("operator", "jobs", made[1], "--state", "failed")
-    stage.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
+    runner.section("The missing file is put where it belongs, and an operator tries again")
+    files.add_late_file()
+    runner.run("operator", "jobs", made[1], "--state", "failed")
+    runner.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
 
-    stage.act("An administrator has the batch reported again: only what changed is told")
-    stage.run("admin", "update-reporting", made[1], "--reason", "repaired", "--watch")
+    runner.section("An administrator has the batch reported again: only what changed is told")
+    runner.run("admin", "update-reporting", made[1], "--reason", "repaired", "--watch")
 
-    stage.act("The mails that were sent")
-    for each in mail.sent(stage.endpoint)[before:]:
-        _show_mail(stage.console, each)
+    runner.section("The mails that were sent")
+    for each in mail.sent(runner.endpoint)[before:]:
+        _show_mail(runner.console, each)
 
 
-def _describe(stage: Stage, files: Files, folder: Path) -> None:
+def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None:
     """Make the manifest of an object's folder, as its depositor would."""
     base_url = f"{files.base_url}/{folder}"
     target = folder.with_suffix(".checkm")
     words = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))
-    stage.run("depositor", *words)
+    runner.run("depositor", *words)
 
 
-def _submit(stage: Stage, files: Files, api: Api, name: str) -> str:
-    stage.type(f"jobyard submit {name} --collection {COLLECTION}")
+def _submit(runner: DemoRunner, files: ServedFiles, api: ApiClient, name: str) -> str:
+    runner.show_command(f"jobyard submit {name} --collection {COLLECTION}")
     wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
     made = api.post("/batches", wanted)
     with (files.folder / name).open("rb") as content:
         api.upload(made["upload"], content)
-    stage.console.print(f"batch [bold]{made['batch_id']}[/]")
+    runner.console.print(f"batch [bold]{made['batch_id']}[/]")
     return str(made["batch_id"])
 
 
-def _watch(stage: Stage, api: Api, batch_ids: Sequence[str]) -> None:
-    stage.type(f"jobyard watch {' '.join(batch_ids)}")
-    for batch in progress.watch(api, batch_ids, stage.console):
-        stage.console.print(f"\n[bold]{batch['filename']}[/]")
-        progress.show_end(api, batch, stage.console)
+def _watch(runner: DemoRunner, api: ApiClient, batch_ids: Sequence[str]) -> None:
+    runner.show_command(f"jobyard watch {' '.join(batch_ids)}")
+    for batch in progress.watch(api, batch_ids, runner.console):
+        runner.console.print(f"\n[bold]{batch['filename']}[/]")
+        progress.show_end(api, batch, runner.console)
 
 
 def _show_mail(console: Console, sent: Mail) -> None:

@@ -18,10 +18,10 @@ from cli import session, terminal
 from cli.local import demo_stack, emulator
 from cli.local.emulator import HOME, PORT, Emulator
 from cli.main import app
-from cli.session import Deployment, Surroundings
+from cli.session import CliContext, Deployment
 from jobyard.domain.errors import JobyardError
 
-_Set = TypeVar("_Set")  # what a story brings beside the stack
+_Resource = TypeVar("_Resource")  # what a story brings beside the stack
 
 
 class DemoFailed(JobyardError):
@@ -38,7 +38,7 @@ def local_stack(
         console.print(Text(words, style="dim"), soft_wrap=True)
 
     try:
-        with emulator.alone(HOME, say):
+        with emulator.exclusive(HOME, say):
             running = emulator.running(HOME)
             if running is None:
                 say("starting the local stack")
@@ -48,7 +48,7 @@ def local_stack(
         yield running
     finally:
         if not stays and emulator.stop(HOME):
-            if why := emulator.unsaved(HOME):
+            if why := emulator.save_error(HOME):
                 say(f"What it held last is not saved: {why}.")
             console.print(
                 "[dim]The stack is stopped, and keeps what it holds: "
@@ -57,7 +57,7 @@ def local_stack(
 
 
 @dataclass(frozen=True)
-class Demo:
+class DemoOptions:
     """What was asked of a demo, and where to look after it: commands with what each does, a page
     with what it is about. Without a port the stack has its own."""
 
@@ -68,10 +68,10 @@ class Demo:
     page: tuple[str, str]
 
 
-def perform(
-    demo: Demo,
-    around: AbstractContextManager[_Set],
-    tell: Callable[[_Set, Emulator, Console], None],
+def run_demo(
+    demo: DemoOptions,
+    around: AbstractContextManager[_Resource],
+    tell: Callable[[_Resource, Emulator, Console], None],
 ) -> None:
     """Tell a story on the local stack, inside of what it brings; then where to look, and how long
     it took. What it refuses is said in words, and ends the program with 1."""
@@ -83,17 +83,17 @@ def perform(
             tell(brought, running, console)
             up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
             console.print("\n[bold cyan]Where to look next[/]\n")
-            console.print(terminal.commands([*up, *demo.commands]))
+            console.print(terminal.next_commands([*up, *demo.commands]))
             page, about = demo.page
             console.print(f"  [bold]{page}[/]   [dim]{about}[/]")
             took = time.monotonic() - began
-            console.print(f"\n[dim]The demo took {terminal.how_long(took)}.[/]")
+            console.print(f"\n[dim]The demo took {terminal.duration(took)}.[/]")
     except (JobyardError, ClientError, BotoCoreError, httpx.HTTPError, OSError) as error:
-        terminal.complain(str(error))
+        terminal.print_error(str(error))
         raise typer.Exit(1) from error
 
 
-class Stage:
+class DemoRunner:
     """What a demo's acts share. `run` shows a command as one would type it, and runs it.
 
     `sessions` is a folder for the people who are signed in during the demo, and not beyond.
@@ -104,45 +104,47 @@ class Stage:
         self.endpoint = endpoint
         self._sessions = sessions
 
-    def act(self, title: str) -> None:
+    def section(self, title: str) -> None:
         """Begin the next part of the story."""
         self.console.print(f"\n[bold cyan]{title}[/]\n")
 
-    def type(self, command: str) -> None:
+    def show_command(self, command: str) -> None:
         """Show a command."""
         self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
 
-    def run(self, person: str, *words: str) -> None:
+    def run(self, user: str, *words: str) -> None:
         """Run a command as one of the demo's people.
 
         Raises:
             DemoFailed: it was refused.
         """
-        if self._ends_badly(person, words):
+        if self._fails(user, words):
             raise DemoFailed(f"`{words[0]}` did not end as it should")
 
-    def refused(self, person: str, *words: str) -> None:
-        """Run a command that this person may not send.
+    def expect_refusal(self, user: str, *words: str) -> None:
+        """Run a command that this user may not send.
 
         Raises:
             DemoFailed: it was not refused.
         """
-        if not self._ends_badly(person, words):
+        if not self._fails(user, words):
             raise DemoFailed(f"`{words[0]}` was not refused")
 
-    def _ends_badly(self, person: str, words: tuple[str, ...]) -> bool:
+    def _fails(self, user: str, words: tuple[str, ...]) -> bool:
         shown = [f'"{word}"' if " " in word else word for word in words]
-        self.type(f"jobyard {' '.join(shown)}")
+        self.show_command(f"jobyard {' '.join(shown)}")
         try:
-            return bool(app(words, standalone_mode=False, obj=self.as_person(person)))
+            return bool(app(words, standalone_mode=False, obj=self.as_user(user)))
         except click.exceptions.Exit as end:
             return bool(end.exit_code)
 
-    def as_person(self, person: str) -> Surroundings:
-        """The CLI's surroundings with `person` signed in, apart from whoever is signed in here."""
+    def as_user(self, user: str) -> CliContext:
+        """The CLI's surroundings with `user` signed in, apart from whoever is signed in here."""
 
         def deployed(_: str) -> Deployment:
-            kept = self._sessions / f"{person}.json"
-            return replace(session.on_this_laptop(HOME), kept=kept, person=person)
+            session_file = self._sessions / f"{user}.json"
+            return replace(
+                session.local_deployment(HOME), session_file=session_file, default_user=user
+            )
 
-        return Surroundings(deployed)
+        return CliContext(deployed)

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from cli import terminal
-from cli.client import Api, Document
-from cli.demo_runner import Demo, DemoFailed, Stage, perform
+from cli.client import ApiClient, Document
+from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
 from cli.local import clients, voters
 from cli.local.emulator import HOME, PORT, ROOT
 from jobyard.domain.wallclock import WEEKDAYS
@@ -21,11 +21,11 @@ from jobyard.domain.wallclock import WEEKDAYS
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"
 SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
-NOTED = HOME / "demo-schedule"  # the id of the schedule that the latest demo made
+SCHEDULE_NOTE = HOME / "demo-schedule"  # the id of the schedule that the latest demo made
 IN_MARCH = ("--anchor", "2027-03-01", "--from", "2027-03-01T00:00:00Z")
-_LOOK_S = 0.3
-_SOON_S = 4.0  # enough for two commands
-_PATIENCE_S = 120.0
+_POLL_S = 0.3
+_LEAD_S = 4.0  # enough for two commands
+_TIMEOUT_S = 120.0
 
 
 def demo(
@@ -35,7 +35,7 @@ def demo(
     ] = None,
 ) -> None:
     """Schedule a sweep of 5,000 made-up voters, run it, and look at it before and after."""
-    asked = Demo(
+    asked = DemoOptions(
         keep,
         port,
         None,
@@ -47,57 +47,61 @@ def demo(
         ),
         page=("docs/schedules.md", "rules, clocks, policies, limits"),
     )
-    perform(
+    run_demo(
         asked,
         tempfile.TemporaryDirectory(prefix="jobyard-demo-"),
-        lambda sessions, running, on: _tell(Stage(on, Path(sessions), running.endpoint)),
+        lambda sessions, running, on: _play(DemoRunner(on, Path(sessions), running.endpoint)),
     )
 
 
-def _tell(stage: Stage) -> None:
-    api = stage.as_person("admin").api("")
-    dynamodb = clients.client("dynamodb", stage.endpoint)
+def _play(runner: DemoRunner) -> None:
+    api = runner.as_user("admin").api("")
+    dynamodb = clients.client("dynamodb", runner.endpoint)
 
-    stage.act("A table of 5,000 made-up voters")
-    voters.lay_out(dynamodb, datetime.now(UTC))
-    _count(stage, dynamodb)
+    runner.section("A table of 5,000 made-up voters")
+    voters.fill_table(dynamodb, datetime.now(UTC))
+    _show_counts(runner, dynamodb)
 
-    stage.act("When the sweep would run, before anything is made: clocks change on 14 March 2027")
-    stage.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
+    runner.section(
+        "When the sweep would run, before anything is made: clocks change on 14 March 2027"
+    )
+    runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
-    stage.act("An administrator schedules it")
-    give_up_earlier(api, NOTED, stage.console)
-    stage.type(
+    runner.section("An administrator schedules it")
+    delete_earlier(api, SCHEDULE_NOTE, runner.console)
+    runner.show_command(
         f'jobyard schedule create --title "{TITLE}" --type sweep --parameters @{PARAMETERS} '
         f"{' '.join(SUNDAYS)}"
     )
-    schedule_id = str(api.post("/schedules", wanted())["schedule_id"])
-    NOTED.write_text(schedule_id)
-    stage.console.print(f"schedule [bold]{schedule_id}[/]")
+    schedule_id = str(api.post("/schedules", schedule_document())["schedule_id"])
+    SCHEDULE_NOTE.write_text(schedule_id)
+    runner.console.print(f"schedule [bold]{schedule_id}[/]")
 
-    stage.act("Job Management and Job Details before it has run")
-    stage.run("admin", "schedule", "list")
-    stage.run("admin", "schedule", "show", schedule_id)
+    runner.section("Job Management and Job Details before it has run")
+    runner.run("admin", "schedule", "list")
+    runner.run("admin", "schedule", "show", schedule_id)
 
-    stage.act("It is for administrators alone")
-    stage.refused("operator", "schedule", "run", schedule_id, "--reason", "now, please")
+    runner.section("It is for administrators alone")
+    runner.expect_refusal("operator", "schedule", "run", schedule_id, "--reason", "now, please")
 
-    stage.act("It is run now, beside its own times")
-    stage.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
-    _await_the_end(stage, api, schedule_id)
+    runner.section("It is run now, beside its own times")
+    runner.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
+    _wait_for_end(runner, api, schedule_id)
 
-    stage.act("Job Management and Job Details after it")
-    stage.run("admin", "schedule", "list")
-    stage.run("admin", "schedule", "show", schedule_id)
+    runner.section("Job Management and Job Details after it")
+    runner.run("admin", "schedule", "list")
+    runner.run("admin", "schedule", "show", schedule_id)
 
-    stage.act("The table now")
-    _count(stage, dynamodb)
+    runner.section("The table now")
+    _show_counts(runner, dynamodb)
 
-    stage.act("A time that comes while the schedule is suspended has a record too, and says why")
-    _skip_one(stage, schedule_id)
+    runner.section(
+        "A time that comes while the schedule is suspended has a record too, and says why"
+    )
+    _skip_one(runner, schedule_id)
 
 
-def wanted() -> Document:
+def schedule_document() -> Document:
     """The schedule, as the API takes it."""
     return {
         "title": TITLE,
@@ -107,13 +111,13 @@ def wanted() -> Document:
     }
 
 
-def give_up_earlier(api: Api, noted: Path, console: Console) -> None:
+def delete_earlier(api: ApiClient, noted: Path, console: Console) -> None:
     """Delete the schedule whose id an earlier demo left in `noted`, unless it runs.
 
     Others of the same title are somebody's own.
     """
     earlier = noted.read_text() if noted.exists() else ""
-    for there in api.listed("/schedules")["items"] if earlier else ():
+    for there in api.list_items("/schedules")["items"] if earlier else ():
         if there["schedule_id"] != earlier:
             continue
         if there["running"]:
@@ -123,26 +127,26 @@ def give_up_earlier(api: Api, noted: Path, console: Console) -> None:
         console.print(f"[dim]schedule {earlier} of an earlier demo is deleted[/]")
 
 
-def _skip_one(stage: Stage, schedule_id: str) -> None:
+def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
     """Give the schedule a time that comes at once, let it pass, and take it back."""
-    due_at = datetime.now(voters.ZONE) + timedelta(seconds=_SOON_S)
+    due_at = datetime.now(voters.ZONE) + timedelta(seconds=_LEAD_S)
     at = ("--weekdays", WEEKDAYS[due_at.weekday()], "--at", f"{due_at:%H:%M:%S}")
     schedule = ("schedule", "edit", schedule_id)
-    stage.run("admin", *schedule, *at, "--reason", "a time to watch")
-    stage.run("admin", "schedule", "suspend", schedule_id, "--reason", "the table is being moved")
-    time.sleep(max(0.0, (due_at - datetime.now(UTC)).total_seconds()) + _LOOK_S)
-    stage.run("admin", "schedule", "resume", schedule_id, "--reason", "it is where it should be")
-    stage.run("admin", "schedule", "history", schedule_id)
-    stage.run("admin", *schedule, *SUNDAYS[2:], "--reason", "Sundays, as it was")
+    runner.run("admin", *schedule, *at, "--reason", "a time to watch")
+    runner.run("admin", "schedule", "suspend", schedule_id, "--reason", "the table is being moved")
+    time.sleep(max(0.0, (due_at - datetime.now(UTC)).total_seconds()) + _POLL_S)
+    runner.run("admin", "schedule", "resume", schedule_id, "--reason", "it is where it should be")
+    runner.run("admin", "schedule", "history", schedule_id)
+    runner.run("admin", *schedule, *SUNDAYS[2:], "--reason", "Sundays, as it was")
 
 
-def _await_the_end(stage: Stage, api: Api, schedule_id: str) -> None:
+def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
     """Wait until no job runs; while one does, show Job Management once.
 
     Raises:
         DemoFailed: it takes too long, or did not go well.
     """
-    seen, until = False, time.monotonic() + _PATIENCE_S
+    seen, until = False, time.monotonic() + _TIMEOUT_S
     while time.monotonic() < until:
         word = api.get(f"/schedules/{schedule_id}")["word"]
         if word == "Completed":
@@ -151,19 +155,19 @@ def _await_the_end(stage: Stage, api: Api, schedule_id: str) -> None:
             raise DemoFailed(f"the sweep ended as {word}")
         if not seen:
             seen = True
-            stage.run("admin", "schedule", "list")
-        time.sleep(_LOOK_S)
+            runner.run("admin", "schedule", "list")
+        time.sleep(_POLL_S)
     raise DemoFailed("the sweep did not end in time")
 
 
-def _count(stage: Stage, dynamodb: Any) -> None:
+def _show_counts(runner: DemoRunner, dynamodb: Any) -> None:
     """Show how many voters have which confidential status."""
     found: Counter[str] = Counter()
     for page in dynamodb.get_paginator("scan").paginate(TableName=voters.TABLE):
         for voter in page["Items"]:
             found[voter.get("confidential_status", {"S": "not confidential"})["S"]] += 1
     rows = [(status, f"{number:,}") for status, number in sorted(found.items())]
-    stage.console.print(terminal.table(("confidential status", "!voters"), rows))
+    runner.console.print(terminal.table(("confidential status", "!voters"), rows))
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ from jobyard.domain.lifecycles import lifecycle_called
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "job-lifecycles.md"
 
-_MARKED = re.compile(r"(<!-- lifecycle (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_MARKER = re.compile(r"(<!-- lifecycle (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
-def filled(text: str) -> str:
+def fill(text: str) -> str:
     """`text` with each marked place filled with the lifecycle it names.
 
     Raises:
         NotFound: a place names a lifecycle there is not.
     """
-    return _MARKED.sub(
+    return _MARKER.sub(
         lambda place: place[1] + section(lifecycle_called(place[2])) + place[3], text
     )
 
@@ -57,4 +57,4 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text()))
+    PAGE.write_text(fill(PAGE.read_text()))

@@ -30,7 +30,7 @@ def lifecycle(
     except NotFound as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from error
     if as_json:
-        terminal.document(found.document())
+        terminal.print_json(found.document())
     elif mermaid:
         typer.echo(found.diagram(), nl=False)
     else:

@@ -11,11 +11,11 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from cli import auth, commands, lifecycles, show, submit, terminal
-from cli.session import Surroundings
+from cli.session import CliContext
 from jobyard.domain.errors import JobyardError
 
 # Groups whose modules take long to import: only when one of them is called.
-LATE = {
+LAZY_GROUPS = {
     "local": ("cli.local.commands", "The stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
     "collection": ("cli.collection", "Collections, and who may deposit in them."),
@@ -24,28 +24,28 @@ LATE = {
 }
 
 
-class Commands(TyperGroup):
+class CommandGroup(TyperGroup):
     """The commands of `jobyard`. A refusal is its words on standard error and exit code 1."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return [*super().list_commands(ctx), *LATE]
+        return [*super().list_commands(ctx), *LAZY_GROUPS]
 
     def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
         """A command; of those in LATE only what help says of it."""
-        if name in LATE:
-            return TyperGroup(name=name, help=LATE[name][1])
+        if name in LAZY_GROUPS:
+            return TyperGroup(name=name, help=LAZY_GROUPS[name][1])
         return super().get_command(ctx, name)
 
     def resolve_command(  # type: ignore[override]
         self, ctx: typer.Context, args: list[str]
     ) -> tuple[str | None, Any, list[str]]:
-        if args[0] in LATE:
-            module = importlib.import_module(LATE[args[0]][0])
+        if args[0] in LAZY_GROUPS:
+            module = importlib.import_module(LAZY_GROUPS[args[0]][0])
             return args[0], get_group(module.app), args[1:]
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **named: Any) -> Any:
-        terminal.prepare()
+        terminal.prepare_streams()
         return super().main(*args, **named)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
@@ -56,15 +56,15 @@ class Commands(TyperGroup):
         except (JobyardError, OSError) as error:
             words = str(error)
         except UnicodeEncodeError as error:
-            words = f"{terminal.name_of(error.object[:80])}: this is no UTF-8"
+            words = f"{terminal.printable_path(error.object[:80])}: this is no UTF-8"
         except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
             words = f"the stack does not answer as it should: {error}"
-        terminal.complain(words)
+        terminal.print_error(words)
         raise typer.Exit(1)
 
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -91,4 +91,4 @@ def main(
     ] = False,
 ) -> None:
     """Jobyard: manifests become jobs, files in an archive, and one report in the inbox."""
-    ctx.obj = ctx.obj or Surroundings()
+    ctx.obj = ctx.obj or CliContext()

@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from cli.terminal import STYLES, Screen, complain, is_text, name_of
+from cli.terminal import STYLES, SafeConsole, is_utf8, print_error, printable_path
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifest import urls, writing
 from jobyard.domain.manifest.entry import Entry
@@ -40,9 +40,9 @@ from jobyard.domain.urls import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
-LISTED = 1_000  # findings of a level that a listing shows: less than floods a terminal
-STRANGE = 10  # names that no manifest can hold which are told
-REFUSED, UNUSABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
+SHOWN_FINDINGS = 1_000  # findings of a level that a listing shows: less than floods a terminal
+SHOWN_NAMES = 10  # names that no manifest can hold which are told
+EXIT_ERRORS, EXIT_UNREADABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
 
 _BLOCK = 1_048_576
 _HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
@@ -86,23 +86,23 @@ def check(
     is no such file, or it cannot be read.
     """
     try:
-        with _opened(file) as stream:
-            reading = Reading(_blocks(stream), filename=name_of(file), profile=profile)
+        with _open(file) as stream:
+            reading = Reading(_blocks(stream), filename=printable_path(file), profile=profile)
             if as_json:
                 _print_document(reading)
             else:
-                _print_listing(reading, name_of(file))
+                _print_listing(reading, printable_path(file))
     except BrokenPipeError:
         raise  # whoever read has seen enough
     except OSError as error:
-        complain(f"{name_of(file)} cannot be read: {error.strerror or error}")
-        raise typer.Exit(UNUSABLE) from error
+        print_error(f"{printable_path(file)} cannot be read: {error.strerror or error}")
+        raise typer.Exit(EXIT_UNREADABLE) from error
     if reading.verdict == "error":
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(EXIT_ERRORS)
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
+def _open(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
         yield sys.stdin.buffer
     else:
@@ -119,7 +119,7 @@ def _print_document(reading: Reading) -> None:
     """Print JSON. Findings lie on disk until the verdict, which comes first, is known; as many are
     kept as of a batch."""
     with TemporaryFile() as spool:
-        for finding in _kept(reading):
+        for finding in _kept_findings(reading):
             spool.write(b", " if spool.tell() else b"")
             spool.write(json.dumps(finding.document()).encode("ascii"))
         head = {
@@ -135,7 +135,7 @@ def _print_document(reading: Reading) -> None:
         typer.echo("]}")
 
 
-def _kept(reading: Reading) -> Iterator[Finding]:
+def _kept_findings(reading: Reading) -> Iterator[Finding]:
     kept = Kept()
     for _, findings in reading:
         yield from kept.take(findings)
@@ -144,14 +144,14 @@ def _kept(reading: Reading) -> Iterator[Finding]:
 
 def _print_listing(reading: Reading, file: str) -> None:
     """Print a line a finding, and what they come to."""
-    console = Screen(highlight=False, soft_wrap=True)
-    kept = Kept(LISTED)
+    console = SafeConsole(highlight=False, soft_wrap=True)
+    kept = Kept(SHOWN_FINDINGS)
     for _, findings in reading:
         for finding in kept.take(findings):
             console.print(_line_of(finding, file))
     more = sum(kept.more.values())
     if more:
-        most = max(kept.more.values()) + LISTED
+        most = max(kept.more.values()) + SHOWN_FINDINGS
         which = "them all" if most <= KEPT else f"up to {KEPT:,} of each level"
         console.print(f"… and {more} more: --json lists {which}")
     console.print(_summary(reading, file))
@@ -197,29 +197,29 @@ def make(
     Files come sorted by path. Hidden ones, links to folders and files that the profile does not
     take are left out, each with a word. What is written passes `check`.
     """
-    task = _Task(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
+    task = _MakeRequest(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
     try:
-        _refuse_base(task)
+        _check_base_url(task)
         files = _files_of(task)
-        _refuse_names(task, files)
+        _check_names(task, files)
         total = sum(size for _, size in files)
-        with _written(output) as stream, _bar(total) as advance:
-            for line in writing.manifest(_digested(task, files, advance), task.profile):
+        with _atomic_output(output) as stream, _progress_bar(total) as advance:
+            for line in writing.manifest(_hashed_entries(task, files, advance), task.profile):
                 stream.write(line)
     except BadRequest as error:
-        complain(str(error))
-        raise typer.Exit(REFUSED) from error
+        print_error(str(error))
+        raise typer.Exit(EXIT_ERRORS) from error
     except BrokenPipeError:
         raise  # whoever read has seen enough
     except OSError as error:
-        complain(f"{name_of(error.filename or folder)}: {error.strerror or error}")
-        raise typer.Exit(UNUSABLE) from error
-    where = f" to {name_of(output)}" if output else ""
+        print_error(f"{printable_path(error.filename or folder)}: {error.strerror or error}")
+        raise typer.Exit(EXIT_UNREADABLE) from error
+    where = f" to {printable_path(output)}" if output else ""
     typer.echo(f"{plural(len(files), 'file')} written{where}", err=True)
 
 
 @dataclass(frozen=True)
-class _Task:
+class _MakeRequest:
     """What `make` is asked for."""
 
     folder: Path
@@ -234,9 +234,9 @@ class _Task:
         return f"{self.base_url}/{name if is_s3 else quote(name)}"
 
 
-def _refuse_base(task: _Task) -> None:
-    if not is_text(task.base_url):
-        raise BadRequest(f"--base-url {name_of(task.base_url)} is no UTF-8")
+def _check_base_url(task: _MakeRequest) -> None:
+    if not is_utf8(task.base_url):
+        raise BadRequest(f"--base-url {printable_path(task.base_url)} is no UTF-8")
     fault = urls.fault(f"{task.base_url}/x")
     if not fault and task.base_url.startswith("http"):
         parts = urlsplit(task.base_url)
@@ -247,12 +247,12 @@ def _refuse_base(task: _Task) -> None:
         raise BadRequest(f"--base-url {without_secrets(task.base_url)} {fault}")
 
 
-def _files_of(task: _Task) -> list[tuple[str, int]]:
+def _files_of(task: _MakeRequest) -> list[tuple[str, int]]:
     """Name and bytes of each file, sorted by name; a word for every one that is left out."""
     if not task.folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(task.folder))
     files = []
-    for path, why in _walked(task.folder):
+    for path, why in _walk(task.folder):
         name = path.relative_to(task.folder).as_posix()
         if not why and task.output and path.resolve() == task.output.resolve():
             why = "is the manifest to be written"
@@ -262,23 +262,25 @@ def _files_of(task: _Task) -> list[tuple[str, int]]:
             typer.echo(f"skipped {name!a}: {why}", err=True)
         else:
             files.append((name, path.stat().st_size))
-    if strange := [name for name, _ in files if not is_text(name)]:
-        told = ", ".join(map(name_of, strange[:STRANGE]))
-        more = f" and {len(strange) - STRANGE} more" if len(strange) > STRANGE else ""
+    if strange := [name for name, _ in files if not is_utf8(name)]:
+        told = ", ".join(map(printable_path, strange[:SHOWN_NAMES]))
+        more = f" and {len(strange) - SHOWN_NAMES} more" if len(strange) > SHOWN_NAMES else ""
         raise BadRequest(f"no manifest can hold names that are no UTF-8: {told}{more}; rename them")
     if not files:
-        raise BadRequest(f"{name_of(task.folder)} holds no file that {task.profile.name} takes")
+        raise BadRequest(
+            f"{printable_path(task.folder)} holds no file that {task.profile.name} takes"
+        )
     return sorted(files)
 
 
-def _walked(folder: Path) -> Iterator[tuple[Path, str]]:
+def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every file below `folder`, with the reason if it is to be left out, else ""."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
         if entry.name.startswith("."):
             yield path, "is hidden"
         elif entry.is_dir(follow_symlinks=False):
-            yield from _walked(path)
+            yield from _walk(path)
         elif entry.is_dir():
             yield path, "is a link to a folder"
         elif not entry.is_file():
@@ -287,7 +289,7 @@ def _walked(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, ""
 
 
-def _refuse_names(task: _Task, files: Sequence[tuple[str, int]]) -> None:
+def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
     """Refuse names that a manifest cannot hold before hours go into digests."""
     entries = (Entry(0, task.profile.kind, task.url(name), name) for name, _ in files)
     reading = Reading(writing.manifest(entries, task.profile), filename="manifest.checkm")
@@ -301,8 +303,8 @@ def _refuse_names(task: _Task, files: Sequence[tuple[str, int]]) -> None:
         raise BadRequest("\n".join(faults))
 
 
-def _digested(
-    task: _Task, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
+def _hashed_entries(
+    task: _MakeRequest, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
 ) -> Iterator[Entry]:
     """The entry of each file; its size is that of the bytes that were digested."""
     for name, _ in files:
@@ -317,7 +319,7 @@ def _digested(
 
 
 @contextmanager
-def _written(output: Path | None) -> Iterator[IO[bytes]]:
+def _atomic_output(output: Path | None) -> Iterator[IO[bytes]]:
     """A stream to `output`, which appears whole or not at all."""
     if output is None:
         yield sys.stdout.buffer
@@ -333,7 +335,7 @@ def _written(output: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
+def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar over `total` bytes on standard error, and what advances it."""
     columns = (
         TextColumn("digesting"),
@@ -342,7 +344,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = Screen(stderr=True)
+    console = SafeConsole(stderr=True)
     seen = console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=not seen) as progress:
         bar = progress.add_task("", total=total)

@@ -21,7 +21,7 @@ from jobyard.domain.wallclock import zone_called
 Json = Annotated[
     bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")
 ]
-OnStack = Annotated[
+StackName = Annotated[
     str,
     typer.Option(
         "--stack",
@@ -50,15 +50,15 @@ Reason = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress until the end.")]
 
-Word = TypeVar("Word", bound=StrEnum)
+Value = TypeVar("Value", bound=StrEnum)
 
-_CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
-_HOUR = re.compile(r"(?:^|(?<=[T ]))(?=\d:\d\d)")  # where one digit is said of two
-_LENGTH = re.compile(r"(\d+)([mhd])")
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
+_ONE_DIGIT_HOUR = re.compile(r"(?:^|(?<=[T ]))(?=\d:\d\d)")  # where one digit is said of two
+_DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-def number(least: int = 0, most: int | None = None) -> Callable[[str | int], int]:
+def whole_number(least: int = 0, most: int | None = None) -> Callable[[str | int], int]:
     """A parser of whole numbers within bounds; another is a usage error."""
 
     def parser(text: str | int) -> int:
@@ -70,10 +70,10 @@ def number(least: int = 0, most: int | None = None) -> Callable[[str | int], int
     return parser
 
 
-def one_of(words: type[Word]) -> Callable[[str], Word]:
+def one_of(words: type[Value]) -> Callable[[str], Value]:
     """A parser of the words of an enumeration; another is a usage error."""
 
-    def parser(text: str) -> Word:
+    def parser(text: str) -> Value:
         if text not in set(words):
             raise typer.BadParameter(f"{text!r} is none; there are {', '.join(words)}")
         return words(text)
@@ -163,7 +163,7 @@ def job_or_scope(text: str) -> str:
     return _scope(text)
 
 
-def anything_held(text: str) -> str:
+def held_target(text: str) -> str:
     """`text` if it is the id of a job or a batch or names the scope of a hold."""
     return text if is_job_id(text) or is_batch_id(text) else _scope(text)
 
@@ -183,17 +183,17 @@ def failure_code(text: str) -> str:
     return code
 
 
-def moment(text: str) -> str:
+def future_time(text: str) -> str:
     """A time as the API takes it: of `2h` from now, of a date and a time, or of a time that comes
     next. A zone may follow; without one it is the reader's own.
     """
-    length = _LENGTH.fullmatch(text)
+    length = _DURATION.fullmatch(text)
     try:
         if length:
             number, unit = length.groups()
             at = datetime.now(UTC) + timedelta(**{_UNITS[unit]: int(number)})
         else:
-            at = _moment(text)
+            at = _parsed_time(text)
         return at.astimezone(UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, InvalidRule):
         raise typer.BadParameter(
@@ -202,11 +202,11 @@ def moment(text: str) -> str:
         ) from None
 
 
-def _moment(text: str) -> datetime:
+def _parsed_time(text: str) -> datetime:
     words, _, last = text.strip().rpartition(" ")
     zone = zone_called(last) if words and last[:1].isalpha() else None
-    words = two_digits(words if zone else text.strip())
-    if not _CLOCK.fullmatch(words):
+    words = two_digit_hour(words if zone else text.strip())
+    if not _TIME_OF_DAY.fullmatch(words):
         at = datetime.fromisoformat(words)
         if zone and at.tzinfo:
             raise ValueError(text)
@@ -216,12 +216,12 @@ def _moment(text: str) -> datetime:
     return at if at.timestamp() > now.timestamp() else at + timedelta(days=1)
 
 
-def two_digits(text: str) -> str:
+def two_digit_hour(text: str) -> str:
     """`text` with its hour in two digits: 09:00 for 9:00."""
-    return _HOUR.sub("0", text)
+    return _ONE_DIGIT_HOUR.sub("0", text)
 
 
-def pair(text: str) -> str:
+def name_value(text: str) -> str:
     """`text` if it is `name=value`."""
     name, separator, _ = text.partition("=")
     if not (name and separator):

@@ -11,16 +11,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.client import Api, Document
-from cli.terminal import STYLES, commands, counted, how_long, state, waiting
+from cli.client import ApiClient, Document
+from cli.terminal import STYLES, counts_text, duration, next_commands, state, waiting_for
 from jobyard.domain.batch import BATCH
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural
 
-EAGER_S = 5.0  # so long it looks more often than once a second: most small batches end within
-EAGER_PAUSE_S = 0.3
-PAUSE_S = 1.0
-RATE_OVER_S = 20.0
+FAST_FOR_S = 5.0  # so long it looks more often than once a second: most small batches end within
+FAST_POLL_S = 0.3
+POLL_S = 1.0
+RATE_WINDOW_S = 20.0
 LINE_EVERY_S = 10.0  # where nobody looks at a terminal, as long as the state stays the same
 
 # What a bar is made of, from its left end to its right.
@@ -37,7 +37,7 @@ SEGMENTS = (
     "scheduled",
 )
 ENDED = SEGMENTS[:6]
-UNDER_WAY = ("running", "paused", "scheduled")
+ACTIVE = ("running", "paused", "scheduled")
 
 
 def is_over(batch: Document) -> bool:
@@ -46,7 +46,7 @@ def is_over(batch: Document) -> bool:
     A failed batch whose jobs are being repaired is not over yet.
     """
     settled = BATCH.state(batch["state"]).type in {StateType.TERMINAL, StateType.INTERACTION}
-    return settled and not any(batch["counts"].get(name) for name in UNDER_WAY)
+    return settled and not any(batch["counts"].get(name) for name in ACTIVE)
 
 
 def is_good(batch: Document) -> bool:
@@ -60,22 +60,22 @@ def is_repaired(batch: Document) -> bool:
 
 
 @dataclass
-class Watched:
+class WatchedBatch:
     """A batch as it was seen last, and how fast it has been going."""
 
-    api: Api
+    api: ApiClient
     batch_id: str
     batch: Document = field(default_factory=dict)
     etag: str = ""
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def look(self, at: float) -> bool:
+    def refresh(self, at: float) -> bool:
         """Ask how it stands; True when that has changed. `at` is seconds of any one clock."""
-        looked = self.api.look(f"/batches/{self.batch_id}", self.etag)
+        looked = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
         if looked.document is not None:
             self.batch, self.etag = looked.document, looked.etag
         self.seen.append((at, self.ended))
-        while at - self.seen[0][0] > RATE_OVER_S:
+        while at - self.seen[0][0] > RATE_WINDOW_S:
             self.seen.popleft()
         return looked.document is not None
 
@@ -107,17 +107,17 @@ class Watched:
         rate = self.rate
         if rate <= 0 or is_over(self.batch) or self.ended >= self.total:
             return ""
-        left = how_long((self.total - self.ended) / rate)
+        left = duration((self.total - self.ended) / rate)
         return f"{rate:.1f} jobs/s, about {left} left"
 
     @property
     def why(self) -> str:
         """What it waits for and until when."""
-        return waiting(self.batch.get("why") or "", self.batch.get("until"))
+        return waiting_for(self.batch.get("why") or "", self.batch.get("until"))
 
 
 def watch(
-    api: Api,
+    api: ApiClient,
     batch_ids: Sequence[str],
     console: Console | None,
     pause: Callable[[float], None] = time.sleep,
@@ -127,41 +127,41 @@ def watch(
 
     On a terminal it is a picture that moves, elsewhere lines. No `console`, nothing shown.
     """
-    watched = [Watched(api, batch_id) for batch_id in batch_ids]
-    looks = _looks(watched, pause, is_over)
+    watched = [WatchedBatch(api, batch_id) for batch_id in batch_ids]
+    looks = _changes(watched, pause, is_over)
     if console is None:
         for _ in looks:
             pass
     elif console.is_terminal:
-        _show_picture(watched, looks, console)
+        _show_live(watched, looks, console)
     else:
         _show_lines(looks, console)
     return [each.batch for each in watched]
 
 
-def _looks(
-    watched: Sequence[Watched],
+def _changes(
+    watched: Sequence[WatchedBatch],
     pause: Callable[[float], None],
     is_over: Callable[[Document], bool],
-) -> Iterator[Watched]:
+) -> Iterator[WatchedBatch]:
     """Each batch as often as it has changed, until all are over."""
     slept = 0.0
     going = list(watched)
     while True:
         for each in going:
-            if each.look(time.monotonic()):
+            if each.refresh(time.monotonic()):
                 yield each
         going = [each for each in going if not is_over(each.batch)]
         if not going:
             return
-        pause_s = EAGER_PAUSE_S if slept < EAGER_S else PAUSE_S
+        pause_s = FAST_POLL_S if slept < FAST_FOR_S else POLL_S
         pause(pause_s)
         slept += pause_s
 
 
-def _show_lines(looks: Iterator[Watched], console: Console) -> None:
+def _show_lines(looks: Iterator[WatchedBatch], console: Console) -> None:
     said: dict[str, tuple[str, float]] = {}
-    unsaid: dict[str, Watched] = {}
+    unsaid: dict[str, WatchedBatch] = {}
     for each in looks:
         now = time.monotonic()
         before, at = said.get(each.batch_id, ("", 0.0))
@@ -175,32 +175,34 @@ def _show_lines(looks: Iterator[Watched], console: Console) -> None:
         console.print(line(each), markup=False, soft_wrap=True)
 
 
-def line(watched: Watched) -> str:
+def line(watched: WatchedBatch) -> str:
     """How a batch stands, for a log."""
     batch = watched.batch
     clock = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-    told = [f"{clock} {batch['batch_id']} {batch['state']}"]
+    parts = [f"{clock} {batch['batch_id']} {batch['state']}"]
     if watched.total:
         ended = f"{watched.ended} of {plural(watched.total, 'job')}"
-        told.append(f"{ended}: {counted(watched.counts)}")
-    told += [words for words in (watched.pace, watched.why) if words]
-    return "; ".join(told)
+        parts.append(f"{ended}: {counts_text(watched.counts)}")
+    parts += [words for words in (watched.pace, watched.why) if words]
+    return "; ".join(parts)
 
 
-def _show_picture(watched: Sequence[Watched], looks: Iterator[Watched], console: Console) -> None:
+def _show_live(
+    watched: Sequence[WatchedBatch], looks: Iterator[WatchedBatch], console: Console
+) -> None:
     first = next(looks, None)  # nothing to draw before that; a refusal comes out plain
     if first is None:
         return
 
     def picture() -> RenderableType:
-        return Group(*(_picture(each, console) for each in watched if each.batch))
+        return Group(*(_panel(each, console) for each in watched if each.batch))
 
     with Live(get_renderable=picture, console=console, refresh_per_second=8):
         for _ in looks:
             pass
 
 
-def _picture(watched: Watched, console: Console) -> RenderableType:
+def _panel(watched: WatchedBatch, console: Console) -> RenderableType:
     batch = watched.batch
     head = Table.grid(expand=True)
     head.add_column()
@@ -215,7 +217,7 @@ def _picture(watched: Watched, console: Console) -> RenderableType:
     return Group(*lines, Text(""))
 
 
-def _bar_line(watched: Watched, console: Console) -> RenderableType:
+def _bar_line(watched: WatchedBatch, console: Console) -> RenderableType:
     done = f"{watched.ended}/{watched.total}" if watched.total else ""
     width = max(10, console.width - len(done) - 1)
     drawn = bar(watched.counts, width, ascii_only=console.options.ascii_only)
@@ -246,23 +248,23 @@ def _cells(counts: Mapping[str, int], width: int) -> list[int]:
     return cells
 
 
-def _legend(watched: Watched) -> Text:
-    told = Text()
+def _legend(watched: WatchedBatch) -> Text:
+    legend = Text()
     for name in SEGMENTS:
         number = watched.counts.get(name, 0)
         if number:
             word = "waiting" if name == "scheduled" else name.replace("_", " ")
-            told.append(f"{number} {word}", style=STYLES.get(name, "dim"))
-            told.append("   ")
+            legend.append(f"{number} {word}", style=STYLES.get(name, "dim"))
+            legend.append("   ")
     if watched.pace:
-        told.append(watched.pace)
-    return told
+        legend.append(watched.pace)
+    return legend
 
 
 # How it ended
 
 
-def show_end(api: Api, batch: Document, console: Console) -> None:
+def show_end(api: ApiClient, batch: Document, console: Console) -> None:
     """How a batch ended, why if that was said, what was told to whom, and what to do next."""
     console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
     for group in batch.get("failure_groups") or ():
@@ -271,34 +273,34 @@ def show_end(api: Api, batch: Document, console: Console) -> None:
         console.print(f"  {batch['history'][-1]['reason']}", markup=False)
     reports = api.get(f"/batches/{batch['batch_id']}/reports")["items"]
     for report in reports[-1:]:
-        console.print(told(report), markup=False)
-    offered = following(batch, is_reported=bool(reports))
+        console.print(report_text(report), markup=False)
+    offered = next_steps(batch, is_reported=bool(reports))
     if offered:
-        console.print(commands(offered))
+        console.print(next_commands(offered))
 
 
 def _outcome(batch: Document) -> str:
     counts = batch["counts"]
     if batch["state"] == "failed" and counts["total"] and is_repaired(batch):
-        return f"its jobs are repaired ({counted(counts)}), which has not been reported yet"
-    return batch.get("message") or counted(counts)
+        return f"its jobs are repaired ({counts_text(counts)}), which has not been reported yet"
+    return batch.get("message") or counts_text(counts)
 
 
-def told(report: Document) -> str:
+def report_text(report: Document) -> str:
     """What became of a report, in words."""
     delivery = report["delivery"]
     to = ", ".join(report["to"]) or "nobody"
     trouble = f" ({delivery['error']})" if delivery.get("error") else ""
-    missed = f"; not told: {words}" if (words := untold(delivery)) else ""
+    missed = f"; not told: {words}" if (words := undeliverable(delivery)) else ""
     return f"report {report['seq']} to {to}: {delivery['state']}{trouble}{missed}"
 
 
-def untold(found: Document) -> str:
+def undeliverable(found: Document) -> str:
     """Who cannot be told, and why; "" when everybody can."""
     return "; ".join(f"{each['address']}: {each['why']}" for each in found.get("untold") or ())
 
 
-def following(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
+def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
     """The commands that make sense now, and what each does: nothing that would be refused."""
     batch_id, counts, groups = batch["batch_id"], batch["counts"], batch.get("failure_groups")
     is_failed = batch["state"] == "failed"
@@ -324,7 +326,7 @@ def following(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
     return offered
 
 
-def is_over_after(api: Api, batch_id: str, operation_id: str) -> Callable[[Document], bool]:
+def is_over_with(api: ApiClient, batch_id: str, operation_id: str) -> Callable[[Document], bool]:
     """`is_over` for a batch that an operation has just been asked of.
 
     The operation begins a moment later, and until then the batch looks as if nothing was asked.

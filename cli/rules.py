@@ -23,7 +23,7 @@ Kind = Annotated[str | None, typer.Option(help="once, hourly, daily, weekly or m
 Every = Annotated[
     int | None,
     typer.Option(
-        parser=options.number(1), metavar="N", help="Every N hours, days, weeks or months."
+        parser=options.whole_number(1), metavar="N", help="Every N hours, days, weeks or months."
     ),
 ]
 Weekdays = Annotated[str | None, typer.Option(metavar="DAYS", help="Of a weekly rule: mon,wed.")]
@@ -49,7 +49,7 @@ End = Annotated[
 Times = Annotated[
     str | None,
     typer.Option(
-        parser=lambda text: text and str(options.number(1)(text)),
+        parser=lambda text: text and str(options.whole_number(1)(text)),
         metavar="N",
         help="How many times in all, from the anchor on.",
     ),
@@ -75,10 +75,10 @@ _FLAGS = {  # of each field of a rule
     "count": "times",
     "dst": "dst",
 }
-_TAKEN_AWAY = {"weekdays", "day", "end", "count"}  # by an empty flag
+_REMOVABLE = {"weekdays", "day", "end", "count"}  # by an empty flag
 
 
-def fields_of(flags: Mapping[str, Any]) -> dict[str, Any]:
+def rule_fields(flags: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a rule that a command's flags give, as its JSON document has them.
 
     {} when none does; other flags are passed over. An empty flag takes its field away: None.
@@ -95,11 +95,11 @@ def fields_of(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(field: str, given: str | int) -> Any:
     if given == "":
-        if field not in _TAKEN_AWAY:
+        if field not in _REMOVABLE:
             raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
         return None
     if field in {"at", "anchor", "end"}:
-        return options.two_digits(str(given).strip()).replace(" ", "T")
+        return options.two_digit_hour(str(given).strip()).replace(" ", "T")
     if field in {"weekdays", "dst"}:
         return [each.strip() for each in str(given).split(",")]
     if field == "count" or (field == "day" and str(given).isdecimal() and len(str(given)) <= 2):
@@ -121,10 +121,10 @@ def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
     for field, value in fields.items():
         if value is None:
             raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
-    return fields if rule is None else read("--rule", rule)
+    return fields if rule is None else read_json("--rule", rule)
 
 
-def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+def merged(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     """The document of a rule that is `there`, with some fields otherwise, None for no longer. One
     of another kind keeps only when it is due on its days."""
     kept = dict(there)
@@ -135,26 +135,26 @@ def changed(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
 
 
-def read(option: str, text: str) -> Any:
+def read_json(option: str, text: str) -> Any:
     """The JSON that an option holds, or names the file of.
 
     Raises:
         typer.BadParameter: it is none, or there is no such file.
     """
     if not text.startswith("@"):
-        return parsed(option, text)
+        return parse_json(option, text)
     try:
-        return parsed(option, Path(text[1:]).read_bytes())
+        return parse_json(option, Path(text[1:]).read_bytes())
     except FileNotFoundError:
         raise typer.BadParameter(
-            f"there is no file {terminal.name_of(text[1:])}", param_hint=option
+            f"there is no file {terminal.printable_path(text[1:])}", param_hint=option
         ) from None
     except OSError as error:
         words = f"{text[1:]!r} cannot be read: {error.strerror}"
         raise typer.BadParameter(words, param_hint=option) from error
 
 
-def parsed(option: str, text: str | bytes) -> Any:
+def parse_json(option: str, text: str | bytes) -> Any:
     """The JSON that an option holds.
 
     Raises:

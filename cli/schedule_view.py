@@ -10,37 +10,37 @@ from itertools import zip_longest
 from cli import terminal
 from cli.client import Document
 from cli.show import Rows, history, section, show_list
-from cli.terminal import how_long, records, state, waiting, when
+from cli.terminal import duration, local_time, records, state, waiting_for
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.wallclock import zone_called
 
 _NEXT = "Next Scheduled Run Time"
 
 
-def outlook(found: Document) -> str:
+def next_run_text(found: Document) -> str:
     """When a schedule runs next, or why it will not."""
     if found["next_run"]:
-        return f"it runs next {_there(found)}"
+        return f"it runs next {_next_run_times(found)}"
     return f"no job will run: {found['why']}" if found["why"] else "no job will run"
 
 
-def _there(found: Document) -> str:
+def _next_run_times(found: Document) -> str:
     """When a schedule runs next, on the clocks of its zone and on those here."""
     if not found["next_run"]:
         return "none"
-    return f"{_next(found)} in {found['zone']}, {when(found['next_run'])} here"
+    return f"{_next(found)} in {found['zone']}, {local_time(found['next_run'])} here"
 
 
 def _next(found: Document) -> str:
-    return clocks(found["next_run"], found["zone"]) if found["next_run"] else "-"
+    return zoned_time(found["next_run"], found["zone"]) if found["next_run"] else "-"
 
 
-def why(found: Document) -> str:
+def wait_text(found: Document) -> str:
     """Why a schedule does not run as its rule says, and until when, on the clocks of its zone."""
-    return waiting(found["why"], found["until"], partial(clocks, zone=found["zone"]))
+    return waiting_for(found["why"], found["until"], partial(zoned_time, zone=found["zone"]))
 
 
-def clocks(iso: str, zone: str = "") -> str:
+def zoned_time(iso: str, zone: str = "") -> str:
     """A time on the clocks of `zone`; where they are not known, or were not its own, on those of
     its offset.
 
@@ -64,10 +64,10 @@ def show_all(found: Document, *, as_json: bool) -> None:
             f"{each['title']} ({each['job_type']})",
             state(each["word"]),
             _next(each),
-            clocks(each["latest"]["ended_at"], each["zone"])
+            zoned_time(each["latest"]["ended_at"], each["zone"])
             if each["latest"] and each["latest"]["ended_at"]
             else "",
-            why(each),
+            wait_text(each),
         )
         for each in found["items"]
     ]
@@ -78,19 +78,19 @@ def show_all(found: Document, *, as_json: bool) -> None:
 def show_one(found: Document, newest: list[Document]) -> None:
     """Job Details: the schedule, its next runs, and the `newest` of what became of its times."""
     terminal.console().print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
                 ("Status", state(found["word"])),
-                ("Scheduled Time", _there(found)),
+                ("Scheduled Time", _next_run_times(found)),
                 ("Recurrence pattern", found["sentence"]),
                 ("schedule", found["schedule_id"]),
                 ("state", state(found["state"])),
-                ("why", why(found)),
+                ("why", wait_text(found)),
                 ("running", ", ".join(found["running"])),
                 *_policy(found).items(),
-                ("made", f"{clocks(found['created_at'], found['zone'])} by {found['owner']}"),
-                ("you may", terminal.sending(found["actions"])),
+                ("made", f"{zoned_time(found['created_at'], found['zone'])} by {found['owner']}"),
+                ("you may", terminal.commands_for(found["actions"])),
             )
         )
     )
@@ -98,18 +98,18 @@ def show_one(found: Document, newest: list[Document]) -> None:
         _show_completed(found["completed"], found["zone"])
     section("Next runs", ("!in its zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
-    section("History", *history(found, partial(clocks, zone=found["zone"])))
+    section("History", *history(found, partial(zoned_time, zone=found["zone"])))
 
 
 def _show_completed(completed: Document, zone: str) -> None:
     console = terminal.console()
     console.print("\n[bold underline]Completed Job Details[/]")
     console.print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("Status", state(completed["word"])),
-                ("Time of completion", clocks(completed["ended_at"], zone)),
-                ("Duration", _length(completed["duration_s"])),
+                ("Time of completion", zoned_time(completed["ended_at"], zone)),
+                ("Duration", _duration(completed["duration_s"])),
                 ("Failure codes", ", ".join(completed["failure_codes"])),
                 ("Records processed", records(completed)),
                 ("message", completed["message"]),
@@ -119,7 +119,7 @@ def _show_completed(completed: Document, zone: str) -> None:
     )
 
 
-def _made_up_for(missed: Document) -> str:
+def _catch_up_text(missed: Document) -> str:
     if missed["which"] == "none":
         return "nothing is made up for"
     most = f"up to {missed['most']}" if missed["which"] == "all" else "the latest"
@@ -128,24 +128,24 @@ def _made_up_for(missed: Document) -> str:
 
 def _runs(found: Document) -> Rows:
     return [
-        (clocks(each["local"], found["zone"]), each["utc"], each["note"])
+        (zoned_time(each["local"], found["zone"]), each["utc"], each["note"])
         for each in found["next_runs"]
     ]
 
 
-def _length(seconds: float | None) -> str:
-    return "" if seconds is None else how_long(seconds)
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)
 
 
 def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...], Rows]:
     rows: Rows = [
         (
-            clocks(each["local"], zone),
+            zoned_time(each["local"], zone),
             state(each["word"]),
-            _length(each["lateness_s"]),
-            _length(each["duration_s"]),
+            _duration(each["lateness_s"]),
+            _duration(each["duration_s"]),
             records(each),
-            _about(each),
+            _details(each),
             each["job_id"],
         )
         for each in items
@@ -154,7 +154,7 @@ def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...],
     return columns, rows
 
 
-def _about(each: Document) -> str:
+def _details(each: Document) -> str:
     """Why there is no job, why it failed or who stopped it, and who wanted it."""
     if each["reason"]:
         return ": ".join(part for part in (each["sentence"], each["words"]) if part)
@@ -185,17 +185,17 @@ def show_edited(before: Document, edited: Document) -> None:
         if now[name] != was[name]
     ]
     if changes:
-        console.print(terminal.facts(changes))
+        console.print(terminal.key_values(changes))
     if edited["runs_before"] == edited["runs_after"]:
-        console.print(f"its next runs stay as they were; {outlook(found)}", markup=False)
+        console.print(f"its next runs stay as they were; {next_run_text(found)}", markup=False)
         return
     runs = (
-        [clocks(each["local"], before["zone"]) for each in edited["runs_before"]],
-        [clocks(each["local"], found["zone"]) for each in edited["runs_after"]],
+        [zoned_time(each["local"], before["zone"]) for each in edited["runs_before"]],
+        [zoned_time(each["local"], found["zone"]) for each in edited["runs_after"]],
     )
     section("Next runs", ("!before", "!now"), list(zip_longest(*runs, fillvalue="-")))
     if not found["next_run"]:
-        console.print(outlook(found), markup=False)
+        console.print(next_run_text(found), markup=False)
 
 
 def _settings(found: Document) -> dict[str, str]:
@@ -207,7 +207,7 @@ def _settings(found: Document) -> dict[str, str]:
 def _policy(found: Document) -> dict[str, str]:
     return {
         "when clocks change": ", ".join(found["dst"]),
-        "missed": _made_up_for(found["missed"]),
+        "missed": _catch_up_text(found["missed"]),
         "overlap": found["overlap"],
         "calendar": found["calendar"],
         "parameters": json.dumps(found["parameters"]) if found["parameters"] else "",

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cli import calendars, options, rules, schedule_view, terminal
-from cli.client import Api, Document, Refused
-from cli.options import Json, OnStack, Reason
+from cli.client import ApiClient, ApiError, Document
+from cli.options import Json, Reason, StackName
 from jobyard.domain.calendars import Calendar
 from jobyard.domain.recurrence import Recurrence
 from jobyard.domain.rules import recurrence_of
@@ -17,7 +17,7 @@ from jobyard.domain.upcoming import Upcoming, preview
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
 
-MOST_SHOWN = 100_000  # of a preview: of a rule that comes daily, centuries
+MAX_PREVIEW = 100_000  # of a preview: of a rule that comes daily, centuries
 WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
@@ -34,20 +34,22 @@ Missed = Annotated[
         help="Which of the times that were missed are made up for; else latest.",
     ),
 ]
-Most = Annotated[
+CatchUpLimit = Annotated[
     int | None,
-    typer.Option(parser=options.number(1), metavar="N", help="With --missed all: the newest N."),
+    typer.Option(
+        parser=options.whole_number(1), metavar="N", help="With --missed all: the newest N."
+    ),
 ]
-OldestH = Annotated[
+MaxAge = Annotated[
     int | None,
     typer.Option(
         "--oldest",
-        parser=options.number(1),
+        parser=options.whole_number(1),
         metavar="HOURS",
         help="With --missed: none that is older.",
     ),
 ]
-Overlapping = Annotated[
+OverlapPolicy = Annotated[
     Overlap | None,
     typer.Option(
         "--overlap",
@@ -56,7 +58,9 @@ Overlapping = Annotated[
         help="When a run meets the one before it; else forbid.",
     ),
 ]
-Named = Annotated[str | None, typer.Option("--calendar", metavar="NAME", help="Its calendar.")]
+CalendarName = Annotated[
+    str | None, typer.Option("--calendar", metavar="NAME", help="Its calendar.")
+]
 
 
 @app.callback()
@@ -84,17 +88,17 @@ def show_list(
     limit: Annotated[
         int,
         typer.Option(
-            parser=options.number(1),
+            parser=options.whole_number(1),
             metavar="N",
             help="Show at most so many; pages are fetched for it.",
         ),
     ] = 100,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Job Management: every schedule with its status and its next run."""
     wanted = {"word": word, "system": "true" if system else None}
-    found = ctx.obj.api(stack).listed("/schedules", limit, **wanted)
+    found = ctx.obj.api(stack).list_items("/schedules", limit, **wanted)
     if system and not word and not found["items"] and not as_json:
         terminal.console().print("none yet: the clock makes them within a minute")
         return
@@ -103,13 +107,13 @@ def show_list(
 
 @app.command()
 def show(
-    ctx: typer.Context, schedule_id: ScheduleId, stack: OnStack = "", as_json: Json = False
+    ctx: typer.Context, schedule_id: ScheduleId, stack: StackName = "", as_json: Json = False
 ) -> None:
     """Job Details: when it runs, how the last run came out, the next ten and the last ten."""
     api = ctx.obj.api(stack)
     found = api.get(f"/schedules/{schedule_id}")
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     schedule_view.show_one(
         found, api.get(f"/schedules/{schedule_id}/occurrences", limit=10)["items"]
@@ -123,20 +127,20 @@ def history(
     limit: Annotated[
         int,
         typer.Option(
-            parser=options.number(1),
+            parser=options.whole_number(1),
             metavar="N",
             help="Show at most so many; pages are fetched for it.",
         ),
     ] = 50,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """What became of its times, newest first: those without a job too, each with its reason."""
-    api: Api = ctx.obj.api(stack)
-    found = api.listed(f"/schedules/{schedule_id}/occurrences", limit)
+    api: ApiClient = ctx.obj.api(stack)
+    found = api.list_items(f"/schedules/{schedule_id}/occurrences", limit)
     zone = ""
     if not as_json:
-        with suppress(Refused):  # a deleted one has a history still
+        with suppress(ApiError):  # a deleted one has a history still
             zone = api.get(f"/schedules/{schedule_id}")["zone"]
     schedule_view.show_history(found, zone, as_json=as_json)
 
@@ -159,15 +163,15 @@ def create(
     times: rules.Times = None,
     dst: rules.Dst = None,
     missed: Missed = None,
-    most: Most = None,
-    oldest_h: OldestH = None,
-    overlap: Overlapping = None,
-    calendar: Named = None,
-    stack: OnStack = "",
+    most: CatchUpLimit = None,
+    oldest_h: MaxAge = None,
+    overlap: OverlapPolicy = None,
+    calendar: CalendarName = None,
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Make a schedule. Its first run is known at once."""
-    fields = rules.fields_of(ctx.params)
+    fields = rules.rule_fields(ctx.params)
     wanted: Document = {
         "title": title,
         "job_type": job_type,
@@ -176,13 +180,13 @@ def create(
     }
     made = ctx.obj.api(stack).post("/schedules", wanted)
     if as_json:
-        terminal.document(made)
+        terminal.print_json(made)
         return
     console = terminal.console()
     console.print(f"schedule [bold]{made['schedule_id']}[/]")
-    console.print(f"{made['sentence']}; {schedule_view.outlook(made)}", markup=False)
+    console.print(f"{made['sentence']}; {schedule_view.next_run_text(made)}", markup=False)
     shown = f"jobyard schedule show {made['schedule_id']}"
-    console.print(terminal.commands([(shown, "how it stands")]))
+    console.print(terminal.next_commands([(shown, "how it stands")]))
 
 
 @app.command()
@@ -204,14 +208,14 @@ def edit(
     times: rules.Times = None,
     dst: rules.Dst = None,
     missed: Missed = None,
-    most: Most = None,
-    oldest_h: OldestH = None,
-    overlap: Overlapping = None,
+    most: CatchUpLimit = None,
+    oldest_h: MaxAge = None,
+    overlap: OverlapPolicy = None,
     calendar: Annotated[
         str | None,
         typer.Option("--calendar", metavar="NAME", help='Its calendar; "" for none.'),
     ] = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Change a schedule, and see how its next runs change.
@@ -219,7 +223,7 @@ def edit(
     Flags of the rule change that much of it, and what is not named stays as it is.
     An empty --end "", --times, --weekdays or --day takes that away.
     """
-    fields = rules.fields_of(ctx.params)
+    fields = rules.rule_fields(ctx.params)
     wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
     if title == "":
         raise typer.BadParameter("this is empty", param_hint="--title")
@@ -228,13 +232,13 @@ def edit(
         raise typer.BadParameter("say what is to be otherwise, beside the reason")
     if rule is not None:
         wanted["rule"] = rules.rule_document(rule, fields)
-    api: Api = ctx.obj.api(stack)
+    api: ApiClient = ctx.obj.api(stack)
     before = {} if as_json and not fields else api.get(f"/schedules/{schedule_id}")
     if fields:
-        wanted["rule"] = rules.changed(before["rule"], fields)
+        wanted["rule"] = rules.merged(before["rule"], fields)
     edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **wanted})
     if as_json:
-        terminal.document(edited)
+        terminal.print_json(edited)
     else:
         schedule_view.show_edited(before, edited)
 
@@ -247,17 +251,19 @@ def suspend(
     until: Annotated[
         str | None,
         typer.Option(
-            parser=options.moment,
+            parser=options.future_time,
             metavar="TIME",
             help="When it is resumed by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
         ),
     ] = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Let its times pass, each noted as skipped. What runs goes on."""
     wanted: Document = {"reason": reason} | ({"until": until} if until else {})
-    _asked(ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", wanted), as_json=as_json)
+    _show_state(
+        ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", wanted), as_json=as_json
+    )
 
 
 @app.command()
@@ -265,12 +271,12 @@ def resume(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     reason: Reason,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Let its times count again, from now on."""
-    api: Api = ctx.obj.api(stack)
-    _asked(api.post(f"/schedules/{schedule_id}/resume", {"reason": reason}), as_json=as_json)
+    api: ApiClient = ctx.obj.api(stack)
+    _show_state(api.post(f"/schedules/{schedule_id}/resume", {"reason": reason}), as_json=as_json)
 
 
 @app.command()
@@ -278,22 +284,22 @@ def run(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     reason: Reason,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Have a job run at once, beside its times."""
     made = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
     if as_json:
-        terminal.document(made)
+        terminal.print_json(made)
         return
     console = terminal.console()
     if not made["job_id"]:
         console.print("it waits for the run before it to end")
         shown = f"jobyard schedule history {schedule_id}"
-        console.print(terminal.commands([(shown, "what becomes of it")]))
+        console.print(terminal.next_commands([(shown, "what becomes of it")]))
         return
     console.print(f"job [bold]{made['job_id']}[/]")
-    console.print(terminal.commands([(f"jobyard job {made['job_id']}", "how it goes")]))
+    console.print(terminal.next_commands([(f"jobyard job {made['job_id']}", "how it goes")]))
 
 
 @app.command()
@@ -302,24 +308,26 @@ def delete(
     schedule_id: ScheduleId,
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Give it up: it has no times any more. The history of its jobs stays."""
-    terminal.make_sure(f"Give up {schedule_id} for good?", yes=yes)
-    _asked(ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json)
+    terminal.confirm(f"Give up {schedule_id} for good?", yes=yes)
+    _show_state(
+        ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json
+    )
 
 
-def _asked(found: Document, *, as_json: bool) -> None:
+def _show_state(found: Document, *, as_json: bool) -> None:
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     console = terminal.console()
     console.print(found["schedule_id"], "is", terminal.state(found["state"]))
     if found["state"] == "suspended":
-        console.print(schedule_view.why(found), markup=False)
+        console.print(schedule_view.wait_text(found), markup=False)
     if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
-        console.print(schedule_view.outlook(found), markup=False)
+        console.print(schedule_view.next_run_text(found), markup=False)
     elif found["until"]:
         console.print("none of its times is left after that")
 
@@ -329,7 +337,7 @@ def _settings(
 ) -> Document:
     """The settings that flags give, as the API takes them."""
     given: Document = {
-        "parameters": None if parameters is None else rules.read("--parameters", parameters),
+        "parameters": None if parameters is None else rules.read_json("--parameters", parameters),
         "missed": missed or None,
         "overlap": overlap.value if overlap else None,
         "calendar": calendar,
@@ -362,7 +370,9 @@ def show_preview(
     dst: rules.Dst = None,
     count: Annotated[
         int,
-        typer.Option(parser=options.number(1, MOST_SHOWN), metavar="N", help="How many to show."),
+        typer.Option(
+            parser=options.whole_number(1, MAX_PREVIEW), metavar="N", help="How many to show."
+        ),
     ] = 10,
     start: Annotated[
         datetime | None,
@@ -388,19 +398,19 @@ def show_preview(
     There are fewer where the rule ends. Nothing has to run for this.
     """
     since = start or datetime.now(UTC)
-    fields = rules.fields_of(ctx.params)
+    fields = rules.rule_fields(ctx.params)
     wanted = recurrence_of(rules.rule_document(rule, fields), since)
     refusing = _calendar(calendar) if calendar else None
     found = preview(wanted, since, count, refusing)
     if as_json:
-        terminal.document([each.document() for each in found])
+        terminal.print_json([each.document() for each in found])
     else:
         _show(wanted, refusing, found, since)
 
 
 def _calendar(text: str) -> Calendar:
     if text.startswith(("{", "@")):
-        return calendars.told_in(rules.read("--calendar", text))
+        return calendars.calendar_from(rules.read_json("--calendar", text))
     raise typer.BadParameter(
         "a preview asks no stack, so it needs the calendar's JSON, or @FILE with it: "
         "`jobyard calendar show NAME --json` prints that",
@@ -426,7 +436,7 @@ def _show(
         return
     documents = (each.document() for each in found)
     rows = [
-        (schedule_view.clocks(each["local"], rule.zone), each["utc"], each["note"])
+        (schedule_view.zoned_time(each["local"], rule.zone), each["utc"], each["note"])
         for each in documents
     ]
     terminal.show_table(("!in its zone", "!UTC", "~note"), rows)

@@ -12,29 +12,29 @@ from typing import Any
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cli.client import Api
+from cli.client import ApiClient
 from cli.local import demo_users, emulator
 from cli.local.stack import Stack
 from jobyard.domain.errors import JobyardError
 
 LOCAL = "local"  # what the stack on this laptop is called in words
-LOCAL_PERSON = "admin"  # who one is on the local stack until one signs in as somebody else
-SOON_S = 30.0  # a token that ends within these seconds is renewed first
+LOCAL_USER = "admin"  # who one is on the local stack until one signs in as somebody else
+RENEW_BEFORE_S = 30.0  # a token that ends within these seconds is renewed first
 
 
-class SignInNeeded(JobyardError):
+class SignInRequired(JobyardError):
     """Nobody is signed in, or not any more; the message says what to call."""
 
 
-class SignInRefused(JobyardError):
+class SignInFailed(JobyardError):
     """The username, the password or a code is wrong."""
 
 
-class NotRunning(JobyardError):
+class StackNotRunning(JobyardError):
     """The local stack is down."""
 
 
-class NoAccess(JobyardError):
+class AwsAccessError(JobyardError):
     """AWS cannot be asked: no credentials, no region, no permission or no network."""
 
 
@@ -79,12 +79,12 @@ class Deployment:
     """
 
     name: str
-    kept: Path
+    session_file: Path
     locate: Callable[[], Stack]
     cognito: Callable[[str], Any]
-    address: str = ""
+    url_prefix: str = ""
     passwords: Mapping[str, str] = field(default_factory=dict)
-    person: str = ""
+    default_user: str = ""
 
     @property
     def login(self) -> str:
@@ -92,19 +92,19 @@ class Deployment:
         return "jobyard login --as ROLE" if self.passwords else f"jobyard login --stack {self.name}"
 
 
-def deployment_called(name: str) -> Deployment:
+def find_deployment(name: str) -> Deployment:
     """The AWS stack `name`, or the local one when no name is given.
 
     Raises:
         NotRunning: the local stack is down.
     """
     if not name:
-        return on_this_laptop(emulator.HOME)
+        return local_deployment(emulator.HOME)
     folder = Path.home() / ".config" / "jobyard"
-    return Deployment(name, folder / f"{name}.json", lambda: _locate_on_aws(name), _cognito_on_aws)
+    return Deployment(name, folder / f"{name}.json", lambda: _find_aws_stack(name), _aws_cognito)
 
 
-def on_this_laptop(home: Path) -> Deployment:
+def local_deployment(home: Path) -> Deployment:
     """The local stack whose emulator lives in `home`.
 
     Raises:
@@ -112,7 +112,7 @@ def on_this_laptop(home: Path) -> Deployment:
     """
     running = emulator.running(home)
     if running is None:
-        raise NotRunning(
+        raise StackNotRunning(
             "the local stack is not running: start it with `jobyard local up` or `make local`, "
             "or name an AWS stack with --stack"
         )
@@ -120,29 +120,29 @@ def on_this_laptop(home: Path) -> Deployment:
     return Deployment(
         LOCAL,
         home / "session.json",
-        lambda: _locate_here(endpoint),
-        lambda _: _cognito_here(endpoint),
-        address=endpoint,
+        lambda: _find_local_stack(endpoint),
+        lambda _: _local_cognito(endpoint),
+        url_prefix=endpoint,
         passwords={person.username: person.password for person in demo_users.DEMO},
-        person=LOCAL_PERSON,
+        default_user=LOCAL_USER,
     )
 
 
 # Signing in and out
 
 
-def opened(deployment: Deployment) -> Session:
+def open_session(deployment: Deployment) -> Session:
     """The session kept for `deployment`; on the local stack a new one when none is.
 
     Raises:
         SignInNeeded: nobody is signed in.
     """
-    kept = _read(deployment.kept)
-    if kept and kept.api_url.startswith(deployment.address):
-        return kept
-    username = kept.username if kept else deployment.person
+    saved = _read(deployment.session_file)
+    if saved and saved.api_url.startswith(deployment.url_prefix):
+        return saved
+    username = saved.username if saved else deployment.default_user
     if username not in deployment.passwords:
-        raise SignInNeeded(
+        raise SignInRequired(
             f"you are not signed in to stack {deployment.name}: `{deployment.login}`"
         )
     return sign_in(deployment, username, deployment.passwords[username])
@@ -171,18 +171,18 @@ def sign_in(
         )
         while "ChallengeName" in told:
             name = told["ChallengeName"]
-            if name not in _ANSWERS:
-                raise SignInRefused(f"Cognito asks for {name}, which this program cannot give")
+            if name not in _CHALLENGE_RESPONSES:
+                raise SignInFailed(f"Cognito asks for {name}, which this program cannot give")
             told = cognito.respond_to_auth_challenge(
                 ClientId=client,
                 ChallengeName=name,
                 Session=told["Session"],
-                ChallengeResponses={"USERNAME": username, _ANSWERS[name]: answer(name)},
+                ChallengeResponses={"USERNAME": username, _CHALLENGE_RESPONSES[name]: answer(name)},
             )
     except ClientError as error:
-        raise SignInRefused(_words(error)) from error
+        raise SignInFailed(_error_text(error)) from error
     except BotoCoreError as error:
-        raise NoAccess(str(error)) from error
+        raise AwsAccessError(str(error)) from error
     result = told["AuthenticationResult"]
     session = Session(
         stack.api_url,
@@ -192,11 +192,11 @@ def sign_in(
         result["AccessToken"],
         result["RefreshToken"],
     )
-    _write(deployment.kept, session)
+    _write(deployment.session_file, session)
     return session
 
 
-_ANSWERS = {
+_CHALLENGE_RESPONSES = {
     "NEW_PASSWORD_REQUIRED": "NEW_PASSWORD",
     "SOFTWARE_TOKEN_MFA": "SOFTWARE_TOKEN_MFA_CODE",
 }
@@ -204,20 +204,20 @@ _ANSWERS = {
 
 def sign_out(deployment: Deployment) -> bool:
     """Forget the session here and end it at Cognito; False when nobody was signed in."""
-    kept = _read(deployment.kept)
-    if kept is None:
+    saved = _read(deployment.session_file)
+    if saved is None:
         return False
-    deployment.kept.unlink()
+    deployment.session_file.unlink()
     try:
-        deployment.cognito(kept.user_pool).revoke_token(
-            Token=kept.refresh_token, ClientId=kept.user_pool_client
+        deployment.cognito(saved.user_pool).revoke_token(
+            Token=saved.refresh_token, ClientId=saved.user_pool_client
         )
     except (ClientError, BotoCoreError):
         return True  # it is forgotten here, and ends by itself within hours
     return True
 
 
-class SignedIn:
+class SessionTokens:
     """Hands out the access token of a session, and renews it silently when it ends."""
 
     def __init__(self, deployment: Deployment, session: Session) -> None:
@@ -226,21 +226,21 @@ class SignedIn:
 
     def token(self) -> str:
         """An access token that is good now."""
-        if self.session.expires_at.timestamp() - time.time() < SOON_S:
-            return self.renewed()
+        if self.session.expires_at.timestamp() - time.time() < RENEW_BEFORE_S:
+            return self.renew()
         return self.session.access_token
 
-    def renewed(self) -> str:
+    def renew(self) -> str:
         """Another access token.
 
         Raises:
             SignInNeeded: the session has ended.
         """
-        self.session = _renewed(self._deployment, self.session)
+        self.session = _renew(self._deployment, self.session)
         return self.session.access_token
 
 
-def _renewed(deployment: Deployment, session: Session) -> Session:
+def _renew(deployment: Deployment, session: Session) -> Session:
     try:
         told = deployment.cognito(session.user_pool).initiate_auth(
             ClientId=session.user_pool_client,
@@ -251,59 +251,59 @@ def _renewed(deployment: Deployment, session: Session) -> Session:
         # A local stack that was reset has other people and keys, but the same names.
         if session.username in deployment.passwords:
             return sign_in(deployment, session.username, deployment.passwords[session.username])
-        raise SignInNeeded(
+        raise SignInRequired(
             f"your sign-in to stack {deployment.name} has ended: `{deployment.login}`"
         ) from error
     except BotoCoreError as error:
-        raise NoAccess(str(error)) from error
+        raise AwsAccessError(str(error)) from error
     renewed = replace(session, access_token=told["AuthenticationResult"]["AccessToken"])
-    _write(deployment.kept, renewed)
+    _write(deployment.session_file, renewed)
     return renewed
 
 
-def _words(error: ClientError) -> str:
+def _error_text(error: ClientError) -> str:
     told = error.response["Error"]
     return f"{told.get('Message', 'refused')} ({told['Code']})"
 
 
-# The kept file
+# The session file
 
 
-def _read(kept: Path) -> Session | None:
+def _read(session_file: Path) -> Session | None:
     try:
-        return Session(**json.loads(kept.read_text()))
+        return Session(**json.loads(session_file.read_text()))
     except FileNotFoundError:
         return None
     except (TypeError, ValueError):
         return None  # of another version of this program: as good as none
 
 
-def _write(kept: Path, session: Session) -> None:
+def _write(session_file: Path, session: Session) -> None:
     """Keep `session` for its owner's eyes only; a reader sees the old file or the new."""
-    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = kept.with_suffix(".unfinished")
+    session_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = session_file.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(asdict(session), indent=2))
-    unfinished.replace(kept)
+    unfinished.replace(session_file)
 
 
 # Finding stacks. What is imported here takes 0.5 s; no command with a good token has to spend it.
 
 
-def _locate_here(endpoint: str) -> Stack:
+def _find_local_stack(endpoint: str) -> Stack:
     from cli.local import clients, deployment, stack
 
     return stack.read(clients.client("cloudformation", endpoint), deployment.STACK)
 
 
-def _cognito_here(endpoint: str) -> Any:
+def _local_cognito(endpoint: str) -> Any:
     from cli.local import clients
 
     return clients.client("cognito-idp", endpoint)
 
 
-def _locate_on_aws(name: str) -> Stack:
+def _find_aws_stack(name: str) -> Stack:
     import boto3
 
     from cli.local import stack
@@ -311,12 +311,12 @@ def _locate_on_aws(name: str) -> Stack:
     try:
         return stack.read(boto3.session.Session().client("cloudformation"), name)
     except ClientError as error:
-        raise NoAccess(f"CloudFormation refuses: {_words(error)}") from error
+        raise AwsAccessError(f"CloudFormation refuses: {_error_text(error)}") from error
     except BotoCoreError as error:
-        raise NoAccess(f"stack {name} cannot be looked up: {error}") from error
+        raise AwsAccessError(f"stack {name} cannot be looked up: {error}") from error
 
 
-def _cognito_on_aws(user_pool: str) -> Any:
+def _aws_cognito(user_pool: str) -> Any:
     """A client that signs nothing: signing in needs no AWS credentials."""
     import boto3
     from botocore import UNSIGNED
@@ -332,19 +332,19 @@ def _cognito_on_aws(user_pool: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CliContext:
     """The world a command acts in. Tests bring their own."""
 
-    deployment: Callable[[str], Deployment] = deployment_called
+    deployment: Callable[[str], Deployment] = find_deployment
     transport: httpx.BaseTransport | None = None
     pause: Callable[[float], None] = time.sleep
 
-    def api(self, stack: str, session: Session | None = None) -> Api:
+    def api(self, stack: str, session: Session | None = None) -> ApiClient:
         """The API of `stack`, asked by whoever is signed in there or by `session`."""
         deployment = self.deployment(stack)
-        bearer = SignedIn(deployment, session or opened(deployment))
+        bearer = SessionTokens(deployment, session or open_session(deployment))
         roles = ", ".join(bearer.session.roles) or "no role"
-        return Api(
+        return ApiClient(
             bearer.session.api_url,
             bearer,
             who=f"you are signed in as {bearer.session.username} ({roles}); "

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from cli import options, terminal
 from cli.client import Document
-from cli.options import Json, OnStack
-from cli.progress import told, untold
-from cli.terminal import records, state, waiting, when
+from cli.options import Json, StackName
+from cli.progress import report_text, undeliverable
+from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batch import BatchState
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.job import JobState
@@ -25,7 +25,7 @@ JobId = Annotated[str, typer.Argument(parser=options.job_id, metavar="JOB")]
 Limit = Annotated[
     int,
     typer.Option(
-        parser=options.number(1),
+        parser=options.whole_number(1),
         metavar="N",
         help="Show at most so many; pages are fetched for it.",
     ),
@@ -46,19 +46,19 @@ def batches(
     ] = None,
     collection: Annotated[str, typer.Option(help="Only those of this collection.")] = "",
     limit: Limit = 20,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Batches, newest first."""
-    found = ctx.obj.api(stack).listed("/batches", limit, state=state, collection=collection)
+    found = ctx.obj.api(stack).list_items("/batches", limit, state=state, collection=collection)
     rows: Rows = [
         (
             each["batch_id"],
             terminal.state(each["state"]),
-            _jobs_of(each),
+            _job_counts(each),
             f"{each['collection']}/{each['filename']}",
-            when(each["submitted_at"]),
-            _wait_of(each),
+            local_time(each["submitted_at"]),
+            _wait_text(each),
         )
         for each in found["items"]
     ]
@@ -68,33 +68,33 @@ def batches(
 
 @app.command()
 def batch(
-    ctx: typer.Context, batch_id: BatchId, stack: OnStack = "", as_json: Json = False
+    ctx: typer.Context, batch_id: BatchId, stack: StackName = "", as_json: Json = False
 ) -> None:
     """One batch: how it stands, why, and what happened to it."""
     found = ctx.obj.api(stack).get(f"/batches/{batch_id}")
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     console = terminal.console()
     console.print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
-                ("waits", _wait_of(found)),
+                ("waits", _wait_text(found)),
                 ("message", found.get("message") or ""),
-                ("jobs", terminal.counted(found["counts"])),
+                ("jobs", terminal.counts_text(found["counts"])),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
                 ("job type", found["job_type"]),
                 ("profile", found.get("profile") or ""),
-                ("submitted", f"{when(found['submitted_at'])} by {found['submitter']}"),
-                ("ended", when(found["ended_at"]) if found.get("ended_at") else ""),
+                ("submitted", f"{local_time(found['submitted_at'])} by {found['submitter']}"),
+                ("ended", local_time(found["ended_at"]) if found.get("ended_at") else ""),
                 ("reports to", ", ".join(found.get("notify") or ())),
-                ("cannot tell", untold(found)),
+                ("cannot tell", undeliverable(found)),
                 ("findings", str(found["findings_count"] or "")),
                 ("looks like", found["similar_to"]),
                 ("note", found["note"]),
-                ("you may", terminal.sending(found.get("actions") or ())),
+                ("you may", terminal.commands_for(found.get("actions") or ())),
             )
         )
     )
@@ -119,18 +119,18 @@ def jobs(
         ),
     ] = None,
     limit: Limit = 100,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """A batch's jobs, in the order of its manifest."""
-    found = ctx.obj.api(stack).listed(f"/batches/{batch_id}/jobs", limit, state=state)
+    found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/jobs", limit, state=state)
     rows: Rows = [
         (
             each["job_id"],
             terminal.state(each["state"]),
             each["name"],
             each.get("step") or "",
-            _trouble_of(each),
+            _problem_text(each),
         )
         for each in found["items"]
     ]
@@ -138,11 +138,11 @@ def jobs(
 
 
 @app.command()
-def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = False) -> None:
+def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json = False) -> None:
     """One job: its steps, its attempts, and what happened to it."""
     found = ctx.obj.api(stack).get(f"/jobs/{job_id}")
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     console = terminal.console()
     results: Rows = [
@@ -151,21 +151,21 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         if name != "records"  # they are told above
     ]
     console.print(
-        terminal.facts(
+        terminal.key_values(
             (
                 ("job", found["job_id"]),
                 ("state", state(found["state"])),
-                ("waits", _wait_of(found)),
-                ("failure", _failure_of(found)),
+                ("waits", _wait_text(found)),
+                ("failure", _failure_text(found)),
                 ("records", records(found.get("records") or {})),
                 ("schedule", found.get("schedule_id") or ""),
-                ("for", when(found["scheduled_for"]) if found.get("scheduled_for") else ""),
-                ("run now by", _wish(found)),
+                ("for", local_time(found["scheduled_for"]) if found.get("scheduled_for") else ""),
+                ("run now by", _run_now_by(found)),
                 ("file", found["name"]),
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeues") or "")),
-                ("you may", terminal.sending(found.get("actions") or ())),
+                ("you may", terminal.commands_for(found.get("actions") or ())),
             )
         )
     )
@@ -174,8 +174,8 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
         (
             step["name"],
             state(step["status"]),
-            when(step.get("started_at")),
-            when(step.get("completed_at") or step.get("skipped_at")),
+            local_time(step.get("started_at")),
+            local_time(step.get("completed_at") or step.get("skipped_at")),
             step.get("message") or "",
         )
         for step in found.get("steps", ())
@@ -183,8 +183,8 @@ def job(ctx: typer.Context, job_id: JobId, stack: OnStack = "", as_json: Json = 
     section("Steps", ("step", "status", "started", "ended", "message"), steps)
     attempts: Rows = [
         (
-            when(each["started_at"]),
-            when(each.get("ended_at")),
+            local_time(each["started_at"]),
+            local_time(each.get("ended_at")),
             each.get("step") or "",
             each.get("code") or "",
             each.get("message") or "",
@@ -201,14 +201,14 @@ def cost(
     of: Annotated[
         str, typer.Argument(parser=options.batch_or_schedule_id, metavar="BATCH|SCHEDULE")
     ],
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """What a batch, or a schedule up to now, used of AWS, and what that costs."""
     kind = "schedules" if is_schedule_id(of) else "batches"
     found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     rows: Rows = [
         (
@@ -237,11 +237,11 @@ def findings(
     ctx: typer.Context,
     batch_id: BatchId,
     limit: Limit = 1000,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """What was found in a batch's manifest, by line and column."""
-    found = ctx.obj.api(stack).listed(f"/batches/{batch_id}/findings", limit)
+    found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/findings", limit)
     rows: Rows = [
         (
             ":".join(str(each[name]) for name in ("line", "column") if each[name]) or "-",
@@ -263,7 +263,7 @@ def reports(
         Path | None,
         typer.Option(metavar="DIR", file_okay=False, help="Put every report's files there."),
     ] = None,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """What was told about a batch, to whom, and whether it arrived."""
@@ -280,13 +280,13 @@ def reports(
                 api.download(url, target)
                 written.append(target)
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     console = terminal.console()
     for report in found["items"]:
         console.print(
-            f"{when(report['at'])}  {report['kind']}: {told(report)}; "
-            f"{terminal.counted(report['counts'])}",
+            f"{local_time(report['at'])}  {report['kind']}: {report_text(report)}; "
+            f"{terminal.counts_text(report['counts'])}",
             markup=False,
         )
     for target in written:
@@ -296,15 +296,15 @@ def reports(
 
 
 @app.command()
-def holds(ctx: typer.Context, stack: OnStack = "", as_json: Json = False) -> None:
+def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
     """What is on hold, by whom, why and until when."""
     found = ctx.obj.api(stack).get("/holds")
     rows: Rows = [
         (
             each["scope"],
             each["owner"],
-            when(each["since"]),
-            _end_of(each),
+            local_time(each["since"]),
+            _hold_end(each),
             each["reason"],
         )
         for each in found["items"]
@@ -318,7 +318,7 @@ def show_list(
     found: Document, columns: tuple[str, ...], rows: Rows, noun: str, *, as_json: bool
 ) -> None:
     if as_json:
-        terminal.document(found)
+        terminal.print_json(found)
         return
     console = terminal.console()
     if not rows:
@@ -335,7 +335,9 @@ def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
         terminal.show_table(columns, rows)
 
 
-def history(found: Document, shown: Callable[[str], str] = when) -> tuple[tuple[str, ...], Rows]:
+def history(
+    found: Document, shown: Callable[[str], str] = local_time
+) -> tuple[tuple[str, ...], Rows]:
     """What happened to something, each with its time as `shown`."""
     rows: Rows = [
         (
@@ -350,38 +352,38 @@ def history(found: Document, shown: Callable[[str], str] = when) -> tuple[tuple[
     return ("!at", "!event", "move", "by", "reason"), rows
 
 
-def _end_of(hold: Document) -> str:
+def _hold_end(hold: Document) -> str:
     if not hold["in_force"]:
         return "over"
-    return when(hold["until"]) if hold["until"] else "it is released"
+    return local_time(hold["until"]) if hold["until"] else "it is released"
 
 
-def _wish(found: Document) -> str:
+def _run_now_by(found: Document) -> str:
     """Who had a schedule's job run now, and why; "" when it runs by its time."""
     return f"{found['actor']}: {found['words']}" if found.get("actor") else ""
 
 
-def _jobs_of(found: Document) -> Text:
+def _job_counts(found: Document) -> Text:
     counts = found["counts"]
     ended = sum(counts[name] for name in ("succeeded", "partially_succeeded"))
-    told = Text(f"{ended}/{counts['total']}" if counts["total"] else "-")
+    counted = Text(f"{ended}/{counts['total']}" if counts["total"] else "-")
     if counts["failed"]:
-        told.append(f" {counts['failed']} failed", style="red")
-    return told
+        counted.append(f" {counts['failed']} failed", style="red")
+    return counted
 
 
-def _wait_of(found: Document) -> str:
-    return waiting(found.get("why") or "", found.get("until"))
+def _wait_text(found: Document) -> str:
+    return waiting_for(found.get("why") or "", found.get("until"))
 
 
-def _failure_of(found: Document) -> str:
+def _failure_text(found: Document) -> str:
     if not found.get("failure_code") or found["state"] == "succeeded":
         return ""
     return f"{found['failure_code']}: {found['failure_message']}"
 
 
-def _trouble_of(found: Document) -> str:
-    return _failure_of(found) if found["state"] == "failed" else _wait_of(found)
+def _problem_text(found: Document) -> str:
+    return _failure_text(found) if found["state"] == "failed" else _wait_text(found)
 
 
 def _file_name(batch_id: str, seq: int, name: str) -> str:

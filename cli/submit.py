@@ -12,14 +12,14 @@ from typing import IO, Annotated, Any
 import typer
 
 from cli import options, progress, terminal
-from cli.client import Api, Document, Unsure
-from cli.options import Json, OnStack, Watch
+from cli.client import ApiClient, Document, UploadUncertain
+from cli.options import Json, StackName, Watch
 
 app = typer.Typer()
 
-MOST_PIPED = 1 << 30  # bytes that are read of a pipe: twice what any stack takes
+MAX_PIPED_BYTES = 1 << 30  # bytes that are read of a pipe: twice what any stack takes
 _BLOCK = 1 << 20
-_ENDINGS = {b"#": "checkm", b"{": "jsonl", b"[": "jsonl"}  # by how a manifest begins
+_EXTENSIONS = {b"#": "checkm", b"{": "jsonl", b"[": "jsonl"}  # by how a manifest begins
 
 
 @app.command()
@@ -56,13 +56,13 @@ def submit(
     parameter: Annotated[
         list[str] | None,
         typer.Option(
-            parser=options.pair,
+            parser=options.name_value,
             metavar="NAME=VALUE",
             help="For the job type; repeatable. NAME:=VALUE takes JSON, as in limit:=3.",
         ),
     ] = None,
     watch: Watch = False,
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Submit a manifest: every line of it becomes a job.
@@ -81,40 +81,42 @@ def submit(
     wanted: Document = {name: value for name, value in optional.items() if value}
     if no_mail:
         wanted["notify"] = []
-    with _opened(file) as content:
-        called = filename or _called(file, content)
+    with _open(file) as content:
+        called = filename or _manifest_name(file, content)
         wanted |= {"collection": collection, "filename": called, "job_type": job_type}
         api = ctx.obj.api(stack)
         made = api.post("/batches", wanted)
         batch_id = made["batch_id"]
         try:
             api.upload(made["upload"], content)
-        except Unsure as error:
-            raise Unsure(f"{error}: `jobyard batch {batch_id}`") from error
+        except UploadUncertain as error:
+            raise UploadUncertain(f"{error}: `jobyard batch {batch_id}`") from error
     if not as_json:
         terminal.console().print(f"batch [bold]{batch_id}[/]")
     if watch:
-        follow(ctx, api, batch_id, as_json=as_json)
+        watch_to_end(ctx, api, batch_id, as_json=as_json)
     elif as_json:
-        terminal.document(made)
+        terminal.print_json(made)
     else:
-        terminal.console().print(terminal.commands([(f"jobyard watch {batch_id}", "how it goes")]))
+        terminal.console().print(
+            terminal.next_commands([(f"jobyard watch {batch_id}", "how it goes")])
+        )
 
 
 @app.command()
 def watch(
     ctx: typer.Context,
     batch_id: Annotated[list[str], typer.Argument(parser=options.batch_id, metavar="BATCH...")],
-    stack: OnStack = "",
+    stack: StackName = "",
     as_json: Json = False,
 ) -> None:
     """Show how batches go until they end. Ends with 0 if all of them completed, else with 1."""
-    follow(ctx, ctx.obj.api(stack), *batch_id, as_json=as_json)
+    watch_to_end(ctx, ctx.obj.api(stack), *batch_id, as_json=as_json)
 
 
-def follow(
+def watch_to_end(
     ctx: typer.Context,
-    api: Api,
+    api: ApiClient,
     *batch_ids: str,
     as_json: bool,
     is_over: Callable[[Document], bool] = progress.is_over,
@@ -126,10 +128,10 @@ def follow(
         ended = progress.watch(api, batch_ids, console, ctx.obj.pause, is_over)
     except KeyboardInterrupt:
         ids = " ".join(batch_ids)
-        terminal.complain(f"It goes on without you. Look again with `jobyard watch {ids}`")
+        terminal.print_error(f"It goes on without you. Look again with `jobyard watch {ids}`")
         raise typer.Exit(130) from None
     if as_json:
-        terminal.document(ended[0] if len(ended) == 1 else {"items": ended})
+        terminal.print_json(ended[0] if len(ended) == 1 else {"items": ended})
     elif console:
         for batch in ended:
             progress.show_end(api, batch, console)
@@ -138,36 +140,40 @@ def follow(
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
+def _open(file: str) -> Iterator[IO[bytes]]:
     """The manifest, to be read as often as it has to be sent. What is a pipe is kept meanwhile.
 
     Raises:
         typer.BadParameter: there is none, or nothing in it.
     """
-    with _stream_of(file) as stream, TemporaryFile() as kept:
+    with _open_stream(file) as stream, TemporaryFile() as kept:
         content: IO[bytes] = stream
         if _is_piped(file):
             while block := stream.read(_BLOCK):
-                if kept.tell() > MOST_PIPED:
-                    raise typer.BadParameter(f"{_shown(file)} does not end", param_hint="FILE")
+                if kept.tell() > MAX_PIPED_BYTES:
+                    raise typer.BadParameter(
+                        f"{_display_name(file)} does not end", param_hint="FILE"
+                    )
                 kept.write(block)
             content = kept
         if not content.seek(0, os.SEEK_END):
-            raise typer.BadParameter(f"{_shown(file)} is empty", param_hint="FILE")
+            raise typer.BadParameter(f"{_display_name(file)} is empty", param_hint="FILE")
         content.seek(0)
         yield content
 
 
-def _stream_of(file: str) -> AbstractContextManager[IO[bytes]]:
+def _open_stream(file: str) -> AbstractContextManager[IO[bytes]]:
     if file == "-":
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(file).open("rb")
     except FileNotFoundError:
-        raise typer.BadParameter(f"{_shown(file)} does not exist", param_hint="FILE") from None
+        raise typer.BadParameter(
+            f"{_display_name(file)} does not exist", param_hint="FILE"
+        ) from None
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) else str(error)
-        raise typer.BadParameter(f"{_shown(file)}: {words}", param_hint="FILE") from error
+        raise typer.BadParameter(f"{_display_name(file)}: {words}", param_hint="FILE") from error
 
 
 def _is_piped(file: str) -> bool:
@@ -175,23 +181,23 @@ def _is_piped(file: str) -> bool:
     return file == "-" or file.startswith(("/dev/", "/proc/")) or not Path(file).is_file()
 
 
-def _called(file: str, content: IO[bytes]) -> str:
+def _manifest_name(file: str, content: IO[bytes]) -> str:
     """A manifest's own name. A pipe has none: its content says what its ending would be.
 
     Raises:
         typer.BadParameter: it is no UTF-8, as all that is kept of a batch is.
     """
     if not _is_piped(file):
-        if not terminal.is_text(Path(file).name):
+        if not terminal.is_utf8(Path(file).name):
             words = "its name is no UTF-8: rename it, or say --filename NAME"
-            raise typer.BadParameter(f"{_shown(file)}: {words}", param_hint="FILE")
+            raise typer.BadParameter(f"{_display_name(file)}: {words}", param_hint="FILE")
         return Path(file).name
     begin = content.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    return f"manifest.{_ENDINGS.get(begin, 'csv')}"
+    return f"manifest.{_EXTENSIONS.get(begin, 'csv')}"
 
 
-def _shown(file: str) -> str:
-    return "standard input" if file == "-" else terminal.name_of(file)
+def _display_name(file: str) -> str:
+    return "standard input" if file == "-" else terminal.printable_path(file)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -24,7 +24,7 @@ PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must fin
 
 LEAST_WIDTH = 10  # of a column that may be broken; narrower, a table is no table any more
 
-_COMMANDS = {"requeue": "retry", "run_now": "run"}  # others are called as their event is
+_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # others are called as their event is
 
 STYLES = {  # VoteCal's words too, in lower case with underscores
     "succeeded": "green",
@@ -54,25 +54,25 @@ STYLES = {  # VoteCal's words too, in lower case with underscores
 
 
 # What a terminal shows that knows no such letters; others it is shown by their numbers.
-_PLAINLY = {"…": "...", "→": "->", "—": "--", "━": "#", "─": "-", "\ufffd": "?"}
+_ASCII = {"…": "...", "→": "->", "—": "--", "━": "#", "─": "-", "\ufffd": "?"}
 
 
-def _plainly(error: UnicodeError) -> tuple[str, int]:
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
-    shown = [_PLAINLY.get(each) or _numbered(each) for each in letters]
+    shown = [_ASCII.get(each) or _escape_letter(each) for each in letters]
     return "".join(shown), error.end
 
 
-def _numbered(letter: str) -> str:
+def _escape_letter(letter: str) -> str:
     return letter.encode("ascii", "backslashreplace").decode()
 
 
-codecs.register_error("plainly", _plainly)
+codecs.register_error("plainly", _to_ascii)
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Have all output be possible: where there is none, and on a terminal that is no UTF-8."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed, as by >&-
@@ -82,7 +82,7 @@ def prepare() -> None:
             stream.reconfigure(errors="plainly")
 
 
-class Screen(Console):
+class SafeConsole(Console):
     """A console that shows no control character, and nothing that turns the line around, of what
     it is given to print: it may come from anybody."""
 
@@ -102,24 +102,26 @@ def _cleaned(text: str) -> str:
 
 def console() -> Console:
     """Standard output, as wide as the terminal. Where nobody looks COLUMNS may make it wider."""
-    width = Screen().width
+    width = SafeConsole().width
     if not sys.stdout.isatty():
-        return Screen(highlight=False, width=max(PIPED_WIDTH, width))
-    return Screen(highlight=False, width=None if width > 0 else UNKNOWN_WIDTH)
+        return SafeConsole(highlight=False, width=max(PIPED_WIDTH, width))
+    return SafeConsole(highlight=False, width=None if width > 0 else UNKNOWN_WIDTH)
 
 
-def complain(words: str) -> None:
+def print_error(words: str) -> None:
     """Say on standard error what went wrong."""
-    Screen(stderr=True, highlight=False, soft_wrap=True).print(words, style="red", markup=False)
+    SafeConsole(stderr=True, highlight=False, soft_wrap=True).print(
+        words, style="red", markup=False
+    )
 
 
-def name_of(path: str | os.PathLike[str]) -> str:
+def printable_path(path: str | os.PathLike[str]) -> str:
     """A path as it can be shown, also by what prints without a `Screen`: of bytes that are no UTF-8
     their numbers."""
     return clean(os.fsencode(path).decode("utf-8", "backslashreplace"), sys.maxsize)
 
 
-def is_text(name: str) -> bool:
+def is_utf8(name: str) -> bool:
     """Whether a name of a file is UTF-8, which a manifest and a document can hold."""
     try:
         name.encode()
@@ -128,25 +130,25 @@ def is_text(name: str) -> bool:
     return True
 
 
-def answer(question: str) -> str:
+def prompt(question: str) -> str:
     """What somebody types, asked on standard error so that standard output stays a document."""
     typer.echo(f"{question} ", nl=False, err=True)
     return sys.stdin.readline().strip()
 
 
-def make_sure(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool) -> None:
     """Go on if it is `yes` anyway, or somebody says so.
 
     Raises:
         typer.Abort: nobody does.
     """
-    if not yes and answer(f"{question} [y/N]").lower() not in {"y", "yes"}:
+    if not yes and prompt(f"{question} [y/N]").lower() not in {"y", "yes"}:
         if not sys.stdin.isatty():
-            complain("nobody agreed: where nobody can be asked, say --yes")
+            print_error("nobody agreed: where nobody can be asked, say --yes")
         raise typer.Abort
 
 
-def document(document: Document | list[Document]) -> None:
+def print_json(document: Document | list[Document]) -> None:
     """The one JSON document a program asked for. What a terminal cannot show is escaped in it."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
     lines = json.dumps(document, indent=2, ensure_ascii=encoding != "utf-8").split("\n")
@@ -164,7 +166,7 @@ def state(name: str) -> Text:
     return Text(name, style=STYLES.get(name.lower().replace(" ", "_"), ""))
 
 
-def when(iso: str | None) -> str:
+def local_time(iso: str | None) -> str:
     """A time of the API's in the reader's zone; today's with the zone instead of the date."""
     if not iso:
         return "-"
@@ -173,7 +175,7 @@ def when(iso: str | None) -> str:
     return at.strftime("%H:%M:%S %Z" if today else "%Y-%m-%d %H:%M")
 
 
-def how_long(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time in the two units that matter."""
     whole = max(0, round(seconds))
     if whole < 60:
@@ -185,16 +187,16 @@ def how_long(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def waiting(why: str, until: str | None, shown: Callable[[str], str] = when) -> str:
+def waiting_for(why: str, until: str | None, shown: Callable[[str], str] = local_time) -> str:
     """Why something waits and until when, as `shown`; "" when it waits for nothing."""
     if not until:
         return why
     left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
-    soon = f"in {how_long(left)}" if left > 0 else "any moment"
+    soon = f"in {duration(left)}" if left > 0 else "any moment"
     return f"{why}, until {shown(until)} ({soon})"
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def counts_text(counts: Mapping[str, int]) -> str:
     """Counts in words, those of no job left out."""
     told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
     return ", ".join(told) or "no jobs"
@@ -218,12 +220,12 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     """
     on = console()
     heads = [Text(name.lstrip("!~"), "bold") for name in columns]
-    cells = [[_in_one_line(cell) for cell in row] for row in rows]
+    cells = [[_single_line(cell) for cell in row] for row in rows]
     below: list[int] = []
     widths = _widths([heads, *cells])
     if on.file.isatty() and sum(widths) + 2 * (len(columns) - 1) > on.width:
-        if _least(columns, widths) > on.width:
-            _show_apart(on, heads, cells)
+        if _least_width(columns, widths) > on.width:
+            _show_vertically(on, heads, cells)
             return
         below = [number for number, name in enumerate(columns) if name.startswith("~")]
         if not below:
@@ -236,11 +238,11 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
         on.print(line, soft_wrap=True)
         told = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
         full = [part for part, each in zip(told, below, strict=True) if row[each]]
-        for packed in _packed(full, on.width - 2):
+        for packed in _pack(full, on.width - 2):
             on.print(Padding(packed, (0, 0, 0, 2)))
 
 
-def _least(columns: Sequence[str], widths: Sequence[int]) -> int:
+def _least_width(columns: Sequence[str], widths: Sequence[int]) -> int:
     """How many columns of a terminal a table needs whose cells may be broken, or go below."""
     needed = [
         width if name.startswith("!") else min(width, LEAST_WIDTH)
@@ -250,7 +252,7 @@ def _least(columns: Sequence[str], widths: Sequence[int]) -> int:
     return sum(needed) + 2 * (len(needed) - 1)
 
 
-def _show_apart(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
+def _show_vertically(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
     """Each row as lines, of a cell with its name before it."""
     for number, row in enumerate(rows):
         if number:
@@ -260,7 +262,7 @@ def _show_apart(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text
                 on.print(Text.assemble((head.plain, "dim"), " ", cell), soft_wrap=True)
 
 
-def _in_one_line(cell: str | Text) -> Text:
+def _single_line(cell: str | Text) -> Text:
     """A cell that takes the columns it will be shown in."""
     if not isinstance(cell, Text):
         return Text(clean(" ".join(cell.split("\n")), sys.maxsize))
@@ -283,7 +285,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
         yield line
 
 
-def _packed(parts: Iterable[Text], width: int) -> list[Text]:
+def _pack(parts: Iterable[Text], width: int) -> list[Text]:
     """The parts on as few lines as `width` allows without breaking one of them."""
     lines: list[Text] = []
     for part in parts:
@@ -301,22 +303,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> T
         whole = column.startswith("!")
         made.add_column(column.lstrip("!~"), no_wrap=whole, overflow="fold")
     for row in rows:
-        made.add_row(*(_plain(cell) for cell in row))
+        made.add_row(*(_as_text(cell) for cell in row))
     return made
 
 
-def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+def key_values(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """Names and values below each other; empty values are left out."""
     made = Table.grid(padding=(0, 2))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
         if value:
-            made.add_row(name, _plain(value))
+            made.add_row(name, _as_text(value))
     return made
 
 
-def commands(lines: Iterable[tuple[str, str]]) -> Table:
+def next_commands(lines: Iterable[tuple[str, str]]) -> Table:
     """What to call next, and what it does."""
     made = Table.grid(padding=(0, 3))
     made.add_column(no_wrap=True)
@@ -326,11 +328,11 @@ def commands(lines: Iterable[tuple[str, str]]) -> Table:
     return made
 
 
-def sending(events: Iterable[str]) -> str:
+def commands_for(events: Iterable[str]) -> str:
     """The commands that send these events, in the events' order."""
-    return ", ".join(_COMMANDS.get(event, event.replace("_", "-")) for event in events)
+    return ", ".join(_EVENT_COMMANDS.get(event, event.replace("_", "-")) for event in events)
 
 
-def _plain(cell: RenderableType) -> RenderableType:
+def _as_text(cell: RenderableType) -> RenderableType:
     """Words from outside are not markup."""
     return Text(cell) if isinstance(cell, str) else cell

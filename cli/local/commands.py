@@ -43,7 +43,7 @@ def up(
     iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
 ) -> None:
     """Start the emulator, deploy template.yaml to it, make the demo's people and collections."""
-    with _in_words(), emulator.alone(HOME, _say):
+    with _errors_as_text(), emulator.exclusive(HOME, _say):
         running = _running_or_started(port, iam=iam)
         deployed = demo_stack.deploy(running, files_port, _say)
         _show(running, deployed)
@@ -55,10 +55,10 @@ def down() -> None:
 
     Ends with 1 if what it held last could not be saved.
     """
-    with _in_words():
+    with _errors_as_text():
         if not emulator.stop(HOME):
             terminal.console().print("nothing runs")
-        elif why := emulator.unsaved(HOME):
+        elif why := emulator.save_error(HOME):
             raise emulator.EmulatorError(
                 f"stopped, but what it held last is not saved: {why}. "
                 "It keeps what was saved before that."
@@ -73,17 +73,17 @@ def status(as_json: Json = False) -> None:
 
     Ends with 1 if nothing runs.
     """
-    with _in_words():
+    with _errors_as_text():
         running = emulator.running(HOME)
         if running is None:
             if as_json:
-                terminal.document({"running": False})
+                terminal.print_json({"running": False})
             else:
                 terminal.console().print("nothing runs: start it with [bold]jobyard local up[/]")
             raise typer.Exit(1)
         deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
         if as_json:
-            terminal.document(_described(running, deployed))
+            terminal.print_json(_described(running, deployed))
         else:
             _show(running, deployed)
 
@@ -91,19 +91,19 @@ def status(as_json: Json = False) -> None:
 @app.command()
 def reset() -> None:
     """Stop the emulator and throw away everything it holds."""
-    with _in_words(), emulator.alone(HOME, _say):
+    with _errors_as_text(), emulator.exclusive(HOME, _say):
         emulator.stop(HOME)
-        emulator.forget(HOME)
+        emulator.delete_state(HOME)
     terminal.console().print("gone; [bold]jobyard local up[/] starts anew")
 
 
 @app.command("mail")
 def mails(as_json: Json = False) -> None:
     """The mails that were sent, oldest first."""
-    with _in_words():
+    with _errors_as_text():
         found = mail.sent(_running().endpoint)
     if as_json:
-        terminal.document([asdict(one) for one in found])
+        terminal.print_json([asdict(one) for one in found])
         return
     for one in found:
         terminal.console().rule(Text(one.subject, style="bold"), align="left")
@@ -123,7 +123,7 @@ def logs(
 ) -> None:
     """What the functions logged, oldest first."""
     since_ms = int((time.time() - minutes * 60) * 1000)
-    with _in_words():
+    with _errors_as_text():
         rows = _log_lines(_running().endpoint, function, since_ms)
     console = terminal.console()
     for at_ms, name, message in rows:
@@ -157,7 +157,7 @@ def _say(words: str) -> None:
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _errors_as_text() -> Iterator[None]:
     """Whatever is refused or fails meanwhile is said in words, and ends the command with 1."""
     try:
         yield
@@ -173,7 +173,7 @@ def _in_words() -> Iterator[None]:
         words = f"this machine refuses: {error}"
     else:
         return
-    terminal.complain(words)
+    terminal.print_error(words)
     raise typer.Exit(1)
 
 
@@ -189,7 +189,7 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
         "pid": running.pid,
         "log": str(running.log),
         **asdict(deployed),
-        "people": [asdict(person) for person in demo_users.DEMO],
+        "people": [asdict(user) for user in demo_users.DEMO],
     }
 
 
@@ -203,11 +203,11 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         "work": f"s3://{deployed.work_bucket}",
         "archive": f"s3://{deployed.archive_bucket}",
         "machines": f"{deployed.batch_machine}\n{deployed.job_machine}",
-        "people": f"{', '.join(person.username for person in demo_users.DEMO)}"
+        "people": f"{', '.join(user.username for user in demo_users.DEMO)}"
         f"  (password {demo_users.PASSWORD})",
         "log": str(running.log),
     }
-    terminal.console().print(terminal.facts(rows.items()))
+    terminal.console().print(terminal.key_values(rows.items()))
 
 
 def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:
@@ -234,17 +234,17 @@ def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, s
             for event in page["events"]
         ]
         lines = [(int(event["timestamp"]), event["message"].rstrip()) for event in events]
-        found += [(at_ms, name, message) for at_ms, message in own_times(lines)]
+        found += [(at_ms, name, message) for at_ms, message in logged_times(lines)]
     return sorted(found, key=lambda line: line[0])
 
 
-def own_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def logged_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """Lines of a function's log with the times they tell themselves.
 
     The emulator has them all at the end of an invocation. What tells none at its beginning has the
     time of what follows.
     """
-    times = [_own_time(message) for _, message in lines]
+    times = [_logged_time(message) for _, message in lines]
     for number, (at_ms, message) in enumerate(lines):
         told = times[number]
         if told is None and message.startswith("START ") and number + 1 < len(lines):
@@ -252,7 +252,7 @@ def own_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
         yield told or at_ms, message
 
 
-def _own_time(message: str) -> int | None:
+def _logged_time(message: str) -> int | None:
     try:
         told = datetime.strptime(json.loads(message)["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
     except (ValueError, TypeError, LookupError):

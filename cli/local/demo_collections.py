@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from cli.client import Api, Refused
+from cli.client import ApiClient, ApiError
 from cli.local import demo_users
 from cli.local.stack import Stack
 
@@ -14,14 +14,14 @@ DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is where `jobya
 GROUPS = ("depositor", "operator", "admin")
 NAANS = ("99999", "12345")  # of examples: nobody's arks are to be had for the asking
 # Where manifests of the field are tried as they are: arks of some of its archives, too.
-TRIED_IN = "cases"
+CASES = "cases"
 FIELD_NAANS = (
     *("99152", "99166", "13030", "12148", "20775", "21198", "26677", "27927", "28722"),
     *("48223", "53355", "65665", "67531", "78319", "81055", "85335", "86073", "88435"),
 )
 
 
-class _Admin:
+class _AdminTokens:
     """The demo's admin, signed in when first asked."""
 
     def __init__(self, cognito: Any, client_id: str) -> None:
@@ -29,10 +29,10 @@ class _Admin:
         self._token = ""
 
     def token(self) -> str:
-        return self._token or self.renewed()
+        return self._token or self.renew()
 
-    def renewed(self) -> str:
-        admin = next(person for person in demo_users.DEMO if person.role == "admin")
+    def renew(self) -> str:
+        admin = next(user for user in demo_users.DEMO if user.role == "admin")
         self._token = demo_users.sign_in(self._cognito, self._client_id, admin)
         return self._token
 
@@ -49,12 +49,12 @@ def ensure(
     Raises:
         Refused, Unreachable: the API does not do it.
     """
-    admin = _Admin(cognito, deployed.user_pool_client)
-    with closing(Api(deployed.api_url, admin, transport=transport)) as api:
+    admin = _AdminTokens(cognito, deployed.user_pool_client)
+    with closing(ApiClient(deployed.api_url, admin, transport=transport)) as api:
         _make_missing(api, names)
 
 
-def _make_missing(api: Api, names: Iterable[str]) -> None:
+def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
     there = {each["name"] for each in api.get("/collections", limit=100)["items"]}
     for name in names:
         if name in there:
@@ -62,12 +62,12 @@ def _make_missing(api: Api, names: Iterable[str]) -> None:
         wanted = {
             "name": name,
             "groups": list(GROUPS),
-            "naans": [*NAANS, *(FIELD_NAANS if name == TRIED_IN else ())],
+            "naans": [*NAANS, *(FIELD_NAANS if name == CASES else ())],
             "drops": True,
             "reason": "for the demo",
         }
         try:
             api.post("/collections", wanted)
-        except Refused as refused:
+        except ApiError as refused:
             if refused.status != 409:  # somebody made it at the same time
                 raise

@@ -10,26 +10,26 @@ PASSWORD = "Jobyard-demo-1"
 
 
 @dataclass(frozen=True)
-class Person:
+class DemoUser:
     username: str
     password: str
     role: str
     email: str
 
 
-DEMO = tuple(Person(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
+DEMO = tuple(DemoUser(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
 
 
-def ensure(cognito: Any, user_pool: str) -> tuple[Person, ...]:
+def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
     """Make the demo's people where they are missing; their passwords are set anew."""
-    for person in DEMO:
+    for user in DEMO:
         try:
             cognito.admin_create_user(
                 UserPoolId=user_pool,
-                Username=person.username,
+                Username=user.username,
                 MessageAction="SUPPRESS",
                 UserAttributes=[
-                    {"Name": "email", "Value": person.email},
+                    {"Name": "email", "Value": user.email},
                     {"Name": "email_verified", "Value": "true"},
                 ],
             )
@@ -37,19 +37,19 @@ def ensure(cognito: Any, user_pool: str) -> tuple[Person, ...]:
             if error.response["Error"]["Code"] != "UsernameExistsException":
                 raise
         cognito.admin_set_user_password(
-            UserPoolId=user_pool, Username=person.username, Password=person.password, Permanent=True
+            UserPoolId=user_pool, Username=user.username, Password=user.password, Permanent=True
         )
         cognito.admin_add_user_to_group(
-            UserPoolId=user_pool, Username=person.username, GroupName=person.role
+            UserPoolId=user_pool, Username=user.username, GroupName=user.role
         )
     return DEMO
 
 
-def sign_in(cognito: Any, client_id: str, person: Person) -> str:
-    """An access token of `person`."""
+def sign_in(cognito: Any, client_id: str, user: DemoUser) -> str:
+    """An access token of `user`."""
     answer = cognito.initiate_auth(
         ClientId=client_id,
         AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": person.username, "PASSWORD": person.password},
+        AuthParameters={"USERNAME": user.username, "PASSWORD": user.password},
     )
     return str(answer["AuthenticationResult"]["AccessToken"])

@@ -27,10 +27,10 @@ HOST = "127.0.0.1"
 LOG = "emulator.log"
 
 # How long to wait for an emulator that gives no sign. One that loads or saves gives them.
-START_S = 60.0
-NOTE_S = 5.0
-STOP_S = 20.0
-SAY_S = 3.0  # after which waiting is worth a word
+START_TIMEOUT_S = 60.0
+NOTE_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 20.0
+PATIENCE_S = 3.0  # after which waiting is worth a word
 _TAIL = 64 * 1024
 
 
@@ -65,9 +65,9 @@ def silent(_: str) -> None:
 
 
 @contextmanager
-def alone(home: Path, say: Callable[[str], None] = silent) -> Iterator[None]:
+def exclusive(home: Path, say: Callable[[str], None] = silent) -> Iterator[None]:
     """Wait until nobody else starts or resets the stack of `home`, and keep them waiting."""
-    with _turn(
+    with _locked(
         home / "up.lock", lambda: say("another `jobyard local up` is at work here: waiting for it")
     ):
         yield
@@ -89,7 +89,7 @@ def start(
     """
     if not PYTHON.exists():
         raise EmulatorError("the emulator is not installed here: run `make local` once")
-    with _turn(home / "start.lock"):
+    with _locked(home / "start.lock"):
         emulator = _started(home, port, iam=iam, persist=persist, say=say)
     wait_until_ready(emulator, say)
     return emulator
@@ -101,14 +101,14 @@ def _started(
     """An emulator that was just started, and has noted where it is."""
     if running(home) is not None:
         raise EmulatorError("one runs already: `jobyard local down` first")
-    taken_by = listener(port)
+    taken_by = port_owner(port)
     if taken_by is not None:
         raise EmulatorError(
             f"port {port} is taken by {taken_by}: "
             "choose another with --port, or JOBYARD_PORT for make"
         )
     _clear(home)
-    if persist and (mended := _mended(home)):
+    if persist and (mended := _repaired(home)):
         say(mended)
     lock = _lock_file(home)
     lock.touch()
@@ -139,14 +139,14 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
     """
     began = time.monotonic()
     said = False
-    wait = _Wait(emulator, START_S)
-    while not answers(emulator):
-        if not _lives(emulator.pid):
-            raise EmulatorError(_why_it_ended(emulator))
+    wait = _ActivityTimeout(emulator, START_TIMEOUT_S)
+    while not is_ready(emulator):
+        if not _is_alive(emulator.pid):
+            raise EmulatorError(_exit_reason(emulator))
         if wait.is_over():
-            _end(emulator)
-            raise EmulatorError(f"the emulator does not answer:\n{_last_lines(emulator.log)}")
-        if not said and time.monotonic() - began > SAY_S:
+            _terminate(emulator)
+            raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.log)}")
+        if not said and time.monotonic() - began > PATIENCE_S:
             said = True
             say("the emulator loads what it kept")
         time.sleep(0.05)
@@ -159,7 +159,7 @@ def running(home: Path) -> Emulator | None:
         EmulatorError: one is there but never says where.
     """
     lock = _lock_file(home)
-    deadline = time.monotonic() + NOTE_S
+    deadline = time.monotonic() + NOTE_TIMEOUT_S
     while lock.exists() and _is_locked(lock):
         note = _note(home)
         if note:
@@ -170,30 +170,30 @@ def running(home: Path) -> Emulator | None:
     return None
 
 
-def stop(home: Path, *, save_s: float = STOP_S) -> bool:
+def stop(home: Path, *, save_s: float = STOP_TIMEOUT_S) -> bool:
     """End the emulator of `home` and its workers; True if there was one. Its state is saved, if
     it gives a sign of that every `save_s` or sooner; `unsaved` tells if it was not."""
     emulator = running(home)
-    if emulator is not None and not _end(emulator, save_s):
+    if emulator is not None and not _terminate(emulator, save_s):
         killed = {"not_saved": f"it gave no sign for {save_s:.0f} seconds and was killed"}
         _lock_file(home).write_text(json.dumps(killed))
     _clear(home)
     return emulator is not None
 
 
-def unsaved(home: Path) -> str:
+def save_error(home: Path) -> str:
     """Why the emulator that ended last saved nothing at its end; "" if it did."""
     return str(_note(home).get("not_saved", ""))
 
 
-def forget(home: Path) -> None:
+def delete_state(home: Path) -> None:
     """Throw away what the emulator of `home` keeps. It must have been stopped."""
     for kept in (*snapshots.FOLDERS, "objects", "workers"):
         shutil.rmtree(home / kept, ignore_errors=True)
     (home / LOG).unlink(missing_ok=True)
 
 
-def answers(emulator: Emulator) -> bool:
+def is_ready(emulator: Emulator) -> bool:
     try:
         answer = httpx.get(f"{emulator.endpoint}/_ministack/ready", timeout=5, trust_env=False)
     except httpx.HTTPError:
@@ -201,14 +201,14 @@ def answers(emulator: Emulator) -> bool:
     return answer.status_code == httpx.codes.OK
 
 
-def listener(port: int) -> str | None:
+def port_owner(port: int) -> str | None:
     """Who listens on `port` of the loopback address, in words; None when it is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            return next(_listeners(port), "another program")
+            return next(_port_owners(port), "another program")
     return None
 
 
@@ -250,7 +250,7 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
 
 
 @contextmanager
-def _turn(path: Path, on_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+def _locked(path: Path, on_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Wait until no other process has the lock of `path`, and have it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
@@ -293,17 +293,17 @@ def _clear(home: Path) -> None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
 
-def _mended(home: Path) -> str:
+def _repaired(home: Path) -> str:
     try:
-        return snapshots.mend(home)
-    except snapshots.DamagedError as error:
+        return snapshots.repair(home)
+    except snapshots.DamagedSnapshots as error:
         raise EmulatorError(
             f"no save of what the stack held is whole: {error}. Put back a copy of yours, or throw "
             "away everything with `jobyard local reset`. Nothing was changed."
         ) from error
 
 
-class _Wait:
+class _ActivityTimeout:
     """A wait that begins anew with every sign of the emulator: it touches its lock file."""
 
     def __init__(self, emulator: Emulator, patience_s: float) -> None:
@@ -322,15 +322,15 @@ class _Wait:
         return self._lock.stat().st_mtime_ns if self._lock.exists() else 0
 
 
-def _end(emulator: Emulator, patience_s: float = STOP_S) -> bool:
+def _terminate(emulator: Emulator, patience_s: float = STOP_TIMEOUT_S) -> bool:
     """Ask the process to end, wait, then end its whole group. Whether it ended by itself."""
     pid = emulator.pid
-    wait = _Wait(emulator, patience_s)
+    wait = _ActivityTimeout(emulator, patience_s)
     try:
         os.kill(pid, signal.SIGTERM)
-        while _lives(pid) and not wait.is_over():
+        while _is_alive(pid) and not wait.is_over():
             time.sleep(0.05)
-        by_itself = not _lives(pid)
+        by_itself = not _is_alive(pid)
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         by_itself = True  # it has ended, and its workers with it
@@ -339,7 +339,7 @@ def _end(emulator: Emulator, patience_s: float = STOP_S) -> bool:
     return by_itself
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     if pid in _children:
         return _children[pid].poll() is None
     try:
@@ -349,8 +349,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _why_it_ended(emulator: Emulator) -> str:
-    lines = _last_lines(emulator.log)
+def _exit_reason(emulator: Emulator) -> str:
+    lines = _log_tail(emulator.log)
     for line in reversed(lines.splitlines()):
         if line.startswith("cannot take up"):
             return (
@@ -360,14 +360,14 @@ def _why_it_ended(emulator: Emulator) -> str:
     return f"the emulator ended at once:\n{lines}"
 
 
-def _last_lines(log: Path) -> str:
+def _log_tail(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL))
         tail = file.read().decode(errors="replace")
     return "\n".join(tail.splitlines()[-15:])
 
 
-def _listeners(port: int) -> Iterator[str]:
+def _port_owners(port: int) -> Iterator[str]:
     """The programs that listen on `port`, as far as this machine tells."""
     found = shutil.which("lsof")
     if found:

@@ -45,7 +45,7 @@ SAVE_EVERY_S = 5.0
 SAVE_SHARE = 0.05
 TOUCH_EVERY_S = 0.5
 TRIES = 3  # to read a service that changes while it is read
-HELD_S = 30.0  # for the last try all others wait, this long at most
+EXCLUSIVE_S = 30.0  # for the last try all others wait, this long at most
 
 MAILS = "sent_mails"  # MiniStack keeps them in memory only
 
@@ -57,21 +57,21 @@ class NotSaved(Exception):
     """Nothing was saved; the message says why."""
 
 
-def load_everything() -> None:
+def load_snapshot() -> None:
     """Take up what was kept, all of it or nothing; from then on there is something to save."""
     # Until then SIGTERM just ends the process.
     as_it_was = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     at = "objects"
     loaded = False
     try:
-        with seen_at_work():
-            if _objects_that_failed():
+        with signs_of_life():
+            if _objects_failed():
                 raise NotSaved("the objects of S3 cannot be read")
             for at, module in ministack._state_map.items():
-                if kept := _kept(at):
+                if kept := _saved_state(at):
                     ministack._get_module(module).load_persisted_state(kept)
             at = MAILS
-            if mails := _kept(MAILS):
+            if mails := _saved_state(MAILS):
                 ministack._get_module("ses")._sent_emails.update(mails)
         loaded = True
     finally:
@@ -84,7 +84,7 @@ def load_everything() -> None:
     threading.Thread(target=save_forever, name="saver", daemon=True).start()
 
 
-def _kept(key: str) -> Any:
+def _saved_state(key: str) -> Any:
     """What was kept as `key`. MiniStack's own reader answers None for what it cannot read."""
     if not Path(persistence.STATE_DIR, f"{key}.json").exists():
         return None
@@ -94,7 +94,7 @@ def _kept(key: str) -> Any:
     return kept
 
 
-def _objects_that_failed() -> bool:
+def _objects_failed() -> bool:
     """Load the objects, which happens where S3 is imported first, and failing is only logged."""
     told: list[str] = []
 
@@ -136,7 +136,7 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
     """Write what a service keeps. Of one that cannot be read what was saved before stays."""
     for tried in range(1, TRIES + 1):
         try:
-            with held(tried == TRIES):
+            with exclusive_thread(tried == TRIES):
                 state = get_state()
                 if state is None:  # it could not be imported, and knows nothing of what it kept
                     return
@@ -161,11 +161,11 @@ def sent_mails() -> Any:
 
 
 @contextmanager
-def held(wanted: bool) -> Iterator[None]:
+def exclusive_thread(wanted: bool) -> Iterator[None]:
     """If `wanted`, no other thread runs meanwhile, unless this one waits for the disk."""
     before = sys.getswitchinterval()
     if wanted:
-        sys.setswitchinterval(HELD_S)
+        sys.setswitchinterval(EXCLUSIVE_S)
     try:
         yield
     finally:
@@ -173,7 +173,7 @@ def held(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def seen_at_work() -> Iterator[None]:
+def signs_of_life() -> Iterator[None]:
     """Touch the lock file meanwhile."""
     done = threading.Event()
 
@@ -222,7 +222,7 @@ def main() -> None:
         def save_and_end(_: object) -> None:
             """The end: executions that still run would hold the process for as long as their
             functions do."""
-            with seen_at_work():
+            with signs_of_life():
                 try:
                     save()
                 except NotSaved as error:
@@ -234,7 +234,7 @@ def main() -> None:
         note()
         del sys.argv[1:]
         if ministack.PERSIST_STATE:
-            ministack._load_persisted_state = load_everything
+            ministack._load_persisted_state = load_snapshot
             ministack.save_all = save_and_end
             logging.getLogger("persistence").setLevel(logging.WARNING)
         ministack.main()

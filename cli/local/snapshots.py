@@ -15,15 +15,15 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-LAST, BEFORE, UNFINISHED = "state", "state.before", "state.unfinished"
+LAST, PREVIOUS, UNFINISHED = "state", "state.before", "state.unfinished"
 DAMAGED = "state.damaged"  # a last save that could not be read, for a person to look at
 KEYS = "keys"  # what the emulator signs tokens with; it writes each once, by itself
-LIST = "whole.json"
-_GONE = "state.gone"  # a save on its way out
-FOLDERS = (LAST, BEFORE, UNFINISHED, DAMAGED, KEYS, _GONE)
+CHECKSUMS = "whole.json"
+_OBSOLETE = "state.gone"  # a save on its way out
+FOLDERS = (LAST, PREVIOUS, UNFINISHED, DAMAGED, KEYS, _OBSOLETE)
 
 
-class DamagedError(Exception):
+class DamagedSnapshots(Exception):
     """No save is whole; the message says what is wrong with each."""
 
 
@@ -34,12 +34,12 @@ def begin(home: Path) -> Path:
     unfinished.mkdir(parents=True)
     last = home / LAST
     if not last.exists():
-        last = home / BEFORE
+        last = home / PREVIOUS
     for path in sorted(last.rglob("*")):
         copy = unfinished / path.relative_to(last)
         if path.is_dir():
             copy.mkdir()
-        elif path != last / LIST:
+        elif path != last / CHECKSUMS:
             _link(path, copy)
     return unfinished
 
@@ -66,8 +66,8 @@ def finish(home: Path, at: datetime) -> None:
         if path.is_file()
     }
     listed = {"at": at.isoformat(timespec="seconds"), "files": digests}
-    put(unfinished, LIST, json.dumps(listed, indent=1).encode())
-    _move_up(home)
+    put(unfinished, CHECKSUMS, json.dumps(listed, indent=1).encode())
+    _rotate(home)
 
 
 def abandon(home: Path) -> None:
@@ -75,7 +75,7 @@ def abandon(home: Path) -> None:
     shutil.rmtree(home / UNFINISHED, ignore_errors=True)
 
 
-def mend(home: Path) -> str:
+def repair(home: Path) -> str:
     """Have the newest whole save be the last one; in words what was lost by that, mostly nothing.
 
     Nothing may be running on `home`.
@@ -84,7 +84,7 @@ def mend(home: Path) -> str:
         DamagedError: there are saves, and none is whole. Nothing is touched.
     """
     damages = {}
-    for name in (UNFINISHED, LAST, BEFORE):
+    for name in (UNFINISHED, LAST, PREVIOUS):
         if (home / name).exists():
             damage = _damage(home / name)
             if not damage:
@@ -93,28 +93,28 @@ def mend(home: Path) -> str:
     else:
         if damages.keys() - {UNFINISHED}:
             told = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
-            raise DamagedError(told)
+            raise DamagedSnapshots(told)
         abandon(home)
         return ""
     if name == UNFINISHED:
-        _move_up(home)
+        _rotate(home)
     words = ""
-    if name == BEFORE:
-        at = _saved_at(home / BEFORE)
+    if name == PREVIOUS:
+        at = _saved_at(home / PREVIOUS)
         words = f"what was kept is taken from the save before the last, of {at}"
         if LAST in damages:
             shutil.rmtree(home / DAMAGED, ignore_errors=True)
             (home / LAST).rename(home / DAMAGED)
             words = f"the last save is damaged ({damages[LAST]}) and lies in {DAMAGED}; {words}"
-        (home / BEFORE).rename(home / LAST)
+        (home / PREVIOUS).rename(home / LAST)
     abandon(home)
-    shutil.rmtree(home / _GONE, ignore_errors=True)
+    shutil.rmtree(home / _OBSOLETE, ignore_errors=True)
     _keep_older_keys(home)
     return words
 
 
-def _move_up(home: Path) -> None:
-    last, before, gone = home / LAST, home / BEFORE, home / _GONE
+def _rotate(home: Path) -> None:
+    last, before, gone = home / LAST, home / PREVIOUS, home / _OBSOLETE
     shutil.rmtree(gone, ignore_errors=True)
     if last.exists():
         if before.exists():
@@ -127,18 +127,18 @@ def _move_up(home: Path) -> None:
 
 def _damage(folder: Path) -> str:
     """What is wrong with a save, in words; "" when it is whole."""
-    if not (folder / LIST).exists():
+    if not (folder / CHECKSUMS).exists():
         # Older saves had no list and were written in place, file by file.
         return "never finished" if folder.name == UNFINISHED else _unreadable(folder)
     try:
-        digests = json.loads((folder / LIST).read_bytes())["files"]
+        digests = json.loads((folder / CHECKSUMS).read_bytes())["files"]
         for name, digest in digests.items():
             if not (folder / name).exists():
                 return f"{name} is missing"
             if _digest(folder / name) != digest:
                 return f"{name} is not what was saved"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return f"{LIST} cannot be read: {error}"
+        return f"{CHECKSUMS} cannot be read: {error}"
     return ""
 
 
@@ -153,7 +153,7 @@ def _unreadable(folder: Path) -> str:
 
 def _saved_at(folder: Path) -> str:
     try:
-        at = datetime.fromisoformat(json.loads((folder / LIST).read_bytes())["at"])
+        at = datetime.fromisoformat(json.loads((folder / CHECKSUMS).read_bytes())["at"])
     except (OSError, ValueError, LookupError):
         at = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -15,7 +15,7 @@ ZONE = ZoneInfo("America/Los_Angeles")
 _SEED = 58  # the counties there are; any number would do, but always the same
 _COUNTIES = 58
 _DAYS = 400  # the furthest that a day of expiry is from today
-_PUTS = 25  # a BatchWriteItem takes; source: DynamoDB API reference
+_BATCH_SIZE = 25  # a BatchWriteItem takes; source: DynamoDB API reference
 
 
 def voters(today: date) -> Iterator[dict[str, Any]]:
@@ -45,16 +45,16 @@ def voters(today: date) -> Iterator[dict[str, Any]]:
         yield voter
 
 
-def lay_out(dynamodb: Any, now: datetime) -> int:
+def fill_table(dynamodb: Any, now: datetime) -> int:
     """Make the table where it is missing, and write all voters as they are before a sweep.
 
     The answer is how many are due.
     """
     _ensure_table(dynamodb)
     all_voters = list(voters(now.astimezone(ZONE).date()))
-    for at in range(0, len(all_voters), _PUTS):
+    for at in range(0, len(all_voters), _BATCH_SIZE):
         wanted: dict[str, Any] = {
-            TABLE: [{"PutRequest": {"Item": each}} for each in all_voters[at : at + _PUTS]]
+            TABLE: [{"PutRequest": {"Item": each}} for each in all_voters[at : at + _BATCH_SIZE]]
         }
         while wanted:
             wanted = dynamodb.batch_write_item(RequestItems=wanted).get("UnprocessedItems", {})

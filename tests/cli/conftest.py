@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from cli.local.stack import Stack
 from cli.main import app
-from cli.session import Deployment, Surroundings
+from cli.session import CliContext, Deployment
 from tests.cli.fake_api import URL, FakeApi, Run
 from tests.cli.fake_cognito import FakeCognito
 
@@ -52,9 +52,9 @@ def local(tmp_path: Path, cognito: FakeCognito) -> Deployment:
         tmp_path / "session.json",
         lambda: STACK,
         lambda _: cognito,
-        address=URL,
+        url_prefix=URL,
         passwords={"admin": "secret", "operator": "secret"},
-        person="admin",
+        default_user="admin",
     )
 
 
@@ -65,15 +65,15 @@ def on_aws(tmp_path: Path, cognito: FakeCognito) -> Deployment:
 
 
 @pytest.fixture
-def surroundings(api: FakeApi, local: Deployment, on_aws: Deployment) -> Surroundings:
+def surroundings(api: FakeApi, local: Deployment, on_aws: Deployment) -> CliContext:
     """What commands are handed here."""
-    return Surroundings(
+    return CliContext(
         lambda name: on_aws if name else local, httpx.MockTransport(api), api.paused.append
     )
 
 
 @pytest.fixture
-def run(surroundings: Surroundings) -> Run:
+def run(surroundings: CliContext) -> Run:
     """Run `jobyard` with these words."""
 
     def run(*words: str, typed: str = "") -> Result:
@@ -83,7 +83,7 @@ def run(surroundings: Surroundings) -> Run:
 
 
 @pytest.fixture
-def looked_at(surroundings: Surroundings, monkeypatch: pytest.MonkeyPatch) -> LookedAt:
+def looked_at(surroundings: CliContext, monkeypatch: pytest.MonkeyPatch) -> LookedAt:
     """What `jobyard` prints on a terminal of so many columns, without its colours."""
 
     def looked_at(width: int, *words: str) -> str:

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from cli.client import TRIES, Api, Refused, Unreachable
+from cli.client import TRIES, ApiClient, ApiError, ApiUnreachable
 from tests.cli.fake_api import URL, FakeApi, pages, problem
 
 
@@ -14,18 +14,18 @@ class Somebody:
     def token(self) -> str:
         return self.tokens[0]
 
-    def renewed(self) -> str:
+    def renew(self) -> str:
         self.tokens.pop(0)
         return self.tokens[0]
 
 
 @pytest.fixture
-def client(api: FakeApi) -> Api:
-    return Api(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+def client(api: FakeApi) -> ApiClient:
+    return ApiClient(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
 
 
 def test_a_change_is_sent_again_with_the_same_key_until_somebody_answers(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     api.answers(
         "POST /batches",
@@ -44,7 +44,7 @@ def test_a_change_is_sent_again_with_the_same_key_until_somebody_answers(
     assert api.paused == sorted(api.paused)
 
 
-def test_two_changes_have_two_keys(api: FakeApi, client: Api) -> None:
+def test_two_changes_have_two_keys(api: FakeApi, client: ApiClient) -> None:
     api.answers("POST /batches", {})
 
     client.post("/batches", {})
@@ -54,7 +54,7 @@ def test_two_changes_have_two_keys(api: FakeApi, client: Api) -> None:
 
 
 def test_asking_again_while_the_first_try_is_at_work_waits_for_it(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     at_work = problem(409, "it is being carried out", **{"Retry-After": "2"})
     api.answers("POST /batches", at_work, {"batch_id": "b1"})
@@ -63,10 +63,10 @@ def test_asking_again_while_the_first_try_is_at_work_waits_for_it(
     assert api.paused == [2.0]
 
 
-def test_a_refusal_is_not_sent_again(api: FakeApi, client: Api) -> None:
+def test_a_refusal_is_not_sent_again(api: FakeApi, client: ApiClient) -> None:
     api.answers("POST /batches/b1/cancel", problem(409, "batch is completed: cannot cancel"))
 
-    with pytest.raises(Refused, match="batch is completed: cannot cancel") as refusal:
+    with pytest.raises(ApiError, match="batch is completed: cannot cancel") as refusal:
         client.post("/batches/b1/cancel", {"reason": "why"})
 
     assert refusal.value.status == 409
@@ -82,25 +82,25 @@ def test_a_refusal_is_not_sent_again(api: FakeApi, client: Api) -> None:
     ],
 )
 def test_an_answer_that_is_no_problem_document_is_still_told_in_words(
-    answer: httpx.Response, words: str, api: FakeApi, client: Api
+    answer: httpx.Response, words: str, api: FakeApi, client: ApiClient
 ) -> None:
     api.answers("GET /batches", answer)
 
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(ApiError, match=words):
         client.get("/batches")
 
 
-def test_who_never_answers_is_unreachable(api: FakeApi, client: Api) -> None:
+def test_who_never_answers_is_unreachable(api: FakeApi, client: ApiClient) -> None:
     api.answers("GET /batches", httpx.ConnectError("refused"))
 
-    with pytest.raises(Unreachable, match=r"api\.example\.org does not answer"):
+    with pytest.raises(ApiUnreachable, match=r"api\.example\.org does not answer"):
         client.get("/batches")
 
     assert len(api.requests) == TRIES
 
 
 def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     api.answers("POST /batches", problem(401, "Unauthorized"), {"batch_id": "b1"})
 
@@ -112,10 +112,10 @@ def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-def test_pages_are_put_together(api: FakeApi, client: Api) -> None:
+def test_pages_are_put_together(api: FakeApi, client: ApiClient) -> None:
     api.answers("GET /batches", *pages([{"n": 1}, {"n": 2}], [{"n": 3}]))
 
-    found = client.listed("/batches", state="failed", collection="")
+    found = client.list_items("/batches", state="failed", collection="")
 
     assert found == {"items": [{"n": 1}, {"n": 2}, {"n": 3}], "cursor": None}
     assert api.asked() == [
@@ -125,23 +125,23 @@ def test_pages_are_put_together(api: FakeApi, client: Api) -> None:
 
 
 def test_a_limit_fetches_no_page_too_many_and_says_where_the_rest_begins(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     api.answers("GET /batches", *pages([{"n": 1}, {"n": 2}], [{"n": 3}], [{"n": 4}]))
 
-    found = client.listed("/batches", 3)
+    found = client.list_items("/batches", 3)
 
     assert [each["n"] for each in found["items"]] == [1, 2, 3]
     assert found["cursor"] == "c2"
     assert [request.url.params["limit"] for request in api.requests] == ["3", "1"]
 
 
-def test_a_document_that_has_not_changed_is_not_sent_again(api: FakeApi, client: Api) -> None:
+def test_a_document_that_has_not_changed_is_not_sent_again(api: FakeApi, client: ApiClient) -> None:
     fresh = httpx.Response(200, json={"state": "pending"}, headers={"ETag": '"1"'})
     api.answers("GET /batches/b1", fresh, httpx.Response(304))
 
-    first = client.look("/batches/b1")
-    second = client.look("/batches/b1", first.etag)
+    first = client.get_if_changed("/batches/b1")
+    second = client.get_if_changed("/batches/b1", first.etag)
 
     assert first.document == {"state": "pending"}
     assert second.document is None

@@ -280,7 +280,7 @@ def test_what_cannot_be_asked_is_a_usage_error(
 
 
 def test_a_length_of_time_counts_from_now() -> None:
-    at = datetime.fromisoformat(options.moment("2h"))
+    at = datetime.fromisoformat(options.future_time("2h"))
 
     assert timedelta(hours=1, minutes=59) < at - datetime.now(UTC) <= timedelta(hours=2)
 

@@ -6,18 +6,18 @@ import httpx
 import pytest
 
 from cli import demo
-from cli.demo import EXAMPLES, LATE, Files
+from cli.demo import EXAMPLES, LATE_FILE, ServedFiles
 from cli.local import emulator
 from cli.local.emulator import EmulatorError
 
 
 @pytest.fixture
-def files() -> Iterator[Files]:
-    with demo.served(emulator.free_port()) as files:
+def files() -> Iterator[ServedFiles]:
+    with demo.serve_files(emulator.free_port()) as files:
         yield files
 
 
-def test_a_file_is_served_with_its_length_and_version(files: Files) -> None:
+def test_a_file_is_served_with_its_length_and_version(files: ServedFiles) -> None:
     content = (EXAMPLES / "objects" / "ratification" / "about.txt").read_bytes()
     url = f"{files.base_url}/objects/ratification/about.txt"
 
@@ -29,17 +29,17 @@ def test_a_file_is_served_with_its_length_and_version(files: Files) -> None:
     assert looked.content == b""
 
 
-def test_one_file_is_missing_until_it_is_put_there(files: Files) -> None:
-    url = f"{files.base_url}/{LATE.as_posix()}"
+def test_one_file_is_missing_until_it_is_put_there(files: ServedFiles) -> None:
+    url = f"{files.base_url}/{LATE_FILE.as_posix()}"
     before = httpx.get(url, trust_env=False).status_code
 
-    files.put_late()
+    files.add_late_file()
 
     assert before == 404
-    assert httpx.get(url, trust_env=False).content == (EXAMPLES / LATE).read_bytes()
+    assert httpx.get(url, trust_env=False).content == (EXAMPLES / LATE_FILE).read_bytes()
 
 
-def test_the_manifests_name_where_the_files_are_served(files: Files) -> None:
+def test_the_manifests_name_where_the_files_are_served(files: ServedFiles) -> None:
     for manifest in ("objects.checkm", "containers.csv", "refused.checkm"):
         text = (files.folder / manifest).read_text()
         assert f"{files.base_url}/" in text
@@ -50,5 +50,8 @@ def test_a_taken_port_is_said_in_words() -> None:
     with socket.create_server((emulator.HOST, 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(EmulatorError, match=f"port {port}, .* --files-port"), demo.served(port):
+        with (
+            pytest.raises(EmulatorError, match=f"port {port}, .* --files-port"),
+            demo.serve_files(port),
+        ):
             pass

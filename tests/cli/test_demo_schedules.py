@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from cli import demo_schedules
-from cli.demo_runner import DemoFailed, Stage
+from cli.demo_runner import DemoFailed, DemoRunner
 from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
-from cli.session import Surroundings
+from cli.session import CliContext
 from jobyard.domain.rules import recurrence_of
 from jobyard.domain.upcoming import preview
 from jobyard.jobtypes import TYPES
@@ -21,38 +21,38 @@ from tests.cli.fake_api import FakeApi
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def runner(tmp_path: Path) -> DemoRunner:
     """A stage whose commands need no stack."""
-    return Stage(Console(file=io.StringIO(), width=200), tmp_path, "http://127.0.0.1:1")
+    return DemoRunner(Console(file=io.StringIO(), width=200), tmp_path, "http://127.0.0.1:1")
 
 
-def said(stage: Stage) -> str:
-    assert isinstance(stage.console.file, io.StringIO)
-    return stage.console.file.getvalue()
+def said(runner: DemoRunner) -> str:
+    assert isinstance(runner.console.file, io.StringIO)
+    return runner.console.file.getvalue()
 
 
 def test_a_command_is_shown_as_one_would_type_it_and_run(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
+    runner: DemoRunner, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
+    runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
-    assert said(stage) == (
+    assert said(runner) == (
         "$ jobyard schedule preview --kind weekly --weekdays sun --at 02:00 --anchor 2027-03-01 "
         "--from 2027-03-01T00:00:00Z --count 3\n"
     )
     assert "Clocks go forward on 14 March 2027" in capsys.readouterr().out
 
 
-def test_words_with_blanks_are_shown_in_quotes(stage: Stage) -> None:
+def test_words_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed):
-        stage.run("admin", "manifest", "check", "no such file")
+        runner.run("admin", "manifest", "check", "no such file")
 
-    assert said(stage) == '$ jobyard manifest check "no such file"\n'
+    assert said(runner) == '$ jobyard manifest check "no such file"\n'
 
 
-def test_a_command_that_should_be_refused_and_is_not_ends_the_demo(stage: Stage) -> None:
+def test_a_command_that_should_be_refused_and_is_not_ends_the_demo(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed, match="was not refused"):
-        stage.refused("operator", "lifecycle", "schedule")
+        runner.expect_refusal("operator", "lifecycle", "schedule")
 
 
 def test_the_schedule_is_one_that_the_job_type_takes() -> None:
@@ -65,7 +65,7 @@ def test_the_schedule_is_one_that_the_job_type_takes() -> None:
 
 
 def test_what_is_typed_is_what_is_made() -> None:
-    made = demo_schedules.wanted()
+    made = demo_schedules.schedule_document()
     typed = dict(zip(SUNDAYS[::2], SUNDAYS[1::2], strict=True))
 
     assert typed == {
@@ -86,8 +86,8 @@ def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
     noted: str | None,
     running: list[str],
     deleted: list[str],
-    stage: Stage,
-    surroundings: Surroundings,
+    runner: DemoRunner,
+    surroundings: CliContext,
     api: FakeApi,
     tmp_path: Path,
 ) -> None:
@@ -99,10 +99,10 @@ def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
     api.answers("GET /schedules", {"items": items, "cursor": None})
     api.answers("DELETE /schedules/s2", {})
 
-    demo_schedules.give_up_earlier(surroundings.api(""), made, stage.console)
+    demo_schedules.delete_earlier(surroundings.api(""), made, runner.console)
 
     gone = [each.url.path for each in api.requests if each.method == "DELETE"]
     assert gone == [f"/api/schedules/{each}" for each in deleted]
-    assert [each for each in ("s1", "s2", "s3") if f"{each} of" in said(stage)] == (
+    assert [each for each in ("s1", "s2", "s3") if f"{each} of" in said(runner)] == (
         ["s2"] if noted == "s2" else []
     )

@@ -2,7 +2,7 @@ import hashlib
 import tarfile
 import zipfile
 
-from cli.demo import EXAMPLES, LATE
+from cli.demo import EXAMPLES, LATE_FILE
 from jobyard.domain.manifest.entry import Entry
 from jobyard.domain.manifest.findings import Finding
 from jobyard.domain.manifest.reading import Reading
@@ -38,7 +38,7 @@ def test_the_containers_are_as_the_manifest_describes_them() -> None:
     for entry in entries:
         content = (EXAMPLES / entry.url.removeprefix(f"{BASE_URL}/")).read_bytes()
         assert (entry.size, entry.digest) == (len(content), hashlib.sha256(content).hexdigest())
-    assert f"{BASE_URL}/{LATE.as_posix()}" in {entry.url for entry in entries}
+    assert f"{BASE_URL}/{LATE_FILE.as_posix()}" in {entry.url for entry in entries}
 
 
 def test_the_containers_hold_the_objects_own_files() -> None:

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.docs import PAGE, filled
+from cli.docs import PAGE, fill
 from jobyard.domain.lifecycles import LIFECYCLES
 from tests.cli.fake_api import FakeApi, Run
 
@@ -36,5 +36,5 @@ def test_the_page_of_lifecycles_is_fresh() -> None:
     """Generate it anew with `make docs` when this fails."""
     text = PAGE.read_text()
 
-    assert filled(text) == text
+    assert fill(text) == text
     assert all(lifecycle.diagram() in text for lifecycle in LIFECYCLES.values())

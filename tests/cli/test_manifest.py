@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.manifest import LISTED, Algorithm, ProfileName, app
+from cli.manifest import SHOWN_FINDINGS, Algorithm, ProfileName, app
 from jobyard.domain.manifest.checking import HEX_LENGTHS
 from jobyard.domain.manifest.findings import KEPT
 from jobyard.domain.manifest.profiles import PROFILES
@@ -129,18 +129,18 @@ def test_a_finding_without_a_column_or_line_shows_none(tmp_path: Path) -> None:
 
 def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_path: Path) -> None:
     file = tmp_path / "manifest.jsonl"
-    file.write_text("nonsense\n" * (LISTED + 5))
+    file.write_text("nonsense\n" * (SHOWN_FINDINGS + 5))
 
     lines = run("check", file).stdout.splitlines()
 
-    assert len(lines) == LISTED + 2
+    assert len(lines) == SHOWN_FINDINGS + 2
     assert lines[-2] == "… and 5 more: --json lists them all"
-    assert len(check_json(file)["findings"]) == LISTED + 5
+    assert len(check_json(file)["findings"]) == SHOWN_FINDINGS + 5
 
 
 def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
     file = tmp_path / "manifest.csv"
-    rows = (f"http://x.y/a,a{number}:,\n" for number in range(LISTED + 7))
+    rows = (f"http://x.y/a,a{number}:,\n" for number in range(SHOWN_FINDINGS + 7))
     file.write_text(f"fileUrl,fileName,title\n{''.join(rows)}gopher://x.y/a,b,\n")
 
     lines = run("check", file).stdout.splitlines()

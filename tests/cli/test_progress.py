@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from cli import progress
-from cli.client import Api, Refused
-from cli.progress import Watched
+from cli.client import ApiClient, ApiError
+from cli.progress import WatchedBatch
 from tests.cli.fake_api import BATCH, NOW, URL, FakeApi, batch, report, token
 
 
@@ -15,13 +15,13 @@ class Somebody:
     def token(self) -> str:
         return token("operator", "operator")
 
-    def renewed(self) -> str:
+    def renew(self) -> str:
         return self.token()
 
 
 @pytest.fixture
-def client(api: FakeApi) -> Api:
-    return Api(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
+def client(api: FakeApi) -> ApiClient:
+    return ApiClient(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
 
 
 def screen(width: int = 80) -> Console:
@@ -45,7 +45,7 @@ def versions(*found: dict[str, object]) -> Iterator[httpx.Response]:
         yield httpx.Response(200, json=document, headers={"ETag": f'"{number}"'})
 
 
-def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: Api) -> None:
+def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiClient) -> None:
     console = screen()
     going = batch(running=2, scheduled=5, succeeded=3, why="waits for its jobs", until=NOW)
     api.answers(f"GET /batches/{BATCH}", going, batch("completed", succeeded=10))
@@ -59,7 +59,7 @@ def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: Api)
     assert "\x1b[" in drawn(console)
 
 
-def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: Api) -> None:
+def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: ApiClient) -> None:
     console = log()
     api.answers(
         f"GET /batches/{BATCH}",
@@ -80,7 +80,7 @@ def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: Api) 
 
 
 def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     console = log()
     api.answers(
@@ -94,7 +94,7 @@ def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
 
 
 def test_without_a_console_nothing_is_shown(
-    api: FakeApi, client: Api, capsys: pytest.CaptureFixture[str]
+    api: FakeApi, client: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.answers(f"GET /batches/{BATCH}", batch(running=1), batch("completed", succeeded=1))
 
@@ -104,7 +104,7 @@ def test_without_a_console_nothing_is_shown(
 
 
 def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
-    api: FakeApi, client: Api
+    api: FakeApi, client: ApiClient
 ) -> None:
     known = next(versions(batch(running=1)))
     unchanged = [httpx.Response(304)] * 30
@@ -116,11 +116,11 @@ def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
     asked = [request.headers.get("If-None-Match") for request in api.requests]
     assert asked == [None, *['"0"'] * 31]
     assert set(api.paused[-10:]) == {1.0}
-    assert sum(pause for pause in api.paused if pause < 1) < progress.EAGER_S + 1
+    assert sum(pause for pause in api.paused if pause < 1) < progress.FAST_FOR_S + 1
 
 
-def test_a_refusal_while_watching_is_the_commands_own(api: FakeApi, client: Api) -> None:
-    with pytest.raises(Refused, match="there is no such thing"):
+def test_a_refusal_while_watching_is_the_commands_own(api: FakeApi, client: ApiClient) -> None:
+    with pytest.raises(ApiError, match="there is no such thing"):
         progress.watch(client, [BATCH], screen(), api.paused.append)
 
 
@@ -140,15 +140,15 @@ def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_nothing_else_can_be_s
     assert progress.bar({"succeeded": 1, "scheduled": 1}, 4, ascii_only=True).plain == "##--"
 
 
-def test_the_pace_is_jobs_per_second_and_what_is_left_of_them(client: Api) -> None:
-    watched = Watched(client, BATCH, batch(succeeded=40, scheduled=60))
+def test_the_pace_is_jobs_per_second_and_what_is_left_of_them(client: ApiClient) -> None:
+    watched = WatchedBatch(client, BATCH, batch(succeeded=40, scheduled=60))
     watched.seen.extend([(100.0, 0), (110.0, 40)])
 
     assert watched.pace == "4.0 jobs/s, about 15 s left"
 
 
-def test_nobody_can_say_how_long_what_does_not_move_will_take(client: Api) -> None:
-    watched = Watched(client, BATCH, batch(scheduled=60))
+def test_nobody_can_say_how_long_what_does_not_move_will_take(client: ApiClient) -> None:
+    watched = WatchedBatch(client, BATCH, batch(scheduled=60))
     watched.seen.extend([(100.0, 0), (110.0, 0)])
 
     assert watched.pace == ""
@@ -177,7 +177,9 @@ def test_a_batch_is_over_when_only_a_person_can_move_it(
     assert progress.is_over(seen) is over
 
 
-def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(api: FakeApi, client: Api) -> None:
+def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
+    api: FakeApi, client: ApiClient
+) -> None:
     console = log()
     bounced = {"state": "bounced", "at": NOW, "message_id": "m", "error": "mailbox full"}
     api.answers(
@@ -194,7 +196,7 @@ def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(api: FakeApi, cli
     assert f"jobyard update-reporting {BATCH}" in drawn(console)
 
 
-def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: Api) -> None:
+def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClient) -> None:
     console = log()
     api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
 
@@ -234,7 +236,7 @@ def test_only_what_is_possible_is_suggested(
     not_offered: list[str],
     is_reported: bool,
     api: FakeApi,
-    client: Api,
+    client: ApiClient,
 ) -> None:
     console = log()
     reports = [report()] if is_reported else []

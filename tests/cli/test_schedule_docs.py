@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli import rules
-from cli.schedules import MOST_SHOWN
+from cli.schedules import MAX_PREVIEW
 from jobyard.domain import calendars
 from jobyard.domain.calendars import calendar_of
 from jobyard.domain.compaction import FIRST, LAST
@@ -84,7 +84,9 @@ def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
         recurrence_of({"nonsense": 1})
 
     assert [name for name, _ in fields if name not in str(refused.value)] == []
-    assert [name for name, flag in fields if list(rules.fields_of({flag[2:]: "1"})) != [name]] == []
+    assert [
+        name for name, flag in fields if list(rules.rule_fields({flag[2:]: "1"})) != [name]
+    ] == []
     every = re.search(
         r"hours \(up to (\d+)\), days \((\d+)\), weeks \((\d+)\) or months \((\d+)\)", PAGE
     )
@@ -104,7 +106,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
     assert f"up to {MOST_TIMES:,} |" in PAGE
-    assert f"| a preview | 1,000, on the command line {MOST_SHOWN:,} |" in PAGE
+    assert f"| a preview | 1,000, on the command line {MAX_PREVIEW:,} |" in PAGE
     assert f"| times a calendar may refuse in a row | {MOST_REFUSED:,} |" in PAGE
 
 

@@ -617,7 +617,7 @@ def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
 def test_a_rule_that_is_changed_by_fields_is_a_rule(
     there: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    changed = recurrence_of(rules.changed(there, fields)).document()
+    changed = recurrence_of(rules.merged(there, fields)).document()
 
     assert changed["zone"] == RULE["zone"]
     assert changed["kind"] == fields.get("kind", there["kind"])

@@ -6,48 +6,55 @@ from pathlib import Path
 import pytest
 
 from cli import session
-from cli.session import Deployment, NotRunning, SignedIn, SignInNeeded, SignInRefused, Surroundings
+from cli.session import (
+    CliContext,
+    Deployment,
+    SessionTokens,
+    SignInFailed,
+    SignInRequired,
+    StackNotRunning,
+)
 from tests.cli.fake_api import FakeApi, Run, problem, token
 from tests.cli.fake_cognito import FakeCognito
 
 
 def test_on_the_local_stack_one_is_admin_without_signing_in(local: Deployment) -> None:
-    opened = session.opened(local)
+    opened = session.open_session(local)
 
     assert opened.username == "admin"
     assert opened.roles == ["admin"]
 
 
 def test_a_session_is_kept_for_its_owner_alone(local: Deployment, cognito: FakeCognito) -> None:
-    first = session.opened(local)
-    again = session.opened(local)
+    first = session.open_session(local)
+    again = session.open_session(local)
 
     assert again == first
     assert cognito.calls == ["USER_PASSWORD_AUTH"]
-    assert stat.S_IMODE(local.kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(local.session_file.stat().st_mode) == 0o600
 
 
 def test_a_kept_file_of_another_program_version_is_as_good_as_none(local: Deployment) -> None:
-    local.kept.write_text('{"token": "of old"}')
+    local.session_file.write_text('{"token": "of old"}')
 
-    assert session.opened(local).username == "admin"
+    assert session.open_session(local).username == "admin"
 
 
 def test_on_aws_one_has_to_sign_in_first(on_aws: Deployment) -> None:
-    with pytest.raises(SignInNeeded, match="`jobyard login --stack prod`"):
-        session.opened(on_aws)
+    with pytest.raises(SignInRequired, match="`jobyard login --stack prod`"):
+        session.open_session(on_aws)
 
 
 def test_a_token_that_ends_soon_is_renewed_before_it_is_used(
     local: Deployment, cognito: FakeCognito
 ) -> None:
-    ended = replace(session.opened(local), access_token=token("admin", "admin", expires=1))
+    ended = replace(session.open_session(local), access_token=token("admin", "admin", expires=1))
 
-    bearer = SignedIn(local, ended)
+    bearer = SessionTokens(local, ended)
 
     assert bearer.token() == token("someone", "operator")
     assert cognito.calls[-1] == "REFRESH_TOKEN_AUTH"
-    assert session.opened(local).access_token == bearer.token()
+    assert session.open_session(local).access_token == bearer.token()
 
 
 def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
@@ -56,17 +63,17 @@ def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
     opened = session.sign_in(on_aws, "someone", "secret")
     cognito.is_over = True
 
-    with pytest.raises(SignInNeeded, match=r"has ended: `jobyard login --stack prod`"):
-        SignedIn(on_aws, opened).renewed()
+    with pytest.raises(SignInRequired, match=r"has ended: `jobyard login --stack prod`"):
+        SessionTokens(on_aws, opened).renew()
 
 
 def test_after_a_reset_the_local_people_sign_in_again_by_themselves(
     local: Deployment, cognito: FakeCognito
 ) -> None:
-    opened = session.opened(local)
+    opened = session.open_session(local)
     cognito.is_over = True
 
-    assert SignedIn(local, opened).renewed() == token("admin", "admin")
+    assert SessionTokens(local, opened).renew() == token("admin", "admin")
 
 
 def test_a_local_stack_on_another_port_is_signed_in_to_anew(
@@ -74,10 +81,10 @@ def test_a_local_stack_on_another_port_is_signed_in_to_anew(
 ) -> None:
     session.sign_in(local, "operator", "secret")
 
-    session.opened(replace(local, address="http://127.0.0.1:1"))
+    session.open_session(replace(local, url_prefix="http://127.0.0.1:1"))
 
     assert cognito.calls == ["USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"]
-    assert json.loads(local.kept.read_text())["username"] == "operator"
+    assert json.loads(local.session_file.read_text())["username"] == "operator"
 
 
 def test_a_first_password_is_changed_on_the_way_in(
@@ -94,13 +101,13 @@ def test_a_first_password_is_changed_on_the_way_in(
 
 
 def test_a_wrong_password_is_told_in_cognitos_words(on_aws: Deployment) -> None:
-    with pytest.raises(SignInRefused, match="Incorrect username or password"):
+    with pytest.raises(SignInFailed, match="Incorrect username or password"):
         session.sign_in(on_aws, "someone", "wrong")
 
 
 def test_without_a_running_stack_one_is_told_how_to_start_it(tmp_path: Path) -> None:
-    with pytest.raises(NotRunning, match="`jobyard local up`"):
-        session.on_this_laptop(tmp_path)
+    with pytest.raises(StackNotRunning, match="`jobyard local up`"):
+        session.local_deployment(tmp_path)
 
 
 def test_login_as_a_role_and_whoami_agree(run: Run) -> None:
@@ -154,7 +161,7 @@ def test_the_demos_people_are_not_on_aws(run: Run) -> None:
 
 
 def test_an_ended_token_is_renewed_silently_in_the_middle_of_a_command(
-    run: Run, api: FakeApi, cognito: FakeCognito, surroundings: Surroundings
+    run: Run, api: FakeApi, cognito: FakeCognito, surroundings: CliContext
 ) -> None:
     api.answers("GET /holds", problem(401, "Unauthorized"), {"items": [], "cursor": None})
 

@@ -259,7 +259,7 @@ def test_what_one_may_do_is_told_by_the_names_of_commands(
 ) -> None:
     named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
-    told = terminal.sending(lifecycle_called(lifecycle).people_events())
+    told = terminal.commands_for(lifecycle_called(lifecycle).people_events())
 
     assert {each.replace("-", "_") for each in told.split(", ")} <= named
 

@@ -314,12 +314,12 @@ NOW = datetime.now(UTC)
     ],
 )
 def test_a_time_is_read_with_its_date_and_its_zone(text: str, instant: str) -> None:
-    assert options.moment(text) == instant
+    assert options.future_time(text) == instant
 
 
 @pytest.mark.parametrize("text", ["9:00", "09:00", "23:59:59", "0:00 UTC", "9:00 Asia/Tokyo"])
 def test_a_time_without_a_date_is_the_next_one(text: str) -> None:
-    at = datetime.fromisoformat(options.moment(text))
+    at = datetime.fromisoformat(options.future_time(text))
 
     assert 0 <= (at - NOW).total_seconds() <= 86400 + 3600 + 600  # a day may have 25 hours
 
@@ -329,7 +329,7 @@ def test_a_time_without_a_date_is_the_next_one(text: str) -> None:
 )
 def test_what_is_no_time_is_a_usage_error(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is no time"):
-        options.moment(text)
+        options.future_time(text)
 
 
 def test_an_hour_of_a_rule_may_have_one_digit_and_its_zone_behind_it(run: Run) -> None:
@@ -348,8 +348,8 @@ def test_an_hour_of_a_rule_may_have_one_digit_and_its_zone_behind_it(run: Run) -
 def test_a_time_that_is_shown_has_its_date_or_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC).astimezone()
 
-    assert terminal.when(now.isoformat()).endswith(now.strftime("%Z"))
-    assert terminal.when("2020-01-31T18:00:00Z").startswith("2020-01-31 ")
+    assert terminal.local_time(now.isoformat()).endswith(now.strftime("%Z"))
+    assert terminal.local_time("2020-01-31T18:00:00Z").startswith("2020-01-31 ")
 
 
 def test_exit_codes_are_what_the_readme_says(run: Run, api: FakeApi) -> None:

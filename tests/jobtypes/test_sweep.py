@@ -271,7 +271,7 @@ def test_a_tables_key_may_have_two_attributes(members: Members) -> None:
 
 
 def test_five_thousand_voters_are_swept_and_the_due_are_expired(members: Members) -> None:
-    due = voters.lay_out(members.client, NOON)
+    due = voters.fill_table(members.client, NOON)
     parameters = json.loads((ROOT / "examples/voters/sweep.json").read_text())
 
     outcome = run(replace(a_job(), parameters=parameters), members.touch)

@@ -178,7 +178,7 @@ def test_down_leaves_no_process_behind(project: Project, running: dict[str, Any]
     done = project.local("down")
 
     assert (done.returncode, done.stdout.strip()) == (0, "stopped")
-    assert emulator.listener(project.port) is None
+    assert emulator.port_owner(project.port) is None
     with pytest.raises(ProcessLookupError):
         os.killpg(running["pid"], 0)
 

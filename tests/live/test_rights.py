@@ -262,7 +262,7 @@ def _what_rules_wake(admin: Visitor, aws: Aws, physical: dict[str, str], stack: 
 
 def _schedules(admin: Visitor, aws: Aws) -> None:
     """Everything that the API does about schedules; one job runs and sweeps the example table."""
-    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     why = {"reason": "to see it"}
     calendar = "/api/calendars/rights"
     assert admin.api.put(calendar, json=why).is_success
@@ -295,11 +295,11 @@ def _clockwork(admin: Visitor, aws: Aws, physical: dict[str, str], stack: Stack)
     made = admin.post("/api/schedules", title="clockwork", calendar="clockwork", **wanted)
     path = f"/api/schedules/{made['schedule_id']}"
     _await_clock(admin, path, aws, physical)
-    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     for _ in range(2):
         admin.post(f"{path}/run_now", **why)
     _await_rest(admin, path)
-    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     job_id = admin.post(f"{path}/run_now", **why)["job_id"]
     arn = stack.job_machine.replace(":stateMachine:", ":execution:")
     stopped = {"executionArn": f"{arn}:{job_id}-main", "status": "ABORTED"}

@@ -27,7 +27,7 @@ NAMES = ("active", "suspended", "closed")
 @pytest.fixture(scope="module")
 def due(stack: Stack, aws: Callable[[str], Any]) -> datetime:
     """The moment all three are due at; the table they sweep is there."""
-    voters.lay_out(aws("dynamodb"), datetime.now(UTC))
+    voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     return datetime.now(UTC).replace(microsecond=0) + AHEAD
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.client import Refused
+from cli.client import ApiError
 from cli.local import demo_collections
 from cli.local.stack import Stack
 from tests.cli.fake_api import URL, FakeApi, problem
@@ -49,5 +49,5 @@ def test_what_somebody_made_at_the_same_time_is_no_trouble(
     make()
 
     api.answers("POST /collections", problem(403, "for admin"))
-    with pytest.raises(Refused):
+    with pytest.raises(ApiError):
         make()

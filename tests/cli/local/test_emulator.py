@@ -31,7 +31,7 @@ def test_what_was_started_is_found_where_it_listens(home: Path) -> None:
     started = emulator.start(home, emulator.free_port(), iam=True)
 
     assert emulator.running(home) == started
-    assert emulator.answers(started)
+    assert emulator.is_ready(started)
     assert started.iam
 
 
@@ -74,7 +74,7 @@ def test_it_forgets_when_it_is_told_to(home: Path) -> None:
     _make_bucket(emulator.start(home, port))
 
     emulator.stop(home)
-    emulator.forget(home)
+    emulator.delete_state(home)
 
     assert _buckets(emulator.start(home, port)) == []
 
@@ -215,7 +215,7 @@ def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> Non
 
 
 def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> None:
-    shutil.copytree(full / snapshots.LAST, full / snapshots.BEFORE)
+    shutil.copytree(full / snapshots.LAST, full / snapshots.PREVIOUS)
     (full / snapshots.LAST / "dynamodb.json").write_text('{"__ministack')
     said: list[str] = []
 
@@ -234,7 +234,7 @@ def test_saves_that_are_all_damaged_are_refused_with_what_to_do(full: Path) -> N
 
 def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) -> None:
     # As an older version left it, without a list of its files.
-    (full / snapshots.LAST / snapshots.LIST).unlink()
+    (full / snapshots.LAST / snapshots.CHECKSUMS).unlink()
     later = full / snapshots.LAST / "dynamodb.json"
     later.write_text('{"__ministack_format__": 99, "payload": {}}')
 
@@ -254,7 +254,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(full: Path, before
     _make_bucket(started, "later")
     emulator.stop(full)
 
-    assert "File too large" in emulator.unsaved(full)
+    assert "File too large" in emulator.save_error(full)
     _holds_all(emulator.start(full, emulator.free_port()))
 
 
@@ -316,7 +316,7 @@ def test_a_note_that_was_cut_short_says_nothing_runs(home: Path) -> None:
     (home / "emulator.lock").write_text('{"pid": 1, "po')
 
     assert emulator.running(home) is None
-    assert emulator.unsaved(home) == ""
+    assert emulator.save_error(home) == ""
     emulator.start(home, emulator.free_port())
 
 

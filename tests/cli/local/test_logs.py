@@ -1,4 +1,4 @@
-from cli.local.commands import own_times
+from cli.local.commands import logged_times
 
 
 def line(at: str, message: str) -> str:
@@ -11,14 +11,14 @@ def test_lines_of_an_invocation_have_the_times_they_tell() -> None:
     began, ran = line("21:00:00,100", "opened"), line("21:00:20,250", "ran")
     told = ["START RequestId: a", began, ran, "no JSON", "{}", "[]", '"text"', "END RequestId: a"]
 
-    times = [at_ms for at_ms, _ in own_times([(end, message) for message in told])]
+    times = [at_ms for at_ms, _ in logged_times([(end, message) for message in told])]
 
-    assert [message for _, message in own_times([(end, message) for message in told])] == told
+    assert [message for _, message in logged_times([(end, message) for message in told])] == told
     assert times[0] == times[1]
     assert times[2] - times[1] == 20_150
     assert times[3:] == [end] * 5
 
 
 def test_a_start_that_nothing_follows_has_the_time_it_was_written() -> None:
-    assert list(own_times([(7, "START RequestId: a")])) == [(7, "START RequestId: a")]
-    assert list(own_times([])) == []
+    assert list(logged_times([(7, "START RequestId: a")])) == [(7, "START RequestId: a")]
+    assert list(logged_times([])) == []

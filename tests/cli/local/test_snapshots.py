@@ -95,7 +95,7 @@ def test_whenever_a_save_is_killed_it_is_whole_or_the_one_before_is(
             pass
         kill_at(0)
 
-        assert snapshots.mend(home) == ""
+        assert snapshots.repair(home) == ""
         assert saved(home) in ({2}, {3})
         assert not (home / snapshots.UNFINISHED).exists()
         save(home, 4)  # and it goes on from there
@@ -117,13 +117,13 @@ def test_whenever_mending_is_killed_it_can_be_done_again(
         (home / snapshots.LAST / "s3.json").write_bytes(b'{"num')
         kill_at(moments)
         try:
-            snapshots.mend(home)
+            snapshots.repair(home)
             ended = True
         except Killed:
             pass
         kill_at(0)
 
-        snapshots.mend(home)
+        snapshots.repair(home)
         assert saved(home) == {1}
 
     assert moments > 3
@@ -156,13 +156,13 @@ def test_a_saver_that_is_killed_outright_loses_nothing_it_had_saved(tmp_path: Pa
         saver.wait()
         saver.stdout.close()
 
-        assert snapshots.mend(home) == ""
+        assert snapshots.repair(home) == ""
         (number,) = saved(home)
         assert number in (told, told + 1)
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"num', b"null", b"\xff\xfe"])
-@pytest.mark.parametrize("name", [*NAMES, snapshots.LIST, "lambda-blobs/code.zip"])
+@pytest.mark.parametrize("name", [*NAMES, snapshots.CHECKSUMS, "lambda-blobs/code.zip"])
 def test_a_damaged_save_is_put_aside_for_the_one_before(
     tmp_path: Path, name: str, damage: bytes
 ) -> None:
@@ -172,7 +172,7 @@ def test_a_damaged_save_is_put_aside_for_the_one_before(
     (tmp_path / snapshots.LAST / name).unlink()
     (tmp_path / snapshots.LAST / name).write_bytes(damage)
 
-    words = snapshots.mend(tmp_path)
+    words = snapshots.repair(tmp_path)
 
     assert "the last save is damaged" in words
     assert "2026-03-01 12:00:00 UTC" in words
@@ -185,25 +185,27 @@ def test_a_file_that_is_gone_is_noticed(tmp_path: Path) -> None:
     save(tmp_path, 2)
     (tmp_path / snapshots.LAST / "s3.json").unlink()
 
-    assert "s3.json is missing" in snapshots.mend(tmp_path)
+    assert "s3.json is missing" in snapshots.repair(tmp_path)
     assert saved(tmp_path) == {1}
 
 
 def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    for folder in (snapshots.LAST, snapshots.BEFORE):
+    for folder in (snapshots.LAST, snapshots.PREVIOUS):
         (tmp_path / folder / "dynamodb.json").write_bytes(b"{")
 
     for _ in range(2):
-        with pytest.raises(snapshots.DamagedError, match=r"dynamodb\.json is not what was saved"):
-            snapshots.mend(tmp_path)
+        with pytest.raises(
+            snapshots.DamagedSnapshots, match=r"dynamodb\.json is not what was saved"
+        ):
+            snapshots.repair(tmp_path)
 
 
 def test_nothing_was_saved_yet(tmp_path: Path) -> None:
-    assert snapshots.mend(tmp_path) == ""
+    assert snapshots.repair(tmp_path) == ""
     snapshots.begin(tmp_path)  # and the first save was never finished
-    assert snapshots.mend(tmp_path) == ""
+    assert snapshots.repair(tmp_path) == ""
     assert not (tmp_path / snapshots.UNFINISHED).exists()
 
 
@@ -216,7 +218,7 @@ def test_a_folder_of_an_older_version_is_taken_up_with_its_keys(tmp_path: Path) 
         (state / name).write_text('{"number": 7}')
     (state / "dynamodb.json.tmp").write_text('{"numb')  # what a kill left
 
-    assert snapshots.mend(tmp_path) == ""
+    assert snapshots.repair(tmp_path) == ""
 
     assert saved(tmp_path) == {7}
     assert (tmp_path / snapshots.KEYS / "cognito-pool-keys" / "pool-id.pem").read_text() == "a key"
@@ -227,8 +229,8 @@ def test_a_damaged_folder_of_an_older_version_is_refused(tmp_path: Path) -> None
     (tmp_path / snapshots.LAST).mkdir()
     (tmp_path / snapshots.LAST / "dynamodb.json").write_text('{"__ministack_format__": 2, "payl')
 
-    with pytest.raises(snapshots.DamagedError, match=r"dynamodb\.json cannot be read"):
-        snapshots.mend(tmp_path)
+    with pytest.raises(snapshots.DamagedSnapshots, match=r"dynamodb\.json cannot be read"):
+        snapshots.repair(tmp_path)
 
 
 def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
     snapshots.finish(tmp_path, NOON)
 
     assert saved(tmp_path) == {1, 2}
-    assert json.loads((tmp_path / snapshots.BEFORE / "s3.json").read_bytes()) == {"number": 1}
+    assert json.loads((tmp_path / snapshots.PREVIOUS / "s3.json").read_bytes()) == {"number": 1}
 
 
 def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +252,4 @@ def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.M
     save(tmp_path, 2)
 
     assert saved(tmp_path) == {2}
-    assert snapshots.mend(tmp_path) == ""
+    assert snapshots.repair(tmp_path) == ""

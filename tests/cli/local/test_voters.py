@@ -25,7 +25,7 @@ def test_voters_are_the_same_every_time_but_for_the_day() -> None:
 @pytest.mark.emulator
 def test_the_table_can_be_laid_out_again_and_has_as_many_due_as_it_says(emulator: str) -> None:
     dynamodb = clients.client("dynamodb", emulator)
-    voters.lay_out(dynamodb, NOW)
+    voters.fill_table(dynamodb, NOW)
     dynamodb.update_item(
         TableName=voters.TABLE,
         Key={"voter_id": {"S": "V0000001"}},
@@ -33,7 +33,7 @@ def test_the_table_can_be_laid_out_again_and_has_as_many_due_as_it_says(emulator
         ExpressionAttributeValues={":expired": {"S": "expired"}},
     )
 
-    due = voters.lay_out(dynamodb, NOW)
+    due = voters.fill_table(dynamodb, NOW)
 
     pages = dynamodb.get_paginator("query").paginate(
         TableName=voters.TABLE,
