@@ -49,7 +49,7 @@ look: dev
 
 faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
 	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
-		tests/functions/api/test_api_whatever_is_asked.py --points all --load full \
+		tests/functions/api/test_api_fuzz.py --points all --load full \
 		--numprocesses auto --maxprocesses 4
 
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
@@ -57,7 +57,7 @@ bench: dev emulator ## Every figure of docs/performance.md, each beside its peer
 
 docs: dev ## Generate the lifecycle diagrams and the API's page anew
 	@.venv/bin/python -m cli.docs
-	@.venv/bin/python -m api.manual docs/api.md
+	@.venv/bin/python -m api.openapi.markdown docs/api.md
 
 machines: dev ## Generate the state machines' definitions from infra/statemachines/*.yaml
 	@.venv/bin/python -m infra.state_machines

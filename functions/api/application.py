@@ -1,6 +1,6 @@
 """The routes put together, and what becomes of each refusal. Nothing here knows a deployment.
 
-A request is answered with `router.context["desk"]`, which the handler lays there.
+A request is answered with `router.context["app"]`, which the handler lays there.
 """
 
 import json
@@ -13,16 +13,16 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from api.desk import Desk
-from api.people import claims_of, told_of
+from api.auth import claims_of, forbidden_or
+from api.context import AppContext
 from api.problems import (
     InternalError,
     MethodNotAllowed,
     Unavailable,
     ValidationFailed,
-    is_passing,
-    problem_of,
-    wrong_fields,
+    is_transient,
+    problem_response,
+    validation_failed,
 )
 from api.routes import (
     batches,
@@ -34,7 +34,7 @@ from api.routes import (
     job_types,
     jobs,
     lifecycles,
-    people,
+    me,
     schedules,
 )
 from jobyard.domain.errors import JobyardError, NotFound
@@ -46,7 +46,7 @@ APP = APIGatewayHttpResolver(
 )
 for noun in (
     *(batches, costs, jobs, schedules, calendars, job_types),
-    *(collections, holds, lifecycles, people, docs),
+    *(collections, holds, lifecycles, me, docs),
 ):
     APP.include_router(noun.router)
 
@@ -55,12 +55,12 @@ _WRONG = 10  # fields that one refusal names
 
 
 def _problem(error: JobyardError) -> Response[str]:
-    desk: Desk = APP.context["desk"]
-    return problem_of(error, APP.current_event.raw_event, desk.settings.url)
+    app: AppContext = APP.context["app"]
+    return problem_response(error, APP.current_event.raw_event, app.settings.url)
 
 
 def _invalid(error: RequestValidationError) -> Response[str]:
-    return _problem(told_of(wrong_fields(error.errors()), APP.current_event.raw_event))
+    return _problem(forbidden_or(validation_failed(error.errors()), APP.current_event.raw_event))
 
 
 def _unrouted(error: NotFoundError) -> Response[str]:
@@ -73,20 +73,20 @@ def _unrouted(error: NotFoundError) -> Response[str]:
 
 def _methods_at(path: str) -> list[str]:
     """The methods that the description names for `path`, sorted; empty when it names no such."""
-    from api.description import document, template_of
+    from api.openapi.spec import openapi_document, template_of
 
-    desk: Desk = APP.context["desk"]
-    paths = document(APP, desk.settings.url)["paths"]
+    app: AppContext = APP.context["app"]
+    paths = openapi_document(APP, app.settings.url)["paths"]
     return sorted(method.upper() for method in paths.get(template_of(path, paths), ()))
 
 
 def _unforeseen(error: Exception) -> Response[str]:
-    desk: Desk = APP.context["desk"]
-    if is_passing(error):
-        desk.put_off(error)
+    app: AppContext = APP.context["app"]
+    if is_transient(error):
+        app.log_unavailable(error)
         words = "send it again in a moment; a change that has an idempotency key is done once"
         return _problem(Unavailable(words))
-    desk.surprised(error)
+    app.log_internal_error(error)
     return _problem(InternalError("it is logged under the request id; asking again may help"))
 
 
@@ -104,7 +104,7 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
         there_are = f"there are {', '.join(known)}" if known else "it takes none here"
         words = f"there is no such parameter; {there_are}"
         bad = ValidationFailed([(f"query.{name}", words) for name in wrong[:_WRONG]])
-        raise told_of(bad, app.current_event.raw_event)
+        raise forbidden_or(bad, app.current_event.raw_event)
     return next_middleware(app)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 
-class Late:
+class LazyClient:
     """A client, once something is asked of it. `make` makes it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:

@@ -17,13 +17,13 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from api.answers import Answer, finished
 from api.application import APP, log_fields
-from api.bodies import check_body
-from api.clients import Late
-from api.desk import Desk
-from api.people import account_of, check_admitted, told_of
-from api.problems import problem_of
+from api.auth import account_of, authorize, forbidden_or
+from api.clients import LazyClient
+from api.context import AppContext
+from api.problems import problem_response
+from api.request_body import check_body
+from api.responses import LambdaResponse, finish
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.occurrence import Occurrence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
 # The gateway gives up after 30 seconds, so no call may wait long.
-_PATIENCE = Config(
+_CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
 
@@ -47,19 +47,19 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def _late(service: str, config: Config = _PATIENCE) -> Any:
-    return Late(lambda: session().create_client(service, config=config))
+def _lazy_client(service: str, config: Config = _CLIENT_CONFIG) -> Any:
+    return LazyClient(lambda: session().create_client(service, config=config))
 
 
-_COGNITO = _late("cognito-idp")
-_DYNAMODB = _late("dynamodb")
+_COGNITO = _lazy_client("cognito-idp")
+_DYNAMODB = _lazy_client("dynamodb")
 
 
 @cache
-def _requests() -> "BasePersistenceLayer":
-    from api.remembering import remembered_in
+def _idempotency_records() -> "BasePersistenceLayer":
+    from api.idempotency_records import record_store
 
-    return remembered_in(SETTINGS.requests_table, _DYNAMODB)
+    return record_store(SETTINGS.requests_table, _DYNAMODB)
 
 
 @cache
@@ -67,7 +67,7 @@ def _cursor_key() -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 
-def _skipped(occurrences: Sequence[Occurrence]) -> None:
+def _log_skipped(occurrences: Sequence[Occurrence]) -> None:
     """Log that times had no job, and count those that nobody wanted skipped."""
     reasons = Counter(each.reason for each in occurrences if each.reason)
     LOGGER.warning("skipped", schedule_id=occurrences[0].schedule_id, reasons=reasons)
@@ -80,41 +80,41 @@ def _skipped(occurrences: Sequence[Occurrence]) -> None:
         emf.flush_metrics()
 
 
-DESK = Desk(
+CONTEXT = AppContext(
     settings=SETTINGS,
-    s3=_late("s3", _PATIENCE.merge(Config(signature_version="s3v4"))),
-    machines=_late("stepfunctions"),
-    requests=_requests,
+    s3=_lazy_client("s3", _CLIENT_CONFIG.merge(Config(signature_version="s3v4"))),
+    machines=_lazy_client("stepfunctions"),
+    idempotency_records=_idempotency_records,
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
     now=_now,
-    surprised=lambda error: LOGGER.error("unforeseen", exc_info=error),
-    put_off=lambda error: LOGGER.warning("put off", exc_info=error),
-    skipped=_skipped,
+    log_internal_error=lambda error: LOGGER.error("unforeseen", exc_info=error),
+    log_unavailable=lambda error: LOGGER.warning("put off", exc_info=error),
+    log_skipped=_log_skipped,
 )
 
 gc.freeze()  # what is loaded by now stays
 gc.enable()
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> Answer:
+def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     """Answer a request, and say so in one line."""
-    answer = finished(event, _answered(event, context))
+    answer = finish(event, _answered(event, context))
     fields = log_fields(event, answer["headers"].get("Location", ""))
     LOGGER.info("answered", status=answer["statusCode"], **fields)
     return answer
 
 
-def _answered(event: dict[str, Any], context: LambdaContext) -> Answer:
+def _answered(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     try:
-        check_admitted(event)
+        authorize(event)
         check_body(event)
     except JobyardError as refused:
-        refusal = problem_of(told_of(refused, event), event, SETTINGS.url)
+        refusal = problem_response(forbidden_or(refused, event), event, SETTINGS.url)
         return {
             "statusCode": refusal.status_code,
             "headers": refusal.headers,
             "body": refusal.body,
         }
-    APP.context["desk"] = DESK
+    APP.context["app"] = CONTEXT
     return APP.resolve(event, context)

@@ -128,7 +128,7 @@ _PASSING = frozenset(
 )
 
 
-class WrongField(BaseModel):
+class FieldError(BaseModel):
     """One field that is wrong."""
 
     where: str = Field(description="The field: `body.notify[0]`, `query.limit`.")
@@ -144,14 +144,14 @@ class Problem(BaseModel):
     detail: str = Field(description="What was wrong this time, and what is allowed.")
     instance: str = Field(description="The path that was asked.")
     request_id: str = Field(description="The name under which this request is logged.")
-    errors: list[WrongField] | None = Field(
+    errors: list[FieldError] | None = Field(
         default=None,
         description="Each invalid field. With status 422, and with `invalid-rule` and "
         "`invalid-parameters`.",
     )
 
 
-def is_passing(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Whether what failed is AWS, in a way that passes: throttled, out of order, or not heard of.
 
     Who wrapped the error names it as its cause, PynamoDB in a field of its own.
@@ -176,11 +176,11 @@ def title_of(kind: type[JobyardError]) -> str:
     return (kind.__doc__ or kind.__name__).partition("\n")[0].rstrip(".")
 
 
-def problem_of(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
+def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
     """The answer that tells of `error`; `url` is where the API lies."""
     kind = next(kind for kind in (*type(error).__mro__, InternalError) if kind in STATUS)
     wrong = [
-        WrongField(where=clean(where, _WHERE_BYTES), allowed=clean(words, _DETAIL_BYTES))
+        FieldError(where=clean(where, _WHERE_BYTES), allowed=clean(words, _DETAIL_BYTES))
         for where, words in _errors_of(error)
     ]
     problem = Problem(
@@ -216,7 +216,7 @@ def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
 
 
 @contextmanager
-def read_from(place: str) -> Iterator[None]:
+def field_path(place: str) -> Iterator[None]:
     """Have what is refused in the block named by where it stands: `body.rule.every`.
 
     Raises:
@@ -228,7 +228,7 @@ def read_from(place: str) -> Iterator[None]:
         raise InvalidRule(f"{place}.{error.where}", error.allowed) from error
 
 
-def wrong_fields(found: Sequence[Mapping[str, Any]]) -> ValidationFailed:
+def validation_failed(found: Sequence[Mapping[str, Any]]) -> ValidationFailed:
     """What the validation found, in words."""
     return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in found])
 
@@ -250,7 +250,7 @@ def _allowed(error: Mapping[str, Any]) -> str:
     return _WORDS.get(error["type"], message)
 
 
-def documented(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:
+def problem_responses(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:
     """The problems a route may answer with, as its OpenAPI responses."""
     grouped: dict[int, list[str]] = {}
     for kind in kinds:

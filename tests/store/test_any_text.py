@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.documents.fields import Note, Reason, Title
+from api.schemas.fields import Note, Reason, Title
 from jobyard.domain.batch import BATCH, Batch, BatchState
 from jobyard.domain.calendars import Calendar, Change, Kept
 from jobyard.domain.checkpoint import Checkpoint

@@ -7,14 +7,14 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.desk import Visit, visit_of
-from api.documents import batches as documents
-from api.documents.batches import BatchEvent
-from api.documents.fields import Entry
-from api.people import told_of
-from api.problems import ValidationFailed, documented
-from api.repeats import once
+from api.auth import forbidden_or
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import ValidationFailed, problem_responses
 from api.routes.jobs import BatchId, Cursor, Limit
+from api.schemas import batches as documents
+from api.schemas.batches import BatchEvent
+from api.schemas.fields import Entry
 from jobyard.domain import urls
 from jobyard.domain.addresses import all_addresses
 from jobyard.domain.batch import BATCH, Batch, BatchState
@@ -43,14 +43,14 @@ router = Router()  # type: ignore[no-untyped-call]
 _CHUNKS_A_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
 
 
-def links(batch_id: str, visit: Visit) -> dict[str, str]:
+def links(batch_id: str, request: RequestContext) -> dict[str, str]:
     """Where to go from a batch."""
-    own = visit.link(f"batches/{batch_id}")
+    own = request.link(f"batches/{batch_id}")
     parts = ("jobs", "findings", "reports", "cost")
     return {"self": own, **{part: f"{own}/{part}" for part in parts}}
 
 
-def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
+def _brief(view: BatchView, request: RequestContext) -> dict[str, Any]:
     batch = view.batch
     groups = view.failure_groups and [
         documents.FailureGroup(code=Failure(code), sentence=sentence, count=count, final=final)
@@ -78,7 +78,7 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
         "findings_count": batch.findings,
         "similar_to": batch.similar_to,
         "actions": [BatchEvent(action) for action in view.actions],
-        "links": links(batch.batch_id, visit),
+        "links": links(batch.batch_id, request),
     }
 
 
@@ -98,24 +98,26 @@ def _brief(view: BatchView, visit: Visit) -> dict[str, Any]:
                 "Location": {"description": "Where the batch is.", "schema": {"type": "string"}}
             },
         },
-        **documented(InvalidParameters, BadRequest, Forbidden, NotFound, Gone),
+        **problem_responses(InvalidParameters, BadRequest, Forbidden, NotFound, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def submit_batch(submission: documents.Submission) -> Response[documents.Submitted]:
-    visit = visit_of(router)
+    request = current_request(router)
     if submission.callback_url:
-        _check_callback(submission.callback_url, visit)
+        _check_callback(submission.callback_url, request)
     if submission.notify is None:
-        visit = visit.with_email()
-    batch, upload = asking.submit(_submission(submission), MANIFEST_BYTES, visit.asking())
+        request = request.with_email()
+    batch, upload = asking.submit(
+        _submission(submission), MANIFEST_BYTES, request.command_context()
+    )
     submitted = documents.Submitted(
         batch_id=batch.batch_id,
         state=batch.state,
         upload=documents.Upload(
             url=upload.url, fields=dict(upload.fields), expires_at=upload.expires_at
         ),
-        links=links(batch.batch_id, visit),
+        links=links(batch.batch_id, request),
     )
     headers = {"Location": submitted.links["self"]}
     return Response(201, "application/json", submitted, headers)
@@ -134,14 +136,14 @@ def _submission(document: documents.Submission) -> Submission:
     )
 
 
-def _check_callback(url: str, visit: Visit) -> None:
+def _check_callback(url: str, request: RequestContext) -> None:
     """Raises:
     ValidationFailed: the worker would not call it. Forbidden: the person may not submit at all.
     """
-    words = urls.not_called(url, visit.desk.settings.allowed_hosts)
+    words = urls.not_called(url, request.app.settings.allowed_hosts)
     if words:
         bad = ValidationFailed([("body.callback_url", f"the callback URL {words}")])
-        raise told_of(bad, router.current_event.raw_event)
+        raise forbidden_or(bad, router.current_event.raw_event)
 
 
 def notified(named: Sequence[str]) -> tuple[str, ...]:
@@ -162,7 +164,10 @@ def notified(named: Sequence[str]) -> tuple[str, ...]:
     tags=["Batches"],
     summary="Batches, newest first",
     description="A depositor sees those of their own.",
-    responses={200: {"description": "A page of batches."}, **documented(BadRequest, Forbidden)},
+    responses={
+        200: {"description": "A page of batches."},
+        **problem_responses(BadRequest, Forbidden),
+    },
 )
 def list_batches(
     state: Annotated[BatchState | None, Query(description="Only those in this state.")] = None,
@@ -172,18 +177,18 @@ def list_batches(
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> documents.Batches:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("batches", state or "", collection)
     page = views.list_batches(
-        visit.looking(),
+        request.query_context(),
         state=state or "",
         collection=collection,
-        after=visit.place(cursor, *kind, first={}),
+        after=request.decode_cursor(cursor, *kind, first={}),
         limit=limit,
     )
     return documents.Batches(
-        items=[documents.BatchInBrief(**_brief(view, visit)) for view in page.items],
-        cursor=visit.cursor(page.after, *kind),
+        items=[documents.BatchInBrief(**_brief(view, request)) for view in page.items],
+        cursor=request.encode_cursor(page.after, *kind),
     )
 
 
@@ -200,13 +205,13 @@ def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
     operation_id="get_batch",
     tags=["Batches"],
     summary="A batch, with its counts and history",
-    responses={200: {"description": "The batch."}, **documented(NotFound, Gone)},
+    responses={200: {"description": "The batch."}, **problem_responses(NotFound, Gone)},
 )
 def get_batch(batch_id: BatchId) -> documents.Batch:
-    visit = visit_of(router)
-    view = views.batch(batch_id, visit.looking())
+    request = current_request(router)
+    view = views.batch(batch_id, request.query_context())
     return documents.Batch(
-        **_brief(view, visit),
+        **_brief(view, request),
         notify=list(view.batch.notify),
         untold=[documents.Untold(**vars(each)) for each in view.batch.untold],
         parameters=_told(view.batch.parameters),
@@ -228,7 +233,7 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     responses={
         202: {"description": "They are being requeued."},
         200: {"description": "A preview: nothing was changed."},
-        **documented(
+        **problem_responses(
             BadRequest,
             Forbidden,
             NotFound,
@@ -238,21 +243,21 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
             Gone,
         ),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.Retried]:
-    visit = visit_of(router)
+    request = current_request(router)
     wanted = Filter(
         JobState.FAILED, frozenset(code.value for code in retry.code), frozenset(retry.job_ids)
     )
-    own = visit.link(f"batches/{batch_id}")
+    own = request.link(f"batches/{batch_id}")
     if retry.preview:
-        meant = asking.preview(batch_id, "requeue", wanted, visit.asking())
+        meant = asking.preview(batch_id, "requeue", wanted, request.command_context())
         shown = documents.Retried(
             operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
         )
         return Response(200, "application/json", shown)
-    operation = asking.retry(batch_id, wanted, visit.asking(retry.reason or ""))
+    operation = asking.retry(batch_id, wanted, request.command_context(retry.reason or ""))
     address = f"{own}/retries/{operation.operation_id}"
     accepted = documents.Retried(
         operation_id=operation.operation_id,
@@ -270,7 +275,7 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     summary="What became of a retry, job by job",
     responses={
         200: {"description": "The operation, and a page of outcomes."},
-        **documented(BadRequest, NotFound, Gone),
+        **problem_responses(BadRequest, NotFound, Gone),
     },
 )
 def get_retry(
@@ -278,17 +283,17 @@ def get_retry(
     operation_id: Annotated[str, Path(description="The operation's id.", max_length=64)],
     cursor: Cursor = "",
 ) -> documents.Operation:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("outcomes", batch_id, operation_id)
     view = views.operation(
         batch_id,
         operation_id,
-        visit.looking(),
-        after=visit.place(cursor, *kind, first=0),
+        request.query_context(),
+        after=request.decode_cursor(cursor, *kind, first=0),
         limit=_CHUNKS_A_PAGE,
     )
     operation = view.operation
-    own = visit.link(f"batches/{batch_id}")
+    own = request.link(f"batches/{batch_id}")
     return documents.Operation(
         operation_id=operation.operation_id,
         batch_id=operation.batch_id,
@@ -302,7 +307,7 @@ def get_retry(
         reason=operation.reason,
         asked_at=operation.asked_at,
         ended_at=operation.ended_at,
-        cursor=visit.cursor(view.after, *kind),
+        cursor=request.encode_cursor(view.after, *kind),
         links={"self": f"{own}/retries/{operation_id}", "batch": own},
     )
 
@@ -312,10 +317,10 @@ def get_retry(
     operation_id="list_reports",
     tags=["Batches"],
     summary="What was told about a batch, to whom, and whether it arrived",
-    responses={200: {"description": "Its reports."}, **documented(NotFound, Gone)},
+    responses={200: {"description": "Its reports."}, **problem_responses(NotFound, Gone)},
 )
 def list_reports(batch_id: BatchId) -> documents.Reports:
-    looking = visit_of(router).looking()
+    looking = current_request(router).query_context()
     return documents.Reports(
         items=[_report(report, looking) for report in views.list_reports(batch_id, looking)]
     )
@@ -358,18 +363,21 @@ def _report(report: Report, looking: views.Looking) -> documents.Report:
     summary="What was found in a batch's manifest, by line and column",
     responses={
         200: {"description": "A page of findings."},
-        **documented(BadRequest, NotFound, Gone),
+        **problem_responses(BadRequest, NotFound, Gone),
     },
 )
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> documents.Findings:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("findings", batch_id)
     found, following = views.list_findings(
-        batch_id, visit.looking(), after=visit.place(cursor, *kind, first=0), limit=limit
+        batch_id,
+        request.query_context(),
+        after=request.decode_cursor(cursor, *kind, first=0),
+        limit=limit,
     )
     return documents.Findings(
         items=[documents.Finding.model_validate(each) for each in found],
-        cursor=visit.cursor(following, *kind),
+        cursor=request.encode_cursor(following, *kind),
     )
 
 
@@ -386,9 +394,9 @@ _GOES_ON = frozenset({"release", "cancel", "update_reporting"})  # the machine h
     responses={
         200: {"description": "It is done."},
         202: {"description": "It is done, and the batch goes on."},
-        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def ask_batch(
     batch_id: BatchId,
@@ -402,18 +410,18 @@ def ask_batch(
     ],
     asked: documents.Reasoned,
 ) -> Response[documents.MovedBatch]:
-    visit = visit_of(router)
+    request = current_request(router)
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
         raise NotFound(f"there is no event {event!r} of batches; there are {known}")
-    batch = asking.ask_batch(batch_id, event, visit.asking(asked.reason))
-    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, visit))
+    batch = asking.ask_batch(batch_id, event, request.command_context(asked.reason))
+    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, request))
 
 
-def _moved(batch: Batch, visit: Visit) -> documents.MovedBatch:
+def _moved(batch: Batch, request: RequestContext) -> documents.MovedBatch:
     return documents.MovedBatch(
         batch_id=batch.batch_id,
         state=batch.state,
-        actions=[BatchEvent(each) for each in BATCH.actions(batch.state, visit.person.roles)],
-        links=links(batch.batch_id, visit),
+        actions=[BatchEvent(each) for each in BATCH.actions(batch.state, request.actor.roles)],
+        links=links(batch.batch_id, request),
     )

@@ -5,11 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.desk import Visit, visit_of
-from api.documents.calendars import Calendar, CalendarChange, Calendars, CalendarWanted
-from api.documents.fields import Reason
-from api.problems import documented, read_from
-from api.repeats import once
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import field_path, problem_responses
+from api.schemas.calendars import Calendar, CalendarChange, Calendars, CalendarWanted
+from api.schemas.fields import Reason
 from jobyard.domain.calendars import Kept, calendar_of
 from jobyard.domain.errors import (
     BadRequest,
@@ -26,14 +26,14 @@ router = Router()  # type: ignore[no-untyped-call]
 Name = Annotated[str, Path(description="The calendar's name.", max_length=64)]
 
 
-def shown(kept: Kept, visit: Visit) -> Calendar:
+def shown(kept: Kept, request: RequestContext) -> Calendar:
     """A calendar as its document."""
     document = kept.calendar.document()
     return Calendar(
         **document,
         version=kept.version,
         history=[CalendarChange.model_validate(vars(change)) for change in kept.changes],
-        links={"self": visit.link(f"calendars/{kept.calendar.name}")},
+        links={"self": request.link(f"calendars/{kept.calendar.name}")},
     )
 
 
@@ -42,12 +42,12 @@ def shown(kept: Kept, visit: Visit) -> Calendar:
     operation_id="list_calendars",
     tags=["Calendars"],
     summary="All calendars, by name",
-    responses={200: {"description": "The calendars."}, **documented(Forbidden)},
+    responses={200: {"description": "The calendars."}, **problem_responses(Forbidden)},
 )
 def list_calendars() -> Calendars:
-    visit = visit_of(router)
-    found = views.list_calendars(visit.looking())
-    return Calendars(items=[shown(kept, visit) for kept in found])
+    request = current_request(router)
+    found = views.list_calendars(request.query_context())
+    return Calendars(items=[shown(kept, request) for kept in found])
 
 
 @router.get(
@@ -55,11 +55,11 @@ def list_calendars() -> Calendars:
     operation_id="get_calendar",
     tags=["Calendars"],
     summary="A calendar",
-    responses={200: {"description": "The calendar."}, **documented(Forbidden, NotFound)},
+    responses={200: {"description": "The calendar."}, **problem_responses(Forbidden, NotFound)},
 )
 def get_calendar(calendar: Name) -> Calendar:
-    visit = visit_of(router)
-    return shown(views.calendar(calendar, visit.looking()), visit)
+    request = current_request(router)
+    return shown(views.calendar(calendar, request.query_context()), request)
 
 
 @router.put(
@@ -70,16 +70,18 @@ def get_calendar(calendar: Name) -> Calendar:
     description="It holds from now on for all schedules that name it.",
     responses={
         200: {"description": "The calendar."},
-        **documented(BadRequest, InvalidRule, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, InvalidRule, Forbidden, NotFound, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def put_calendar(calendar: Name, wanted: CalendarWanted) -> Calendar:
-    visit = visit_of(router)
+    request = current_request(router)
     says = wanted.model_dump(include={"title", "exclude", "include"})
-    with read_from("body"):
+    with field_path("body"):
         read = calendar_of({"name": calendar, **says})
-    return shown(calendars.put(read, wanted.version, visit.asking(wanted.reason)), visit)
+    return shown(
+        calendars.put(read, wanted.version, request.command_context(wanted.reason)), request
+    )
 
 
 @router.delete(
@@ -89,9 +91,9 @@ def put_calendar(calendar: Name, wanted: CalendarWanted) -> Calendar:
     summary="Delete a calendar that no schedule names",
     responses={
         200: {"description": "The calendar as it was left."},
-        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def delete_calendar(
     calendar: Name,
@@ -101,5 +103,5 @@ def delete_calendar(
         Query(description="The version that you have seen: of another, nothing is done.", ge=1),
     ] = None,
 ) -> Calendar:
-    visit = visit_of(router)
-    return shown(calendars.delete(calendar, version, visit.asking(reason)), visit)
+    request = current_request(router)
+    return shown(calendars.delete(calendar, version, request.command_context(reason)), request)

@@ -7,12 +7,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
-from api.desk import Visit, visit_of
-from api.documents import collections as documents
-from api.problems import documented
-from api.repeats import once
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import problem_responses
 from api.routes.batches import notified
 from api.routes.jobs import Cursor, Limit
+from api.schemas import collections as documents
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
 from jobyard.services import collections, views
 from jobyard.services.collections import CollectionEdit, PersonNamed
@@ -24,13 +24,13 @@ Name = Annotated[str, Path(description="The collection's name.", max_length=64)]
 _KIND = "collections"
 
 
-def shown(view: CollectionView, visit: Visit) -> documents.Collection:
+def shown(view: CollectionView, request: RequestContext) -> documents.Collection:
     """A collection as its document."""
     found, hold = view.collection, view.hold
     held = None
     if hold:
         held = documents.CollectionHold(scope=hold.scope, why=hold.words(), until=hold.until)
-    own = visit.link(f"collections/{found.name}")
+    own = request.link(f"collections/{found.name}")
     return documents.Collection(
         name=found.name,
         owner=found.owner,
@@ -59,11 +59,11 @@ def shown(view: CollectionView, visit: Visit) -> documents.Collection:
             )
             for each in found.changes
         ],
-        links={"self": own, "batches": visit.link(f"batches?collection={found.name}")},
+        links={"self": own, "batches": request.link(f"batches?collection={found.name}")},
     )
 
 
-def _named(names: Iterable[str], visit: Visit) -> list[PersonNamed]:
+def _named(names: Iterable[str], request: RequestContext) -> list[PersonNamed]:
     """Who is called so now.
 
     Raises:
@@ -71,15 +71,15 @@ def _named(names: Iterable[str], visit: Visit) -> list[PersonNamed]:
     """
     found = []
     for name in names:
-        account = visit.desk.account_of(name)
+        account = request.app.account_of(name)
         if account is None:
             raise BadRequest(f"nobody in the user pool is called {name!r}")
         found.append(PersonNamed(account.sub, account.name))
     return found
 
 
-def _edit(wanted: Any, visit: Visit) -> CollectionEdit:
-    owner = _named([wanted.owner], visit)[0] if wanted.owner else None
+def _edit(wanted: Any, request: RequestContext) -> CollectionEdit:
+    owner = _named([wanted.owner], request)[0] if wanted.owner else None
     return CollectionEdit(
         owner=owner,
         naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
@@ -88,8 +88,8 @@ def _edit(wanted: Any, visit: Visit) -> CollectionEdit:
     )
 
 
-def _answer(found: Any, visit: Visit) -> documents.Collection:
-    return shown(views.collection_views([found], visit.looking())[0], visit)
+def _answer(found: Any, request: RequestContext) -> documents.Collection:
+    return shown(views.collection_views([found], request.query_context())[0], request)
 
 
 @router.get(
@@ -99,15 +99,15 @@ def _answer(found: Any, visit: Visit) -> documents.Collection:
     summary="Collections, by name",
     description="A depositor sees those they may deposit into, an owner their own; viewer, "
     "operator and admin see all.",
-    responses={200: {"description": "A page of collections."}, **documented(BadRequest)},
+    responses={200: {"description": "A page of collections."}, **problem_responses(BadRequest)},
 )
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collections:
-    visit = visit_of(router)
+    request = current_request(router)
     found, after = views.list_collections(
-        visit.looking(), after=visit.place(cursor, _KIND, first=""), limit=limit
+        request.query_context(), after=request.decode_cursor(cursor, _KIND, first=""), limit=limit
     )
     return documents.Collections(
-        items=[shown(view, visit) for view in found], cursor=visit.cursor(after, _KIND)
+        items=[shown(view, request) for view in found], cursor=request.encode_cursor(after, _KIND)
     )
 
 
@@ -124,21 +124,21 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collec
             "description": "The collection.",
             "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
         },
-        **documented(BadRequest, Forbidden, InvalidTransition),
+        **problem_responses(BadRequest, Forbidden, InvalidTransition),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def create_collection(wanted: documents.CollectionWanted) -> Response[documents.Collection]:
-    visit = visit_of(router)
-    collections.check_maker(visit.person)
+    request = current_request(router)
+    collections.check_maker(request.actor)
     made = collections.create(
         wanted.name,
-        _edit(wanted, visit),
-        _named(wanted.people, visit),
+        _edit(wanted, request),
+        _named(wanted.people, request),
         wanted.groups,
-        visit.asking(wanted.reason or ""),
+        request.command_context(wanted.reason or ""),
     )
-    answer = _answer(made, visit)
+    answer = _answer(made, request)
     return Response(201, "application/json", answer, {"Location": answer.links["self"]})
 
 
@@ -147,11 +147,11 @@ def create_collection(wanted: documents.CollectionWanted) -> Response[documents.
     operation_id="get_collection",
     tags=["Collections"],
     summary="A collection, who may deposit into it, and its history",
-    responses={200: {"description": "The collection."}, **documented(NotFound)},
+    responses={200: {"description": "The collection."}, **problem_responses(NotFound)},
 )
 def get_collection(collection: Name) -> documents.Collection:
-    visit = visit_of(router)
-    return shown(views.collection(collection, visit.looking()), visit)
+    request = current_request(router)
+    return shown(views.collection(collection, request.query_context()), request)
 
 
 @router.patch(
@@ -162,15 +162,15 @@ def get_collection(collection: Name) -> documents.Collection:
     description="For its owner and admin; only an admin adds NAANs.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> documents.Collection:
-    visit = visit_of(router)
-    asking = visit.asking(wanted.reason)
-    collections.manageable(collection, visit.person)
-    return _answer(collections.edit(collection, _edit(wanted, visit), asking), visit)
+    request = current_request(router)
+    asking = request.command_context(wanted.reason)
+    collections.manageable(collection, request.actor)
+    return _answer(collections.edit(collection, _edit(wanted, request), asking), request)
 
 
 @router.post(
@@ -181,16 +181,16 @@ def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> do
     description="For its owner and admin.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def allow_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
-    visit = visit_of(router)
-    collections.manageable(collection, visit.person)
-    people = _named(asked.people, visit)
-    asking = visit.asking(asked.reason)
-    return _answer(collections.allow(collection, people, asked.groups, asking), visit)
+    request = current_request(router)
+    collections.manageable(collection, request.actor)
+    people = _named(asked.people, request)
+    asking = request.command_context(asked.reason)
+    return _answer(collections.allow(collection, people, asked.groups, asking), request)
 
 
 @router.post(
@@ -202,11 +202,11 @@ def allow_depositors(collection: Name, asked: documents.RightsAsked) -> document
     "have not written yet are stopped. For its owner and admin.",
     responses={
         200: {"description": "The collection."},
-        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def deny_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
-    visit = visit_of(router)
-    asking = visit.asking(asked.reason)
-    return _answer(collections.deny(collection, asked.people, asked.groups, asking), visit)
+    request = current_request(router)
+    asking = request.command_context(asked.reason)
+    return _answer(collections.deny(collection, asked.people, asked.groups, asking), request)

@@ -4,10 +4,10 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from api.desk import visit_of
-from api.documents import costs as documents
-from api.problems import documented
+from api.context import current_request
+from api.problems import problem_responses
 from api.routes.jobs import BatchId
+from api.schemas import costs as documents
 from jobyard.domain.cost import PRICED_ON, REGION, Cost
 from jobyard.domain.errors import Gone, NotFound
 from jobyard.services import views
@@ -43,13 +43,13 @@ def bill(cost: Cost) -> dict[str, Any]:
     operation_id="get_cost",
     tags=["Batches"],
     summary="What a batch used of AWS, and what that costs",
-    responses={200: {"description": "Its bill up to now."}, **documented(NotFound, Gone)},
+    responses={200: {"description": "Its bill up to now."}, **problem_responses(NotFound, Gone)},
 )
 def get_cost(batch_id: BatchId) -> documents.Cost:
-    visit = visit_of(router)
-    view = views.cost(batch_id, visit.looking())
+    request = current_request(router)
+    view = views.cost(batch_id, request.query_context())
     cost, jobs = view.cost, view.batch.entries
-    own = visit.link(f"batches/{batch_id}")
+    own = request.link(f"batches/{batch_id}")
     return documents.Cost(
         batch_id=batch_id,
         dollars_per_job=cost.dollars / jobs if jobs else None,

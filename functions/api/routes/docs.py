@@ -8,7 +8,7 @@ import json
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from api.desk import Desk
+from api.context import AppContext
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -44,15 +44,15 @@ def get_openapi() -> Response[str]:
     },
 )
 def get_docs() -> Response[str]:
-    from api.page import HEADERS, page
+    from api.openapi.html import HEADERS, html_page
 
-    return Response(200, "text/html; charset=utf-8", page(_described()), HEADERS)
+    return Response(200, "text/html; charset=utf-8", html_page(_described()), HEADERS)
 
 
 def _described() -> dict[str, object]:
-    from api.description import document
+    from api.openapi.spec import openapi_document
 
-    desk: Desk = router.context["desk"]
-    app = router.api_resolver
-    assert isinstance(app, APIGatewayHttpResolver)
-    return document(app, desk.settings.url)
+    app: AppContext = router.context["app"]
+    resolver = router.api_resolver
+    assert isinstance(resolver, APIGatewayHttpResolver)
+    return openapi_document(resolver, app.settings.url)

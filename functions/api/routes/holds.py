@@ -7,11 +7,11 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.desk import Visit, visit_of
-from api.documents.fields import Reason
-from api.documents.holds import Hold, Holds, Lifted, Placing
-from api.problems import documented
-from api.repeats import once
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import problem_responses
+from api.schemas.fields import Reason
+from api.schemas.holds import Hold, Holds, Lifted, Placing
 from jobyard.domain import hold as holds
 from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
 from jobyard.services import holding, views
@@ -23,7 +23,7 @@ Scope = Annotated[
 ]
 
 
-def shown(hold: holds.Hold, visit: Visit) -> Hold:
+def shown(hold: holds.Hold, request: RequestContext) -> Hold:
     """A hold as its document."""
     return Hold(
         scope=hold.scope,
@@ -31,8 +31,8 @@ def shown(hold: holds.Hold, visit: Visit) -> Hold:
         reason=hold.reason,
         since=hold.since,
         until=hold.until,
-        in_force=holds.in_force([hold], visit.desk.now()) is not None,
-        links={"self": visit.link(f"holds/{hold.scope}")},
+        in_force=holds.in_force([hold], request.app.now()) is not None,
+        links={"self": request.link(f"holds/{hold.scope}")},
     )
 
 
@@ -41,11 +41,11 @@ def shown(hold: holds.Hold, visit: Visit) -> Hold:
     operation_id="list_holds",
     tags=["Holds"],
     summary="All holds",
-    responses={200: {"description": "The holds, by scope."}, **documented(Forbidden)},
+    responses={200: {"description": "The holds, by scope."}, **problem_responses(Forbidden)},
 )
 def list_holds() -> Holds:
-    visit = visit_of(router)
-    return Holds(items=[shown(hold, visit) for hold in views.list_holds(visit.looking())])
+    request = current_request(router)
+    return Holds(items=[shown(hold, request) for hold in views.list_holds(request.query_context())])
 
 
 @router.get(
@@ -55,12 +55,12 @@ def list_holds() -> Holds:
     summary="The hold on a scope",
     responses={
         200: {"description": "The hold."},
-        **documented(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound),
     },
 )
 def get_hold(scope: Scope) -> Hold:
-    visit = visit_of(router)
-    return shown(views.hold(unquote(scope), visit.looking()), visit)
+    request = current_request(router)
+    return shown(views.hold(unquote(scope), request.query_context()), request)
 
 
 @router.put(
@@ -73,15 +73,15 @@ def get_hold(scope: Scope) -> Hold:
     "is there. For operator and admin.",
     responses={
         200: {"description": "The hold."},
-        **documented(BadRequest, Forbidden, NotFound, AlreadyHeld, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, AlreadyHeld, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def place_hold(scope: Scope, placing: Placing) -> Hold:
-    visit = visit_of(router)
-    asked = visit.asking(placing.reason)
+    request = current_request(router)
+    asked = request.command_context(placing.reason)
     hold = holding.place(unquote(scope), placing.until, asked, replacing=placing.replace)
-    return shown(hold, visit)
+    return shown(hold, request)
 
 
 @router.delete(
@@ -95,15 +95,15 @@ def place_hold(scope: Scope, placing: Placing) -> Hold:
     responses={
         200: {"description": "It is lifted, and what it held is released."},
         202: {"description": "It is lifted, and what it held is being released."},
-        **documented(BadRequest, Forbidden, NotFound, StaleState),
+        **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def lift_hold(
     scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
 ) -> Response[Lifted]:
-    visit = visit_of(router)
+    request = current_request(router)
     named = unquote(scope)
-    lift = holding.begin_lift(named, visit.asking(reason or ""))
+    lift = holding.begin_lift(named, request.command_context(reason or ""))
     lifted = Lifted(scope=named, released=lift.released)
     return Response(200 if lift.is_between else 202, "application/json", lifted)

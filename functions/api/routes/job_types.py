@@ -2,9 +2,9 @@
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from api.desk import visit_of
-from api.documents.job_types import JobType, JobTypes
-from api.problems import documented
+from api.context import current_request
+from api.problems import problem_responses
+from api.schemas.job_types import JobType, JobTypes
 from jobyard.services import views
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -15,10 +15,10 @@ router = Router()  # type: ignore[no-untyped-call]
     operation_id="list_job_types",
     tags=["Job types"],
     summary="What jobs can do",
-    responses={200: {"description": "The job types."}, **documented()},
+    responses={200: {"description": "The job types."}, **problem_responses()},
 )
 def list_job_types() -> JobTypes:
-    visit_of(router)
+    current_request(router)
     return JobTypes(
         items=[
             JobType(

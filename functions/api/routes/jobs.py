@@ -6,21 +6,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.desk import Visit, visit_of
-from api.documents.batches import Reasoned
-from api.documents.fields import Entry
-from api.documents.jobs import (
-    Attempt,
-    Job,
-    JobEvent,
-    JobInBrief,
-    Jobs,
-    MovedJob,
-    Records,
-    Step,
-)
-from api.problems import documented
-from api.repeats import once
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import problem_responses
+from api.schemas.batches import Reasoned
+from api.schemas.fields import Entry
+from api.schemas.jobs import Attempt, Job, JobEvent, JobInBrief, Jobs, MovedJob, Records, Step
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -56,21 +47,21 @@ _PAGE_BYTES = 4 * 1024 * 1024  # a line may be 64 KB, and Lambda answers with 6 
 _GOES_ON = frozenset({"release", "requeue"})  # the machine has more to do than to count
 
 
-def links(job_id: str, visit: Visit) -> dict[str, str]:
+def links(job_id: str, request: RequestContext) -> dict[str, str]:
     """Where to go from a job."""
     origin_id = job_id.partition(".")[0]
-    own = {"self": visit.link(f"jobs/{job_id}")}
+    own = {"self": request.link(f"jobs/{job_id}")}
     if is_schedule_id(origin_id):
-        return own | {"schedule": visit.link(f"schedules/{origin_id}")}
-    return own | {"batch": visit.link(f"batches/{origin_id}")}
+        return own | {"schedule": request.link(f"schedules/{origin_id}")}
+    return own | {"batch": request.link(f"batches/{origin_id}")}
 
 
-def in_brief(view: JobView, visit: Visit) -> JobInBrief:
+def in_brief(view: JobView, request: RequestContext) -> JobInBrief:
     """A job as lists show it."""
-    return JobInBrief(**_brief(view, visit))
+    return JobInBrief(**_brief(view, request))
 
 
-def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
+def _brief(view: JobView, request: RequestContext) -> dict[str, Any]:
     record, place = view.job, view.job.place
     return {
         "job_id": place.job_id,
@@ -87,16 +78,16 @@ def _brief(view: JobView, visit: Visit) -> dict[str, Any]:
         "failure_message": record.failure_message,
         "requeues": record.requeues,
         "actions": [JobEvent(action) for action in view.actions],
-        "links": links(place.job_id, visit),
+        "links": links(place.job_id, request),
     }
 
 
-def in_full(view: JobView, visit: Visit) -> Job:
+def in_full(view: JobView, request: RequestContext) -> Job:
     """A job with all that is known of it."""
     recorded = {step.name: step for step in view.job.steps}
     occurrence = view.occurrence
     return Job(
-        **_brief(view, visit),
+        **_brief(view, request),
         schedule_id=occurrence.schedule_id if occurrence else "",
         scheduled_for=occurrence.at if occurrence else None,
         trigger=occurrence.trigger if occurrence else None,
@@ -138,7 +129,7 @@ def _step(name: str, record: StepRecord | None) -> Step:
     summary="A batch's jobs, in the manifest's order",
     responses={
         200: {"description": "A page of jobs."},
-        **documented(BadRequest, NotFound, Gone),
+        **problem_responses(BadRequest, NotFound, Gone),
     },
 )
 def list_jobs(
@@ -147,22 +138,24 @@ def list_jobs(
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Jobs:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("jobs", batch_id, state or "")
-    chunk, position = visit.place(cursor, *kind, first=(0, 0))
+    chunk, position = request.decode_cursor(cursor, *kind, first=(0, 0))
     page = views.list_jobs(
-        batch_id, visit.looking(), state=state or "", after=(chunk, position), limit=limit
+        batch_id, request.query_context(), state=state or "", after=(chunk, position), limit=limit
     )
     items: list[JobInBrief] = []
     size = 0
     for view in page.items:
-        item = in_brief(view, visit)
+        item = in_brief(view, request)
         size += len(item.model_dump_json())
         if items and size > _PAGE_BYTES:
             place = view.job.place
-            return Jobs(items=items, cursor=visit.cursor((place.chunk, place.position), *kind))
+            return Jobs(
+                items=items, cursor=request.encode_cursor((place.chunk, place.position), *kind)
+            )
         items.append(item)
-    return Jobs(items=items, cursor=visit.cursor(page.after, *kind))
+    return Jobs(items=items, cursor=request.encode_cursor(page.after, *kind))
 
 
 @router.get(
@@ -171,11 +164,11 @@ def list_jobs(
     tags=["Jobs"],
     summary="A job, with its steps, attempts and history",
     description="One of a schedule is shown to admin only.",
-    responses={200: {"description": "The job."}, **documented(Forbidden, NotFound, Gone)},
+    responses={200: {"description": "The job."}, **problem_responses(Forbidden, NotFound, Gone)},
 )
 def get_job(job_id: JobId) -> Job:
-    visit = visit_of(router)
-    return in_full(views.job(job_id, visit.looking()), visit)
+    request = current_request(router)
+    return in_full(views.job(job_id, request.query_context()), request)
 
 
 @router.post(
@@ -190,9 +183,9 @@ def get_job(job_id: JobId) -> Job:
     responses={
         200: {"description": "It is done."},
         202: {"description": "It is done, and the job goes on."},
-        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def ask_job(
     job_id: JobId,
@@ -206,12 +199,12 @@ def ask_job(
     ],
     asked: Reasoned,
 ) -> Response[MovedJob]:
-    visit = visit_of(router)
+    request = current_request(router)
     if event not in JOB.people_events():
         known = ", ".join(JOB.people_events())
         raise NotFound(f"there is no event {event!r} of jobs; there are {known}")
-    job = _asked(job_id, event, visit.asking(asked.reason))
-    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, visit))
+    job = _asked(job_id, event, request.command_context(asked.reason))
+    return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, request))
 
 
 def _asked(job_id: str, event: str, asked: Asking) -> JobRecord:
@@ -223,9 +216,9 @@ def _asked(job_id: str, event: str, asked: Asking) -> JobRecord:
     return ask_occurrence(place, event, asked)
 
 
-def _moved(job: JobRecord, visit: Visit) -> MovedJob:
+def _moved(job: JobRecord, request: RequestContext) -> MovedJob:
     of_schedule = job.place.is_of_schedule
-    actions = JOB.actions(job.state, visit.person.roles)
+    actions = JOB.actions(job.state, request.actor.roles)
     if of_schedule:
         actions = tuple(each for each in actions if each in EVENTS)
     return MovedJob(
@@ -234,5 +227,5 @@ def _moved(job: JobRecord, visit: Visit) -> MovedJob:
         schedule_id=job.place.origin_id if of_schedule else "",
         state=job.state,
         actions=[JobEvent(each) for each in actions if each != "requeue" or job.recoverable],
-        links=links(job.place.job_id, visit),
+        links=links(job.place.job_id, request),
     )

@@ -5,9 +5,9 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
-from api.desk import visit_of
-from api.documents.lifecycles import Lifecycle
-from api.problems import documented
+from api.context import current_request
+from api.problems import problem_responses
+from api.schemas.lifecycles import Lifecycle
 from jobyard.domain.errors import NotFound
 from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
 
@@ -19,12 +19,12 @@ router = Router()  # type: ignore[no-untyped-call]
     operation_id="get_lifecycle",
     tags=["Lifecycles"],
     summary="A lifecycle: its states, and who may send which event",
-    responses={200: {"description": "The lifecycle."}, **documented(NotFound)},
+    responses={200: {"description": "The lifecycle."}, **problem_responses(NotFound)},
 )
 def get_lifecycle(
     name: Annotated[
         str, Path(description="Its name.", json_schema_extra={"enum": [*LIFECYCLES]}, max_length=64)
     ],
 ) -> Lifecycle:
-    visit_of(router)
+    current_request(router)
     return Lifecycle.model_validate(lifecycle_called(name).document())

@@ -11,16 +11,16 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.desk import Visit, visit_of
-from api.documents import schedules as documents
-from api.documents.batches import Reasoned
-from api.documents.costs import ScheduleCost
-from api.documents.fields import Entry, Reason
-from api.documents.schedules import MissedTimes, ScheduleEvent
-from api.problems import documented, read_from
-from api.repeats import once
+from api.context import RequestContext, current_request
+from api.idempotency import idempotent
+from api.problems import field_path, problem_responses
 from api.routes.costs import bill
 from api.routes.jobs import Cursor, Limit
+from api.schemas import schedules as documents
+from api.schemas.batches import Reasoned
+from api.schemas.costs import ScheduleCost
+from api.schemas.fields import Entry, Reason
+from api.schemas.schedules import MissedTimes, ScheduleEvent
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -45,13 +45,13 @@ ScheduleId = Annotated[str, Path(description="The schedule's id.", max_length=64
 _BadOnes = (BadRequest, InvalidRule, InvalidParameters)
 
 
-def links(schedule_id: str, visit: Visit) -> dict[str, str]:
+def links(schedule_id: str, request: RequestContext) -> dict[str, str]:
     """Where to go from a schedule."""
-    own = visit.link(f"schedules/{schedule_id}")
+    own = request.link(f"schedules/{schedule_id}")
     return {"self": own, "occurrences": f"{own}/occurrences", "cost": f"{own}/cost"}
 
 
-def _brief(view: ScheduleView, visit: Visit) -> dict[str, Any]:
+def _brief(view: ScheduleView, request: RequestContext) -> dict[str, Any]:
     schedule = view.schedule
     latest = schedule.latest
     return {
@@ -77,16 +77,16 @@ def _brief(view: ScheduleView, visit: Visit) -> dict[str, Any]:
             ended_at=latest.ended_at,
         ),
         "actions": [ScheduleEvent(action) for action in view.actions],
-        "links": links(schedule.schedule_id, visit),
+        "links": links(schedule.schedule_id, request),
     }
 
 
-def in_full(found: ScheduleDetails, visit: Visit) -> documents.Schedule:
+def in_full(found: ScheduleDetails, request: RequestContext) -> documents.Schedule:
     """A schedule with all that is known of it."""
     schedule = found.view.schedule
     rule, policy = schedule.rule, schedule.policy
     return documents.Schedule(
-        **_brief(found.view, visit),
+        **_brief(found.view, request),
         rule=rule.document(),
         dst=[rule.gap, rule.repeated],
         missed=MissedTimes(
@@ -98,7 +98,7 @@ def in_full(found: ScheduleDetails, visit: Visit) -> documents.Schedule:
         owner=schedule.owner,
         created_at=schedule.created_at,
         next_runs=_runs(found.upcoming),
-        completed=_occurrence(found.completed, visit) if found.completed else None,
+        completed=_occurrence(found.completed, request) if found.completed else None,
         history=[Entry.model_validate(line) for line in views.history(schedule.history)],
     )
 
@@ -107,11 +107,11 @@ def _runs(found: Iterable[Upcoming]) -> list[documents.NextRun]:
     return [documents.NextRun.model_validate(each.document()) for each in found]
 
 
-def _occurrence(view: OccurrenceView, visit: Visit) -> documents.Occurrence:
+def _occurrence(view: OccurrenceView, request: RequestContext) -> documents.Occurrence:
     each, outcome = view.occurrence, view.occurrence.outcome
     records = view.records or {}
     job_id = each.place.job_id if each.verdict is Verdict.RUN else ""
-    own = {"schedule": visit.link(f"schedules/{each.schedule_id}")}
+    own = {"schedule": request.link(f"schedules/{each.schedule_id}")}
     began = view.started_at
     return documents.Occurrence(
         schedule_id=each.schedule_id,
@@ -135,7 +135,7 @@ def _occurrence(view: OccurrenceView, visit: Visit) -> documents.Occurrence:
         processed=records.get("processed"),
         failed=records.get("failed"),
         total=records.get("total"),
-        links=own | ({"job": visit.link(f"jobs/{job_id}")} if job_id else {}),
+        links=own | ({"job": request.link(f"jobs/{job_id}")} if job_id else {}),
     )
 
 
@@ -144,7 +144,7 @@ def _seconds(length: timedelta | None) -> float | None:
 
 
 def _rule(rule: documents.Rule, now: datetime) -> Recurrence:
-    with read_from("body.rule"):
+    with field_path("body.rule"):
         return recurrence_of(rule.model_dump(exclude_unset=True), now)
 
 
@@ -162,16 +162,16 @@ def _missed(missed: Missing | MissedTimes) -> Missed:
     description="Nothing is saved. There are fewer than asked for where the rule ends.",
     responses={
         200: {"description": "A list of the occurrences, in order."},
-        **documented(BadRequest, InvalidRule, Forbidden),
+        **problem_responses(BadRequest, InvalidRule, Forbidden),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
-    visit = visit_of(router)
-    now = visit.desk.now()
+    request = current_request(router)
+    now = request.app.now()
     rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
     return _runs(
-        views.list_times(rule, wanted.from_ or now, wanted.count, calendar, visit.looking())
+        views.list_times(rule, wanted.from_ or now, wanted.count, calendar, request.query_context())
     )
 
 
@@ -187,15 +187,15 @@ def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
             "description": "The schedule.",
             "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
         },
-        **documented(*_BadOnes, Forbidden),
+        **problem_responses(*_BadOnes, Forbidden),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedule]:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    asking = visit.asking()
+    request = current_request(router)
+    asking = request.command_context()
     schedule = scheduling.create(
         scheduling.Wanted(
             title=wanted.title,
@@ -206,7 +206,7 @@ def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedul
         ),
         asking,
     )
-    made = in_full(views.details(schedule, visit.looking()), visit)
+    made = in_full(views.details(schedule, request.query_context()), request)
     return Response(201, "application/json", made, {"Location": made.links["self"]})
 
 
@@ -215,7 +215,10 @@ def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedul
     operation_id="list_schedules",
     tags=["Schedules"],
     summary="Schedules, by title",
-    responses={200: {"description": "A page of schedules."}, **documented(BadRequest, Forbidden)},
+    responses={
+        200: {"description": "A page of schedules."},
+        **problem_responses(BadRequest, Forbidden),
+    },
 )
 def list_schedules(
     system: Annotated[
@@ -231,18 +234,18 @@ def list_schedules(
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> documents.Schedules:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("schedules", str(system), word or "")
     page = views.list_schedules(
-        visit.looking(),
+        request.query_context(),
         system=system,
         word=word or "",
-        after=visit.place(cursor, *kind, first=""),
+        after=request.decode_cursor(cursor, *kind, first=""),
         limit=limit,
     )
     return documents.Schedules(
-        items=[documents.ScheduleInBrief(**_brief(view, visit)) for view in page.items],
-        cursor=visit.cursor(page.after, *kind),
+        items=[documents.ScheduleInBrief(**_brief(view, request)) for view in page.items],
+        cursor=request.encode_cursor(page.after, *kind),
     )
 
 
@@ -251,11 +254,14 @@ def list_schedules(
     operation_id="get_schedule",
     tags=["Schedules"],
     summary="A schedule, with its next runs and the run that ended last",
-    responses={200: {"description": "The schedule."}, **documented(Forbidden, NotFound, Gone)},
+    responses={
+        200: {"description": "The schedule."},
+        **problem_responses(Forbidden, NotFound, Gone),
+    },
 )
 def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
-    visit = visit_of(router)
-    return in_full(views.schedule(schedule_id, visit.looking()), visit)
+    request = current_request(router)
+    return in_full(views.schedule(schedule_id, request.query_context()), request)
 
 
 @router.patch(
@@ -267,17 +273,17 @@ def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
     "anew if it is given other times.",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(*_BadOnes, Forbidden, NotFound, StaleState, Gone),
+        **problem_responses(*_BadOnes, Forbidden, NotFound, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def edit_schedule(
     schedule_id: ScheduleId, changes: documents.ScheduleChanges
 ) -> documents.EditedSchedule:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    asking = visit.asking(changes.reason)
+    request = current_request(router)
+    asking = request.command_context(changes.reason)
     edited = scheduling.edit(
         schedule_id,
         scheduling.Changes(
@@ -291,7 +297,7 @@ def edit_schedule(
         asking,
     )
     return documents.EditedSchedule(
-        schedule=in_full(views.details(edited.schedule, visit.looking()), visit),
+        schedule=in_full(views.details(edited.schedule, request.query_context()), request),
         runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
         runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
     )
@@ -305,19 +311,19 @@ def edit_schedule(
     description="Each is noted as skipped. What runs goes on.",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def suspend_schedule(
     schedule_id: ScheduleId, suspension: documents.Suspension
 ) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    asking = visit.asking(suspension.reason)
+    request = current_request(router)
+    asking = request.command_context(suspension.reason)
     schedule = scheduling.suspend(schedule_id, suspension.until, asking)
-    return in_full(views.details(schedule, visit.looking()), visit)
+    return in_full(views.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -327,16 +333,16 @@ def suspend_schedule(
     summary="Let a suspended schedule's times count again, from now on",
     responses={
         200: {"description": "The schedule as it is now."},
-        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    schedule = scheduling.resume(schedule_id, visit.asking(asked.reason))
-    return in_full(views.details(schedule, visit.looking()), visit)
+    request = current_request(router)
+    schedule = scheduling.resume(schedule_id, request.command_context(asked.reason))
+    return in_full(views.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -357,16 +363,16 @@ def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Sched
                 }
             },
         },
-        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[documents.Occurrence]:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    occurrence = scheduling.run_now(schedule_id, visit.asking(asked.reason))
-    shown = _occurrence(views.occurrence_of(occurrence, visit.looking()), visit)
+    request = current_request(router)
+    occurrence = scheduling.run_now(schedule_id, request.command_context(asked.reason))
+    shown = _occurrence(views.occurrence_of(occurrence, request.query_context()), request)
     job = shown.links.get("job")
     return Response(202, "application/json", shown, {"Location": job} if job else {})
 
@@ -380,18 +386,18 @@ def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[docum
     "be suspended.",
     responses={
         200: {"description": "The schedule as it was left."},
-        **documented(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
+        **problem_responses(Forbidden, NotFound, InvalidTransition, StaleState, Gone),
     },
-    middlewares=[once],
+    middlewares=[idempotent],
 )
 def delete_schedule(
     schedule_id: ScheduleId, reason: Annotated[Reason, Query(description="Why.")]
 ) -> documents.Schedule:
     from jobyard.services import scheduling
 
-    visit = visit_of(router)
-    schedule = scheduling.delete(schedule_id, visit.asking(reason))
-    return in_full(views.details(schedule, visit.looking()), visit)
+    request = current_request(router)
+    schedule = scheduling.delete(schedule_id, request.command_context(reason))
+    return in_full(views.details(schedule, request.query_context()), request)
 
 
 @router.get(
@@ -403,24 +409,24 @@ def delete_schedule(
     "deleted schedule's are kept.",
     responses={
         200: {"description": "A page of occurrences."},
-        **documented(BadRequest, Forbidden, NotFound),
+        **problem_responses(BadRequest, Forbidden, NotFound),
     },
 )
 def list_occurrences(
     schedule_id: ScheduleId, cursor: Cursor = "", limit: Limit = 50
 ) -> documents.Occurrences:
-    visit = visit_of(router)
+    request = current_request(router)
     kind = ("occurrences", schedule_id)
-    before = visit.place(cursor, *kind, first=None)
+    before = request.decode_cursor(cursor, *kind, first=None)
     page = views.list_occurrences(
         schedule_id,
-        visit.looking(),
+        request.query_context(),
         before=before and datetime.fromisoformat(before),
         limit=limit,
     )
     return documents.Occurrences(
-        items=[_occurrence(view, visit) for view in page.items],
-        cursor=visit.cursor(page.after and page.after.isoformat(), *kind),
+        items=[_occurrence(view, request) for view in page.items],
+        cursor=request.encode_cursor(page.after and page.after.isoformat(), *kind),
     )
 
 
@@ -429,12 +435,15 @@ def list_occurrences(
     operation_id="get_schedule_cost",
     tags=["Schedules"],
     summary="What a schedule's jobs used of AWS, and what that costs",
-    responses={200: {"description": "Its bill up to now."}, **documented(Forbidden, NotFound)},
+    responses={
+        200: {"description": "Its bill up to now."},
+        **problem_responses(Forbidden, NotFound),
+    },
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
-    visit = visit_of(router)
-    view = views.schedule_cost(schedule_id, visit.looking())
-    own = visit.link(f"schedules/{schedule_id}")
+    request = current_request(router)
+    view = views.schedule_cost(schedule_id, request.query_context())
+    own = request.link(f"schedules/{schedule_id}")
     return ScheduleCost(
         schedule_id=schedule_id,
         **bill(view.cost),

@@ -11,7 +11,7 @@ from moto import mock_aws
 from moto.cognitoidp.models import cognitoidp_backends
 
 from tests import tables
-from tests.functions.api.asking import Api
+from tests.functions.api.api_client import Api
 from tests.open_collections import make_collections
 from tests.people import sub_of
 
@@ -84,7 +84,7 @@ def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The API of an empty deployment."""
     function = deployment["function"]
     asked = Api(function.handler)
-    monkeypatch.setattr(function, "DESK", replace(function.DESK, now=asked.tick))
+    monkeypatch.setattr(function, "CONTEXT", replace(function.CONTEXT, now=asked.tick))
     with tables.borrowed(deployment["binding"]):
         make_collections()
         yield asked

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.functions.api.asking import Api, event
+from tests.functions.api.api_client import Api, event
 
 HOST = "https://jobyard.example.org"
 Environ = Mapping[str, Any]

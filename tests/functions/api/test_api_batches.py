@@ -13,8 +13,8 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
-from tests.functions.api.asking import NOW, Api
-from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions, put_findings
+from tests.functions.api.api_client import NOW, Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions, put_findings
 
 SUBMISSION = {"collection": "maps", "filename": "may.checkm"}
 WHY = {"reason": "the server is back"}

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from jobyard.domain.schedule import Policy
-from tests.functions.api.asking import Answer, Api
-from tests.functions.api.test_api_repeats import KEY, forget_answers
-from tests.functions.api.timetable import a_schedule
+from tests.functions.api.api_client import Answer, Api
+from tests.functions.api.schedule_records import a_schedule
+from tests.functions.api.test_api_idempotency import KEY, forget_answers
 
 WHY = {"reason": "next year is known"}
 SAYS = {

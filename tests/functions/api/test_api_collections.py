@@ -7,8 +7,8 @@ import pytest
 from jobyard.domain.collection import MOST_PEOPLE
 from jobyard.domain.hold import Hold
 from jobyard.store import collections, holds
-from tests.functions.api.asking import Api
-from tests.functions.api.records import HOUR_AGO
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import HOUR_AGO
 from tests.people import sub_of
 
 WHY = {"reason": "because"}

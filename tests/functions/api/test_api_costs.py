@@ -4,8 +4,8 @@ import pytest
 
 from jobyard.domain.cost import PRICES, Usage
 from jobyard.store import usage
-from tests.functions.api.asking import Api
-from tests.functions.api.records import a_batch
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import a_batch
 
 
 def test_a_bill_adds_up_what_every_part_used(api: Api) -> None:

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from tests.functions.api.asking import Api
-from tests.functions.api.records import a_batch, put_findings
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import a_batch, put_findings
 
 
 def test_a_cursor_that_was_changed_anywhere_is_refused(api: Api) -> None:

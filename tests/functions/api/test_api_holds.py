@@ -9,8 +9,8 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.lifecycles import LIFECYCLES
 from jobyard.services import holding
 from jobyard.store import holds
-from tests.functions.api.asking import NOW, Api
-from tests.functions.api.records import HOUR_AGO, a_batch, a_job, executions
+from tests.functions.api.api_client import NOW, Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions
 
 SOON = NOW + timedelta(hours=2)
 

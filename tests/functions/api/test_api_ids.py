@@ -11,9 +11,9 @@ from jobyard.domain.operation import Filter
 from jobyard.store import batches, calendars, holds, jobs, schedules
 from jobyard.store.documents import history_of
 from jobyard.store.tables import BatchItem
-from tests.functions.api.asking import Api
-from tests.functions.api.records import HOUR_AGO, a_batch, a_job
-from tests.functions.api.timetable import wanted
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.schedule_records import wanted
 from tests.people import sub_of
 
 NEW = "0f0e0d0c-1111-4222-8333-444455556666"

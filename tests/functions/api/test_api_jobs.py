@@ -11,14 +11,8 @@ import pytest
 from jobyard.domain.job import JOB, Attempt, Place, StepRecord, StepStatus
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import jobs
-from tests.functions.api.asking import NOW, Api
-from tests.functions.api.records import (
-    HOUR_AGO,
-    a_batch,
-    a_job,
-    executions,
-    put_lines,
-)
+from tests.functions.api.api_client import NOW, Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions, put_lines
 
 WHY = {"reason": "the server is back"}
 NOBODYS = "b" + "a" * 20

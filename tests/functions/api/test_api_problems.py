@@ -8,13 +8,13 @@ from api.problems import (
     STATUS,
     InternalError,
     ValidationFailed,
-    problem_of,
-    read_from,
-    wrong_fields,
+    field_path,
+    problem_response,
+    validation_failed,
 )
 from jobyard.domain import errors
 from jobyard.domain.errors import InvalidLifecycle, InvalidParameters, InvalidRule, JobyardError
-from tests.functions.api.asking import event
+from tests.functions.api.api_client import event
 
 URL = "https://jobyard.example.org"
 ASKED = event("GET", "/batches/b1")
@@ -28,7 +28,7 @@ _OF_FIELDS = {ValidationFailed, InvalidRule, InvalidParameters}
 
 @pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in _OF_FIELDS])
 def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None:
-    problem = problem_of(kind("what was wrong, and what is allowed"), ASKED, URL)
+    problem = problem_response(kind("what was wrong, and what is allowed"), ASKED, URL)
 
     assert problem.status_code == STATUS[kind] == json.loads(str(problem.body))["status"]
     assert json.loads(str(problem.body))["detail"] == "what was wrong, and what is allowed"
@@ -44,7 +44,7 @@ def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None
     ],
 )
 def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: str) -> None:
-    problem = json.loads(str(problem_of(error, ASKED, URL).body))
+    problem = json.loads(str(problem_response(error, ASKED, URL).body))
 
     assert problem["status"] == status
     assert problem["errors"] == [{"where": where, "allowed": "text"}]
@@ -53,7 +53,7 @@ def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: 
 def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
     with (
         pytest.raises(InvalidRule, match=r"^body\.rule\.every: 1 or more$"),
-        read_from("body.rule"),
+        field_path("body.rule"),
     ):
         raise InvalidRule("every", "1 or more")
 
@@ -67,11 +67,11 @@ def test_a_refusal_of_a_kind_nobody_listed_is_a_surprise() -> None:
     class Unheard(JobyardError):
         pass
 
-    assert problem_of(Unheard(), ASKED, URL).status_code == STATUS[InternalError]
+    assert problem_response(Unheard(), ASKED, URL).status_code == STATUS[InternalError]
 
 
 def test_a_wrong_field_is_named_as_it_is_written_in_the_request() -> None:
-    found = wrong_fields(
+    found = validation_failed(
         [
             {"loc": ("body", "notify", 0), "type": "value_error", "msg": "Value error, name@host"},
             {"loc": ("query", "limit"), "type": "int_parsing", "msg": "Input should be a number"},

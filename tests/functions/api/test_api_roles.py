@@ -10,9 +10,9 @@ from jobyard.domain.job import JobState
 from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.operation import Filter, Operation
 from jobyard.store import collections, holds, operations
-from tests.functions.api.asking import Api
-from tests.functions.api.records import HOUR_AGO, a_batch, a_job
-from tests.functions.api.timetable import DAILY, a_schedule, wanted
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.schedule_records import DAILY, a_schedule, wanted
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
 
@@ -212,7 +212,7 @@ def test_a_role_may_do_with_a_collection_what_the_table_says(
 
 
 def test_every_route_is_in_a_table_here() -> None:
-    from tests.functions.api.asking import described, operation_of
+    from tests.functions.api.api_client import described, operation_of
 
     ids = {name: "b" + "a" * 20 for name in ("batch", "schedule", "suspended", "job")}
     asked = [(method, path) for method, path, *_ in FOREIGN]

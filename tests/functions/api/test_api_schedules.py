@@ -13,11 +13,9 @@ from jobyard.domain.rules import recurrence_of
 from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
 from jobyard.domain.upcoming import preview
 from jobyard.store import holds, schedules, usage
-from tests.functions.api.asking import NOW, Api
-from tests.functions.api.records import executions
-from tests.functions.api.test_api_jobs import all_pages
-from tests.functions.api.test_api_repeats import KEY, forget_answers
-from tests.functions.api.timetable import (
+from tests.functions.api.api_client import NOW, Api
+from tests.functions.api.batch_records import executions
+from tests.functions.api.schedule_records import (
     DAILY,
     TODAY,
     a_schedule,
@@ -28,6 +26,8 @@ from tests.functions.api.timetable import (
     wanted,
     work,
 )
+from tests.functions.api.test_api_idempotency import KEY, forget_answers
+from tests.functions.api.test_api_jobs import all_pages
 
 WHY = {"reason": "the table is being moved"}
 NOBODYS = "s" + "a" * 20

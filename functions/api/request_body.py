@@ -1,0 +1,69 @@
+"""What a request's body may be at all, before anybody looks at its fields."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from api.problems import PayloadTooLarge, UnsupportedMediaType
+from jobyard.domain.errors import BadRequest
+
+MAX_BYTES = 256 * 1024  # bytes
+MAX_DEPTH = 50  # levels of objects and lists in each other
+
+
+def check_body(event: Mapping[str, Any]) -> None:
+    """See that the body, if there is one, is a JSON object of a size and form we take.
+
+    Raises:
+        PayloadTooLarge, UnsupportedMediaType: it is too large or of another media type.
+        BadRequest: it is no JSON object, or holds what no text or number of ours can.
+    """
+    body = _bytes_of(event)
+    if len(body) > MAX_BYTES:
+        raise PayloadTooLarge(f"the body has {len(body)} bytes; {MAX_BYTES} are allowed")
+    if not body:
+        return
+    media_type = event.get("headers", {}).get("content-type", "application/json")
+    if media_type.partition(";")[0].strip() != "application/json":
+        raise UnsupportedMediaType(f"the body is {media_type!r}; send application/json")
+    try:
+        document = json.loads(body.decode(), parse_constant=_refuse)
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    except json.JSONDecodeError as error:
+        raise BadRequest(
+            f"the body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except UnicodeError as error:
+        raise BadRequest("the body holds characters that are not Unicode text") from error
+    except ValueError as error:
+        raise BadRequest("the body holds a number that is too large") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise BadRequest("the body is no JSON object: send { … }")
+    if _is_deeper(document, MAX_DEPTH):
+        raise BadRequest(f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    here = [value]
+    for _ in range(levels):
+        inner = [each.values() if isinstance(each, dict) else each for each in here]
+        here = [each for some in inner for each in some if isinstance(each, dict | list)]
+    return bool(here)
+
+
+def _bytes_of(event: Mapping[str, Any]) -> bytes:
+    body: str = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body.encode(errors="surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise BadRequest("the body could not be decoded") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise BadRequest(f"the body holds {constant}, which is no JSON")

@@ -1,0 +1,21 @@
+"""Who one is."""
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from api.context import current_request
+from api.problems import problem_responses
+from api.schemas.lifecycles import Me
+
+router = Router()  # type: ignore[no-untyped-call]
+
+
+@router.get(
+    "/api/me",
+    operation_id="get_me",
+    tags=["People"],
+    summary="Who you are here, and your roles",
+    responses={200: {"description": "You."}, **problem_responses()},
+)
+def get_me() -> Me:
+    person = current_request(router).actor
+    return Me(name=person.name, roles=sorted(person.roles))

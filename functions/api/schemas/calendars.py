@@ -1,0 +1,88 @@
+"""Named calendars: what is sent and what is shown."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue, StrictInt, WithJsonSchema
+
+from api.schemas.fields import Document, Links, Reason
+from jobyard.domain.calendars import MOST_EXCLUDED, MOST_LETTERS, MOST_WINDOWS
+from jobyard.domain.wallclock import WEEKDAYS
+
+_DATE = {"type": "string", "format": "date"}
+_TIME = {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"}
+
+
+def _object(needed: list[str], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": needed,
+        "additionalProperties": False,
+    }
+
+
+_WEEKDAYS = {"type": "array", "items": {"type": "string", "enum": [*WEEKDAYS]}, "minItems": 1}
+_RANGE = _object(["from", "to"], **{"from": _DATE, "to": _DATE})
+_WINDOW = _object([], **{"weekdays": _WEEKDAYS, "from": _TIME, "to": _TIME})
+
+# Read, and refused, by the domain.
+Exclude = Annotated[
+    list[JsonValue],
+    WithJsonSchema(
+        {"type": "array", "items": {"anyOf": [_DATE, _RANGE]}, "maxItems": MOST_EXCLUDED}
+    ),
+]
+Include = Annotated[
+    list[JsonValue],
+    WithJsonSchema({"type": "array", "items": _WINDOW, "maxItems": MOST_WINDOWS}),
+]
+_EXCLUDE = "Dates on which no run starts: each a date, or the first and the last of a range."
+_INCLUDE = (
+    "Windows outside of which none does; empty: any time is right. Each has `weekdays`, or every "
+    "day, and begins at `from` and ends before `to`, which may be the next day's."
+)
+_TITLE = "What people call it."
+
+
+class CalendarWanted(Document, extra="forbid"):
+    """What a calendar is to say. Dates and times are those of each rule's zone."""
+
+    title: str = Field(default="", max_length=MOST_LETTERS, description=_TITLE)
+    exclude: Exclude = Field(default_factory=list, description=_EXCLUDE)
+    include: Include = Field(default_factory=list, description=_INCLUDE)
+    version: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        description="The version that you have seen, 0 for none: if it is another one now, nothing "
+        "is done. Left out, whatever is there is replaced.",
+    )
+    reason: Reason
+
+
+class CalendarChange(Document):
+    """A change of a calendar."""
+
+    event: str = Field(description="`put` or `delete`.")
+    at: datetime = Field(description="When.")
+    actor: str = Field(description="Who.")
+    reason: str = Field(description="Why.")
+    cause: str = Field(description="The request that made it happen.")
+
+
+class Calendar(Document):
+    """A calendar, which schedules may name: it leaves times out."""
+
+    name: str = Field(description="Its name.")
+    title: str = Field(description=_TITLE)
+    exclude: Exclude = Field(description=_EXCLUDE)
+    include: Include = Field(description=_INCLUDE)
+    version: int = Field(description="It counts the changes.")
+    history: list[CalendarChange] = Field(description="The newest changes, oldest first.")
+    links: Links
+
+
+class Calendars(Document):
+    """All calendars, by name."""
+
+    items: list[Calendar]

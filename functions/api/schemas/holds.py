@@ -1,0 +1,50 @@
+"""Holds: what is asked and what is shown."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from api.schemas.fields import Document, Instant, Links, Reason
+
+
+class Placing(Document, extra="forbid"):
+    """A hold to be placed."""
+
+    reason: Reason
+    until: Instant | None = Field(
+        default=None,
+        description="When it runs out by itself, as ISO 8601 with a zone. What it "
+        "held is then released, within a minute.",
+    )
+    replace: bool = Field(
+        default=False,
+        description="Whether a hold that is in force on the scope is replaced, its owner and "
+        "reason with it. Without it this one is refused.",
+    )
+
+
+class Hold(Document):
+    """A deliberate stop: what would start in its scope is held, what runs goes on."""
+
+    scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
+    owner: str = Field(description="Who placed it.")
+    reason: str = Field(description="Why.")
+    since: datetime = Field(description="Since when.")
+    until: datetime | None = Field(description="When it runs out; null when only a person ends it.")
+    in_force: bool = Field(description="Whether it stops anything now.")
+    links: Links
+
+
+class Holds(Document):
+    """All holds."""
+
+    items: list[Hold]
+
+
+class Lifted(Document):
+    """A hold that was lifted."""
+
+    scope: str = Field(description="What it was on.")
+    released: int = Field(
+        description="Batches that were let go so far; with status 202 there are more."
+    )

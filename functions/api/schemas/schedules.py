@@ -1,0 +1,319 @@
+"""Schedules: what is sent, what is shown of them, and what became of their times."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, JsonValue, StrictInt, WithJsonSchema, model_validator
+
+from api.schemas.batches import Cursor
+from api.schemas.fields import Document, Entry, Instant, Links, Reason, Title
+from jobyard.domain import rules
+from jobyard.domain.job import JobState
+from jobyard.domain.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.recurrence import LAST, Gap, Kind, Repeated
+from jobyard.domain.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
+from jobyard.domain.wallclock import WEEKDAYS
+
+ScheduleEvent = StrEnum("ScheduleEvent", {name: name for name in SCHEDULE.people_events()})  # type: ignore[misc]
+MOST_SHOWN = 1000  # occurrences of a preview
+
+
+def _json(**schema: Any) -> WithJsonSchema:
+    """What may stand in a field that the domain reads, and refuses, itself; null is as left out."""
+    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
+
+
+_DAY_OR_WALL = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"
+_DST = [*Gap, *Repeated]
+
+
+class Rule(Document, extra="forbid"):
+    """When jobs are due, in local terms.
+
+    Hours are elapsed time; days, weeks and months keep the time that clocks show. Weeks begin on
+    Monday and are counted from the anchor's. In a month that is too short the last day stands for
+    the day that is missing.
+    """
+
+    kind: Annotated[JsonValue, WithJsonSchema({"type": "string", "enum": [*Kind]})] = Field(
+        description="How it recurs."
+    )
+    every: Annotated[
+        JsonValue, _json(type="integer", minimum=1, maximum=max(rules.MOST.values()))
+    ] = Field(
+        default=None,
+        description="Every so many hours (up to 8760), days (366), weeks (52) or months (60); 1 "
+        "unless said.",
+    )
+    weekdays: Annotated[
+        JsonValue, _json(type="array", items={"type": "string", "enum": [*WEEKDAYS]})
+    ] = Field(default=None, description="Of a weekly rule; unless said, the anchor's.")
+    day: Annotated[
+        JsonValue,
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 31},
+                    {"type": "string", "enum": [LAST]},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = Field(default=None, description="Of a monthly rule; unless said, the anchor's.")
+    at: Annotated[JsonValue, _json(type="string", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")] = (
+        Field(
+            default=None, description="The time of day: `09:00`. Needed unless the anchor has it."
+        )
+    )
+    zone: Annotated[JsonValue, _json(type="string")] = Field(
+        default=None,
+        description=f"The time zone, by its IANA name; `{rules.DEFAULT_ZONE}` unless said.",
+    )
+    anchor: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
+        default=None,
+        description="The day from which on it counts, `2026-11-25` or with the time of day "
+        "`2026-11-25T09:00`; today unless said.",
+    )
+    end: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
+        default=None, description="The last day, or the last local time, that may come."
+    )
+    count: Annotated[JsonValue, _json(type="integer", minimum=1, maximum=rules.MOST_TIMES)] = Field(
+        default=None, description="How many times there are, from the anchor on."
+    )
+    dst: Annotated[
+        JsonValue,
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "array", "items": {"type": "string", "enum": _DST}, "maxItems": 2},
+                    {"type": "null"},
+                ]
+            }
+        ),
+    ] = Field(
+        default=None,
+        description="When clocks change: `shift` a time they leave out to the first there is, or "
+        "`skip` it; be due `once` at a time that comes twice, or `twice`. One of each; `shift` and "
+        "`once` unless said.",
+    )
+
+
+class MissedTimes(Document, extra="forbid"):
+    """Which of the times that nobody could start a job at are made up for."""
+
+    which: Missing = Field(description="None, the latest, or all of them.")
+    most: StrictInt = Field(default=10, ge=1, le=1000, description="Of all: the newest so many.")
+    oldest_h: StrictInt = Field(
+        default=24, ge=1, le=8784, description="None that is older than so many hours."
+    )
+
+
+_MISSED = "What is made up for; a word alone leaves the other two at 10 and 24."
+_CALENDAR = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+CalendarName = Annotated[str, Field(pattern=_CALENDAR)]
+
+
+class NewSchedule(Document, extra="forbid"):
+    """A schedule to be made."""
+
+    title: Title = Field(description="What people call it.")
+    job_type: str = Field(max_length=64, description="What its jobs do.", examples=["sweep"])
+    rule: Rule = Field(description="When they are due.")
+    parameters: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="What the job type takes, up to 8 KB; GET /api/job-types says what that is.",
+    )
+    missed: Missing | MissedTimes = Field(default=Missing.LATEST, description=_MISSED)
+    overlap: Overlap = Field(
+        default=Overlap.FORBID,
+        description="What happens at a time whose run before is still going.",
+    )
+    calendar: CalendarName | None = Field(
+        default=None, description="The name of the calendar that may leave times out."
+    )
+
+
+class ScheduleChanges(Document, extra="forbid", json_schema_extra={"minProperties": 2}):
+    """What of a schedule is to be otherwise. What is left out stays as it is."""
+
+    reason: Reason
+    title: Title | None = Field(default=None, description="What people call it.")
+    rule: Rule | None = Field(
+        default=None, description="When its jobs are due: all of the rule, not a part."
+    )
+    parameters: dict[str, JsonValue] | None = Field(
+        default=None, description="What the job type takes: all of it, not a part."
+    )
+    missed: Missing | MissedTimes | None = Field(default=None, description=_MISSED)
+    overlap: Overlap | None = Field(
+        default=None, description="What happens at a time whose run before is still going."
+    )
+    calendar: Annotated[str, Field(pattern=f"^$|{_CALENDAR}")] | None = Field(
+        default=None, description='The calendar that may leave times out; "" for none.'
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if all(each is None for name, each in self if name != "reason"):
+            raise ValueError("say what is to be otherwise, beside the reason")
+        return self
+
+
+class PreviewWanted(Document, extra="forbid"):
+    """A rule that nobody has saved."""
+
+    rule: Rule = Field(description="When jobs would be due.")
+    count: StrictInt = Field(
+        default=10, ge=1, le=MOST_SHOWN, description="How many occurrences to tell."
+    )
+    from_: Instant | None = Field(
+        default=None, alias="from", description="Those at this time or later; now unless said."
+    )
+    calendar: CalendarName | None = Field(
+        default=None, description="The name of a calendar, whose refusals are left out."
+    )
+
+
+class NextRun(Document):
+    """A time at which a job will run."""
+
+    utc: datetime = Field(description="The time, in UTC.")
+    local: str = Field(description="The same as clocks of the rule's zone show it.")
+    note: str = Field(
+        description='On a day on which clocks change: how, and what that means; else "".'
+    )
+
+
+class LatestRun(Document):
+    """How the run that ended last came out."""
+
+    job_id: str = Field(description="Its job.")
+    at: datetime = Field(description="The time it was for.")
+    state: JobState = Field(description="Where the job stands.")
+    word: Word = Field(description="The same in VoteCal's words.")
+    ended_at: datetime = Field(description="When it ended.")
+
+
+class ScheduleInBrief(Document):
+    """A schedule as lists show it."""
+
+    schedule_id: str = Field(description="The schedule's id.")
+    title: str = Field(description="What people call it.")
+    job_type: str = Field(description="What its jobs do.")
+    is_system: bool = Field(description="Whether Jobyard made it for itself.")
+    state: ScheduleState = Field(description="Where it stands.")
+    word: Word = Field(description="It with its latest run, in VoteCal's words.")
+    sentence: str = Field(description="The rule in a sentence.")
+    zone: str = Field(description="The zone the rule is in.")
+    next_run: datetime | None = Field(
+        description="VoteCal's next scheduled run time; null when no job will run by it."
+    )
+    resume_at: datetime | None = Field(
+        description="When its suspension ends by itself; null when it does not."
+    )
+    why: str = Field(description='What keeps it from running at its times; "" when nothing does.')
+    until: datetime | None = Field(description="When that ends, if it is known.")
+    running: list[str] = Field(description="The ids of its jobs that have not ended.")
+    latest: LatestRun | None = Field(description="The run that ended last; null when none has.")
+    actions: list[ScheduleEvent] = Field(
+        description="What you may ask of it now: `edit` by PATCH, `delete` by DELETE, the others "
+        "as POST /api/schedules/{schedule_id}/{event}."
+    )
+    links: Links
+
+
+class Occurrence(Document):
+    """A time of a schedule that came, and what became of it."""
+
+    schedule_id: str = Field(description="The schedule's id.")
+    at: datetime = Field(description="The time; of a manual one, when it was asked for.")
+    local: str = Field(description="The same as clocks of the rule's zone show it.")
+    trigger: Trigger = Field(description="What made it.")
+    verdict: Verdict = Field(description="What was decided about it.")
+    reason: Skip | None = Field(description="Why there is no job; null when there is one.")
+    sentence: str = Field(
+        description='The same for people, or what it waits for; "" when there is a job.'
+    )
+    words: str = Field(description='More about why, or why a person wanted it; "" otherwise.')
+    actor: str = Field(description='Who wanted it to run now; "" when it was its time.')
+    job_id: str = Field(description='Its job; "" when there is none, or none yet.')
+    state: JobState | None = Field(description="Where the job stands; null when there is none.")
+    word: str = Field(
+        description="In Progress until the job has ended, then Completed or Failed; Skipped or "
+        "Waiting when there is no job."
+    )
+    started_at: datetime | None = Field(description="When the job began to run.")
+    ended_at: datetime | None = Field(description="VoteCal's time of completion.")
+    duration_s: float | None = Field(
+        description="How many seconds it took, from the last time a person had it tried."
+    )
+    lateness_s: float | None = Field(description="How many seconds after its time it began.")
+    failure_codes: list[str] = Field(description="Why its attempts failed, each once.")
+    message: str = Field(description='Why it failed, or who stopped it, in words; "" otherwise.')
+    processed: int | None = Field(
+        description="Records that were processed, so far; null when it counts none."
+    )
+    failed: int | None = Field(description="Records that could not be, so far.")
+    total: int | None = Field(
+        description="All of them; null until it has gone through all, and when it counts none."
+    )
+    links: Links
+
+
+class Occurrences(Document):
+    """A page of a schedule's history, newest first."""
+
+    items: list[Occurrence]
+    cursor: Cursor
+
+
+class Schedule(ScheduleInBrief):
+    """A schedule."""
+
+    rule: dict[str, JsonValue] = Field(
+        description="The rule, as `Rule` has it, with what goes unless said written out."
+    )
+    dst: list[str] = Field(
+        description="Of the rule: what becomes of times that clocks leave out, and of those that "
+        "come twice."
+    )
+    missed: MissedTimes
+    overlap: Overlap = Field(description="What happens at a time whose run before is still going.")
+    calendar: str = Field(description='The calendar that may leave times out; "" when none may.')
+    parameters: dict[str, JsonValue] = Field(description="What its jobs are told.")
+    owner: str = Field(description="Who made it.")
+    created_at: datetime = Field(description="When it was made.")
+    next_runs: list[NextRun] = Field(description="The next ten runs; fewer when no more are left.")
+    completed: Occurrence | None = Field(
+        description="VoteCal's completed job details: the run that ended last; null when none has, "
+        "or when it is archived."
+    )
+    history: list[Entry] = Field(description="What people did to it, oldest first.")
+
+
+class Schedules(Document):
+    """A page of schedules, by title."""
+
+    items: list[ScheduleInBrief]
+    cursor: Cursor
+
+
+class EditedSchedule(Document):
+    """A schedule after it was changed, and what that changed of its next five runs."""
+
+    schedule: Schedule
+    runs_before: list[NextRun] = Field(description="The next runs as they would have been.")
+    runs_after: list[NextRun] = Field(description="The next runs as they are now.")
+
+
+class Suspension(Document, extra="forbid"):
+    """A schedule is to be suspended."""
+
+    reason: Reason
+    until: Instant | None = Field(
+        default=None,
+        description="When it is resumed by itself, as ISO 8601 with a zone; unless said, a person "
+        "resumes it.",
+    )

@@ -1,0 +1,177 @@
+"""Requests as the gateway sends them, answers as a caller reads them.
+
+Every answer is held against the OpenAPI document: a status it does not name, or a body that is not
+as it says, fails the test that got it.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from api.application import APP
+from api.openapi.spec import openapi_document, template_of
+from tests.people import sub_of
+
+NOW = datetime(2026, 11, 20, 10, 34, 56, tzinfo=UTC)
+EVENTS = Path(__file__).with_name("events")
+_requests = count(1)
+
+
+@dataclass(frozen=True)
+class Lambda:
+    """What Lambda says of an invocation."""
+
+    function_name: str = "api"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:api"
+    aws_request_id: str = "52fdfc07-2182-454f-963f-5f0f9a621d72"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 29_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer; `headers` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.text)
+
+    @property
+    def kind(self) -> str:
+        """The kind of problem it tells of."""
+        return str(self.json["type"]).rpartition("#")[2]
+
+
+def event(
+    method: str,
+    path: str,
+    *,
+    role: str = "admin",
+    name: str = "",
+    sub: str = "",
+    groups: str = "",
+    body: Any = None,
+    query: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A recorded event, made to ask something else. The person is called as the role is,
+    unless there is a `name`, and has the id of who is called so, unless there is a `sub`.
+
+    `role` "" is a person without one, "nobody" a request without a token. A body that is text is
+    sent as it is.
+    """
+    made: dict[str, Any] = deepcopy(_recorded("get" if method == "GET" else "put"))
+    made["rawPath"] = made["requestContext"]["http"]["path"] = f"/api{path}"
+    made["pathParameters"] = {"proxy": path[1:]}
+    made["rawQueryString"] = urlencode(query or {})
+    if query:
+        made["queryStringParameters"] = {name: str(value) for name, value in query.items()}
+    made["requestContext"]["http"]["method"] = method
+    made["requestContext"]["requestId"] = f"request-{next(_requests)}"
+    claims = made["requestContext"]["authorizer"]["jwt"]["claims"]
+    claims["username"], claims["cognito:groups"] = name or role or "none", f"[{groups or role}]"
+    claims["sub"] = sub or sub_of(claims["username"])
+    if role == "nobody":
+        del made["requestContext"]["authorizer"], made["headers"]["authorization"]
+    made.pop("body", None)
+    if body is not None:
+        made["body"] = body if isinstance(body, str) else json.dumps(body)
+    made["headers"] |= headers or {}
+    return made
+
+
+@cache
+def _recorded(name: str) -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return recorded
+
+
+class Api:
+    """The function, asked at `now`: a millisecond later each time it looks at the clock."""
+
+    def __init__(self, handler: Callable[..., dict[str, Any]]) -> None:
+        self._handler = handler
+        self.now = NOW
+
+    def tick(self) -> datetime:
+        """What the clock shows, as it goes on."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def send(self, sent: Mapping[str, Any]) -> Answer:
+        """The answer to an event."""
+        given = self._handler(sent, Lambda())
+        headers = {name.lower(): value for name, value in given["headers"].items()}
+        text = given["body"]
+        if given["isBase64Encoded"]:
+            text = gzip.decompress(base64.b64decode(text)).decode()
+        answer = Answer(given["statusCode"], headers, text)
+        _hold_against_the_document(sent, answer)
+        return answer
+
+    def ask(self, method: str, path: str, **how: Any) -> Answer:
+        """The answer to a request, as `event` makes it."""
+        return self.send(event(method, path, **how))
+
+    def get(self, path: str, **how: Any) -> Answer:
+        """The answer to a GET."""
+        return self.ask("GET", path, **how)
+
+    def post(self, path: str, body: Any, **how: Any) -> Answer:
+        """The answer to a POST."""
+        return self.ask("POST", path, body=body, **how)
+
+
+@cache
+def described() -> dict[str, Any]:
+    """The OpenAPI document."""
+    return openapi_document(APP, "/")
+
+
+def operation_of(method: str, path: str) -> dict[str, Any] | None:
+    """The operation a request reaches, None when there is none."""
+    operations = described()["paths"].get(template_of(path, described()["paths"]), {})
+    found: dict[str, Any] | None = operations.get(method.lower())
+    return found
+
+
+def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
+    method, path = sent["requestContext"]["http"]["method"], sent["rawPath"]
+    operation = operation_of(method, path)
+    if operation is None:
+        known = template_of(path, described()["paths"])
+        assert (answer.status, answer.kind) == (
+            (405, "method-not-allowed") if known else (404, "not-found")
+        )
+        return
+    told = operation["responses"]
+    assert str(answer.status) in told, f"{operation['operationId']} names no {answer.status}"
+    content = told[str(answer.status)].get("content")
+    if content is None:
+        assert answer.text == ""
+        return
+    ((media_type, means),) = content.items()
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    if media_type.endswith("json"):
+        schema = {**means["schema"], "components": described()["components"]}
+        Draft202012Validator(schema).validate(answer.json)
+    if media_type == "application/problem+json":
+        assert answer.kind in told[str(answer.status)]["description"]

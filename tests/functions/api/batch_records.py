@@ -1,0 +1,142 @@
+"""Batches and jobs in any state, written the way the machine and people would have."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import boto3
+
+from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.chunks import Chunk
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.job import JOB, Attempt, JobRecord, Place, StepRecord, StepStatus, unrecorded
+from jobyard.domain.lifecycle import Cause
+from jobyard.services import rows
+from jobyard.store import batches, jobs
+from tests.functions.api.api_client import NOW
+from tests.people import sub_of
+from tests.tables import REGION
+
+HOUR_AGO = NOW - timedelta(hours=1)
+_numbers = count(1)
+
+# The events that bring a batch, a job, to each state.
+_TO_BATCH = {
+    "pending": (),
+    "held": ("hold",),
+    "processing": ("start",),
+    "cancelling": ("start", "cancel"),
+    "reporting": ("start", "report"),
+    "completed": ("start", "report", "complete"),
+    "failed": ("start", "report", "fail"),
+    "cancelled": ("start", "cancel", "report", "stop"),
+    "update_reporting": ("start", "report", "fail", "update_reporting"),
+    "deleted": ("hold", "delete"),
+}
+_TO_JOB = {
+    "scheduled": (),
+    "held": ("hold",),
+    "running": ("start",),
+    "succeeded": ("start", "succeed"),
+    "failed": ("start", "fail"),
+    "cancelled": ("cancel",),
+    "deleted": ("start", "fail", "delete"),
+}
+
+
+def a_batch(state: str = "processing", **changes: Any) -> Batch:
+    """A batch in `state`, submitted an hour ago; with jobs when `entries` says so."""
+    source = Source("intake", "manifests/maps/may.checkm", "v1", 12)
+    batch = Batch(
+        batch_id=batch_id_of(str(next(_numbers)).encode()),
+        state=BatchState.PENDING,
+        version=0,
+        collection="maps",
+        submitter="depositor",
+        submitter_sub=sub_of("depositor"),
+        job_type="deposit",
+        filename="may.checkm",
+        submitted_at=HOUR_AGO,
+        source=source,
+        chunk_size=2,
+        notify=("depositor@example.org",),
+    )
+    for number, event in enumerate(_TO_BATCH[state]):
+        cause = Cause(f"{batch.batch_id}-{number}", reason=f"to be {state}")
+        move = BATCH.move(batch.state, event, HOUR_AGO, cause)
+        history = (*batch.history, HistoryEntry.of(move))
+        batch = replace(batch, state=BatchState(move.after), history=history)
+    batch = batches.put_new(replace(batch, **changes))
+    if batch.entries:
+        put_lines(batch, [_line(number) for number in range(batch.entries)])
+    return batch
+
+
+def _line(number: int) -> bytes:
+    url = f"https://files.example.org/{number}"
+    row = {"line": number + 6, "kind": "file", "url": url, "name": str(number)}
+    return json.dumps(row).encode() + b"\n"
+
+
+def put_lines(batch: Batch, lines: Sequence[bytes]) -> None:
+    """These rows as the batch's, with their index."""
+    s3 = boto3.client("s3", region_name=REGION)
+    chunks, start, size = [], 0, batch.chunk_size
+    for number in range(batch.chunks):
+        end = start + sum(map(len, lines[number * size : (number + 1) * size]))
+        chunks.append(Chunk(number, start, end))
+        start = end
+    s3.put_object(Bucket="work", Key=rows.rows_key(batch.batch_id), Body=b"".join(lines))
+    index = b"".join(chunk.line() for chunk in chunks)
+    s3.put_object(Bucket="work", Key=rows.index_key(batch.batch_id), Body=index)
+
+
+def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
+    """What was found in the batch's manifest."""
+    body = b"".join(json.dumps(each).encode() + b"\n" for each in findings)
+    key = rows.findings_key(batch.batch_id)
+    boto3.client("s3", region_name=REGION).put_object(Bucket="work", Key=key, Body=body)
+
+
+def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
+    """Job `number` (from 0) of the batch, brought to `state`, with `changes` by the last move."""
+    place = Place(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
+    before = record = unrecorded(place, HOUR_AGO)
+    events = _TO_JOB[state]
+    for event in events:
+        cause = Cause(f"main.p1.c{place.chunk}.t{record.version}", reason="to be so")
+        move = JOB.move(record.state, event, HOUR_AGO, cause)
+        given = changes if event == events[-1] else {}
+        record = record.moved(move, **(_signs(event) | given))
+    return jobs.apply(before, record, batch.state) if events else record
+
+
+def _signs(event: str) -> dict[str, Any]:
+    """What the machine notes with an event."""
+    if event == "fail":
+        failure = ("PAYLOAD_NOT_FOUND", "404 from files.example.org")
+        return {
+            "failure_code": failure[0],
+            "failure_message": failure[1],
+            "attempts": (Attempt(HOUR_AGO, HOUR_AGO, "downloading", *failure),),
+            "steps": (
+                StepRecord("estimating", StepStatus.COMPLETED, HOUR_AGO, HOUR_AGO),
+                StepRecord("provisioning", StepStatus.SKIPPED, HOUR_AGO, HOUR_AGO),
+                StepRecord("downloading", StepStatus.FAILED, HOUR_AGO, HOUR_AGO),
+            ),
+        }
+    return {"tries": 1} if event == "start" else {}
+
+
+def executions(machine: str) -> list[str]:
+    """The names of all executions of "batch" or "job" there ever were."""
+    machines = boto3.client("stepfunctions", region_name=REGION)
+    found = {
+        each["name"]: each["stateMachineArn"]
+        for each in machines.list_state_machines()["stateMachines"]
+    }
+    told = machines.list_executions(stateMachineArn=found[machine])["executions"]
+    return [each["name"] for each in told]

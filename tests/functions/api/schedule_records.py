@@ -1,0 +1,149 @@
+"""Schedules and what became of their times, written the way the clock and workers would have."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import count
+from typing import Any
+
+from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.deciding import times
+from jobyard.domain.failures import Failure
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.job import JOB, Attempt, JobRecord, Place, unrecorded
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedule import SCHEDULE, Policy, Schedule, ScheduleState
+from jobyard.services.firing import Almanac, start_due
+from jobyard.services.occurring import settle_occurrence
+from jobyard.services.starting import Starting
+from jobyard.store import checkpoints, jobs, schedules, tables
+from jobyard.store.schedules import Beside
+from tests.functions.api.api_client import NOW
+from tests.tables import ROOT
+
+TODAY = NOW.date().isoformat()
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+_numbers = count(1)
+
+
+@cache
+def sweep() -> dict[str, Any]:
+    """What the example's sweep is told to do."""
+    found: dict[str, Any] = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
+    return found
+
+
+def wanted(**changes: Any) -> dict[str, Any]:
+    """A schedule as it is sent to be made."""
+    return {
+        "title": "Expired Confidential Voter Status Sweep",
+        "job_type": "sweep",
+        "rule": DAILY,
+        "parameters": sweep(),
+        **changes,
+    }
+
+
+def a_schedule(
+    rule: dict[str, Any] | None = None, *, since: datetime = NOW, **changes: Any
+) -> Schedule:
+    """A schedule that was made at `since`; nothing is decided about its times from then on."""
+    read = recurrence_of(rule or DAILY)
+    made = Schedule(
+        schedule_id=schedule_id_of(str(next(_numbers)).encode()),
+        state=ScheduleState.ACTIVE,
+        version=1,
+        title="a sweep",
+        job_type="sweep",
+        rule=read,
+        policy=changes.pop("policy", Policy()),
+        owner="admin",
+        created_at=since,
+        parameters=sweep(),
+        next_at=next(times(read, since), None),
+        **changes,
+    )
+    return schedules.put_new(made)
+
+
+def starting() -> Starting:
+    """How executions are started here."""
+    from api.handler import CONTEXT
+
+    return Starting(CONTEXT.settings, CONTEXT.machines)
+
+
+def minute(schedule: Schedule, now: datetime = NOW) -> Schedule:
+    """The schedule once the clock has looked at it."""
+    start_due(schedules.get(schedule.schedule_id), Almanac(), starting(), now)
+    return schedules.get(schedule.schedule_id)
+
+
+_EVENTS = {
+    "running": ("start",),
+    "succeeded": ("start", "succeed"),
+    "failed": ("start", "fail"),
+}
+
+
+def work(place: Place, state: str, began: datetime, took: timedelta, **changes: Any) -> JobRecord:
+    """The job at `place`, begun at `began` and brought to `state`; its schedule hears of an end."""
+    record = before = unrecorded(place, began)
+    for event in _EVENTS[state]:
+        at = began if event == "start" else began + took
+        given = _signs(event, began, at) | changes if event == _EVENTS[state][-1] else {}
+        move = JOB.move(record.state, event, at, Cause(f"main.p1.c0.t{record.version}"))
+        record = record.moved(move, **given)
+    schedule = schedules.get(place.origin_id)
+    noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
+    schedules.write(schedule, schedule.moved(noted), Beside(jobs=[(before, record)]))
+    settle_occurrence(place, starting(), began + took)
+    stored = jobs.get(place)
+    assert stored
+    return stored
+
+
+def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
+    if event == "fail":
+        code, words = Failure.RECORDS_FAILED.value, "2 of 12 records could not be changed"
+        return {
+            "attempts": (Attempt(began, at, "sweeping", code, words),),
+            "failure_code": code,
+            "failure_message": words,
+            "data": {"records": {"processed": 10, "failed": 2, "total": 12}},
+        }
+    if event == "succeed":
+        return {
+            "attempts": (Attempt(began, at),),
+            "data": {"records": {"processed": 12, "failed": 0, "total": 12}},
+        }
+    return {"tries": 1}
+
+
+@contextmanager
+def items_read() -> Iterator[Counter[str]]:
+    """How many items of tables are read meanwhile, by operation."""
+    found: Counter[str] = Counter()
+
+    def count_items(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+        by_table = parsed.get("Responses", {}).values() if model.name == "BatchGetItem" else ()
+        items = [*parsed.get("Items", ()), *(each for items in by_table for each in items)]
+        found[model.name] += len(items) + ("Item" in parsed)
+
+    events = tables.client().meta.events
+    events.register("after-call.dynamodb", count_items)
+    try:
+        yield found
+    finally:
+        events.unregister("after-call.dynamodb", count_items)
+
+
+def came_so_far(place: Place, processed: int) -> None:
+    """The job at `place` has gone through so many records, and goes on."""
+    seen = Checkpoint(place.job_id)
+    after = seen.after(processed, (), {"page": 2})
+    tables.client().transact_write_items(TransactItems=[checkpoints.written(seen, after, NOW)])

@@ -1,0 +1,170 @@
+"""Schemathesis asks whatever the OpenAPI document allows, and some that it does not: as everybody,
+about things that are there and things that are not."""
+
+from collections import Counter
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi import checks
+
+from jobyard.domain.batch import BatchState
+from jobyard.domain.job import JobState
+from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.schedule import Missed, Missing, Overlap, Policy
+from jobyard.store import schedules as store
+from tests.functions.api.api_client import NOW, Api, described
+from tests.functions.api.batch_records import a_batch, a_job
+from tests.functions.api.gateway import HOST, Gateway
+from tests.functions.api.schedule_records import a_schedule, minute, work
+
+CHECKS = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    schemathesis.checks.not_a_server_error,
+]
+EVERYBODY = [*sorted(ROLES), "none", "nobody"]
+
+
+def _as_described() -> dict[str, Any]:
+    """The document but for tokens: who asks is chosen here, and the gateway sees to the rest."""
+    document = deepcopy(described())
+    del document["security"], document["components"]["securitySchemes"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return document
+
+
+SCHEMA = schemathesis.openapi.from_dict(_as_described())
+OPERATIONS = {
+    each.ok().definition.raw["operationId"]: each.ok() for each in SCHEMA.get_all_operations()
+}
+# What takes nothing but If-None-Match, which is any text, cannot be asked wrongly.
+TAKING = [
+    name
+    for name, operation in OPERATIONS.items()
+    if operation.path_parameters or operation.query or operation.body
+]
+
+
+@pytest.fixture
+def gateway(api: Api) -> Gateway:
+    """The gateway before the API of an empty deployment."""
+    return Gateway(api)
+
+
+@pytest.fixture
+def there(gateway: Gateway, api: Api) -> Mapping[str, list[str]]:
+    """By the name of a path's parameter, what is there: batches and jobs in every state, schedules
+    and jobs of theirs, a hold, a calendar."""
+    batches = [a_batch(state, entries=2) for state in _REACHED]
+    repaired = a_batch("failed", entries=2 * len(JobState))
+    jobs = [a_job(repaired, number, state).place.job_id for number, state in enumerate(_JOBS)]
+    path = f"/batches/{repaired.batch_id}/retries"
+    retry = api.post(path, {"reason": "again"}).json["operation_id"]
+    api.ask("PUT", "/holds/collection:maps", body={"reason": "wait"})
+    why = {"reason": "because"}
+    api.ask("PUT", "/calendars/holidays", body=why)
+    schedules = [
+        a_schedule(),
+        minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),
+        a_schedule(policy=Policy(Missed(Missing.ALL), Overlap.QUEUE_ONE, "holidays")),
+        a_schedule(is_system=True),
+    ]
+    for schedule in schedules:
+        api.post(f"/schedules/{schedule.schedule_id}/run_now", why)
+    suspended = a_schedule()
+    api.post(f"/schedules/{suspended.schedule_id}/suspend", why)
+    of_schedules = [
+        stored.place(stored.active[0].at)
+        for each in schedules
+        if (stored := store.get(each.schedule_id))
+    ]
+    work(of_schedules[0], "failed", NOW, timedelta(seconds=1))
+    return {
+        "batch_id": [batch.batch_id for batch in (*batches, repaired)],
+        "job_id": [
+            *(*jobs, f"{batches[0].batch_id}.0.0"),
+            *(place.job_id for place in of_schedules),
+        ],
+        "schedule_id": [each.schedule_id for each in (*schedules, suspended)],
+        "calendar": ["holidays"],
+        "collection": ["maps", "books"],
+        "operation_id": [retry],
+        "scope": ["collection:maps", "type:deposit", "everything"],
+    }
+
+
+_HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-01-01"}
+_REACHED = [state.value for state in BatchState if state is not BatchState.COMPLETED]
+_JOBS = ["scheduled", "held", "running", "succeeded", "failed", "cancelled", "deleted"]
+
+
+class Luck(NamedTuple):
+    """How many requests each operation is sent, and whose turn it is to choose them."""
+
+    examples: int
+    turn: int
+
+
+@pytest.fixture
+def luck(everything: bool, turn: int) -> Luck:
+    """All there is when everything is tried; a few, other ones every day, when not."""
+    return Luck(300 if everything else 15, turn)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_is_asked_as_described_is_answered_as_described(
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
+) -> None:
+    _ask(gateway, name, GenerationMode.POSITIVE, there, luck)
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_what_is_asked_otherwise_is_refused_as_described(
+    name: str, gateway: Gateway, there: Mapping[str, list[str]], luck: Luck
+) -> None:
+    statuses = _ask(gateway, name, GenerationMode.NEGATIVE, there, luck)
+
+    assert any(status >= 400 for status in statuses)
+
+
+def _ask(
+    gateway: Gateway, name: str, mode: GenerationMode, there: Mapping[str, list[str]], luck: Luck
+) -> Counter[int]:
+    """How often which status came back. Every answer is checked as it comes."""
+    statuses: Counter[int] = Counter()
+
+    @seed(luck.turn)
+    @settings(
+        max_examples=luck.examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # to make an example smaller takes minutes here
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=OPERATIONS[name].as_strategy(generation_mode=mode), data=st.data())
+    def asked(case: Case, data: st.DataObject) -> None:
+        named = (case.path_parameters or {}).keys() & there.keys()
+        is_there = bool(named) and data.draw(st.booleans(), label="is there")
+        for parameter in sorted(named) if is_there else ():
+            case.path_parameters[parameter] = data.draw(st.sampled_from(there[parameter]))
+        role = data.draw(st.sampled_from(EVERYBODY), label="role")
+        case.headers["Authorization"] = f"Bearer {role}"
+        response = case.call(base_url=HOST, app=gateway)
+        statuses[response.status_code] += 1
+        # What is there may stand where the path was to be wrong: then nothing need be wrong.
+        rejection = [] if is_there else [checks.negative_data_rejection]
+        case.validate_response(response, checks=[*CHECKS, *rejection])
+
+    asked()
+    return statuses
