@@ -30,7 +30,7 @@ import urllib3
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, rounded, say, tell
 from cli.local import clients, emulator
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobs.job_type import Work
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File

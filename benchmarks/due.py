@@ -35,10 +35,10 @@ from cli.local import clients
 from cli.local.deployment import JOB_WORKERS as WORKERS
 from jobyard.domain.cost import Usage, priced, total
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.job import JobState
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy, Schedule, ScheduleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
 from jobyard.store import occurrences, schedules, tables, usage
 
 SCHEDULES = 10_000

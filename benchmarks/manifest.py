@@ -27,10 +27,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, rounded, say, tell
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
-from jobyard.domain.manifest.reading import Reading
-from jobyard.domain.manifest.writing import manifest
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
+from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.writer import manifest
 from jobyard.services.opening import Findings, Spread, spread
 
 LINES = 200_000

@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks.rrules import ZONES, occurrences
 from benchmarks.telling import Figures, rounded, say, tell
 from cli.local.emulator import ROOT
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 
 TIMES = 5_000
 ROUNDS = 9

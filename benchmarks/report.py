@@ -32,12 +32,12 @@ from botocore.exceptions import BotoCoreError
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, say, tell
 from cli.local import clients, emulator
-from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
-from jobyard.domain.chunks import LINE_BYTES, Chunk
-from jobyard.domain.failures import Failure
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
 from jobyard.domain.ids import batch_id_of
-from jobyard.domain.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
-from jobyard.domain.manifest.entry import Entry, row
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.manifests.entry import Entry, row
 from jobyard.jobtypes import TYPES
 from jobyard.services.mailing import SLICE_JOBS, Reporting
 from jobyard.services.reporting import REPORTED, report

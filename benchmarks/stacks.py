@@ -14,9 +14,9 @@ from cli.local import clients, demo_collections, demo_users, deployment, emulato
 from cli.local.emulator import Emulator
 from cli.local.stack import Stack
 from jobyard.domain.ids import batch_id_of_object
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
-from jobyard.domain.manifest.writing import manifest as written
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
+from jobyard.domain.manifests.writer import manifest as written
 
 COLLECTION = "bench"
 POLL_S = 0.05  # how often the end is looked for: an item read, about a millisecond of the emulator

@@ -11,7 +11,7 @@ from cli.client import ApiClient, ApiError, Document
 from cli.options import Json, Reason, StackName
 from cli.show import Rows, section, show_list
 from cli.terminal import local_time
-from jobyard.domain.calendars import Calendar, calendar_of
+from jobyard.domain.schedules.calendar import Calendar, calendar_of
 
 app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
 

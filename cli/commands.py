@@ -9,7 +9,7 @@ from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
 from jobyard.domain.ids import is_batch_id
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.job import Place
 from jobyard.domain.plurals import plural
 
 app = typer.Typer()

@@ -16,7 +16,7 @@ from cli.client import ApiClient, Document
 from cli.demo_runner import DemoFailed, DemoOptions, DemoRunner, run_demo
 from cli.local import clients, voters
 from cli.local.emulator import HOME, PORT, ROOT
-from jobyard.domain.wallclock import WEEKDAYS
+from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"

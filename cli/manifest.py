@@ -30,11 +30,11 @@ from rich.text import Text
 
 from cli.terminal import STYLES, SafeConsole, is_utf8, print_error, printable_path
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.manifest import urls, writing
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.findings import KEPT, Finding, Kept
-from jobyard.domain.manifest.profiles import PROFILES, Profile, kind_of
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifests import url_checks, writer
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.findings import KEPT, Finding, Kept
+from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
+from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
 from jobyard.domain.urls import without_secrets
 
@@ -204,7 +204,7 @@ def make(
         _check_names(task, files)
         total = sum(size for _, size in files)
         with _atomic_output(output) as stream, _progress_bar(total) as advance:
-            for line in writing.manifest(_hashed_entries(task, files, advance), task.profile):
+            for line in writer.manifest(_hashed_entries(task, files, advance), task.profile):
                 stream.write(line)
     except BadRequest as error:
         print_error(str(error))
@@ -237,7 +237,7 @@ class _MakeRequest:
 def _check_base_url(task: _MakeRequest) -> None:
     if not is_utf8(task.base_url):
         raise BadRequest(f"--base-url {printable_path(task.base_url)} is no UTF-8")
-    fault = urls.fault(f"{task.base_url}/x")
+    fault = url_checks.fault(f"{task.base_url}/x")
     if not fault and task.base_url.startswith("http"):
         parts = urlsplit(task.base_url)
         fault = "has a query or a fragment: it has to be a folder" * bool(
@@ -292,7 +292,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
 def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
     """Refuse names that a manifest cannot hold before hours go into digests."""
     entries = (Entry(0, task.profile.kind, task.url(name), name) for name, _ in files)
-    reading = Reading(writing.manifest(entries, task.profile), filename="manifest.checkm")
+    reading = Reading(writer.manifest(entries, task.profile), filename="manifest.checkm")
     faults = [
         finding.message
         for _, findings in reading

@@ -8,15 +8,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from jobyard.domain.addresses import SHAPE, addresses
-from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRequest, InvalidRule
-from jobyard.domain.failures import Failure
 from jobyard.domain.hold import NAME, checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import Place
+from jobyard.domain.mail_addresses import SHAPE, addresses
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.domain.text import REASON_BYTES
-from jobyard.domain.wallclock import zone_called
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.client import ApiClient, Document
 from cli.terminal import STYLES, counts_text, duration, next_commands, state, waiting_for
-from jobyard.domain.batch import BATCH
+from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural
 

@@ -12,7 +12,7 @@ from cli.client import Document
 from cli.show import Rows, history, section, show_list
 from cli.terminal import duration, local_time, records, state, waiting_for
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.wallclock import zone_called
+from jobyard.domain.schedules.wall_clock import zone_called
 
 _NEXT = "Next Scheduled Run Time"
 

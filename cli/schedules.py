@@ -9,11 +9,11 @@ import typer
 from cli import calendars, options, rules, schedule_view, terminal
 from cli.client import ApiClient, ApiError, Document
 from cli.options import Json, Reason, StackName
-from jobyard.domain.calendars import Calendar
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missing, Overlap
-from jobyard.domain.upcoming import Upcoming, preview
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.next_runs import Upcoming, preview
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missing, Overlap
 
 app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
 

@@ -13,9 +13,9 @@ from cli.client import Document
 from cli.options import Json, StackName
 from cli.progress import report_text, undeliverable
 from cli.terminal import local_time, records, state, waiting_for
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.plurals import plural
 
 app = typer.Typer()

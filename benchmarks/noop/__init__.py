@@ -2,7 +2,7 @@
 
 import time
 
-from jobyard.domain.jobtype import Done, JobType, Outcome, Work
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
 from jobyard.jobtypes.touch import Touch
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.problems import Unauthenticated
-from jobyard.domain.batch import BATCH
+from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.errors import Forbidden, JobyardError
-from jobyard.domain.job import JOB
+from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import ROLES
 from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Person

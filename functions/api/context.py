@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
-from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.services.asking import Asking, Person
 from jobyard.services.settings import Settings

@@ -26,7 +26,7 @@ from api.request_body import check_body
 from api.responses import LambdaResponse, finish
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.occurrence import Occurrence
+from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.wiring import session, wire
 

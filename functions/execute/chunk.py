@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from execute.worker import METER, tell, worker
-from jobyard.domain.chunks import Chunk
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.services.metering import SHARDS
 from jobyard.services.running import run_chunk
 from jobyard.services.steering import Run

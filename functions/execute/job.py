@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from execute.worker import METER, tell, worker
 from jobyard.domain import metrics
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.job import Place
 from jobyard.services.occurring import run_occurrence
 from jobyard.services.running import run_job
 from jobyard.services.steering import Run

@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from jobyard.domain.report import Report
+from jobyard.domain.batches.report import Report
 from jobyard.services.mailing import Reporting
 from jobyard.services.metering import Meter
 from jobyard.services.settling import Settling

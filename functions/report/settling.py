@@ -6,9 +6,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.domain.batch import BatchState
-from jobyard.domain.chunks import MAIN
-from jobyard.domain.job import Place
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.jobs.job import Place
 from jobyard.services.occurring import give_up_occurrence, settle_occurrence
 from jobyard.services.opening import (
     Opening,

@@ -14,8 +14,8 @@ from benchmarks import calls
 from benchmarks.due import Call, Round
 from benchmarks.project import with_noop, with_notes
 from jobyard.domain.cost import Usage
-from jobyard.domain.job import JobState
-from jobyard.domain.occurrence import Occurrence, Outcome, Trigger, Verdict
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Trigger, Verdict
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SCHEDULE = "s" + 20 * "a"

@@ -14,8 +14,8 @@ from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.session import CliContext
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.upcoming import preview
+from jobyard.domain.schedules.next_runs import preview
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES
 from tests.cli.fake_api import FakeApi
 

@@ -3,9 +3,9 @@ import tarfile
 import zipfile
 
 from cli.demo import EXAMPLES, LATE_FILE
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.findings import Finding
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.findings import Finding
+from jobyard.domain.manifests.reader import Reading
 
 BASE_URL = "https://files.example.org"
 OBJECTS = EXAMPLES / "objects"

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.manifest import SHOWN_FINDINGS, Algorithm, ProfileName, app
-from jobyard.domain.manifest.checking import HEX_LENGTHS
-from jobyard.domain.manifest.findings import KEPT
-from jobyard.domain.manifest.profiles import PROFILES
+from jobyard.domain.manifests.findings import KEPT
+from jobyard.domain.manifests.profiles import PROFILES
+from jobyard.domain.manifests.validation import HEX_LENGTHS
 
 HEADER = """\
 #%checkm_0.7

@@ -9,16 +9,17 @@ import pytest
 
 from cli import rules
 from cli.schedules import MAX_PREVIEW
-from jobyard.domain import calendars
-from jobyard.domain.calendars import calendar_of
 from jobyard.domain.compaction import FIRST, LAST
-from jobyard.domain.deciding import IN_TIME, MOST_AT_ONCE
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.job import JobState
-from jobyard.domain.occurrence import Skip, Trigger, Verdict
-from jobyard.domain.recurrence import Gap, Kind, Repeated
-from jobyard.domain.rules import MOST, MOST_TIMES, recurrence_of
-from jobyard.domain.schedule import (
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules import calendar
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.next_runs import MOST_REFUSED, preview
+from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import IN_TIME, MOST_AT_ONCE
+from jobyard.domain.schedules.recurrence import Gap, Kind, Repeated
+from jobyard.domain.schedules.rule_parsing import MOST, MOST_TIMES, recurrence_of
+from jobyard.domain.schedules.schedule import (
     HISTORY_BYTES,
     MOST_ACTIVE,
     Latest,
@@ -29,7 +30,6 @@ from jobyard.domain.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.domain.upcoming import MOST_REFUSED, preview
 from jobyard.services.scheduling import PARAMETERS
 from tests.cli.fake_api import Run
 
@@ -103,8 +103,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"| occurrences decided in one write | {MOST_AT_ONCE} |" in PAGE
     assert f"the first {FIRST} and the last {LAST}, in {HISTORY_BYTES // 1024} KB |" in PAGE
     assert f"| parameters | {PARAMETERS // 1024} KB of JSON |" in PAGE
-    assert f"| {calendars.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
-    assert f"ranges, {calendars.MOST_WINDOWS} windows |" in PAGE
+    assert f"| {calendar.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
+    assert f"ranges, {calendar.MOST_WINDOWS} windows |" in PAGE
     assert f"up to {MOST_TIMES:,} |" in PAGE
     assert f"| a preview | 1,000, on the command line {MAX_PREVIEW:,} |" in PAGE
     assert f"| times a calendar may refuse in a row | {MOST_REFUSED:,} |" in PAGE

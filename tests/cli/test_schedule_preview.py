@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from tests.cli.fake_api import FakeApi, Run
 from tests.cli.test_calendars import calendar
 

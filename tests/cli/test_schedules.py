@@ -10,7 +10,7 @@ import pytest
 
 from cli import rules
 from cli.schedules import app
-from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from tests.cli.conftest import LookedAt
 from tests.cli.fake_api import NOW, FakeApi, Run, job, pages, problem
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.addresses import MOST, addresses, all_addresses
+from jobyard.domain.mail_addresses import MOST, addresses, all_addresses
 from jobyard.domain.text import is_clean
 
 

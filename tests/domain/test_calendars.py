@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.calendars import MOST_REASONS, Calendar, Change, Kept, calendar_of
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.wallclock import WEEKDAYS
+from jobyard.domain.schedules.calendar import MOST_REASONS, Calendar, Change, Kept, calendar_of
+from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 PACIFIC = "America/Los_Angeles"
 HOLIDAYS = calendar_of(

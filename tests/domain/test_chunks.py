@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import LINE_BYTES, Chunk, ChunkRecord, Passage, counted, summed
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import LINE_BYTES, Chunk, ChunkRecord, Passage, counted, summed
 from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
-from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BIG = st.integers(min_value=0, max_value=10**12)

@@ -5,7 +5,7 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.courses import LAST_DAY, Course, Days, Months, Weeks
+from jobyard.domain.schedules.day_series import LAST_DAY, Course, Days, Months, Weeks
 
 FIRST = st.dates(date(1900, 1, 1), date(9999, 12, 31))
 COURSES = st.one_of(

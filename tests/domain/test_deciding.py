@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.calendars import Calendar, calendar_of
-from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.deciding import (
+from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.job import Attempt, JobRecord, JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.schedules.calendar import Calendar, calendar_of
+from jobyard.domain.schedules.next_runs import next_runs
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import (
     IN_TIME,
     MOST_AT_ONCE,
     ask_now,
@@ -21,12 +26,8 @@ from jobyard.domain.deciding import (
     released,
     times,
 )
-from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.job import Attempt, JobRecord, JobState
-from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import (
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
     MOST_ACTIVE,
     SCHEDULE,
     Missed,
@@ -40,7 +41,6 @@ from jobyard.domain.schedule import (
     moment_of,
     place_of,
 )
-from jobyard.domain.upcoming import next_runs
 
 START = datetime(2026, 10, 30, tzinfo=UTC)
 CLOCK = Cause("clock")

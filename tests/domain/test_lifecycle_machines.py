@@ -15,9 +15,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobyard.domain.batch import HistoryEntry
+from jobyard.domain.batches.batch import HistoryEntry
 from jobyard.domain.errors import Forbidden, InvalidTransition
-from jobyard.domain.job import JobRecord, JobState, Place, sent
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, sent
 from jobyard.domain.lifecycle import MACHINE, ROLES, Cause, Lifecycle, Move
 from jobyard.domain.lifecycles import LIFECYCLES
 

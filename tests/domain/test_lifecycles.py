@@ -2,14 +2,14 @@
 
 import pytest
 
-from jobyard.domain.batch import BATCH, BatchState
-from jobyard.domain.batch import OPEN_STATES as OPEN_BATCHES
+from jobyard.domain.batches.batch import BATCH, BatchState
+from jobyard.domain.batches.batch import OPEN_STATES as OPEN_BATCHES
 from jobyard.domain.errors import NotFound
-from jobyard.domain.job import JOB, JobState
-from jobyard.domain.job import OPEN_STATES as OPEN_JOBS
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.jobs.job import OPEN_STATES as OPEN_JOBS
+from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.lifecycle import Lifecycle, StateType
 from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
-from jobyard.domain.task import TASK, TaskState
 
 
 def test_the_job_states_are_the_canonical_set() -> None:

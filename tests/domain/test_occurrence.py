@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from jobyard.domain.batch import HistoryEntry
-from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.job import Attempt, JobRecord, JobState
-from jobyard.domain.occurrence import Occurrence, Outcome, Trigger, Verdict
-from jobyard.domain.schedule import place_of
+from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.job import Attempt, JobRecord, JobState
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Trigger, Verdict
+from jobyard.domain.schedules.schedule import place_of
 
 SCHEDULE_ID = "saaaaaaaaaaaaaaaaaaaa"
 START = datetime(2026, 10, 30, tzinfo=UTC)

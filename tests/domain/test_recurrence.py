@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.upcoming import preview
+from jobyard.domain.schedules.next_runs import preview
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from tests.domain.daily import LONG_AGO, MAPS, rule
 
 SPRING = "Clocks go forward on 14 March 2027 from 02:00 to 03:00; "

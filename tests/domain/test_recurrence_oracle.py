@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.rrules import WEEKDAYS, ZONES, changes, occurrences
-from jobyard.domain.recurrence import Kind
-from jobyard.domain.rules import MOST, recurrence_of
+from jobyard.domain.schedules.recurrence import Kind
+from jobyard.domain.schedules.rule_parsing import MOST, recurrence_of
 
 FIRST, LAST = date(2006, 1, 1), date(2026, 1, 1)
 DST = [[gap, repeated] for gap in ("shift", "skip") for repeated in ("once", "twice")]

@@ -5,18 +5,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.addresses import Untold
-from jobyard.domain.batch import Batch, BatchState, HistoryEntry
-from jobyard.domain.cost import Usage, priced
-from jobyard.domain.job import JobState
-from jobyard.domain.letters import Told, ToldJob, page, text
-from jobyard.domain.report import (
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.report import (
     OUTCOME_LETTERS,
     OUTCOME_WORDS,
     FailureGroup,
     ReportKind,
     safe_cell,
 )
+from jobyard.domain.batches.report_text import Told, ToldJob, page, text
+from jobyard.domain.cost import Usage, priced
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.mail_addresses import Untold
 from jobyard.domain.text import is_clean
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

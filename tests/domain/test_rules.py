@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.rules import MOST_TIMES, recurrence_of
+from jobyard.domain.schedules.rule_parsing import MOST_TIMES, recurrence_of
 from tests.domain.daily import MAPS, rule
 
 

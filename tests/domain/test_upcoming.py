@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from jobyard.domain.calendars import Calendar, calendar_of
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.upcoming import MOST_LOOKED_AT, next_runs, preview
+from jobyard.domain.schedules.calendar import Calendar, calendar_of
+from jobyard.domain.schedules.next_runs import MOST_LOOKED_AT, next_runs, preview
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from tests.domain.daily import LONG_AGO, rule
 
 

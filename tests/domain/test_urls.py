@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest import urls as manifest_urls
+from jobyard.domain.manifests import url_checks as manifest_urls
 from jobyard.domain.urls import (
     HIDDEN,
     URL_LENGTH,

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.ids import batch_id_of_object
-from jobyard.domain.job import JobState
-from jobyard.domain.operation import Filter
+from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.services import asking, holding

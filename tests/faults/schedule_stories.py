@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobyard.domain.failures import Failure
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.job import JobRecord, Place
-from jobyard.domain.jobtype import Done, Outcome, Stop, Work
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Overlap, Policy, moment_of
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Work
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
 from jobyard.services import occurring, scheduling
 from jobyard.services.asking import Asking
 from jobyard.services.firing import Fired, fire_due

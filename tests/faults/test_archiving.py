@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.jobtype import Done, Outcome, Wait, Work
-from jobyard.domain.occurrence import Verdict
+from jobyard.domain.jobs.job_type import Done, Outcome, Wait, Work
+from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.store import (
     batches,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import BATCH, HistoryEntry
-from jobyard.domain.chunks import MAIN
+from jobyard.domain.batches.batch import BATCH, HistoryEntry
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
-from jobyard.domain.operation import Filter
 from jobyard.services import asking, holding
 from jobyard.services.asking import Asking, Person
 from jobyard.services.performing import started

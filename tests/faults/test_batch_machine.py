@@ -19,13 +19,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobyard.domain.batch import OPEN_STATES as OPEN_BATCHES
-from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.batches.batch import OPEN_STATES as OPEN_BATCHES
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.batches.report import Report, ReportKind
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.job import OPEN_STATES as OPEN_JOBS
-from jobyard.domain.job import JobState
-from jobyard.domain.operation import Filter
-from jobyard.domain.report import Report, ReportKind
+from jobyard.domain.jobs.job import OPEN_STATES as OPEN_JOBS
+from jobyard.domain.jobs.job import JobState
 from jobyard.services import asking, holding
 from jobyard.services.views import BatchView, JobView, list_jobs
 from jobyard.store import reports

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import BadRequest, Forbidden, JobyardError, NotFound
-from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.objects import ObjectVersion
-from jobyard.domain.operation import Filter
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import asking
 from jobyard.services import collections as changing
 from jobyard.services.asking import Person, Submission

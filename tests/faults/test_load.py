@@ -17,13 +17,13 @@ import pytest
 
 from benchmarks.stacks import manifest
 from cli.local import mail
-from jobyard.domain.batch import BatchState
-from jobyard.domain.chunks import counted, summed
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.chunks import counted, summed
+from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import StaleState
-from jobyard.domain.failures import Failure
 from jobyard.domain.ids import batch_id_of_object
-from jobyard.domain.job import JobRecord, JobState
-from jobyard.domain.report import Delivery, DeliveryState
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.services.mailing import UNKNOWN_FOR
 from jobyard.services.performing import LOST_LIMIT
 from jobyard.store import batches, chunks, jobs, reports

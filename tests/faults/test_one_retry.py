@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
+from jobyard.domain.batches.operation import MOST_AT_ONCE, Filter
 from jobyard.domain.errors import OperationInProgress, StaleState
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.operation import MOST_AT_ONCE, Filter
+from jobyard.domain.jobs.job import JobState, Place
 from jobyard.services import asking
 from jobyard.services.asking import Person
 from jobyard.store import jobs, operations
@@ -193,7 +193,7 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     """80,000 numbers would be larger than DynamoDB takes an item."""
     from dataclasses import replace
 
-    from jobyard.domain.chunks import MOST_CHUNKS
+    from jobyard.domain.batches.chunks import MOST_CHUNKS
 
     batch_id = failed(1)
     operation = asking.retry(batch_id, FAILED, yard.asking())

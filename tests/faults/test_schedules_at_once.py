@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from cli.local import clients
-from jobyard.domain.deciding import times
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.job import OPEN_STATES, JobState
-from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.domain.jobs.job import OPEN_STATES, JobState
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import times
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
 from jobyard.services import holding, occurring, scheduling
 from jobyard.services.asking import Asking
 from jobyard.services.firing import Fired, fire_due

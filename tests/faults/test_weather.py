@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from cli.local import clients
-from jobyard.domain.chunks import Chunk
-from jobyard.domain.job import JOB, Place, unrecorded
+from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.jobs.job import JOB, Place, unrecorded
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import asking
 from jobyard.services.running import Worker, run_chunk

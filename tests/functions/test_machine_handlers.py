@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from cli.local import clients
-from jobyard.domain.batch import Batch, BatchState, Source
+from jobyard.domain.batches.batch import Batch, BatchState, Source
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
-from jobyard.domain.occurrence import Skip, Verdict
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.occurrence import Skip, Verdict
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Missing, Policy, Schedule, ScheduleState
 from jobyard.services.opening import source_of
 from jobyard.services.starting import job_execution
 from jobyard.store import batches, holds, occurrences, reports, schedules, tables, usage

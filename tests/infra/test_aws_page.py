@@ -14,8 +14,8 @@ import pytest
 from cli.local.emulator import ROOT
 from jobyard.domain import metrics
 from jobyard.domain.cost import PRICES
-from jobyard.domain.jobtype import JobType
-from jobyard.domain.rules import recurrence_of
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES
 from tests.infra.reading import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS, Resources, of_type
 

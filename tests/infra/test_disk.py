@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.local.emulator import ROOT
-from jobyard.domain.manifest.lines import LINE_BYTES
+from jobyard.domain.manifests.lines import LINE_BYTES
 from jobyard.services.retaining import of_batches, of_schedules
 from tests.infra.reading import Resources, of_type
 

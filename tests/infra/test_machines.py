@@ -13,10 +13,10 @@ from typing import Any, get_args
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.domain.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
-from jobyard.domain.job import Place
-from jobyard.domain.schedule import place_of
+from jobyard.domain.jobs.job import Place
+from jobyard.domain.schedules.schedule import place_of
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import FRESH_AFTER
 from jobyard.services.starting import batch_execution, job_execution

@@ -9,7 +9,7 @@ from cli.local.emulator import ROOT
 
 PROGRAM = """
 from datetime import UTC, datetime
-from jobyard.domain.rules import recurrence_of
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 rule = recurrence_of({"kind": "once", "at": "09:00", "anchor": "2026-11-25"})
 print(rule.first_from(datetime(2026, 1, 1, tzinfo=UTC)))
 """

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.jobtype import Done, Outcome, Skipped, Work
+from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, Work
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.touch import Touch
 from jobyard.store import tables

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Done
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Done
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import drive, held, work

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobyard.domain.collection import Collection, Depositor
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Done, Stop, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Done, Stop, Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import mint

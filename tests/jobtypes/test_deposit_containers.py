@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Stop, Wait
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Stop, Wait
 from jobyard.jobtypes.deposit import container_limits
 from jobyard.jobtypes.deposit.containers import Container
 from jobyard.jobtypes.deposit.content import Staged

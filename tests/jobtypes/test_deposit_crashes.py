@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from jobyard.domain.jobtype import Done, Skipped, Stop, Work
+from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Work
 from jobyard.jobtypes.deposit import DEPOSIT, receipts
 from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.touch import Touch

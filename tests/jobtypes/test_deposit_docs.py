@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits, content, file_list
 from jobyard.jobtypes.http_client import Timeouts, failure_of
 from jobyard.jobtypes.http_client.addresses import PORTS

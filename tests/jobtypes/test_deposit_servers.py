@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Stop, Wait
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Stop, Wait
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.conftest import QUICK

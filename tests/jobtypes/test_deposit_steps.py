@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Done, Skipped, Stop, Wait
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Wait
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.touch import Touch
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work

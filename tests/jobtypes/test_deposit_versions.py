@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobtype import Done, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Wait, Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import DEPOSIT

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.domain.urls import is_public
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from jobyard.jobtypes.http_client.addresses import target

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 

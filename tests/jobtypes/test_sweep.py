@@ -15,9 +15,9 @@ from botocore.exceptions import ReadTimeoutError
 import tests.tables
 from cli.local import clients, voters
 from cli.local.emulator import ROOT
-from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Done, JobType, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Wait, Work
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from jobyard.domain.checkpoint import TOLD
-from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobs.checkpoint import TOLD
+from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
 from jobyard.jobtypes.sweep.steps import BREATH_S, MARGIN_S

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from api.schemas.fields import Note, Reason, Title
-from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.calendars import Calendar, Change, Kept
-from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import REFUSED, Filter, JobOutcome, Operation
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.compaction import RECORD_BYTES
-from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold
-from jobyard.domain.job import JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.operation import REFUSED, Filter, JobOutcome, Operation
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.schedules.calendar import Calendar, Change, Kept
 from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.http_client.refusal import FetchRefused

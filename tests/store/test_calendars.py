@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.calendars import Change, Kept, calendar_of
 from jobyard.domain.errors import StaleState
+from jobyard.domain.schedules.calendar import Change, Kept, calendar_of
 from jobyard.store import calendars
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from jobyard.domain.checkpoint import TOLD, Checkpoint
+from jobyard.domain.jobs.checkpoint import TOLD, Checkpoint
 from jobyard.store import checkpoints
 from jobyard.store.tables import CheckpointItem, client
 

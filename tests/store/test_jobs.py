@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from pynamodb.exceptions import PutError, TransactWriteError
 
-from jobyard.domain.batch import Batch, BatchState
+from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.errors import StaleState
-from jobyard.domain.job import (
+from jobyard.domain.jobs.job import (
     JOB,
     Attempt,
     JobRecord,

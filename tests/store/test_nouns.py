@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobyard.domain.batch import BATCH, Batch, BatchState, Source
-from jobyard.domain.chunks import ChunkRecord, Passage
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, Source
+from jobyard.domain.batches.chunks import ChunkRecord, Passage
+from jobyard.domain.batches.operation import Filter, Operation
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import Hold
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
-from jobyard.domain.operation import Filter, Operation
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.store import batches, chunks, holds, objects, operations, remembered, reports, tables
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry
 from jobyard.domain.compaction import FIRST, LAST, RECORD_BYTES
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import (
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import (
     JOB,
     MORE,
     Attempt,
@@ -22,9 +22,9 @@ from jobyard.domain.job import (
     sent,
     unrecorded,
 )
-from jobyard.domain.jobtype import JobType, Stop, Wait
+from jobyard.domain.jobs.job_type import JobType, Stop, Wait
 from jobyard.domain.lifecycle import MACHINE, Cause
-from jobyard.domain.occurrence import Outcome
+from jobyard.domain.schedules.occurrence import Outcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
 from jobyard.services.performing import (
     WAITS,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
 from jobyard.store import occurrences, schedules
 from jobyard.store.schedules import Beside
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobyard.domain.batch import Batch, BatchState, HistoryEntry, Source
-from jobyard.domain.chunks import Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.chunks import Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.operation import Filter, JobOutcome, Operation, OperationState
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.cost import Usage
 from jobyard.domain.ids import batch_id_of, schedule_id_of
-from jobyard.domain.job import Attempt, JobRecord, JobState, Place
-from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
-from jobyard.domain.operation import Filter, JobOutcome, Operation, OperationState
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy, Schedule, ScheduleState, place_of
+from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, place_of
 from jobyard.services import rows
 from jobyard.store import batches, chunks, jobs, operations, reports, schedules, tables, usage
 from jobyard.store.schedules import Beside

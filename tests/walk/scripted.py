@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.jobtype import Done, JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, Work
 from jobyard.jobtypes import TYPES
 
 NAME = "scripted"

@@ -4,10 +4,10 @@ it: they end by a code that says so, and everything that looks at them goes on."
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.jobtype import JobType
-from jobyard.domain.operation import Filter
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 from jobyard.services import asking, views
 from jobyard.services.reconciling import reconcile

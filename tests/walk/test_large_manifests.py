@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobyard.domain.chunks import MOST_CHUNKS
-from jobyard.domain.manifest.findings import KEPT, Check, Finding
+from jobyard.domain.batches.chunks import MOST_CHUNKS
+from jobyard.domain.manifests.findings import KEPT, Check, Finding
 from jobyard.services import opening
 from jobyard.services.opening import Findings, Opening, open_object
 from jobyard.services.uploads import PART_BYTES

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.job import JobState, Place
+from jobyard.domain.jobs.job import JobState, Place
 from jobyard.services import report_files
 from jobyard.services.asking import ask_batch
 from jobyard.services.mailing import SLICE_JOBS

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.chunks import MAIN, Chunk, Passage
+from jobyard.domain.batches.chunks import MAIN, Chunk, Passage
+from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
-from jobyard.domain.job import JobState
-from jobyard.domain.operation import Filter, JobOutcome
+from jobyard.domain.jobs.job import JobState
 from jobyard.services import asking, rows, running
 from jobyard.services.running import give_up_chunk, run_chunk
 from jobyard.services.steering import Run

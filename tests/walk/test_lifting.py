@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import AlreadyHeld, StaleState
 from jobyard.domain.ids import batch_id_of
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.operation import Filter
 from jobyard.services import asking, holding, views
 from jobyard.services.asking import Person
 from jobyard.store import batches, chunks, holds
@@ -371,7 +371,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
 def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
     yard: Yard,
 ) -> None:
-    from jobyard.domain.chunks import ChunkRecord
+    from jobyard.domain.batches.chunks import ChunkRecord
 
     mark = f"wide-{next(_numbers)}"
     ids = sorted(batch_id_of(f"{mark} {n}".encode()) for n in range(3))

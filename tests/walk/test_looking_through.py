@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import Done, Outcome, Wait, Work
-from jobyard.domain.schedule import ScheduleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Done, Outcome, Wait, Work
+from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.services import asking, scheduling
 from jobyard.services.reconciling import REPAIRED, reconcile

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.chunks import MAIN
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobRecord, JobState
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy, Schedule
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
 from jobyard.services import occurring, scheduling
 from jobyard.services.firing import take_up_runs

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobRecord, JobState, Place
-from jobyard.domain.jobtype import Done, JobType, Outcome, Work
-from jobyard.domain.operation import Filter
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
 from jobyard.domain.text import MARK
 from jobyard.jobtypes import TYPES
 from jobyard.services import asking, settling

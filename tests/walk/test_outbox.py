@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services import mailing
 from jobyard.services.mailing import HAND_OVER_S, MAILS_A_MINUTE, QUICK_TRIES, deliver_waiting
 from jobyard.store import reports

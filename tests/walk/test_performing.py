@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
-from jobyard.domain.jobtype import JobType, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job_type import JobType, Outcome, Stop, Wait, Work
 from jobyard.services.performing import NO_FAILURES, WAITS, Progress, ended, perform, surprised
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

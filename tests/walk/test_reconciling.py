@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import NotFound
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.operation import Filter
+from jobyard.domain.jobs.job import JobState, Place
 from jobyard.services import asking
 from jobyard.services.reconciling import LOOKED_AT, TAKEN_UP, reconcile
 from jobyard.services.starting import Starting

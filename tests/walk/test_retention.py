@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from jobyard.domain.archive import Inventory, Phase
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.operation import Filter, OperationState
+from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
-from jobyard.domain.occurrence import Verdict
-from jobyard.domain.operation import Filter, OperationState
-from jobyard.domain.report import Delivery, DeliveryState
-from jobyard.domain.schedule import ScheduleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Wait, Work
+from jobyard.domain.schedules.occurrence import Verdict
+from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.services import asking

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState, Place, StepRecord, StepStatus
-from jobyard.domain.jobtype import Done, JobType, Outcome, Stop, Work
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Work
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
 from jobyard.services import asking, scheduling, views
 from jobyard.services.scheduling import Wanted

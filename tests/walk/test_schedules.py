@@ -8,14 +8,21 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.calendars import calendar_of
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import Done, Stop
-from jobyard.domain.occurrence import Occurrence, Skip, Trigger, Verdict
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, ScheduleState
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Done, Stop
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    Schedule,
+    ScheduleState,
+)
 from jobyard.services import calendars, holding, occurring, scheduling
 from jobyard.services.asking import Asking
 from jobyard.services.scheduling import Changes, Wanted

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.calendars import calendar_of
-from jobyard.domain.deciding import next_run
 from jobyard.domain.errors import InvalidParameters, InvalidRule, InvalidTransition
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import JobType, Stop
-from jobyard.domain.occurrence import Skip, Trigger, Verdict
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import (
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import JobType, Stop
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import next_run
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
     HISTORY_BYTES,
     MOST_ACTIVE,
     Missed,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
 from jobyard.services.firing import OVERLAP, Fired, fire_due
 from jobyard.store import schedules, tables
 from tests.walk.scripted import NAME, scripted

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.hold import Hold
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.jobtype import Wait
-from jobyard.domain.operation import Filter
+from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job_type import Wait
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import steps
 from jobyard.services import asking, holding, opening, views
@@ -452,7 +452,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
 
 
 def _index(yard: Yard, batch_id: str) -> list[tuple[int, int, int]]:
-    from jobyard.domain.chunks import Chunk
+    from jobyard.domain.batches.chunks import Chunk
 
     body = yard.s3.get_object(Bucket="work", Key=f"work/{batch_id}/index.jsonl")["Body"].read()
     chunks = [Chunk.of_line(line) for line in body.splitlines()]

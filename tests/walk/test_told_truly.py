@@ -7,10 +7,10 @@ from itertools import count
 
 import pytest
 
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.operation import Filter
+from jobyard.domain.jobs.job import JobState, Place
 from jobyard.services import asking, views
 from jobyard.services.settings import UPLOAD_TIME
 from jobyard.services.views import BatchView, of_batches

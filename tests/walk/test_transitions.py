@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Stop
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Policy
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Stop
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import scheduling
 from jobyard.services.scheduling import Wanted
 from jobyard.services.steering import Next

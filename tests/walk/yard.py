@@ -14,10 +14,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from cli.local import mail
-from jobyard.domain.batch import BatchState, Source
-from jobyard.domain.chunks import MAIN, Chunk
+from jobyard.domain.batches.batch import BatchState, Source
+from jobyard.domain.batches.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.job import Place
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.asking import Asking, Person, ask_batch, ask_job
 from jobyard.services.firing import Fired, fire_due

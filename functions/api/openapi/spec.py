@@ -28,8 +28,8 @@ from api.problems import (
 )
 from api.request_body import MAX_BYTES
 from jobyard.domain.errors import BadRequest, JobyardError
-from jobyard.domain.failures import Failure
-from jobyard.domain.occurrence import Skip
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.schedules.occurrence import Skip
 
 VERSION = "1"  # of the API, not of the program: it changes when a caller has to
 _DESCRIPTION = f"""\

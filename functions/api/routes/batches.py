@@ -16,8 +16,9 @@ from api.schemas import batches as documents
 from api.schemas.batches import BatchEvent
 from api.schemas.fields import Entry
 from jobyard.domain import urls
-from jobyard.domain.addresses import all_addresses
-from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.batches.report import Report
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -28,10 +29,9 @@ from jobyard.domain.errors import (
     OperationInProgress,
     StaleState,
 )
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState
-from jobyard.domain.operation import Filter
-from jobyard.domain.report import Report
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.mail_addresses import all_addresses
 from jobyard.domain.urls import text_without_secrets
 from jobyard.services import asking, views
 from jobyard.services.asking import Submission

@@ -10,7 +10,6 @@ from api.idempotency import idempotent
 from api.problems import field_path, problem_responses
 from api.schemas.calendars import Calendar, CalendarChange, Calendars, CalendarWanted
 from api.schemas.fields import Reason
-from jobyard.domain.calendars import Kept, calendar_of
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -19,6 +18,7 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
+from jobyard.domain.schedules.calendar import Kept, calendar_of
 from jobyard.services import calendars, views
 
 router = Router()  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
 from jobyard.services import asking, views
 from jobyard.services.admitting import EVENTS

@@ -31,11 +31,11 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.occurrence import Verdict
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Policy
-from jobyard.domain.upcoming import Upcoming, upcoming
+from jobyard.domain.schedules.next_runs import Upcoming, upcoming
+from jobyard.domain.schedules.occurrence import Verdict
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Missing, Policy
 from jobyard.services import views
 from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView
 

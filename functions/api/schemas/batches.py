@@ -25,13 +25,13 @@ from api.schemas.fields import (
     Reason,
     Recipient,
 )
-from jobyard.domain.addresses import MOST
-from jobyard.domain.batch import BATCH, BatchState
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB
-from jobyard.domain.manifest.profiles import PROFILES
-from jobyard.domain.operation import OperationState
-from jobyard.domain.report import DeliveryState, ReportKind
+from jobyard.domain.batches.batch import BATCH, BatchState
+from jobyard.domain.batches.operation import OperationState
+from jobyard.domain.batches.report import DeliveryState, ReportKind
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB
+from jobyard.domain.mail_addresses import MOST
+from jobyard.domain.manifests.profiles import PROFILES
 
 Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[misc]
 BatchEvent = StrEnum("BatchEvent", {name: name for name in BATCH.people_events()})  # type: ignore[misc]

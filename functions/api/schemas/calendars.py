@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema
 
 from api.schemas.fields import Document, Links, Reason
-from jobyard.domain.calendars import MOST_EXCLUDED, MOST_LETTERS, MOST_WINDOWS
-from jobyard.domain.wallclock import WEEKDAYS
+from jobyard.domain.schedules.calendar import MOST_EXCLUDED, MOST_LETTERS, MOST_WINDOWS
+from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 _DATE = {"type": "string", "format": "date"}
 _TIME = {"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$"}

@@ -16,10 +16,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from jobyard.domain.addresses import SHAPE, addresses
 from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.collection import GROUP, NAAN
-from jobyard.domain.manifest.checking import LOCAL_BYTES, LOCALS
+from jobyard.domain.mail_addresses import SHAPE, addresses
+from jobyard.domain.manifests.validation import LOCAL_BYTES, LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
 
 

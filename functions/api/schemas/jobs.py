@@ -7,8 +7,8 @@ from pydantic import Field, JsonValue
 
 from api.schemas.batches import Cursor
 from api.schemas.fields import Document, Entry, Links
-from jobyard.domain.job import JOB, JobState, StepStatus
-from jobyard.domain.occurrence import Trigger
+from jobyard.domain.jobs.job import JOB, JobState, StepStatus
+from jobyard.domain.schedules.occurrence import Trigger
 
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
 

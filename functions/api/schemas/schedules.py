@@ -8,12 +8,12 @@ from pydantic import Field, JsonValue, StrictInt, WithJsonSchema, model_validato
 
 from api.schemas.batches import Cursor
 from api.schemas.fields import Document, Entry, Instant, Links, Reason, Title
-from jobyard.domain import rules
-from jobyard.domain.job import JobState
-from jobyard.domain.occurrence import Skip, Trigger, Verdict
-from jobyard.domain.recurrence import LAST, Gap, Kind, Repeated
-from jobyard.domain.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
-from jobyard.domain.wallclock import WEEKDAYS
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.schedules import rule_parsing
+from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.recurrence import LAST, Gap, Kind, Repeated
+from jobyard.domain.schedules.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
+from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 ScheduleEvent = StrEnum("ScheduleEvent", {name: name for name in SCHEDULE.people_events()})  # type: ignore[misc]
 MOST_SHOWN = 1000  # occurrences of a preview
@@ -40,7 +40,7 @@ class Rule(Document, extra="forbid"):
         description="How it recurs."
     )
     every: Annotated[
-        JsonValue, _json(type="integer", minimum=1, maximum=max(rules.MOST.values()))
+        JsonValue, _json(type="integer", minimum=1, maximum=max(rule_parsing.MOST.values()))
     ] = Field(
         default=None,
         description="Every so many hours (up to 8760), days (366), weeks (52) or months (60); 1 "
@@ -68,7 +68,7 @@ class Rule(Document, extra="forbid"):
     )
     zone: Annotated[JsonValue, _json(type="string")] = Field(
         default=None,
-        description=f"The time zone, by its IANA name; `{rules.DEFAULT_ZONE}` unless said.",
+        description=f"The time zone, by its IANA name; `{rule_parsing.DEFAULT_ZONE}` unless said.",
     )
     anchor: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
         default=None,
@@ -78,9 +78,9 @@ class Rule(Document, extra="forbid"):
     end: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
         default=None, description="The last day, or the last local time, that may come."
     )
-    count: Annotated[JsonValue, _json(type="integer", minimum=1, maximum=rules.MOST_TIMES)] = Field(
-        default=None, description="How many times there are, from the anchor on."
-    )
+    count: Annotated[
+        JsonValue, _json(type="integer", minimum=1, maximum=rule_parsing.MOST_TIMES)
+    ] = Field(default=None, description="How many times there are, from the anchor on.")
     dst: Annotated[
         JsonValue,
         WithJsonSchema(

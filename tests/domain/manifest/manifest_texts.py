@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.findings import Finding
-from jobyard.domain.manifest.profiles import (
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.findings import Finding
+from jobyard.domain.manifests.profiles import (
     BATCH,
     CONTAINER_BATCH,
     INGEST,
@@ -13,8 +13,8 @@ from jobyard.domain.manifest.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
-from jobyard.domain.manifest.reading import Reading
-from jobyard.domain.manifest.writing import headers
+from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.manifests.writer import headers
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 SHA_256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from jobyard.domain.manifest.profiles import (
+from jobyard.domain.manifests.profiles import (
     BATCH,
     CONTAINER_BATCH,
     INGEST,
@@ -10,7 +10,7 @@ from jobyard.domain.manifest.profiles import (
     SINGLE_FILE_BATCH,
     Profile,
 )
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifests.reader import Reading
 from tests.domain.manifest.manifest_texts import (
     EVERY_PROFILE,
     MD5,

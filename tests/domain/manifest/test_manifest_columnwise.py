@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest.checking import Cell, Row, checked, locals_in
-from jobyard.domain.manifest.columnwise import entries_of
-from jobyard.domain.manifest.names import Names
-from jobyard.domain.manifest.profiles import INFERRED, Column, Profile
+from jobyard.domain.manifests.column_checks import entries_of
+from jobyard.domain.manifests.file_names import Names
+from jobyard.domain.manifests.profiles import INFERRED, Column, Profile
+from jobyard.domain.manifests.validation import Cell, Row, checked, locals_in
 from tests.domain.manifest.manifest_texts import EVERY_PROFILE, MD5, SHA_256
 
 free = st.text(

@@ -1,11 +1,6 @@
 import pytest
 
-from jobyard.domain.manifest.profiles import (
-    BATCH,
-    CONTAINER_BATCH,
-    INGEST,
-    SINGLE_FILE_BATCH,
-)
+from jobyard.domain.manifests.profiles import BATCH, CONTAINER_BATCH, INGEST, SINGLE_FILE_BATCH
 from tests.domain.manifest.manifest_texts import MD5, SHA_256, Outcome, read
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from jobyard.domain.manifest.findings import Check, table
-from jobyard.domain.manifest.profiles import PROFILES, Column
+from jobyard.domain.manifests.findings import Check, table
+from jobyard.domain.manifests.profiles import PROFILES, Column
 from tests.domain.manifest.manifest_texts import read
 
 PAGE = (Path(__file__).parents[3] / "docs" / "manifests.md").read_text()

@@ -4,7 +4,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest.entry import Entry, entry, row
+from jobyard.domain.manifests.entry import Entry, entry, row
 
 texts = st.text(max_size=20)
 json_values = st.recursive(

@@ -3,13 +3,8 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.manifest.entry import row
-from jobyard.domain.manifest.profiles import (
-    BATCH,
-    CONTAINER_BATCH,
-    INGEST,
-    SINGLE_FILE_BATCH,
-)
+from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.profiles import BATCH, CONTAINER_BATCH, INGEST, SINGLE_FILE_BATCH
 from tests.domain.manifest.manifest_texts import MD5, Outcome, read
 
 

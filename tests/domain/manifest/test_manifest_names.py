@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest.names import Names
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifests.file_names import Names
+from jobyard.domain.manifests.reader import Reading
 
 some_numbers = st.lists(st.integers(0, 300), min_size=1, max_size=40)
 

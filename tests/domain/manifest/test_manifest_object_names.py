@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest import object_names
-from jobyard.domain.manifest.object_names import ObjectNames
-from jobyard.domain.manifest.profiles import SINGLE_FILE_BATCH
+from jobyard.domain.manifests import object_names
+from jobyard.domain.manifests.object_names import ObjectNames
+from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.paths import folded
 from tests.domain.manifest.manifest_texts import checkm, read, row
 

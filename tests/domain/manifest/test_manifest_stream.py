@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest.lines import LINE_BYTES
-from jobyard.domain.manifest.profiles import BATCH, INGEST
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.manifests.lines import LINE_BYTES
+from jobyard.domain.manifests.profiles import BATCH, INGEST
+from jobyard.domain.manifests.reader import Reading
 from tests.domain.manifest.manifest_texts import MD5, checkm, read, row
 
 GOOD = checkm(row())

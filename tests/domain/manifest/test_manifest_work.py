@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.manifest.lines import LINE_BYTES
+from jobyard.domain.manifests.lines import LINE_BYTES
 from tests.domain.manifest.manifest_texts import MD5, Outcome, checkm, read, row
 
 FEW, MANY = 2_000, 16_000  # bytes, eight times as many

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.manifest.entry import Entry
-from jobyard.domain.manifest.profiles import INGEST, SINGLE_FILE_BATCH, Profile
-from jobyard.domain.manifest.writing import line, manifest
+from jobyard.domain.manifests.entry import Entry
+from jobyard.domain.manifests.profiles import INGEST, SINGLE_FILE_BATCH, Profile
+from jobyard.domain.manifests.writer import line, manifest
 from tests.domain.manifest.manifest_texts import EVERY_PROFILE, NAMES, read
 
 hexes = {"": 0, "md5": 32, "sha-256": 64, "sha-512": 128}

@@ -3,7 +3,7 @@
 Nothing hinders a second one: the bucket keeps versions, so each time a step was done is counted.
 """
 
-from jobyard.domain.jobtype import Done, JobType, Outcome, Work
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
 from jobyard.jobtypes.touch import Touch
 
 PREFIX = "counted/"

@@ -9,10 +9,18 @@ from typing import Any
 
 import boto3
 
-from jobyard.domain.batch import BATCH, Batch, BatchState, HistoryEntry, Source
-from jobyard.domain.chunks import Chunk
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.ids import batch_id_of
-from jobyard.domain.job import JOB, Attempt, JobRecord, Place, StepRecord, StepStatus, unrecorded
+from jobyard.domain.jobs.job import (
+    JOB,
+    Attempt,
+    JobRecord,
+    Place,
+    StepRecord,
+    StepStatus,
+    unrecorded,
+)
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.store import batches, jobs

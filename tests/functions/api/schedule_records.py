@@ -9,14 +9,14 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.deciding import times
-from jobyard.domain.failures import Failure
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.job import JOB, Attempt, JobRecord, Place, unrecorded
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB, Attempt, JobRecord, Place, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import SCHEDULE, Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.planning import times
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import SCHEDULE, Policy, Schedule, ScheduleState
 from jobyard.services.firing import Almanac, start_due
 from jobyard.services.occurring import settle_occurrence
 from jobyard.services.starting import Starting

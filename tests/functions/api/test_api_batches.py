@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from jobyard.domain.batch import BATCH
+from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.services.settings import MANIFEST_BYTES, UPLOAD_TIME
 from jobyard.store import holds, reports
 from tests.functions.api.api_client import NOW, Api

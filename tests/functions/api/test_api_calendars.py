@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.schedule import Policy
+from jobyard.domain.schedules.schedule import Policy
 from tests.functions.api.api_client import Answer, Api
 from tests.functions.api.schedule_records import a_schedule
 from tests.functions.api.test_api_idempotency import KEY, forget_answers

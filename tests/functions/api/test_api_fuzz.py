@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi import checks
 
-from jobyard.domain.batch import BatchState
-from jobyard.domain.job import JobState
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import ROLES
-from jobyard.domain.schedule import Missed, Missing, Overlap, Policy
+from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy
 from jobyard.store import schedules as store
 from tests.functions.api.api_client import NOW, Api, described
 from tests.functions.api.batch_records import a_batch, a_job

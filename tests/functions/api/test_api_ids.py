@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batch import Batch
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.hold import Hold
-from jobyard.domain.job import JobState
-from jobyard.domain.operation import Filter
+from jobyard.domain.jobs.job import JobState
 from jobyard.store import batches, calendars, holds, jobs, schedules
 from jobyard.store.documents import history_of
 from jobyard.store.tables import BatchItem

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from jobyard.domain.job import JOB, Attempt, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job import JOB, Attempt, Place, StepRecord, StepStatus
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import jobs
 from tests.functions.api.api_client import NOW, Api

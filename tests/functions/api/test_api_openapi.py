@@ -11,8 +11,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.openapi.markdown import api_page
 from api.problems import STATUS, slug_of, title_of
 from api.request_body import MAX_BYTES
-from jobyard.domain.batch import BATCH
-from jobyard.domain.job import JOB
+from jobyard.domain.batches.batch import BATCH
+from jobyard.domain.jobs.job import JOB
 from tests.functions.api.api_client import Api, described, operation_of
 from tests.tables import ROOT
 

@@ -8,10 +8,10 @@ import pytest
 
 from jobyard.domain.cost import Usage
 from jobyard.domain.hold import Hold
-from jobyard.domain.job import Place
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
-from jobyard.domain.upcoming import preview
+from jobyard.domain.jobs.job import Place
+from jobyard.domain.schedules.next_runs import preview
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import executions
@@ -277,7 +277,7 @@ def a_schedule_called(title: str, **changes: Any) -> Schedule:
 
 def _noted(schedule: Schedule) -> Any:
     from jobyard.domain.lifecycle import Cause
-    from jobyard.domain.schedule import SCHEDULE
+    from jobyard.domain.schedules.schedule import SCHEDULE
 
     return SCHEDULE.move(schedule.state, "note", NOW, Cause("renamed"))
 

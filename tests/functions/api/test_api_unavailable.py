@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from api.problems import is_transient
-from jobyard.domain.batch import Batch
+from jobyard.domain.batches.batch import Batch
 from jobyard.store import tables as store
 from tests.functions.api.api_client import Answer, Api
 from tests.functions.api.batch_records import a_batch, a_job, executions

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from jobyard.domain.batch import Batch
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.plurals import plural
 
 INVENTORY = "manifest.json"  # the name of the inventory in its folder, which is written last

@@ -1,11 +1,11 @@
 """Every lifecycle by its name, for those who show or check them all."""
 
-from jobyard.domain.batch import BATCH
+from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.errors import NotFound
-from jobyard.domain.job import JOB
+from jobyard.domain.jobs.job import JOB
+from jobyard.domain.jobs.task import TASK
 from jobyard.domain.lifecycle import Lifecycle
-from jobyard.domain.schedule import SCHEDULE
-from jobyard.domain.task import TASK
+from jobyard.domain.schedules.schedule import SCHEDULE
 
 LIFECYCLES = {lifecycle.name: lifecycle for lifecycle in (BATCH, JOB, TASK, SCHEDULE)}
 

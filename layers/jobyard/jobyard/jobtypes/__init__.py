@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import JobType, Outcome, Stop, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import JobType, Outcome, Stop, Work
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.collection import Collection
+from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.objects import ObjectVersion
 
 if TYPE_CHECKING:

@@ -5,9 +5,15 @@ Apart from the services that carry it out, which bring all that runs jobs: a loo
 
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.job import JobRecord, Place
-from jobyard.domain.occurrence import Occurrence, Verdict
-from jobyard.domain.schedule import MOST_ACTIVE, Overlap, Schedule, ScheduleState, moment_of
+from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.schedule import (
+    MOST_ACTIVE,
+    Overlap,
+    Schedule,
+    ScheduleState,
+    moment_of,
+)
 from jobyard.store import jobs, occurrences, schedules
 
 # What may be asked of a schedule's job. It is not held: its schedule is suspended instead.

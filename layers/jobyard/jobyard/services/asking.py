@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.addresses import Addresses, addresses
-from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.chunks import summed
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import summed
+from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.collection import Collection, Depositor
 from jobyard.domain.errors import BadRequest, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.ids import batch_id_of, is_batch_id
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, sent, unrecorded
 from jobyard.domain.lifecycle import ROLES, Cause
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.operation import Filter, Operation
+from jobyard.domain.mail_addresses import Addresses, addresses
+from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.jobtypes import TYPES, takes_no_manifests
 from jobyard.services.rights import READERS, admitted
 from jobyard.services.settings import UPLOAD_TIME, Settings

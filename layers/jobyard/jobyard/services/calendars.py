@@ -1,7 +1,7 @@
 """Named calendars: put and deleted, with a reason that is kept."""
 
-from jobyard.domain.calendars import Calendar, Change, Kept
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
+from jobyard.domain.schedules.calendar import Calendar, Change, Kept
 from jobyard.services.admitting import check_admin
 from jobyard.services.asking import Asking, demand_reason
 from jobyard.store import calendars, schedules

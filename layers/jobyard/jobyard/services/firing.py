@@ -15,14 +15,14 @@ from itertools import chain
 from threading import Lock
 from typing import TypeVar
 
-from jobyard.domain.calendars import Calendar
-from jobyard.domain.deciding import Decision, decide, released
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, unrecorded
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Verdict
-from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Verdict
+from jobyard.domain.schedules.planning import Decision, decide, released
+from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
 from jobyard.services.reconciling import take_up_job
 from jobyard.services.starting import Starting
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules

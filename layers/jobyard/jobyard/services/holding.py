@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import (
     AlreadyHeld,
     BadRequest,
@@ -22,9 +23,8 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
-from jobyard.domain.operation import Filter
 from jobyard.services.asking import Asking, operate
 from jobyard.store import batches, chunks, holds, operations
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.addresses import MOST, Addresses, Untold, addresses, all_addresses
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report
 from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
-from jobyard.domain.report import Delivery, DeliveryState, Report
+from jobyard.domain.mail_addresses import MOST, Addresses, Untold, addresses, all_addresses
 from jobyard.domain.text import clean
 from jobyard.services.settings import Settings
 from jobyard.store import reports

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from jobyard.domain.deciding import ended
 from jobyard.domain.errors import InvalidTransition, StaleState
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobtype import JobType, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobs.job_type import JobType, Work
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.occurrence import Occurrence, Verdict
-from jobyard.domain.schedule import MAIN, SCHEDULE, Schedule
-from jobyard.domain.schedule import Run as Going
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.planning import ended
+from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
+from jobyard.domain.schedules.schedule import Run as Going
 from jobyard.jobtypes import job_type_of
 from jobyard.services import performing
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule

@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain import urls
-from jobyard.domain.addresses import Addresses, addresses
-from jobyard.domain.batch import (
+from jobyard.domain.batches.batch import (
     BATCH,
     INTAKE,
     UPLOAD_GRACE,
@@ -24,15 +23,16 @@ from jobyard.domain.batch import (
     HistoryEntry,
     Source,
 )
-from jobyard.domain.chunks import MAIN, MOST_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
-from jobyard.domain.manifest.entry import row
-from jobyard.domain.manifest.findings import Finding, Kept
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.mail_addresses import Addresses, addresses
+from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.findings import Finding, Kept
+from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import takes_no_manifests
 from jobyard.services import rows

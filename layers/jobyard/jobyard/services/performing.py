@@ -8,9 +8,17 @@ from itertools import takewhile
 from threading import Lock
 
 from jobyard.domain.compaction import weight
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JOB, PASSED, Attempt, JobRecord, JobState, StepRecord, StepStatus
-from jobyard.domain.jobtype import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import (
+    JOB,
+    PASSED,
+    Attempt,
+    JobRecord,
+    JobState,
+    StepRecord,
+    StepStatus,
+)
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
 from jobyard.jobtypes.touch import Touch

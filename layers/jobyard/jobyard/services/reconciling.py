@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from itertools import chain, count, islice
 from typing import Any
 
-from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import MAIN, ChunkRecord
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.job import JobRecord, JobState, Place
-from jobyard.domain.schedule import Schedule
+from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.asking import COMMANDS
 from jobyard.services.settling import due_chunks, fresh_executions, open_jobs
 from jobyard.services.starting import Look, Starting, batch_execution, job_execution

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jobyard.domain import letters
-from jobyard.domain.batch import Batch
-from jobyard.domain.failures import sentence_of
-from jobyard.domain.job import JobRecord, JobState, Place, unrecorded
-from jobyard.domain.letters import SHOWN, Told, ToldJob
-from jobyard.domain.manifest.findings import without_zeros
-from jobyard.domain.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
+from jobyard.domain.batches import report_text
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
+from jobyard.domain.batches.report_text import SHOWN, Told, ToldJob
+from jobyard.domain.jobs.failures import sentence_of
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.manifests.findings import without_zeros
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import job_type_of
 from jobyard.services import rows
@@ -88,8 +88,8 @@ class Files:
         """Make the files, the page and the mail's text be there; the keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
         for name, words in {
-            "report.html": letters.page(told),
-            "mail.txt": letters.text(told),
+            "report.html": report_text.page(told),
+            "mail.txt": report_text.text(told),
         }.items():
             keys[name] = f"{self._prefix}/{name}"
             self._reporting.s3.put_object(

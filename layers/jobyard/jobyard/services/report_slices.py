@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.letters import ToldJob
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.report_text import ToldJob
 from jobyard.services.mailing import Reporting
 from jobyard.services.report_files import Files, Summary, summarise
 from jobyard.services.uploads import Written

@@ -11,11 +11,11 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from jobyard.domain.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
+from jobyard.domain.batches.report_text import SHOWN, Told
 from jobyard.domain.cost import Cost, Usage, priced
-from jobyard.domain.letters import SHOWN, Told
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
 from jobyard.services.mailing import Reporting, deliver, recipients
 from jobyard.services.report_files import Files, Summary, finding_line, findings_of, summarise
 from jobyard.services.report_slices import Slices

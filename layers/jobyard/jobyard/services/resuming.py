@@ -1,6 +1,6 @@
 """Where an execution that a person began goes first."""
 
-from jobyard.domain.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services import rows
 from jobyard.services.opening import Opening, open_batch

@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.batch import Batch
-from jobyard.domain.chunks import LINE_BYTES, Chunk
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
+from jobyard.domain.batches.operation import JobOutcome, Operation
 from jobyard.domain.errors import NotFound
-from jobyard.domain.job import Place
-from jobyard.domain.operation import JobOutcome, Operation
+from jobyard.domain.jobs.job import Place
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:

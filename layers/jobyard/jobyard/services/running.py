@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.chunks import MAIN, Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
-from jobyard.domain.failures import Failure
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.job import JOB, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobtype import Done, JobType, Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobs.job_type import Done, JobType, Work
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.jobtypes import job_type_of
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.touch import Touch, Upkeep

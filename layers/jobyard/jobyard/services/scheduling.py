@@ -11,15 +11,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from jobyard.domain.deciding import ask_now, times
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.job import Place
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.domain.occurrence import Occurrence, Skip, Verdict
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import (
+from jobyard.domain.schedules.next_runs import next_runs
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Verdict
+from jobyard.domain.schedules.planning import ask_now, times
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
     MAIN,
     SCHEDULE,
     Missed,
@@ -30,7 +31,6 @@ from jobyard.domain.schedule import (
     moment_of,
     place_of,
 )
-from jobyard.domain.upcoming import next_runs
 from jobyard.jobtypes import TYPES, job_type_of
 from jobyard.services.admitting import (
     check_admin,

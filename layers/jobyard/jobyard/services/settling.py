@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.chunks import MAIN, Chunk, ChunkRecord, summed
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, summed
 from jobyard.domain.errors import StaleState
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import rows
 from jobyard.services.running import give_up_chunk

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.job import Place
+from jobyard.domain.jobs.job import Place
 from jobyard.services.settings import Settings
 from jobyard.services.steering import Run
 

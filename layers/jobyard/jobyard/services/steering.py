@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from jobyard.domain.chunks import MAIN
+from jobyard.domain.batches.chunks import MAIN
 
 # Passes of a run that was taken up again are counted from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.

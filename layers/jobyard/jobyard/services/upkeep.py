@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.services.reconciling import look_through
 from jobyard.services.retaining import FIRST, Retaining, further
 from jobyard.services.settings import Settings

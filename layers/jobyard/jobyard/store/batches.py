@@ -7,11 +7,11 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.addresses import Untold
 from jobyard.domain.archive import Phase, Tombstone
-from jobyard.domain.batch import UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Move
+from jobyard.domain.mail_addresses import Untold
 from jobyard.store import together
 from jobyard.store.documents import (
     history_document,

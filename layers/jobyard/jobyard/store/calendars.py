@@ -4,8 +4,8 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.calendars import Change, Kept, calendar_of
 from jobyard.domain.errors import StaleState
+from jobyard.domain.schedules.calendar import Change, Kept, calendar_of
 from jobyard.store.documents import moment, stamp
 from jobyard.store.tables import CalendarItem, is_refused
 

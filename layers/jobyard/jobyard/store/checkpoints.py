@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobyard.domain.checkpoint import Checkpoint
+from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.store import together
 from jobyard.store.tables import CheckpointItem
 

@@ -8,7 +8,7 @@ from zlib import crc32
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.condition import Condition
 
-from jobyard.domain.chunks import ChunkRecord, Passage
+from jobyard.domain.batches.chunks import ChunkRecord, Passage
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import moment_or_none, stamp, without_blanks
 from jobyard.store.tables import ChunkItem, is_refused

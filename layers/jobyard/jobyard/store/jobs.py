@@ -17,10 +17,10 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
 
-from jobyard.domain.batch import BatchState
-from jobyard.domain.chunks import ChunkRecord
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
-from jobyard.domain.job import (
+from jobyard.domain.jobs.job import (
     Attempt,
     JobRecord,
     JobState,

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from jobyard.domain.job import JobState, Place
-from jobyard.domain.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.store import together
 from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
 from jobyard.store.tables import OccurrenceItem

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobyard.domain.batch import BatchState
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.operation import Filter, Operation, OperationState
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.domain.operation import Filter, Operation, OperationState
 from jobyard.store import batches, together
 from jobyard.store.documents import moment, moment_or_none, stamp
 from jobyard.store.tables import OperationItem

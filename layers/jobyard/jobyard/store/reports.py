@@ -7,9 +7,9 @@ from typing import Any
 
 from pynamodb.exceptions import PutError
 
-from jobyard.domain.addresses import Untold
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.domain.mail_addresses import Untold
 from jobyard.store.documents import moment, sortable, stamp
 from jobyard.store.tables import ReportItem, is_refused
 

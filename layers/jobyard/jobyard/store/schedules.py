@@ -14,11 +14,11 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import InvalidRule, NotFound, StaleState
-from jobyard.domain.job import JobRecord, JobState
+from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.natural_order import natural
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.rules import recurrence_of
-from jobyard.domain.schedule import (
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
     Latest,
     Missed,
     Missing,

@@ -7,8 +7,8 @@ does, needs their names and none of what fetches and unpacks.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobyard.domain.job import JobState
-from jobyard.domain.jobtype import JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, Work
 from jobyard.jobtypes.deposit.identity import lock
 
 _STEPS = (

@@ -1,8 +1,8 @@
 """What a job may write: into its collection only, and only as long as who submitted it may."""
 
 from jobyard.domain.collection import Collection, naan_of, refusal
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.touch import Touch

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.paths import folded, unportable
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES

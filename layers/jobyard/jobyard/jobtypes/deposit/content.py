@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from botocore.exceptions import ClientError
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.refusal import Refused

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import payloads, receipts
 from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Work
-from jobyard.domain.manifest.entry import row
-from jobyard.domain.manifest.findings import Check, Finding
-from jobyard.domain.manifest.reading import Reading
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.findings import Check, Finding
+from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import bucket, payloads
 from jobyard.jobtypes.deposit.container_limits import MAX_FILES, MAX_OBJECT_BYTES

@@ -9,8 +9,8 @@ from typing import Any
 
 from jobyard.domain.arks import EXPECTED, containing, normal_ark
 from jobyard.domain.collection import Collection
-from jobyard.domain.failures import Failure
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.objects import IdentifierConflict
 from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import BLOCK, RESERVE_S, FetchRefused, failure_of

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.refusal import Refused, check_time
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobyard.domain.failures import RETRIED, Failure
-from jobyard.domain.jobtype import Done, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, Stop, Wait, Work
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, file_list, receipts
 from jobyard.jobtypes.deposit.access import authorize

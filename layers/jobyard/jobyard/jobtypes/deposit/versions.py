@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobtype import Work
+from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket

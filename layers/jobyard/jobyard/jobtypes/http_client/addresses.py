@@ -8,7 +8,7 @@ of connecting.
 
 from dataclasses import dataclass
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.urls import PORTS, RUNTIME_API_PORT, BadUrl, WebUrl, is_public, read
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from urllib.parse import urljoin
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.urls import quoted_bytes, shown
 from jobyard.jobtypes.http_client.addresses import Target, refuse_runtime_api, target
 from jobyard.jobtypes.http_client.connections import Connection, Idle, Resolve, connect

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client.addresses import Target, may_connect
 from jobyard.jobtypes.http_client.pace import Pace, PacedReader
 from jobyard.jobtypes.http_client.refusal import FetchRefused

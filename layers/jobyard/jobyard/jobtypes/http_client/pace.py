@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to put things in order

@@ -1,7 +1,7 @@
 """Why something was not fetched."""
 
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
 

@@ -3,10 +3,10 @@
 How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 """
 
-from jobyard.domain.checkpoint import Checkpoint
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import SCHEDULE_WORDS
-from jobyard.domain.jobtype import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import SCHEDULE_WORDS
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
 from jobyard.jobtypes.touch import Touch
 
 MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes some seconds

@@ -5,8 +5,8 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 
 from typing import Any
 
-from jobyard.domain.job import SCHEDULE_WORDS
-from jobyard.domain.jobtype import JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job import SCHEDULE_WORDS
+from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, Work
 from jobyard.jobtypes.sweep.plan import Plan
 
 

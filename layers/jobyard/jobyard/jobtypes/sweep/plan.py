@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.errors import InvalidParameters, InvalidRule
-from jobyard.domain.wallclock import zone_called, zone_name_of
+from jobyard.domain.schedules.wall_clock import zone_called, zone_name_of
 
 Value = str | int | float | bool  # what an attribute may be set to or compared with
 Attribute = Mapping[str, Any]  # a value as DynamoDB writes it: {"S": "maps"}

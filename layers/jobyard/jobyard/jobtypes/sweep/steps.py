@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from jobyard.domain.checkpoint import Checkpoint
 from jobyard.domain.errors import InvalidParameters
-from jobyard.domain.failures import RETRIED, Failure
-from jobyard.domain.jobtype import Done, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Wait, Work
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of

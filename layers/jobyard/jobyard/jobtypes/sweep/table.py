@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.failures import Failure
+from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.sweep.plan import Attribute, Plan, attribute
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
-from jobyard.domain.batch import Batch, BatchState
-from jobyard.domain.job import OPEN_STATES, JobRecord, JobState, Place
-from jobyard.domain.report import DeliveryState
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.report import DeliveryState
+from jobyard.domain.jobs.job import OPEN_STATES, JobRecord, JobState, Place
 from jobyard.services import rows
 from jobyard.services.retaining.archive import Unfit
 from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for

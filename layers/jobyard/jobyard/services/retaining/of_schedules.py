@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from jobyard.domain.archive import Inventory, folder_of, line
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.job import JobRecord, Place
-from jobyard.domain.occurrence import Occurrence, Verdict
-from jobyard.domain.schedule import Schedule
+from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.retaining.archive import Archive, Unfit
 from jobyard.services.retaining.stretch import Bookmark, Retaining, Stretch, kept_for
 from jobyard.store import jobs, occurrences, schedules

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from jobyard.domain.batch import Batch
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.errors import Gone, NotFound
 from jobyard.jobtypes import TYPES
 from jobyard.services.retaining import of_batches, of_schedules

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.batch import Batch, HistoryEntry
-from jobyard.domain.calendars import Calendar
+from jobyard.domain.batches.batch import Batch, HistoryEntry
 from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.schedules.calendar import Calendar
 from jobyard.services.asking import Person
 from jobyard.services.settings import Settings
 from jobyard.store import holds

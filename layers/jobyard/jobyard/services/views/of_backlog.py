@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from jobyard.domain.batch import OPEN_STATES, BatchState
+from jobyard.domain.batches.batch import OPEN_STATES, BatchState
 from jobyard.store import batches
 
 COUNTED = 1000  # open batches of each state; more are told as so many

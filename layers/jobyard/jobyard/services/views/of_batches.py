@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobyard.domain.batch import BATCH, Batch, BatchState
-from jobyard.domain.chunks import ChunkRecord, summed
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import ChunkRecord, summed
 from jobyard.domain.errors import Forbidden
-from jobyard.domain.failures import Failure
-from jobyard.domain.job import JobState
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.asking import Person, visible
 from jobyard.services.rights import READERS

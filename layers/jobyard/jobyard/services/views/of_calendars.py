@@ -1,7 +1,7 @@
 """Named calendars as those who look at them want them."""
 
-from jobyard.domain.calendars import Kept
 from jobyard.domain.errors import NotFound
+from jobyard.domain.schedules.calendar import Kept
 from jobyard.services.admitting import check_admin
 from jobyard.services.views.looking import Looking
 from jobyard.store import calendars

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from jobyard.domain.batch import Batch
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cost import Cost, priced
-from jobyard.domain.schedule import Schedule
+from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.admitting import schedule_or_tombstone
 from jobyard.services.asking import visible
 from jobyard.services.views.looking import Looking

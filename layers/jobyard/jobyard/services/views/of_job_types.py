@@ -1,6 +1,6 @@
 """The job types there are, as those who look at them want them."""
 
-from jobyard.domain.jobtype import JobType
+from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 
 

@@ -4,22 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobyard.domain.batch import Batch
-from jobyard.domain.chunks import MAIN
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.job import (
-    JOB,
-    OPEN_STATES,
-    PASSED,
-    JobRecord,
-    JobState,
-    Place,
-    unrecorded,
-)
-from jobyard.domain.jobtype import JobType
-from jobyard.domain.occurrence import Occurrence
-from jobyard.domain.schedule import Schedule
-from jobyard.domain.task import state_of_only_task
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, PASSED, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.domain.jobs.task import state_of_only_task
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.schedule import Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services import rows
 from jobyard.services.admitting import EVENTS, check_open_to_requeue, job_of_schedule

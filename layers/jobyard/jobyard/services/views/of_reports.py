@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobyard.domain.manifest.findings import without_zeros
-from jobyard.domain.operation import ACCEPTED, JobOutcome, Operation, tally
-from jobyard.domain.report import Report
+from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, tally
+from jobyard.domain.batches.report import Report
+from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services import rows
 from jobyard.services.asking import visible
 from jobyard.services.views.looking import Looking

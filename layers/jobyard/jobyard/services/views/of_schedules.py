@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobyard.domain.calendars import Calendar
-from jobyard.domain.deciding import is_open_to_run, next_run
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.job import JOB, JobState
-from jobyard.domain.occurrence import Occurrence, Verdict
-from jobyard.domain.recurrence import Recurrence
-from jobyard.domain.schedule import SCHEDULE, Schedule, ScheduleState
-from jobyard.domain.upcoming import MOST_REFUSED, Upcoming, preview
-from jobyard.domain.wallclock import zone_called
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.next_runs import MOST_REFUSED, Upcoming, preview
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.planning import is_open_to_run, next_run
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.services.admitting import check_admin, schedule_or_tombstone, visible
 from jobyard.services.views.looking import Looking
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules

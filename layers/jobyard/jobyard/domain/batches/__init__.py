@@ -1,0 +1,1 @@
+"""Batches: their lifecycle, chunks, operations, reports and the text of reports."""

@@ -1,0 +1,352 @@
+"""A batch: one submitted manifest, its jobs, its counts, its reports. Source: Merritt's ingest.
+
+The lifecycle follows its four use cases. Two things are ours: `cancelling`, because a
+cancelled batch must still end and tell, and that a refused manifest goes through `reporting`, so
+that there is no second way to a mail.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.collection import Depositor
+from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.text import (
+    FILENAME_BYTES,
+    MESSAGE_BYTES,
+    NAME_BYTES,
+    REASON_BYTES,
+    clean_fields,
+    shortened,
+)
+
+
+class BatchState(StrEnum):
+    """Where a batch stands; `BATCH` has each state's meaning."""
+
+    PENDING = "pending"
+    HELD = "held"
+    PROCESSING = "processing"
+    CANCELLING = "cancelling"
+    REPORTING = "reporting"
+    UPDATE_REPORTING = "update_reporting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+
+
+_S = BatchState
+# How much longer than it is awaited a manifest is still taken for its batch: an upload that had
+# begun in time may have ended later.
+UPLOAD_GRACE = timedelta(hours=1)
+
+BATCH = Lifecycle(
+    name="batch",
+    initial=_S.PENDING,
+    states=(
+        State(
+            _S.PENDING,
+            StateType.WAITING,
+            "Submitted; waits for its manifest or for the machine to open it.",
+            {"deposit": "Pending"},
+        ),
+        State(
+            _S.HELD,
+            StateType.WAITING,
+            "Its collection, job type or everything is on hold; a person releases or deletes it.",
+            {"deposit": "Held"},
+        ),
+        State(
+            _S.PROCESSING,
+            StateType.TRANSIENT,
+            "Opened; its jobs run until the last of them ends, and Settle takes it on.",
+            {"deposit": "Processing"},
+        ),
+        State(
+            _S.CANCELLING,
+            StateType.TRANSIENT,
+            "A person cancelled it, or no worker could begin with its jobs for days; running jobs "
+            "end, no other starts, and Settle takes it on.",
+            {"deposit": "Cancelling"},
+        ),
+        State(
+            _S.REPORTING,
+            StateType.TRANSIENT,
+            "No job is open; Report writes the files and the one e-mail, then ends it.",
+            {"deposit": "Reporting"},
+        ),
+        State(
+            _S.UPDATE_REPORTING,
+            StateType.TRANSIENT,
+            "An administrator asked for a new report; Report compares with the last one sent.",
+            {"deposit": "UpdateReporting"},
+        ),
+        State(
+            _S.COMPLETED,
+            StateType.TERMINAL,
+            "Reported, and no job failed.",
+            {"deposit": "Completed"},
+        ),
+        State(
+            _S.FAILED,
+            StateType.INTERACTION,
+            "Reported, with failed jobs or a refused manifest; stays so while jobs are repaired, "
+            "until an administrator updates the report or deletes it.",
+            {"deposit": "Failed"},
+        ),
+        State(
+            _S.CANCELLED,
+            StateType.TERMINAL,
+            "Cancelled, and reported.",
+            {"deposit": "Cancelled"},
+        ),
+        State(
+            _S.DELETED,
+            StateType.TERMINAL,
+            "Given up by a person; a tombstone with its history remains.",
+            {"deposit": "Deleted"},
+        ),
+    ),
+    transitions=(
+        Transition(_S.PENDING, "start", _S.PROCESSING, (MACHINE,)),
+        Transition(_S.PENDING, "hold", _S.HELD, (MACHINE,)),
+        Transition(_S.HELD, "release", _S.PENDING, ("operator", "admin")),
+        Transition(_S.HELD, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, (MACHINE, "operator", "admin")),
+        Transition(_S.PENDING, "cancel", _S.CANCELLING, ("operator", "admin")),
+        Transition(_S.PROCESSING, "report", _S.REPORTING, (MACHINE,)),
+        Transition(_S.CANCELLING, "report", _S.REPORTING, (MACHINE,)),
+        Transition(_S.REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
+        Transition(_S.REPORTING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.REPORTING, "stop", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.REPORTING, "clear", _S.DELETED, (MACHINE,)),
+        Transition(_S.FAILED, "update_reporting", _S.UPDATE_REPORTING, ("admin",)),
+        Transition(_S.FAILED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.UPDATE_REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
+        Transition(_S.UPDATE_REPORTING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.UPDATE_REPORTING, "clear", _S.DELETED, (MACHINE,)),
+    ),
+)
+
+_WORD_BYTES = 128  # of a word that should be a known one, and may be anything in a dropped manifest
+INTAKE = "manifests/"  # what the keys of manifests in the intake bucket begin with
+_RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
+
+OPEN_STATES = frozenset(
+    {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The S3 object a manifest was uploaded as. `size` is bytes."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size: int
+
+
+MORE = "more"  # the event of what stands for entries that are left out
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One move that was made, or one thing that was noted without a move (before == after).
+
+    `sub` is the person's id; "" when the machine did it, and of entries older than ids. Or it
+    stands for several that a long history leaves out: then its event is `MORE`, `counts` says how
+    many there were of each, and `before`, `after` and `at` are those of the first and the last.
+    """
+
+    event: str
+    before: str
+    after: str
+    at: datetime
+    actor: str
+    cause: str
+    reason: str = ""
+    sub: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+
+    @property
+    def is_machines(self) -> bool:
+        """Whether the machine did it, not somebody who is called so."""
+        return self.actor == MACHINE and not self.sub
+
+    @classmethod
+    def of(cls, move: Move) -> "HistoryEntry":
+        """The entry a move leaves."""
+        cause = move.cause
+        return cls(
+            move.event,
+            move.before,
+            move.after,
+            move.at,
+            cause.actor,
+            cause.key,
+            cause.reason,
+            cause.sub,
+        )
+
+    @classmethod
+    def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
+        """What stands for `entries`, which are not kept."""
+        counts = counted((each.event, each.counts) for each in entries)
+        return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
+
+    @classmethod
+    def standing_for(
+        cls, counts: Mapping[str, int], before: str, after: str, at: datetime
+    ) -> "HistoryEntry":
+        """What stands for so many moves of each event, from one state to another."""
+        words = more(counts, "move")
+        return cls(MORE, before, after, at, MACHINE, "", words, counts=counts)
+
+    def with_words(self, limit: int) -> "HistoryEntry":
+        """It, with so many bytes of its reason."""
+        return self if self.counts else replace(self, reason=shortened(self.reason, limit))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it is stored. `version` counts its writes; times are aware UTC.
+
+    `submitter` is a name to show; whose it is says `submitter_sub`, the id of the person who
+    submitted it: "" when it was dropped in the bucket, and of batches older than ids.
+    `submitter_groups` are those of their groups that gave them the right to deposit.
+    `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
+    hold fewer). `notify` is whom its reports go to, `untold` whom they should and cannot. `message`
+    says why it failed as a whole, "" when it did not. `reported` are the counts the last report
+    told, by job state. `repaired_at` is when the last of its jobs was moved after its end, as far
+    as retention had to know.
+    """
+
+    batch_id: str
+    state: BatchState
+    version: int
+    collection: str
+    submitter: str
+    job_type: str
+    filename: str
+    submitted_at: datetime
+    profile: str = ""
+    source: Source | None = None
+    notify: tuple[str, ...] = ()
+    untold: tuple[Untold, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    upload_until: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    entries: int = 0
+    files: int = 0
+    chunk_size: int = 0
+    findings: int = 0
+    similar_to: str = ""
+    message: str = ""
+    checked_at: datetime | None = None
+    last_report: int = 0
+    reported: Mapping[str, int] = field(default_factory=dict)
+    repaired_at: datetime | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    submitter_sub: str = ""
+    submitter_groups: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        clean_fields(self, filename=FILENAME_BYTES, submitter=NAME_BYTES, message=MESSAGE_BYTES)
+        clean_fields(self, collection=_WORD_BYTES, job_type=_WORD_BYTES, profile=_WORD_BYTES)
+
+    def moved(self, move: Move, **changes: Any) -> "Batch":
+        """The batch after `move`, with `changes` to its other fields."""
+        return self.noted(HistoryEntry.of(move), **changes, state=BatchState(move.after))
+
+    def noted(self, entry: HistoryEntry, **changes: Any) -> "Batch":
+        """The batch with one more entry in its history, and with `changes` to its other fields."""
+        after = replace(self, **changes, version=self.version + 1)
+        left = RECORD_BYTES - _RESERVED - after._weight()
+        history = (*self.history, entry)
+        return replace(after, history=kept_history(history, _marks(history), left))
+
+    def _weight(self) -> int:
+        """The bytes of its record without its history, or a few more."""
+        named = vars(self) | {
+            "history": (),
+            "source": self.source and [*vars(self.source).values()],
+            "untold": [[*vars(each).values()] for each in self.untold],
+        }
+        return weight(named)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks its jobs lie in; 0 before it is opened."""
+        return -(-self.entries // self.chunk_size) if self.entries else 0
+
+    @property
+    def upload_key(self) -> str:
+        """Where in the intake bucket its manifest goes, if it is submitted and not dropped."""
+        return f"{INTAKE}{self.collection}/{self.batch_id}/{self.filename}"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its manifest was promised and has not come."""
+        return self.state is BatchState.PENDING and self.source is None
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its manifest was promised, never came, and is not awaited any more."""
+        return self.is_awaited and self.upload_until is not None and self.upload_until <= now
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled: then its rows without a record are cancelled jobs."""
+        return any(entry.after == BatchState.CANCELLING for entry in self.history)
+
+    @property
+    def depositor(self) -> Depositor:
+        """Whose right to deposit its jobs have."""
+        return Depositor(self.submitter_sub, self.submitter_groups)
+
+    def is_of(self, sub: str) -> bool:
+        """Whether the person with this id submitted it."""
+        return bool(sub) and self.submitter_sub == sub
+
+    def size_of(self, chunk: int) -> int:
+        """How many jobs `chunk` (from 0) holds."""
+        return min(self.chunk_size, self.entries - chunk * self.chunk_size)
+
+
+def kept_history(
+    history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
+) -> tuple[HistoryEntry, ...]:
+    """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
+    `marks`, and what stands for the others."""
+    kept = history
+    for room in ROOMS:
+        kept = compacted(history, HistoryEntry.left_out, room.last, marks)
+        kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
+        if weight([[*vars(each).values()] for each in kept]) <= left:
+            break
+    return kept
+
+
+def _marks(history: Sequence[HistoryEntry]) -> set[int]:
+    """The entries that are asked for however long ago they were: the cancel, the last claim of an
+    execution that opens it, the last event of a person."""
+    events = BATCH.people_events()
+    marks: dict[str, int] = {}
+    for at, entry in enumerate(history):
+        if entry.after == BatchState.CANCELLING:
+            marks["cancel"] = at
+        if entry.cause.startswith("open."):
+            marks["claim"] = at
+        if entry.event in events:
+            marks["person"] = at
+    return {*marks.values()}

@@ -1,0 +1,1 @@
+"""Jobs: their lifecycle, records, attempts, types and failure codes."""

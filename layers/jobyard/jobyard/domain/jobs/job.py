@@ -1,0 +1,426 @@
+"""A job: one run of a job type for one manifest entry, with its task, its steps and attempts.
+
+The states are one canonical set for every kind of job; a deposit uses some of them, a device job
+others. The words say what each audience calls them. `unknown` is a view and never written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from itertools import chain
+from typing import Any
+
+from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.compaction import (
+    RECORD_BYTES,
+    ROOMS,
+    Room,
+    compacted,
+    counted,
+    more,
+    weight,
+)
+from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.lifecycle import (
+    MACHINE,
+    Cause,
+    Lifecycle,
+    Move,
+    State,
+    StateType,
+    Transition,
+)
+from jobyard.domain.text import clean, shortened
+
+
+class JobState(StrEnum):
+    """Where a job stands; `JOB` has each state's meaning."""
+
+    SCHEDULED = "scheduled"
+    HELD = "held"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
+    DELETED = "deleted"
+
+
+_S = JobState
+
+
+def _words(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
+    return {"deposit": deposit, "schedule": schedule, "device": device}
+
+
+JOB = Lifecycle(
+    name="job",
+    initial=_S.SCHEDULED,
+    states=(
+        State(
+            _S.SCHEDULED,
+            StateType.WAITING,
+            "A row of the manifest, or a job that will be tried again; the machine starts it.",
+            _words("Pending", "Idle", "Scheduled"),
+        ),
+        State(
+            _S.HELD,
+            StateType.WAITING,
+            "A person or a hold stopped it before it started; a person releases it.",
+            _words("Held", "Idle", "Paused"),
+        ),
+        State(
+            _S.RUNNING,
+            StateType.TRANSIENT,
+            "A worker started it and will end it; a lost worker's jobs are started again.",
+            _words("Processing", "In Progress", "Running"),
+        ),
+        State(
+            _S.PAUSED,
+            StateType.WAITING,
+            "Its window closed with work left; it goes on when the window opens.",
+            _words("Paused", "In Progress", "Paused"),
+        ),
+        State(
+            _S.SUCCEEDED,
+            StateType.TERMINAL,
+            "Every step is done or was not needed.",
+            _words("Completed", "Completed", "Succeeded"),
+        ),
+        State(
+            _S.PARTIALLY_SUCCEEDED,
+            StateType.TERMINAL,
+            "Some of its tasks succeeded and no more time is left for the others.",
+            _words("Completed in part", "Failed", "Partially Succeeded"),
+        ),
+        State(
+            _S.FAILED,
+            StateType.INTERACTION,
+            "A step failed for good, or an operator made it fail; a person requeues or deletes it.",
+            _words("Failed", "Failed", "Failed"),
+        ),
+        State(
+            _S.CANCELLED,
+            StateType.TERMINAL,
+            "A person stopped it, or its whole batch, before it ended.",
+            _words("Cancelled", "Failed", "Cancelled Manually"),
+        ),
+        State(
+            _S.REPLACED,
+            StateType.TERMINAL,
+            "A newer job for the same target and type took its place.",
+            _words("Replaced", "Failed", "Replaced"),
+        ),
+        State(
+            _S.DELETED,
+            StateType.TERMINAL,
+            "Given up by a person; a tombstone with its history remains.",
+            _words("Deleted", "Failed", "Deleted"),
+        ),
+    ),
+    transitions=(
+        Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
+        Transition(_S.SCHEDULED, "hold", _S.HELD, (MACHINE, "operator", "admin")),
+        Transition(_S.SCHEDULED, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.SCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
+        Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.HELD, "release", _S.SCHEDULED, ("operator", "admin")),
+        Transition(_S.HELD, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.HELD, "delete", _S.DELETED, ("operator", "admin")),
+        Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
+        Transition(_S.RUNNING, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
+        Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RUNNING, "reschedule", _S.SCHEDULED, (MACHINE,)),
+        Transition(_S.RUNNING, "restart", _S.RUNNING, (MACHINE,)),
+        Transition(_S.RUNNING, "pause", _S.PAUSED, (MACHINE,)),
+        Transition(_S.RUNNING, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.RUNNING, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.RUNNING, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.PAUSED, "resume", _S.RUNNING, (MACHINE,)),
+        Transition(_S.PAUSED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.PAUSED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.PAUSED, "replace", _S.REPLACED, (MACHINE,)),
+        Transition(_S.FAILED, "requeue", _S.SCHEDULED, ("operator", "admin")),
+        Transition(_S.FAILED, "delete", _S.DELETED, ("operator", "admin")),
+    ),
+)
+
+SCHEDULE_WORDS = {state.name: state.words["schedule"] for state in JOB.states}
+OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job lies.
+
+    A job of a batch: the batch's id, the chunk and the position in it, both from 0. A job of a
+    schedule: the schedule's id, 0, and the moment of its occurrence in ms since 1970.
+    """
+
+    origin_id: str
+    chunk: int
+    position: int
+
+    @property
+    def job_id(self) -> str:
+        """The id under which the world knows the job."""
+        return f"{self.origin_id}.{self.chunk}.{self.position}"
+
+    @property
+    def is_of_schedule(self) -> bool:
+        """Whether the job is one of a schedule, not of a batch."""
+        return is_schedule_id(self.origin_id)
+
+    @classmethod
+    def of(cls, job_id: str) -> "Place | None":
+        """The place `job_id` names; None when it is not the id of a job."""
+        origin_id, *rest = job_id.split(".")
+        if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
+            return None
+        place = cls(origin_id, int(rest[0]), int(rest[1]))
+        return place if place.job_id == job_id else None
+
+
+class StepStatus(StrEnum):
+    """How a step of a task stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # steps an attempt goes on after
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of the job's task with its stamps; `message` is a warning worth showing.
+
+    A step that is found running has been at it for more than a second, in the job's attempt now.
+    """
+
+    name: str
+    status: StepStatus
+    started_at: datetime
+    ended_at: datetime | None = None
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
+
+    def with_words(self, limit: int) -> "StepRecord":
+        """It, with so many bytes of its message."""
+        return replace(self, message=shortened(self.message, limit))
+
+
+MORE = "MORE"  # stands for a code on what stands for attempts that are left out
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of the task, appended and never edited. `code` is "" when it went well.
+
+    Or it stands for several that a job with many leaves out: then its code is `MORE`, `counts` says
+    how many there were of each code ("" among them), and its times are those of the first's start
+    and the last's end.
+    """
+
+    started_at: datetime
+    ended_at: datetime | None
+    step: str = ""
+    code: str = ""
+    message: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
+
+    @classmethod
+    def left_out(cls, attempts: "Sequence[Attempt]") -> "Attempt":
+        """What stands for `attempts`, which are not kept."""
+        counts = counted((each.code, each.counts) for each in attempts)
+        return cls.standing_for(counts, attempts[0].started_at, attempts[-1].ended_at)
+
+    @classmethod
+    def standing_for(
+        cls, counts: Mapping[str, int], started_at: datetime, ended_at: datetime | None
+    ) -> "Attempt":
+        """What stands for so many attempts of each code, in that time."""
+        named = {code or "done": number for code, number in counts.items()}
+        return cls(started_at, ended_at, "", MORE, more(named, "attempt"), counts)
+
+    def with_words(self, limit: int) -> "Attempt":
+        """It, with so many bytes of its message."""
+        return self if self.counts else replace(self, message=shortened(self.message, limit))
+
+    @property
+    def codes(self) -> Mapping[str, int]:
+        """How many attempts of each code it is, or stands for."""
+        return self.counts or {self.code: 1}
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it is stored once something happened to it; a row without a record is scheduled.
+
+    `cause` is the key of the last move's cause. `tries` counts starts since the job last made
+    progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished,
+    `waits` the attempts in a row that only waited. A record has `RECORD_BYTES` at the most,
+    whatever is done to the job: long lists are compacted, what old entries say is shortened.
+    """
+
+    place: Place
+    state: JobState
+    version: int
+    cause: str
+    at: datetime
+    tries: int = 0
+    lost: int = 0
+    requeues: int = 0
+    waits: int = 0
+    next_at: datetime | None = None
+    failure_code: str = ""
+    failure_message: str = ""
+    recoverable: bool = True
+    steps: tuple[StepRecord, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    history: tuple[HistoryEntry, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failure_message", clean(self.failure_message))
+
+    def moved(self, move: Move, **changes: Any) -> "JobRecord":
+        """The record after `move`, with `changes` to its other fields."""
+        after = replace(
+            self._at_rest(),
+            **changes,
+            state=JobState(move.after),
+            version=self.version + 1,
+            cause=move.cause.key,
+            at=move.at,
+            history=(*self.history, HistoryEntry.of(move)),
+        )
+        return after.fitted()
+
+    def _at_rest(self) -> "JobRecord":
+        """The record with no step running: an attempt is over, or another one begins."""
+        if not any(step.status is StepStatus.RUNNING for step in self.steps):
+            return self
+        steps = (
+            replace(step, status=StepStatus.PENDING) if step.status is StepStatus.RUNNING else step
+            for step in self.steps
+        )
+        return replace(self, steps=tuple(steps))
+
+    def with_step(self, step: StepRecord) -> "JobRecord":
+        """The record with what is known of a step now, in the place of what was."""
+        others = (each for each in self.steps if each.name != step.name)
+        return replace(self, steps=(*others, step)).fitted()
+
+    @property
+    def attempted(self) -> int:
+        """How many attempts there were, those that are left out among them."""
+        return sum(sum(each.codes.values()) for each in self.attempts)
+
+    def fitted(self) -> "JobRecord":
+        """The record as it is kept: the same, unless it is long."""
+        if len(self.history) <= _FEW and len(self.attempts) <= _FEW and self._words() <= _SHORT:
+            return self
+        fitted = self
+        for room in ROOMS:
+            fitted = self._in(room)
+            if fitted._weight() <= RECORD_BYTES - _RESERVED:
+                break
+        return fitted
+
+    def _words(self) -> int:
+        told = [each.reason for each in self.history]
+        told += [each.message for each in self.attempts]
+        told += [each.message for each in self.steps]
+        return sum(map(len, told))
+
+    def _in(self, room: Room) -> "JobRecord":
+        """The record in so much room; what it says last is kept whole."""
+        history = compacted(self.history, HistoryEntry.left_out, room.last, _marks(self.history))
+        attempts = compacted(self.attempts, Attempt.left_out, room.last)
+        return replace(
+            self,
+            history=(*(each.with_words(room.words) for each in history[:-1]), *history[-1:]),
+            attempts=(*(each.with_words(room.words) for each in attempts[:-1]), *attempts[-1:]),
+            steps=(*(each.with_words(room.words) for each in self.steps[:-1]), *self.steps[-1:]),
+        )
+
+    def _weight(self) -> int:
+        """The bytes of its record, or a few more."""
+        lists = (self.history, self.attempts, self.steps)
+        few = vars(self) | {"history": (), "attempts": (), "steps": (), "place": ()}
+        return weight([few, *([*vars(each).values()] for each in chain(*lists))])
+
+
+_FEW = 8  # entries of a list that is not long
+_SHORT = 1000  # letters that such lists may say without a second look
+_RESERVED = 512  # bytes of a record for its keys
+_REQUESTS = 4  # of people, whose moves are kept however long ago they were made
+
+
+def _marks(history: Sequence[HistoryEntry]) -> set[int]:
+    """The entries that are asked for however long ago they were: the last moves of people, by
+    whose causes a repeat is known; the first start, the last requeue, the first start after it."""
+    requests = [at for at, entry in enumerate(history) if entry.cause and "." not in entry.cause]
+    starts = [at for at, entry in enumerate(history) if entry.event == "start"]
+    requeues = [at for at, entry in enumerate(history) if entry.event == "requeue"]
+    since = [at for at in starts if requeues and at > requeues[-1]]
+    return {*requests[-_REQUESTS:], *starts[:1], *requeues[-1:], *since[:1]}
+
+
+def unrecorded(place: Place, at: datetime) -> JobRecord:
+    """The job of a row that nothing has happened to yet: scheduled, and version 0."""
+    return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
+
+
+def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
+    """The record after a person's event, whoever carries it out.
+
+    Raises:
+        InvalidTransition: the job's state does not know the event, or nothing could come of it.
+    """
+    move = JOB.move(job.state, event, at, cause)
+    changes: dict[str, Any] = {"next_at": None}
+    if event == "requeue":
+        if not job.recoverable:
+            raise InvalidTransition(
+                f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
+            )
+        changes |= {"tries": 0, "lost": 0, "waits": 0, "requeues": job.requeues + 1}
+    if event == "force_fail":
+        words = cause.reason or Failure.FORCED.sentence
+        changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
+    return job.moved(move, **changes)
+
+
+def unwritten(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
+    """The job, failed because its record `after` cannot be stored, with nothing of what that has
+    beyond `before`; None when the machine cannot fail it as it stands."""
+    job = before or unrecorded(after.place, after.at)
+    known = JOB.actions(job.state, (MACHINE,))
+    event = next((each for each in ("fail", "give_up") if each in known), None)
+    if event is None:
+        return None
+    code = Failure.UNWRITABLE
+    tried = [Attempt(job.at, after.at, "", code.value, code.sentence)] if event == "fail" else []
+    return job.moved(
+        JOB.move(job.state, event, after.at, Cause(after.cause)),
+        attempts=(*job.attempts, *tried),
+        next_at=None,
+        failure_code=code.value,
+        failure_message=code.sentence,
+    )

@@ -1,0 +1,166 @@
+"""What a job type is: its words, its steps, its patience; and what a step may answer."""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobyard.domain.collection import NOBODY, Depositor
+from jobyard.domain.errors import InvalidParameters
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.text import clean
+
+
+class _Told:
+    """What has a message: it may quote what comes from outside, so it is cleaned."""
+
+    message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clean(self.message))
+
+
+@dataclass(frozen=True)
+class Done(_Told):
+    """The step is done. `result` is kept with the job and handed to the later steps.
+
+    JSON values only, and small: it lives in the job's record, which should stay under 1 KB.
+    """
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""  # a warning worth showing; the job goes on
+
+
+@dataclass(frozen=True)
+class Skipped(_Told):
+    """The step was not needed."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Wait(_Told):
+    """Not now: try this step again in `seconds`. Does not count as a failed attempt.
+
+    `progressed`: it was not only waited, a part of the step is done and will not be repeated.
+    `asked`: another side asked for it; if it still does after a day, the job fails with this code.
+    """
+
+    seconds: float
+    message: str
+    progressed: bool = False
+    asked: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Stop(_Told):
+    """The step failed. `retryable` asks the job type's retry policy; False ends the job.
+
+    `retry_after` is what the other side asked for, in seconds. `recoverable` False means no
+    requeue can help: the depositor has to submit again. `result` is kept as that of `Done` is.
+    """
+
+    code: Failure
+    message: str
+    retryable: bool = False
+    retry_after: float | None = None
+    recoverable: bool = True
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+Outcome = Done | Skipped | Wait | Stop
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job as its steps see it. `data` is what earlier steps returned, merged in order.
+
+    A job of a schedule has no batch and no collection (""), its entry is `scheduled_for`, the
+    moment it stands for in ISO 8601, and its parameters are the schedule's.
+    """
+
+    batch_id: str
+    job_id: str
+    collection: str
+    entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
+    parameters: Mapping[str, Any]  # what the submission set for the whole batch
+    data: Mapping[str, Any]
+    attempt: int  # 1 for the first try
+    depositor: Depositor = NOBODY  # whose right to deposit it has
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Automatic retries of a failed attempt, before a person is asked.
+
+    The wait before retry n (from 1) is first * factor ** (n - 1) seconds, at most `longest`.
+    """
+
+    retries: int = 3
+    first: float = 5.0
+    factor: float = 4.0
+    longest: float = 900.0
+
+    def wait_s(self, failed_attempts: int, asked: float | None = None) -> float | None:
+        """Seconds to wait after that many failed attempts in a row; None when they are used up."""
+        if failed_attempts > self.retries:
+            return None
+        wait = min(self.first * self.factor ** (failed_attempts - 1), self.longest)
+        return min(max(wait, asked or 0.0), self.longest)
+
+
+def _tells_nobody(
+    _work: Work, _touch: Any, _code: str, _message: str, _requeues: int
+) -> Mapping[str, Any]:
+    return {}
+
+
+def _no_parameters(parameters: Mapping[str, Any]) -> None:
+    for name in parameters:
+        raise InvalidParameters(name, "this job type takes no parameters")
+
+
+@dataclass(frozen=True)
+class JobType:
+    """The data of a job type. `steps` are in order; a name is a step function's name.
+
+    `words` gives the word for each job state (the lifecycle's own name where absent).
+    `failed` is told of a job whose step failed for good, with its code, its message and how often
+    it was requeued; what it answers is kept with the job as a step's result is.
+    `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
+    two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
+    may be given a schedule, and no manifest; `check` raises InvalidParameters of those that the
+    schedule is given, and `takes` says in words what they are, by name, for a manifest's batch too.
+    `keep_days` is how long an
+    ended job is kept before it is archived. A `system` type has a schedule of its own, by `rule`,
+    as JSON has rules.
+    """
+
+    name: str
+    title: str
+    steps: tuple[tuple[str, Callable[[Work, Any], Outcome]], ...]
+    retry: RetryPolicy = RetryPolicy()
+    time_limit: float = 840.0
+    system: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
+    lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
+    failed: Callable[[Work, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
+    scheduled: bool = False
+    check: Callable[[Mapping[str, Any]], object] = _no_parameters
+    takes: Mapping[str, str] = field(default_factory=dict)
+    keep_days: int = 90
+    rule: Mapping[str, Any] | None = None
+
+    @property
+    def takes_manifests(self) -> bool:
+        """Whether a submission may name it."""
+        return not (self.system or self.scheduled)
+
+    def check_names(self, names: Set[str]) -> None:
+        """Hold that it takes parameters of these names.
+
+        Raises:
+            InvalidParameters: there is one that nobody would look at.
+        """
+        for name in sorted(names - self.takes.keys()):
+            known = f"there are {', '.join(self.takes)}" if self.takes else "it takes none"
+            raise InvalidParameters(name, f"there is no such parameter of {self.name}; {known}")

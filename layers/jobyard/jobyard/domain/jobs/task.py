@@ -1,0 +1,102 @@
+"""A task: the part of a job that concerns one target. A deposit's job has one, kept inside it.
+
+Its lifecycle stands apart from the job's because a job with many targets goes on while one of them
+is done: that is what partial success and "retry only the failed" mean.
+"""
+
+from enum import StrEnum
+
+from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, State, StateType, Transition
+
+
+class TaskState(StrEnum):
+    """Where a task stands; `TASK` has each state's meaning."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    RESCHEDULED = "rescheduled"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_S = TaskState
+
+
+def _words(device: str) -> dict[str, str]:
+    return {"device": device}
+
+
+TASK = Lifecycle(
+    name="task",
+    initial=_S.SCHEDULED,
+    states=(
+        State(
+            _S.SCHEDULED,
+            StateType.WAITING,
+            "Made with its job, not tried yet; the job's worker starts it.",
+            _words("Scheduled"),
+        ),
+        State(
+            _S.RUNNING,
+            StateType.TRANSIENT,
+            "A worker goes through its steps, from the first that is not done.",
+            _words("Running"),
+        ),
+        State(
+            _S.RESCHEDULED,
+            StateType.WAITING,
+            "An attempt failed or its window closed; it is tried again at a set time.",
+            _words("Rescheduled"),
+        ),
+        State(
+            _S.SUCCEEDED,
+            StateType.TERMINAL,
+            "Every step is done or was not needed.",
+            _words("Succeeded"),
+        ),
+        State(
+            _S.FAILED,
+            StateType.INTERACTION,
+            "No attempt is left; a person requeues it with its job.",
+            _words("Failed"),
+        ),
+        State(
+            _S.CANCELLED,
+            StateType.TERMINAL,
+            "Its job was cancelled, replaced or deleted before it ended.",
+            _words("Cancelled"),
+        ),
+    ),
+    transitions=(
+        Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
+        Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.SCHEDULED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
+        Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RUNNING, "reschedule", _S.RESCHEDULED, (MACHINE,)),
+        Transition(_S.RUNNING, "restart", _S.RUNNING, (MACHINE,)),
+        Transition(_S.RUNNING, "cancel", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.RESCHEDULED, "start", _S.RUNNING, (MACHINE,)),
+        Transition(_S.RESCHEDULED, "fail", _S.FAILED, (MACHINE,)),
+        Transition(_S.RESCHEDULED, "cancel", _S.CANCELLED, (MACHINE,)),
+        Transition(_S.FAILED, "requeue", _S.RESCHEDULED, (MACHINE,)),
+        Transition(_S.FAILED, "cancel", _S.CANCELLED, (MACHINE,)),
+    ),
+)
+
+_OF_JOB = {
+    JobState.RUNNING: _S.RUNNING,
+    JobState.PAUSED: _S.RESCHEDULED,
+    JobState.SUCCEEDED: _S.SUCCEEDED,
+    JobState.FAILED: _S.FAILED,
+    JobState.CANCELLED: _S.CANCELLED,
+    JobState.REPLACED: _S.CANCELLED,
+    JobState.DELETED: _S.CANCELLED,
+}
+
+
+def state_of_only_task(job: JobRecord) -> TaskState:
+    """The state of the one task that lies inside `job`: it follows from the job's own."""
+    return _OF_JOB.get(job.state, _S.RESCHEDULED if job.attempts else _S.SCHEDULED)

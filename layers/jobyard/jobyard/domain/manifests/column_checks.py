@@ -1,0 +1,170 @@
+"""Whole columns at a time: the quick way for rows that need no explaining.
+
+What passes here passes `checking` with the same entries; what does not is left to it. A test holds
+the two together.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+from jobyard.domain.arks import normal_ark
+from jobyard.domain.manifests.entry import NOTHING, Entry
+from jobyard.domain.manifests.profiles import (
+    CONTAINER,
+    CONTAINER_ENDINGS,
+    FILE,
+    MANIFEST,
+    MANIFEST_ENDING,
+    Column,
+    Profile,
+    kind_of,
+)
+from jobyard.domain.manifests.url_checks import Doubts, server_of
+from jobyard.domain.manifests.validation import (
+    HEX_LENGTHS,
+    LOCALS,
+    NAME_BYTES,
+    SIZE_DIGITS,
+    algorithm_named,
+    locals_in,
+)
+from jobyard.domain.urls import PLAIN_SERVER, URL_LENGTH
+
+Texts = Mapping[Column, Sequence[str]]  # a column's text in every row; absent if empty in all
+
+_SERVER = re.compile(f"{PLAIN_SERVER}/")
+_DIGESTS = {("", 0), *HEX_LENGTHS.items()}
+# In the names, each between two line ends: whatever might be blank, an absolute path, an empty
+# part, "." or "..", or what Windows cannot hold, and some that only look so.
+_DOUBTFUL = ("\n.", "\n ", "\n\n", ".\n", " \n", *'\\<>:"|?*')
+_DOUBTFUL_PATHS = ("/.", "//", "\n/", "/\n", "./", " /")
+_DEVICES = re.compile(r"[/\n](?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:in\$|out\$)? *[./\n]")
+
+
+def entries_of(
+    texts: Texts, first: int, profile: Profile, doubts: Doubts | None = None
+) -> list[Entry] | None:
+    """The entries of the rows of `texts`, lines `first` and on; None if any may need explaining.
+
+    Texts have no control characters, and no blanks at their ends but in names. `doubts` knows the
+    hosts of which nothing is left to be said.
+    """
+    urls, names = texts.get(Column.URL, ()), texts.get(Column.NAME, ())
+    if not urls or not names or not _are_urls(urls, doubts or Doubts()):
+        return None
+    digests = _digests(texts)
+    sizes = _sizes(texts.get(Column.SIZE, ()))
+    kinds = _kinds(names, profile)
+    # A character is at most four bytes, so no shorter name can be too long.
+    long = max(map(len, names)) > NAME_BYTES // 4
+    if digests is None or sizes is None or kinds is None or long:
+        return None
+    locals_ = texts.get(Column.LOCAL, ())
+    if locals_ and max(map(len, locals_)) > LOCALS:  # shorter ones hold neither too much nor many
+        return None
+    primaries = list(map(normal_ark, texts.get(Column.PRIMARY, ())))
+    if primaries.count("") != list(texts.get(Column.PRIMARY, ())).count(""):
+        return None
+    fields: Iterable[Any] = zip(
+        range(first, first + len(urls)),
+        kinds,
+        urls,
+        names,
+        *digests,
+        sizes,
+        primaries or repeat(""),
+        _locals(locals_),
+        texts.get(Column.CREATOR) or repeat(""),
+        texts.get(Column.TITLE) or repeat(""),
+        texts.get(Column.DATE) or repeat(""),
+        repeat(NOTHING),
+    )
+    return list(map(tuple.__new__, repeat(Entry), fields))
+
+
+def _are_urls(urls: Sequence[str], doubts: Doubts) -> bool:
+    joined = "\n" + "\n".join(urls)
+    if not joined.isascii() or " " in joined or "#" in joined:
+        return False
+    if max(map(len, urls)) > URL_LENGTH:
+        return False
+    server = server_of(urls[0])
+    servers = {server}
+    if joined.count("\n" + server) != len(urls):
+        servers = set(map(server_of, urls))
+    return all(map(_SERVER.fullmatch, servers)) or doubts.are_settled(servers)
+
+
+def _digests(texts: Texts) -> tuple[Iterable[str], Iterable[str]] | None:
+    algorithms, digests = texts.get(Column.ALGORITHM, ()), texts.get(Column.DIGEST, ())
+    if not algorithms and not digests:
+        return repeat(""), repeat("")
+    if not algorithms or not digests:
+        return None
+    if algorithms.count(algorithms[0]) == len(algorithms):
+        algorithms = [algorithm_named(algorithms[0])] * len(algorithms)
+        pairs = {(algorithms[0], length) for length in set(map(len, digests))}
+    else:
+        spelled = {text: algorithm_named(text) for text in set(algorithms)}
+        if any(text and not name for text, name in spelled.items()):
+            return None
+        algorithms = [spelled[text] for text in algorithms]
+        pairs = set(zip(algorithms, map(len, digests), strict=True))
+    if not pairs <= _DIGESTS:
+        return None
+    joined = "".join(digests)
+    try:
+        bytes.fromhex(joined)
+    except ValueError:
+        return None
+    if " " in joined:
+        return None
+    return algorithms, digests if joined == joined.lower() else list(map(str.lower, digests))
+
+
+def _sizes(sizes: Sequence[str]) -> Iterable[int | None] | None:
+    if not sizes:
+        return repeat(None)
+    joined = "".join(sizes)
+    if not joined:
+        return repeat(None)
+    if not joined.isascii() or not joined.isdecimal() or max(map(len, sizes)) > SIZE_DIGITS:
+        return None
+    if "" in sizes:
+        return [int(size) if size else None for size in sizes]
+    return map(int, sizes)
+
+
+def _kinds(names: Sequence[str], profile: Profile) -> Iterable[str] | None:
+    """The kind of every entry, None if a name is blank, doubtful or not as `profile` has it."""
+    joined = "\n" + "\n".join(names) + "\n"
+    if any(sign in joined for sign in _DOUBTFUL):
+        return None
+    if "/" in joined and any(sign in joined for sign in _DOUBTFUL_PATHS):
+        return None
+    lower = joined.lower()
+    if _DEVICES.search(lower):
+        return None
+    manifests = lower.count(f"{MANIFEST_ENDING}\n")
+    containers = 0
+    if manifests < len(names):
+        containers = sum(lower.count(f"{ending}\n") for ending in CONTAINER_ENDINGS)
+    counts = {MANIFEST: manifests, CONTAINER: containers}
+    counts[FILE] = len(names) - manifests - containers
+    present = {kind for kind, count in counts.items() if count}
+    if not present <= profile.accepts or present & profile.warns:
+        return None
+    if profile.kind:
+        return repeat(profile.kind)
+    return repeat(*present) if len(present) == 1 else list(map(kind_of, names))
+
+
+def _locals(locals_: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    joined = "".join(locals_)
+    if not joined:
+        return repeat(())
+    if ";" in joined or "%" in joined or "" in locals_:
+        return map(locals_in, locals_)
+    return zip(locals_, strict=True)

@@ -1,0 +1,288 @@
+"""JSON Lines: every line is an object whose keys are the columns, and perhaps `parameters`."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
+from json.decoder import JSONDecodeError, JSONDecoder
+from typing import Any, NoReturn
+
+from jobyard.domain.manifests.column_checks import Texts
+from jobyard.domain.manifests.delimited import column_of
+from jobyard.domain.manifests.entry import NOTHING
+from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
+from jobyard.domain.manifests.inference import Inference
+from jobyard.domain.manifests.lines import Span
+from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
+from jobyard.domain.manifests.rows import Part, Rows, UnreadRows
+from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
+
+PARAMETERS = "parameters"
+PARAMETERS_DEPTH = 20  # levels of lists and objects, so that every later step can read them
+PARAMETERS_BYTES = 1_024  # as compact JSON: they travel in the job's row
+
+_STRANGE = 100  # different keys told of once for the whole manifest; any more are told by row
+
+
+class _RepeatedKey(ValueError):
+    """An object has the key twice; JSON leaves open which of them counts."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RepeatedKey(key)
+            seen.add(key)
+    return values
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number).decode
+
+
+class JsonLayout:
+    """A row of JSON Lines."""
+
+    blanks = " \t\n"
+    names_files = True
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._strange: set[str] = set()  # keys that have been told of
+
+    def texts(self, text: str, first: int) -> Texts | None:
+        """The columns of lines whose objects hold nothing but strings, and whole sizes."""
+        try:
+            objects = list(map(_decode, text.split("\n")))
+        except (ValueError, RecursionError):
+            return None
+        if set(map(type, objects)) != {dict}:
+            return None
+        texts: dict[Column, Sequence[str]] = {}
+        for key in set().union(*objects):
+            column = column_of(key, aliases=True)
+            if column is None or column in texts or not takes(self._profile, column):
+                return None
+            values = [each.get(key, "") for each in objects]
+            if column is Column.SIZE:
+                values = list(map(str, values))
+            try:
+                joined = "".join(values)
+            except TypeError:
+                return None
+            if joined and not joined.isprintable():
+                return None
+            texts[column] = values if column is Column.NAME else list(map(str.strip, values))
+        return {column: values for column, values in texts.items() if any(values)}
+
+    def row(self, line: str, number: int) -> Row | None:
+        """The row on `line`, None if the line is blank."""
+        if not line.strip():
+            return None
+        try:
+            values = _decode(line)
+        except _RepeatedKey as error:
+            words = f"the key {shown(str(error))} is there twice"
+            return _broken(number, Check.FIELD_REPEATED.at(number, 0, words))
+        except JSONDecodeError as error:
+            words = f"not a JSON object: {error.msg}"
+            return _broken(number, Check.JSON_BAD.at(number, error.pos + 1, words))
+        except (ValueError, RecursionError) as error:
+            return _broken(number, Check.JSON_BAD.at(number, 0, f"not a JSON object: {error}"))
+        if not isinstance(values, dict):
+            words = "not a JSON object: every line is {…} by itself"
+            return _broken(number, Check.JSON_BAD.at(number, 1, words))
+        return self._row(line, number, values)
+
+    def notes(self) -> list[Finding]:
+        """Nothing: whatever is found belongs to a row."""
+        return []
+
+    def _row(self, line: str, number: int, values: Mapping[str, Any]) -> Row:
+        row = Row(number, {})
+        cells: dict[Column, Cell] = {}
+        strange: list[str] = []
+        again: list[str] = []
+        for key, value in values.items():
+            column = column_of(key, aliases=True)
+            if key == PARAMETERS:
+                row.parameters, found = _parameters(value, number, _place(line, key))
+                row.findings += found
+            elif column is None or not takes(self._profile, column):
+                strange.append(key)
+            elif column in cells:
+                again.append(key)
+            elif column is Column.LOCAL and isinstance(value, list):
+                cells[column] = Cell("", _place(line, key))
+                row.local, found = _locals(value, number, cells[column].column)
+                row.findings += found
+            else:
+                text, found = _text(column, value, number, _place(line, key))
+                cells[column] = Cell(text, _place(line, key))
+                row.findings += found
+                row.local = locals_in(text) if column is Column.LOCAL else row.local
+        row.findings += self._strange_keys(line, number, strange)
+        if again:
+            words = f"{shown_all(again)}: these columns have another key on this line already"
+            place = _place(line, again[0])
+            row.findings.append(Check.FIELD_REPEATED.at(number, place, words))
+        row.cells = cells
+        # A value of the wrong type is no value to check further, nor is one under a key misspelt.
+        row.readable = all(finding.code != Check.VALUE_TYPE for finding in row.findings)
+        if strange:
+            row.readable = row.readable and Column.URL in cells
+            leave_out_half_a_digest(cells)
+        return row
+
+    def _strange_keys(self, line: str, number: int, keys: Sequence[str]) -> list[Finding]:
+        """The finding for keys that name no column of the profile; each is told of once."""
+        new = [key for key in keys if key not in self._strange]
+        if not new:
+            return []
+        self._strange.update(new[: _STRANGE - len(self._strange)])
+        columns = [column.value for column in Column if takes(self._profile, column)]
+        of = f" of {self._profile.name}" if self._profile.name else ""
+        words = f"no key{of}, here and on any other line: {shown_all(new)}; keys are "
+        words += ", ".join((*columns, PARAMETERS))
+        return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), words)]
+
+
+def _place(line: str, key: str) -> int:
+    """The character that `key` begins at, from 1; 0 if it is written in escapes."""
+    return line.find(json.dumps(key, ensure_ascii=False)) + 1
+
+
+def _broken(number: int, finding: Finding) -> Row:
+    return Row(number, {}, findings=[finding], readable=False)
+
+
+def _text(column: Column, value: Any, number: int, place: int) -> tuple[str, list[Finding]]:
+    if value is None:
+        return "", []
+    if isinstance(value, str):
+        return value, []
+    if column is Column.SIZE and type(value) is int:
+        return str(value), []
+    allowed = {Column.SIZE: "a whole number", Column.LOCAL: "a string or a list of strings"}
+    words = f"{column.value} takes {allowed.get(column, 'a string')}, not {_shown_value(value)}"
+    return "", [Check.VALUE_TYPE.at(number, place, words)]
+
+
+def _locals(
+    values: Sequence[Any], number: int, place: int
+) -> tuple[tuple[str, ...], list[Finding]]:
+    if all(isinstance(value, str) for value in values):
+        return tuple(value.strip() for value in values if value.strip()), []
+    words = "localIdentifier takes a string or a list of strings"
+    return (), [Check.VALUE_TYPE.at(number, place, words)]
+
+
+def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any], list[Finding]]:
+    if value is None:
+        return NOTHING, []
+    if not isinstance(value, dict):
+        words = f"{PARAMETERS} takes an object, not {_shown_value(value)}"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+    try:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError) as error:
+        words = f"{PARAMETERS} cannot be kept: {error}"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+    if size > PARAMETERS_BYTES:
+        words = f"{PARAMETERS} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
+        return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, words)]
+    if _is_deeper(value, PARAMETERS_DEPTH):
+        words = f"{PARAMETERS} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
+        return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
+    return value, []
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested in `value` in more than `levels` levels."""
+    inside = [value]
+    for _ in range(levels):
+        containers = [each for each in inside if isinstance(each, dict | list)]
+        values = (each.values() if isinstance(each, dict) else each for each in containers)
+        inside = list(chain.from_iterable(values))
+    return any(isinstance(each, dict | list) for each in inside)
+
+
+def _shown_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    return "a list" if isinstance(value, list) else shown(json.dumps(value))
+
+
+class Jsonl:
+    """Reads JSON Lines."""
+
+    def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
+        self._listed = listed
+        self.profile = expected
+        self._inference: Inference | None = None
+        self._rows: Rows | UnreadRows | None = None
+
+    @property
+    def files(self) -> int:
+        """How many rows were read."""
+        return self._rows.count if self._rows else 0
+
+    def read(self, span: Span) -> Iterator[Part]:
+        """Entries and findings of `span`."""
+        if self._rows is None:
+            if not span.text.strip():
+                return
+            yield [], self._begin(span)
+        if self._rows is None:
+            return
+        for part in self._rows.read(span.text.removesuffix("\n"), span.first):
+            yield self._inference.settle(part) if self._inference else part
+        if self._inference:
+            self.profile = self._inference.profile
+
+    def end(self, last: int) -> Iterator[Part]:
+        """What is left to say when the stream has ended with line `last`."""
+        if self._inference:
+            yield self._inference.end()
+        if not self.files:
+            words = "there are no rows: every line is a JSON object that names a file"
+            yield [], [Check.NO_ROWS.at(last, 0, words)]
+
+    def _begin(self, span: Span) -> list[Finding]:
+        """Make the rows; what is said at once of a document that is not JSON Lines."""
+        lines = span.lines()
+        at = next(at for at, line in enumerate(lines) if line.strip())
+        begin = lines[at].strip()
+        if not begin.startswith("[") and begin != "{":
+            self._rows = self._open(lines)
+            return []
+        self._rows = UnreadRows(JsonLayout.blanks)
+        words = "this is one JSON document: JSON Lines has a whole object on every line, no []"
+        return [Check.JSON_BAD.at(span.first + at, lines[at].index(begin[0]) + 1, words)]
+
+    def _open(self, lines: Sequence[str]) -> Rows:
+        """The rows, of a profile that the first object's keys decide where none is given."""
+        profile = self.profile
+        if profile is None:
+            if TELLING & _columns_of_first(lines):
+                profile, self._inference = INFERRED, Inference()
+            else:
+                profile = self.profile = INGEST
+        return Rows(JsonLayout(profile), profile, self._listed)
+
+
+def _columns_of_first(lines: Sequence[str]) -> set[Column | None]:
+    for line in lines:
+        try:
+            values = _decode(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict):
+            return {column_of(key, aliases=True) for key in values}
+    return set()

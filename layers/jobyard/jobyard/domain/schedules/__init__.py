@@ -1,0 +1,1 @@
+"""Schedules: their lifecycle, recurrence rules, calendars and occurrences."""

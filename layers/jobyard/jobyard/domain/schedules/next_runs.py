@@ -1,0 +1,60 @@
+"""The next runs of a rule: its times that a calendar lets run, and how each is told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.wall_clock import zone_called
+
+MOST_REFUSED = 10_000  # times in a row that a calendar refuses until nobody looks further
+MOST_LOOKED_AT = 50_000  # times that a calendar is asked about, all in all
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """One time at which a rule is due: the instant in UTC, on its zone's clocks, and its note."""
+
+    utc: datetime
+    local: datetime
+    note: str
+
+    def document(self) -> dict[str, str]:
+        """It as JSON has it."""
+        return {
+            "utc": self.utc.isoformat().replace("+00:00", "Z"),
+            "local": self.local.isoformat(),
+            "note": self.note,
+        }
+
+
+def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
+    """The rule's occurrence at `instant`, as it is told."""
+    return Upcoming(instant, instant.astimezone(zone_called(rule.zone)), rule.note(instant))
+
+
+def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
+    """The times at or after `start` that a job runs at; those `calendar` refuses are left out.
+
+    Ends with the rule, and where the calendar has refused `MOST_REFUSED` in a row or been asked
+    `MOST_LOOKED_AT` times.
+    """
+    if calendar is None:
+        yield from rule.from_(start)
+        return
+    refused = 0
+    for at in islice(rule.from_(start), MOST_LOOKED_AT):
+        refused = 0 if calendar.allows(at, rule.zone) else refused + 1
+        if refused == MOST_REFUSED:
+            return
+        if not refused:
+            yield at
+
+
+def preview(
+    rule: Recurrence, start: datetime, count: int, calendar: Calendar | None = None
+) -> list[Upcoming]:
+    """The first `count` of the `next_runs`; fewer where these end."""
+    return [upcoming(rule, at) for at in islice(next_runs(rule, calendar, start), count)]

@@ -1,0 +1,180 @@
+"""Occurrences: the times of a schedule that came, and what became of each.
+
+An occurrence is to a schedule what a row is to a manifest: it is there before the job's record is,
+and says what the job is to do. One that no job was started for says why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.schedules.schedule import MOST_ACTIVE, place_of
+from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
+
+
+class Trigger(StrEnum):
+    """What made an occurrence."""
+
+    SCHEDULE = "schedule"  # its time came
+    CATCH_UP = "catch_up"  # its time was missed, and it is made up for
+    MANUAL = "manual"  # a person wanted it now
+
+
+class Verdict(StrEnum):
+    """What was decided about an occurrence."""
+
+    RUN = "run"  # a job was started for it
+    WAIT = "wait"  # a job starts when the run before it has ended
+    SKIP = "skip"  # no job: its reason says why
+
+
+class Skip(StrEnum):
+    """Why there is no job: the closed list, each with a sentence."""
+
+    PREVIOUS_ACTIVE = "PREVIOUS_ACTIVE"
+    ONE_WAITS = "ONE_WAITS"
+    TOO_MANY_ACTIVE = "TOO_MANY_ACTIVE"
+    MISSED = "MISSED"
+    TOO_OLD = "TOO_OLD"
+    SUSPENDED = "SUSPENDED"
+    CALENDAR = "CALENDAR"
+    CLOCKS = "CLOCKS"
+    EDITED = "EDITED"
+    DELETED = "DELETED"
+
+    @property
+    def sentence(self) -> str:
+        """What it means, for people."""
+        return _SENTENCES[self]
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether nobody wanted it: a person may want to look at the schedule."""
+        return self not in {Skip.SUSPENDED, Skip.CALENDAR, Skip.CLOCKS, Skip.EDITED, Skip.DELETED}
+
+
+_SENTENCES = {
+    Skip.PREVIOUS_ACTIVE: "Skipped (previous run active)",
+    Skip.ONE_WAITS: "Skipped (previous run active, and one waits for its end already)",
+    Skip.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
+    Skip.MISSED: "Skipped (missed: the clock did not come in time, and the schedule does not make "
+    "up for it)",
+    Skip.TOO_OLD: "Skipped (missed, and too long ago to be made up for)",
+    Skip.SUSPENDED: "Skipped (schedule suspended)",
+    Skip.CALENDAR: "Skipped (calendar)",
+    Skip.CLOCKS: "Skipped (the clocks go forward over this time)",
+    Skip.EDITED: "Skipped (schedule given other times while it waited)",
+    Skip.DELETED: "Skipped (schedule deleted while it waited)",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the job of an occurrence ended. The counts are of records; None where it counts none.
+
+    `started_at` is its very first start and `resumed_at` the first since a person requeued it, the
+    same if nobody did. `codes` are the failure codes of its attempts, in order, each once;
+    `message` says why it failed, or who stopped it.
+    """
+
+    state: JobState
+    started_at: datetime | None
+    resumed_at: datetime | None
+    ended_at: datetime
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    processed: int | None = None
+    failed: int | None = None
+    total: int | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
+
+    @classmethod
+    def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
+        """What came of a job that has ended; `counted` is how far one came that was stopped."""
+        records = counted.counts if counted and counted.version else job.data.get("records", {})
+        tried = [code for each in job.attempts for code in each.codes]
+        codes = [code for code in tried if code in Failure.__members__]
+        codes += [job.failure_code] if job.failure_code else []
+        starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
+        requeued = [entry.at for entry in job.history if entry.event == "requeue"]
+        since = [at for at in starts if not requeued or at >= requeued[-1]]
+        return cls(
+            job.state,
+            min(starts, default=None),
+            min(since, default=None),
+            job.at,
+            tuple(dict.fromkeys(codes)),
+            job.failure_message or _why_stopped(job),
+            records.get("processed"),
+            records.get("failed"),
+            records.get("total"),
+        )
+
+
+def _why_stopped(job: JobRecord) -> str:
+    """Who stopped a job that was not to fail, and why; "" when nobody did."""
+    if job.state not in {JobState.CANCELLED, JobState.REPLACED} or not job.history:
+        return ""
+    last = job.history[-1]
+    return last.reason if last.is_machines else f"{job.state} by {last.actor}: {last.reason}"
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A time of a schedule that came. `at` is that time, or when a person asked for a run.
+
+    `reason` is a `Skip` and `words` says more of it; of a manual one `actor` and `words` say who
+    wanted it and why. `parameters` are the schedule's at the time, where there is a job to be told
+    them. `outcome` comes with the end.
+    """
+
+    schedule_id: str
+    at: datetime
+    version: int
+    trigger: Trigger
+    verdict: Verdict
+    decided_at: datetime
+    reason: Skip | None = None
+    words: str = ""
+    actor: str = ""
+    job_type: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, words=REASON_BYTES, actor=NAME_BYTES)
+
+    @property
+    def place(self) -> Place:
+        """Where its job lies."""
+        return place_of(self.schedule_id, self.at)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long its job took in its last go; None when it has not ended, or never started."""
+        began = self.outcome and self.outcome.resumed_at
+        return self.outcome.ended_at - began if self.outcome and began else None
+
+    def late(self, began: datetime | None) -> timedelta | None:
+        """How long after its time its job `began` to run; None when it has not."""
+        return max(began - self.at, timedelta()) if began else None
+
+    def closed(self, outcome: Outcome) -> "Occurrence":
+        """It, once its job has ended."""
+        return replace(self, version=self.version + 1, outcome=outcome)
+
+    def let_go(self) -> "Occurrence":
+        """It, once its waiting is over: there is a job."""
+        return replace(self, version=self.version + 1, verdict=Verdict.RUN)
+
+    def given_up(self, reason: Skip, words: str = "") -> "Occurrence":
+        """It, once its waiting is over for nothing."""
+        skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, reason=reason)
+        return replace(skipped, words=words or self.words, parameters={})

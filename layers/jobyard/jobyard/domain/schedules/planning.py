@@ -1,0 +1,304 @@
+"""What becomes of a schedule's times: which have a job, which wait, which are skipped and why.
+
+Decided from the schedule, its calendar and the time alone. Rules in domain.md 0.d.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+
+from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.domain.jobs.job import JobRecord
+from jobyard.domain.lifecycle import Cause, Move
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.next_runs import next_runs
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.schedules.recurrence import Gap, Kind, Recurrence
+from jobyard.domain.schedules.schedule import (
+    MAIN,
+    MOST_ACTIVE,
+    SCHEDULE,
+    Latest,
+    Missing,
+    Overlap,
+    Run,
+    Schedule,
+    ScheduleState,
+)
+
+MOST_AT_ONCE = 90  # occurrences decided in one write
+_ITEMS = 99  # a transaction of DynamoDB takes, beside the schedule's own
+_MOMENT = timedelta(milliseconds=1)
+IN_TIME = timedelta(minutes=10)  # how late a job may start until its time counts as missed
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is decided about a schedule: how it stands then, its new occurrences, in order, and the
+    runs that have to make way for them."""
+
+    schedule: Schedule
+    occurrences: tuple[Occurrence, ...]
+    replaced: tuple[Run, ...] = ()
+
+    @property
+    def started(self) -> tuple[Occurrence, ...]:
+        """The occurrences whose jobs are to be started."""
+        return tuple(each for each in self.occurrences if each.verdict is Verdict.RUN)
+
+
+def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
+    """The rule's times at or after `start`, those included that the clocks skip."""
+    return replace(rule, gap=Gap.SHIFT).from_(start)
+
+
+def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> datetime | None:
+    """When a job will run by the schedule, as things are; None when none will.
+
+    Of a suspended schedule it is the first time after the suspension ends by itself.
+    """
+    start = schedule.next_at
+    if start is None or schedule.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
+        return None
+    if schedule.state is ScheduleState.SUSPENDED:
+        if schedule.resume_at is None:
+            return None
+        start = max(start, schedule.resume_at)
+    start = max(start, now - IN_TIME)  # what a hold kept from its turn for longer is missed
+    return next(iter(next_runs(schedule.rule, calendar, start)), None)
+
+
+def decide(
+    schedule: Schedule,
+    calendar: Calendar | None,
+    now: datetime,
+    cause: Cause,
+    aside: Skip | None = None,
+) -> Decision | None:
+    """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them; None
+    when nothing is decided, and so nothing is to be written.
+
+    The same schedule, calendar and time are decided the same. A run that cannot start yet and is
+    not to be skipped stays due: then fewer are decided than have come, perhaps none. With `aside`
+    none of them runs, for that reason.
+    """
+    return _Deciding(schedule, calendar, now, aside).decided(cause)
+
+
+class _Deciding:
+    def __init__(
+        self, schedule: Schedule, calendar: Calendar | None, now: datetime, aside: Skip | None
+    ) -> None:
+        self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
+        self.active = list(schedule.active)
+        self.queued = schedule.queued
+        self.replaced: list[Run] = []
+        self.made: list[Occurrence] = []
+
+    def decided(self, cause: Cause) -> Decision | None:
+        schedule = self.schedule
+        start = schedule.next_at
+        next_at = start
+        if start is not None:
+            if schedule.decided_until:  # whoever gave it other times may not have known of these
+                start = max(start, schedule.decided_until + _MOMENT)
+            due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
+            excused = {at: reason for at in due if (reason := self._excuse(at))}
+            wanted = self._wanted([at for at in due if at not in excused])
+            most = min(MOST_AT_ONCE, _ITEMS - 2 * len(self.active))  # a run replaced takes two
+            for at in due[:most]:
+                occurrence = self._judged(at, excused.get(at), wanted)
+                if occurrence is None:
+                    next_at = at
+                    break
+                self.made.append(occurrence)
+            else:
+                after = self.made[-1].at + _MOMENT if self.made else start
+                next_at = next(times(schedule.rule, after), None)
+        if not self.made and next_at == schedule.next_at:
+            return None
+        over = next_at is None
+        move = SCHEDULE.move(schedule.state, "end" if over else "fire", self.now, cause)
+        moved = schedule.moved(
+            move,
+            next_at=next_at,
+            decided_until=self.made[-1].at if self.made else schedule.decided_until,
+            active=tuple(self.active),
+            queued=self.queued,
+            resume_at=None if over else schedule.resume_at,
+        )
+        return Decision(moved, tuple(self.made), tuple(self.replaced))
+
+    def _excuse(self, at: datetime) -> tuple[Skip, str] | None:
+        """Why no job is to run at a time, however well things stand."""
+        schedule = self.schedule
+        if self.aside:
+            return self.aside, ""
+        if schedule.state is ScheduleState.SUSPENDED:
+            last = schedule.suspension
+            if last and at < last.at:  # a hold kept it from its turn until then
+                return Skip.MISSED, ""
+            return Skip.SUSPENDED, schedule.why_suspended
+        if schedule.rule.first_from(at) != at:
+            return Skip.CLOCKS, schedule.rule.note(at)
+        refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
+        return (Skip.CALENDAR, refusal) if refusal else None
+
+    def _wanted(self, due: list[datetime]) -> Mapping[datetime, Skip | None]:
+        """Which of the times a job should run at: those in time, and those that are made up for.
+
+        None for these, and for the others why not.
+        """
+        missed = self.schedule.policy.missed
+        once = self.schedule.rule.kind is Kind.ONCE  # nothing else will stand for it
+        found: dict[datetime, Skip | None] = {}
+        for number, at in enumerate(due):
+            later = len(due) - 1 - number
+            if self.now - at <= IN_TIME:
+                found[at] = None
+            elif missed.which is Missing.NONE or later >= self._made_up_for():
+                found[at] = Skip.MISSED
+            elif self.now - at >= timedelta(hours=missed.oldest_h) and not once:
+                found[at] = Skip.TOO_OLD
+            else:
+                found[at] = None
+        return found
+
+    def _made_up_for(self) -> int:
+        policy = self.schedule.policy
+        one = policy.missed.which is Missing.LATEST or policy.overlap is Overlap.REPLACE
+        return 1 if one else policy.missed.most
+
+    def _judged(
+        self,
+        at: datetime,
+        excuse: tuple[Skip, str] | None,
+        wanted: Mapping[datetime, Skip | None],
+    ) -> Occurrence | None:
+        """What becomes of one time; None when it has to stay due until a run has ended."""
+        if excuse:
+            return self._occurrence(at, Verdict.SKIP, *excuse)
+        reason = wanted[at]
+        if reason:
+            return self._occurrence(at, Verdict.SKIP, reason)
+        overlap = self.schedule.policy.overlap
+        if overlap is Overlap.REPLACE:
+            self.replaced += self.active
+            self.active = []
+        if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
+            return self._started(at)
+        if self.schedule.policy.missed.which is Missing.ALL and self.now - at > IN_TIME:
+            return None
+        obstacle = _obstacle(overlap, self.active, self.queued)
+        if obstacle:
+            return self._occurrence(at, Verdict.SKIP, obstacle)
+        self.queued = at
+        return self._occurrence(at, Verdict.WAIT)
+
+    def _started(self, at: datetime) -> Occurrence:
+        self.active = [*self.active, Run(at, self.now, MAIN)]
+        return self._occurrence(at, Verdict.RUN)
+
+    def _occurrence(
+        self, at: datetime, verdict: Verdict, reason: Skip | None = None, words: str = ""
+    ) -> Occurrence:
+        late = self.now - at > IN_TIME
+        return Occurrence(
+            schedule_id=self.schedule.schedule_id,
+            at=at,
+            version=1,
+            trigger=Trigger.CATCH_UP if late and verdict is not Verdict.SKIP else Trigger.SCHEDULE,
+            verdict=verdict,
+            decided_at=self.now,
+            reason=reason,
+            words=words,
+            job_type=self.schedule.job_type,
+            parameters={} if verdict is Verdict.SKIP else self.schedule.parameters,
+        )
+
+
+def _obstacle(overlap: Overlap, active: Sequence[Run], queued: datetime | None) -> Skip | None:
+    """What keeps another job from running, or from waiting for its turn; None when nothing does."""
+    if not active or overlap is Overlap.REPLACE:
+        return None
+    if overlap is Overlap.QUEUE_ONE:
+        return Skip.ONE_WAITS if queued else None
+    if overlap is Overlap.ALLOW:
+        return Skip.TOO_MANY_ACTIVE if len(active) >= MOST_ACTIVE else None
+    return Skip.PREVIOUS_ACTIVE
+
+
+_OBSTACLES = {
+    Skip.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or cancel it",
+    Skip.ONE_WAITS: "a job of it is running, and one waits for its end already",
+    Skip.TOO_MANY_ACTIVE: f"{MOST_ACTIVE} jobs of it are running already",
+}
+
+
+def is_open_to_run(schedule: Schedule) -> bool:
+    """Whether a person may have a job run at once, as far as the runs that go are concerned."""
+    return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued)
+
+
+def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
+    """What becomes of a person's wish to have a job run at once. Its moment is none that a rule
+    has: those are whole seconds.
+
+    Raises:
+        InvalidTransition: the schedule is no more, or its runs may not meet and one is going.
+    """
+    at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
+    move = SCHEDULE.move(schedule.state, "run_now", at, cause)
+    overlap = schedule.policy.overlap
+    obstacle = _obstacle(overlap, schedule.active, schedule.queued)
+    if obstacle:
+        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
+    run = Run(at, now, MAIN)
+    verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
+    replaced: tuple[Run, ...] = ()
+    if schedule.active and overlap is Overlap.REPLACE:
+        active, replaced = (run,), schedule.active
+    elif schedule.active and overlap is Overlap.QUEUE_ONE:
+        verdict, active, queued = Verdict.WAIT, schedule.active, at
+    occurrence = Occurrence(
+        schedule_id=schedule.schedule_id,
+        at=at,
+        version=1,
+        trigger=Trigger.MANUAL,
+        verdict=verdict,
+        decided_at=at,
+        words=cause.reason,
+        actor=cause.actor,
+        job_type=schedule.job_type,
+        parameters=schedule.parameters,
+    )
+    moved = schedule.moved(move, active=active, queued=queued)
+    return Decision(moved, (occurrence,), replaced)
+
+
+def ended(
+    schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
+) -> tuple[Schedule, Occurrence]:
+    """The schedule and the occurrence once the occurrence's `job` has ended."""
+    told = occurrence.outcome  # of a job that had ended, and is deleted
+    outcome = replace(told, state=job.state) if told else Outcome.of(job, counted)
+    going = next((run for run in schedule.active if run.at == occurrence.at), None)
+    latest = schedule.latest
+    if going and (latest is None or latest.since <= going.since):
+        latest = Latest(occurrence.at, going.since, outcome.state, outcome.ended_at)
+    elif latest and latest.at == occurrence.at:
+        latest = replace(latest, state=outcome.state)
+    active = tuple(run for run in schedule.active if run.at != occurrence.at)
+    return schedule.moved(move, active=active, latest=latest), occurrence.closed(outcome)
+
+
+def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
+    """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
+    a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
+    if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
+        skipped = waiting.given_up(Skip.SUSPENDED, schedule.why_suspended)
+        return schedule.moved(move, queued=None), skipped
+    active = (*schedule.active, Run(waiting.at, move.at, MAIN))
+    return schedule.moved(move, active=active, queued=None), waiting.let_go()

@@ -1,0 +1,269 @@
+"""A schedule: when a job of a type should run, who said so, and how its runs stand.
+
+VoteCal calls a schedule with its latest run a job, and shows one of four words for the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from jobyard.domain.batches.batch import HistoryEntry, kept_history
+from jobyard.domain.jobs.job import JOB, JobState, Place
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.schedules.recurrence import Recurrence
+
+MAIN = "main"  # the run of executions that the clock, or a person's run now, began
+MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
+HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
+
+
+class ScheduleState(StrEnum):
+    """Where a schedule stands; `SCHEDULE` has each state's meaning."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+    DELETED = "deleted"
+
+
+_S = ScheduleState
+
+SCHEDULE = Lifecycle(
+    name="schedule",
+    initial=_S.ACTIVE,
+    states=(
+        State(
+            _S.ACTIVE,
+            StateType.WAITING,
+            "Made or resumed by a person; the clock starts a job at each of its times, and ends it "
+            "after the last.",
+            {"schedule": "Active"},
+        ),
+        State(
+            _S.SUSPENDED,
+            StateType.WAITING,
+            "Suspended by a person; its times pass and are noted as skipped, until a person "
+            "resumes it or the time set for that comes.",
+            {"schedule": "Suspended"},
+        ),
+        State(
+            _S.ENDED,
+            StateType.INTERACTION,
+            "None of its times is left; a person gives it others or deletes it.",
+            {"schedule": "Ended"},
+        ),
+        State(
+            _S.DELETED,
+            StateType.TERMINAL,
+            "Given up by a person; a tombstone and the history of its jobs remain.",
+            {"schedule": "Deleted"},
+        ),
+    ),
+    transitions=(
+        Transition(_S.ACTIVE, "fire", _S.ACTIVE, (MACHINE,)),
+        Transition(_S.ACTIVE, "note", _S.ACTIVE, (MACHINE,)),
+        Transition(_S.ACTIVE, "end", _S.ENDED, (MACHINE,)),
+        Transition(_S.ACTIVE, "suspend", _S.SUSPENDED, ("admin",)),
+        Transition(_S.ACTIVE, "edit", _S.ACTIVE, ("admin",)),
+        Transition(_S.ACTIVE, "run_now", _S.ACTIVE, ("admin",)),
+        Transition(_S.ACTIVE, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.SUSPENDED, "fire", _S.SUSPENDED, (MACHINE,)),
+        Transition(_S.SUSPENDED, "note", _S.SUSPENDED, (MACHINE,)),
+        Transition(_S.SUSPENDED, "end", _S.ENDED, (MACHINE,)),
+        Transition(_S.SUSPENDED, "resume", _S.ACTIVE, (MACHINE, "admin")),
+        Transition(_S.SUSPENDED, "edit", _S.SUSPENDED, ("admin",)),
+        Transition(_S.SUSPENDED, "run_now", _S.SUSPENDED, ("admin",)),
+        Transition(_S.SUSPENDED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.ENDED, "note", _S.ENDED, (MACHINE,)),
+        Transition(_S.ENDED, "edit", _S.ACTIVE, ("admin",)),
+        Transition(_S.ENDED, "run_now", _S.ENDED, ("admin",)),
+        Transition(_S.ENDED, "delete", _S.DELETED, ("admin",)),
+    ),
+)
+
+
+class Word(StrEnum):
+    """VoteCal's words for a schedule with its latest run."""
+
+    IDLE = "Idle"
+    IN_PROGRESS = "In Progress"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class Overlap(StrEnum):
+    """What happens at a time of a schedule whose run before is still going."""
+
+    FORBID = "forbid"  # it is skipped
+    ALLOW = "allow"  # both run
+    REPLACE = "replace"  # the older run is stopped for it
+    QUEUE_ONE = "queue_one"  # one waits for the end; what comes while it waits is skipped
+
+
+class Missing(StrEnum):
+    """Which of the times nobody could start a job at are made up for."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What is made up for: `which`; of all, the newest `most`; none older than `oldest_h` hours."""
+
+    which: Missing = Missing.LATEST
+    most: int = 10
+    oldest_h: int = 24
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a schedule does when a time was missed, runs meet, or a calendar says no.
+
+    `calendar` is a calendar's name, "" for none. What the clocks' changes do is in the rule.
+    """
+
+    missed: Missed = Missed()
+    overlap: Overlap = Overlap.FORBID
+    calendar: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a schedule that has not ended: the moment it is for, and since when, under which
+    name of a run of executions, it goes."""
+
+    at: datetime
+    since: datetime
+    run: str
+
+
+@dataclass(frozen=True)
+class Latest:
+    """How the latest of the runs that ended came out, the one that was begun last; and which moment
+    it was for."""
+
+    at: datetime
+    since: datetime
+    state: JobState
+    ended_at: datetime
+
+    @property
+    def word(self) -> Word:
+        """VoteCal's word for it."""
+        return Word(JOB.state(self.state).words["schedule"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule as it is stored. `version` counts its writes; times are aware UTC. `owner` is a
+    name to show, `owner_sub` the id of that person; "" of the system's and of those older than ids.
+
+    `next_at` is the rule's next time that nothing was decided about, whether or not a job may run
+    then; `decided_until` the last that something was; `look_at` when its runs are looked after;
+    `resume_at` when its suspension ends by itself; `queued` the moment of the occurrence that waits
+    for a run to end. `kept_from` is since when its jobs are kept, retention having archived those
+    before.
+    """
+
+    schedule_id: str
+    state: ScheduleState
+    version: int
+    title: str
+    job_type: str
+    rule: Recurrence
+    policy: Policy
+    owner: str
+    created_at: datetime
+    changed_at: datetime | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    is_system: bool = False
+    next_at: datetime | None = None
+    decided_until: datetime | None = None
+    look_at: datetime | None = None
+    resume_at: datetime | None = None
+    queued: datetime | None = None
+    active: tuple[Run, ...] = ()
+    latest: Latest | None = None
+    kept_from: datetime | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    owner_sub: str = ""
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the clock has to look at it again; None when it never has to."""
+        if self.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
+            return self.look_at
+        over = self.resume_at if self.state is ScheduleState.SUSPENDED else None
+        moments = (self.next_at, self.look_at, over)
+        return min((each for each in moments if each), default=None)
+
+    @property
+    def word(self) -> Word:
+        """VoteCal's word: In Progress while a job runs, else how the latest ended, else Idle."""
+        if self.active:
+            return Word.IN_PROGRESS
+        if self.latest is None:
+            return Word.IDLE
+        return self.latest.word
+
+    @property
+    def suspension(self) -> HistoryEntry | None:
+        """When, by whom and why it was suspended last, None when the history does not go so far."""
+        return next((each for each in reversed(self.history) if each.event == "suspend"), None)
+
+    @property
+    def why_suspended(self) -> str:
+        """The same in words."""
+        last = self.suspension
+        return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
+
+    def place(self, at: datetime) -> Place:
+        """Where the job of the occurrence at `at` lies."""
+        return place_of(self.schedule_id, at)
+
+    def moved(self, move: Move, **changes: Any) -> "Schedule":
+        """The schedule after a move, with `changes` to its other fields."""
+        silent = move.event in {"fire", "note"}  # the occurrences tell of these
+        entries = self.history if silent else _kept((*self.history, HistoryEntry.of(move)))
+        after = replace(
+            self,
+            **changes,
+            state=ScheduleState(move.after),
+            version=self.version + 1,
+            changed_at=move.at,
+            history=entries,
+        )
+        waits = move.at + timedelta(minutes=1) if after.queued else None
+        return replace(after, look_at=look_at(after.active, move.at) or waits)
+
+    def kept(self, since: datetime) -> "Schedule":
+        """The schedule once its jobs are kept since then only."""
+        return replace(self, kept_from=since, version=self.version + 1)
+
+
+def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
+    """What of its history a schedule keeps; its last suspension always, which says why it waits."""
+    suspended = [at for at, entry in enumerate(history) if entry.event == "suspend"]
+    return kept_history(history, suspended[-1:], HISTORY_BYTES)
+
+
+def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:
+    """When runs are next looked after: the longer one goes, the more seldom."""
+    if not active:
+        return None
+    age = now - max(run.since for run in active)
+    return now + min(max(age, timedelta(minutes=1)), timedelta(minutes=15))
+
+
+def place_of(schedule_id: str, at: datetime) -> Place:
+    """Where the job of the occurrence at `at` lies."""
+    return Place(schedule_id, 0, round(at.timestamp() * 1000))
+
+
+def moment_of(place: Place) -> datetime:
+    """The moment of the occurrence whose job lies at `place`."""
+    return datetime.fromtimestamp(place.position / 1000, UTC)
