@@ -36,7 +36,7 @@ from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.touch import Touch, Upkeep
+from jobyard.jobtypes.step_context import Touch, Upkeep
 from jobyard.store import checkpoints, objects
 
 FILE_MB = 200

@@ -1,6 +1,6 @@
 """Reading a manifest as Open does, beside a loop over csv.reader; and the memory it takes.
 
-Ours is the loop of services/opening: blocks of a megabyte into `Reading`, every entry written as a
+Ours is the loop of `services.batches.open`: blocks of a megabyte, every entry written as a
 row, the chunks into an index, all findings kept. That is the whole of Open's work on a manifest
 but for S3: encoding, characters, headers, every field of every row, repeated names.
 
@@ -31,7 +31,7 @@ from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.manifests.writer import manifest
-from jobyard.services.opening import Findings, Spread, spread
+from jobyard.services.batches.open import Findings, Spread, spread
 
 LINES = 200_000
 FEW, MANY = 1_000, 1_000_000

@@ -39,8 +39,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
 from jobyard.domain.manifests.entry import Entry, row
 from jobyard.jobtypes import TYPES
-from jobyard.services.mailing import SLICE_JOBS, Reporting
-from jobyard.services.reporting import REPORTED, report
+from jobyard.services.reports.mail import SLICE_JOBS, Reporting
+from jobyard.services.reports.report import REPORTED, report
 from jobyard.services.settings import Settings
 from jobyard.store import batches, jobs, tables
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from cli.local import clients
 from cli.local import emulator as emulators
-from jobyard.services.metering import Meter
+from jobyard.services.meter import Meter
 from jobyard.store import tables
 from jobyard.store.remembered import secret
 from tests.faults.unkind import AsDynamoDB, AsS3, key_names

@@ -3,7 +3,7 @@
 import time
 
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 
 def doing_nothing(work: Work, touch: Touch) -> Outcome:

@@ -14,9 +14,9 @@ from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.errors import Forbidden, JobyardError
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import ROLES
-from jobyard.services.admitting import check_admin
-from jobyard.services.asking import Person
-from jobyard.services.rights import READERS
+from jobyard.services.access import READERS
+from jobyard.services.commands import Person
+from jobyard.services.schedules.access import check_admin
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_SCHEDULES = ("schedules", "calendars")

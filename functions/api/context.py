@@ -11,9 +11,9 @@ from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
-from jobyard.services.asking import Asking, Person
+from jobyard.services.commands import Asking, Person
+from jobyard.services.queries import Looking
 from jobyard.services.settings import Settings
-from jobyard.services.views import Looking
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer

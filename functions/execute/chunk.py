@@ -6,9 +6,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from execute.worker import METER, tell, worker
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.services.metering import SHARDS
-from jobyard.services.running import run_chunk
-from jobyard.services.steering import Run
+from jobyard.services.jobs.chunk_runner import run_chunk
+from jobyard.services.meter import SHARDS
+from jobyard.services.runs import Run
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

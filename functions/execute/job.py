@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from execute.worker import METER, tell, worker
 from jobyard.domain import metrics
 from jobyard.domain.jobs.job import Place
-from jobyard.services.occurring import run_occurrence
-from jobyard.services.running import run_job
-from jobyard.services.steering import Run
+from jobyard.services.jobs.chunk_runner import run_job
+from jobyard.services.runs import Run
+from jobyard.services.schedules.jobs import run_occurrence
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from botocore.config import Config
 
 from jobyard.domain import metrics
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.metering import Meter
-from jobyard.services.running import OVERLAP, Ended, Worker
+from jobyard.services.jobs.chunk_runner import OVERLAP, Ended, Worker
+from jobyard.services.meter import Meter
 from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 if TYPE_CHECKING:
-    from jobyard.services.upkeep import Upkeep
+    from jobyard.services.maintenance import Upkeep
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -42,7 +42,7 @@ def _upkeep() -> "Upkeep":
 
     AWS tells of ten executions a second, so the client slows down when it is told to.
     """
-    from jobyard.services.upkeep import Upkeep
+    from jobyard.services.maintenance import Upkeep
 
     patience = PATIENCE.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
     machines = session().create_client("stepfunctions", config=patience)

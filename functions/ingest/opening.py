@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.errors import StaleState
-from jobyard.services.metering import Meter
-from jobyard.services.opening import Opening, is_astray, open_object, source_of
-from jobyard.services.resuming import resume
-from jobyard.services.steering import Next, Run
+from jobyard.services.batches.open import Opening, is_astray, open_object, source_of
+from jobyard.services.batches.resume import resume
+from jobyard.services.meter import Meter
+from jobyard.services.runs import Next, Run
 from jobyard.wiring import S3_PATIENCE, session, wire
 
 LOGGER = Logger()

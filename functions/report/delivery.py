@@ -5,7 +5,7 @@ from typing import Any
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import MOST, Untold
 from jobyard.domain.text import clean
-from jobyard.services.mailing import note_delivery
+from jobyard.services.reports.mail import note_delivery
 from report.desk import LOGGER, now
 
 

@@ -8,10 +8,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from jobyard.domain.batches.report import Report
-from jobyard.services.mailing import Reporting
-from jobyard.services.metering import Meter
-from jobyard.services.settling import Settling
-from jobyard.services.starting import Starting
+from jobyard.services.batches.settle import Settling
+from jobyard.services.executions import Starting
+from jobyard.services.meter import Meter
+from jobyard.services.reports.mail import Reporting
 from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 LOGGER = Logger()

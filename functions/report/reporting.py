@@ -7,7 +7,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.reporting import REPORTED, report
+from jobyard.services.reports.report import REPORTED, report
 from report.desk import LOGGER, METER, REPORTING
 
 

@@ -9,17 +9,11 @@ from jobyard.domain import metrics
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.jobs.job import Place
-from jobyard.services.occurring import give_up_occurrence, settle_occurrence
-from jobyard.services.opening import (
-    Opening,
-    batch_of_key,
-    not_opened,
-    note_landed,
-    source_of,
-)
-from jobyard.services.running import give_up_job
-from jobyard.services.settling import give_up, settle
-from jobyard.services.steering import Next, Run
+from jobyard.services.batches.open import Opening, batch_of_key, not_opened, note_landed, source_of
+from jobyard.services.batches.settle import give_up, settle
+from jobyard.services.jobs.chunk_runner import give_up_job
+from jobyard.services.runs import Next, Run
+from jobyard.services.schedules.jobs import give_up_occurrence, settle_occurrence
 from report.desk import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
 
 

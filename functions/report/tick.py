@@ -6,8 +6,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.mailing import deliver_waiting
-from jobyard.services.views import backlog
+from jobyard.services.queries import backlog
+from jobyard.services.reports.mail import deliver_waiting
 from report.desk import LOGGER, REPORTING, now
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from jobyard.services.firing import OVERLAP
-from jobyard.services.starting import Starting
+from jobyard.services.executions import Starting
+from jobyard.services.schedules.clock import OVERLAP
 from jobyard.wiring import PATIENCE, session, wire
 
 LOGGER = Logger()

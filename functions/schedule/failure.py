@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from jobyard.services.firing import take_up_runs
-from jobyard.services.reconciling import take_up_batch
+from jobyard.services.recovery import take_up_batch
+from jobyard.services.schedules.clock import take_up_runs
 from schedule.desk import LOGGER, STARTING, now
 
 

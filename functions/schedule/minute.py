@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.hold import Hold
-from jobyard.services.asking import Asking, Person
-from jobyard.services.firing import Fired, fire_due
-from jobyard.services.holding import lift_ended
-from jobyard.services.reconciling import reconcile
-from jobyard.services.scheduling import make_system_schedules
+from jobyard.services.commands import Asking, Person
+from jobyard.services.holds import lift_ended
+from jobyard.services.recovery import reconcile
+from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.schedules.commands import make_system_schedules
 from schedule.desk import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
 
 _KEPT_S = 20.0  # of the invocation, for what comes after the starts

@@ -30,7 +30,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.services.scheduling import PARAMETERS
+from jobyard.services.schedules.commands import PARAMETERS
 from tests.cli.fake_api import Run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()

@@ -21,9 +21,10 @@ from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.deposit.keys import content_key
-from jobyard.services import asking, holding
-from jobyard.services.asking import Asking
-from jobyard.services.views import list_jobs
+from jobyard.services import commands
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Asking
+from jobyard.services.queries import list_jobs
 from jobyard.store import operations, reports
 from tests.faults.story import Telling
 from tests.walk.yard import Yard, single_files
@@ -112,7 +113,7 @@ class OfBatch:
         """Tell it from the manifest to the last mail."""
         self.telling.stage.payloads.status = {"/c.txt": 404}
         self.happens(self)
-        self.telling.ask(lambda asked: asking.ask_batch(self.batch_id, "update_reporting", asked))
+        self.telling.ask(lambda asked: commands.ask_batch(self.batch_id, "update_reporting", asked))
         self._let_be_told()
 
     def _let_be_told(self) -> None:
@@ -142,7 +143,7 @@ class OfBatch:
         for job in self.between:
             if job["state"] == "failed":
                 self.telling.ask(
-                    lambda asked, of=job["job_id"]: asking.ask_job(of, "requeue", asked)
+                    lambda asked, of=job["job_id"]: commands.ask_job(of, "requeue", asked)
                 )
 
     def steered(self) -> None:
@@ -150,7 +151,7 @@ class OfBatch:
         self._hold_before_the_second_chunk()
         with self.telling.fate.watching():
             self.yard.machines.run("batch", f"event-{self.telling.name}", self.event)
-        self.telling.ask(lambda asked: holding.lift(f"collection:{self.telling.name}", asked))
+        self.telling.ask(lambda asked: hold_commands.lift(f"collection:{self.telling.name}", asked))
         self._let_be_told()
         self.between = self._jobs()
         self.telling.stage.payloads.status = {}
@@ -169,7 +170,7 @@ class OfBatch:
             if name == "ExecuteChunkFunction" and handed["chunk"] == 1:
                 machines.invoke = plainly
                 self.telling.persist(
-                    lambda: holding.place(f"collection:{self.telling.name}", None, request)
+                    lambda: hold_commands.place(f"collection:{self.telling.name}", None, request)
                 )
             return plainly(name, function, handed)
 
@@ -177,7 +178,7 @@ class OfBatch:
 
     def _retry_and_be_gone(self, asked: Asking) -> None:
         with suppress(Unsaid):
-            asking.retry(self.batch_id, Filter(JobState.FAILED), asked)
+            commands.retry(self.batch_id, Filter(JobState.FAILED), asked)
 
     # What came of it
 

@@ -18,10 +18,11 @@ from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Work
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
-from jobyard.services import occurring, scheduling
-from jobyard.services.asking import Asking
-from jobyard.services.firing import Fired, fire_due
-from jobyard.services.scheduling import Changes, Wanted
+from jobyard.services.commands import Asking
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.schedules.commands import Changes, Wanted
 from jobyard.store import jobs, occurrences, schedules, tables
 from tests.faults.story import NOON, Telling
 from tests.walk.scripted import NAME, scripted
@@ -81,7 +82,7 @@ class OfSchedule:
         telling, schedule_id = self.telling, self.schedule_id
         self._person("12:30")
         wanted = Wanted("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
-        telling.ask(lambda asked: scheduling.create(wanted, asked), self.key)
+        telling.ask(lambda asked: schedule_commands.create(wanted, asked), self.key)
 
         self._clock("13:00")
 
@@ -89,15 +90,15 @@ class OfSchedule:
         self.broken = True
         telling.ask(self._run_now)
         self.broken = False
-        telling.ask(lambda asked: occurring.ask_occurrence(self.wanted.place, "requeue", asked))
+        telling.ask(lambda asked: schedule_jobs.ask_occurrence(self.wanted.place, "requeue", asked))
 
         self._person("13:40")
-        telling.ask(lambda asked: scheduling.suspend(schedule_id, at("20:00"), asked))
+        telling.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))
         self._clock("14:00")
         self._person("14:30")
-        telling.ask(lambda asked: scheduling.resume(schedule_id, asked))
+        telling.ask(lambda asked: schedule_commands.resume(schedule_id, asked))
         queueing = Changes(overlap=Overlap.QUEUE_ONE)
-        telling.ask(lambda asked: scheduling.edit(schedule_id, queueing, asked))
+        telling.ask(lambda asked: schedule_commands.edit(schedule_id, queueing, asked))
 
         self._clock("15:00", run=False)
         self._clock("16:00", run=False)
@@ -106,18 +107,18 @@ class OfSchedule:
 
         self._person("16:30")
         replacing = Changes(overlap=Overlap.REPLACE)
-        telling.ask(lambda asked: scheduling.edit(schedule_id, replacing, asked))
+        telling.ask(lambda asked: schedule_commands.edit(schedule_id, replacing, asked))
         self._clock("17:00", run=False)
         self._clock("18:00", run=False)
         telling.run_all()
         self._clock("18:20")
 
         self._person("18:30")
-        telling.ask(lambda asked: scheduling.delete(schedule_id, asked))
+        telling.ask(lambda asked: schedule_commands.delete(schedule_id, asked))
         self._clock("19:00")
 
     def _run_now(self, asked: Asking) -> None:
-        self.wanted = scheduling.run_now(self.schedule_id, asked)
+        self.wanted = schedule_commands.run_now(self.schedule_id, asked)
 
     def _person(self, text: str) -> None:
         self.telling.yard.at = at(text) + timedelta(seconds=5)

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from jobyard.domain.errors import StaleState
-from jobyard.services.asking import Asking
+from jobyard.services.commands import Asking
 from jobyard.store import tables
 from tests.faults.striking import Died, Fate, Point, Way
 from tests.walk.yard import Payloads, Yard

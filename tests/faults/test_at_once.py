@@ -16,11 +16,12 @@ from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
-from jobyard.services import asking, holding
-from jobyard.services.asking import Asking, Person
-from jobyard.services.performing import started
-from jobyard.services.steering import Run
-from jobyard.services.views import list_jobs
+from jobyard.services import commands
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Asking, Person
+from jobyard.services.jobs.attempt import started
+from jobyard.services.queries import list_jobs
+from jobyard.services.runs import Run
 from jobyard.store import holds, jobs, operations
 from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -105,10 +106,10 @@ def jobs_in(state: str, yard: Yard, payloads: Payloads, number: int) -> tuple[st
     job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
     if state == JobState.HELD:
         for job_id in job_ids:
-            asking.ask_job(job_id, "hold", yard.asking())
+            commands.ask_job(job_id, "hold", yard.asking())
     if state == JobState.RUNNING:
         for job_id in job_ids:
-            place = asking.Place.of(job_id)
+            place = commands.Place.of(job_id)
             assert place
             job = unrecorded(place, yard.now())
             cause = Run(MAIN, 1).cause(place.chunk, 1)
@@ -149,12 +150,12 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
         two = Two(yard)
-        met = two.at_once(lambda request, job=job_id: asking.ask_job(job, event, request), at)  # type: ignore[misc]
+        met = two.at_once(lambda request, job=job_id: commands.ask_job(job, event, request), at)  # type: ignore[misc]
         tried += met
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
     for job_id in theirs:
-        asking.ask_job(job_id, event, yard.asking())
+        commands.ask_job(job_id, event, yard.asking())
 
     assert 5 <= tried < len(job_ids)
     assert come_to(yard, batch_id) == come_to(yard, undisturbed_id)
@@ -169,12 +170,12 @@ def batch_in(state: str, yard: Yard, payloads: Payloads) -> str:
     collection = f"batches-{next(_numbers)}"
     event = yard.put(manifest, name="may.checkm", collection=collection)
     if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
-        promise = asking.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
-        batch, _ = asking.submit(promise, 10**6, yard.asking())
+        promise = commands.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
+        batch, _ = commands.submit(promise, 10**6, yard.asking())
         return batch.batch_id
     match state:
         case "held":
-            hold = holding.place(f"collection:{collection}", None, yard.asking())
+            hold = hold_commands.place(f"collection:{collection}", None, yard.asking())
             yard.machines.run("batch", collection, event)
             holds.delete(hold)
         case "processing":
@@ -193,7 +194,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, yard: Yard, payloads: Payloads
 ) -> None:
     alone = batch_in(state, yard, payloads)
-    asking.ask_batch(alone, event, yard.asking())
+    commands.ask_batch(alone, event, yard.asking())
     undisturbed = come_to(yard, alone)
 
     at, met = 0, True
@@ -202,7 +203,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
         batch_id = batch_in(state, yard, payloads)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: asking.ask_batch(batch, event, request), at
+            lambda request, batch=batch_id: commands.ask_batch(batch, event, request), at
         )  # type: ignore[misc]
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
@@ -247,11 +248,11 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
         before = entries_of(job_id)
         two = Two(yard)
         tried += two.at_once(
-            lambda request, job=job_id: asking.ask_job(job, event, request),  # type: ignore[misc]
+            lambda request, job=job_id: commands.ask_job(job, event, request),  # type: ignore[misc]
             at,
-            lambda request, job=job_id: asking.ask_job(job, others, request),  # type: ignore[misc]
+            lambda request, job=job_id: commands.ask_job(job, others, request),  # type: ignore[misc]
         )
-        job = jobs.get(asking.Place.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(commands.Place.of(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
@@ -263,7 +264,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 def entries_of(job_id: str) -> int:
     """How long the history of a job is."""
-    place = asking.Place.of(job_id)
+    place = commands.Place.of(job_id)
     assert place
     job = jobs.get(place)
     return len(job.history) if job else 0
@@ -280,9 +281,9 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         before = len(yard.batch(batch_id).batch.history)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: asking.ask_batch(batch, event, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.ask_batch(batch, event, request),  # type: ignore[misc]
             at,
-            lambda request, batch=batch_id: asking.ask_batch(batch, others, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.ask_batch(batch, others, request),  # type: ignore[misc]
         )
         batch = yard.batch(batch_id).batch
         sent = {"one": event, "other": others}
@@ -316,10 +317,10 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         batch_id, (job_id,) = jobs_in(state, yard, payloads, 1)
 
         def ask_job(request: Asking, job_id: str = job_id) -> None:
-            with_gone(lambda: asking.ask_job(job_id, of_job, request))
+            with_gone(lambda: commands.ask_job(job_id, of_job, request))
 
         def ask_batch(request: Asking, batch_id: str = batch_id) -> None:
-            asking.ask_batch(batch_id, of_batch, request)
+            commands.ask_batch(batch_id, of_batch, request)
 
         two = Two(yard)
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
@@ -330,7 +331,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         yard.machines.run_all()
 
         batch = yard.batch(batch_id).batch
-        job = jobs.get(asking.Place.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(commands.Place.of(job_id))  # type: ignore[arg-type]
         assert two.won, (at, two)
         assert told_by(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it
@@ -363,7 +364,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     state: JobState, event: str, yard: Yard, payloads: Payloads
 ) -> None:
     alone, _ = jobs_in(state, yard, payloads, 2)
-    asking.operate(alone, event, Filter(state), yard.asking())
+    commands.operate(alone, event, Filter(state), yard.asking())
     undisturbed = come_to(yard, alone)
 
     at, met = 0, True
@@ -372,7 +373,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
         batch_id, _ = jobs_in(state, yard, payloads, 2)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: asking.operate(batch, event, Filter(state), request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.operate(batch, event, Filter(state), request),  # type: ignore[misc]
             at,
         )
         assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
@@ -389,7 +390,8 @@ def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(yard: Y
     while met:
         two = Two(yard)
         met = two.at_once(
-            lambda request: holding.place(scope, None, request, replacing=True), at=len(ways) + 1
+            lambda request: hold_commands.place(scope, None, request, replacing=True),
+            at=len(ways) + 1,
         )
         found = holds.get(scope)
         assert found
@@ -410,13 +412,13 @@ def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(yard: Yard, payloads: 
         manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
         collection = f"lifted-{next(_numbers)}"
         scope = f"collection:{collection}"
-        holding.place(scope, None, yard.asking())
+        hold_commands.place(scope, None, yard.asking())
         batch_id = yard.drop(manifest, collection=collection)
         two = Two(yard)
 
         def lift(request: Asking, scope: str = scope) -> None:
             try:
-                holding.lift(scope, request)
+                hold_commands.lift(scope, request)
             except NotFound as gone:
                 raise StaleState(str(gone)) from gone
 

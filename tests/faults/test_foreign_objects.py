@@ -20,11 +20,11 @@ from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
-from jobyard.services import asking
 from jobyard.services import collections as changing
-from jobyard.services.asking import Person, Submission
+from jobyard.services import commands
 from jobyard.services.collections import CollectionEdit, PersonNamed
-from jobyard.services.scheduling import Wanted, create
+from jobyard.services.commands import Person, Submission
+from jobyard.services.schedules.commands import Wanted, create
 from jobyard.store import collections, jobs, objects, tables
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
@@ -99,7 +99,7 @@ class Field:
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
         )
-        batch, upload = asking.submit(wanted, 10**6, self.yard.asking(who))
+        batch, upload = commands.submit(wanted, 10**6, self.yard.asking(who))
         assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
         self.land(upload.fields["key"], text)
         return batch.batch_id
@@ -340,7 +340,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     field: Field, key: str
 ) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    promised, _ = asking.submit(wanted, 10**6, field.yard.asking(FRIEND))
+    promised, _ = commands.submit(wanted, 10**6, field.yard.asking(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
 
     batch_id = field.land(where, field.row("", "box:1"))
@@ -354,7 +354,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
 def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
     wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
 
-    batch, upload = asking.submit(wanted, 10**6, field.yard.asking(person("depositor")))
+    batch, upload = commands.submit(wanted, 10**6, field.yard.asking(person("depositor")))
 
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = [each for each in policy["conditions"] if isinstance(each, dict)]
@@ -368,7 +368,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    _, upload = asking.submit(wanted, 10**6, field.yard.asking(who))
+    _, upload = commands.submit(wanted, 10**6, field.yard.asking(who))
     field.change(field.theirs, people=people)
 
     batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
@@ -386,7 +386,7 @@ def requeue(field: Field, job: JobRecord) -> None:
     operator = person("operator")
     field.yard.ask_job(job.place.job_id, "requeue", person=operator)
     batch_id = job.place.origin_id
-    asking.retry(batch_id, Filter(JobState.FAILED), field.yard.asking(operator))
+    commands.retry(batch_id, Filter(JobState.FAILED), field.yard.asking(operator))
     field.yard.machines.run_all()
 
 

@@ -24,8 +24,8 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState
-from jobyard.services.mailing import UNKNOWN_FOR
-from jobyard.services.performing import LOST_LIMIT
+from jobyard.services.jobs.attempt import LOST_LIMIT
+from jobyard.services.reports.mail import UNKNOWN_FOR
 from jobyard.store import batches, chunks, jobs, reports
 from tests.faults.counting import PREFIX
 from tests.faults.load_stack import LoadStack, Reaper, load_stack, store_of

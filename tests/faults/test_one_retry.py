@@ -9,8 +9,8 @@ import pytest
 from jobyard.domain.batches.operation import MOST_AT_ONCE, Filter
 from jobyard.domain.errors import OperationInProgress, StaleState
 from jobyard.domain.jobs.job import JobState, Place
-from jobyard.services import asking
-from jobyard.services.asking import Person
+from jobyard.services import commands
+from jobyard.services.commands import Person
 from jobyard.store import jobs, operations
 from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -54,7 +54,7 @@ def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
 
     def retry(number: int) -> str:
         try:
-            asking.retry(batch_id, FAILED, yard.asking(person(f"person {number}")))
+            commands.retry(batch_id, FAILED, yard.asking(person(f"person {number}")))
         except OperationInProgress as refusal:
             return str(refusal)
         return ""
@@ -80,18 +80,18 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
     batch_id = failed(2)
     paths = [f"/{view}" for view in names_of(yard, batch_id)]
     payloads.status = dict.fromkeys(paths, 404)
-    asking.retry(batch_id, FAILED, yard.asking())
+    commands.retry(batch_id, FAILED, yard.asking())
     yard.machines.run_all()
     payloads.status = {}
 
-    asking.retry(batch_id, FAILED, yard.asking())
+    commands.retry(batch_id, FAILED, yard.asking())
     yard.machines.run_all()
 
     assert requeues(batch_id, 2) == [2, 2]
 
 
 def names_of(yard: Yard, batch_id: str) -> list[str]:
-    from jobyard.services.views import list_jobs
+    from jobyard.services.queries import list_jobs
 
     page = list_jobs(batch_id, yard.looking(), state="", after=(0, 0), limit=10)
     return [str(view.row["name"]) for view in page.items]
@@ -100,10 +100,10 @@ def names_of(yard: Yard, batch_id: str) -> list[str]:
 def test_the_same_request_finds_its_own_retry(yard: Yard, failed: Failed) -> None:
     batch_id = failed(2)
 
-    first = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
-    again = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
+    first = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
+    again = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
     yard.machines.run_all()
-    late = asking.retry(batch_id, FAILED, yard.asking(key="mine"))
+    late = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
 
     assert first == again
     assert late.operation_id == first.operation_id
@@ -116,10 +116,10 @@ def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
     batch_id = failed(2)
     start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        asking.retry(batch_id, FAILED, yard.asking())
+        commands.retry(batch_id, FAILED, yard.asking())
     yard.machines.start_execution = start  # type: ignore[method-assign]
     with pytest.raises(OperationInProgress):
-        asking.retry(batch_id, FAILED, yard.asking())
+        commands.retry(batch_id, FAILED, yard.asking())
 
     yard.later(61)
     yard.minute()
@@ -142,11 +142,11 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
         job_id = Place(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
-    asking.retry(batch_id, one(0), yard.asking())
-    asking.retry(batch_id, one(1), yard.asking())
+    commands.retry(batch_id, one(0), yard.asking())
+    commands.retry(batch_id, one(1), yard.asking())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
         with pytest.raises(OperationInProgress):
-            asking.retry(batch_id, wanted, yard.asking())
+            commands.retry(batch_id, wanted, yard.asking())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).counts["failed"] == 1
@@ -158,10 +158,14 @@ def test_only_so_many_go_side_by_side(yard: Yard, failed: Failed) -> None:
     batch_id = failed(number)
     ids = [Place(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
-        asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking())
+        commands.retry(
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking()
+        )
 
     with pytest.raises(OperationInProgress, match=f"{MOST_AT_ONCE} operations are under way"):
-        asking.retry(batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), yard.asking())
+        commands.retry(
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), yard.asking()
+        )
 
     yard.machines.run_all()
     assert yard.batch(batch_id).counts["failed"] == 1
@@ -176,7 +180,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
-        operation = asking.retry(batch_id, wanted, yard.asking())
+        operation = commands.retry(batch_id, wanted, yard.asking())
         operations.end(operation, yard.now())
 
     with ThreadPoolExecutor(8) as pool:
@@ -196,7 +200,7 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     from jobyard.domain.batches.chunks import MOST_CHUNKS
 
     batch_id = failed(1)
-    operation = asking.retry(batch_id, FAILED, yard.asking())
+    operation = commands.retry(batch_id, FAILED, yard.asking())
     operations.end(operation, yard.now())
     state = yard.batch(batch_id).batch.state
     for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):

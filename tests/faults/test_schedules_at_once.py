@@ -24,10 +24,12 @@ from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
-from jobyard.services import holding, occurring, scheduling
-from jobyard.services.asking import Asking
-from jobyard.services.firing import Fired, fire_due
-from jobyard.services.scheduling import Changes, Wanted
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Asking
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.schedules.commands import Changes, Wanted
 from jobyard.store import holds, jobs, occurrences, schedules
 from tests.faults.test_at_once import Meanwhile
 from tests.faults.weather import WEATHERS
@@ -94,7 +96,7 @@ def watched(
     yard.at = MADE
     made = recurrence_of(rule or HOURLY)
     wanted = Wanted("watched", NAME, made, policy or Policy(), {})
-    schedule = scheduling.create(wanted, yard.asking(key=f"watched {next(_numbers)}"))
+    schedule = schedule_commands.create(wanted, yard.asking(key=f"watched {next(_numbers)}"))
     return Watched(yard, schedule.schedule_id, [(made, yard.at)])
 
 
@@ -300,38 +302,40 @@ def work(watched: Watched) -> None:
 
 def suspend(watched: Watched) -> None:
     """A person suspends it."""
-    watched.ask(lambda asked: scheduling.suspend(watched.id, None, asked))
+    watched.ask(lambda asked: schedule_commands.suspend(watched.id, None, asked))
 
 
 def resume(watched: Watched) -> None:
     """A person resumes it."""
-    watched.ask(lambda asked: scheduling.resume(watched.id, asked))
+    watched.ask(lambda asked: schedule_commands.resume(watched.id, asked))
 
 
 def edit(watched: Watched) -> None:
     """A person gives it other times."""
     new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
     rule = recurrence_of(new)
-    at = watched.ask(lambda asked: scheduling.edit(watched.id, Changes(rule=rule), asked))
+    at = watched.ask(lambda asked: schedule_commands.edit(watched.id, Changes(rule=rule), asked))
     if at:
         watched.rules.append((rule, at))
 
 
 def run_now(watched: Watched) -> None:
     """A person wants a job now."""
-    watched.ask(lambda asked: scheduling.run_now(watched.id, asked))
+    watched.ask(lambda asked: schedule_commands.run_now(watched.id, asked))
 
 
 def delete(watched: Watched) -> None:
     """A person gives it up."""
-    watched.until = watched.ask(lambda asked: scheduling.delete(watched.id, asked)) or watched.until
+    watched.until = (
+        watched.ask(lambda asked: schedule_commands.delete(watched.id, asked)) or watched.until
+    )
 
 
 def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
     newest = [each.place for each in watched.history[-1:]]
     if newest:
-        watched.ask(lambda asked: occurring.ask_occurrence(newest[0], "cancel", asked))
+        watched.ask(lambda asked: schedule_jobs.ask_occurrence(newest[0], "cancel", asked))
 
 
 Doing = Callable[[Watched], None]
@@ -389,11 +393,11 @@ def meetings(
 
 
 ASKED: dict[str, Callable[[str, Asking], Any]] = {
-    "suspend": lambda of, asked: scheduling.suspend(of, None, asked),
-    "resume": lambda of, asked: scheduling.resume(of, asked),
-    "edit": lambda of, asked: scheduling.edit(of, Changes(title="another"), asked),
-    "run_now": lambda of, asked: scheduling.run_now(of, asked),
-    "delete": lambda of, asked: scheduling.delete(of, asked),
+    "suspend": lambda of, asked: schedule_commands.suspend(of, None, asked),
+    "resume": lambda of, asked: schedule_commands.resume(of, asked),
+    "edit": lambda of, asked: schedule_commands.edit(of, Changes(title="another"), asked),
+    "run_now": lambda of, asked: schedule_commands.run_now(of, asked),
+    "delete": lambda of, asked: schedule_commands.delete(of, asked),
 }
 
 
@@ -436,23 +440,23 @@ PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
 def suspend_for_a_while(watched: Watched) -> None:
     """A person suspends it for an hour and a half."""
     until = watched.yard.at + timedelta(hours=1.5)
-    watched.ask(lambda asked: scheduling.suspend(watched.id, until, asked))
+    watched.ask(lambda asked: schedule_commands.suspend(watched.id, until, asked))
 
 
 def change_overlap(watched: Watched) -> None:
     """A person has its runs meet in another way."""
     known = [*Overlap]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
-    watched.ask(lambda asked: scheduling.edit(watched.id, Changes(overlap=other), asked))
+    watched.ask(lambda asked: schedule_commands.edit(watched.id, Changes(overlap=other), asked))
 
 
 def hold(watched: Watched) -> None:
     """A person holds its job type, or lifts the hold."""
     asked = watched.yard.asking(key=f"hold {next(_numbers)}")
     if holds.get(f"type:{NAME}"):
-        holding.lift(f"type:{NAME}", asked)
+        hold_commands.lift(f"type:{NAME}", asked)
     else:
-        holding.place(f"type:{NAME}", None, asked)
+        hold_commands.place(f"type:{NAME}", None, asked)
 
 
 PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
@@ -504,7 +508,7 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
         those = watched(yard, Policy(missed, dice.choice([*Overlap])))
         told = live(those, script, dice)
         for kept in list(holds.every()):
-            holding.lift(kept.scope, yard.asking(key=f"lift {next(_numbers)}"))
+            hold_commands.lift(kept.scope, yard.asking(key=f"lift {next(_numbers)}"))
         come_to_rest(those)
 
         try:

@@ -14,9 +14,9 @@ from cli.local import clients
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.jobs.job import JOB, Place, unrecorded
 from jobyard.domain.lifecycle import Cause
-from jobyard.services import asking
-from jobyard.services.running import Worker, run_chunk
-from jobyard.services.steering import Run
+from jobyard.services import commands
+from jobyard.services.jobs.chunk_runner import Worker, run_chunk
+from jobyard.services.runs import Run
 from jobyard.store import jobs, reports
 from tests.faults.story import NOON, Stage
 from tests.faults.test_every_call import differing
@@ -52,8 +52,8 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     batch_id = yard.open({"input": event, "execution": "forty"})["batch_id"]
     told = []
     for n in range(40):
-        asking.ask_job(f"{batch_id}.{n}.0", "hold", yard.asking())
-        job = asking.ask_job(f"{batch_id}.{n}.0", "release", yard.asking())
+        commands.ask_job(f"{batch_id}.{n}.0", "hold", yard.asking())
+        job = commands.ask_job(f"{batch_id}.{n}.0", "release", yard.asking())
         told.append({"batch_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
     together = threading.Barrier(40)
 

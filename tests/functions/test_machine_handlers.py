@@ -21,8 +21,8 @@ from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.schedules.occurrence import Skip, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Policy, Schedule, ScheduleState
-from jobyard.services.opening import source_of
-from jobyard.services.starting import job_execution
+from jobyard.services.batches.open import source_of
+from jobyard.services.executions import job_execution
 from jobyard.store import batches, holds, occurrences, reports, schedules, tables, usage
 
 pytestmark = pytest.mark.emulator
@@ -235,7 +235,7 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
 def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
 ) -> None:
-    from jobyard.services.running import Ended
+    from jobyard.services.jobs.chunk_runner import Ended
 
     worker = importlib.import_module("execute.worker")
     worker.tell([Ended("b.0.0", job_type, "failed", "TIMEOUT")], batch_id="b")

@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSResponse
 
 from cli.local import clients
 from jobyard.domain.cost import Usage
-from jobyard.services.metering import Meter, units_of
+from jobyard.services.meter import Meter, units_of
 from jobyard.store import tables, usage
 from jobyard.store.remembered import secret
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from cli.local.emulator import ROOT
 from jobyard.domain.manifests.lines import LINE_BYTES
-from jobyard.services.retaining import of_batches, of_schedules
+from jobyard.services.retention import batches as batch_retention
+from jobyard.services.retention import schedules as schedule_retention
 from tests.infra.reading import Resources, of_type
 
 _DEFAULT_MB = 512  # of /tmp; source: Lambda developer guide, Configure ephemeral storage
@@ -20,9 +21,9 @@ RECORD_BYTES = 16 * 1024
 ROW_BYTES = LINE_BYTES * 5 // 4
 _BY_HAND = {"functions/api/openapi/markdown.py"}  # prints a page of docs/; no function calls it
 AT_MOST = {
-    "services/retaining/archive.py": max(
-        of_batches.JOBS * (ROW_BYTES + RECORD_BYTES),
-        of_schedules.OCCURRENCES * 2 * RECORD_BYTES,
+    "services/retention/archive.py": max(
+        batch_retention.JOBS * (ROW_BYTES + RECORD_BYTES),
+        schedule_retention.OCCURRENCES * 2 * RECORD_BYTES,
     )
 }
 

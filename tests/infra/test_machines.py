@@ -17,10 +17,10 @@ from jobyard.domain.batches.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import Place
 from jobyard.domain.schedules.schedule import place_of
-from jobyard.services.asking import COMMANDS
-from jobyard.services.settling import FRESH_AFTER
-from jobyard.services.starting import batch_execution, job_execution
-from jobyard.services.steering import Next, Run, Where
+from jobyard.services.batches.settle import FRESH_AFTER
+from jobyard.services.commands import COMMANDS
+from jobyard.services.executions import batch_execution, job_execution
+from jobyard.services.runs import Next, Run, Where
 from tests.infra.asl import Surroundings, events_in_a_pass, faults
 from tests.infra.reading import Resources, of_type
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.services.mailing import MAIL_TRIES, QUICK_TRIES
+from jobyard.services.reports.mail import MAIL_TRIES, QUICK_TRIES
 
 _WORDS = {10: "ten"}
 

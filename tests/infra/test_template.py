@@ -12,7 +12,7 @@ from cli.local.demo_users import ROLES
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
-from jobyard.services.running import OVERLAP
+from jobyard.services.jobs.chunk_runner import OVERLAP
 from tests.infra.reading import Resources, of_type, written
 
 FUNCTIONS = {

@@ -21,7 +21,7 @@ from moto import mock_aws
 
 import tests.tables
 from jobyard.jobtypes.http_client import HttpClient, Timeouts
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded
 from tests.jobtypes.deposits import empty, forget_objects

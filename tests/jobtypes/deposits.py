@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, Work
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from jobyard.store import tables
 
 if TYPE_CHECKING:

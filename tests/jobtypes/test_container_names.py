@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import drive, held, work
 from tests.jobtypes.payload_server import PayloadServer
 from tests.jobtypes.test_deposit_containers import found_in, refused, staged, tar_member, tarred

@@ -10,7 +10,7 @@ from jobyard.domain.jobs.job_type import Done, Stop, Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import mint
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import drive, file_entry, held, work
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection

@@ -21,7 +21,7 @@ from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import content_key, drive, held, work
 from tests.jobtypes.payload_server import PayloadServer
 

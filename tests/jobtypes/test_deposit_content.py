@@ -24,7 +24,7 @@ from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import content_key, held, sha256, work
 from tests.jobtypes.payload_server import PayloadServer
 

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Work
 from jobyard.jobtypes.deposit import DEPOSIT, receipts
 from jobyard.jobtypes.deposit.content import Stored
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import (
     checkm,
     drive,

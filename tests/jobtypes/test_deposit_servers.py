@@ -13,7 +13,7 @@ import pytest
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Stop, Wait
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.conftest import QUICK
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw

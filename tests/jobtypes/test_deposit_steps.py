@@ -13,7 +13,7 @@ from botocore.response import StreamingBody
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Wait
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 

@@ -16,7 +16,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 from tests.jobtypes.deposits import drive, file_entry, held, work
 from tests.jobtypes.payload_server import PayloadServer
 

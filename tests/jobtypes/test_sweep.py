@@ -19,9 +19,9 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Wait, Work
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.step_context import Touch
 from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE
-from jobyard.jobtypes.touch import Touch
 from jobyard.store import checkpoints, tables
 from tests.faults.unkind import Conflicting, Throttling
 from tests.wire import Answer, Call, Listener, Wire

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from jobyard.services.uploads import PART_BYTES, Upload
+from jobyard.services.batches.uploads import PART_BYTES, Upload
 from tests.walk.yard import Clients
 from tests.wire import Answer, Call, Listener, Wire
 

@@ -25,7 +25,7 @@ from jobyard.domain.schedules.calendar import Calendar, Change, Kept
 from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.http_client.refusal import FetchRefused
-from jobyard.services.performing import Progress, ended, perform, started, surprised
+from jobyard.services.jobs.attempt import Progress, ended, perform, started, surprised
 from jobyard.store import (
     batches,
     calendars,
@@ -34,7 +34,7 @@ from jobyard.store import (
     jobs,
     operations,
     reports,
-    together,
+    transactions,
 )
 from tests.store.sizes import job_bytes
 
@@ -184,7 +184,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
 
     seen = Checkpoint(name)
     after = seen.after(1, [(text, text)], {"key": 1})
-    together.write([checkpoints.written(seen, after, NOON)])
+    transactions.write([checkpoints.written(seen, after, NOON)])
     assert checkpoints.get(name) == after
 
 

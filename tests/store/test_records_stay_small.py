@@ -26,7 +26,7 @@ from jobyard.domain.jobs.job_type import JobType, Stop, Wait
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.schedules.occurrence import Outcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
-from jobyard.services.performing import (
+from jobyard.services.jobs.attempt import (
     WAITS,
     Attempted,
     Progress,

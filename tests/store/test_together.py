@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from jobyard.domain.errors import StaleState
-from jobyard.store import together
+from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem, OperationItem
 from tests.wire import Answer, Call, Listener, Wire
 
@@ -46,34 +46,36 @@ class Cancelling(Listener):
 
 
 def test_an_item_is_put_over_what_was_seen_and_nothing_else(name: str) -> None:
-    together.write([together.put(named(name, 1), 0)])
+    transactions.write([transactions.put(named(name, 1), 0)])
     with pytest.raises(StaleState):
-        together.write([together.put(named(name, 9), 0)])
+        transactions.write([transactions.put(named(name, 9), 0)])
     with pytest.raises(StaleState):
-        together.write([together.put(named(name, 9), 2)])
+        transactions.write([transactions.put(named(name, 9), 2)])
     assert versions(name) == [1]
 
-    together.write([together.put(named(name, 2), 1)])
+    transactions.write([transactions.put(named(name, 2), 1)])
     assert versions(name) == [2]
 
 
 def test_an_item_is_deleted_as_it_was_seen_and_not_otherwise(name: str) -> None:
-    together.write([together.put(named(name, 3), 0)])
+    transactions.write([transactions.put(named(name, 3), 0)])
 
     with pytest.raises(StaleState):
-        together.write([together.delete(CheckpointItem(job_id=name), 2)])
+        transactions.write([transactions.delete(CheckpointItem(job_id=name), 2)])
     assert versions(name) == [3]
 
-    together.write([together.delete(CheckpointItem(job_id=name), 3)])
+    transactions.write([transactions.delete(CheckpointItem(job_id=name), 3)])
     assert versions(name) == [None]
 
 
 def test_all_are_written_or_none(name: str) -> None:
     other = f"{name}-other"
-    together.write([together.put(named(other, 1), 0)])
+    transactions.write([transactions.put(named(other, 1), 0)])
 
     with pytest.raises(StaleState):
-        together.write([together.put(named(name, 1), 0), together.put(named(other, 2), 7)])
+        transactions.write(
+            [transactions.put(named(name, 1), 0), transactions.put(named(other, 2), 7)]
+        )
 
     assert versions(name, other) == [None, 1]
 
@@ -83,13 +85,19 @@ def test_something_is_written_only_while_another_stands_as_it_should(name: str) 
     OperationItem(**keys, state="accepted", body={}).save()
 
     with pytest.raises(StaleState):
-        together.write(
-            [together.standing(OperationItem(**keys), "done"), together.put(named(name, 1), 0)]
+        transactions.write(
+            [
+                transactions.standing(OperationItem(**keys), "done"),
+                transactions.put(named(name, 1), 0),
+            ]
         )
     assert versions(name) == [None]
 
-    together.write(
-        [together.standing(OperationItem(**keys), "accepted"), together.put(named(name, 1), 0)]
+    transactions.write(
+        [
+            transactions.standing(OperationItem(**keys), "accepted"),
+            transactions.put(named(name, 1), 0),
+        ]
     )
     assert versions(name) == [1]
 
@@ -102,7 +110,7 @@ def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
     cancelling = Cancelling(code)
 
     with unkind.heard_by(cancelling), pytest.raises(ClientError, match="TransactionCanceled"):
-        together.write([together.put(named(name, 1), 0)], pause=pauses.append)
+        transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
     assert cancelling.asked_for == len(pauses) + 1 > 5
     assert all(before < later for before, later in pairwise(pauses[::2]))
@@ -118,6 +126,6 @@ def test_what_does_not_pass_is_not_waited_for(
     pauses: list[float] = []
 
     with unkind.heard_by(Cancelling(code)), pytest.raises(error):
-        together.write([together.put(named(name, 1), 0)], pause=pauses.append)
+        transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
     assert pauses == []

@@ -16,7 +16,7 @@ from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, place_of
-from jobyard.services import rows
+from jobyard.services.batches import rows
 from jobyard.store import batches, chunks, jobs, operations, reports, schedules, tables, usage
 from jobyard.store.schedules import Beside
 from tests.walk.yard import Yard

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from jobyard.services.metering import units_of
-from jobyard.services.scheduling import make_system_schedules, system_schedule_id
+from jobyard.services.meter import units_of
+from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import schedules
 from tests.infra.reading import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
 from tests.walk.yard import Yard

@@ -9,9 +9,9 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState, Place
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
-from jobyard.services import asking, views
-from jobyard.services.reconciling import reconcile
-from jobyard.services.retaining.stretch import kept_for
+from jobyard.services import commands, queries
+from jobyard.services.recovery import reconcile
+from jobyard.services.retention.work_slice import kept_for
 from jobyard.store import jobs
 from tests.walk.yard import Payloads, Yard, single_files
 
@@ -54,15 +54,15 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
         assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.sentence, 3)]
         (mail,) = yard.mails_of(batch_id)
         assert "FAIL" in mail.subject
-        job = views.job(f"{batch_id}.0.0", yard.looking())
+        job = queries.job(f"{batch_id}.0.0", yard.looking())
         assert "there is no job type 'deposit' any more" in job.job.failure_message
         assert (job.word, "requeue" in job.actions) == ("failed", True)
-        page = views.list_jobs(batch_id, yard.looking(), state="failed", after=(0, 0), limit=9)
+        page = queries.list_jobs(batch_id, yard.looking(), state="failed", after=(0, 0), limit=9)
         assert len(page.items) == 3
         reconcile(yard.starting, yard.now())
         assert kept_for("deposit").days > 0
 
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
     yard.ask_batch(batch_id, "update_reporting")
     assert yard.batch(batch_id).batch.state == "completed"

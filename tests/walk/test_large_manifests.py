@@ -9,10 +9,10 @@ import pytest
 
 from jobyard.domain.batches.chunks import MOST_CHUNKS
 from jobyard.domain.manifests.findings import KEPT, Check, Finding
-from jobyard.services import opening
-from jobyard.services.opening import Findings, Opening, open_object
-from jobyard.services.uploads import PART_BYTES
-from jobyard.services.views import list_findings
+from jobyard.services.batches import open
+from jobyard.services.batches.open import Findings, Opening, open_object
+from jobyard.services.batches.uploads import PART_BYTES
+from jobyard.services.queries import list_findings
 from jobyard.store import reports
 from tests.walk.yard import Clients, Payloads, Yard, single_files, source_of
 from tests.wire import Wire
@@ -97,8 +97,8 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
 def test_a_manifest_of_more_lines_than_memory_is_for_is_read_no_further(
     yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "MANIFEST_LINES", 100)
-    monkeypatch.setattr(opening, "_BLOCK", 4096)
+    monkeypatch.setattr(open, "MANIFEST_LINES", 100)
+    monkeypatch.setattr(open, "_BLOCK", 4096)
     manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(1000)})
 
     found = yard.batch(yard.drop(manifest)).batch

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from jobyard.domain.jobs.job import JobState, Place
-from jobyard.services import report_files
-from jobyard.services.asking import ask_batch
-from jobyard.services.mailing import SLICE_JOBS
+from jobyard.services.commands import ask_batch
+from jobyard.services.reports import files
+from jobyard.services.reports.mail import SLICE_JOBS
 from jobyard.store import jobs, reports
 from tests.faults.striking import Died
 from tests.walk.yard import Payloads, Yard, single_files
@@ -281,16 +281,16 @@ def test_a_row_of_odd_words_stops_no_report(yard: Yard, manifest: str) -> None:
     yard.slice_jobs = SLICE_JOBS
 
     def poisoned(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
-        found = report_files.rows.rows_of
+        found = files.rows.rows_of
 
         def rows_of(*asked: Any) -> list[dict[str, Any]]:
             return [row | {"name": odd[0], "url": odd[1], "local": odd} for row in found(*asked)]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(report_files.rows, "rows_of", rows_of)
-            of_chunk = report_files.jobs.of_chunk
+            patch.setattr(files.rows, "rows_of", rows_of)
+            of_chunk = files.jobs.of_chunk
             patch.setattr(
-                report_files.jobs,
+                files.jobs,
                 "of_chunk",
                 lambda *asked: (
                     replace(job, failure_code=odd[4], failure_message=odd[0], data={odd[0]: odd})

@@ -11,9 +11,11 @@ from jobyard.domain.batches.chunks import MAIN, Chunk, Passage
 from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.services import asking, rows, running
-from jobyard.services.running import give_up_chunk, run_chunk
-from jobyard.services.steering import Run
+from jobyard.services import commands
+from jobyard.services.batches import rows
+from jobyard.services.jobs import chunk_runner
+from jobyard.services.jobs.chunk_runner import give_up_chunk, run_chunk
+from jobyard.services.runs import Run
 from jobyard.store import batches, chunks, jobs
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Call, Listener
@@ -62,7 +64,7 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
             raise CutOff
 
         with monkeypatch.context() as patch:
-            patch.setattr(running.chunks, "put", put)
+            patch.setattr(chunk_runner.chunks, "put", put)
             with pytest.raises(CutOff):
                 run_chunk(state["batch_id"], chunk, run, yard.worker())
 
@@ -82,11 +84,11 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
     write_many = jobs.write_many
 
     def late_worker_first(changes: Any) -> Any:
-        monkeypatch.setattr(running.jobs, "write_many", write_many)
+        monkeypatch.setattr(chunk_runner.jobs, "write_many", write_many)
         run_chunk(batch.batch_id, chunk, run, yard.worker())
         return write_many(changes)
 
-    monkeypatch.setattr(running.jobs, "write_many", late_worker_first)
+    monkeypatch.setattr(chunk_runner.jobs, "write_many", late_worker_first)
     with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
         give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
     give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
@@ -131,7 +133,7 @@ def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
     payloads.status["/b.txt"] = 404
     batch_id = yard.drop(single_files(payloads, TWO), collection="twins")
     payloads.status.clear()
-    operation = asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    operation = commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     plainly = yard.machines.invoke
 
     def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from jobyard.domain.errors import AlreadyHeld, StaleState
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
-from jobyard.services import asking, holding, views
-from jobyard.services.asking import Person
+from jobyard.services import commands, queries
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Person
 from jobyard.store import batches, chunks, holds
 from tests.walk.test_reconciling import Death, Killed
 from tests.walk.yard import Payloads, Yard, single_files, source_of
@@ -53,7 +54,7 @@ def manifest(payloads: Payloads, collection: str, *, there: bool = True) -> str:
 
 def place(yard: Yard, collection: str, until: timedelta | None) -> None:
     ends = until and yard.now() + until
-    holding.place(f"collection:{collection}", ends, yard.asking(reason="the shelf moves"))
+    hold_commands.place(f"collection:{collection}", ends, yard.asking(reason="the shelf moves"))
 
 
 def uploaded(yard: Yard, payloads: Payloads, collection: str) -> str:
@@ -87,7 +88,7 @@ def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
     assert scope is not None
     holds.delete(scope)
     opened = yard.open({"input": event, "execution": collection})
-    asking.ask_job(f"{opened['batch_id']}.0.0", "hold", yard.asking(reason="look first"))
+    commands.ask_job(f"{opened['batch_id']}.0.0", "hold", yard.asking(reason="look first"))
     holds.put(scope)
     state = opened
     for line in yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
@@ -100,7 +101,7 @@ def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
 
 def cancelled_just_now(yard: Yard, payloads: Payloads, collection: str) -> str:
     batch_id = begun(yard, payloads, collection)
-    asking.ask_batch(batch_id, "cancel", yard.asking())
+    commands.ask_batch(batch_id, "cancel", yard.asking())
     return batch_id
 
 
@@ -127,10 +128,10 @@ def failed(yard: Yard, payloads: Payloads, collection: str) -> str:
     holds.delete(scope)
     batch_id = yard.drop(manifest(payloads, collection, there=False), collection=collection)
     manifest(payloads, collection)
-    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
-    asking.ask_job(f"{batch_id}.0.0", "hold", yard.asking(reason="look first"))
+    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.0.0", "hold", yard.asking(reason="look first"))
     holds.put(scope)
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
     return batch_id
 
@@ -199,7 +200,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
         yard.later(3600)
         yard.minute()
     else:
-        holding.lift(scope, yard.asking(reason="moved"))
+        hold_commands.lift(scope, yard.asking(reason="moved"))
     yard.machines.run_all()
     if state is BatchState.REPORTING:
         yard.machines.run("batch", f"{batch_id}-reports", reports_of(batch_id))
@@ -210,7 +211,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
     assert holds.get(scope) is None
     if still_held and state is not BatchState.DELETED:
-        looked = views.job(f"{batch_id}.0.0", yard.looking())
+        looked = queries.job(f"{batch_id}.0.0", yard.looking())
         assert looked.why == "held by admin: look first"
 
 
@@ -225,7 +226,7 @@ def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
     collection = f"table-{next(_numbers)}"
     place(yard, collection, None)
     batch_id = TABLE[state][0](yard, payloads, collection)
-    holding.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift(f"collection:{collection}", yard.asking())
     yard.machines.run_all()
     let_minutes_pass(yard)
 
@@ -287,7 +288,7 @@ def calls_of(yard: Yard, act: Callable[[], Any]) -> int:
 
 def test_a_lift_costs_the_same_however_many_batches_have_failed(yard: Yard) -> None:
     def lift() -> None:
-        holding.lift("collection:bounded", yard.asking())
+        hold_commands.lift("collection:bounded", yard.asking())
 
     place(yard, "bounded", None)
     few = calls_of(yard, lift)
@@ -299,28 +300,28 @@ def test_a_lift_costs_the_same_however_many_batches_have_failed(yard: Yard) -> N
 
 def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(yard: Yard) -> None:
     place(yard, "many", None)
-    number = 3 * holding.RELEASED_AT_ONCE + 1
+    number = 3 * hold_commands.RELEASED_AT_ONCE + 1
     made = lay_down(yard, BatchState.HELD, "many", number)
     other = lay_down(yard, BatchState.HELD, "other", 3)
 
-    begun = holding.begin_lift("collection:many", yard.asking(ANN))
-    assert (begun.released, begun.is_between) == (holding.RELEASED_AT_ONCE, False)
-    assert views.list_holds(yard.looking()) == []
+    begun = hold_commands.begin_lift("collection:many", yard.asking(ANN))
+    assert (begun.released, begun.is_between) == (hold_commands.RELEASED_AT_ONCE, False)
+    assert queries.list_holds(yard.looking()) == []
     waiting = [each for each in made if yard.batch(each).batch.state == "held"]
-    assert len(waiting) == number - holding.RELEASED_AT_ONCE
+    assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
     assert yard.batch(waiting[0]).why == (
         "the hold on collection:many was lifted by ann; its turn comes within minutes"
     )
 
     yard.later(61)
-    one_slice = lambda: holding.lift_ended(lambda _: yard.asking(), yard.now(), lambda: 0.0)  # noqa: E731
+    one_slice = lambda: hold_commands.lift_ended(lambda _: yard.asking(), yard.now(), lambda: 0.0)  # noqa: E731
     one_slice()
     kept = holds.get("collection:many")
     assert kept is not None
     assert kept.lift is not None
-    assert kept.lift.released == 2 * holding.RELEASED_AT_ONCE
+    assert kept.lift.released == 2 * hold_commands.RELEASED_AT_ONCE
 
-    holding.lift_ended(lambda _: yard.asking(), yard.now())
+    hold_commands.lift_ended(lambda _: yard.asking(), yard.now())
     assert {yard.batch(each).batch.state for each in made} == {"pending"}
     assert {yard.batch(each).batch.state for each in other} == {"held"}
     last = yard.batch(made[-1]).batch.history[-1]
@@ -328,7 +329,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(yard: 
     let = [entry.event for each in made for entry in yard.batch(each).batch.history]
     assert let.count("release") == number
     yard.later(61)
-    holding.lift_ended(lambda _: yard.asking(), yard.now())
+    hold_commands.lift_ended(lambda _: yard.asking(), yard.now())
     assert holds.get("collection:many") is None
 
 
@@ -336,12 +337,12 @@ def test_lifts_take_turns(yard: Yard) -> None:
     """A large one does not keep a small one from its end."""
     place(yard, "large", timedelta(minutes=1))
     place(yard, "small", timedelta(minutes=1))
-    lay_down(yard, BatchState.HELD, "large", 2 * holding.RELEASED_AT_ONCE + 1)
+    lay_down(yard, BatchState.HELD, "large", 2 * hold_commands.RELEASED_AT_ONCE + 1)
     (small,) = lay_down(yard, BatchState.HELD, "small", 1)
     yard.later(60)
 
     turns = iter([1.0, 0.0])
-    holding.lift_ended(lambda _: yard.asking(), yard.now(), lambda: next(turns))
+    hold_commands.lift_ended(lambda _: yard.asking(), yard.now(), lambda: next(turns))
 
     assert yard.batch(small).batch.state == "pending"
 
@@ -361,7 +362,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
     record = chunks.get(batch_id, 0)
     assert (record.count("held"), record.stopped) == (2, 1)
 
-    holding.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift(f"collection:{collection}", yard.asking())
     yard.machines.run_all()
 
     assert indexed() == set()
@@ -406,7 +407,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         waiting = held(yard, payloads, collection)
         death = Death(at, applied=applied)
         with suppress(Killed), yard.wire.heard_by(death):
-            holding.lift(scope, yard.asking())
+            hold_commands.lift(scope, yard.asking())
         met = death.calls >= at
 
         let_minutes_pass(yard, 3)
@@ -423,25 +424,25 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         events = [entry.event for entry in yard.batch(waiting).batch.history]
         assert events.count("release") == 1
         for job_id in (f"{working}.0.1", f"{working}.1.0"):
-            job = views.job(job_id, yard.looking()).job
+            job = queries.job(job_id, yard.looking()).job
             assert [entry.event for entry in job.history].count("release") == 1
     assert at > 15
 
 
 def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(yard: Yard) -> None:
     place(yard, "again", None)
-    made = lay_down(yard, BatchState.HELD, "again", holding.RELEASED_AT_ONCE + 5)
-    assert not holding.begin_lift("collection:again", yard.asking()).is_between
+    made = lay_down(yard, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
+    assert not hold_commands.begin_lift("collection:again", yard.asking()).is_between
 
-    holding.place("collection:again", None, yard.asking(BEN, reason="not yet"))
+    hold_commands.place("collection:again", None, yard.asking(BEN, reason="not yet"))
     for _ in range(3):
         yard.later(61)
-        holding.lift_ended(lambda _: yard.asking(), yard.now())
+        hold_commands.lift_ended(lambda _: yard.asking(), yard.now())
 
     states = [yard.batch(each).batch.state for each in made]
     assert states.count(BatchState.HELD) == 5
-    assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ben"]
-    holding.lift("collection:again", yard.asking())
+    assert [hold.owner for hold in queries.list_holds(yard.looking())] == ["ben"]
+    hold_commands.lift("collection:again", yard.asking())
     assert {yard.batch(each).batch.state for each in made} == {"pending"}
 
 
@@ -455,10 +456,11 @@ def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(yard: Yard) -> None
         place(yard, collection, None)
         (batch_id,) = lay_down(yard, BatchState.HELD, collection, 1)
         meanwhile = Meanwhile(
-            at, lambda scope=scope: holding.place(scope, None, yard.asking(BEN), replacing=True)
+            at,
+            lambda scope=scope: hold_commands.place(scope, None, yard.asking(BEN), replacing=True),
         )
         with suppress(StaleState), yard.wire.heard_by(meanwhile):
-            holding.lift(scope, yard.asking(ANN))
+            hold_commands.lift(scope, yard.asking(ANN))
         met = meanwhile.calls >= at
         if not met:
             break
@@ -533,19 +535,19 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 
 def test_a_second_hold_does_not_replace_the_first_unseen(yard: Yard) -> None:
     scope = "collection:wanted-twice"
-    first = holding.place(scope, None, yard.asking(ANN, reason="the shelf moves"))
+    first = hold_commands.place(scope, None, yard.asking(ANN, reason="the shelf moves"))
 
     with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
-        holding.place(scope, None, yard.asking(BEN, reason="a quick look"))
+        hold_commands.place(scope, None, yard.asking(BEN, reason="a quick look"))
     assert holds.get(scope) is not None
-    assert [hold.owner for hold in views.list_holds(yard.looking())] == ["ann"]
+    assert [hold.owner for hold in queries.list_holds(yard.looking())] == ["ann"]
     assert holds.get(scope) == first
-    assert holding.place(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
+    assert hold_commands.place(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
     with pytest.raises(AlreadyHeld, match="--replace"):
-        holding.place(scope, None, yard.asking(ANN, reason="the shelves move"))
+        hold_commands.place(scope, None, yard.asking(ANN, reason="the shelves move"))
 
-    holding.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
-    assert [hold.reason for hold in views.list_holds(yard.looking())] == ["a quick look"]
+    hold_commands.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
+    assert [hold.reason for hold in queries.list_holds(yard.looking())] == ["a quick look"]
 
 
 def test_what_another_hold_covers_stays_held_until_that_is_lifted(
@@ -554,13 +556,13 @@ def test_what_another_hold_covers_stays_held_until_that_is_lifted(
     collection = f"both-{next(_numbers)}"
     place(yard, collection, None)
     batch_id = begun(yard, payloads, collection)
-    holding.place("type:deposit", None, yard.asking())
+    hold_commands.place("type:deposit", None, yard.asking())
 
-    holding.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift(f"collection:{collection}", yard.asking())
     let_minutes_pass(yard)
     assert holds.get(f"collection:{collection}") is None
     assert yard.batch(batch_id).counts["held"] == 3
 
-    holding.lift("type:deposit", yard.asking())
+    hold_commands.lift("type:deposit", yard.asking())
     let_minutes_pass(yard)
     assert yard.batch(batch_id).counts["succeeded"] == 2

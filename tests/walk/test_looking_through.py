@@ -13,9 +13,10 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Done, Outcome, Wait, Work
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
-from jobyard.services import asking, scheduling
-from jobyard.services.reconciling import REPAIRED, reconcile
-from jobyard.services.scheduling import make_system_schedules, system_schedule_id
+from jobyard.services import commands
+from jobyard.services.recovery import REPAIRED, reconcile
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import batches, checkpoints, occurrences, schedules
 from tests.walk.old import batch_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -58,7 +59,7 @@ def left_by_its_execution(yard: Yard, payloads: Payloads) -> str:
         yard.machines.invoke = plainly
         raise Killed
 
-    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
     yard.machines.invoke = invoke
     with pytest.raises(Killed):
         yard.machines.run_all()
@@ -108,7 +109,7 @@ def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twic
 def test_a_run_of_a_schedule_that_lost_its_execution_is_taken_up(yard: Yard) -> None:
     make_system_schedules(yard.now())
     retention = system_schedule_id("retention")
-    scheduling.suspend(system_schedule_id("reconcile"), None, yard.asking())
+    schedule_commands.suspend(system_schedule_id("reconcile"), None, yard.asking())
     yard.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
     plainly = yard.machines.invoke
 
@@ -151,10 +152,12 @@ def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(yard: Yard) -> 
     make_system_schedules(yard.now())
     reconcile_id = system_schedule_id("reconcile")
 
-    scheduling.suspend(reconcile_id, None, yard.asking())
-    scheduling.edit(reconcile_id, scheduling.Changes(title="Look through"), yard.asking())
+    schedule_commands.suspend(reconcile_id, None, yard.asking())
+    schedule_commands.edit(
+        reconcile_id, schedule_commands.Changes(title="Look through"), yard.asking()
+    )
     with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
-        scheduling.delete(reconcile_id, yard.asking())
+        schedule_commands.delete(reconcile_id, yard.asking())
 
     assert make_system_schedules(yard.now()) == []
     kept = schedules.get(reconcile_id)

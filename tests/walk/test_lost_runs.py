@@ -15,10 +15,11 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
-from jobyard.services import occurring, scheduling
-from jobyard.services.firing import take_up_runs
-from jobyard.services.scheduling import Wanted
-from jobyard.services.steering import Run
+from jobyard.services.runs import Run
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.clock import take_up_runs
+from jobyard.services.schedules.commands import Wanted
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.test_reconciling import Killed
@@ -41,7 +42,7 @@ def schedule(yard: Yard) -> Schedule:
     """One whose time has come; its job's execution was started, and has not begun."""
     yard.at = NINE - timedelta(hours=12)
     wanted = Wanted("lost", NAME, recurrence_of(DAILY), Policy(), {})
-    made = scheduling.create(wanted, yard.asking())
+    made = schedule_commands.create(wanted, yard.asking())
     yard.at = NINE
     yard.minute()
     return made
@@ -115,8 +116,8 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     place = run_of(schedule).place
 
     def given_up() -> None:
-        occurring.give_up_occurrence(place, Run(MAIN, 1), yard.now())
-        occurring.settle_occurrence(place, yard.starting, yard.now())
+        schedule_jobs.give_up_occurrence(place, Run(MAIN, 1), yard.now())
+        schedule_jobs.settle_occurrence(place, yard.starting, yard.now())
 
     script.during = given_up
     yard.machines.run_all()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from jobyard.services.mailing import MAIL_TRIES
+from jobyard.services.reports.mail import MAIL_TRIES
 from jobyard.store import reports
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener

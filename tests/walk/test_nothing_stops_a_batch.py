@@ -16,8 +16,9 @@ from jobyard.domain.jobs.job import JobRecord, JobState, Place
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
 from jobyard.domain.text import MARK
 from jobyard.jobtypes import TYPES
-from jobyard.services import asking, settling
-from jobyard.services.performing import LOST_LIMIT
+from jobyard.services import commands
+from jobyard.services.batches import settle
+from jobyard.services.jobs.attempt import LOST_LIMIT
 from jobyard.store import jobs, tables
 from tests.walk.yard import Clients, Payloads, Yard, single_files
 from tests.wire import Wire
@@ -110,7 +111,7 @@ def test_a_result_that_cannot_be_kept_fails_its_own_job(
     assert [group[:3] for group in view.failure_groups] == [(code.value, code.sentence, 1)]
 
     with steps(lambda _: Done()):
-        asking.retry(batch_id, Filter(JobState.FAILED), wide.asking())
+        commands.retry(batch_id, Filter(JobState.FAILED), wide.asking())
         wide.machines.run_all()
     assert wide.batch(batch_id).counts["succeeded"] == 30
 
@@ -227,7 +228,7 @@ def test_jobs_that_no_worker_began_with_wait_until_one_does(wide: Yard, payloads
 def test_a_batch_whose_workers_never_begin_ends_as_cancelled_and_nothing_has_failed(
     wide: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "STALLED_PASSES", 12)
+    monkeypatch.setattr(settle, "STALLED_PASSES", 12)
     vanishing(wide, 10**6)
 
     batch_id = wide.drop(single_files(payloads, {"a.txt": b"1", "b.txt": b"2"}))
@@ -243,7 +244,7 @@ def test_a_batch_whose_workers_never_begin_ends_as_cancelled_and_nothing_has_fai
 def test_a_job_whose_worker_vanished_for_good_fails_and_those_not_begun_are_cancelled(
     wide: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "STALLED_PASSES", 12)
+    monkeypatch.setattr(settle, "STALLED_PASSES", 12)
     manifest = single_files(payloads, {f"{number}.txt": b"x" for number in range(60)})
     whole = dict(wide.machines._functions)
     killed: list[bool] = []
@@ -271,7 +272,7 @@ def test_a_job_whose_worker_vanished_for_good_fails_and_those_not_begun_are_canc
 def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_own(
     wide: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settling, "STALLED_PASSES", 12)
+    monkeypatch.setattr(settle, "STALLED_PASSES", 12)
     manifest = single_files(payloads, {"a.txt": b"1", "b.txt": b"2"})
     payloads.status["/b.txt"] = 404
     batch_id = wide.drop(manifest)
@@ -287,7 +288,7 @@ def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_ow
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": once}
 
-    asking.retry(batch_id, Filter(JobState.FAILED), wide.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), wide.asking())
     wide.machines.run_all()
 
     job = jobs.get(Place(batch_id, 0, 1))
@@ -305,7 +306,7 @@ def test_a_cancelled_batch_ends_though_no_worker_comes(wide: Yard, payloads: Pay
         nonlocal batch_id
         if not batch_id:
             batch_id = event["batch_id"]
-            asking.ask_batch(batch_id, "cancel", wide.asking())
+            commands.ask_batch(batch_id, "cancel", wide.asking())
         raise WorkerKilledError
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": cancelled}

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.services import mailing
-from jobyard.services.mailing import HAND_OVER_S, MAILS_A_MINUTE, QUICK_TRIES, deliver_waiting
+from jobyard.services.reports import mail
+from jobyard.services.reports.mail import HAND_OVER_S, MAILS_A_MINUTE, QUICK_TRIES, deliver_waiting
 from jobyard.store import reports
 from tests.walk.yard import Yard
 
@@ -69,7 +69,7 @@ def test_no_mail_is_handed_over_that_could_outlast_the_minute(
 def test_an_outbox_without_end_is_looked_at_up_to_a_bound(
     yard: Yard, words: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailing, "COUNTED", 5)
+    monkeypatch.setattr(mail, "COUNTED", 5)
     for number in range(8):
         waiting(yard, f"endless-{number}", words, age=1800, tries=QUICK_TRIES)
 

@@ -9,7 +9,7 @@ import pytest
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
 from jobyard.domain.jobs.job_type import JobType, Outcome, Stop, Wait, Work
-from jobyard.services.performing import NO_FAILURES, WAITS, Progress, ended, perform, surprised
+from jobyard.services.jobs.attempt import NO_FAILURES, WAITS, Progress, ended, perform, surprised
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

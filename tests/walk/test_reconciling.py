@@ -13,10 +13,10 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobState, Place
-from jobyard.services import asking
-from jobyard.services.reconciling import LOOKED_AT, TAKEN_UP, reconcile
-from jobyard.services.starting import Starting
-from jobyard.services.steering import TAKE_UP
+from jobyard.services import commands
+from jobyard.services.executions import Starting
+from jobyard.services.recovery import LOOKED_AT, TAKEN_UP, reconcile
+from jobyard.services.runs import TAKE_UP
 from jobyard.store import batches, jobs
 from tests.walk.old import batch_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -97,11 +97,11 @@ def tell(yard: Yard, payloads: Payloads, death: Death) -> dict[str, Any]:
     carry_on(yard, death)
     let_minutes_pass(yard, death, batch_id)
     payloads.status.clear()
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     carry_on(yard, death)
     yard.minute()
     carry_on(yard, death)
-    asking.ask_batch(batch_id, "update_reporting", yard.asking())
+    commands.ask_batch(batch_id, "update_reporting", yard.asking())
     carry_on(yard, death)
     let_minutes_pass(yard, death, batch_id)
     found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
@@ -272,7 +272,7 @@ def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_executio
     with monkeypatch.context() as patch:
         patch.setattr(yard.machines, "start_execution", killed)
         with pytest.raises(Killed):
-            asking.ask_batch(batch_id, "cancel", yard.asking())
+            commands.ask_batch(batch_id, "cancel", yard.asking())
 
     yard.later(59)
     assert minutely(yard) == 0
@@ -295,11 +295,11 @@ def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
             raise Killed
         return answer
 
-    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
     yard.machines.invoke = invoke
     with pytest.raises(Killed):
         yard.machines.run_all()
-    asking.ask_batch(batch_id, "update_reporting", yard.asking())
+    commands.ask_batch(batch_id, "update_reporting", yard.asking())
 
     yard.later(61)
     minutely(yard)

@@ -21,11 +21,11 @@ from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.retention import RETENTION
-from jobyard.services import asking
-from jobyard.services.admitting import job_of_schedule
-from jobyard.services.retaining import of_schedules
-from jobyard.services.scheduling import make_system_schedules, system_schedule_id
-from jobyard.services.views import batch, job, list_batches
+from jobyard.services import commands
+from jobyard.services.queries import batch, job, list_batches
+from jobyard.services.retention import schedules as schedule_retention
+from jobyard.services.schedules.access import job_of_schedule
+from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import (
     batches,
     chunks,
@@ -125,7 +125,7 @@ def repaired(yard: Yard, payloads: Payloads, collection: str) -> str:
     payloads.status["/c.txt"] = 404
     batch_id = yard.drop(single_files(payloads, THREE), collection=collection)
     payloads.status.clear()
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
     yard.ask_batch(batch_id, "update_reporting")
     yard.tick(batch_id)
@@ -204,7 +204,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
     for look in (
         lambda: batch(batch_id, yard.looking()),
         lambda: job(f"{batch_id}.0.0", yard.looking()),
-        lambda: asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking()),
+        lambda: commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking()),
     ):
         with pytest.raises(Gone, match=words):
             look()
@@ -719,7 +719,7 @@ def test_a_month_of_many_occurrences_is_archived_in_parts(
 ) -> None:
     schedule = schedules.put_new(schedule_of("often"))
     occurred(schedule, dict.fromkeys(range(5), Verdict.SKIP))
-    monkeypatch.setattr(of_schedules, "OCCURRENCES", 2)
+    monkeypatch.setattr(schedule_retention, "OCCURRENCES", 2)
 
     assert retain(years) == done(5)
 

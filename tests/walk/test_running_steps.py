@@ -11,8 +11,9 @@ from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Work
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
-from jobyard.services import asking, scheduling, views
-from jobyard.services.scheduling import Wanted
+from jobyard.services import commands, queries
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules.commands import Wanted
 from jobyard.store import jobs, schedules
 from tests.walk.scripted import NAME, scripted
 from tests.walk.yard import Payloads, Yard, single_files
@@ -74,7 +75,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
         began = yard.now()
         yard.later(1.6)
         step = seen_at_work(work.job_id)
-        found.append((step, views.job(work.job_id, yard.looking()), began))
+        found.append((step, queries.job(work.job_id, yard.looking()), began))
         return Done({"bytes": 1})
 
     with deposits(first=done, slow=slow, last=done):
@@ -136,7 +137,7 @@ def test_what_a_person_stops_shows_no_step_at_work(yard: Yard, payloads: Payload
     def slow(work: Work) -> Outcome:
         yard.later(1.6)
         assert seen_at_work(work.job_id)
-        asking.ask_job(work.job_id, "force_fail", yard.asking())
+        commands.ask_job(work.job_id, "force_fail", yard.asking())
         return Done()
 
     with deposits(slow=slow):
@@ -153,7 +154,7 @@ def test_the_step_of_a_schedules_job_is_seen_running_too(yard: Yard) -> None:
     seen: list[StepRecord | None] = []
 
     with scripted() as script:
-        made = scheduling.create(
+        made = schedule_commands.create(
             Wanted("slow", NAME, recurrence_of(rule), Policy(), {}), yard.asking()
         )
 

@@ -23,9 +23,12 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.services import calendars, holding, occurring, scheduling
-from jobyard.services.asking import Asking
-from jobyard.services.scheduling import Changes, Wanted
+from jobyard.services import calendars
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Asking
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.commands import Changes, Wanted
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.yard import DEPOSITOR, Yard
@@ -49,7 +52,7 @@ def instant(text: str) -> datetime:
 def made(yard: Yard, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
     """A schedule, made when the yard's clock shows what it does."""
     wanted = Wanted("a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"})
-    return scheduling.create(wanted, yard.asking())
+    return schedule_commands.create(wanted, yard.asking())
 
 
 def pass_time(yard: Yard, until: str, *, run: bool = True) -> None:
@@ -402,12 +405,12 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
 ) -> None:
     yard.at = instant("2026-11-24T23:59:00Z")
     schedule = made(yard, HOURLY)
-    holding.place(f"type:{NAME}", None, yard.asking())
+    hold_commands.place(f"type:{NAME}", None, yard.asking())
 
     yard.at = instant("2026-11-25T02:30:00Z")
     yard.minute()
     under = history(schedule)
-    holding.lift(f"type:{NAME}", yard.asking())
+    hold_commands.lift(f"type:{NAME}", yard.asking())
     yard.minute()
     yard.machines.run_all()
 
@@ -435,7 +438,7 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(yard: 
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
     until = instant("2026-11-27T12:00:00Z")
-    scheduling.suspend(schedule.schedule_id, until, yard.asking(reason="an audit"))
+    schedule_commands.suspend(schedule.schedule_id, until, yard.asking(reason="an audit"))
 
     pass_time(yard, "2026-11-26T10:00:00Z")
     suspended = now(schedule)
@@ -455,9 +458,9 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(yard: 
 def test_a_time_at_the_moment_a_suspension_ends_runs(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    holding.place(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), yard.asking())
+    hold_commands.place(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), yard.asking())
     until = instant("2026-11-26T09:00:00Z")
-    scheduling.suspend(schedule.schedule_id, until, yard.asking())
+    schedule_commands.suspend(schedule.schedule_id, until, yard.asking())
 
     pass_time(yard, "2026-11-26T10:00:00Z")
 
@@ -470,7 +473,7 @@ def test_a_time_that_came_just_before_the_suspension_still_runs(yard: Yard) -> N
     schedule = made(yard, DAILY)
 
     yard.at = instant("2026-11-25T09:00:20Z")
-    scheduling.suspend(schedule.schedule_id, None, yard.asking())
+    schedule_commands.suspend(schedule.schedule_id, None, yard.asking())
     yard.machines.run_all()
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
@@ -481,10 +484,10 @@ def test_a_person_s_run_now_is_beside_the_schedule_s_times(yard: Yard, script: S
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
 
-    first = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
-    again = scheduling.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
+    first = schedule_commands.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
+    again = schedule_commands.run_now(schedule.schedule_id, yard.asking(key="one", reason="to see"))
     with pytest.raises(InvalidTransition, match="running"):
-        scheduling.run_now(schedule.schedule_id, yard.asking(key="two"))
+        schedule_commands.run_now(schedule.schedule_id, yard.asking(key="two"))
     yard.machines.run_all()
 
     (run,) = history(schedule)
@@ -501,7 +504,7 @@ def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(yard: Yar
     before = history(schedule)
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = scheduling.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    edited = schedule_commands.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
 
     assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
@@ -513,10 +516,10 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(yar
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
     until = instant("2026-11-27T12:00:00Z")
-    scheduling.suspend(schedule.schedule_id, until, yard.asking())
+    schedule_commands.suspend(schedule.schedule_id, until, yard.asking())
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = scheduling.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    edited = schedule_commands.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
 
     assert edited.runs_before[0] == instant("2026-11-28T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
@@ -527,7 +530,7 @@ def test_an_ended_schedule_given_new_times_goes_on(yard: Yard) -> None:
     schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
     pass_time(yard, "2026-11-25T12:00:00Z")
 
-    scheduling.edit(schedule.schedule_id, Changes(rule=recurrence_of(DAILY)), yard.asking())
+    schedule_commands.edit(schedule.schedule_id, Changes(rule=recurrence_of(DAILY)), yard.asking())
     pass_time(yard, "2026-11-26T12:00:00Z")
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
@@ -536,21 +539,21 @@ def test_an_ended_schedule_given_new_times_goes_on(yard: Yard) -> None:
 def test_a_deleted_schedule_runs_no_more_and_is_gone(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    scheduling.delete(schedule.schedule_id, yard.asking(reason="not needed"))
+    schedule_commands.delete(schedule.schedule_id, yard.asking(reason="not needed"))
 
     pass_time(yard, "2026-11-26T12:00:00Z")
 
     assert history(schedule) == []
     with pytest.raises(Gone):
-        scheduling.visible(schedule.schedule_id, frozenset({"admin"}))
+        schedule_commands.visible(schedule.schedule_id, frozenset({"admin"}))
 
 
 def test_a_deleted_schedule_is_not_resumed_by_itself(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    scheduling.suspend(schedule.schedule_id, yard.at + timedelta(days=2), yard.asking())
+    schedule_commands.suspend(schedule.schedule_id, yard.at + timedelta(days=2), yard.asking())
 
-    deleted = scheduling.delete(schedule.schedule_id, yard.asking())
+    deleted = schedule_commands.delete(schedule.schedule_id, yard.asking())
 
     assert (deleted.state, deleted.resume_at, deleted.due_at) == (ScheduleState.DELETED, None, None)
 
@@ -563,12 +566,12 @@ def test_only_an_admin_may(yard: Yard) -> None:
         DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
     )
     asked: list[Callable[[Asking], object]] = [
-        partial(scheduling.create, wanted),
-        partial(scheduling.edit, schedule_id, Changes(title="mine")),
-        partial(scheduling.suspend, schedule_id, None),
-        partial(scheduling.resume, schedule_id),
-        partial(scheduling.run_now, schedule_id),
-        partial(scheduling.delete, schedule_id),
+        partial(schedule_commands.create, wanted),
+        partial(schedule_commands.edit, schedule_id, Changes(title="mine")),
+        partial(schedule_commands.suspend, schedule_id, None),
+        partial(schedule_commands.resume, schedule_id),
+        partial(schedule_commands.run_now, schedule_id),
+        partial(schedule_commands.delete, schedule_id),
         partial(calendars.put, calendar_of({"name": "mine"}), None),
         partial(calendars.delete, "mine", None),
     ]
@@ -590,7 +593,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(yard: Yard, scrip
     (run,) = history(schedule)
     script.during = lambda: yard.later(10)
 
-    occurring.ask_occurrence(run.place, "requeue", yard.asking())
+    schedule_jobs.ask_occurrence(run.place, "requeue", yard.asking())
     words = [now(schedule).word]
     yard.machines.run_all()
 
@@ -609,7 +612,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(yard: Yard, scrip
     pass_time(yard, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
 
-    occurring.ask_occurrence(first.place, "delete", yard.asking())
+    schedule_jobs.ask_occurrence(first.place, "delete", yard.asking())
 
     deleted, _ = history(schedule)
     assert deleted.outcome is not None
@@ -630,7 +633,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 
     def cancelled() -> None:
         (run,) = now(schedule).active
-        occurring.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+        schedule_jobs.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
 
     script.during = cancelled
     pass_time(yard, "2026-11-25T12:00:00Z")

@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
-from jobyard.services.firing import OVERLAP, Fired, fire_due
+from jobyard.services.schedules.clock import OVERLAP, Fired, fire_due
 from jobyard.store import schedules, tables
 from tests.walk.scripted import NAME, scripted
 from tests.walk.test_schedules import history, instant

@@ -17,12 +17,14 @@ from jobyard.domain.jobs.job import JobState, Place
 from jobyard.domain.jobs.job_type import Wait
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import steps
-from jobyard.services import asking, holding, opening, views
-from jobyard.services.performing import WAITS, Attempted, ended, started
-from jobyard.services.reconciling import reconcile
-from jobyard.services.starting import Starting
-from jobyard.services.steering import Run
-from jobyard.services.views import list_jobs
+from jobyard.services import commands, queries
+from jobyard.services import holds as hold_commands
+from jobyard.services.batches import open
+from jobyard.services.executions import Starting
+from jobyard.services.jobs.attempt import WAITS, Attempted, ended, started
+from jobyard.services.queries import list_jobs
+from jobyard.services.recovery import reconcile
+from jobyard.services.runs import Run
 from jobyard.store import holds, jobs, reports, tables
 from tests.people import sub_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files, source_of
@@ -171,7 +173,7 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     waits: list[timedelta] = []
 
     def mend(until: object) -> None:
-        view = views.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
+        view = queries.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
         assert view.why.startswith("retry 1 of 3")
         assert view.until is not None
         waits.append(view.until - yard.now())
@@ -199,7 +201,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     began = yard.now()
 
     def bring(until: object) -> None:
-        view = views.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
+        view = queries.job(f"{yard.batch_id_of(event)}.0.1", yard.looking())
         words = "the server answered GET with 202 Accepted, and asks to come again in 7200 s"
         assert view.why == f"b.txt: {words}"
         assert view.until is not None
@@ -261,12 +263,12 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(yard: Yard, payloads: 
     batch_id = yard.drop(manifest)
     payloads.status.clear()
 
-    operation = asking.retry(
+    operation = commands.retry(
         batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), yard.asking()
     )
     yard.machines.run_all()
 
-    view = views.operation(batch_id, operation.operation_id, yard.looking())
+    view = queries.operation(batch_id, operation.operation_id, yard.looking())
     assert operation.matched == 2
     assert view.operation.state == "done"
     assert view.counts == {"succeeded": 2}
@@ -400,7 +402,7 @@ def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloa
 def test_a_held_collection_holds_its_batches_until_it_is_released(
     yard: Yard, payloads: Payloads
 ) -> None:
-    holding.place("collection:quiet", None, yard.asking(reason="maintenance"))
+    hold_commands.place("collection:quiet", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="quiet")
 
     held = yard.batch(batch_id)
@@ -408,7 +410,7 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
     assert "collection:quiet is held by admin: maintenance" in held.why
     assert yard.mails_of(batch_id) == []
 
-    holding.lift("collection:quiet", yard.asking())
+    hold_commands.lift("collection:quiet", yard.asking())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -418,13 +420,13 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
 def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
     yard: Yard, payloads: Payloads
 ) -> None:
-    holding.place("collection:shut", None, yard.asking(reason="maintenance"))
+    hold_commands.place("collection:shut", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="shut")
 
     yard.ask_batch(batch_id, "release")
 
     assert yard.batch(batch_id).batch.state == "held"
-    holding.lift("collection:shut", yard.asking())
+    hold_commands.lift("collection:shut", yard.asking())
 
 
 def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifted(
@@ -433,7 +435,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     event = yard.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
     opened = yard.open({"input": event, "execution": "mid"})
     batch_id = opened["batch_id"]
-    holding.place("collection:mid", None, yard.asking(reason="maintenance"))
+    hold_commands.place("collection:mid", None, yard.asking(reason="maintenance"))
     for chunk, start, end in _index(yard, batch_id):
         yard.execute_chunk(opened | {"chunk": chunk, "start": start, "end": end})
 
@@ -442,9 +444,9 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     assert view.batch.state == "processing"
     assert view.counts["held"] == 3
     assert "3 held" in view.why
-    assert "maintenance" in views.job(f"{batch_id}.0.0", yard.looking()).why
+    assert "maintenance" in queries.job(f"{batch_id}.0.0", yard.looking()).why
 
-    holding.lift("collection:mid", yard.asking())
+    hold_commands.lift("collection:mid", yard.asking())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -526,7 +528,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(yard: Yard, payloads
     event = yard.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
     opened = yard.open({"input": event, "execution": "ch"})
     batch_id = opened["batch_id"]
-    holding.place("collection:ch", None, yard.asking())
+    hold_commands.place("collection:ch", None, yard.asking())
     for chunk in _index(yard, batch_id):
         yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     assert yard.settle(opened)["next"] == "end"
@@ -535,7 +537,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(yard: Yard, payloads
 
     assert yard.batch(batch_id).batch.state == "cancelled"
     assert len(yard.mails_of(batch_id)) == 1
-    holding.lift("collection:ch", yard.asking())
+    hold_commands.lift("collection:ch", yard.asking())
 
 
 def test_a_forced_failure_stands_whatever_the_worker_says_later(
@@ -543,12 +545,12 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
     with_c_back(payloads)
-    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
-    asking.ask_job(f"{batch_id}.1.0", "force_fail", yard.asking(reason="stuck"))
+    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.1.0", "force_fail", yard.asking(reason="stuck"))
 
     yard.machines.run_all()
 
-    view = views.job(f"{batch_id}.1.0", yard.looking())
+    view = queries.job(f"{batch_id}.1.0", yard.looking())
     assert (view.job.state, view.job.failure_code) == ("failed", "FORCED")
     assert view.job.failure_message == "stuck"
 
@@ -560,24 +562,24 @@ def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payload
     batch_id = yard.drop(single_files(payloads, THREE))
 
     with pytest.raises(NotFound):
-        views.batch(batch_id, yard.looking(DEPOSITOR))
+        queries.batch(batch_id, yard.looking(DEPOSITOR))
     with pytest.raises(NotFound):
-        asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
+        commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
 
 
 def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    operator = asking.Person(sub_of("operator"), "operator", frozenset({"operator"}))
+    operator = commands.Person(sub_of("operator"), "operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="for admin"):
-        asking.ask_batch(batch_id, "update_reporting", yard.asking(operator))
+        commands.ask_batch(batch_id, "update_reporting", yard.asking(operator))
 
 
 def test_a_job_of_a_completed_batch_is_not_requeued(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(single_files(payloads, THREE))
 
     with pytest.raises(InvalidTransition):
-        asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+        commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
 
 
 def test_the_jobs_of_a_deleted_batch_are_gone(yard: Yard, payloads: Payloads) -> None:
@@ -585,7 +587,7 @@ def test_the_jobs_of_a_deleted_batch_are_gone(yard: Yard, payloads: Payloads) ->
     yard.ask_batch(batch_id, "delete")
 
     with pytest.raises(Gone):
-        views.job(f"{batch_id}.0.0", yard.looking())
+        queries.job(f"{batch_id}.0.0", yard.looking())
 
 
 def test_a_request_that_is_sent_twice_moves_once(yard: Yard, payloads: Payloads) -> None:
@@ -593,9 +595,9 @@ def test_a_request_that_is_sent_twice_moves_once(yard: Yard, payloads: Payloads)
     with_c_back(payloads)
 
     for _ in range(2):
-        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
     yard.machines.run_all()
-    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
     yard.machines.run_all()
 
     job = jobs.get(Place(batch_id, 1, 0))
@@ -608,10 +610,10 @@ def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
     yard: Yard, payloads: Payloads
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
+    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
 
     with pytest.raises((InvalidTransition, StaleState)):
-        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
+        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
 
 
 # Reports
@@ -659,7 +661,9 @@ def test_jobs_are_listed_in_manifest_order_page_by_page(yard: Yard, payloads: Pa
 
 
 def test_a_hold_that_has_run_out_holds_nothing(yard: Yard, payloads: Payloads) -> None:
-    hold: Hold = holding.place("collection:brief", yard.now() + timedelta(minutes=5), yard.asking())
+    hold: Hold = hold_commands.place(
+        "collection:brief", yard.now() + timedelta(minutes=5), yard.asking()
+    )
     yard.later(301)
 
     batch_id = yard.drop(single_files(payloads, THREE), collection="brief")
@@ -748,9 +752,9 @@ def test_a_batch_that_cannot_be_opened_tells_so(yard: Yard, payloads: Payloads) 
     whole = dict(yard.machines._functions)
 
     def half(event: dict[str, Any]) -> dict[str, Any]:
-        opening.open_object(
+        open.open_object(
             source_of(event["input"]),
-            opening.Opening(yard.settings, NoReads(yard.s3), yard.now, event["execution"]),
+            open.Opening(yard.settings, NoReads(yard.s3), yard.now, event["execution"]),
         )
         raise AssertionError
 
@@ -805,22 +809,22 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
 
     with pytest.raises(InvalidTransition, match="at work"):
-        asking.ask_batch(batch_id, "delete", yard.asking())
+        commands.ask_batch(batch_id, "delete", yard.asking())
 
 
 def test_a_hold_with_an_end_is_lifted_when_it_comes(yard: Yard, payloads: Payloads) -> None:
     until = yard.now() + timedelta(minutes=4)
-    holding.place("collection:timed", until, yard.asking(reason="lunch"))
+    hold_commands.place("collection:timed", until, yard.asking(reason="lunch"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="timed")
     assert yard.batch(batch_id).until == until
 
-    holding.lift_ended(lambda hold: yard.asking(), yard.now())
+    hold_commands.lift_ended(lambda hold: yard.asking(), yard.now())
     assert yard.batch(batch_id).batch.state == "held"
     yard.later(240)
-    assert holding.lift_ended(lambda hold: yard.asking(), yard.now()) >= 1
+    assert hold_commands.lift_ended(lambda hold: yard.asking(), yard.now()) >= 1
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -829,16 +833,16 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(yard: Yard, payloads: Payloa
 def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
     yard: Yard, payloads: Payloads
 ) -> None:
-    holding.place("collection:twice", None, yard.asking(reason="maintenance"))
+    hold_commands.place("collection:twice", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="twice")
     deaf = yard.asking(key="lift")
     start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
-        holding.lift("collection:twice", deaf)
+        hold_commands.lift("collection:twice", deaf)
     yard.machines.start_execution = start  # type: ignore[method-assign]
     assert yard.batch(batch_id).batch.state == "pending"
 
-    holding.lift("collection:twice", yard.asking(key="lift"))
+    hold_commands.lift("collection:twice", yard.asking(key="lift"))
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -851,7 +855,7 @@ def _deaf(**_: Any) -> None:
 def test_a_list_shows_the_counts_that_were_reported(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads), collection="listed")
 
-    listed = views.list_batches(yard.looking(), state="", collection="listed", after={}, limit=10)
+    listed = queries.list_batches(yard.looking(), state="", collection="listed", after={}, limit=10)
 
     (view,) = listed.items
     assert view.batch.batch_id == batch_id
@@ -863,16 +867,18 @@ def test_a_list_shows_the_counts_that_were_reported(yard: Yard, payloads: Payloa
 def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     yard: Yard, payloads: Payloads
 ) -> None:
-    submission = asking.Submission(
+    submission = commands.Submission(
         "promised", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    batch, _ = asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
+    batch, _ = commands.submit(submission, 10**6, yard.asking(DEPOSITOR))
     for number in range(2):
         name = f"{batch.batch_id}/may.checkm"
         event = yard.put(single_files(payloads, THREE), name=name, collection="promised")
         yard.machines.run("batch", f"promised-{number}", event)
 
-    listed = views.list_batches(yard.looking(), state="", collection="promised", after={}, limit=10)
+    listed = queries.list_batches(
+        yard.looking(), state="", collection="promised", after={}, limit=10
+    )
     assert [view.batch.batch_id for view in listed.items] == [batch.batch_id]
     assert yard.batch(batch.batch_id).batch.state == "completed"
     assert len(yard.mails_of(batch.batch_id)) == 1
@@ -884,14 +890,14 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_a_minute_later
     event = yard.put(single_files(payloads, THREE), name="late.checkm", collection="late")
     opened = yard.open({"input": event, "execution": "late"})
     batch_id = opened["batch_id"]
-    hold = holding.place("collection:late", None, yard.asking(reason="maintenance"))
-    holding.lift("collection:late", yard.asking())
+    hold = hold_commands.place("collection:late", None, yard.asking(reason="maintenance"))
+    hold_commands.lift("collection:late", yard.asking())
     assert yard.batch(batch_id).counts["held"] == 0
     held_by_a_late_worker(yard, opened, hold)
     assert yard.settle(opened)["next"] == "end"
 
     yard.later(61)
-    holding.lift_ended(lambda hold: yard.asking(), yard.now())
+    hold_commands.lift_ended(lambda hold: yard.asking(), yard.now())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -908,12 +914,12 @@ def held_by_a_late_worker(yard: Yard, opened: dict[str, Any], hold: Hold) -> Non
 
 
 def test_a_hold_is_lifted_though_a_promised_manifest_never_came(yard: Yard) -> None:
-    submission = asking.Submission("never", "m.checkm", "deposit", "", ("d@example.org",), {}, "")
-    asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
-    holding.place("collection:never", None, yard.asking(reason="maintenance"))
+    submission = commands.Submission("never", "m.checkm", "deposit", "", ("d@example.org",), {}, "")
+    commands.submit(submission, 10**6, yard.asking(DEPOSITOR))
+    hold_commands.place("collection:never", None, yard.asking(reason="maintenance"))
     yard.later(3600)
 
-    assert holding.lift("collection:never", yard.asking()) == 0
+    assert hold_commands.lift("collection:never", yard.asking()) == 0
 
 
 def test_lifting_a_hold_leaves_a_job_that_a_person_holds(yard: Yard, payloads: Payloads) -> None:
@@ -921,12 +927,12 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(yard: Yard, payloads: P
     opened = yard.open({"input": event, "execution": "two"})
     batch_id = opened["batch_id"]
     yard.ask_job(f"{batch_id}.0.0", "hold", reason="look first")
-    holding.place("collection:two", None, yard.asking(reason="maintenance"))
+    hold_commands.place("collection:two", None, yard.asking(reason="maintenance"))
     for chunk in _index(yard, batch_id):
         yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     yard.settle(opened)
 
-    holding.lift("collection:two", yard.asking())
+    hold_commands.lift("collection:two", yard.asking())
     yard.machines.run_all()
 
     counts = yard.batch(batch_id).counts
@@ -968,9 +974,9 @@ def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_and_tells(
 ) -> None:
     event = yard.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
     source = source_of(event)
-    start = opening.Opening(yard.settings, NoReads(yard.s3), yard.now, "reading")
+    start = open.Opening(yard.settings, NoReads(yard.s3), yard.now, "reading")
     with pytest.raises(WorkerKilledError):
-        opening.open_object(source, start)
+        open.open_object(source, start)
     batch_id = yard.batch_id_of(event)
 
     yard.ask_batch(batch_id, "cancel")
@@ -985,16 +991,16 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
     request = yard.asking()
-    asking.ask_batch(batch_id, "update_reporting", request)
+    commands.ask_batch(batch_id, "update_reporting", request)
 
     with pytest.raises(InvalidTransition, match="its batch is update_reporting"):
-        asking.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
 
 
-UNTOLD: dict[str, Callable[[str, asking.Asking], Any]] = {
-    "requeue": lambda batch, who: asking.ask_job(f"{batch}.1.0", "requeue", who),
-    "retry": lambda batch, who: asking.retry(batch, Filter(JobState.FAILED), who),
-    "update_reporting": lambda batch, who: asking.ask_batch(batch, "update_reporting", who),
+UNTOLD: dict[str, Callable[[str, commands.Asking], Any]] = {
+    "requeue": lambda batch, who: commands.ask_job(f"{batch}.1.0", "requeue", who),
+    "retry": lambda batch, who: commands.retry(batch, Filter(JobState.FAILED), who),
+    "update_reporting": lambda batch, who: commands.ask_batch(batch, "update_reporting", who),
 }
 
 
@@ -1040,7 +1046,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     batch_id = yard.drop(manifest)
     payloads.status["/busy.txt"] = 503  # tried again by itself, in later passes
 
-    asking.retry(batch_id, Filter(JobState.FAILED), yard.asking())
+    commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
 
     gone = jobs.get(Place(batch_id, 0, 0))

@@ -11,9 +11,9 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition
 from jobyard.domain.jobs.job import JobState, Place
-from jobyard.services import asking, views
+from jobyard.services import commands, queries
+from jobyard.services.queries import BatchView, batches
 from jobyard.services.settings import UPLOAD_TIME
-from jobyard.services.views import BatchView, of_batches
 from jobyard.store import jobs
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
 
@@ -54,7 +54,7 @@ def make_final(batch_id: str, number: int) -> None:
 
 
 def listed(yard: Yard, collection: str) -> list[BatchView]:
-    page = views.list_batches(yard.looking(), state="", collection=collection, after={}, limit=10)
+    page = queries.list_batches(yard.looking(), state="", collection=collection, after={}, limit=10)
     return [*page.items]
 
 
@@ -63,7 +63,7 @@ def test_a_list_tells_a_repaired_batch_from_a_broken_one(
 ) -> None:
     broken = failed(yard, payloads, collection)
     repaired = failed(yard, payloads, collection)
-    asking.retry(repaired, FAILED, yard.asking())
+    commands.retry(repaired, FAILED, yard.asking())
     yard.machines.run_all()
 
     shown = {view.batch.batch_id: view for view in listed(yard, collection)}
@@ -88,7 +88,7 @@ def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
 ) -> None:
     batch_id = failed(yard, payloads, collection)
 
-    asking.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
 
     (view,) = listed(yard, collection)
     assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
@@ -126,12 +126,12 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
     for _ in range(4):
         made.append(failed(yard, payloads, collection))
         yard.later(1)
-    monkeypatch.setattr(of_batches, "COUNTED", 4)  # two chunks each
+    monkeypatch.setattr(batches, "COUNTED", 4)  # two chunks each
 
     for everywhere in ("", collection):
         pages, after = [], {}
         while True:
-            page = views.list_batches(
+            page = queries.list_batches(
                 yard.looking(), state="", collection=everywhere, after=after, limit=10
             )
             pages.append([view.batch.batch_id for view in page.items])
@@ -150,15 +150,15 @@ def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
     for _ in range(3):
         failed(yard, payloads, collection, 1)
         yard.later(1)
-    monkeypatch.setattr(of_batches, "LOOKED_AT", 2)
+    monkeypatch.setattr(batches, "LOOKED_AT", 2)
 
-    page = views.list_batches(
+    page = queries.list_batches(
         yard.looking(), state="held", collection=collection, after={}, limit=1
     )
 
     assert page.items == ()
     assert page.after is not None
-    rest = views.list_batches(
+    rest = queries.list_batches(
         yard.looking(), state="held", collection=collection, after=page.after, limit=1
     )
     assert (rest.items, rest.after) == ((), None)
@@ -174,10 +174,10 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
     make_final(batch_id, 1)
     one = Filter(JobState.FAILED, job_ids=frozenset({f"{batch_id}.0.0"}))
 
-    meant = asking.preview(batch_id, "requeue", one, yard.asking())
+    meant = commands.preview(batch_id, "requeue", one, yard.asking())
     assert (meant.total, meant.refused) == (1, 1)
     with pytest.raises(InvalidTransition, match="its ark is another object's"):
-        asking.retry(batch_id, one, yard.asking())
+        commands.retry(batch_id, one, yard.asking())
 
 
 def test_a_retry_of_all_says_how_many_it_cannot_take(
@@ -186,12 +186,12 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     batch_id = failed(yard, payloads, collection)
     make_final(batch_id, 1)
 
-    meant = asking.preview(batch_id, "requeue", FAILED, yard.asking())
-    operation = asking.retry(batch_id, FAILED, yard.asking())
+    meant = commands.preview(batch_id, "requeue", FAILED, yard.asking())
+    operation = commands.retry(batch_id, FAILED, yard.asking())
     yard.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
-    view = views.operation(batch_id, operation.operation_id, yard.looking())
+    view = queries.operation(batch_id, operation.operation_id, yard.looking())
     assert view.operation.refused == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = yard.batch(batch_id).failure_groups or ()
@@ -199,15 +199,15 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert yard.batch(batch_id).why == why
     with pytest.raises(InvalidTransition, match="cannot be requeued"):
-        asking.retry(batch_id, FAILED, yard.asking())
+        commands.retry(batch_id, FAILED, yard.asking())
 
 
 # A batch that was never uploaded
 
 
 def promised(yard: Yard, collection: str, name: str = "m.checkm") -> str:
-    submission = asking.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
-    batch, _ = asking.submit(submission, 10**6, yard.asking(DEPOSITOR))
+    submission = commands.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
+    batch, _ = commands.submit(submission, 10**6, yard.asking(DEPOSITOR))
     return batch.batch_id
 
 
@@ -276,7 +276,7 @@ def test_a_cancel_that_the_machine_was_not_told_of_is_taken_up(yard: Yard, colle
     batch_id = promised(yard, "promised")
     start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        asking.ask_batch(batch_id, "cancel", yard.asking())
+        commands.ask_batch(batch_id, "cancel", yard.asking())
     yard.machines.start_execution = start  # type: ignore[method-assign]
 
     yard.later(61)

@@ -6,9 +6,9 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Stop
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
-from jobyard.services import scheduling
-from jobyard.services.scheduling import Wanted
-from jobyard.services.steering import Next
+from jobyard.services.runs import Next
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules.commands import Wanted
 from tests.walk.machines import Function
 from tests.walk.scripted import NAME, scripted
 from tests.walk.yard import Payloads, Yard, single_files
@@ -57,7 +57,7 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     yard.machines.invoke = invoke
     with scripted() as script:
         script.answers = [busy]  # so that the machine waits
-        scheduling.create(wanted, yard.asking())
+        schedule_commands.create(wanted, yard.asking())
         yard.later(3601)
         yard.minute()
         yard.machines.run_all()

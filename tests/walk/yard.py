@@ -19,23 +19,29 @@ from jobyard.domain.batches.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import Place
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.asking import Asking, Person, ask_batch, ask_job
-from jobyard.services.firing import Fired, fire_due
-from jobyard.services.holding import lift_ended
-from jobyard.services.mailing import SLICE_JOBS, Reporting, deliver_waiting, note_delivery
-from jobyard.services.metering import SHARDS, Meter
-from jobyard.services.occurring import give_up_occurrence, run_occurrence, settle_occurrence
-from jobyard.services.opening import Opening, batch_of_key, not_opened, note_landed, open_object
-from jobyard.services.reconciling import reconcile
-from jobyard.services.reporting import REPORTED, report
-from jobyard.services.resuming import resume
-from jobyard.services.running import Worker, give_up_job, run_chunk, run_job
+from jobyard.services.batches.open import (
+    Opening,
+    batch_of_key,
+    not_opened,
+    note_landed,
+    open_object,
+)
+from jobyard.services.batches.resume import resume
+from jobyard.services.batches.settle import Settling, give_up, settle
+from jobyard.services.commands import Asking, Person, ask_batch, ask_job
+from jobyard.services.executions import Starting
+from jobyard.services.holds import lift_ended
+from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
+from jobyard.services.maintenance import Upkeep
+from jobyard.services.meter import SHARDS, Meter
+from jobyard.services.queries import BatchView, Looking, backlog, batch
+from jobyard.services.recovery import reconcile
+from jobyard.services.reports.mail import SLICE_JOBS, Reporting, deliver_waiting, note_delivery
+from jobyard.services.reports.report import REPORTED, report
+from jobyard.services.runs import Next, Run
+from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.schedules.jobs import give_up_occurrence, run_occurrence, settle_occurrence
 from jobyard.services.settings import Settings
-from jobyard.services.settling import Settling, give_up, settle
-from jobyard.services.starting import Starting
-from jobyard.services.steering import Next, Run
-from jobyard.services.upkeep import Upkeep
-from jobyard.services.views import BatchView, Looking, backlog, batch
 from jobyard.store import reports
 from tests.open_collections import make_collections
 from tests.people import sub_of

@@ -33,10 +33,10 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import all_addresses
 from jobyard.domain.urls import text_without_secrets
-from jobyard.services import asking, views
-from jobyard.services.asking import Submission
+from jobyard.services import commands, queries
+from jobyard.services.commands import Submission
+from jobyard.services.queries import BatchView
 from jobyard.services.settings import MANIFEST_BYTES
-from jobyard.services.views import BatchView
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -108,7 +108,7 @@ def submit_batch(submission: documents.Submission) -> Response[documents.Submitt
         _check_callback(submission.callback_url, request)
     if submission.notify is None:
         request = request.with_email()
-    batch, upload = asking.submit(
+    batch, upload = commands.submit(
         _submission(submission), MANIFEST_BYTES, request.command_context()
     )
     submitted = documents.Submitted(
@@ -179,7 +179,7 @@ def list_batches(
 ) -> documents.Batches:
     request = current_request(router)
     kind = ("batches", state or "", collection)
-    page = views.list_batches(
+    page = queries.list_batches(
         request.query_context(),
         state=state or "",
         collection=collection,
@@ -209,7 +209,7 @@ def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
 )
 def get_batch(batch_id: BatchId) -> documents.Batch:
     request = current_request(router)
-    view = views.batch(batch_id, request.query_context())
+    view = queries.batch(batch_id, request.query_context())
     return documents.Batch(
         **_brief(view, request),
         notify=list(view.batch.notify),
@@ -217,7 +217,7 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
         parameters=_told(view.batch.parameters),
         files=view.batch.files,
         checked_at=view.batch.checked_at,
-        history=[Entry.model_validate(line) for line in views.history(view.batch.history)],
+        history=[Entry.model_validate(line) for line in queries.history(view.batch.history)],
     )
 
 
@@ -252,12 +252,12 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     )
     own = request.link(f"batches/{batch_id}")
     if retry.preview:
-        meant = asking.preview(batch_id, "requeue", wanted, request.command_context())
+        meant = commands.preview(batch_id, "requeue", wanted, request.command_context())
         shown = documents.Retried(
             operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
         )
         return Response(200, "application/json", shown)
-    operation = asking.retry(batch_id, wanted, request.command_context(retry.reason or ""))
+    operation = commands.retry(batch_id, wanted, request.command_context(retry.reason or ""))
     address = f"{own}/retries/{operation.operation_id}"
     accepted = documents.Retried(
         operation_id=operation.operation_id,
@@ -285,7 +285,7 @@ def get_retry(
 ) -> documents.Operation:
     request = current_request(router)
     kind = ("outcomes", batch_id, operation_id)
-    view = views.operation(
+    view = queries.operation(
         batch_id,
         operation_id,
         request.query_context(),
@@ -322,14 +322,14 @@ def get_retry(
 def list_reports(batch_id: BatchId) -> documents.Reports:
     looking = current_request(router).query_context()
     return documents.Reports(
-        items=[_report(report, looking) for report in views.list_reports(batch_id, looking)]
+        items=[_report(report, looking) for report in queries.list_reports(batch_id, looking)]
     )
 
 
-def _report(report: Report, looking: views.Looking) -> documents.Report:
+def _report(report: Report, looking: queries.Looking) -> documents.Report:
     linked = {
-        name: views.link_to(report, name, looking) if name in report.files else None
-        for name in views.LINKED
+        name: queries.link_to(report, name, looking) if name in report.files else None
+        for name in queries.LINKED
     }
     delivery = report.delivery
     return documents.Report(
@@ -369,7 +369,7 @@ def _report(report: Report, looking: views.Looking) -> documents.Report:
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> documents.Findings:
     request = current_request(router)
     kind = ("findings", batch_id)
-    found, following = views.list_findings(
+    found, following = queries.list_findings(
         batch_id,
         request.query_context(),
         after=request.decode_cursor(cursor, *kind, first=0),
@@ -414,7 +414,7 @@ def ask_batch(
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
         raise NotFound(f"there is no event {event!r} of batches; there are {known}")
-    batch = asking.ask_batch(batch_id, event, request.command_context(asked.reason))
+    batch = commands.ask_batch(batch_id, event, request.command_context(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, request))
 
 

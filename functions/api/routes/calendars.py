@@ -19,7 +19,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.schedules.calendar import Kept, calendar_of
-from jobyard.services import calendars, views
+from jobyard.services import calendars, queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -46,7 +46,7 @@ def shown(kept: Kept, request: RequestContext) -> Calendar:
 )
 def list_calendars() -> Calendars:
     request = current_request(router)
-    found = views.list_calendars(request.query_context())
+    found = queries.list_calendars(request.query_context())
     return Calendars(items=[shown(kept, request) for kept in found])
 
 
@@ -59,7 +59,7 @@ def list_calendars() -> Calendars:
 )
 def get_calendar(calendar: Name) -> Calendar:
     request = current_request(router)
-    return shown(views.calendar(calendar, request.query_context()), request)
+    return shown(queries.calendar(calendar, request.query_context()), request)
 
 
 @router.put(

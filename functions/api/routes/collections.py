@@ -14,9 +14,9 @@ from api.routes.batches import notified
 from api.routes.jobs import Cursor, Limit
 from api.schemas import collections as documents
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
-from jobyard.services import collections, views
+from jobyard.services import collections, queries
 from jobyard.services.collections import CollectionEdit, PersonNamed
-from jobyard.services.views import CollectionView
+from jobyard.services.queries import CollectionView
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -89,7 +89,7 @@ def _edit(wanted: Any, request: RequestContext) -> CollectionEdit:
 
 
 def _answer(found: Any, request: RequestContext) -> documents.Collection:
-    return shown(views.collection_views([found], request.query_context())[0], request)
+    return shown(queries.collection_views([found], request.query_context())[0], request)
 
 
 @router.get(
@@ -103,7 +103,7 @@ def _answer(found: Any, request: RequestContext) -> documents.Collection:
 )
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collections:
     request = current_request(router)
-    found, after = views.list_collections(
+    found, after = queries.list_collections(
         request.query_context(), after=request.decode_cursor(cursor, _KIND, first=""), limit=limit
     )
     return documents.Collections(
@@ -151,7 +151,7 @@ def create_collection(wanted: documents.CollectionWanted) -> Response[documents.
 )
 def get_collection(collection: Name) -> documents.Collection:
     request = current_request(router)
-    return shown(views.collection(collection, request.query_context()), request)
+    return shown(queries.collection(collection, request.query_context()), request)
 
 
 @router.patch(

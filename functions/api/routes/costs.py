@@ -10,7 +10,7 @@ from api.routes.jobs import BatchId
 from api.schemas import costs as documents
 from jobyard.domain.cost import PRICED_ON, REGION, Cost
 from jobyard.domain.errors import Gone, NotFound
-from jobyard.services import views
+from jobyard.services import queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -47,7 +47,7 @@ def bill(cost: Cost) -> dict[str, Any]:
 )
 def get_cost(batch_id: BatchId) -> documents.Cost:
     request = current_request(router)
-    view = views.cost(batch_id, request.query_context())
+    view = queries.cost(batch_id, request.query_context())
     cost, jobs = view.cost, view.batch.entries
     own = request.link(f"batches/{batch_id}")
     return documents.Cost(

@@ -14,7 +14,8 @@ from api.schemas.fields import Reason
 from api.schemas.holds import Hold, Holds, Lifted, Placing
 from jobyard.domain import hold as holds
 from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
-from jobyard.services import holding, views
+from jobyard.services import holds as hold_commands
+from jobyard.services import queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -45,7 +46,9 @@ def shown(hold: holds.Hold, request: RequestContext) -> Hold:
 )
 def list_holds() -> Holds:
     request = current_request(router)
-    return Holds(items=[shown(hold, request) for hold in views.list_holds(request.query_context())])
+    return Holds(
+        items=[shown(hold, request) for hold in queries.list_holds(request.query_context())]
+    )
 
 
 @router.get(
@@ -60,7 +63,7 @@ def list_holds() -> Holds:
 )
 def get_hold(scope: Scope) -> Hold:
     request = current_request(router)
-    return shown(views.hold(unquote(scope), request.query_context()), request)
+    return shown(queries.hold(unquote(scope), request.query_context()), request)
 
 
 @router.put(
@@ -80,7 +83,7 @@ def get_hold(scope: Scope) -> Hold:
 def place_hold(scope: Scope, placing: Placing) -> Hold:
     request = current_request(router)
     asked = request.command_context(placing.reason)
-    hold = holding.place(unquote(scope), placing.until, asked, replacing=placing.replace)
+    hold = hold_commands.place(unquote(scope), placing.until, asked, replacing=placing.replace)
     return shown(hold, request)
 
 
@@ -104,6 +107,6 @@ def lift_hold(
 ) -> Response[Lifted]:
     request = current_request(router)
     named = unquote(scope)
-    lift = holding.begin_lift(named, request.command_context(reason or ""))
+    lift = hold_commands.begin_lift(named, request.command_context(reason or ""))
     lifted = Lifted(scope=named, released=lift.released)
     return Response(200 if lift.is_between else 202, "application/json", lifted)

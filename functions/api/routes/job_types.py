@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from api.context import current_request
 from api.problems import problem_responses
 from api.schemas.job_types import JobType, JobTypes
-from jobyard.services import views
+from jobyard.services import queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -31,6 +31,6 @@ def list_job_types() -> JobTypes:
                 is_scheduled=each.scheduled,
                 is_system=each.system,
             )
-            for each in views.list_job_types()
+            for each in queries.list_job_types()
         ]
     )

@@ -23,10 +23,10 @@ from jobyard.domain.errors import (
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
-from jobyard.services import asking, views
-from jobyard.services.admitting import EVENTS
-from jobyard.services.asking import Asking
-from jobyard.services.views import JobView
+from jobyard.services import commands, queries
+from jobyard.services.commands import Asking
+from jobyard.services.queries import JobView
+from jobyard.services.schedules.access import EVENTS
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -98,7 +98,7 @@ def in_full(view: JobView, request: RequestContext) -> Job:
         steps=[_step(name, recorded.get(name)) for name in view.all_steps],
         attempts=[Attempt.model_validate(vars(attempt)) for attempt in view.job.attempts],
         result=dict(view.job.data),
-        history=[Entry.model_validate(line) for line in views.history(view.job.history)],
+        history=[Entry.model_validate(line) for line in queries.history(view.job.history)],
     )
 
 
@@ -141,7 +141,7 @@ def list_jobs(
     request = current_request(router)
     kind = ("jobs", batch_id, state or "")
     chunk, position = request.decode_cursor(cursor, *kind, first=(0, 0))
-    page = views.list_jobs(
+    page = queries.list_jobs(
         batch_id, request.query_context(), state=state or "", after=(chunk, position), limit=limit
     )
     items: list[JobInBrief] = []
@@ -168,7 +168,7 @@ def list_jobs(
 )
 def get_job(job_id: JobId) -> Job:
     request = current_request(router)
-    return in_full(views.job(job_id, request.query_context()), request)
+    return in_full(queries.job(job_id, request.query_context()), request)
 
 
 @router.post(
@@ -210,8 +210,8 @@ def ask_job(
 def _asked(job_id: str, event: str, asked: Asking) -> JobRecord:
     place = Place.of(job_id)
     if place is None or not place.is_of_schedule:
-        return asking.ask_job(job_id, event, asked)
-    from jobyard.services.occurring import ask_occurrence  # it brings all that runs jobs
+        return commands.ask_job(job_id, event, asked)
+    from jobyard.services.schedules.jobs import ask_occurrence  # it brings all that runs jobs
 
     return ask_occurrence(place, event, asked)
 

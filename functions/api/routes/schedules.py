@@ -36,8 +36,8 @@ from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Policy
-from jobyard.services import views
-from jobyard.services.views import OccurrenceView, ScheduleDetails, ScheduleView
+from jobyard.services import queries
+from jobyard.services.queries import OccurrenceView, ScheduleDetails, ScheduleView
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -99,7 +99,7 @@ def in_full(found: ScheduleDetails, request: RequestContext) -> documents.Schedu
         created_at=schedule.created_at,
         next_runs=_runs(found.upcoming),
         completed=_occurrence(found.completed, request) if found.completed else None,
-        history=[Entry.model_validate(line) for line in views.history(schedule.history)],
+        history=[Entry.model_validate(line) for line in queries.history(schedule.history)],
     )
 
 
@@ -171,7 +171,9 @@ def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
     now = request.app.now()
     rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
     return _runs(
-        views.list_times(rule, wanted.from_ or now, wanted.count, calendar, request.query_context())
+        queries.list_times(
+            rule, wanted.from_ or now, wanted.count, calendar, request.query_context()
+        )
     )
 
 
@@ -192,12 +194,12 @@ def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
     middlewares=[idempotent],
 )
 def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedule]:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
     asking = request.command_context()
-    schedule = scheduling.create(
-        scheduling.Wanted(
+    schedule = commands.create(
+        commands.Wanted(
             title=wanted.title,
             job_type=wanted.job_type,
             rule=_rule(wanted.rule, asking.now()),
@@ -206,7 +208,7 @@ def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedul
         ),
         asking,
     )
-    made = in_full(views.details(schedule, request.query_context()), request)
+    made = in_full(queries.details(schedule, request.query_context()), request)
     return Response(201, "application/json", made, {"Location": made.links["self"]})
 
 
@@ -236,7 +238,7 @@ def list_schedules(
 ) -> documents.Schedules:
     request = current_request(router)
     kind = ("schedules", str(system), word or "")
-    page = views.list_schedules(
+    page = queries.list_schedules(
         request.query_context(),
         system=system,
         word=word or "",
@@ -261,7 +263,7 @@ def list_schedules(
 )
 def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
     request = current_request(router)
-    return in_full(views.schedule(schedule_id, request.query_context()), request)
+    return in_full(queries.schedule(schedule_id, request.query_context()), request)
 
 
 @router.patch(
@@ -280,13 +282,13 @@ def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
 def edit_schedule(
     schedule_id: ScheduleId, changes: documents.ScheduleChanges
 ) -> documents.EditedSchedule:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
     asking = request.command_context(changes.reason)
-    edited = scheduling.edit(
+    edited = commands.edit(
         schedule_id,
-        scheduling.Changes(
+        commands.Changes(
             title=changes.title,
             rule=_rule(changes.rule, asking.now()) if changes.rule else None,
             parameters=changes.parameters,
@@ -297,7 +299,7 @@ def edit_schedule(
         asking,
     )
     return documents.EditedSchedule(
-        schedule=in_full(views.details(edited.schedule, request.query_context()), request),
+        schedule=in_full(queries.details(edited.schedule, request.query_context()), request),
         runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
         runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
     )
@@ -318,12 +320,12 @@ def edit_schedule(
 def suspend_schedule(
     schedule_id: ScheduleId, suspension: documents.Suspension
 ) -> documents.Schedule:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
     asking = request.command_context(suspension.reason)
-    schedule = scheduling.suspend(schedule_id, suspension.until, asking)
-    return in_full(views.details(schedule, request.query_context()), request)
+    schedule = commands.suspend(schedule_id, suspension.until, asking)
+    return in_full(queries.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -338,11 +340,11 @@ def suspend_schedule(
     middlewares=[idempotent],
 )
 def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Schedule:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
-    schedule = scheduling.resume(schedule_id, request.command_context(asked.reason))
-    return in_full(views.details(schedule, request.query_context()), request)
+    schedule = commands.resume(schedule_id, request.command_context(asked.reason))
+    return in_full(queries.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -368,11 +370,11 @@ def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Sched
     middlewares=[idempotent],
 )
 def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[documents.Occurrence]:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
-    occurrence = scheduling.run_now(schedule_id, request.command_context(asked.reason))
-    shown = _occurrence(views.occurrence_of(occurrence, request.query_context()), request)
+    occurrence = commands.run_now(schedule_id, request.command_context(asked.reason))
+    shown = _occurrence(queries.occurrence_of(occurrence, request.query_context()), request)
     job = shown.links.get("job")
     return Response(202, "application/json", shown, {"Location": job} if job else {})
 
@@ -393,11 +395,11 @@ def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[docum
 def delete_schedule(
     schedule_id: ScheduleId, reason: Annotated[Reason, Query(description="Why.")]
 ) -> documents.Schedule:
-    from jobyard.services import scheduling
+    from jobyard.services.schedules import commands
 
     request = current_request(router)
-    schedule = scheduling.delete(schedule_id, request.command_context(reason))
-    return in_full(views.details(schedule, request.query_context()), request)
+    schedule = commands.delete(schedule_id, request.command_context(reason))
+    return in_full(queries.details(schedule, request.query_context()), request)
 
 
 @router.get(
@@ -418,7 +420,7 @@ def list_occurrences(
     request = current_request(router)
     kind = ("occurrences", schedule_id)
     before = request.decode_cursor(cursor, *kind, first=None)
-    page = views.list_occurrences(
+    page = queries.list_occurrences(
         schedule_id,
         request.query_context(),
         before=before and datetime.fromisoformat(before),
@@ -442,7 +444,7 @@ def list_occurrences(
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
     request = current_request(router)
-    view = views.schedule_cost(schedule_id, request.query_context())
+    view = queries.schedule_cost(schedule_id, request.query_context())
     own = request.link(f"schedules/{schedule_id}")
     return ScheduleCost(
         schedule_id=schedule_id,

@@ -4,7 +4,7 @@ Nothing hinders a second one: the bucket keeps versions, so each time a step was
 """
 
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 PREFIX = "counted/"
 

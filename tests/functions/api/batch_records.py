@@ -22,7 +22,7 @@ from jobyard.domain.jobs.job import (
     unrecorded,
 )
 from jobyard.domain.lifecycle import Cause
-from jobyard.services import rows
+from jobyard.services.batches import rows
 from jobyard.store import batches, jobs
 from tests.functions.api.api_client import NOW
 from tests.people import sub_of

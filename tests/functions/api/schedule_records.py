@@ -17,9 +17,9 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import SCHEDULE, Policy, Schedule, ScheduleState
-from jobyard.services.firing import Almanac, start_due
-from jobyard.services.occurring import settle_occurrence
-from jobyard.services.starting import Starting
+from jobyard.services.executions import Starting
+from jobyard.services.schedules.clock import Almanac, start_due
+from jobyard.services.schedules.jobs import settle_occurrence
 from jobyard.store import checkpoints, jobs, schedules, tables
 from jobyard.store.schedules import Beside
 from tests.functions.api.api_client import NOW

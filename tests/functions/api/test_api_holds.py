@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.domain.hold import Hold
 from jobyard.domain.lifecycles import LIFECYCLES
-from jobyard.services import holding
+from jobyard.services import holds as hold_commands
 from jobyard.store import holds
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job, executions
@@ -164,13 +164,13 @@ def test_the_same_hold_placed_again_is_the_one_that_is_there(api: Api) -> None:
 
 def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
     hold(api, "collection:maps")
-    for _ in range(holding.RELEASED_AT_ONCE + 1):
+    for _ in range(hold_commands.RELEASED_AT_ONCE + 1):
         a_batch("held")
 
     lifted = api.ask("DELETE", "/holds/collection:maps")
 
     assert lifted.status == 202
-    assert lifted.json == {"scope": "collection:maps", "released": holding.RELEASED_AT_ONCE}
+    assert lifted.json == {"scope": "collection:maps", "released": hold_commands.RELEASED_AT_ONCE}
     assert api.get("/holds").json["items"] == []
     again = api.ask("DELETE", "/holds/collection:maps")
-    assert again.json["released"] == holding.RELEASED_AT_ONCE + 1
+    assert again.json["released"] == hold_commands.RELEASED_AT_ONCE + 1

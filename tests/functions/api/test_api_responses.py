@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from api.responses import accepts_gzip, matches_etag
-from jobyard.services import rows
+from jobyard.services.batches import rows
 from tests.functions.api.api_client import Api, event
 from tests.functions.api.batch_records import a_batch
 

@@ -2,8 +2,8 @@
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, Change, Kept
-from jobyard.services.admitting import check_admin
-from jobyard.services.asking import Asking, demand_reason
+from jobyard.services.commands import Asking, demand_reason
+from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars, schedules
 
 _TOLD = 3  # schedules that a refusal to delete names

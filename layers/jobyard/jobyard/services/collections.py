@@ -7,8 +7,8 @@ from typing import Any
 
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import Forbidden, InvalidTransition, StaleState
-from jobyard.services.asking import Asking, Person, demand_reason
-from jobyard.services.rights import may_edit, visible
+from jobyard.services.access import may_edit, visible
+from jobyard.services.commands import Asking, Person, demand_reason
 from jobyard.store import collections
 
 

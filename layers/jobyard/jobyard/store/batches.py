@@ -12,7 +12,7 @@ from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, Histor
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Move
 from jobyard.domain.mail_addresses import Untold
-from jobyard.store import together
+from jobyard.store import transactions
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -139,9 +139,9 @@ def _note_month(month: str) -> None:
             raise
 
 
-def standing(batch_id: str, state: BatchState) -> together.Item:
+def standing(batch_id: str, state: BatchState) -> transactions.Item:
     """The item of a transaction that is refused unless the batch is in `state`."""
-    return together.standing(BatchItem(batch_id), state.value)
+    return transactions.standing(BatchItem(batch_id), state.value)
 
 
 def get(batch_id: str, now: datetime) -> Batch:
@@ -373,9 +373,9 @@ def put_back(seen: Tombstone, repaired_at: datetime | None) -> None:
         raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}") from error
 
 
-def written(seen: Tombstone, after: Tombstone) -> together.Item:
+def written(seen: Tombstone, after: Tombstone) -> transactions.Item:
     """The item of a transaction that writes `after` over the tombstone that was `seen`."""
-    return together.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
+    return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
 
 
 def being_archived(after: str = "") -> Iterator[Tombstone]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.jobs.checkpoint import Checkpoint
-from jobyard.store import together
+from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem
 
 KEPT = timedelta(days=30)  # after the last write
@@ -47,4 +47,4 @@ def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, A
             "failures": list(after.failures),
         },
     )
-    return together.put(item, seen.version)
+    return transactions.put(item, seen.version)

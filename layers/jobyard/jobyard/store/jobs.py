@@ -29,7 +29,7 @@ from jobyard.domain.jobs.job import (
     StepStatus,
     unwritten,
 )
-from jobyard.store import chunks, together
+from jobyard.store import chunks, transactions
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -416,6 +416,8 @@ def remove(records: Iterable[JobRecord]) -> None:
             removing.delete(JobItem(_chunk_id(record.place), record.place.position))
 
 
-def removed(record: JobRecord) -> together.Item:
+def removed(record: JobRecord) -> transactions.Item:
     """The item of a transaction that removes the record, if it is as it was read."""
-    return together.delete(JobItem(_chunk_id(record.place), record.place.position), record.version)
+    return transactions.delete(
+        JobItem(_chunk_id(record.place), record.place.position), record.version
+    )

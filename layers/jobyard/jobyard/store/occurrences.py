@@ -6,7 +6,7 @@ from typing import Any
 
 from jobyard.domain.jobs.job import JobState, Place
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
-from jobyard.store import together
+from jobyard.store import transactions
 from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
 from jobyard.store.tables import OccurrenceItem
 
@@ -116,7 +116,7 @@ def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iter
         yield _occurrence(item)
 
 
-def removed(occurrence: Occurrence) -> together.Item:
+def removed(occurrence: Occurrence) -> transactions.Item:
     """The item of a transaction that removes the occurrence, if it is as it was read."""
     item = OccurrenceItem(occurrence.schedule_id, stamp(occurrence.at))
-    return together.delete(item, occurrence.version)
+    return transactions.delete(item, occurrence.version)

@@ -14,7 +14,7 @@ from jobyard.domain.batches.operation import Filter, Operation, OperationState
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import MACHINE
-from jobyard.store import batches, together
+from jobyard.store import batches, transactions
 from jobyard.store.documents import moment, moment_or_none, stamp
 from jobyard.store.tables import OperationItem
 
@@ -46,7 +46,7 @@ def _register(batch_id: str) -> tuple[int, list[str]]:
     return int(item.version or 0), [*item.body["running"]]
 
 
-def _register_of(batch_id: str, version: int, ids: Sequence[str]) -> together.Item:
+def _register_of(batch_id: str, version: int, ids: Sequence[str]) -> transactions.Item:
     item = OperationItem(
         batch_id=batch_id,
         operation_id=_REGISTER,
@@ -54,7 +54,7 @@ def _register_of(batch_id: str, version: int, ids: Sequence[str]) -> together.It
         version=version + 1,
         body={"running": [*ids]},
     )
-    return together.put(item, version)
+    return transactions.put(item, version)
 
 
 def _item(operation: Operation) -> OperationItem:
@@ -121,10 +121,10 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
         if operation.state is OperationState.RUNNING:
             ids = [*ids, operation.operation_id]
         try:
-            together.write(
+            transactions.write(
                 [
                     batches.standing(batch_id, batch_is),
-                    together.put(_item(operation), 0),
+                    transactions.put(_item(operation), 0),
                     _register_of(batch_id, version, ids),
                 ]
             )
@@ -202,7 +202,9 @@ def end(operation: Operation, at: datetime) -> None:
             return
         left = [each for each in ids if each != operation_id]
         try:
-            together.write([together.replace(_item(done)), _register_of(batch_id, version, left)])
+            transactions.write(
+                [transactions.replace(_item(done)), _register_of(batch_id, version, left)]
+            )
         except StaleState:
             continue
         return

@@ -28,7 +28,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.store import jobs, occurrences, together
+from jobyard.store import jobs, occurrences, transactions
 from jobyard.store.documents import (
     history_document,
     history_of,
@@ -184,12 +184,14 @@ def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Sched
         StaleState: the schedule, or what goes with it, has changed since it was read.
         ClientError: DynamoDB fails; whether it was written, a repeat will tell.
     """
-    items = [together.put(_item(after), before.version)]
-    items += [together.put(occurrences.item_of(each), 0) for each in beside.made]
-    items += [together.put(occurrences.item_of(now), was.version) for was, now in beside.changed]
-    items += [together.put(jobs.item_of(moved), job.version) for job, moved in beside.jobs]
+    items = [transactions.put(_item(after), before.version)]
+    items += [transactions.put(occurrences.item_of(each), 0) for each in beside.made]
+    items += [
+        transactions.put(occurrences.item_of(now), was.version) for was, now in beside.changed
+    ]
+    items += [transactions.put(jobs.item_of(moved), job.version) for job, moved in beside.jobs]
     try:
-        together.write(items)
+        transactions.write(items)
     except StaleState as error:
         stored = ScheduleItem.get(before.schedule_id, consistent_read=True)
         if stored.version == after.version and stored.body == _item(after).body:

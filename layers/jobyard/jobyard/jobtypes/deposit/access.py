@@ -5,7 +5,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 
 def authorize(work: Work, touch: Touch) -> Collection:

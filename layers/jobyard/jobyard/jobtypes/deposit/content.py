@@ -20,7 +20,7 @@ from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import RESERVE_S
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

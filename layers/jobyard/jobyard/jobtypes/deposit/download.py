@@ -16,7 +16,7 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 _AT_ONCE = 4  # files of one object on their way
 

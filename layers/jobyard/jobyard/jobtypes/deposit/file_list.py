@@ -18,7 +18,7 @@ from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files
 MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d

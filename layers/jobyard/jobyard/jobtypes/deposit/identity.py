@@ -14,7 +14,7 @@ from jobyard.domain.jobs.job_type import Work
 from jobyard.domain.objects import IdentifierConflict
 from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
 NAAN = "99999"

@@ -16,7 +16,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import BLOCK, RESERVE_S, FetchRefused, failure_of
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

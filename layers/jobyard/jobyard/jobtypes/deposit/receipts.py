@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
 

@@ -17,7 +17,7 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 _NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
 _NOTED_BYTES = 200

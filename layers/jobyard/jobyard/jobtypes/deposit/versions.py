@@ -22,7 +22,7 @@ from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 FORMAT = "jobyard-object-1"
 

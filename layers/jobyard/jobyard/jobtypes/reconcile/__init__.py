@@ -5,7 +5,7 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 
 from jobyard.domain.jobs.job import SCHEDULE_WORDS
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Wait, Work
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 

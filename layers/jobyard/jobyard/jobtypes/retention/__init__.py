@@ -7,7 +7,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import SCHEDULE_WORDS
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
-from jobyard.jobtypes.touch import Touch
+from jobyard.jobtypes.step_context import Touch
 
 MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes some seconds
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for

@@ -13,9 +13,9 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Wait, Work
 from jobyard.domain.plurals import plural
+from jobyard.jobtypes.step_context import Touch
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
-from jobyard.jobtypes.touch import Touch
 
 MARGIN_S = 15.0  # of its time that a worker keeps: a page in hard times may take so long
 BREATH_S = 5.0  # what a table that is busy is given before the sweep goes on

@@ -1,0 +1,1 @@
+"""What happens to a batch: opened, run, settled, resumed."""

@@ -1,0 +1,456 @@
+"""Opening a batch: claim its object, read and check the whole manifest, write its rows.
+
+Either every row is written and the batch has jobs, or the manifest has an error and it has none.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jobyard.domain import urls
+from jobyard.domain.batches.batch import (
+    BATCH,
+    INTAKE,
+    UPLOAD_GRACE,
+    Batch,
+    BatchState,
+    HistoryEntry,
+    Source,
+)
+from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
+from jobyard.domain.collection import NOBODY, refusal
+from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.hold import NAME, in_force, scopes_of
+from jobyard.domain.ids import batch_id_of_object, is_batch_id
+from jobyard.domain.lifecycle import MACHINE, Cause
+from jobyard.domain.mail_addresses import Addresses, addresses
+from jobyard.domain.manifests.entry import row
+from jobyard.domain.manifests.findings import Finding, Kept
+from jobyard.domain.manifests.reader import Reading
+from jobyard.domain.plurals import plural
+from jobyard.jobtypes import takes_no_manifests
+from jobyard.services.batches import rows
+from jobyard.services.batches.uploads import Upload
+from jobyard.services.runs import Next, Run
+from jobyard.services.settings import (
+    MANIFEST_BYTES,
+    MANIFEST_LINES,
+    SAME_MANIFEST,
+    Settings,
+)
+from jobyard.store import batches, collections, holds, remembered
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BESIDE = "-"  # stands for the collection of a manifest in none; no collection may be called so
+_REMOVED = frozenset({"NoSuchKey", "NoSuchVersion", "404", "405"})  # 405: a delete marker
+_BLOCK = 1024 * 1024
+_LAST_S = 60.0  # seconds before its time is over, from which a manifest is read no further
+_Clock = Callable[[], datetime]
+
+
+def _all_there_is() -> float:
+    return math.inf
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What opening needs: the deployment, the S3 client, the clock, who asks, and for how long.
+
+    `execution` is the name of the execution that asks, "" when it opens nothing; a second
+    execution for the same object finds the batch claimed by another name and goes away.
+    `remaining` is the seconds until it has to stop.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    now: _Clock
+    execution: str
+    remaining: Callable[[], float] = _all_there_is
+
+
+class _TooMuch(Exception):
+    """A manifest is read no further: why, for its depositor."""
+
+
+def source_of(detail: Mapping[str, Any]) -> Source:
+    """The object that the detail of S3's "Object Created" event tells of; its version id may be
+    missing."""
+    found = detail["object"]
+    return Source(
+        detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
+    )
+
+
+def open_object(source: Source, opening: Opening) -> Next:
+    """Open the batch of a manifest that landed as `source`."""
+    if not _is_manifest(source):
+        return Next("", "end")
+    source = replace(source, version_id=_version_of(source, opening.s3))
+    batch = _claimed(source, opening)
+    return open_batch(replace(batch, source=batch.source or source), opening)
+
+
+def note_landed(source: Source, opening: Opening, words: str) -> Batch | None:
+    """Write down that a manifest landed which could not be opened, and why; it waits for the minute
+    rule then, which has it opened. None when it is no manifest."""
+    if not _is_manifest(source):
+        return None
+    source = replace(source, version_id=_version_of(source, opening.s3))
+    batch = _claimed(source, opening)
+    cause = f"landed.{source.version_id}"
+    known = any(entry.cause == cause for entry in batch.history)
+    if batch.state is not BatchState.PENDING or known:
+        return batch
+    landed = HistoryEntry("open", batch.state, batch.state, opening.now(), MACHINE, cause, words)
+    return batches.note(batch, landed, source=batch.source or source)
+
+
+def not_opened(request_id: str) -> str:
+    """The words for a manifest that could not be opened by no fault of its own."""
+    return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
+
+
+def _is_manifest(source: Source) -> bool:
+    """Whether an object is neither a folder's marker nor a file its owner hides. What is uploaded
+    for a batch is its manifest, whatever it is called."""
+    name = source.key.rsplit("/", 1)[-1]
+    named = name and (not name.startswith(".") or _submitted_as(source.key))
+    return bool(source.size and named and _collection_of(source.key))
+
+
+def is_astray(source: Source) -> bool:
+    """Whether an object is a manifest that lies beside every collection. It is refused, and told of
+    to the deployment's people."""
+    return _is_manifest(source) and _collection_of(source.key) == BESIDE
+
+
+def open_batch(batch: Batch, opening: Opening) -> Next:
+    """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
+    cause = Cause(f"open.{opening.execution}")
+    if batch.state is BatchState.PENDING:
+        hold = in_force(holds.of_scopes(scopes_of(batch.collection, batch.job_type)), opening.now())
+        if hold:
+            reason = replace(cause, reason=hold.words())
+            move = BATCH.move(batch.state, "hold", opening.now(), reason)
+            batches.apply(batch, move, source=batch.source)
+            return Next(batch.batch_id, "end")
+        move = BATCH.move(batch.state, "start", opening.now(), cause)
+        batch = batches.apply(batch, move, source=batch.source, started_at=move.at)
+    mine = any(entry.cause == cause.key for entry in batch.history)
+    if not mine:
+        return Next(batch.batch_id, "end")
+    if batch.state is BatchState.REPORTING:
+        return Next(batch.batch_id, "report")
+    if batch.state is not BatchState.PROCESSING:
+        return Next(batch.batch_id, "settle")
+    return _first_pass(batch, opening) if batch.entries else _read(batch, opening)
+
+
+def batch_of_key(
+    bucket: str, key: str, version_id: str, s3: "S3Client", now: datetime
+) -> Batch | None:
+    """The batch of a manifest that landed, if it came as far as having one."""
+    source = Source(bucket, key, version_id, 0)
+    submitted = _submitted_as(key)
+    dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
+    for batch_id in filter(None, (submitted, dropped)):
+        try:
+            found = batches.get(batch_id, now - UPLOAD_GRACE)
+        except (NotFound, Gone):
+            continue
+        if batch_id == dropped or key == found.upload_key:
+            return found
+    return None
+
+
+def _submitted_as(key: str) -> str:
+    """The id of the batch a key was promised to, "" when it was simply dropped."""
+    parts = key.removeprefix(INTAKE).split("/")
+    return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
+
+
+def _version_of(source: Source, s3: "S3Client") -> str:
+    if source.version_id:
+        return source.version_id
+    return s3.head_object(Bucket=source.bucket, Key=source.key)["VersionId"]
+
+
+def _collection_of(key: str) -> str:
+    if not key.startswith(INTAKE):
+        return ""
+    name, slash, _ = key.removeprefix(INTAKE).partition("/")
+    return name if name and slash else BESIDE
+
+
+def _claimed(source: Source, opening: Opening) -> Batch:
+    """The batch of this object: the one that was submitted for it, or one made for it now."""
+    now = opening.now()
+    promised = _submitted_as(source.key)
+    if promised:
+        try:
+            # A second upload to the same address is another version of the object: its execution
+            # finds the batch claimed and goes away.
+            batch = batches.get(promised, now - UPLOAD_GRACE)
+        except (NotFound, Gone):
+            pass  # never promised, or too late: a manifest like any that is dropped
+        else:
+            if source.key == batch.upload_key:
+                return batch
+            # Dropped by somebody under an id that is not theirs: it has a drop's rights.
+    metadata = opening.s3.head_object(
+        Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+    )["Metadata"]
+    told = _told(_collection_of(source.key), metadata, opening.settings)
+    batch = Batch(
+        batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
+        state=BatchState.PENDING,
+        version=0,
+        collection=_collection_of(source.key),
+        submitter="s3",
+        job_type=metadata.get("job-type") or "deposit",
+        filename=source.key.rsplit("/", 1)[-1],
+        submitted_at=now,
+        profile=metadata.get("profile", ""),
+        source=source,
+        notify=told.good,
+        untold=told.bad,
+        parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
+    )
+    try:
+        return batches.put_new(batch)
+    except StaleState:
+        return batches.get(batch.batch_id, now)
+
+
+def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
+    """Who is told of a dropped manifest: whom it names, else the collection, else the deployment's
+    people; they too when nobody whom it names can be. They alone if it will be refused: the others
+    have nothing to do with it."""
+    collection = collections.find(name) if re.fullmatch(NAME, name) else None
+    if collection is None or refusal(name, collection, NOBODY):
+        return addresses(settings.mail_to)
+    if "notify" not in metadata:
+        return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
+    named = addresses(metadata["notify"])
+    return named if named.good or not named.bad else named + addresses(settings.mail_to)
+
+
+def _read(batch: Batch, opening: Opening) -> Next:
+    """Read the manifest; write rows and findings; note what came of it."""
+    source = batch.source
+    if source is None:
+        raise NotFound(f"batch {batch.batch_id} has no manifest")
+    unfit = _unfit(batch, source, opening.settings)
+    if unfit:
+        return _refuse(batch, opening, unfit, 0)
+    digest = hashlib.sha256()
+    try:
+        body = opening.s3.get_object(
+            Bucket=source.bucket, Key=source.key, VersionId=source.version_id
+        )["Body"]
+    except opening.s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in _REMOVED:
+            raise
+        return _refuse(batch, opening, "the manifest was removed before it was read", 0)
+
+    def blocks() -> Iterator[bytes]:
+        for block in body.iter_chunks(_BLOCK):
+            _check_bounds(reading, opening)
+            digest.update(block)
+            yield block
+
+    def lines_key() -> str:
+        by_line = rows.files_key if reading.per_object else rows.rows_key
+        return by_line(batch.batch_id)
+
+    reading = Reading(
+        blocks(),
+        filename=batch.filename,
+        profile=batch.profile or None,
+        listed=opening.settings.allowed_hosts,
+    )
+    findings = Findings()
+    with ExitStack() as stack:
+        lines = stack.enter_context(_upload(opening, lines_key))
+        index = stack.enter_context(_upload(opening, rows.index_key(batch.batch_id)))
+        words = _spread(reading, Spread(lines, index, findings), opening.settings.chunk_size)
+        with _upload(opening, rows.findings_key(batch.batch_id)) as told:
+            told.write(findings.text())
+            told.finish()
+        if words:
+            return _refuse(batch, opening, words, findings.count)
+        lines.finish()
+        if reading.per_object:
+            _put_only_row(batch, reading.files, opening)
+        else:
+            index.finish()
+    now = opening.now()
+    similar = remembered.seen_before(
+        f"{batch.collection}#{digest.hexdigest()}", batch.batch_id, now, now + SAME_MANIFEST
+    )
+    noted = HistoryEntry(
+        "open",
+        batch.state,
+        batch.state,
+        now,
+        MACHINE,
+        f"opened.{opening.execution}",
+        plural(reading.entries, "job"),
+    )
+    batch = batches.note(
+        batch,
+        noted,
+        profile=reading.profile,
+        entries=reading.entries,
+        files=reading.files,
+        chunk_size=opening.settings.chunk_size,
+        findings=findings.count,
+        similar_to=similar,
+    )
+    return _first_pass(batch, opening)
+
+
+def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
+    """Why a manifest is not even read; "" when it is. A right to deposit may have been taken away
+    since it was submitted, and of what was dropped it is asked here first."""
+    if source.size > MANIFEST_BYTES:
+        return f"the manifest is larger than {MANIFEST_BYTES} bytes"
+    if batch.collection == BESIDE:
+        return f"it lies beside every collection: put it under {INTAKE}COLLECTION/"
+    if not re.fullmatch(NAME, batch.collection):
+        words = "a letter or digit, then letters, digits, . _ and -"
+        return f"{batch.collection!r} is no name of a collection: {words}"
+    if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
+        return words
+    if words := takes_no_manifests(batch.job_type):
+        return words
+    callback = batch.parameters.get("callback_url")
+    words = urls.not_called(callback, settings.allowed_hosts) if callback else ""
+    return f"its callback URL {words}" if words else ""
+
+
+def _check_bounds(reading: Reading, opening: Opening) -> None:
+    """Raises:
+    _TooMuch: the time is nearly over, or there are more lines than memory is for.
+    """
+    if opening.remaining() < _LAST_S:
+        read = f"{reading.files} of its lines were read"
+        raise _TooMuch(f"the manifest takes too long to read; {read}")
+    if reading.files > MANIFEST_LINES:
+        raise _TooMuch(f"the manifest has more than {MANIFEST_LINES} lines")
+
+
+class Findings:
+    """What was found in a manifest, as far as it is kept."""
+
+    def __init__(self) -> None:
+        self._lines: list[Finding] = []
+        self._kept = Kept()
+
+    @property
+    def count(self) -> int:
+        """How many were found, kept or not."""
+        return self._kept.count
+
+    def add(self, found: Sequence[Finding]) -> None:
+        """Take up some more, in the manifest's order."""
+        self._lines += self._kept.take(found)
+
+    def text(self) -> bytes:
+        """Those that were kept, a line each; the last says how many more there are."""
+        told = (*self._lines, *self._kept.rest())
+        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in told)
+
+
+class _Takes(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a manifest is spread over: its rows, the index of their chunks, the findings."""
+
+    lines: _Takes
+    index: _Takes
+    findings: Findings
+
+
+def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
+    """Write rows and index while reading, nothing of them kept in memory; once there is an error no
+    more of them is written, as no job will be made."""
+    number = start = end = held = 0
+    for entries, findings in reading:
+        over.findings.add(findings)
+        for entry in entries if not reading.errors else ():
+            line = row(entry)
+            over.lines.write(line)
+            end += len(line)
+            held += 1
+            if held == chunk_size:
+                over.index.write(Chunk(number, start, end).line())
+                number, start, held = number + 1, end, 0
+    if held:
+        over.index.write(Chunk(number, start, end).line())
+
+
+def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
+    """Spread a manifest; why no job may be made of it, "" when they may."""
+    try:
+        spread(reading, over, chunk_size)
+    except _TooMuch as reason:
+        return f"{reason}: divide it"
+    if reading.verdict == "error":
+        return f"the manifest has {plural(reading.errors, 'error')}"
+    most = MOST_CHUNKS * chunk_size
+    if reading.entries > most:
+        return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
+    return ""
+
+
+def _upload(opening: Opening, key: str | Callable[[], str]) -> Upload:
+    return Upload(opening.s3, opening.settings.work_bucket, key)
+
+
+def _put_only_row(batch: Batch, files: int, opening: Opening) -> None:
+    """A manifest of one object is one job, whose files lie beside the rows."""
+    only = {
+        "line": 1,
+        "kind": "files",
+        "files_key": rows.files_key(batch.batch_id),
+        "count": files,
+        "name": batch.filename,
+    }
+    line = json.dumps(only, separators=(",", ":")).encode() + b"\n"
+    settings = opening.settings
+    opening.s3.put_object(Bucket=settings.work_bucket, Key=rows.rows_key(batch.batch_id), Body=line)
+    rows.put_index(opening.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])
+
+
+def _refuse(batch: Batch, opening: Opening, words: str, findings: int) -> Next:
+    """No job is made; the report will list every finding."""
+    now = opening.now()
+    move = BATCH.move(batch.state, "report", now, Cause(f"opened.{opening.execution}"))
+    batches.apply(batch, move, message=words, findings=findings)
+    return Next(batch.batch_id, "report")
+
+
+def _first_pass(batch: Batch, opening: Opening) -> Next:
+    settings, key = opening.settings, rows.index_key(batch.batch_id)
+    version = opening.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
+    return Next(
+        batch.batch_id,
+        "execute",
+        run=Run(MAIN, 1),
+        index_bucket=settings.work_bucket,
+        index_key=key,
+        index_version=version,
+        max_concurrency=settings.max_concurrency,
+    )

@@ -1,0 +1,233 @@
+"""Settling a batch: add up its chunks and say what comes next.
+
+Called after every pass of every run, and by whoever may have closed the last open job. Only the
+move to `reporting` matters, and only one caller can make it.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, summed
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.services.batches import rows
+from jobyard.services.jobs.chunk_runner import give_up_chunk
+from jobyard.services.runs import TAKE_UP, Next, Run
+from jobyard.services.settings import Settings
+from jobyard.store import batches, chunks, jobs, operations
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Passes in a row in which nothing moved, until chunks are given up. Waits grow to half an hour, so
+# this is three days: what keeps workers from beginning is mended by then, even after a weekend.
+STALLED_PASSES = 150
+STALLED_CANCEL = 5  # passes, when the batch is cancelled anyway
+_GIVEN_UP_AT_ONCE = 200  # chunks; Settle has five minutes, and the next pass tries the others
+_LOOKED_AT = 20  # chunks that no worker came through, for jobs that moved all the same
+FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
+_FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
+_LONGEST_WAIT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What settling needs: the deployment, S3 and the clock."""
+
+    settings: Settings
+    s3: "S3Client"
+    now: Callable[[], datetime]
+
+
+def settle(batch_id: str, run: Run, settling: Settling) -> Next:
+    """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
+    batch = batches.get(batch_id, settling.now())
+    cause = f"settle.{run.cause(0, 0)}"
+    if batch.state is BatchState.REPORTING:
+        mine = batch.history[-1].cause == cause or run.times > 0
+        return Next(batch_id, "report" if mine else "end", run=run)
+    if not batch.entries:
+        if batch.state is BatchState.CANCELLING:
+            words = "it was cancelled before its manifest was read"
+            return _report(batch, run, cause, settling, words)
+        return Next(batch_id, "end", run=run)
+    records = {record.chunk: record for record in chunks.of_batch(batch_id)}
+    again = _again(batch, records, run, settling)
+    if again is not None:
+        return again
+    if run.name != MAIN:
+        _end_operation(batch_id, run, settling)
+    if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
+        return Next(batch_id, "end", run=run)
+    if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
+        return _report(batch, run, cause, settling, "")
+    updating = batch.state is BatchState.UPDATE_REPORTING
+    return Next(batch_id, "report" if updating else "end", run=run)
+
+
+def give_up(batch_id: str, run: Run, settling: Settling, words: str) -> Next:
+    """End a batch that could not be opened: it reports `words` as its failure."""
+    batch = batches.get(batch_id, settling.now())
+    cause = f"settle.{run.cause(0, 0)}"
+    if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
+        return Next(batch_id, "report", run=run)
+    if batch.state is not BatchState.PROCESSING or batch.entries:
+        return settle(batch_id, run, settling)
+    return _report(batch, run, cause, settling, words)
+
+
+def _report(batch: Batch, run: Run, cause: str, settling: Settling, words: str) -> Next:
+    move = BATCH.move(batch.state, "report", settling.now(), Cause(cause))
+    try:
+        batches.apply(batch, move, message=words or batch.message)
+    except StaleState:
+        return Next(batch.batch_id, "end", run=run)  # another settle was first
+    return Next(batch.batch_id, "report", run=run)
+
+
+def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
+    """How many jobs have not ended. A cancelled batch's rows without a record have."""
+    seen = list(records)
+    counts = summed(record.counts for record in seen)
+    still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
+    if batch.state is BatchState.CANCELLING:
+        passed = sum(record.passage(MAIN).passed > 0 for record in seen)
+        return still + (batch.chunks - passed)
+    return still + batch.entries - sum(record.recorded for record in seen)
+
+
+def _again(
+    batch: Batch, records: dict[int, ChunkRecord], run: Run, settling: Settling
+) -> Next | None:
+    """Another pass over the chunks that need one; None when no chunk does."""
+    now = settling.now()
+    due, furthest = due_chunks(batch, records, run, now)
+    if not due:
+        return None
+    stalled = run.number - max(furthest, run.times * TAKE_UP)
+    if stalled > 0:
+        stalled = min(stalled, run.number - _last_moved(batch, [*due], run))
+    if stalled >= (STALLED_CANCEL if batch.state is BatchState.CANCELLING else STALLED_PASSES):
+        batch = _cancelled(batch, run, now)
+        for number in [*due][:_GIVEN_UP_AT_ONCE]:
+            give_up_chunk(batch, number, run, now)
+            del due[number]
+        if not due:
+            return settle(batch.batch_id, run, settling)
+        stalled = 0
+    backoff_s = _FIRST_WAIT_S * 4 ** min(stalled - 1, 10) if stalled > 0 else 0.0
+    backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
+    until = max(min(due.values()), now + backoff)
+    ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
+    following = Run(run.name, run.number + 1)
+    key = rows.pass_key(batch.batch_id, following.name, following.number)
+    index = chunks_of(batch, ready, settling)
+    version = rows.put_index(settling.s3, settling.settings, key, index)
+    fresh = run.number % FRESH_AFTER == 0
+    return Next(
+        batch.batch_id,
+        "fresh" if fresh else "again",
+        run=following,
+        until=until,
+        index_bucket=settling.settings.work_bucket,
+        index_key=key,
+        index_version=version,
+        max_concurrency=settling.settings.max_concurrency,
+        execution_name=_fresh_execution(batch.batch_id, following),
+    )
+
+
+def _fresh_execution(batch_id: str, run: Run) -> str:
+    return f"{batch_id}-{run.name}-p{run.number}"
+
+
+def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
+    """The names of the fresh executions that may be at a run which came to pass `furthest`."""
+    latest = {(each // FRESH_AFTER) * FRESH_AFTER for each in (furthest, furthest + STALLED_PASSES)}
+    return [
+        _fresh_execution(batch_id, Run(run, number + 1))
+        for number in sorted(latest)
+        if number % TAKE_UP
+    ]
+
+
+def due_chunks(
+    batch: Batch, records: dict[int, ChunkRecord], run: Run, now: datetime
+) -> tuple[dict[int, datetime], int]:
+    """The chunks a run has to go through again, by number, and when; and its furthest pass."""
+    due: dict[int, datetime] = {}
+    furthest = 0
+    for number in _wanted(batch, records, run):
+        record = records.get(number, ChunkRecord(batch.batch_id, number))
+        passage = record.passage(run.name)
+        furthest = max(furthest, passage.passed)
+        if not passage.passed:
+            due[number] = now
+        elif passage.next_at:
+            due[number] = passage.next_at
+        elif batch.state is BatchState.CANCELLING and _waiting(record):
+            due[number] = now
+    return due, furthest
+
+
+def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: Run) -> Iterable[int]:
+    """The chunks a run has to go through: all, its operation's, or what a cancel has to end."""
+    if run.name == MAIN:
+        return range(batch.chunks)
+    operation = operations.find(batch.batch_id, run.name)
+    if operation:
+        return operation.chunks
+    if batch.state is BatchState.CANCELLING:
+        return [number for number, record in records.items() if _waiting(record)]
+    return ()
+
+
+def _waiting(record: ChunkRecord) -> bool:
+    return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
+
+
+def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Iterable[Chunk]:
+    """The chunks of these numbers, in order, read from the batch's index."""
+    lines = settling.s3.get_object(
+        Bucket=settling.settings.work_bucket, Key=rows.index_key(batch.batch_id)
+    )["Body"]
+    wanted = set(numbers)
+    for line in lines.iter_lines():
+        chunk = Chunk.of_line(line)
+        if chunk.chunk in wanted:
+            yield chunk
+
+
+def _last_moved(batch: Batch, due: list[int], run: Run) -> int:
+    """The last pass of `run` in which a job of the chunks that are due was moved; 0 if none was.
+
+    A worker that dies on one job after the other moves each of them: that comes to an end.
+    """
+    passes = re.compile(rf"{re.escape(run.name)}\.p(\d+)\.")
+    moved = (
+        passes.match(job.cause)
+        for number in due[:_LOOKED_AT]
+        for job in jobs.of_chunk(batch.batch_id, number)
+    )
+    return max((int(each[1]) for each in moved if each), default=0)
+
+
+def _cancelled(batch: Batch, run: Run, now: datetime) -> Batch:
+    """The batch, cancelled if it is only processed by workers that cannot begin with it: so it ends
+    and tells, and what was never started has not failed."""
+    if batch.state is not BatchState.PROCESSING or run.name != MAIN:
+        return batch
+    words = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
+    cause = Cause(f"stalled.{run.cause(0, 0)}", reason=words)
+    return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
+
+
+def _end_operation(batch_id: str, run: Run, settling: Settling) -> None:
+    operation = operations.find(batch_id, run.name)
+    if operation:
+        operations.end(operation, settling.now())

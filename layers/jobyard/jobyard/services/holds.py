@@ -1,0 +1,299 @@
+"""Placing holds and lifting them.
+
+A lift is written down with its hold, and goes on in slices: whoever begins one makes the first,
+the minute rule the others. Each slice looks at some of what is held and keeps its place; rounds of
+slices follow each other until one has found nothing that the hold still holds (decisions/0018).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.errors import (
+    AlreadyHeld,
+    BadRequest,
+    Forbidden,
+    Gone,
+    InvalidTransition,
+    NotFound,
+    StaleState,
+)
+from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import StateType
+from jobyard.services.commands import Asking, operate
+from jobyard.store import batches, chunks, holds, operations
+
+_LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
+_HOLDERS = frozenset({"operator", "admin"})
+RELEASED_AT_ONCE = 25  # batches let go in a slice
+_LOOKED_AT_ONCE = 250  # batches looked at in a slice, most of which another hold holds
+_PENDING, _HELD = "pending", "held"
+_SHARDS = tuple(str(shard) for shard in range(chunks.SHARDS))
+_UNNAMED = tuple(f"{shard}, of no collection" for shard in _SHARDS)
+_STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
+
+
+def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool = False) -> Hold:
+    """Hold everything in `scope` from now on; what runs goes on. With `replacing` a hold that is in
+    force there is replaced. The same hold placed again is the one that is there.
+
+    Raises:
+        Forbidden: the person may not. BadRequest: no such scope, no reason, or `until` is over.
+        AlreadyHeld: the scope is on hold already; the message says by whom and why.
+        StaleState: somebody else placed or lifted one at the same time.
+    """
+    _demand_holder(asking)
+    if not asking.reason.strip():
+        raise BadRequest("a hold needs a reason: say why, for those who wait")
+    now = asking.now()
+    if until is not None and until <= now:
+        raise BadRequest("until lies in the past; leave it out or give a later time")
+    hold = Hold(
+        checked_scope(scope), asking.person.name, asking.reason, now, until, asking.person.sub
+    )
+    seen = holds.get(hold.scope)
+    if seen and in_force([seen], now) and not replacing:
+        if _is_the_same(hold, seen):
+            return seen
+        raise AlreadyHeld(
+            f"{seen.words()} (since {seen.since:%Y-%m-%d %H:%M} UTC); "
+            'to take it over all the same, say so (--replace; for programs "replace": true)'
+        )
+    holds.put(hold, seen=seen)
+    return hold
+
+
+def _is_the_same(hold: Hold, seen: Hold) -> bool:
+    """Whether a hold is the one that was `seen`; times are stored to the millisecond."""
+    if hold.until is None or seen.until is None:
+        same_end = hold.until is seen.until
+    else:
+        same_end = abs(hold.until - seen.until) < timedelta(milliseconds=1)
+    return same_end and replace(hold, since=seen.since, until=seen.until) == seen
+
+
+def lift(scope: str, asking: Asking) -> int:
+    """Lift a hold and release what it held; the answer is how many batches that concerned so far.
+
+    What another hold still covers stays held. A repeat goes on with what is left.
+
+    Raises:
+        Forbidden: the person may not. BadRequest: no such scope. NotFound: nothing holds it.
+        StaleState: somebody else placed one at the same time.
+    """
+    return begin_lift(scope, asking).released
+
+
+def begin_lift(scope: str, asking: Asking) -> Lift:
+    """`lift`, and how far it came: if it `is_between` rounds, all that was found is released."""
+    _demand_holder(asking)
+    hold = holds.get(checked_scope(scope))
+    if hold is None:
+        raise NotFound(f"there is no hold on {scope}")
+    hold, lift = _lifted(hold, asking)
+    _, lift = _slice(hold, lift, asking)
+    return lift
+
+
+def lift_ended(
+    asking_as: Callable[[Hold], Asking],
+    now: datetime,
+    remaining: Callable[[], float] = lambda: 1.0,
+) -> int:
+    """Lift the holds whose time is over, as their owners asked when they placed them, and go on
+    with those that are being lifted, until `remaining` seconds are over; the answer is how many of
+    both there were.
+
+    They take turns, so that none waits for the end of another.
+    """
+    over = [hold for hold in holds.every() if not in_force([hold], now)]
+    over.sort(key=lambda hold: hold.lift.round if hold.lift else 0)
+    turns = deque(over)
+    while turns:
+        hold = turns.popleft()
+        asking = asking_as(hold)
+        try:
+            hold, lift = _lifted(hold, asking)
+        except StaleState:
+            continue  # placed anew, or lifted by a person, just now
+        after, lift = _slice(hold, lift, asking)
+        if remaining() <= 0:
+            break
+        if after and not lift.is_between:
+            turns.append(after)
+    return len(over)
+
+
+def _lifted(hold: Hold, asking: Asking) -> tuple[Hold, Lift]:
+    """The hold with its lift, which is begun if nobody has.
+
+    Raises:
+        StaleState: somebody else placed one at the same time.
+    """
+    if hold.lift is not None:
+        return hold, hold.lift
+    now = asking.now()
+    reason = asking.reason.strip() or f"the hold on {hold.scope} was lifted"
+    who = asking.person
+    lift = Lift(who.name, reason, min(hold.until or now, now), now, who.sub)
+    lifted = replace(hold, lift=lift)
+    try:
+        holds.put(lifted, seen=hold)
+    except StaleState:
+        found = holds.get(hold.scope)
+        if found is None or found.lift is None:
+            raise
+        return found, found.lift
+    return lifted, lift
+
+
+class _Outcome(Enum):
+    """What a look at something held came to."""
+
+    NOTHING = auto()  # it is not held by this hold, or another one still covers it
+    RELEASED = auto()
+    LEFT = auto()  # it could not be released just now: another round looks again
+
+
+def _slice(hold: Hold, lift: Lift, asking: Asking) -> tuple[Hold | None, Lift]:
+    """Let go of some of what the hold held, from its place on. The answer is the hold as it stands
+    after that, None when it is gone or somebody else goes on with it; and how far the lift is."""
+    # Of one round everything has one name, however often a slice is repeated, and whoever does it.
+    key = f"{hold.scope} held {hold.since.isoformat()}, round {lift.round}"
+    person = replace(asking.person, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
+    asking = replace(asking, key=key, person=person, reason=lift.reason)
+    if lift.is_between:
+        lift = replace(lift, round_at=asking.now(), left=0)
+    released = 0
+    came_to = lift.place
+    for looked, found in enumerate(_found(hold, lift.place), start=1):
+        outcome = _let_go(hold, found, asking)
+        came_to = found.place
+        released += outcome is _Outcome.RELEASED
+        left = lift.left + (outcome is not _Outcome.NOTHING)
+        lift = replace(lift, place=came_to, left=left)
+        if released >= RELEASED_AT_ONCE or looked >= _LOOKED_AT_ONCE:
+            break
+    else:
+        came_to = ("", "")
+    lift = replace(lift, released=lift.released + released)
+    if not any(came_to):
+        if not lift.left and lift.round_at >= lift.at + _LINGERS:
+            holds.delete(hold)
+            return None, replace(lift, place=came_to)
+        lift = replace(lift, place=came_to, round=lift.round + 1)
+    after = replace(hold, lift=lift)
+    try:
+        holds.put(after, seen=hold)
+    except StaleState:
+        return None, lift  # a twin of this slice was faster, or the scope is held again
+    return after, lift
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Something that may be held: a batch as an index knows it, or with the `numbers` of chunks of
+    it. `place` is where a round goes on after it."""
+
+    batch_id: str
+    place: tuple[str, str]
+    numbers: tuple[int, ...] = ()
+    released_as: str = ""  # the cause of a release that the machine may not have been told of
+    is_covered: bool = True
+
+
+def _found(hold: Hold, place: tuple[str, str]) -> Iterator[_Found]:
+    """What may be held by the hold, from a place of a round on."""
+    kind, _, name = hold.scope.partition(":")
+    collection = name if kind == "collection" else None
+    first = _STAGES.index(place[0]) if place[0] else 0
+    for stage in _STAGES[first:]:
+        after = place[1] if stage == place[0] else ""
+        if stage == _PENDING:
+            yield from _in_state(hold, BatchState.PENDING, after)
+        elif stage == _HELD:
+            yield from _in_state(hold, BatchState.HELD, after)
+        elif stage in _SHARDS:
+            yield from _held(stage, int(stage), collection, after)
+        elif collection is not None:
+            yield from _held(stage, _UNNAMED.index(stage), "", after)
+
+
+def _in_state(hold: Hold, state: BatchState, after: str) -> Iterator[_Found]:
+    for batch in batches.in_state(state, after):
+        last = batch.history[-1] if batch.history else None
+        told = last.cause if last and last.event == "release" else ""
+        place = (_PENDING if state is BatchState.PENDING else _HELD, batches.place_of(batch))
+        covered = hold.covers(batch.collection, batch.job_type)
+        wanted = covered and (state is BatchState.HELD or bool(told))
+        yield _Found(batch.batch_id, place, released_as=told, is_covered=wanted)
+
+
+def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterator[_Found]:
+    for each in chunks.held(shard, collection, after):
+        yield _Found(each.batch_id, (stage, each.place), each.numbers)
+
+
+def _let_go(hold: Hold, found: _Found, asking: Asking) -> _Outcome:
+    """Release what was found if the hold held it and no other one does."""
+    if not found.is_covered:
+        return _Outcome.NOTHING
+    try:
+        batch = batches.get(found.batch_id, asking.now())
+    except (NotFound, Gone):
+        return _Outcome.NOTHING  # promised and never uploaded, or archived: nothing of it waits
+    if not hold.covers(batch.collection, batch.job_type):
+        return _Outcome.NOTHING
+    still = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
+    if in_force(still, asking.now()):
+        return _Outcome.NOTHING
+    if found.numbers:
+        return _let_jobs_go(batch, found.numbers, asking)
+    if batch.state is BatchState.HELD:
+        move = BATCH.move(batch.state, "release", asking.now(), asking.cause)
+        try:
+            batches.apply(batch, move)
+        except StaleState:
+            return _Outcome.LEFT  # somebody released or deleted it just now
+        asking.starting.batch(batch.batch_id, "open", asking.run)
+        return _Outcome.RELEASED
+    if batch.state is BatchState.PENDING and found.released_as:
+        # Perhaps by a lift that died before it told the machine; telling twice is harmless.
+        asking.starting.batch(batch.batch_id, "open", found.released_as)
+    return _Outcome.NOTHING
+
+
+def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: Asking) -> _Outcome:
+    if BATCH.state(batch.state).type is StateType.TERMINAL:
+        return _Outcome.NOTHING  # its held jobs were given up with it
+    running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
+    awaited: set[str] = set()  # operations that are on their way to what is held
+    for number in numbers:
+        record = chunks.get(batch.batch_id, number)
+        on_its_way = {
+            each.operation_id
+            for each in running
+            if number in each.chunks and not record.passage(each.operation_id).passed
+        }
+        if record.stopped and not on_its_way:
+            break
+        awaited |= on_its_way if record.stopped else set()
+    else:
+        for run in awaited:  # perhaps of a slice that died before it told the machine
+            asking.starting.batch(batch.batch_id, "operation", run)
+        return _Outcome.LEFT if awaited else _Outcome.NOTHING
+    try:
+        operate(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
+    except (InvalidTransition, StaleState):
+        return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
+    return _Outcome.RELEASED
+
+
+def _demand_holder(asking: Asking) -> None:
+    if not asking.person.roles & _HOLDERS:
+        raise Forbidden("holds are for operator or admin")

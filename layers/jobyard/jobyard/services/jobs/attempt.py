@@ -1,0 +1,261 @@
+"""One attempt at one job: its steps in order, from the first that is not done."""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import takewhile
+from threading import Lock
+
+from jobyard.domain.compaction import weight
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import (
+    JOB,
+    PASSED,
+    Attempt,
+    JobRecord,
+    JobState,
+    StepRecord,
+    StepStatus,
+)
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.text import clean_values
+from jobyard.jobtypes.step_context import Touch
+from jobyard.store import jobs
+
+_WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
+DATA_BYTES = 3 * 1024  # of what its steps have found, that a job's record keeps
+_SHOW_AFTER_S = 1.5  # a step that takes longer is shown at work, for one write (decisions/0017)
+WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
+PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
+NO_FAILURES = frozenset({WAITED, PART})
+WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
+ASKED_S = 86_400.0  # for how long in all a job waits because another side asks it to
+ASKED_WAITS = 60  # and how often
+_ASKED_FIRST_S = 5.0  # the least it waits then
+_ASKED_MORE = 0.75  # of the time waited so far is waited again: so a day takes some twenty waits
+LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What an attempt came to: the record as it stood in the end, and the last step's answer."""
+
+    record: JobRecord
+    outcome: Outcome
+    step: str = ""
+
+
+@dataclass
+class Progress:
+    """How far an attempt came, for those who have to end it if a step raises, and for the worker
+    who shows what takes long. `began` is when the step did that is at work, None between steps.
+
+    Its record is read and written under its lock: the thread of the step and the worker's own both
+    do.
+    """
+
+    record: JobRecord
+    step: str = ""
+    began: datetime | None = None
+    is_shown: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+    def begin(self, step: str, at: datetime) -> None:
+        """Note that a step begins."""
+        with self.lock:
+            self.step, self.began, self.is_shown = step, at, False
+
+
+def perform(
+    job_type: JobType, progress: Progress, work: Work, touch: Touch, now: Callable[[], datetime]
+) -> Attempted | None:
+    """Run the steps of a job that was started; None when someone else took it away meanwhile.
+
+    A step that has taken a second is written down at once, so that a crash does not repeat it;
+    that write also tells whether the job is still ours. `progress` always says how far it came.
+    """
+    written_at = now()
+    for name, step in job_type.steps:
+        record = progress.record
+        if any(done.name == name and done.status in PASSED for done in record.steps):
+            continue
+        began = now()
+        progress.begin(name, began)
+        outcome = _kept(step(replace(work, data=record.data), touch), record)
+        ended = now()
+        with progress.lock:
+            progress.record = record = _with_step(progress.record, name, began, ended, outcome)
+            progress.began = None
+            if not isinstance(outcome, Done | Skipped):
+                return Attempted(record, outcome, name)
+            last = name == job_type.steps[-1][0]  # the end is written right after it
+            if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
+                written = replace(record, version=record.version + 1)
+                (stored,) = jobs.write_many([(record, written)])
+                if stored is None or stored.state is not JobState.RUNNING:
+                    return None
+                progress.record, written_at = stored, ended
+    return Attempted(progress.record, Done())
+
+
+def show_running(going: Iterable[Progress], now: datetime) -> None:
+    """Write down of each attempt that its step is running, once it has been for `_SHOW_AFTER_S`.
+
+    So a step that takes long is seen at work. One whose step ends just now is let be, as is one
+    that somebody took away meanwhile: the next write of its own tells of that.
+    """
+    with ExitStack() as held:
+        shown: list[Progress] = []
+        for progress in going:
+            if not progress.lock.acquire(blocking=False):
+                continue
+            held.callback(progress.lock.release)
+            at_work = progress.began is not None and not progress.is_shown
+            if at_work and _seconds(progress.began, now) >= _SHOW_AFTER_S:
+                shown.append(progress)
+        changes = [(each.record, _as_running(each)) for each in shown]
+        for progress, stored in zip(shown, jobs.write_many(changes), strict=True):
+            progress.is_shown = True
+            if stored is not None and stored.state is JobState.RUNNING:
+                progress.record = stored
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return (now - since).total_seconds() if since else 0.0
+
+
+def _as_running(progress: Progress) -> JobRecord:
+    record, began = progress.record, progress.began
+    if began is None:
+        return record
+    running = StepRecord(progress.step, StepStatus.RUNNING, began)
+    return replace(record.with_step(running), version=record.version + 1)
+
+
+def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
+    """The outcome, unless what the step found is more than a job's record can keep."""
+    if isinstance(outcome, Done | Stop) and outcome.result:
+        found = weight({**record.data, **outcome.result})
+        if found > DATA_BYTES:
+            words = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
+            return Stop(Failure.STEP_ERROR, words)
+    return outcome
+
+
+def _with_step(
+    record: JobRecord, name: str, started: datetime, ended: datetime, outcome: Outcome
+) -> JobRecord:
+    status, message, data = StepStatus.FAILED, "", record.data
+    if isinstance(outcome, Done):
+        status, message = StepStatus.COMPLETED, outcome.message
+        data = {**record.data, **clean_values(outcome.result)}
+    elif isinstance(outcome, Skipped):
+        status, message = StepStatus.SKIPPED, outcome.message
+    elif isinstance(outcome, Wait):
+        status, message = StepStatus.PENDING, outcome.message
+    else:
+        data = {**record.data, **clean_values(outcome.result)}
+    done = StepRecord(name, status, started, ended, message)
+    return replace(record, data=data).with_step(done)
+
+
+def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
+    """The record after its start; a job found running lost its worker and is started again."""
+    event = "restart" if record.state is JobState.RUNNING else "start"
+    move = JOB.move(record.state, event, at, Cause(cause))
+    return record.moved(
+        move, next_at=None, lost=record.lost + (event == "restart"), tries=record.tries + 1
+    )
+
+
+def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> JobRecord:
+    """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
+    record, outcome = attempted.record, attempted.outcome
+    began = record.at
+    if isinstance(outcome, Wait) and outcome.asked and not outcome.progressed:
+        outcome = _as_asked(record, outcome, outcome.asked, at)
+    if isinstance(outcome, Done | Skipped):
+        move = JOB.move(record.state, "succeed", at, Cause(cause))
+        return record.moved(
+            move,
+            attempts=(*record.attempts, Attempt(began, at)),
+            failure_code="",
+            failure_message="",
+            waits=0,
+        )
+    patient = isinstance(outcome, Wait) and (outcome.asked or record.waits < WAITS)
+    if isinstance(outcome, Wait) and (outcome.progressed or patient):
+        move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
+        code = PART if outcome.progressed else WAITED
+        waited = Attempt(began, at, attempted.step, code, outcome.message)
+        return record.moved(
+            move,
+            attempts=(*record.attempts, waited),
+            next_at=_after(at, outcome.seconds),
+            tries=record.tries - 1,
+            waits=0 if outcome.progressed else record.waits + 1,
+        )
+    if isinstance(outcome, Wait):
+        words = f"waited {WAITS} times: {outcome.message}"
+        outcome = Stop(Failure.TIMEOUT, words, retryable=True)
+    failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
+    wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
+    event = "fail" if wait_s is None else "reschedule"
+    move = JOB.move(record.state, event, at, Cause(cause))
+    return record.moved(
+        move,
+        attempts=(*record.attempts, failed),
+        next_at=None if wait_s is None else _after(at, wait_s),
+        failure_code=outcome.code.value,
+        failure_message=outcome.message,
+        recoverable=outcome.recoverable,
+        waits=0,
+    )
+
+
+def _as_asked(record: JobRecord, wait: Wait, code: Failure, at: datetime) -> Wait | Stop:
+    """The wait that another side asks for, growing with the time waited; no more of it once that
+    is a day."""
+    waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
+    since = waits[-1].started_at if waits else record.at
+    waited_s = (at - since).total_seconds()
+    if waited_s >= ASKED_S or record.waits >= ASKED_WAITS:
+        times, hours = record.waits + 1, round(waited_s / 3600)
+        return Stop(code, f"{wait.message}: {times} times so, over {hours} hours")
+    seconds = max(wait.seconds, _ASKED_FIRST_S, waited_s * _ASKED_MORE)
+    return replace(wait, seconds=min(seconds, ASKED_S - waited_s))
+
+
+def lost(
+    record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
+) -> JobRecord:
+    """The record of a job given up because its worker vanished too often, or took too long; or of
+    one tried before that no worker could begin with again."""
+    event = "fail" if record.state is JobState.RUNNING else "give_up"
+    move = JOB.move(record.state, event, at, Cause(cause))
+    was_begun = record.state is JobState.RUNNING
+    gone = [Attempt(record.at, at, "", code.value, code.sentence)] if was_begun else []
+    return record.moved(
+        move,
+        attempts=(*record.attempts, *gone),
+        next_at=None,
+        failure_code=code.value,
+        failure_message=code.sentence,
+    )
+
+
+def surprised(progress: Progress, at: datetime) -> Attempted:
+    """An attempt whose step raised something no step should raise; worth a retry all the same."""
+    # What was raised may name parts of the house, and whoever gets the report is told this message.
+    words = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
+    outcome = Stop(Failure.STEP_ERROR, words, retryable=True)
+    record = progress.record
+    if progress.began is not None:
+        record = _with_step(record, progress.step, progress.began, at, outcome)
+    return Attempted(record, outcome, progress.step)
+
+
+def _after(at: datetime, seconds: float) -> datetime:
+    return datetime.fromtimestamp(at.timestamp() + seconds, at.tzinfo)

@@ -1,0 +1,63 @@
+"""What the system's own jobs do, stretch by stretch, each counted when it is done and only once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.checkpoint import Checkpoint
+from jobyard.services.executions import Starting
+from jobyard.services.recovery import look_through
+from jobyard.services.retention import FIRST, Retaining, further
+from jobyard.services.settings import Settings
+from jobyard.store import checkpoints, transactions
+from jobyard.store.transactions import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What upkeep needs: the deployment, S3, the state machines and the clock."""
+
+    settings: Settings
+    s3: "S3Client"
+    machines: "SFNClient"
+    now: Callable[[], datetime]
+
+    def look(self, seen: Checkpoint) -> Checkpoint:
+        """Look at some more of what executions have to do, and have taken up what none works on.
+
+        The checkpoint's place has how many were, as `taken_up`, to the last.
+        """
+        place, taken_up = dict(seen.place), seen.place.get("taken_up", 0)
+        looked = look_through(place, Starting(self.settings, self.machines), self.now())
+        after = seen.after(
+            looked.looked_at, (), {**looked.place, "taken_up": taken_up + looked.taken_up}
+        )
+        return self._counted(seen, replace(after, ended=not looked.place))
+
+    def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
+        """Archive some more of what has become old; the checkpoint that was `seen` when `remaining`
+        seconds are not enough for it."""
+        retaining = Retaining(self.settings, self.s3, self.now, remaining)
+        place = seen.place or FIRST
+        try:
+            stretch = further(place, retaining)
+        except StaleState:
+            return checkpoints.get(seen.job_id)
+        if seen.place and stretch.place == place and not stretch.beside:
+            return seen
+        after = seen.after(stretch.processed, list(stretch.failures), stretch.place)
+        return self._counted(seen, after, *stretch.beside)
+
+    def _counted(self, seen: Checkpoint, after: Checkpoint, *beside: Item) -> Checkpoint:
+        """Write the checkpoint with what goes beside it; another worker's, if it was first."""
+        try:
+            transactions.write([*beside, checkpoints.written(seen, after, self.now())])
+        except StaleState:
+            return checkpoints.get(seen.job_id)
+        return after

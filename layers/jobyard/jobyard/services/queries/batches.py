@@ -1,0 +1,263 @@
+"""Batches as those who look at them want them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import ChunkRecord, summed
+from jobyard.domain.errors import Forbidden
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import StateType
+from jobyard.services.access import READERS
+from jobyard.services.commands import Person, visible
+from jobyard.services.queries.context import Looking, held_by, hold_on
+from jobyard.store import batches, chunks
+from jobyard.store.batches import Page
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """A batch with its counts. `why` and `until` say what it waits for, "" and None otherwise.
+
+    `failure_groups` are (code, sentence, count, how many of them cannot be requeued), the largest
+    first, None where they were not counted; `actions` are the events this person may send.
+    """
+
+    batch: Batch
+    word: str
+    counts: Mapping[str, int]
+    failure_groups: tuple[tuple[str, str, int, int], ...] | None
+    why: str
+    until: datetime | None
+    actions: tuple[str, ...]
+
+
+def batch(batch_id: str, looking: Looking) -> BatchView:
+    """One batch.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or none this person may know of.
+    """
+    found = visible(batch_id, looking.person, looking.now)
+    records = list(chunks.of_batch(batch_id)) if found.entries else []
+    return _counted_view(found, records, looking)
+
+
+def _counted_view(found: Batch, records: list[ChunkRecord], looking: Looking) -> BatchView:
+    failures = summed(record.failures for record in records)
+    final = summed(record.final for record in records)
+    view = _batch_view(found, counts_of(found, records), records, looking)
+    largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
+    groups = tuple(
+        (code, Failure(code).sentence, number, final.get(code, 0)) for code, number in largest_first
+    )
+    return replace(view, failure_groups=groups)
+
+
+def _batch_view(
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+) -> BatchView:
+    """A batch with counts that may not be of its chunks: its failures are not known then."""
+    why, until = _why_batch(found, counts, records, looking)
+    return BatchView(
+        batch=found,
+        word=BATCH.state(found.state).words["deposit"],
+        counts=counts,
+        failure_groups=None if counts["failed"] else (),
+        why=why,
+        until=until,
+        actions=_actions(found, looking.person),
+    )
+
+
+def _actions(found: Batch, person: Person) -> tuple[str, ...]:
+    """What this person may ask of a batch; there is nothing to compare where no job ever was."""
+    actions = BATCH.actions(found.state, person.roles)
+    return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
+
+
+def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
+    """How many of a batch's jobs are in each state; every state is named, and the total."""
+    recorded = summed(record.counts for record in records)
+    rest = found.entries - sum(recorded.values())
+    cancelled = found.is_cancelled
+    unrecorded_are = JobState.CANCELLED if cancelled else JobState.SCHEDULED
+    counts = {state.value: recorded.get(state.value, 0) for state in JobState}
+    counts[unrecorded_are] += rest
+    return counts | {"total": found.entries}
+
+
+def _why_batch(
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+) -> tuple[str, datetime | None]:
+    state = found.state
+    if state is BatchState.PENDING and found.source is None:
+        return "waits for its manifest to arrive and be opened", found.upload_until
+    if state is BatchState.PENDING:
+        return "waits for the machine to open it", None
+    if state is BatchState.HELD:
+        return held_by(found, looking)
+    waiting = _open_words(counts)
+    retries = [
+        passage.next_at for record in records for passage in record.runs.values() if passage.next_at
+    ]
+    next_retry = min(retries, default=None)
+    if state is BatchState.PROCESSING and not found.entries:
+        return "its manifest is being read", None
+    if state in _MAY_BE_HELD and counts["held"] and not _moves(counts):
+        stop = hold_on(found, looking)
+        return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
+    if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
+        return waiting or "its last jobs are being counted", next_retry
+    if state is BatchState.REPORTING:
+        return "its report is being written", None
+    return (_why_failed(found, counts, records) if state is BatchState.FAILED else ""), None
+
+
+def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
+    number = counts["failed"]
+    failed = f"{number} failed job{'s' * (number != 1)}"
+    final = sum(sum(record.final.values()) for record in records)
+    if number and final == number:
+        return f"{failed} for the depositor to submit again, or a person to delete"
+    if number:
+        return f"{failed} for a person to requeue or delete"
+    if not found.entries:
+        return ""
+    waiting = _open_words(counts)
+    return waiting or "repaired: no job of it is failed any more; update-reporting tells that"
+
+
+_MAY_BE_HELD = frozenset({BatchState.PROCESSING, BatchState.UPDATE_REPORTING})
+
+
+def _moves(counts: Mapping[str, int]) -> bool:
+    return any(counts[state] for state in ("running", "scheduled", "paused"))
+
+
+def _open_words(counts: Mapping[str, int]) -> str:
+    named = (
+        ("running", "running"),
+        ("scheduled", "waiting for their turn or a retry"),
+        ("held", "held"),
+        ("paused", "paused"),
+    )
+    parts = [f"{counts[state]} {words}" for state, words in named if counts[state]]
+    return f"waits for its jobs: {', '.join(parts)}" if parts else ""
+
+
+COUNTED = 10_000  # chunks whose counts a page of batches reads; the next page goes on
+LOOKED_AT = 2_000  # batches a page looks at for those that a second filter lets through
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Some batches, newest first, and where the next page begins, None when there is none."""
+
+    items: tuple[BatchView, ...]
+    after: Mapping[str, str] | None
+
+
+def list_batches(
+    looking: Looking, *, state: str, collection: str, after: Mapping[str, str], limit: int
+) -> Listed:
+    """A page of batches. One filter is answered by its index; a second one is applied to what the
+    index gives, so such a page may cost more reads than it shows.
+
+    Raises:
+        Forbidden: the person may see no batch at all.
+    """
+    wanted = BATCH.state(state).name if state else ""
+    person = looking.person
+    everybodys = bool(person.roles & READERS)
+    if not everybodys:
+        if "depositor" not in person.roles:
+            raise Forbidden(f"batches are for depositor, {', '.join(sorted(READERS))}")
+        pages = _pages(batches.of_submitter, person.sub, after.get("before", ""), limit)
+    elif collection:
+        pages = _pages(batches.of_collection, collection, after.get("before", ""), limit)
+    elif wanted:
+        pages = _pages(batches.of_state, wanted, after.get("before", ""), limit)
+    else:
+        return _by_month(looking, after, limit)
+    found: list[Batch] = []
+    place, looked = "", 0
+    for page in pages:
+        for each in page.items:
+            # A batch older than ids lies under its submitter's name, which may look like an id.
+            mine = everybodys or each.is_of(person.sub)
+            right = (
+                mine
+                and (not wanted or each.state == wanted)
+                and (not collection or each.collection == collection)
+            )
+            if right and not each.has_expired(looking.now):
+                found.append(each)
+        place = page.after
+        looked += len(page.items)
+        if len(found) >= limit or looked >= LOOKED_AT:
+            break
+    views = _views(found[:limit], looking)
+    if len(found) > len(views):
+        place = batches.place_of(views[-1].batch)
+    return Listed(views, {"before": place} if place else None)
+
+
+def _pages(of: Callable[..., Page], key: str, before: str, limit: int) -> Iterator[Page]:
+    while True:
+        page = of(key, limit=limit, before=before)
+        yield page
+        before = page.after
+        if not before:
+            return
+
+
+def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
+    """All batches, newest first: month by month back to the first month there is one in."""
+    month = after.get("month") or looking.now.strftime("%Y-%m")
+    before = after.get("before", "")
+    first = batches.first_month()
+    found: list[Batch] = []
+    looked = 0
+    while first and month >= first and len(found) < limit and looked < LOOKED_AT:
+        page = batches.of_month(month, limit=limit - len(found), before=before)
+        looked += len(page.items) + 1
+        found += [each for each in page.items if not each.has_expired(looking.now)]
+        before = page.after
+        month = month if before else _month_before(month)
+    more = bool(first) and month >= first
+    place = {"month": month, "before": before} if more else None
+    views = _views(found, looking)
+    if len(found) > len(views):
+        last = batches.place_of(views[-1].batch)
+        place = {"month": last[:7], "before": last}
+    return Listed(views, place)
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
+
+
+def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
+    """The first of `found` as a list shows them, as many as `COUNTED` chunks allow; at least one.
+
+    A batch to which nothing more can happen has the counts its last report told; others are
+    counted, for a failed one may have been repaired since.
+    """
+    views: list[BatchView] = []
+    counted = 0
+    for each in found:
+        if each.reported and BATCH.state(each.state).type is StateType.TERMINAL:
+            told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
+            counts = {state.value: told.get(state.value, 0) for state in JobState}
+            views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
+            continue
+        counted += each.chunks
+        if views and counted > COUNTED:
+            break
+        records = list(chunks.of_batch(each.batch_id)) if each.entries else []
+        views.append(_counted_view(each, records, looking))
+    return tuple(views)

@@ -1,0 +1,30 @@
+"""Named calendars as those who look at them want them."""
+
+from jobyard.domain.errors import NotFound
+from jobyard.domain.schedules.calendar import Kept
+from jobyard.services.queries.context import Looking
+from jobyard.services.schedules.access import check_admin
+from jobyard.store import calendars
+
+
+def list_calendars(looking: Looking) -> list[Kept]:
+    """All calendars, by name.
+
+    Raises:
+        Forbidden: the person is no admin.
+    """
+    check_admin(looking.person.roles)
+    return calendars.kept()
+
+
+def calendar(name: str, looking: Looking) -> Kept:
+    """One calendar.
+
+    Raises:
+        Forbidden: the person is no admin. NotFound: there is none.
+    """
+    check_admin(looking.person.roles)
+    found = calendars.find(name)
+    if found is None:
+        raise NotFound(f"there is no calendar {name!r}")
+    return found

@@ -1,0 +1,70 @@
+"""Collections as those who look at them want them."""
+
+from dataclasses import dataclass
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.hold import EVERYTHING, Hold, in_force
+from jobyard.services.access import may_edit, may_see, may_submit, visible
+from jobyard.services.queries.context import Looking
+from jobyard.store import collections, holds
+
+_READ_AT_ONCE = 100
+_LOOKED_AT = 1000  # collections a page may look at for those that are to be shown
+
+
+@dataclass(frozen=True)
+class CollectionView:
+    """A collection. `hold` is what stops it now, None when nothing does; `may_deposit` and
+    `may_edit` say what this person may."""
+
+    collection: Collection
+    hold: Hold | None
+    may_deposit: bool
+    may_edit: bool
+
+
+def collection(name: str, looking: Looking) -> CollectionView:
+    """One collection.
+
+    Raises:
+        NotFound: there is none, or none this person may know of.
+    """
+    return collection_views([visible(name, looking.person.depositor)], looking)[0]
+
+
+def list_collections(
+    looking: Looking, *, after: str, limit: int
+) -> tuple[list[CollectionView], str | None]:
+    """Up to `limit` of the collections this person may know of, by name, and after which name the
+    next page begins, None when there is none. A page may be short although another follows."""
+    found: list[Collection] = []
+    for _ in range(_LOOKED_AT // _READ_AT_ONCE):
+        some = collections.by_name(after=after, limit=_READ_AT_ONCE)
+        for each in some:
+            if len(found) == limit:
+                return collection_views(found, looking), after
+            after = each.name
+            if may_see(each, looking.person.depositor):
+                found.append(each)
+        if len(some) < _READ_AT_ONCE:
+            return collection_views(found, looking), None
+    return collection_views(found, looking), after
+
+
+def collection_views(found: list[Collection], looking: Looking) -> list[CollectionView]:
+    """Collections as this person may know them, with what stops each now."""
+    scopes = {each.name: f"collection:{each.name}" for each in found}
+    placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
+    who = looking.person.depositor
+    return [
+        CollectionView(
+            each,
+            in_force(
+                (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
+                looking.now,
+            ),
+            may_submit(each, who),
+            may_edit(each, who),
+        )
+        for each in found
+    ]

@@ -1,0 +1,73 @@
+"""Who looks and when, and what a look finds of holds and of history."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.batches.batch import Batch, HistoryEntry
+from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.services.commands import Person
+from jobyard.services.settings import Settings
+from jobyard.store import holds
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Who looks, at what time, and what at.
+
+    `holds` are those on batches and schedules looked at before, `calendars` those these name.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    person: Person
+    now: datetime
+    holds: dict[str, Hold | None] = field(default_factory=dict, compare=False)
+    calendars: dict[str, Calendar | None] = field(default_factory=dict, compare=False)
+
+
+def held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:
+    """Why a batch, or a job of it that the machine held, is held, and until when."""
+    stop = _hold_over(found, looking)
+    if stop and stop.lift:
+        words = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
+        return f"{words}; its turn comes within minutes", None
+    if stop and in_force([stop], looking.now):
+        return stop.words(), stop.until
+    return "nothing holds it any more; it is released within a minute", None
+
+
+def hold_on(found: Batch, looking: Looking) -> Hold | None:
+    """The hold in force on a batch, if there is one."""
+    stop = _hold_over(found, looking)
+    return in_force([stop], looking.now) if stop else None
+
+
+def _hold_over(found: Batch, looking: Looking) -> Hold | None:
+    """The hold in force on a batch, else one that is being lifted."""
+    if found.batch_id not in looking.holds:
+        on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))
+        lifted = next((hold for hold in on_it if hold.lift), None)
+        looking.holds[found.batch_id] = in_force(on_it, looking.now) or lifted
+    return looking.holds[found.batch_id]
+
+
+def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
+    """History as documents, oldest first."""
+    return [
+        {
+            "event": entry.event,
+            "from": entry.before,
+            "to": entry.after,
+            "at": entry.at.isoformat(),
+            "actor": entry.actor,
+            "actor_id": entry.sub,
+            "reason": entry.reason,
+            "cause": entry.cause,
+        }
+        for entry in entries
+    ]

@@ -1,0 +1,35 @@
+"""Holds as those who look at them want them."""
+
+from jobyard.domain.errors import Forbidden, NotFound
+from jobyard.domain.hold import Hold, checked_scope, in_force
+from jobyard.services.access import READERS
+from jobyard.services.queries.context import Looking
+from jobyard.store import holds
+
+
+def list_holds(looking: Looking) -> list[Hold]:
+    """The holds in force, by scope.
+
+    Raises:
+        Forbidden: the person may see no batch, so none of what stops them.
+    """
+    if not looking.person.roles & {*READERS, "depositor"}:
+        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    return sorted(
+        (each for each in holds.every() if in_force([each], looking.now)),
+        key=lambda hold: hold.scope,
+    )
+
+
+def hold(scope: str, looking: Looking) -> Hold:
+    """The hold on a scope.
+
+    Raises:
+        Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
+    """
+    if not looking.person.roles & {*READERS, "depositor"}:
+        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    found = holds.get(checked_scope(scope))
+    if found is None or not in_force([found], looking.now):
+        raise NotFound(f"there is no hold on {scope}")
+    return found

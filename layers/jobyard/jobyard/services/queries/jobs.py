@@ -1,0 +1,224 @@
+"""Jobs as those who look at them want them: records laid over rows, or over occurrences."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, PASSED, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.domain.jobs.task import state_of_only_task
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.schedule import Schedule
+from jobyard.jobtypes import job_type_of
+from jobyard.services.batches import rows
+from jobyard.services.commands import batch_and_place, is_open_to, visible
+from jobyard.services.jobs.attempt import NO_FAILURES
+from jobyard.services.queries.context import Looking, held_by
+from jobyard.services.schedules.access import EVENTS, check_open_to_requeue, job_of_schedule
+from jobyard.store import checkpoints, chunks, jobs
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with its row. `why` and `until` say what it waits for, "" and None otherwise.
+
+    One of a schedule has no row ({}) but its `occurrence`. `records` are processed, failed and
+    total, None where it counts none; those of a job that goes on are told only of one job.
+    """
+
+    job: JobRecord
+    row: rows.Row
+    word: str
+    task_state: str
+    step: str
+    why: str
+    until: datetime | None
+    actions: tuple[str, ...]
+    all_steps: tuple[str, ...]
+    occurrence: Occurrence | None = None
+    records: Mapping[str, int | None] | None = None
+
+
+def job(job_id: str, looking: Looking) -> JobView:
+    """One job.
+
+    Raises:
+        NotFound, Gone: there is no such job, or none this person may know of. Forbidden: it is one
+            of a schedule, and the person no admin.
+    """
+    lies_at = Place.of(job_id)
+    if lies_at and lies_at.is_of_schedule:
+        return _job_of_schedule(lies_at, looking)
+    found, place = batch_and_place(job_id, looking.person, looking.now)
+    row = rows.row_of(looking.s3, looking.settings, found, place)
+    return _job_view(found, place, row, jobs.get(place), looking)
+
+
+def _job_view(
+    found: Batch, place: Place, row: rows.Row, record: JobRecord | None, looking: Looking
+) -> JobView:
+    if record is None:
+        record = unrecorded(place, found.submitted_at)
+        if found.is_cancelled:
+            record = replace(record, state=JobState.CANCELLED)
+    why, until = _why_job(found, record, looking)
+    actions = tuple(
+        event
+        for event in JOB.actions(record.state, looking.person.roles)
+        if is_open_to(found, event)
+    )
+    view = _view_of(record, job_type_of(found.job_type), actions)
+    return replace(view, row=row, why=why, until=until)
+
+
+def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> JobView:
+    """What the record says by itself."""
+    names = tuple(name for name, _ in job_type.steps)
+    done = {step.name for step in record.steps if step.status in PASSED}
+    current = next((name for name in names if name not in done), "")
+    if not record.recoverable:
+        actions = tuple(action for action in actions if action != "requeue")
+    return JobView(
+        job=record,
+        row={},
+        word=job_type.words.get(record.state.value, record.state.value),
+        task_state=state_of_only_task(record).value,
+        step="" if record.state is JobState.SUCCEEDED else current,
+        why="",
+        until=None,
+        actions=actions,
+        all_steps=names,
+        records=record.data.get("records"),
+    )
+
+
+def _job_of_schedule(place: Place, looking: Looking) -> JobView:
+    schedule, occurrence, record = job_of_schedule(place, looking.person.roles)
+    record = record or unrecorded(place, occurrence.decided_at)
+    actions = tuple(
+        event
+        for event in JOB.actions(record.state, looking.person.roles)
+        if event in EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
+    )
+    view = _view_of(record, job_type_of(occurrence.job_type), actions)
+    why, until = _why_job_of_schedule(view, job_type_of(occurrence.job_type))
+    records = view.records
+    if record.state in OPEN_STATES:
+        checkpoint = checkpoints.get(place.job_id)
+        records = checkpoint.counts if checkpoint.version else None
+    return replace(view, occurrence=occurrence, why=why, until=until, records=records)
+
+
+def _is_open_to_requeue(schedule: Schedule) -> bool:
+    try:
+        check_open_to_requeue(schedule)
+    except InvalidTransition:
+        return False
+    return True
+
+
+def _why_job_of_schedule(view: JobView, job_type: JobType) -> tuple[str, datetime | None]:
+    record = view.job
+    if record.state is JobState.SCHEDULED and record.next_at:
+        return _why_again(record, job_type), record.next_at
+    if record.state is JobState.SCHEDULED:
+        return "waits for a worker", None
+    if record.state is JobState.FAILED and view.actions:
+        return f"waits for a person to {' or '.join(view.actions)} it", None
+    return "", None
+
+
+def _why_again(record: JobRecord, job_type: JobType) -> str:
+    """Why a job is to be tried again."""
+    last = record.attempts[-1] if record.attempts else None
+    if last and last.code in NO_FAILURES:
+        return last.message
+    return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
+
+
+def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
+    state = record.state
+    if state is JobState.HELD:
+        last = record.history[-1]
+        if last.is_machines:
+            return held_by(found, looking)
+        return f"held by {last.actor}: {last.reason}", None
+    if state is JobState.SCHEDULED and record.next_at:
+        return _why_again(record, job_type_of(found.job_type)), record.next_at
+    if state is JobState.SCHEDULED:
+        before = record.place.chunk * found.chunk_size + record.place.position
+        if record.history:
+            return "waits for a worker", None
+        return f"waits for a worker, behind up to {before} other jobs of its batch", None
+    if state is JobState.FAILED:
+        if not (is_open_to(found, "requeue") or is_open_to(found, "delete")):
+            return "", None
+        if not record.recoverable:
+            return "the depositor has to submit it again", None
+        return "waits for a person to requeue or delete it", None
+    return "", None
+
+
+@dataclass(frozen=True)
+class ListedJobs:
+    """Some jobs in manifest order, and the (chunk, position) the next page begins at, or None."""
+
+    items: tuple[JobView, ...]
+    after: tuple[int, int] | None
+
+
+def list_jobs(
+    batch_id: str, looking: Looking, *, state: str, after: tuple[int, int], limit: int
+) -> ListedJobs:
+    """A page of a batch's jobs. With a state, only chunks whose counts know of it are read."""
+    found = visible(batch_id, looking.person, looking.now)
+    wanted = JobState(JOB.state(state).name) if state else None
+    shown: list[JobView] = []
+    chunk, position = after
+    for number in _chunks_with(found, wanted, chunk):
+        first = position if number == chunk else 0
+        for view in _of_chunk(found, number, first, looking):
+            if wanted is None or view.job.state is wanted:
+                if len(shown) == limit:
+                    place = view.job.place
+                    return ListedJobs(tuple(shown), (place.chunk, place.position))
+                shown.append(view)
+    return ListedJobs(tuple(shown), None)
+
+
+def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:
+    """The chunks from `first` on that may hold a job in state `wanted` (None: any)."""
+    if wanted is None:
+        yield from range(first, found.chunks)
+        return
+    cancelled = found.is_cancelled
+    rest_is = JobState.CANCELLED if cancelled else JobState.SCHEDULED
+    records = chunks.of_batch(found.batch_id, first=first)
+    record = next(records, None)
+    for number in range(first, found.chunks):
+        here = record if record and record.chunk == number else None
+        if here:
+            record = next(records, None)
+        in_hand = here is not None and not here.passage(MAIN).passed
+        unrecorded_here = found.size_of(number) - (here.recorded if here else 0)
+        counted = here.count(wanted) if here else 0
+        if counted or in_hand or (wanted is rest_is and unrecorded_here > 0):
+            yield number
+        elif here is None and record is None and wanted is not rest_is:
+            return
+
+
+def _of_chunk(found: Batch, number: int, first: int, looking: Looking) -> Iterator[JobView]:
+    chunk = rows.chunk_of(looking.s3, looking.settings, found, number)
+    lines = rows.rows_of(looking.s3, looking.settings, found.batch_id, chunk)
+    records = jobs.of_chunk(found.batch_id, number, first=first)
+    record = next(records, None)
+    for position in range(first, len(lines)):
+        here = record if record and record.place.position == position else None
+        if here:
+            record = next(records, None)
+        place = Place(found.batch_id, number, position)
+        yield _job_view(found, place, lines[position], here, looking)

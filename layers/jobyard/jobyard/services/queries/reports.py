@@ -1,0 +1,115 @@
+"""What was done and told about a batch: operations, reports, findings."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, tally
+from jobyard.domain.batches.report import Report
+from jobyard.domain.manifests.findings import without_zeros
+from jobyard.services.batches import rows
+from jobyard.services.commands import visible
+from jobyard.services.queries.context import Looking
+from jobyard.store import jobs, operations, reports
+
+
+@dataclass(frozen=True)
+class OperationView:
+    """An operation with what came of each job, chunk by chunk; `after` is the next chunk's place
+    in the operation's list, None when all are shown."""
+
+    operation: Operation
+    counts: Mapping[str, int]
+    outcomes: tuple[JobOutcome, ...]
+    after: int | None
+
+
+def operation(
+    batch_id: str, operation_id: str, looking: Looking, *, after: int = 0, limit: int = 10
+) -> OperationView:
+    """An operation and the outcomes in up to `limit` of its chunks.
+
+    Raises:
+        NotFound, Gone: there is no such batch or operation, or none this person may know of.
+    """
+    visible(batch_id, looking.person, looking.now)
+    found = operations.get(batch_id, operation_id)
+    outcomes: list[JobOutcome] = []
+    for number in found.chunks[after : after + limit]:
+        outcomes += _outcomes(found, number, looking)
+    following = after + limit
+    return OperationView(
+        found,
+        tally(outcomes),
+        tuple(outcomes),
+        following if following < len(found.chunks) else None,
+    )
+
+
+def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcome]:
+    outcomes = rows.outcomes_of(looking.s3, looking.settings, found, number)
+    if not outcomes:
+        return []
+    stands = {job.place.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
+    return [
+        replace(each, outcome=stands[each.job_id]) if each.outcome == ACCEPTED else each
+        for each in outcomes
+    ]
+
+
+def list_reports(batch_id: str, looking: Looking) -> list[Report]:
+    """A batch's reports, first to last.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or none this person may know of.
+    """
+    visible(batch_id, looking.person, looking.now)
+    return list(reports.of_batch(batch_id))
+
+
+_CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
+
+
+def link_to(report: Report, name: str, looking: Looking) -> str:
+    """A link to a file of a report, good for a quarter of an hour; never shown inline but our own
+    page, whose every word is escaped."""
+    suffix = name.rsplit(".", 1)[-1]
+    shown = "inline" if suffix == "html" else "attachment"
+    return looking.s3.generate_presigned_url(
+        "get_object",
+        Params={
+            "Bucket": looking.settings.work_bucket,
+            "Key": report.files[name],
+            "ResponseContentType": f"{_CONTENT_TYPES[suffix]}; charset=utf-8",
+            "ResponseContentDisposition": f'{shown}; filename="{report.batch_id}-{name}"',
+        },
+        ExpiresIn=900,
+    )
+
+
+LINKED = ("jobs.csv", "failures.csv", "report.json", "report.html")
+
+
+def list_findings(
+    batch_id: str, looking: Looking, *, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Up to `limit` findings of a batch's manifest, and where the next ones begin, None at the end.
+
+    `after` is such a place: a byte of the file they lie in, so that no page reads those before it.
+    """
+    found = visible(batch_id, looking.person, looking.now)
+    if not found.findings:
+        return [], None
+    answer = looking.s3.get_object(
+        Bucket=looking.settings.work_bucket,
+        Key=rows.findings_key(batch_id),
+        Range=f"bytes={after}-",
+    )
+    shown: list[dict[str, Any]] = []
+    for line in answer["Body"].iter_lines(keepends=True):
+        if len(shown) == limit:
+            return shown, after
+        shown.append(without_zeros(json.loads(line)))
+        after += len(line)
+    return shown, None

@@ -1,0 +1,283 @@
+"""Schedules and what became of their times, as those who look at them want them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.next_runs import MOST_REFUSED, Upcoming, preview
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.planning import is_open_to_run, next_run
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.services.queries.context import Looking
+from jobyard.services.schedules.access import check_admin, schedule_or_tombstone, visible
+from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
+
+WAITING = "waiting"  # the filter for those that will run and do not: Idle, as others understand it
+UPCOMING = 10  # next runs that a schedule shows
+_MOST_READ = 500  # schedules that one page of a filtered list looks at
+
+
+@dataclass(frozen=True)
+class ScheduleView:
+    """A schedule as a list shows it. `next_run` is None when no job will run by it.
+
+    `why` says what keeps it from running at its times, and `until` for how long; "" and None
+    otherwise. `actions` are the events this person may send.
+    """
+
+    schedule: Schedule
+    next_run: datetime | None
+    why: str
+    until: datetime | None
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OccurrenceView:
+    """An occurrence and its job. `local` is its time on the clocks of the schedule's zone.
+
+    `state` is the job's, None when there is no job; `word` is VoteCal's for it, or says that there
+    is none, and `why`. `records` are processed, failed and total, the latter None until it has gone
+    through all; None where it counts none.
+    """
+
+    occurrence: Occurrence
+    local: datetime
+    state: JobState | None
+    word: str
+    why: str
+    started_at: datetime | None
+    records: Mapping[str, int | None] | None
+
+
+@dataclass(frozen=True)
+class ScheduleDetails:
+    """A schedule with its next runs, and the run that ended last, None when none has yet or it is
+    archived."""
+
+    view: ScheduleView
+    upcoming: tuple[Upcoming, ...]
+    completed: OccurrenceView | None
+
+
+def schedule(schedule_id: str, looking: Looking) -> ScheduleDetails:
+    """One schedule.
+
+    Raises:
+        Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
+    """
+    return details(visible(schedule_id, looking.person.roles), looking)
+
+
+def details(found: Schedule, looking: Looking) -> ScheduleDetails:
+    """A schedule that was read, or written, just now."""
+    view = _view(found, looking)
+    upcoming: list[Upcoming] = []
+    if view.next_run:
+        upcoming = preview(found.rule, view.next_run, UPCOMING, _calendar(found, looking))
+    return ScheduleDetails(view, tuple(upcoming), _completed(found, looking))
+
+
+def _completed(found: Schedule, looking: Looking) -> OccurrenceView | None:
+    latest = found.latest
+    if latest is None or _is_archived(found, latest.at):
+        return None
+    ended = occurrences.get(found.place(latest.at))
+    return occurrence(found, ended, looking) if ended else None
+
+
+def _is_archived(found: Schedule, at: datetime) -> bool:
+    """Whether what happened at `at` is in the archive now; some of it may still lie here."""
+    return found.kept_from is not None and at < found.kept_from
+
+
+def _view(found: Schedule, looking: Looking) -> ScheduleView:
+    calendar = _calendar(found, looking)
+    following = next_run(found, calendar, looking.now)
+    why, until = _why(found, calendar, following, looking)
+    return ScheduleView(found, following, why, until, _actions(found, looking))
+
+
+def _calendar(found: Schedule, looking: Looking) -> Calendar | None:
+    name = found.policy.calendar
+    if name and name not in looking.calendars:
+        kept = calendars.find(name)
+        looking.calendars[name] = kept.calendar if kept else None
+    return looking.calendars.get(name)
+
+
+def _actions(found: Schedule, looking: Looking) -> tuple[str, ...]:
+    closed = set()
+    if not is_open_to_run(found):
+        closed.add("run_now")
+    if found.active or found.is_system:
+        closed.add("delete")
+    actions = SCHEDULE.actions(found.state, looking.person.roles)
+    return tuple(action for action in actions if action not in closed)
+
+
+def _why(
+    found: Schedule, calendar: Calendar | None, following: datetime | None, looking: Looking
+) -> tuple[str, datetime | None]:
+    if found.state is ScheduleState.DELETED:
+        return "", None
+    if found.state is ScheduleState.ENDED:
+        return "none of its times is left", None
+    if found.state is ScheduleState.SUSPENDED:
+        return found.why_suspended, found.resume_at
+    stop = _hold_on(found.job_type, looking)
+    if stop:
+        return stop.words(), stop.until
+    if found.queued:
+        return f"the run of {found.queued:%Y-%m-%d %H:%M}Z waits for the one before it to end", None
+    if found.next_at and found.next_at <= looking.now:
+        if found.active:
+            return "a time of it has come, and waits for the run before it to end", None
+        return "a time of it has come; a job starts within a minute", None
+    if found.policy.calendar and calendar is None:
+        return f"calendar {found.policy.calendar} is gone; it runs as if it had none", None
+    if following is None and found.next_at:
+        return _why_never(found), None
+    return "", None
+
+
+def _why_never(found: Schedule) -> str:
+    if found.policy.calendar:
+        refused = f"none of its next {MOST_REFUSED:,} times"
+        return f"calendar {found.policy.calendar} lets it run at {refused}"
+    return "the clocks go forward over all times it has left"
+
+
+def _hold_on(job_type: str, looking: Looking) -> Hold | None:
+    key = f"type:{job_type}"
+    if key not in looking.holds:
+        on_it = holds.of_scopes(scopes_of("", job_type))
+        looking.holds[key] = in_force(on_it, looking.now)
+    return looking.holds[key]
+
+
+@dataclass(frozen=True)
+class ListedSchedules:
+    """Some schedules by title, and where the next page begins, None when there is none."""
+
+    items: tuple[ScheduleView, ...]
+    after: str | None
+
+
+def list_schedules(
+    looking: Looking, *, system: bool, word: str, after: str, limit: int
+) -> ListedSchedules:
+    """A page of schedules: the system's, or the others. `word` is one of VoteCal's or `WAITING`, ""
+    for any; such a page looks at up to 500 and may show few of them.
+
+    Raises:
+        Forbidden: the person is no admin.
+    """
+    check_admin(looking.person.roles)
+    found: list[ScheduleView] = []
+    looked_at = 0
+    while True:
+        page = schedules.by_title(system=system, limit=limit - len(found), after=after)
+        looked_at += len(page.items)
+        views = (_view(each, looking) for each in page.items if _may_be(each, word))
+        found += [view for view in views if word != WAITING or view.next_run]
+        after = page.after
+        if not after or len(found) >= limit or looked_at >= _MOST_READ:
+            return ListedSchedules(tuple(found), after or None)
+
+
+def _may_be(found: Schedule, word: str) -> bool:
+    return not found.active if word == WAITING else word in {"", found.word}
+
+
+def occurrence(found: Schedule, each: Occurrence, looking: Looking) -> OccurrenceView:
+    """An occurrence of the schedule, with its job if that has begun and not ended."""
+    local = each.at.astimezone(zone_called(found.rule.zone))
+    if each.verdict is not Verdict.RUN:
+        word = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
+        return OccurrenceView(
+            each, local, None, word, _why_no_job(found, each, looking), None, None
+        )
+    if each.outcome is None:
+        return _going(each, local)
+    outcome = each.outcome
+    records = None
+    if outcome.processed is not None:
+        counts = (outcome.processed, outcome.failed or 0, outcome.total)
+        records = dict(zip(("processed", "failed", "total"), counts, strict=True))
+    word = JOB.state(outcome.state).words["schedule"]
+    return OccurrenceView(each, local, outcome.state, word, "", outcome.started_at, records)
+
+
+def _why_no_job(found: Schedule, each: Occurrence, looking: Looking) -> str:
+    if each.reason:
+        return each.reason.sentence
+    if found.active:
+        return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
+    stop = _hold_on(found.job_type, looking)
+    return f"Waiting ({stop.words()})" if stop else "Waiting (it starts within a minute)"
+
+
+def occurrence_of(each: Occurrence, looking: Looking) -> OccurrenceView:
+    """An occurrence that was made just now."""
+    return occurrence(schedules.get(each.schedule_id), each, looking)
+
+
+def _going(each: Occurrence, local: datetime) -> OccurrenceView:
+    """One whose job goes on: what is known of it lies with the job, and how far it came beside."""
+    job = jobs.get(each.place)
+    checkpoint = checkpoints.get(each.place.job_id)
+    starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING] if job else []
+    return OccurrenceView(
+        occurrence=each,
+        local=local,
+        state=job.state if job else JobState.SCHEDULED,
+        word="In Progress",
+        why="",
+        started_at=min(starts, default=None),
+        records=checkpoint.counts if checkpoint.version else None,
+    )
+
+
+@dataclass(frozen=True)
+class ListedOccurrences:
+    """Some occurrences, newest first, and before which moment the next page begins, or None."""
+
+    items: tuple[OccurrenceView, ...]
+    after: datetime | None
+
+
+def list_occurrences(
+    schedule_id: str, looking: Looking, *, before: datetime | None, limit: int
+) -> ListedOccurrences:
+    """A page of what became of a schedule's times; of a deleted schedule's too.
+
+    Raises:
+        Forbidden: the person is no admin. NotFound: there is no such schedule.
+    """
+    found = schedule_or_tombstone(schedule_id, looking.person.roles)
+    newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
+    met = tuple(each for each in newest if not _is_archived(found, each.at))
+    shown = tuple(occurrence(found, each, looking) for each in met[:limit])
+    return ListedOccurrences(shown, met[limit - 1].at if len(met) > limit else None)
+
+
+def list_times(
+    rule: Recurrence, start: datetime, count: int, calendar: str, looking: Looking
+) -> list[Upcoming]:
+    """The next `count` times of a rule that nobody has saved; `calendar` is one's name, or "".
+
+    Raises:
+        Forbidden: the person is no admin. BadRequest: there is no such calendar.
+    """
+    check_admin(looking.person.roles)
+    kept = calendars.find(calendar) if calendar else None
+    if calendar and kept is None:
+        raise BadRequest(f"there is no calendar {calendar!r}")
+    return preview(rule, start, count, kept.calendar if kept else None)

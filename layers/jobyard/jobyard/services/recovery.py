@@ -1,0 +1,365 @@
+"""Taking up again what no execution works on.
+
+The tables are the truth, not the executions. What they say is still to be done has an execution,
+whose name follows from them; if that one ended without doing it, or was never started, the next of
+its line is started, whose name follows too. So nothing is written down here: whoever looks twice
+starts one execution, and a look that is cut off is simply repeated a minute later.
+
+There are two depths (decisions/0015): the minute looks at so many batches and no more, as long as
+its time lasts, for it must need no execution itself; the job type `reconcile` looks at everything.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import chain, count, islice
+from typing import Any
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, ChunkRecord
+from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.schedules.schedule import Schedule
+from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
+from jobyard.services.commands import COMMANDS
+from jobyard.services.executions import Look, Starting, batch_execution, job_execution
+from jobyard.services.runs import Run
+from jobyard.store import batches, chunks, jobs, operations, remembered, schedules
+
+LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
+TAKEN_UP = 25  # executions a minute
+AT_A_TIME = 20  # batches or schedules, of a look at all there is
+_SCHEDULES = "schedules"  # where such a look goes after the batches
+LEFT_CHUNKS = 20  # of one batch whose jobs are read in a look; the next looks read the others
+_MINUTES_PLACE = "where the minute's look goes on"
+REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
+_PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
+_LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
+# How long after its end an execution is followed. One that failed by itself has nothing at work
+# any more; one that was stopped may have workers that go on until their own time is over.
+_AFTER = {
+    "SUCCEEDED": _PATIENCE,
+    "FAILED": timedelta(),
+    "ABORTED": _LONGEST_WORK,
+    "TIMED_OUT": _LONGEST_WORK,
+}
+_LONGEST = timedelta(hours=1)  # between executions that fail one after the other
+_WATCHED = (
+    BatchState.PENDING,
+    BatchState.PROCESSING,
+    BatchState.CANCELLING,
+    BatchState.REPORTING,
+    BatchState.UPDATE_REPORTING,
+)
+_SETTLED_BY = re.compile(r"settle\.(\w+)\.p(\d+)\.")
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """Something an execution has to do: of which machine, told when, and who may be at it.
+
+    `name` is of its line of executions and `begin` starts one: the `first`-th (0: the request's
+    own), the next after that, and so on. `others` are names outside that line.
+    """
+
+    machine: str
+    since: datetime
+    first: int
+    name: Callable[[int], str]
+    begin: Callable[[int], None]
+    others: tuple[str, ...] = ()
+
+
+def reconcile(
+    starting: Starting,
+    now: datetime,
+    most: int = TAKEN_UP,
+    remaining: Callable[[], float] = lambda: 1.0,
+) -> int:
+    """Have executions take up whatever none works on, until `remaining` seconds are over; how many
+    were started, `most` at the most.
+
+    The oldest batches come first. Where there are more than can be looked at in a minute, the next
+    minute goes on after the last of them.
+    """
+    begun = 0
+    from_the_first = _watched("")
+    first = next(from_the_first, None)
+    if first is None:
+        return 0
+    noted = came_to = remembered.noted(_MINUTES_PLACE)
+    turn = _turn(noted) if noted else chain([first], from_the_first)
+    for number, suggested in enumerate(turn):
+        if begun == most or number == LOOKED_AT or (number and remaining() <= 0):
+            break
+        begun += take_up_batch(suggested.batch_id, starting, now, most - begun)
+        came_to = _place_of(suggested)
+    else:
+        came_to = ""
+    if came_to != noted:
+        remembered.note(_MINUTES_PLACE, came_to)
+    return begun
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at some of all there is came to, and where to go on; the end is an empty place.
+
+    What is looked at are batches, and schedules with runs.
+    """
+
+    place: Mapping[str, Any]
+    looked_at: int = 0
+    taken_up: int = 0
+
+
+def look_through(place: Mapping[str, Any], starting: Starting, now: datetime) -> Looked:
+    """Look at some more of everything, from `place` on; from the beginning if that is empty."""
+    if place.get("in") == _SCHEDULES:
+        return _look_at_schedules(place.get("after", ""), starting, now)
+    states = [*_WATCHED, BatchState.FAILED]
+    state = BatchState(place.get("in", states[0]))
+    suggested = [*islice(batches.in_state(state, place.get("after", "")), AT_A_TIME)]
+    if not suggested:
+        following = [*states[states.index(state) + 1 :], _SCHEDULES]
+        return Looked({"in": str(following[0])})
+    found = [batch for batch in suggested if not batch.is_awaited]
+    taken_up = sum(take_up_batch(batch.batch_id, starting, now) for batch in found)
+    after = batches.place_of(suggested[-1])
+    return Looked({"in": state.value, "after": after}, len(found), taken_up)
+
+
+def _look_at_schedules(after: str, starting: Starting, now: datetime) -> Looked:
+    found = schedules.every(AT_A_TIME, after)
+    if not found:
+        return Looked({})
+    going = [schedule for schedule in found if schedule.active]
+    taken_up = sum(take_up_runs(schedule, starting, now) for schedule in going)
+    after = found[-1].schedule_id
+    return Looked({"in": _SCHEDULES, "after": after}, len(going), taken_up)
+
+
+def _turn(noted: str) -> Iterator[Batch]:
+    """The batches to look at, each once, as the index knows them: from the place that was `noted`
+    on, then those before it."""
+    seen: set[str] = set()
+    for suggested in chain(_watched(noted), _watched("")):
+        if suggested.batch_id not in seen:
+            seen.add(suggested.batch_id)
+            yield suggested
+
+
+def _watched(noted: str) -> Iterator[Batch]:
+    """The open batches and the newest failed ones, state by state, from a place on."""
+    states = [*_WATCHED, BatchState.FAILED]
+    named, _, after = noted.partition(" ")
+    for state in states[states.index(BatchState(named)) if named else 0 :]:
+        place = after if state == named else ""
+        if state is BatchState.FAILED:
+            newest = batches.of_state(state.value, limit=REPAIRED).items
+            yield from (each for each in reversed(newest) if batches.place_of(each) > place)
+        else:
+            yield from batches.in_state(state, place, uploaded=True)
+
+
+def _place_of(batch: Batch) -> str:
+    return f"{batch.state.value} {batches.place_of(batch)}"
+
+
+def _take_up(errand: _Errand, starting: Starting, now: datetime) -> bool:
+    """Start the next of the errand's executions, unless one is at work or it is too early."""
+    ended: list[Look] = []
+    for name in errand.others:
+        look = starting.look(errand.machine, name)
+        if look and look.is_at_work:
+            return False
+        ended += [look] if look else []
+    for number in count(errand.first):
+        look = starting.look(errand.machine, errand.name(number))
+        if look is None:
+            break
+        if look.is_at_work:
+            return False
+        ended.append(look)
+    if now < _earliest(errand, ended, number):
+        return False
+    errand.begin(number)
+    return True
+
+
+def _earliest(errand: _Errand, ended: list[Look], number: int) -> datetime:
+    """When the `number`-th execution of an errand may be started, the others having `ended`."""
+    last = max(ended, key=lambda look: look.ended_at, default=None)
+    if last is None or last.ended_at < errand.since:
+        return errand.since + _PATIENCE
+    pause = min(_PATIENCE * 2 ** min(number - 2, 10), _LONGEST) if number > 1 else timedelta()
+    return last.ended_at + max(pause, _AFTER[last.status])
+
+
+def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Errand]:
+    """What is to be done for a batch by executions, each with its line of them."""
+    since = batch.history[-1].at if batch.history else batch.submitted_at
+    reading = batch.state is BatchState.PROCESSING and not batch.entries
+    if batch.source is not None and (batch.state is BatchState.PENDING or reading):
+        yield _of_batch(batch, "open", _workers(batch), since, starting)
+        return
+    if batch.state is BatchState.REPORTING:
+        yield _of_batch(batch, "settle", _workers(batch), since, starting)
+        return
+    records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
+    left: list[JobRecord] = []
+    for number in _some_left(records.values(), now):
+        found = [*jobs.of_chunk(batch.batch_id, number)]
+        records[number] = _recounted(batch, records[number], found, now)
+        left += found
+    running = [*operations.running(batch.batch_id)]
+    for operation in running:
+        run = operation.operation_id
+        furthest = max((each.passage(run).passed for each in records.values()), default=0)
+        yield _of_operation(batch, run, furthest, operation.asked_at, starting)
+    owners = {MAIN, *(operation.operation_id for operation in running)}
+    for job in left:  # those that requests for one job by itself have to bring to an end
+        if _awaits_work(job) and _owner(job) not in owners:
+            yield _of_job(job.place, _owner(job), job.at, starting)
+    if batch.state is not BatchState.FAILED:
+        due, furthest = due_chunks(batch, records, Run(MAIN, 1), now)
+        passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
+        if passes or not (running or open_jobs(batch, records.values())):
+            yield _of_batch(batch, "settle", _workers(batch, furthest), since, starting)
+
+
+def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
+    """The executions that may be at work on a batch as a whole, as its history names them."""
+    names: dict[str, None] = {}
+    for entry in reversed(batch.history):
+        if entry.cause.startswith("open."):
+            names[entry.cause.removeprefix("open.")] = None
+            break
+    for entry in reversed(batch.history):
+        if entry.event in COMMANDS:
+            names[batch_execution(batch.batch_id, COMMANDS[entry.event], entry.cause)] = None
+            break
+    settled = _SETTLED_BY.match(batch.history[-1].cause) if batch.history else None
+    if settled:
+        run = Run(settled[1], int(settled[2]))
+        names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
+        if run.name != MAIN:
+            names[batch_execution(batch.batch_id, "operation", run.name)] = None
+            names[batch_execution(batch.batch_id, "settle", run.name, run.times)] = None
+    return (*names, *fresh_executions(batch.batch_id, MAIN, furthest))
+
+
+def _of_batch(
+    batch: Batch, command: str, others: tuple[str, ...], since: datetime, starting: Starting
+) -> _Errand:
+    return _Errand(
+        starting.settings.batch_machine,
+        since,
+        1,
+        lambda number: batch_execution(batch.batch_id, command, MAIN, number),
+        lambda number: starting.batch(batch.batch_id, command, MAIN, number),
+        others,
+    )
+
+
+def _of_operation(
+    batch: Batch, run: str, furthest: int, since: datetime, starting: Starting
+) -> _Errand:
+    def command(number: int) -> str:
+        return "settle" if number else "operation"
+
+    return _Errand(
+        starting.settings.batch_machine,
+        since,
+        0,
+        lambda number: batch_execution(batch.batch_id, command(number), run, number),
+        lambda number: starting.batch(batch.batch_id, command(number), run, number),
+        tuple(fresh_executions(batch.batch_id, run, furthest)),
+    )
+
+
+def take_up_batch(batch_id: str, starting: Starting, now: datetime, most: int | None = None) -> int:
+    """Have executions take up what none works on of one batch; how many were started, `most` at the
+    most."""
+    try:
+        batch = batches.get(batch_id, now)
+    except (Gone, NotFound):
+        return 0
+    begun = 0
+    for errand in _errands(batch, starting, now):
+        begun += _take_up(errand, starting, now)
+        if begun == most:
+            break
+    return begun
+
+
+def take_up_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+    """Have executions take up the runs of a schedule that none works on; how many were started."""
+    return sum(
+        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        for run in schedule.active
+    )
+
+
+def take_up_job(place: Place, run: str, since: datetime, starting: Starting, now: datetime) -> bool:
+    """Start an execution for a job of a schedule, which `run` was to bring to an end `since`, if
+    none is at work on it; whether one was started."""
+    return _take_up(_of_job(place, run, since, starting), starting, now)
+
+
+def _of_job(place: Place, run: str, since: datetime, starting: Starting) -> _Errand:
+    return _Errand(
+        starting.settings.job_machine,
+        since,
+        0,
+        lambda number: job_execution(place, run, number),
+        lambda number: starting.job(place, run, number),
+    )
+
+
+def _some_left(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
+    """The chunks to look into now: `LEFT_CHUNKS` of those that are left, others each minute."""
+    numbers = [record.chunk for record in records if _is_left(record)]
+    start = int(now.timestamp() // 60) * LEFT_CHUNKS % max(len(numbers), 1)
+    return [*numbers[start:], *numbers[:start]][:LEFT_CHUNKS]
+
+
+def _is_left(record: ChunkRecord) -> bool:
+    """Whether a chunk shows jobs as open although the batch's own run is through with it."""
+    passage = record.passage(MAIN)
+    busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
+    return bool(busy and passage.passed and passage.next_at is None)
+
+
+def _recounted(
+    batch: Batch, record: ChunkRecord, found: list[JobRecord], now: datetime
+) -> ChunkRecord:
+    """The chunk with the counts of its jobs `found`, read after it, and with another pass due if
+    the batch's own run left a job behind; as it is when none were looked for.
+
+    A worker that came late or was cut off may have counted otherwise.
+    """
+    if not found:
+        return record
+    behind = any(
+        _awaits_work(job) and _owner(job) == MAIN and now - job.at >= _LONGEST_WORK for job in found
+    )
+    counted = replace(record.counting(found), collection=batch.collection)
+    if counted.counts == record.counts and not behind:
+        return record
+    passage = replace(record.passage(MAIN), next_at=now if behind else None)
+    runs = {**record.runs, MAIN: passage}
+    try:
+        return chunks.put(replace(counted, runs=runs))
+    except StaleState:
+        return record  # somebody counts just now
+
+
+def _awaits_work(job: JobRecord) -> bool:
+    return job.state in {JobState.SCHEDULED, JobState.RUNNING}
+
+
+def _owner(job: JobRecord) -> str:
+    """The name of the run that moved a job last."""
+    return job.cause.split(".")[0]

@@ -1,0 +1,254 @@
+"""The files of a report, written while going through a batch's jobs once, in manifest order."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jobyard.domain.batches import report_text
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
+from jobyard.domain.batches.report_text import SHOWN, Told, ToldJob
+from jobyard.domain.jobs.failures import sentence_of
+from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.manifests.findings import without_zeros
+from jobyard.domain.urls import without_secrets
+from jobyard.jobtypes import job_type_of
+from jobyard.services.batches import rows
+from jobyard.services.batches.uploads import Upload, Written
+from jobyard.services.reports.mail import Reporting
+from jobyard.store import jobs, reports
+
+COLUMNS = (
+    "job_id",
+    "line",
+    "name",
+    "url",
+    "state",
+    "word",
+    "step",
+    "failure_code",
+    "failure_message",
+    "attempts",
+    "requeues",
+    "ended_at",
+    "result",
+    "local_id",
+    "callback",
+)
+_NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What a csv writer writes to, when the file takes bytes."""
+
+    file: Upload
+
+    def write(self, text: str) -> int:
+        return self.file.write(encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    """`text` as UTF-8, whatever is in it: nothing that a row has may stop a report."""
+    return text.encode(errors="replace")
+
+
+class Files:
+    """The files of a report, or of a slice of it, while they are written: CSV of all jobs and of
+    failures, JSON, the outcomes. None of them is there before `finish`."""
+
+    def __init__(self, prefix: str, reporting: Reporting) -> None:
+        self._prefix, self._reporting = prefix, reporting
+        bucket = reporting.settings.work_bucket
+        self._uploads = {name: Upload(reporting.s3, bucket, f"{prefix}/{name}") for name in _NAMES}
+        self.all = csv.writer(_Encoded(self._uploads["jobs.csv"]))
+        self.failures = csv.writer(_Encoded(self._uploads["failures.csv"]))
+        self.json = self._uploads["report.json"]
+        self.outcomes = self._uploads["outcomes"]
+
+    def __enter__(self) -> "Files":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for upload in self._uploads.values():
+            upload.give_up()
+
+    def add(self, written: Mapping[str, Written]) -> None:
+        """Add the files of a slice."""
+        for name, upload in self._uploads.items():
+            upload.add(written[name])
+
+    def finish(self) -> dict[str, Written]:
+        """Make the files be there; where each is, by name."""
+        return {name: upload.finish() for name, upload in self._uploads.items()}
+
+    def publish(self, told: Told) -> dict[str, str]:
+        """Make the files, the page and the mail's text be there; the keys by name."""
+        keys = {name: written.key for name, written in self.finish().items()}
+        for name, words in {
+            "report.html": report_text.page(told),
+            "mail.txt": report_text.text(told),
+        }.items():
+            keys[name] = f"{self._prefix}/{name}"
+            self._reporting.s3.put_object(
+                Bucket=self._reporting.settings.work_bucket,
+                Key=keys[name],
+                Body=encoded(words),
+                ContentType="text/html; charset=utf-8" if name.endswith("html") else "text/plain",
+            )
+        return keys
+
+
+@dataclass
+class Summary:
+    """What came of some of a batch's jobs. `shown` are the first that a mail names; `changed` is
+    how many are not as the last report told them."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    code_counts: dict[str, int] = field(default_factory=dict)
+    shown: list[ToldJob] = field(default_factory=list)
+    changed: int = 0
+    failed: int = 0
+
+    def groups(self) -> tuple[FailureGroup, ...]:
+        """The failures by code, the largest group first."""
+        ordered = sorted(self.code_counts, key=lambda code: (-self.code_counts[code], code))
+        return tuple(
+            FailureGroup(code, sentence_of(code), self.code_counts[code]) for code in ordered
+        )
+
+    def add(self, after: "Summary") -> None:
+        """Take up what came of the jobs that follow."""
+        for mine, theirs in (
+            (self.counts, after.counts),
+            (self.code_counts, after.code_counts),
+        ):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        self.shown += after.shown[: SHOWN - len(self.shown)]
+        self.changed += after.changed
+        self.failed += after.failed
+
+
+def summarise(
+    batch: Batch, chunks: range, files: Files, reporting: Reporting, *, update: bool
+) -> Summary:
+    """Go through the jobs of some chunks once, in manifest order, writing files and counting."""
+    summary = Summary()
+    told_before = _outcomes_told(batch, chunks, reporting) if update else iter(())
+    separator = b",\n"
+    if not chunks.start:
+        files.all.writerow(COLUMNS)
+        files.failures.writerow(COLUMNS)
+        files.json.write(f'{{"batch_id": "{batch.batch_id}", "jobs": ['.encode())
+        separator = b"\n"
+    for row, job in _jobs_of(batch, chunks, reporting):
+        letter = OUTCOME_LETTERS[job.state]
+        files.outcomes.write(letter.encode())
+        word = OUTCOME_WORDS[letter] if letter == "w" else job.state.value
+        summary.counts[word] = summary.counts.get(word, 0) + 1
+        cells = _cells(batch, row, job)
+        safe = [safe_cell(cell) for cell in cells]
+        files.all.writerow(safe)
+        typed = dict(zip(COLUMNS, cells, strict=True)) | {
+            "line": row.get("line"),
+            "attempts": job.attempted,
+            "requeues": job.requeues,
+            "result": dict(job.data),
+        }
+        files.json.write(separator + json.dumps(typed).encode())
+        separator = b",\n"
+        if job.state is JobState.FAILED:
+            files.failures.writerow(safe)
+            summary.failed += 1
+            code = job.failure_code
+            summary.code_counts[code] = summary.code_counts.get(code, 0) + 1
+        before = next(told_before, "") if update else ""
+        is_news = before != letter if update else job.state is JobState.FAILED
+        summary.changed += update and before != letter
+        if is_news and len(summary.shown) < SHOWN:
+            summary.shown.append(
+                ToldJob(
+                    job.place.job_id,
+                    str(row.get("name", "")),
+                    OUTCOME_WORDS[letter],
+                    OUTCOME_WORDS.get(before, ""),
+                    job.failure_message if job.state is JobState.FAILED else "",
+                )
+            )
+    return summary
+
+
+def _outcomes_told(batch: Batch, chunks: range, reporting: Reporting) -> Iterator[str]:
+    """What the last report told of the jobs from the first of these chunks on."""
+    first = chunks.start * batch.chunk_size
+    body = reporting.s3.get_object(
+        Bucket=reporting.settings.work_bucket,
+        Key=reports.get(batch.batch_id, batch.last_report).files["outcomes"],
+        Range=f"bytes={first}-{first + len(chunks) * batch.chunk_size - 1}",
+    )["Body"]
+    for block in body.iter_chunks():
+        yield from block.decode()
+
+
+def _jobs_of(
+    batch: Batch, chunks: range, reporting: Reporting
+) -> Iterator[tuple[rows.Row, JobRecord]]:
+    """Every job of these chunks with its row, in manifest order. A cancelled batch's rows that
+    never ran are cancelled."""
+    cancelled = batch.is_cancelled
+    s3, settings = reporting.s3, reporting.settings
+    for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
+        recorded = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
+        for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
+            job = recorded.get(position)
+            if job is None:
+                job = unrecorded(Place(batch.batch_id, chunk.chunk, position), batch.submitted_at)
+                job = replace(job, state=JobState.CANCELLED) if cancelled else job
+            yield row, job
+
+
+def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
+    last = job.attempts[-1] if job.attempts else None
+    ended = last.ended_at.isoformat() if last and last.ended_at else ""
+    return (
+        job.place.job_id,
+        str(row.get("line", "")),
+        str(row.get("name", "")),
+        without_secrets(str(row.get("url", ""))),
+        job.state.value,
+        word_of(batch, job.state),
+        last.step if last else "",
+        job.failure_code if job.state is JobState.FAILED else "",
+        job.failure_message if job.state is JobState.FAILED else "",
+        str(job.attempted),
+        str(job.requeues),
+        ended,
+        json.dumps(dict(job.data), sort_keys=True) if job.data else "",
+        ";".join(row.get("local", ())),
+        str(job.data.get("callback", "")),
+    )
+
+
+def word_of(batch: Batch, state: JobState) -> str:
+    """The word the users of the batch's job type know a job state by."""
+    return job_type_of(batch.job_type).words.get(state.value, state.value)
+
+
+def findings_of(batch: Batch, reporting: Reporting) -> Iterator[dict[str, Any]]:
+    if not batch.findings:
+        return
+    body = reporting.s3.get_object(
+        Bucket=reporting.settings.work_bucket, Key=rows.findings_key(batch.batch_id)
+    )["Body"]
+    for line in body.iter_lines():
+        yield without_zeros(json.loads(line))
+
+
+def finding_line(finding: dict[str, Any]) -> str:
+    where = f"line {finding['line']}" if finding["line"] else "the manifest"
+    if finding["column"]:
+        where += f", column {finding['column']}"
+    return f"{where}: {finding['level']}: {finding['message']} ({finding['code']})"

@@ -1,0 +1,189 @@
+"""Reporting a batch: the files, the one mail, the end of the batch.
+
+The report is written down before anything is sent, and only then does the batch move; a report
+that is found written is not written again. So each real change is told once, whatever dies when.
+
+The jobs of a large batch are gone through in slices, one a call, and the files put together of
+them at last: see report_slices.
+"""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
+from jobyard.domain.batches.report_text import SHOWN, Told
+from jobyard.domain.cost import Cost, Usage, priced
+from jobyard.domain.lifecycle import Cause
+from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
+from jobyard.services.reports.mail import Reporting, deliver, recipients
+from jobyard.services.reports.slices import Slices
+from jobyard.store import batches, reports, usage
+
+REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
+
+
+def report(batch_id: str, reporting: Reporting) -> Batch:
+    """Tell how a batch stands and end it, or go one slice further: one that is still to be reported
+    after it is to be handed in again. A batch that is not reporting is left as it is."""
+    batch = batches.get(batch_id, reporting.now())
+    if batch.state not in REPORTED:
+        return batch
+    seq = batch.last_report + 1
+    written = reports.find(batch_id, seq)
+    if written is None:
+        slices = Slices(batch, reporting)
+        if slices.go_on():
+            return batch
+        written = _write(batch, seq, slices, reporting)
+    if written is None:
+        return _end(batch, _last_counts(batch), reporting, "no change since the last report")
+    deliver(written, reporting)
+    return _end(batch, written.counts, reporting, "", last_report=seq, reported=written.counts)
+
+
+def _last_counts(batch: Batch) -> dict[str, int]:
+    return dict(reports.get(batch.batch_id, batch.last_report).counts)
+
+
+def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes: Any) -> Batch:
+    now = reporting.now()
+    cancelled = batch.is_cancelled
+    if cancelled:
+        event = "stop"
+    elif counts.get("failed") or counts.get("waiting") or batch.message:
+        # Waiting: a job was requeued while this report was being written; the next one tells.
+        event = "fail"
+    elif batch.entries and counts.get("deleted", 0) == batch.entries:
+        event = "clear"
+    else:
+        event = "complete"
+    # One report, one move: a repeat of this very call is the only other writer there can be.
+    cause = Cause(f"report.{batch.version}", reason=reason)
+    move = BATCH.move(batch.state, event, now, cause)
+    return batches.apply(batch, move, checked_at=now, ended_at=now, **changes)
+
+
+# Writing
+
+
+def _write(batch: Batch, seq: int, slices: Slices, reporting: Reporting) -> Report | None:
+    """Write the report's files and record; None when an update finds that nothing changed."""
+    now = reporting.now()
+    if not batch.entries:
+        return _write_refused(batch, seq, reporting)
+    update = batch.state is BatchState.UPDATE_REPORTING
+    with Files(_prefix(batch, seq), reporting) as files:
+        summary = _gone_through(batch, slices, files, reporting, update=update)
+        if update and not summary.changed:
+            return None
+        kind = ReportKind.UPDATE if update else ReportKind.FIRST
+        told = Told(
+            batch=batch,
+            kind=kind,
+            seq=seq,
+            at=now,
+            instance=reporting.settings.instance,
+            counts=summary.counts,
+            groups=summary.groups(),
+            jobs=summary.shown,
+            more_jobs=(summary.changed if update else summary.failed) - len(summary.shown),
+            findings=(),
+            more_findings=0,
+            link=_link(batch, reporting),
+            cost=_cost(batch, reporting),
+        )
+        files.json.write(b"\n],\n")
+        files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
+        files.json.write(f'"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
+        keys = files.publish(told)
+    return _put(told, summary.changed, keys, reporting)
+
+
+def _gone_through(
+    batch: Batch, slices: Slices, files: Files, reporting: Reporting, *, update: bool
+) -> Summary:
+    """Write a batch's jobs into the files: all of them now, or of the slices that are there."""
+    if slices.is_one:
+        return summarise(batch, range(batch.chunks), files, reporting, update=update)
+    summary = Summary()
+    for each in slices.written():
+        files.add(each.files)
+        summary.add(each.summary)
+    return summary
+
+
+def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
+    shown: list[str] = []
+    with Files(_prefix(batch, seq), reporting) as files:
+        files.all.writerow((*FINDING_COLUMNS, "batch_id"))
+        files.json.write(f'{{"batch_id": "{batch.batch_id}", "findings": ['.encode())
+        separator = b"\n"
+        for finding in findings_of(batch, reporting):
+            cells = (safe_cell(str(finding[name] or "")) for name in FINDING_COLUMNS)
+            files.all.writerow((*cells, batch.batch_id))
+            files.json.write(separator + json.dumps(finding).encode())
+            separator = b",\n"
+            if len(shown) < SHOWN:
+                shown.append(finding_line(finding))
+        told = Told(
+            batch=batch,
+            kind=ReportKind.REFUSED,
+            seq=seq,
+            at=reporting.now(),
+            instance=reporting.settings.instance,
+            counts={},
+            groups=(),
+            jobs=(),
+            more_jobs=0,
+            findings=shown,
+            more_findings=batch.findings - len(shown),
+            link=_link(batch, reporting),
+            cost=_cost(batch, reporting),
+        )
+        files.json.write(f'\n],\n"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
+        keys = files.publish(told)
+    return _put(told, 0, keys, reporting)
+
+
+FINDING_COLUMNS = ("level", "code", "line", "column", "message")
+
+
+def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -> Report:
+    batch = told.batch
+    unwanted = DeliveryState.FAILED if batch.untold else DeliveryState.SUPPRESSED
+    state = DeliveryState.QUEUED if batch.notify else unwanted
+    return reports.put_new(
+        Report(
+            batch_id=batch.batch_id,
+            seq=told.seq,
+            kind=told.kind,
+            at=told.at,
+            to=batch.notify,
+            subject=told.subject,
+            outcome=told.outcome,
+            counts=told.counts,
+            changed=changed,
+            files=keys,
+            delivery=Delivery(state, told.at, untold=batch.untold),
+        )
+    )
+
+
+def _cost(batch: Batch, reporting: Reporting) -> Cost:
+    """What the batch cost up to this report, which is still to be mailed."""
+    own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
+    return priced(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
+
+
+def _cost_document(cost: Cost) -> str:
+    return json.dumps({"dollars": round(cost.dollars, 9), "usage": asdict(cost.usage)})
+
+
+def _prefix(batch: Batch, seq: int) -> str:
+    return f"reports/{batch.batch_id}/{seq:04d}"
+
+
+def _link(batch: Batch, reporting: Reporting) -> str:
+    return f"{reporting.settings.url}/api/batches/{batch.batch_id}/reports"

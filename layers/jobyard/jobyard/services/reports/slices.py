@@ -1,0 +1,109 @@
+"""The slices of a large batch's report: each call goes through the jobs of one, and notes it.
+
+A slice's files lie in the staging folder until the report's are put together of them. Which slice
+is next is told by which are there. A slice is noted once: who comes second goes on with the first
+one's. A batch that is to be reported anew begins anew, as its files are named by the moment it came
+to be reported.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.report_text import ToldJob
+from jobyard.services.batches.uploads import Written
+from jobyard.services.reports.files import Files, Summary, summarise
+from jobyard.services.reports.mail import Reporting
+
+_TAKEN = {409, 412}  # what S3 answers of an object that another has written, or is writing
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Some of a batch's jobs as they were found: what came of them, and where their files lie."""
+
+    summary: Summary
+    files: Mapping[str, Written]
+
+    def text(self) -> bytes:
+        """The slice as it is noted."""
+        files = {name: [*written] for name, written in self.files.items()}
+        return json.dumps({"summary": asdict(self.summary), "files": files}).encode()
+
+    @classmethod
+    def of(cls, text: bytes) -> "Slice":
+        """The slice that was noted so."""
+        document = json.loads(text)
+        found = document["summary"]
+        shown = [ToldJob(**each) for each in found.pop("shown")]
+        files = {name: Written(*written) for name, written in document["files"].items()}
+        return cls(Summary(**found, shown=shown), files)
+
+
+class Slices:
+    """A batch's slices, in manifest order."""
+
+    def __init__(self, batch: Batch, reporting: Reporting) -> None:
+        self._batch, self._reporting = batch, reporting
+        self._each = max(1, reporting.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
+        self._count = -(-batch.chunks // self._each)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all the batch's jobs are gone through at once."""
+        return self._count <= 1
+
+    def go_on(self) -> bool:
+        """Write the first slice that is not there; False when none is left to be written."""
+        if self.is_one:
+            return False
+        for number in range(self._count):
+            if self._noted(number) is None:
+                self._write(number)
+                return True
+        return False
+
+    def written(self) -> Iterator[Slice]:
+        """The slices, all of them there."""
+        for number in range(self._count):
+            found = self._noted(number)
+            if found is None:
+                raise RuntimeError(f"slice {number} of batch {self._batch.batch_id} is gone")
+            yield found
+
+    def _folder(self, number: int) -> str:
+        batch = self._batch
+        began = max(
+            (each.at for each in batch.history if each.after == batch.state != each.before),
+            default=batch.submitted_at,
+        )
+        of = f"{batch.last_report + 1:04d}-{began.timestamp():.3f}-{self._each}"
+        return f"staging/reports/{batch.batch_id}/{of}/{number:05d}"
+
+    def _noted(self, number: int) -> Slice | None:
+        s3, bucket = self._reporting.s3, self._reporting.settings.work_bucket
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=f"{self._folder(number)}/slice.json")
+        except s3.exceptions.NoSuchKey:
+            return None
+        return Slice.of(answer["Body"].read())
+
+    def _write(self, number: int) -> None:
+        batch, reporting = self._batch, self._reporting
+        first = number * self._each
+        chunks = range(first, min(first + self._each, batch.chunks))
+        update = batch.state is BatchState.UPDATE_REPORTING
+        with Files(self._folder(number), reporting) as files:
+            summary = summarise(batch, chunks, files, reporting, update=update)
+            found = Slice(summary, files.finish())
+        try:
+            reporting.s3.put_object(
+                Bucket=reporting.settings.work_bucket,
+                Key=f"{self._folder(number)}/slice.json",
+                Body=found.text(),
+                IfNoneMatch="*",
+            )
+        except reporting.s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _TAKEN:
+                raise

@@ -1,0 +1,184 @@
+"""Writing to the archive what is to be kept for ever, and reading it back before it is removed.
+
+An object of it is written once: what a worker that is late would write after another has begun to
+remove is less than what is there.
+"""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any
+
+from jobyard.domain.archive import INVENTORY, Inventory, Part, kind_of
+from jobyard.services.batches.uploads import Upload
+from jobyard.services.settings import Settings
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+_IN_MEMORY = 8 * 1024 * 1024  # a larger spool lies on the worker's disk
+_BLOCK = 1024 * 1024
+_PACKED = "application/gzip"
+
+
+class Unfit(Exception):
+    """Something cannot be archived as it is: why, for a person."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One folder of the archive bucket: the records of a batch, or of a schedule's month."""
+
+    settings: Settings
+    s3: "S3Client"
+    folder: str
+
+    def write(self, name: str, lines: Iterable[bytes]) -> None:
+        """Write lines as the part `name`, unless there is one."""
+        counts: dict[str, int] = {}
+
+        def counted() -> Iterator[bytes]:
+            for text in lines:
+                kind = kind_of(text)
+                counts[kind] = counts.get(kind, 0) + 1
+                yield text
+
+        self._pack(name, counted(), counts)
+
+    def copy(self, name: str, key: str) -> None:
+        """Write an object of the work bucket as the part `name`, unless there is one.
+
+        It may be larger than a worker's disk. So it is read twice: S3 wants to know what there is
+        to tell of a part before its first byte.
+        """
+        found = {"Bucket": self.settings.work_bucket, "Key": key}
+        answer = self.s3.get_object(**found)  # type: ignore[arg-type]
+        digest, length = hashlib.sha256(), 0
+        for block in answer["Body"].iter_chunks(_BLOCK):
+            digest.update(block)
+            length += len(block)
+        told = _told(digest.hexdigest(), length, {})
+        again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
+        of = f"{self.folder}/{name}"
+        how = {"ContentType": _PACKED, "Metadata": told}
+        with Upload(self.s3, self.settings.archive_bucket, of, **how) as upload:
+            with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
+                for block in again["Body"].iter_chunks(_BLOCK):
+                    packed.write(block)
+            with self._unless_there():
+                upload.finish(IfNoneMatch="*")
+
+    def _pack(self, name: str, blocks: Iterable[bytes], counts: dict[str, int]) -> None:
+        digest, length = hashlib.sha256(), 0
+        with SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
+            # Without a time in it, so that the same records are the same bytes.
+            with gzip.GzipFile(fileobj=spool, mode="wb", filename="", mtime=0) as packed:
+                for block in blocks:
+                    digest.update(block)
+                    length += len(block)
+                    packed.write(block)
+            spool.seek(0)
+            self._put(name, spool, _PACKED, _told(digest.hexdigest(), length, counts))
+
+    def _put(self, name: str, body: Any, kind: str, told: dict[str, str]) -> None:
+        with self._unless_there():
+            self.s3.put_object(
+                Bucket=self.settings.archive_bucket,
+                Key=f"{self.folder}/{name}",
+                Body=body,
+                ContentType=kind,
+                Metadata=told,
+                IfNoneMatch="*",
+            )
+
+    @contextmanager
+    def _unless_there(self) -> Iterator[None]:
+        """Let be what S3 refuses because it is there already."""
+        try:
+            yield
+        except self.s3.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
+                raise
+
+    def part(self, name: str) -> Part:
+        """The part of that name, as S3 says it is there.
+
+        Raises:
+            Unfit: it is not.
+        """
+        try:
+            found = self.s3.head_object(
+                Bucket=self.settings.archive_bucket, Key=f"{self.folder}/{name}"
+            )
+        except self.s3.exceptions.ClientError as error:
+            raise _missing(error, f"{name} is not in the archive") from error
+        told = found["Metadata"]
+        counts = json.loads(told["counts"])
+        return Part(name, found["ContentLength"], int(told["length"]), told["sha256"], counts)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a part, read back.
+
+        Raises:
+            Unfit: it is not there, or damaged.
+        """
+        body = self._get(name)
+        try:
+            with gzip.GzipFile(fileobj=body, mode="rb") as packed:
+                yield from packed
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise Unfit(f"{self.folder}/{name} is damaged: {error}") from error
+
+    def seal(self, inventory: Inventory) -> None:
+        """Write the inventory, unless there is one: from now on what it names is archived."""
+        self._put(INVENTORY, inventory.text(), "application/json", {})
+
+    def inventory(self) -> Inventory:
+        """The inventory.
+
+        Raises:
+            Unfit: there is none.
+        """
+        return Inventory.of(self._get(INVENTORY).read())
+
+    def _get(self, name: str) -> Any:
+        try:
+            return self.s3.get_object(
+                Bucket=self.settings.archive_bucket, Key=f"{self.folder}/{name}"
+            )["Body"]
+        except self.s3.exceptions.ClientError as error:
+            raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
+
+    def ensure(self, names: Iterable[str], lines: list[bytes]) -> None:
+        """See that each of `lines` is archived, in one of the parts or else in one of their own,
+        of which the inventory does not know.
+
+        What was read back from the archive is what may be removed, and nothing else.
+
+        Raises:
+            Unfit: a part is not there, or damaged.
+        """
+        if not lines:
+            return
+        kept = {text for name in names for text in self.lines(name)}
+        late = [text for text in lines if text not in kept]
+        if late:
+            digest = hashlib.sha256(b"".join(late)).hexdigest()
+            self.write(f"late-{digest[:16]}.jsonl.gz", late)
+
+
+def _told(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
+    """What is told of a part beside it: of what it holds, not of how that is packed."""
+    return {"sha256": digest, "length": str(length), "counts": json.dumps(counts)}
+
+
+def _missing(error: "ClientError", words: str) -> Exception:
+    """What an answer of S3 means to who wanted something that has to be there."""
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return Unfit(words) if status == 404 else error

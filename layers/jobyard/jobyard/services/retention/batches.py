@@ -1,0 +1,342 @@
+"""Archiving a batch: taken away from everybody, written part by part, removed part by part.
+
+Where it stands is in its tombstone: as long as that says archiving, nothing is removed, and all may
+be written again; once it says removing, nothing is removed that is not read back from the archive
+first. So it goes on wherever it was cut off, whoever does it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.report import DeliveryState
+from jobyard.domain.jobs.job import OPEN_STATES, JobRecord, JobState, Place
+from jobyard.services.batches import rows
+from jobyard.services.retention.archive import Unfit
+from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.store import batches, chunks, jobs, operations, reports, usage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+
+ENDED = frozenset(
+    {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
+)
+JOBS = 5000  # of a part, at the most: some megabytes
+_BYTES_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
+_ABOUT = "batch.jsonl.gz"
+_ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}
+
+
+class NotNow(Exception):
+    """A batch is not to be archived yet; `repaired_at` is when a job of it was moved last."""
+
+    def __init__(self, words: str, repaired_at: datetime | None = None) -> None:
+        super().__init__(words)
+        self.repaired_at = repaired_at
+
+
+def due_at(batch: Batch) -> datetime | None:
+    """When a batch is due to be archived; None while it is open."""
+    if batch.state not in ENDED:
+        return None
+    moments = [batch.submitted_at, batch.ended_at, batch.repaired_at]
+    moments += [entry.at for entry in batch.history[-1:]]
+    return max(each for each in moments if each) + kept_for(batch.job_type)
+
+
+def begin(suggested: Batch, retaining: Retaining) -> bool:
+    """Take a batch that an index `suggested` away, to archive it, if it is due; whether it was.
+
+    Raises:
+        StaleState: it changes at this very moment.
+    """
+    now = retaining.now()
+    batch = batches.get(suggested.batch_id, now)
+    due = due_at(batch)
+    if due is None or due > now or _is_at_work(batch):
+        return False
+    # A folder for each time that it is tried: nothing in it is written twice.
+    attempt = f"v{batch.version}"
+    folder = folder_of(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
+    batches.put_away(batch, now, folder)
+    return True
+
+
+def _is_at_work(batch: Batch) -> bool:
+    """Whether something may still be written for a batch that has ended: it is under repair, or its
+    report is on its way."""
+    if operations.is_any_running(batch.batch_id):
+        return True
+    if any(each.delivery.state in _ON_ITS_WAY for each in reports.of_batch(batch.batch_id)):
+        return True
+    return any(
+        record.count(JobState.SCHEDULED) + record.count(JobState.RUNNING)
+        for record in chunks.of_batch(batch.batch_id)
+    )
+
+
+def go_on(place: Bookmark, after: Bookmark, retaining: Retaining) -> Stretch:
+    """Do the next part of a batch's archiving; `after` is the place after its last.
+
+    A batch that cannot be archived is put back as it was, and has failed. Once it is being removed
+    it stays a leftover, and has failed when it is looked at as such.
+    """
+    tombstone = batches.tombstone(place["batch"])
+    if tombstone is None or tombstone.phase is Phase.REMOVED:
+        return Stretch(after)
+    work = _Work(tombstone, place, after, retaining)
+    try:
+        return work.archived() if tombstone.phase is Phase.ARCHIVING else work.removed()
+    except NotNow as reason:
+        batches.put_back(tombstone, reason.repaired_at)
+        return Stretch(after)
+    except Unfit as reason:
+        if tombstone.phase is Phase.ARCHIVING:
+            batches.put_back(tombstone, tombstone.batch.repaired_at)
+        elif place["go"] != "leftovers":
+            return Stretch(after)
+        return Stretch(after, failures=[(tombstone.batch.batch_id, str(reason))])
+
+
+class _Work:
+    """One stretch of work on a batch. `place` has the next part's number, `at`; it counts from 0 in
+    each of the two phases."""
+
+    def __init__(
+        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, retaining: Retaining
+    ) -> None:
+        self.tombstone, self.batch = tombstone, tombstone.batch
+        self.place, self.after, self.retaining = place, after, retaining
+        self.archive = retaining.archive(tombstone.folder)
+        # A checkpoint that is older than the tombstone's phase has its number from the other one.
+        self.at = int(place.get("at", 0)) if place.get("phase") == tombstone.phase else 0
+        self.parts = -(-self.batch.chunks // self._chunks) if self.batch.chunks else 0
+
+    @property
+    def _chunks(self) -> int:
+        """How many chunks a part holds."""
+        return max(1, JOBS // self.batch.chunk_size)
+
+    def _next(self) -> Stretch:
+        self.at += 1
+        return self._here()
+
+    def _here(self) -> Stretch:
+        return Stretch({**self.place, "phase": self.tombstone.phase.value, "at": self.at})
+
+    # Into the archive
+
+    def archived(self) -> Stretch:
+        """Write the next part: jobs, then files, then what there is about the batch as a whole.
+
+        Raises:
+            NotNow: it is under repair. Unfit: something is missing.
+        """
+        if self.at < self.parts:
+            if self.at == 0 and operations.is_any_running(self.batch.batch_id):
+                raise NotNow("an operation was asked for at the last moment")
+            self.archive.write(_jobs_part(self.at), self._jobs_lines(self.at))
+            return self._next()
+        files = [*self._files()]
+        left = files[self.at - self.parts :]
+        if not left:
+            return self._sealed([key for key, _ in files])
+        packed = 0
+        for key, size in left:
+            if packed + size > _BYTES_A_SECOND and (packed or not self._is_enough_for(size)):
+                break
+            self.archive.copy(self._name(key), key)
+            packed += size
+            self.at += 1
+        return self._here()
+
+    def _is_enough_for(self, size: int) -> bool:
+        return self.retaining.remaining() >= size / _BYTES_A_SECOND
+
+    def _jobs_lines(self, part: int) -> Iterator[bytes]:
+        """Rows, records, counts and outcomes of a part's chunks, chunk by chunk."""
+        first = part * self._chunks
+        last = min(first + self._chunks, self.batch.chunks) - 1
+        settings, s3, batch_id = self.retaining.settings, self.retaining.s3, self.batch.batch_id
+        asked = [*operations.of_batch(batch_id)]
+        counts = {each.chunk: each for each in chunks.of_batch(batch_id, first=first, last=last)}
+        try:
+            places = rows.chunks_between(s3, settings, self.batch, first, last)
+        except s3.exceptions.NoSuchKey as error:
+            raise Unfit("the index of its rows is not there") from error
+        for chunk in places:
+            try:
+                found = rows.rows_of(s3, settings, batch_id, chunk)
+            except s3.exceptions.NoSuchKey as error:
+                raise Unfit("its rows are not there") from error
+            for position, row in enumerate(found):
+                job_id = Place(batch_id, chunk.chunk, position).job_id
+                yield line("row", row, job_id=job_id)
+            for job in jobs.of_chunk(batch_id, chunk.chunk):
+                self._check(job)
+                yield _job_line(job)
+            if chunk.chunk in counts:
+                yield line("chunk", counts[chunk.chunk])
+            for operation in asked:
+                if chunk.chunk not in operation.chunks:
+                    continue
+                for outcome in rows.outcomes_of(s3, settings, operation, chunk.chunk):
+                    yield line("outcome", outcome, operation_id=operation.operation_id)
+
+    def _check(self, job: JobRecord) -> None:
+        """Raises:
+        NotNow: the job is open, or was moved after the batch had ended and not long enough ago.
+        """
+        if job.state in OPEN_STATES and self.batch.state is BatchState.FAILED:
+            raise NotNow("a job of it is open", self.retaining.now())
+        if job.at + kept_for(self.batch.job_type) > self.tombstone.at:
+            raise NotNow("a job of it was moved after its report", job.at)
+
+    def _files(self) -> Iterator[tuple[str, int]]:
+        """The objects of the work bucket that are kept as they are, by key, with their size.
+
+        Rows, index and outcomes are in the parts; the passes' indexes say nothing more.
+        """
+        batch_id = self.batch.batch_id
+        opened = bool(self.batch.entries)
+        left_out = {rows.rows_key(batch_id), rows.index_key(batch_id)} if opened else set()
+        pages = self.retaining.s3.get_paginator("list_objects_v2")
+        for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/"):
+            for page in pages.paginate(Bucket=self.retaining.settings.work_bucket, Prefix=prefix):
+                for found in page.get("Contents", ()):
+                    key = found["Key"]
+                    if key not in left_out and not key.startswith(f"work/{batch_id}/passes/"):
+                        yield key, found["Size"]
+
+    def _name(self, key: str) -> str:
+        """The part that a file is copied to: reports/b…/0001/jobs.csv to files/reports/0001/…"""
+        kind, _, rest = key.split("/", 2)
+        return f"files/{kind}/{rest}.gz"
+
+    def _about_lines(self) -> Iterator[bytes]:
+        """What there is about the batch as a whole."""
+        batch_id = self.batch.batch_id
+        yield line("batch", self.batch)
+        for report in reports.of_batch(batch_id):
+            yield line("report", report)
+        for operation in operations.of_batch(batch_id):
+            yield line("operation", operation)
+        for part, used in usage.parts_of(batch_id):
+            yield line("usage", used, part=part)
+
+    def _sealed(self, keys: list[str]) -> Stretch:
+        """Write the inventory of what S3 says is there; from now on it may be removed."""
+        self.archive.write(_ABOUT, self._about_lines())
+        names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
+        names += [self._name(key) for key in keys]
+        parts = tuple(self.archive.part(name) for name in names)
+        inventory = Inventory(
+            self.batch.batch_id, _summary(self.batch), self.retaining.now(), parts
+        )
+        if inventory.counts.get("row", 0) != self.batch.entries:
+            found = inventory.counts.get("row", 0)
+            raise Unfit(f"{found} of its {self.batch.entries} rows are there")
+        self.archive.seal(inventory)
+        after = replace(self.tombstone, phase=Phase.REMOVING)
+        return Stretch(
+            {**self.place, "phase": Phase.REMOVING.value, "at": 0},
+            beside=[batches.written(self.tombstone, after)],
+        )
+
+    # Out of the tables
+
+    def removed(self) -> Stretch:
+        """Remove the next part's records: jobs, then the rest, then the batch itself.
+
+        Raises:
+            Unfit: the archive has not what it says.
+        """
+        if self.at < self.parts:
+            self._remove_jobs(self.at)
+            return self._next()
+        if self.at == self.parts:
+            self._remove_about()
+            return self._next()
+        if not self._remove_objects():
+            return self._here()
+        gone = batches.written(self.tombstone, self.tombstone.removed())
+        return Stretch(self.after, processed=1, beside=[gone])
+
+    def _remove_jobs(self, part: int) -> None:
+        batch_id, first = self.batch.batch_id, part * self._chunks
+        last = min(first + self._chunks, self.batch.chunks) - 1
+        counts = [*chunks.of_batch(batch_id, first=first, last=last)]
+        found = [
+            job for number in range(first, last + 1) for job in jobs.of_chunk(batch_id, number)
+        ]
+        lines = [_job_line(job) for job in found]
+        self.archive.ensure([_jobs_part(part)], lines + [line("chunk", each) for each in counts])
+        jobs.remove(found)
+        chunks.remove(counts)
+
+    def _remove_about(self) -> None:
+        batch_id = self.batch.batch_id
+        told, asked = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
+        used = [*usage.parts_of(batch_id)]
+        lines = [line("report", each) for each in told]
+        lines += [line("operation", each) for each in asked]
+        lines += [line("usage", each, part=part) for part, each in used]
+        self.archive.ensure([_ABOUT], [line("batch", self.batch), *lines])
+        reports.remove(told)
+        operations.remove(asked)
+        usage.remove(batch_id, [part for part, _ in used])
+
+    def _remove_objects(self) -> bool:
+        """Remove all versions of what the batch has in the work bucket; whether nothing is left of
+        them, as far as there was time.
+
+        Raises:
+            Unfit: a file of it is not archived as it is now.
+        """
+        inventory = self.archive.inventory()
+        for key, size in self._files():
+            part = inventory.part(self._name(key))
+            if part is None or part != self.archive.part(part.name) or part.length != size:
+                raise Unfit(f"{key} has changed since it was archived")
+        batch_id, bucket = self.batch.batch_id, self.retaining.settings.work_bucket
+        pages = self.retaining.s3.get_paginator("list_object_versions")
+        for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/", f"operations/{batch_id}/"):
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+                found: list[ObjectIdentifierTypeDef] = [
+                    {"Key": each["Key"], "VersionId": each["VersionId"]}
+                    for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+                ]
+                if found:
+                    answer = self.retaining.s3.delete_objects(
+                        Bucket=bucket, Delete={"Objects": found, "Quiet": True}
+                    )
+                    for refused in answer.get("Errors", ()):
+                        raise RuntimeError(json.dumps(refused))
+                    if self.retaining.remaining() <= 0:
+                        return False
+        return True
+
+
+def _jobs_part(number: int) -> str:
+    return f"jobs-{number:05d}.jsonl.gz"
+
+
+def _job_line(job: JobRecord) -> bytes:
+    return line("job", job, job_id=job.place.job_id)
+
+
+def _summary(batch: Batch) -> dict[str, object]:
+    """What the inventory says the batch was."""
+    names = ("state", "job_type", "collection", "submitter", "filename", "entries")
+    return {
+        "batch_id": batch.batch_id,
+        **{name: getattr(batch, name) for name in names},
+        "submitted_at": batch.submitted_at,
+        "ended_at": batch.ended_at,
+        "reported": dict(batch.reported),
+    }

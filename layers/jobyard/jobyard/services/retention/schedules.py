@@ -1,0 +1,156 @@
+"""Archiving what a schedule leaves: its occurrences and their jobs, a whole month at a time.
+
+The schedule says since when its jobs are kept before the first of a month is written to the
+archive; from then on nobody moves them. What is removed is counted in the same transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from jobyard.domain.archive import Inventory, folder_of, line
+from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.schedule import Schedule
+from jobyard.services.retention.archive import Archive, Unfit
+from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.store import jobs, occurrences, schedules
+from jobyard.store.transactions import MOST
+
+LOOKED_AT = 100  # schedules at a time
+OCCURRENCES = 5000  # of a part, at the most
+_AT_ONCE = (MOST - 1) // 2  # occurrences removed in one transaction, each with its job
+_TRIES = 5  # at a schedule that others change at the same time
+
+
+def look(after: str, retaining: Retaining) -> Bookmark | None:
+    """Where to go on after the schedule of id `after`: with the first month that is to be archived
+    of those that follow, or with more of them; None when all were looked at."""
+    found = schedules.every(LOOKED_AT, after)
+    for schedule in found:
+        month = _begun(schedule, retaining)
+        if month:
+            return {"after": after, "schedule": schedule.schedule_id, "month": month}
+        after = schedule.schedule_id
+    return {"after": after} if found else None
+
+
+def _begun(schedule: Schedule, retaining: Retaining) -> str:
+    """The schedule's oldest month, if all of it is old enough and ended as long ago; "" when none
+    is.
+
+    From here on the schedule does not keep it.
+    """
+    since = retaining.now() - kept_for(schedule.job_type)
+    limit = _first_of_month(since)
+    if schedule.created_at >= limit:
+        return ""
+    for _ in range(_TRIES):
+        schedule_id = schedule.schedule_id
+        oldest = next(occurrences.older(schedule_id, limit, limit=1), None)
+        if oldest is None:
+            return ""
+        until = _month_after(oldest.at)
+        if any(_is_kept(each, since) for each in occurrences.older(schedule_id, until)):
+            return ""
+        try:
+            if schedule.kept_from is None or schedule.kept_from < until:
+                schedules.write(schedule, schedule.kept(until))
+        except StaleState:
+            schedule = schedules.get(schedule_id)
+            continue
+        return f"{oldest.at:%Y-%m}"
+    return ""  # it changes too fast; tomorrow is early enough
+
+
+def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
+    """Whether a job goes on or is still to come, or all was over only after `since`."""
+    if occurrence.outcome:
+        return occurrence.outcome.ended_at > since
+    return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
+
+
+def go_on(place: Bookmark, retaining: Retaining) -> Stretch:
+    """Do the next part of archiving a schedule's month: write it all, or remove some."""
+    try:
+        schedule = schedules.get(place["schedule"])
+    except NotFound:
+        return Stretch({"after": place["schedule"]})
+    until = _month_after(datetime.fromisoformat(f"{place['month']}-01T00:00:00+00:00"))
+    try:
+        if "folder" not in place:
+            return _archived(schedule, until, place, retaining)
+        return _removed(schedule, until, place, retaining)
+    except Unfit as reason:
+        failed = (f"{schedule.schedule_id} {place['month']}", str(reason))
+        return Stretch({"after": schedule.schedule_id}, failures=[failed])
+
+
+def _archived(
+    schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining
+) -> Stretch:
+    found = [*occurrences.older(schedule.schedule_id, until)]
+    if not found:
+        return Stretch({"after": place["after"]})
+    first = found[0].place
+    # Named by its first occurrence: what comes later to a month that was archived lies beside it.
+    folder = folder_of(schedule.job_type, found[0].at, schedule.schedule_id, str(first.position))
+    archive = retaining.archive(folder)
+    ran = _jobs_of(found)
+    names = []
+    for number, some in enumerate(_in_parts(found)):
+        names.append(f"occurrences-{number:05d}.jsonl.gz")
+        lines = (text for each in some for text in _lines(each, ran.get(each.place)))
+        archive.write(names[-1], lines)
+    parts = tuple(archive.part(name) for name in names)
+    what = {
+        "schedule_id": schedule.schedule_id,
+        "title": schedule.title,
+        "job_type": schedule.job_type,
+        "rule": schedule.rule.document(),
+        "month": place["month"],
+    }
+    archive.seal(Inventory(schedule.schedule_id, what, retaining.now(), parts))
+    return Stretch({**place, "folder": folder})
+
+
+def _removed(schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining) -> Stretch:
+    found = [*occurrences.older(schedule.schedule_id, until, limit=_AT_ONCE)]
+    if not found:
+        return Stretch({"after": place["after"]})  # the same schedule: another month may follow
+    archive: Archive = retaining.archive(place["folder"])
+    ran = _jobs_of(found)
+    names = [part.name for part in archive.inventory().parts]
+    archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])
+    gone = [occurrences.removed(each) for each in found]
+    gone += [jobs.removed(each) for each in ran.values()]
+    return Stretch(place, processed=len(found), beside=gone)
+
+
+def _jobs_of(found: Sequence[Occurrence]) -> dict[Place, JobRecord]:
+    """The records of the occurrences' jobs, of those that have one."""
+    first, last = found[0].place, found[-1].place
+    wanted = {each.place for each in found}
+    ran = jobs.of_chunk(first.origin_id, 0, first=first.position, last=last.position)
+    return {job.place: job for job in ran if job.place in wanted}
+
+
+def _lines(occurrence: Occurrence, job: JobRecord | None) -> list[bytes]:
+    job_id = occurrence.place.job_id
+    lines = [line("occurrence", occurrence, job_id=job_id)]
+    return [*lines, line("job", job, job_id=job_id)] if job else lines
+
+
+def _first_of_month(at: datetime) -> datetime:
+    """The beginning of the month of `at`, in UTC."""
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _month_after(at: datetime) -> datetime:
+    first = _first_of_month(at)
+    december = first.month == 12
+    return first.replace(year=first.year + december, month=1 if december else first.month + 1)
+
+
+def _in_parts(found: Sequence[Occurrence]) -> list[Sequence[Occurrence]]:
+    return [found[at : at + OCCURRENCES] for at in range(0, len(found), OCCURRENCES)]

@@ -1,0 +1,157 @@
+"""The way retention takes: months, schedules, leftovers.
+
+Leftovers come last: one that fails each time keeps nothing else from its turn.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from jobyard.domain.batches.batch import Batch
+from jobyard.domain.errors import Gone, NotFound
+from jobyard.jobtypes import TYPES
+from jobyard.services.retention import batches as batch_retention
+from jobyard.services.retention import schedules as schedule_retention
+from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.store import batches, remembered
+
+LOOKED_AT = 500  # batches of a month at a time
+FIRST: Bookmark = {"go": "months"}
+_NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
+
+
+def further(place: Bookmark, retaining: Retaining) -> Stretch:
+    """Do the next stretch from `place` on; an empty place is the end.
+
+    Raises:
+        StaleState: something changes at this very moment; to be called again.
+    """
+    if "batch" in place:
+        after = {name: place[name] for name in ("go", "month", "after", "next") if name in place}
+        return batch_retention.go_on(place, after, retaining)
+    if "schedule" in place:
+        stretch = schedule_retention.go_on(place, retaining)
+        following = {"go": "schedules", **stretch.place}
+        return Stretch(following, stretch.processed, stretch.failures, stretch.beside)
+    match place["go"]:
+        case "months":
+            return _months(place, retaining)
+        case "schedules":
+            found = schedule_retention.look(place.get("after", ""), retaining)
+            return Stretch({"go": "schedules", **found} if found else {"go": "leftovers"})
+        case _:
+            return _leftovers(place)
+
+
+# Months
+
+
+def _months(place: Bookmark, retaining: Retaining) -> Stretch:
+    """Look at some batches of a month, and take the first that is due away.
+
+    What is not due says when it will be at the earliest: until then nobody looks at a month again
+    that lies wholly behind.
+    """
+    now = retaining.now()
+    looks = _looks()
+    month = place.get("month") or _first_to_look_at(looks, now)
+    if not month or month > f"{_newest(now):%Y-%m}":
+        return Stretch({"go": "schedules"})
+    soonest = place.get("next", "")
+    after = place.get("after", "")
+    for suggested in islice(batches.before(month, _newest(now), after), LOOKED_AT):
+        after = batches.place_of(suggested)
+        taken = _taken(suggested, retaining)  # and perhaps put back: to be looked at tomorrow
+        due = now if taken else batch_retention.due_at(suggested) or now + _shortest()
+        soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
+        if taken:
+            here = {"go": "months", "month": month, "after": after, "next": soonest}
+            return Stretch({**here, "batch": suggested.batch_id})
+    if after != place.get("after", ""):
+        return Stretch({"go": "months", "month": month, "after": after, "next": soonest})
+    if _end_of(month) <= _newest(now):
+        _note(month, soonest, looks)
+    following = _first_to_look_at(looks, now, later_than=month)
+    return Stretch({"go": "months", "month": following} if following else {"go": "schedules"})
+
+
+def _taken(suggested: Batch, retaining: Retaining) -> bool:
+    try:
+        return batch_retention.begin(suggested, retaining)
+    except (Gone, NotFound):
+        return False  # the index was behind
+
+
+def _shortest() -> timedelta:
+    """How long what is kept shortest is kept, of what batches are made of."""
+    return min(kept_for(each.name) for each in TYPES.values() if each.takes_manifests)
+
+
+def _newest(now: datetime) -> datetime:
+    """Batches submitted later than that are none to be archived yet."""
+    return now - _shortest()
+
+
+def _looks() -> dict[str, str]:
+    """When which month has to be looked at next, by month; "" is never. Of the others it is not
+    known."""
+    noted = remembered.noted(_looks_name())
+    found: dict[str, str] = json.loads(noted) if noted else {}
+    return found
+
+
+def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
+    """Note when a month that lies wholly behind is to be looked at next. Of the months before the
+    first that still is, one is enough."""
+    noted = {**looks, month: soonest}
+    months = sorted(noted)
+    while len(months) > 1 and not noted[months[0]] and not noted[months[1]]:
+        del noted[months.pop(0)]
+    remembered.note(_looks_name(), json.dumps(noted))
+
+
+def _looks_name() -> str:
+    """What the looks are noted under: they hold for how long things are kept, as it is now."""
+    kept = sorted((each.name, each.keep_days) for each in TYPES.values() if each.takes_manifests)
+    return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
+
+
+def _first_to_look_at(looks: Mapping[str, str], now: datetime, later_than: str = "") -> str:
+    """The first month, of those later than that, in which something may be due; "" when none is."""
+    month = batches.first_month()
+    if looks and not looks[min(looks)]:
+        month = max(month, min(looks))
+    if later_than and month:
+        month = max(month, _month_after(later_than))
+    while month and month <= f"{_newest(now):%Y-%m}":
+        look = looks.get(month)
+        if look is None or (look and look <= _written(now)):
+            return month
+        month = _month_after(month)
+    return ""
+
+
+def _month_after(month: str) -> str:
+    return f"{_end_of(month):%Y-%m}"
+
+
+def _end_of(month: str) -> datetime:
+    year, number = int(month[:4]), int(month[5:])
+    return datetime(year + number // 12, number % 12 + 1, 1, tzinfo=UTC)
+
+
+def _written(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+# Leftovers
+
+
+def _leftovers(place: Bookmark) -> Stretch:
+    """Go on with the next batch that was taken away and not removed to the last."""
+    found = next(batches.being_archived(place.get("after", "")), None)
+    if found is None:
+        return Stretch({})
+    after = batches.place_of(found.batch)
+    return Stretch({"go": "leftovers", "after": after, "batch": found.batch.batch_id})

@@ -1,0 +1,50 @@
+"""What archiving needs, and what one stretch of it comes to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from jobyard.jobtypes import job_type_of
+from jobyard.services.retention.archive import Archive
+from jobyard.services.settings import Settings
+from jobyard.store.transactions import Item
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Bookmark = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps it
+
+
+@dataclass(frozen=True)
+class Retaining:
+    """What archiving needs: the deployment, S3 and the clock; `remaining` is the seconds until it
+    has to stop."""
+
+    settings: Settings
+    s3: "S3Client"
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+
+    def archive(self, folder: str) -> Archive:
+        """The folder of that name in the archive."""
+        return Archive(self.settings, self.s3, folder)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A bounded piece of the work was done: where to go on, and what came to its end with it.
+
+    `beside` is what has to be written with the checkpoint that counts this. Failures are each what
+    could not be archived, and why.
+    """
+
+    place: Bookmark
+    processed: int = 0
+    failures: Sequence[tuple[str, str]] = ()
+    beside: Sequence[Item] = ()
+
+
+def kept_for(job_type: str) -> timedelta:
+    """How long what ended is kept; a job type that is no more is kept as long as most."""
+    return timedelta(days=job_type_of(job_type).keep_days)

@@ -1,0 +1,1 @@
+"""Starting what is due, and what people do to schedules."""

@@ -1,0 +1,298 @@
+"""Starting what is due: the clock's part of a schedule.
+
+What becomes of a schedule's times is decided by the domain and written in one transaction; then the
+executions are started, whose names follow from the occurrences. Whoever decides the same at the
+same time loses the write, and starts nothing. Whoever dies between write and start is made up for:
+a schedule with runs is due again, and the runs no execution works on are taken up.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import chain
+from threading import Lock
+from typing import TypeVar
+
+from jobyard.domain.errors import StaleState
+from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, unrecorded
+from jobyard.domain.lifecycle import Cause
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Verdict
+from jobyard.domain.schedules.planning import Decision, decide, released
+from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
+from jobyard.services.executions import Starting
+from jobyard.services.recovery import take_up_job
+from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
+from jobyard.store.schedules import Beside, Due
+
+OVERLAP = 24  # schedules looked at at once
+LOOKED_AFTER = 100  # schedules with runs a minute; AWS describes ten executions a second
+_TRIES = 5  # looks at a schedule that others change at the same time
+_BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
+_Each = TypeVar("_Each", Due, Schedule)
+_CLOCK = Cause("clock")
+_MOMENT = timedelta(milliseconds=1)
+_RESUME = Cause("clock", reason="the time set for it came")
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What a look at schedules came to: the occurrences decided, how many runs were taken up again,
+    and how many schedules were looked at as they were due. `surprises` are the schedules, by id,
+    that something nobody foresaw happened with."""
+
+    occurrences: tuple[Occurrence, ...] = ()
+    taken_up: int = 0
+    looked_at: int = 0
+    surprises: tuple[tuple[str, BaseException], ...] = ()
+
+    @property
+    def started(self) -> int:
+        """How many jobs were started."""
+        return sum(each.verdict is Verdict.RUN for each in self.occurrences)
+
+    @property
+    def skipped(self) -> tuple[Occurrence, ...]:
+        """The times that no job was started for."""
+        return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
+
+    def and_also(self, other: "Fired") -> "Fired":
+        """Both together."""
+        return Fired(
+            (*self.occurrences, *other.occurrences),
+            self.taken_up + other.taken_up,
+            self.looked_at + other.looked_at,
+            (*self.surprises, *other.surprises),
+        )
+
+
+@dataclass
+class Almanac:
+    """What schedules are looked at with: calendars and holds, each read once, when first needed,
+    however many look at once."""
+
+    _calendars: dict[str, Calendar | None] = field(default_factory=dict)
+    _holds: tuple[Hold, ...] | None = None
+    _reading: Lock = field(default_factory=Lock)  # functools' own is shared by all, or none at all
+
+    def calendar(self, schedule: Schedule) -> Calendar | None:
+        """The schedule's calendar, if it has one."""
+        name = schedule.policy.calendar
+        with self._reading:
+            if name and name not in self._calendars:
+                found = calendars.find(name)
+                self._calendars[name] = found.calendar if found else None
+            return self._calendars.get(name)
+
+    def hold(self, schedule: Schedule, now: datetime) -> Hold | None:
+        """The hold that stops what the schedule would start."""
+        with self._reading:
+            if self._holds is None:
+                self._holds = tuple(holds.every())
+            found = self._holds
+        scopes = scopes_of("", schedule.job_type)
+        return in_force((hold for hold in found if hold.scope in scopes), now)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at one schedule: what it takes, its moment, and the occurrences that were decided in
+    it so far, which stay decided whatever comes after."""
+
+    almanac: Almanac
+    starting: Starting
+    now: datetime
+    decided: list[Occurrence] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> list[Occurrence]:
+        """Those of them that no job was started for."""
+        return [each for each in self.decided if each.verdict is Verdict.SKIP]
+
+
+def fire_due(
+    starting: Starting, now: Callable[[], datetime], remaining: Callable[[], float]
+) -> Fired:
+    """Start what is due of every schedule, then look after what runs, until `remaining` seconds are
+    over: what is left then is due in the next minute, which begins with another shard.
+
+    What goes wrong with one schedule is told in the answer and keeps no other from its turn.
+    """
+    at = now()
+    first = int(at.timestamp() // 60)
+    shards = [(first + number) % schedules.SHARDS for number in range(schedules.SHARDS)]
+    due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
+    almanac = Almanac()
+    running: list[Schedule] = []
+
+    def start(each: Due) -> Fired:
+        found = each.schedule()
+        schedule, fired = start_due(found, almanac, starting, now())
+        if found.look_at and found.look_at <= at:  # what is written since has put it off
+            running.append(schedule)
+        return fired
+
+    def look_after(each: Schedule) -> Fired:
+        return Fired(taken_up=look_after_runs(each, starting, now()))
+
+    fired = _overlapped(start, due, remaining)
+    longest = sorted(running, key=lambda each: each.look_at or at)[:LOOKED_AFTER]
+    looked_after = _overlapped(look_after, longest, remaining)
+    return fired.and_also(replace(looked_after, looked_at=0))
+
+
+def _overlapped(
+    work: Callable[[_Each], Fired], found: Iterable[_Each], remaining: Callable[[], float]
+) -> Fired:
+    """The work on each, `OVERLAP` at once, as long as there is time."""
+    total = Fired()
+    going: dict[Future[Fired], str] = {}
+
+    def gather(when: str) -> None:
+        nonlocal total
+        for future in wait(going, return_when=when).done:
+            schedule_id = going.pop(future)
+            error = future.exception()
+            met = Fired(surprises=((schedule_id, error),)) if error else future.result()
+            total = total.and_also(replace(met, looked_at=1))
+
+    with ThreadPoolExecutor(OVERLAP) as pool:
+        for each in found:
+            if remaining() <= 0:
+                break
+            going[pool.submit(work, each)] = each.schedule_id
+            if len(going) >= 2 * OVERLAP:
+                gather(FIRST_COMPLETED)
+        gather(ALL_COMPLETED)
+    return total
+
+
+def start_due(
+    schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime
+) -> tuple[Schedule, Fired]:
+    """Start what is due of a schedule; its times decided, and the schedule as it is then.
+
+    Raises:
+        StaleState: it changes all the time.
+    """
+    look = Look(almanac, starting, now)
+    for tries in range(_TRIES):
+        found = schedules.get(schedule.schedule_id) if tries else schedule
+        with suppress(StaleState):
+            found = caught_up(start_waiting(found, look), look, most=_BLOCKS)
+            return start_waiting(found, look), Fired(tuple(look.decided))
+    raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
+
+
+def start_waiting(schedule: Schedule, look: Look) -> Schedule:
+    """Start the job of the occurrence that waited for a run to end, if none goes any more and
+    nothing is held.
+
+    Raises:
+        StaleState: someone else changed the schedule meanwhile.
+    """
+    if schedule.queued is None or schedule.active or look.almanac.hold(schedule, look.now):
+        return schedule
+    waiting = occurrences.get(schedule.place(schedule.queued))
+    if waiting is None:
+        raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
+    move = SCHEDULE.move(schedule.state, "note", look.now, _CLOCK)
+    after, following = released(schedule, waiting, move)
+    schedules.write(schedule, after, Beside(changed=[(waiting, following)]))
+    if following.verdict is Verdict.RUN:
+        look.starting.job(following.place, MAIN)
+    return after
+
+
+def take_up_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
+    """Look after the runs of a schedule at once; how many were taken up.
+
+    Raises:
+        NotFound: there is no such schedule.
+    """
+    return look_after_runs(schedules.get(schedule_id), starting, now)
+
+
+def look_after_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+    """Take up the runs of a schedule that no execution works on, and say when to look again; how
+    many were."""
+    taken_up = sum(
+        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        for run in schedule.active
+    )
+    move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
+    with suppress(StaleState):  # whoever changed it said when
+        schedules.write(schedule, schedule.moved(move))
+    return taken_up
+
+
+def caught_up(
+    schedule: Schedule, look: Look, *, aside: Skip | None = None, most: int | None = None
+) -> Schedule:
+    """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
+    them runs, for that reason. A suspension that is over by then ends when it was to. Under a hold
+    nothing is decided: its times are missed, unless it is suspended as well.
+
+    Raises:
+        StaleState: someone else changed the schedule meanwhile.
+    """
+    over, now = schedule.resume_at, look.now
+    if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
+        schedule = _decided(schedule, look, over - _MOMENT, aside, most)
+        if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MOMENT):
+            return schedule
+        move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
+        schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
+    is_active = schedule.state is ScheduleState.ACTIVE
+    if aside is None and is_active and _is_due(schedule, now) and look.almanac.hold(schedule, now):
+        return schedule
+    return _decided(schedule, look, now, aside, most)
+
+
+def _is_due(schedule: Schedule, at: datetime) -> bool:
+    return schedule.next_at is not None and schedule.next_at <= at
+
+
+def _decided(
+    schedule: Schedule, look: Look, until: datetime, aside: Skip | None, most: int | None
+) -> Schedule:
+    writes = 0
+    while _is_due(schedule, until) and (most is None or writes < most):
+        decision = decide(schedule, look.almanac.calendar(schedule), until, _CLOCK, aside)
+        if decision is None:
+            break
+        schedule = carry_out(schedule, decision, look.starting)
+        look.decided.extend(decision.occurrences)
+        writes += 1
+    return schedule
+
+
+def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Schedule:
+    """Write what was decided about a schedule, and start what is to be started.
+
+    Raises:
+        StaleState: someone else changed the schedule meanwhile; nothing is written or started.
+    """
+    changed: list[tuple[Occurrence, Occurrence]] = []
+    moved: list[tuple[JobRecord, JobRecord]] = []
+    for run in decision.replaced:
+        place = schedule.place(run.at)
+        job = jobs.get(place) or unrecorded(place, run.since)
+        if job.state in OPEN_STATES:
+            following = decision.started[-1].place.job_id
+            cause = Cause(f"{MAIN}.replaced", reason=f"replaced by {following}")
+            move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
+            moved.append((job, job.moved(move, next_at=None)))
+            job = moved[-1][1]
+        occurrence = occurrences.get(place)
+        if occurrence is not None:
+            outcome = Outcome.of(job, checkpoints.get(place.job_id))
+            changed.append((occurrence, occurrence.closed(outcome)))
+    beside = Beside(decision.occurrences, changed, moved)
+    after = schedules.write(schedule, decision.schedule, beside)
+    for occurrence in decision.started:
+        starting.job(occurrence.place, MAIN)
+    return after

@@ -1,0 +1,375 @@
+"""What people ask of schedules: made, edited, suspended, resumed, run now, deleted.
+
+Before anything is changed, the times that have come are decided as they stand: a change concerns
+what is to come, and what came a moment ago is neither lost nor judged by another rule.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.jobs.job import Place
+from jobyard.domain.lifecycle import MACHINE
+from jobyard.domain.schedules.next_runs import next_runs
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Verdict
+from jobyard.domain.schedules.planning import ask_now, times
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
+    MAIN,
+    SCHEDULE,
+    Missed,
+    Overlap,
+    Policy,
+    Schedule,
+    ScheduleState,
+    moment_of,
+    place_of,
+)
+from jobyard.jobtypes import TYPES, job_type_of
+from jobyard.services.commands import Asking, demand_reason
+from jobyard.services.schedules.access import (
+    check_admin,
+    check_not_deleted,
+    schedule_or_tombstone,
+    visible,
+)
+from jobyard.services.schedules.clock import Almanac, Look, carry_out, caught_up
+from jobyard.store import calendars, occurrences, schedules
+from jobyard.store.schedules import Beside
+
+PARAMETERS = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
+SHOWN_RUNS = 5  # next runs that an edit shows, before and after
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says of a schedule."""
+
+    title: str
+    job_type: str
+    rule: Recurrence
+    policy: Policy
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What of a schedule a person wants otherwise; None is as it was."""
+
+    title: str | None = None
+    rule: Recurrence | None = None
+    parameters: Mapping[str, Any] | None = None
+    missed: Missed | None = None
+    overlap: Overlap | None = None
+    calendar: str | None = None
+
+    def policy(self, before: Policy) -> Policy:
+        """The policy that was `before`, changed."""
+        return Policy(
+            self.missed or before.missed,
+            self.overlap or before.overlap,
+            before.calendar if self.calendar is None else self.calendar,
+        )
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A schedule after an edit and before, with its next runs as they are and as they were."""
+
+    schedule: Schedule
+    before: Schedule
+    runs_before: tuple[datetime, ...]
+    runs_after: tuple[datetime, ...]
+
+
+def create(wanted: Wanted, asking: Asking) -> Schedule:
+    """Make a schedule; its first run is known at once.
+
+    The same request sent again is answered with the schedule it made before.
+
+    Raises:
+        Forbidden: the person is no admin. InvalidParameters, BadRequest: something cannot be so;
+        also
+            when no run is left from now on.
+    """
+    check_admin(asking.person.roles)
+    _check(wanted.job_type, wanted.parameters, wanted.policy)
+    now = asking.now()
+    schedule = Schedule(
+        schedule_id=schedule_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
+        state=ScheduleState.ACTIVE,
+        version=1,
+        title=wanted.title,
+        job_type=wanted.job_type,
+        rule=wanted.rule,
+        policy=wanted.policy,
+        owner=asking.person.name,
+        owner_sub=asking.person.sub,
+        created_at=now,
+        parameters=wanted.parameters,
+        next_at=_first(wanted.rule, now),
+    )
+    try:
+        return schedules.put_new(schedule)
+    except StaleState:
+        return schedules.get(schedule.schedule_id)
+
+
+def make_system_schedules(now: datetime) -> list[Schedule]:
+    """Make the schedules that the system's job types have by themselves, those that are not there
+    yet; they are the answer. What an admin made of the others stays."""
+    made = []
+    for job_type in TYPES.values():
+        if job_type.rule is None:
+            continue
+        rule = recurrence_of(job_type.rule)
+        schedule = Schedule(
+            schedule_id=system_schedule_id(job_type.name),
+            state=ScheduleState.ACTIVE,
+            version=1,
+            title=job_type.title,
+            job_type=job_type.name,
+            rule=rule,
+            policy=Policy(),
+            owner=MACHINE,
+            created_at=now,
+            is_system=True,
+            next_at=_first(rule, now),
+        )
+        try:
+            made.append(schedules.put_new(schedule))
+        except StaleState:
+            continue
+    return made
+
+
+def system_schedule_id(job_type: str) -> str:
+    """The id of the schedule that a system's job type has."""
+    return schedule_id_of(f"system\n{job_type}".encode())
+
+
+def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:
+    known = [name for name, each in TYPES.items() if each.scheduled and not each.system]
+    if job_type not in known:
+        raise BadRequest(
+            f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
+        )
+    if len(json.dumps(parameters)) > PARAMETERS:
+        raise InvalidParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")
+    TYPES[job_type].check(parameters)
+    _check_policy(policy)
+
+
+def _check_policy(policy: Policy) -> None:
+    if policy.calendar and calendars.find(policy.calendar) is None:
+        raise BadRequest(f"there is no calendar {policy.calendar!r}")
+
+
+def _first(rule: Recurrence, now: datetime) -> datetime:
+    if rule.first_from(now) is None:
+        words = "no run is left: all its times are past, or none of them exists"
+        raise BadRequest(f"{words} ({rule.sentence()})")
+    return next(times(rule, now))
+
+
+def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
+    """Change a schedule. Its next run is another at once if its times are.
+
+    Raises:
+        Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
+            NotFound, Gone, StaleState.
+    """
+    almanac = Almanac()
+    schedule = visible(schedule_id, asking.person.roles)
+    if not _was_asked(schedule, "edit", asking):
+        demand_reason(asking, "edit")
+    for before, now in _decided(schedule, almanac, asking):
+        if _was_asked(before, "edit", asking):
+            runs = _runs(before, almanac, now)
+            return Edited(before, before, runs, runs)
+        policy = changes.policy(before.policy)
+        parameters = before.parameters if changes.parameters is None else changes.parameters
+        if before.is_system:
+            _check_policy(policy)
+            job_type_of(before.job_type).check(parameters)
+        else:
+            _check(before.job_type, parameters, policy)
+        rule = changes.rule or before.rule
+        changed = {"rule": rule, "policy": policy, "parameters": parameters}
+        changed["title"] = changes.title or before.title
+        try:
+            if before.state is ScheduleState.ENDED and changes.rule is None:
+                raise BadRequest("it has ended: an edit has to give it a rule with times to come")
+            if rule != before.rule or before.state is ScheduleState.ENDED:
+                _first(rule, now)  # refused, if there is none, before anything is put aside
+                look = Look(almanac, asking.starting, now)
+                before = caught_up(before, look, aside=Skip.EDITED)
+                changed["next_at"] = _first(rule, _undecided(before, now))
+            move = SCHEDULE.asked(before.state, "edit", now, asking.cause, asking.person.roles)
+            after = schedules.write(before, before.moved(move, **changed))
+        except StaleState:
+            continue
+        runs_before, runs_after = (_runs(each, almanac, now) for each in (before, after))
+        return Edited(after, before, runs_before, runs_after)
+    raise _too_busy(schedule_id)
+
+
+def _undecided(schedule: Schedule, now: datetime) -> datetime:
+    """The first moment that a new rule may have a time at: the clock may be ahead of us."""
+    decided = schedule.decided_until
+    return max(now, decided + timedelta(milliseconds=1)) if decided else now
+
+
+def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime, ...]:
+    """The next times that jobs run at; of a suspended schedule, those after the suspension ends, or
+    that there were if it ended now."""
+    if schedule.state is ScheduleState.ENDED:
+        return ()
+    start = max(each for each in (schedule.next_at, schedule.resume_at, now) if each)
+    found = next_runs(schedule.rule, almanac.calendar(schedule), start)
+    return tuple(islice(found, SHOWN_RUNS))
+
+
+def _was_asked(schedule: Schedule, event: str, asking: Asking) -> bool:
+    return any(e.cause == asking.run and e.event == event for e in schedule.history)
+
+
+def _decided(
+    schedule: Schedule, almanac: Almanac, asking: Asking
+) -> Iterator[tuple[Schedule, datetime]]:
+    """The schedule with all decided that has come by now, and that moment; anew each time it has
+    changed: by the same request too, sent twice at once. What comes after the moment is the
+    change's to say."""
+    for tries in range(_TRIES):
+        found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
+        look = Look(almanac, asking.starting, now)
+        try:
+            found = caught_up(found, look)
+        except StaleState:
+            continue
+        finally:
+            if look.skipped:
+                asking.skipped(look.skipped)
+        yield found, now
+
+
+def _too_busy(schedule_id: str) -> StaleState:
+    return StaleState(f"schedule {schedule_id} changes too fast; try again")
+
+
+def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedule:
+    """Let a schedule's times pass, noted as skipped, until it is resumed: by a person, or by itself
+    at `until`. What runs goes on.
+
+    Raises:
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or has
+        ended. BadRequest: no reason is given, or `until` is past.
+    """
+    return _moved(schedule_id, "suspend", until, asking)
+
+
+def resume(schedule_id: str, asking: Asking) -> Schedule:
+    """Let a suspended schedule's times count again from now on.
+
+    Raises:
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended. BadRequest:
+        no reason is given.
+    """
+    return _moved(schedule_id, "resume", None, asking)
+
+
+def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Asking) -> Schedule:
+    schedule = visible(schedule_id, asking.person.roles)
+    if not _was_asked(schedule, event, asking):
+        demand_reason(asking, event)
+        if resume_at is not None and resume_at <= asking.now():
+            raise BadRequest("until is past; leave it out, or name a time to come")
+    for before, now in _decided(schedule, Almanac(), asking):
+        if _was_asked(before, event, asking):
+            return before
+        roles = asking.person.roles
+        move = SCHEDULE.asked(before.state, event, now, asking.cause, roles)
+        try:
+            return schedules.write(before, before.moved(move, resume_at=resume_at))
+        except StaleState:
+            continue
+    raise _too_busy(schedule_id)
+
+
+def run_now(schedule_id: str, asking: Asking) -> Occurrence:
+    """Have a job run at once, beside the schedule's own times.
+
+    Raises:
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
+        schedule's overlap forbids another. BadRequest: no reason is given.
+    """
+    schedule = visible(schedule_id, asking.person.roles)
+    if not _was_asked(schedule, "run_now", asking):
+        demand_reason(asking, "run_now")
+    for before, now in _decided(schedule, Almanac(), asking):
+        for asked in before.history:
+            if (asked.cause, asked.event) == (asking.run, "run_now"):
+                return _told_again(place_of(schedule_id, asked.at), asking)
+        decision = ask_now(before, now, asking.cause)
+        try:
+            carry_out(before, decision, asking.starting)
+        except StaleState:
+            continue
+        return decision.occurrences[0]
+    raise _too_busy(schedule_id)
+
+
+def _told_again(place: Place, asking: Asking) -> Occurrence:
+    """The occurrence that the same request made before, of which the machine may not know yet."""
+    occurrence = occurrences.get(place)
+    if occurrence is None:
+        raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
+    if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
+        asking.starting.job(place, MAIN)
+    return occurrence
+
+
+def delete(schedule_id: str, asking: Asking) -> Schedule:
+    """Give a schedule up: it has no times any more. Its jobs' history stays.
+
+    Raises:
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is running, or it is
+        the system's. BadRequest: no reason is given.
+    """
+    schedule = schedule_or_tombstone(schedule_id, asking.person.roles)
+    if not _was_asked(schedule, "delete", asking):
+        check_not_deleted(schedule)
+        demand_reason(asking, "delete")
+        if schedule.is_system:
+            raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
+    almanac = Almanac()
+    for before, now in _decided(schedule, almanac, asking):
+        if _was_asked(before, "delete", asking):
+            return before
+        if before.active:
+            raise InvalidTransition(
+                f"a job of schedule {schedule_id} is running; await or cancel it"
+            )
+        try:
+            before = caught_up(before, Look(almanac, asking.starting, now), aside=Skip.DELETED)
+            move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
+            after = before.moved(move, next_at=None, resume_at=None, queued=None)
+            return schedules.write(before, after, Beside(changed=_given_up(before)))
+        except StaleState:
+            continue
+    raise _too_busy(schedule_id)
+
+
+def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
+    """The occurrence that waits although no run goes, as under a hold, skipped for good."""
+    waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
+    if waiting is None:
+        return []
+    return [(waiting, waiting.given_up(Skip.DELETED))]
