@@ -24,15 +24,15 @@ from cli.local.emulator import ROOT
 
 RUNS = 9
 HANDLERS = (
-    "ingest.opening",
+    "ingest.open",
     "execute.chunk",
     "execute.job",
-    "report.settling",
-    "report.reporting",
-    "report.tick",
+    "report.settle",
+    "report.report",
+    "report.outbox_tick",
     "report.delivery",
-    "schedule.minute",
-    "schedule.failure",
+    "schedule.scheduler_tick",
+    "schedule.execution_failure",
     "api.handler",
 )
 

@@ -6,7 +6,7 @@ from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import MOST, Untold
 from jobyard.domain.text import clean
 from jobyard.services.reports.mail import note_delivery
-from report.desk import LOGGER, now
+from report.clients import LOGGER, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

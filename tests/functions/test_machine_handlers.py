@@ -86,9 +86,12 @@ def functions(bound: str) -> Iterator[dict[str, ModuleType]]:
     }
     for noun in tables.MODELS:
         environment[f"JOBYARD_{noun.upper()}_TABLE"] = f"test-{noun}"
-    names = ("schedule.minute", "schedule.failure")  # without a meter: the others' come after it
-    names += ("ingest.opening", "execute.chunk", "execute.job", "report.settling")
-    names += ("report.reporting", "report.tick", "report.delivery")
+    names = (
+        "schedule.scheduler_tick",
+        "schedule.execution_failure",
+    )  # without a meter: the others' come after it
+    names += ("ingest.open", "execute.chunk", "execute.job", "report.settle")
+    names += ("report.report", "report.outbox_tick", "report.delivery")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -120,10 +123,10 @@ def test_a_refused_manifest_goes_through_open_and_report(
     key = "manifests/fn/bad.checkm"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
 
-    opened = functions["ingest.opening"].handler(
+    opened = functions["ingest.open"].handler(
         {"input": event_of(key, body), "execution": "one"}, Context()
     )
-    told = functions["report.reporting"].handler(opened, Context())
+    told = functions["report.report"].handler(opened, Context())
 
     assert opened["next"] == "report"
     assert told["next"] == "end"
@@ -163,7 +166,7 @@ def test_an_open_that_failed_is_settled_into_a_report(
         )
     )
 
-    settled = functions["report.settling"].handler(
+    settled = functions["report.settle"].handler(
         event | {"error": {"Error": "Odd", "Cause": "out of memory"}}, Context()
     )
 
@@ -187,9 +190,9 @@ def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=body)
     event = event_of(key, body) | {"error": {"Error": "Odd", "Cause": "out of memory"}}
 
-    functions["report.settling"].handler(event, Context())
+    functions["report.settle"].handler(event, Context())
     caplog.clear()
-    settled = functions["report.settling"].handler(event, Context())
+    settled = functions["report.settle"].handler(event, Context())
 
     batch = batches.get(settled["batch_id"], NOW)
     assert settled["next"] == "end"
@@ -205,7 +208,7 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
     key = "manifests/fn/"
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
 
-    settled = functions["report.settling"].handler(
+    settled = functions["report.settle"].handler(
         event_of(key, b"") | {"error": {"Error": "Odd", "Cause": "x"}}, Context()
     )
 
@@ -223,7 +226,7 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
     clients.client("s3", bound).put_object(Bucket=BUCKETS[0], Key=key, Body=b"x")
     asked = {"execution": "beside", "input": event_of(key, b"x")}
 
-    opened = functions["ingest.opening"].handler(asked, Context())
+    opened = functions["ingest.open"].handler(asked, Context())
 
     assert opened["next"] == "report"
     assert "ManifestsAstray" in capsys.readouterr().out
@@ -271,7 +274,7 @@ def test_the_minute_sends_what_waits_and_tells_how_things_stand(
         s3.put_object(Bucket=BUCKETS[1], Key=f"b-queued.{suffix}", Body=b"words")
     report("b-queued", DeliveryState.QUEUED)
 
-    functions["report.tick"].handler({}, Context())
+    functions["report.outbox_tick"].handler({}, Context())
 
     assert reports.get("b-queued", 1).delivery.state is DeliveryState.SENT
     found = emitted("\n".join(x for x in capsys.readouterr().out.splitlines() if "_aws" in x))
@@ -340,11 +343,11 @@ def test_news_of_mails_that_are_not_ours_is_let_be(functions: dict[str, ModuleTy
 def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = functions["report.tick"].handler({}, Context())["undelivered"]
+    before = functions["report.outbox_tick"].handler({}, Context())["undelivered"]
     lost = report("b-lost", DeliveryState.SENT)
     reports.put_delivery(lost, Delivery(DeliveryState.BOUNCED, datetime.now(UTC)))
 
-    after = functions["report.tick"].handler({}, Context())["undelivered"]
+    after = functions["report.outbox_tick"].handler({}, Context())["undelivered"]
 
     assert after == before + 1
 
@@ -382,8 +385,8 @@ def test_the_minute_starts_what_is_due_and_only_once(
 ) -> None:
     schedule = scheduled("due", timedelta(minutes=2))
 
-    first = functions["schedule.minute"].handler({}, Context())
-    again = functions["schedule.minute"].handler({}, Context())
+    first = functions["schedule.scheduler_tick"].handler({}, Context())
+    again = functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert (first["started"], again["started"]) == (1, 0)
@@ -399,7 +402,7 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
 ) -> None:
     schedule = scheduled("missed", timedelta(hours=2), Missing.NONE)
 
-    told = functions["schedule.minute"].handler({}, Context())
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     found = metrics_of(capsys)
@@ -415,7 +418,7 @@ def test_the_minute_counts_each_time_that_was_missed(
 ) -> None:
     scheduled("misseddaily", timedelta(days=2, hours=2), Missing.NONE)
 
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
 
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     assert json.loads(line)["RunsFailedOrMissed"] == [3.0]
@@ -429,7 +432,7 @@ def test_the_minute_tells_which_schedule_it_could_not_look_after(
     item.body = {}
     item.save()
 
-    told = functions["schedule.minute"].handler({}, Context())
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
 
     lines = [vars(line) for line in caplog.records if "could not be looked" in line.message]
     assert told["started"] == 0
@@ -441,8 +444,8 @@ def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(
 ) -> None:
     scheduled("hurried", timedelta(minutes=2))
 
-    late = functions["schedule.minute"].handler({}, Context(remaining_ms=20_000))
-    next_time = functions["schedule.minute"].handler({}, Context(remaining_ms=21_000))
+    late = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=20_000))
+    next_time = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=21_000))
 
     assert (late["started"], next_time["started"]) == (0, 1)
 
@@ -454,7 +457,7 @@ def test_the_minute_lifts_a_hold_that_is_over(functions: dict[str, ModuleType]) 
     holds.put(Hold("collection:fn", "operator", "a move", now - 2 * minute, now - minute))
     holds.put(Hold("collection:nf", "operator", "a move", now - 2 * minute, now + 9 * minute))
 
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
 
     assert [hold.scope for hold in holds.every()] == ["collection:nf"]
 
@@ -470,7 +473,7 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
 ) -> None:
     schedule = scheduled("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)
 
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert occurrence.reason is Skip.SUSPENDED
@@ -479,7 +482,7 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
 
 def test_the_minute_makes_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
     scheduled("alone", timedelta(minutes=2))
-    minute = functions["schedule.minute"]
+    minute = functions["schedule.scheduler_tick"]
     minute._make_system_schedules.cache_clear()
 
     minute.handler({}, Context())
@@ -494,7 +497,7 @@ def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
     scheduled("beside", timedelta(days=-1))
     leave("b-left")
 
-    told = functions["schedule.minute"].handler({}, Context())
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
 
     assert told == {"started": 0, "taken_up": 1}
 
@@ -511,14 +514,14 @@ def test_the_minute_takes_up_a_run_that_no_execution_works_on(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
     schedule = scheduled("runlost", timedelta(minutes=2))
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     execution(bound, functions, job_execution(occurrence.place, "main"))  # it has failed
     running = schedules.get(schedule.schedule_id)
     due = replace(running, version=running.version + 1, look_at=datetime.now(UTC))
     schedules.write(running, due)
 
-    told = functions["schedule.minute"].handler({}, Context())
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
 
     assert told == {"started": 0, "taken_up": 1}
 
@@ -528,7 +531,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], lost: bool
 ) -> None:
     schedule = scheduled(f"fails{'lost' if lost else ''}", timedelta(minutes=2))
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     place = occurrence.place
     asked = {"schedule_id": place.origin_id, "chunk": 0, "position": place.position}
@@ -540,7 +543,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     else:
         answer = functions["execute.job"].handler(asked, Context())
     counted = {} if lost else metrics_of(capsys)
-    functions["report.settling"].handler(answer, Context())
+    functions["report.settle"].handler(answer, Context())
 
     metric = "RunsFailedOrMissed"
     assert (counted | metrics_of(capsys))[metric] == DIMENSIONS[metric]
@@ -554,15 +557,15 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
     functions: dict[str, ModuleType], bound: str
 ) -> None:
     schedule = scheduled("failing", timedelta(minutes=2))
-    functions["schedule.minute"].handler({}, Context())
+    functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     name = job_execution(occurrence.place, "main")
     failed = execution(bound, functions, name)
     detail = {key: failed[key] for key in ("executionArn", "status", "input")}
 
-    first = functions["schedule.failure"].handler({"detail": detail}, Context())
+    first = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
     second = execution(bound, functions, f"{name}-1")
-    again = functions["schedule.failure"].handler({"detail": detail}, Context())
+    again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
     assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})  # the next is not yet to be
     assert json.loads(second["input"]) == json.loads(detail["input"]) | {"pass": 1_000_001}
@@ -575,8 +578,8 @@ def test_a_batch_whose_execution_failed_is_taken_up_at_once_and_only_once(
     leave("b-failed")
     detail = {"executionArn": "one", "status": "FAILED", "input": '{"batch_id": "b-failed"}'}
 
-    first = functions["schedule.failure"].handler({"detail": detail}, Context())
-    again = functions["schedule.failure"].handler({"detail": detail}, Context())
+    first = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
+    again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
     assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})
 
@@ -588,13 +591,17 @@ def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_told_of(
     detail = {"executionArn": "one", "status": "FAILED"}
     detail |= {"input": json.dumps(told)} if told else {}
 
-    assert functions["schedule.failure"].handler({"detail": detail}, Context()) == {"taken_up": 0}
+    assert functions["schedule.execution_failure"].handler({"detail": detail}, Context()) == {
+        "taken_up": 0
+    }
 
 
 def execution(bound: str, functions: dict[str, ModuleType], name: str) -> dict[str, Any]:
     """An execution of the job machine, once it has failed, as they all do here."""
     machines = clients.client("stepfunctions", bound)
-    arn = functions["schedule.minute"].SETTINGS.job_machine.replace(":stateMachine:", ":execution:")
+    arn = functions["schedule.scheduler_tick"].SETTINGS.job_machine.replace(
+        ":stateMachine:", ":execution:"
+    )
     while (found := machines.describe_execution(executionArn=f"{arn}:{name}"))[
         "status"
     ] == "RUNNING":

@@ -167,7 +167,7 @@ def _targets(resources: Resources) -> list[dict[str, Any]]:
 def _metrics_of_the_minute() -> set[str]:
     """The metrics that the minute rule's functions emit whatever there is; each is one to pay for,
     as it has no dimension but the service."""
-    source = ast.parse((ROOT / "functions" / "report" / "tick.py").read_text())
+    source = ast.parse((ROOT / "functions" / "report" / "outbox_tick.py").read_text())
     named = {
         getattr(metrics, node.attr)
         for node in ast.walk(source)

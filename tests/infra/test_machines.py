@@ -318,7 +318,7 @@ def test_a_chunk_bills_the_start_of_its_child_and_every_state_of_it(batch: dict[
 def test_a_report_bills_the_states_up_to_the_end(definitions: dict[str, Any], machine: str) -> None:
     entered = _entered(definitions[machine]["States"], "Report", "end")
 
-    assert _billed("report/reporting.py", following="end") == len(entered)
+    assert _billed("report/report.py", following="end") == len(entered)
 
 
 def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:

@@ -16,14 +16,14 @@ from jobyard.services.jobs.chunk_runner import OVERLAP
 from tests.infra.reading import Resources, of_type, written
 
 FUNCTIONS = {
-    "OpenFunction": "ingest.opening.handler",
+    "OpenFunction": "ingest.open.handler",
     "ExecuteChunkFunction": "execute.chunk.handler",
     "ExecuteJobFunction": "execute.job.handler",
-    "SettleFunction": "report.settling.handler",
-    "ReportFunction": "report.reporting.handler",
-    "TickFunction": "report.tick.handler",
-    "MinuteFunction": "schedule.minute.handler",
-    "FailureFunction": "schedule.failure.handler",
+    "SettleFunction": "report.settle.handler",
+    "ReportFunction": "report.report.handler",
+    "TickFunction": "report.outbox_tick.handler",
+    "MinuteFunction": "schedule.scheduler_tick.handler",
+    "FailureFunction": "schedule.execution_failure.handler",
     "DeliveryFunction": "report.delivery.handler",
     "ApiFunction": "api.handler.handler",
 }

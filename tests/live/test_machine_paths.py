@@ -37,7 +37,7 @@ def handler(event, context):
         raise RuntimeError("told to")
     return answer
 """
-HANDLERS = ("ingest.opening", "execute.chunk", "execute.job", "report.settling", "report.reporting")
+HANDLERS = ("ingest.open", "execute.chunk", "execute.job", "report.settle", "report.report")
 NEXT: dict[str, Any] = {
     "batch_id": "b1",
     "run": "main",
@@ -166,13 +166,13 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
         machine.stack.batch_machine,
         {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
-            "ingest.opening": [first | {"next": "execute"}],
+            "ingest.open": [first | {"next": "execute"}],
             "execute.chunk": [{}],
-            "report.settling": [
+            "report.settle": [
                 first | {"next": "again", "pass": 2, "until": soon},
                 first | {"next": "report", "pass": 2},
             ],
-            "report.reporting": [NEXT],
+            "report.report": [NEXT],
         },
     )
 
@@ -194,9 +194,9 @@ def test_a_chunk_that_fails_does_not_stop_the_others(machine: Machine) -> None:
         machine.stack.batch_machine,
         {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
-            "ingest.opening": [first | {"next": "execute"}],
+            "ingest.open": [first | {"next": "execute"}],
             "execute.chunk": ["raise"],
-            "report.settling": [NEXT],
+            "report.settle": [NEXT],
         },
     )
 
@@ -212,11 +212,11 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
     ended = machine.run(
         machine.stack.batch_machine,
         event,
-        {"ingest.opening": ["raise"], "report.settling": [NEXT]},
+        {"ingest.open": ["raise"], "report.settle": [NEXT]},
     )
 
     assert machine.path(ended) == ["Open", "Settle", "Settled", "Done"]
-    (asked,) = machine.asked("report.settling")
+    (asked,) = machine.asked("report.settle")
     assert asked["detail"] == event["detail"]
     assert "told to" in asked["error"]["Cause"]
 
@@ -225,7 +225,7 @@ def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> N
     ended = machine.run(
         machine.stack.batch_machine,
         {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
-        {"ingest.opening": [NEXT | {"next": "settle"}], "report.settling": ["raise"]},
+        {"ingest.open": [NEXT | {"next": "settle"}], "report.settle": ["raise"]},
     )
 
     assert ended["status"] == "FAILED"
@@ -242,8 +242,8 @@ def test_after_many_passes_a_fresh_execution_goes_on_once(machine: Machine) -> N
             machine.stack.batch_machine,
             {"batch_id": "b1", "command": "settle", "run": "main", "pass": 500},
             {
-                "ingest.opening": [NEXT | {"next": "settle"}, NEXT],
-                "report.settling": [fresh],
+                "ingest.open": [NEXT | {"next": "settle"}, NEXT],
+                "report.settle": [fresh],
             },
         )
 
@@ -275,8 +275,8 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
                 NEXT | place | {"run": "r1", "next": "again", "pass": 2, "until": soon},
                 NEXT | place | {"run": "r1", "next": "settle", "pass": 2},
             ],
-            "report.settling": [NEXT | {"next": "report"}],
-            "report.reporting": [NEXT],
+            "report.settle": [NEXT | {"next": "report"}],
+            "report.report": [NEXT],
         },
     )
 

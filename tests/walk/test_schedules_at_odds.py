@@ -31,7 +31,8 @@ from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
 from jobyard.services.queries import list_schedules
 from jobyard.services.runs import Run
-from jobyard.services.schedules import clock, commands as schedule_commands
+from jobyard.services.schedules import clock
+from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import PARAMETERS, Changes, Wanted
 from jobyard.store import jobs, schedules, tables

@@ -15,7 +15,7 @@ from jobyard.services.holds import lift_ended
 from jobyard.services.recovery import reconcile
 from jobyard.services.schedules.clock import Fired, fire_due
 from jobyard.services.schedules.commands import make_system_schedules
-from schedule.desk import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
+from schedule.clients import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
 
 _KEPT_S = 20.0  # of the invocation, for what comes after the starts
 _KEPT_FOR_LIFTS_S = 14.0  # for what comes after recovery

@@ -14,7 +14,7 @@ from jobyard.services.batches.settle import give_up, settle
 from jobyard.services.jobs.chunk_runner import give_up_job
 from jobyard.services.runs import Next, Run
 from jobyard.services.schedules.jobs import give_up_occurrence, settle_occurrence
-from report.desk import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
+from report.clients import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jobyard.services.recovery import take_up_batch
 from jobyard.services.schedules.clock import take_up_runs
-from schedule.desk import LOGGER, STARTING, now
+from schedule.clients import LOGGER, STARTING, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

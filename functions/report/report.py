@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.services.reports.report import REPORTED, report
-from report.desk import LOGGER, METER, REPORTING
+from report.clients import LOGGER, METER, REPORTING
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

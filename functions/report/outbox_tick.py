@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jobyard.domain import metrics
 from jobyard.services.queries import backlog
 from jobyard.services.reports.mail import deliver_waiting
-from report.desk import LOGGER, REPORTING, now
+from report.clients import LOGGER, REPORTING, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
