@@ -30,13 +30,13 @@ import urllib3
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, rounded, say, tell
 from cli.local import clients, emulator
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import Touch, Upkeep
+from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
 from jobyard.store import checkpoints, objects
 
 FILE_MB = 200
@@ -116,10 +116,10 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
     def now() -> datetime:
         return datetime.now(UTC)
 
-    def no_upkeep() -> Upkeep:
+    def no_upkeep() -> MaintenanceTasks:
         raise AssertionError("a deposit keeps nothing up")
 
-    touch = Touch(
+    touch = StepContext(
         s3=clients.client("s3", transfer.endpoint),
         work_bucket=WORK_BUCKET,
         archive_bucket=ARCHIVE_BUCKET,
@@ -134,7 +134,7 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         now=now,
         remaining=lambda: 800.0,
     )
-    work = Work("b", "b.0.0", "bench", {}, {}, {}, 1)
+    work = StepInput("b", "b.0.0", "bench", {}, {}, {}, 1)
     before, began = peak_mb(), time.perf_counter()
     stored = fetch_one(work, touch, File(transfer.url, wanted))
     took = Took(time.perf_counter() - began, before, peak_mb())

@@ -32,14 +32,14 @@ from botocore.exceptions import BotoCoreError
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, say, tell
 from cli.local import clients, emulator
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, ManifestSource
 from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.manifests.entry import Entry, row
 from jobyard.jobtypes import TYPES
-from jobyard.services.reports.mail import SLICE_JOBS, Reporting
+from jobyard.services.reports.mail import SLICE_JOBS, ReportContext
 from jobyard.services.reports.report import REPORTED, report
 from jobyard.services.settings import Settings
 from jobyard.store import batches, jobs, tables
@@ -140,7 +140,7 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
     answers = Answers(batch)
     answers.answer_for(s3, tables.client())
     ses, now = clients.client("sesv2", endpoint), lambda: NOON + timedelta(hours=1)
-    reporting = Reporting(_settings(), s3, ses, BotoCoreError, now, slice_jobs=slice_jobs)
+    reporting = ReportContext(_settings(), s3, ses, BotoCoreError, now, slice_jobs=slice_jobs)
     cpu: list[float] = []
     calls: list[int] = []
     before, began = _written_bytes(), time.perf_counter()
@@ -191,7 +191,7 @@ def _laid_out(size: int) -> Batch:
             job_type="deposit",
             filename="maps.checkm",
             submitted_at=NOON,
-            source=Source("intake", "manifests/maps/maps.checkm", "v", 1),
+            source=ManifestSource("intake", "manifests/maps/maps.checkm", "v", 1),
             started_at=NOON,
             entries=size,
             files=size,
@@ -207,7 +207,7 @@ def _settings() -> Settings:
     return Settings(**named)
 
 
-def _record(place: Place) -> JobRecord:
+def _record(place: JobAddress) -> JobRecord:
     """A deposit of one file, as it is kept once it has ended."""
     moment = NOON + timedelta(minutes=place.position % 30)
     after = moment + timedelta(milliseconds=740)
@@ -254,7 +254,7 @@ class Answers:
         )
         self._row = row(entry)
         records = [
-            jobs.item_of(_record(Place(_PLACEHOLDER, 0, position))).serialize()
+            jobs.item_of(_record(JobAddress(_PLACEHOLDER, 0, position))).serialize()
             for position in range(CHUNK_SIZE)
         ]
         self._records = [json.dumps(record) for record in records]

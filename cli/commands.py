@@ -9,7 +9,7 @@ from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
 from jobyard.domain.ids import is_batch_id
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.plurals import plural
 
 app = typer.Typer()
@@ -269,11 +269,11 @@ def _suggest_watch(batch_id: str) -> None:
 
 
 def _is_of_schedule(target: str) -> bool:
-    place = Place.of(target)
+    place = JobAddress.of(target)
     return place is not None and place.is_of_schedule
 
 
 def _origin_of(target: str) -> str:
     """What a job is of, if `target` is one."""
-    place = Place.of(target)
+    place = JobAddress.of(target)
     return place.origin_id if place else target

@@ -32,7 +32,7 @@ from cli.terminal import STYLES, SafeConsole, is_utf8, print_error, printable_pa
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests import url_checks, writer
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.findings import KEPT, Finding, Kept
+from jobyard.domain.manifests.findings import KEPT, BoundedFindings, Finding
 from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
@@ -136,7 +136,7 @@ def _print_document(reading: Reading) -> None:
 
 
 def _kept_findings(reading: Reading) -> Iterator[Finding]:
-    kept = Kept()
+    kept = BoundedFindings()
     for _, findings in reading:
         yield from kept.take(findings)
     yield from kept.rest()
@@ -145,7 +145,7 @@ def _kept_findings(reading: Reading) -> Iterator[Finding]:
 def _print_listing(reading: Reading, file: str) -> None:
     """Print a line a finding, and what they come to."""
     console = SafeConsole(highlight=False, soft_wrap=True)
-    kept = Kept(SHOWN_FINDINGS)
+    kept = BoundedFindings(SHOWN_FINDINGS)
     for _, findings in reading:
         for finding in kept.take(findings):
             console.print(_line_of(finding, file))

@@ -12,7 +12,7 @@ from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.hold import NAME, checked_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.mail_addresses import SHAPE, addresses
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.wall_clock import zone_called
@@ -91,7 +91,7 @@ def recipient(text: str) -> str:
 
 def is_job_id(text: str) -> bool:
     """Whether `text` is the id of a job, of a batch or of a schedule."""
-    place = Place.of(text)
+    place = JobAddress.of(text)
     return place is not None and (place.is_of_schedule or is_batch_id(place.origin_id))
 
 

@@ -2,16 +2,16 @@
 
 import time
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
-from jobyard.jobtypes.step_context import Touch
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
+from jobyard.jobtypes.step_context import StepContext
 
 
-def doing_nothing(work: Work, touch: Touch) -> Outcome:
+def doing_nothing(work: StepInput, touch: StepContext) -> Outcome:
     """Be done."""
     return Done()
 
 
-def taking_a_second(work: Work, touch: Touch) -> Outcome:
+def taking_a_second(work: StepInput, touch: StepContext) -> Outcome:
     """Be done in a second."""
     time.sleep(1)
     return Done()

@@ -15,7 +15,7 @@ from jobyard.domain.errors import Forbidden, JobyardError
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import ROLES
 from jobyard.services.access import READERS
-from jobyard.services.commands import Person
+from jobyard.services.commands import Actor
 from jobyard.services.schedules.access import check_admin
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -88,7 +88,7 @@ def _needed(method: str, parts: Sequence[str]) -> frozenset[str] | None:
     return known or ROLES
 
 
-def person_of(claims: Mapping[str, Any]) -> Person:
+def person_of(claims: Mapping[str, Any]) -> Actor:
     """The person an access token stands for. A group that is no role gives no right by itself.
 
     People are known by their id, which Cognito makes as a UUID and gives to nobody again. So the
@@ -105,7 +105,7 @@ def person_of(claims: Mapping[str, Any]) -> Person:
     if not name:
         raise Unauthenticated("the token names neither a person nor a program")
     groups = groups_of(claims.get("cognito:groups", ""))
-    return Person(_id_of(claims), str(name), groups)
+    return Actor(_id_of(claims), str(name), groups)
 
 
 def _id_of(claims: Mapping[str, Any]) -> str:

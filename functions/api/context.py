@@ -11,8 +11,8 @@ from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
-from jobyard.services.commands import Asking, Person
-from jobyard.services.queries import Looking
+from jobyard.services.commands import Actor, CommandContext
+from jobyard.services.queries import QueryContext
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RequestContext:
     """One request: who asks, and the key a repeat of it has too ("" when none was sent)."""
 
     app: AppContext
-    actor: Person
+    actor: Actor
     route: str
     request_id: str
     idempotency_key: str
@@ -62,15 +62,17 @@ class RequestContext:
         """
         return "\n".join((self.actor.sub, self.route, self.idempotency_key or self.request_id))
 
-    def query_context(self) -> Looking:
+    def query_context(self) -> QueryContext:
         """For reads."""
-        return Looking(self.app.settings, self.app.s3, self.actor, self.app.now())
+        return QueryContext(self.app.settings, self.app.s3, self.actor, self.app.now())
 
-    def command_context(self, reason: str = "") -> Asking:
+    def command_context(self, reason: str = "") -> CommandContext:
         """For changes."""
         app = self.app
         person, key, told = self.actor, self.key, app.log_skipped
-        return Asking(app.settings, app.s3, app.machines, app.now, person, key, reason, told)
+        return CommandContext(
+            app.settings, app.s3, app.machines, app.now, person, key, reason, told
+        )
 
     def with_email(self) -> "RequestContext":
         """The same with the person's e-mail address, which costs a call. Of somebody who has the

@@ -8,13 +8,13 @@ from execute.worker import METER, tell, worker
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.services.jobs.chunk_runner import run_chunk
 from jobyard.services.meter import SHARDS
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk; what came of its jobs is in the tables, so the answer is empty."""
     chunk = Chunk(event["chunk"], event["start"], event["end"])
-    run = Run(event["run"], event["pass"])
+    run = ExecutionRun(event["run"], event["pass"])
     part = f"chunk-{chunk.chunk % SHARDS}"
     with METER.invocation(part, int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event["batch_id"]

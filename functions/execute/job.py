@@ -8,9 +8,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from execute.worker import METER, tell, worker
 from jobyard.domain import metrics
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.jobs.chunk_runner import run_job
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules.jobs import run_occurrence
 
 
@@ -18,8 +18,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the job; the answer says whether to come again, and with what."""
     of_schedule = "schedule_id" in event
     origin_id = event["schedule_id" if of_schedule else "batch_id"]
-    place = Place(origin_id, event["chunk"], event["position"])
-    run = Run(event["run"], event["pass"])
+    place = JobAddress(origin_id, event["chunk"], event["position"])
+    run = ExecutionRun(event["run"], event["pass"])
     with METER.invocation("job", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = place.origin_id, 2
         perform = run_occurrence if of_schedule else run_job

@@ -13,12 +13,12 @@ from botocore.config import Config
 
 from jobyard.domain import metrics
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.jobs.chunk_runner import OVERLAP, Ended, Worker
+from jobyard.services.jobs.chunk_runner import OVERLAP, FinishedJob, Worker
 from jobyard.services.meter import Meter
 from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 if TYPE_CHECKING:
-    from jobyard.services.maintenance import Upkeep
+    from jobyard.services.maintenance import Maintenance
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -37,16 +37,16 @@ FETCH = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 
 @cache
-def _upkeep() -> "Upkeep":
+def _upkeep() -> "Maintenance":
     """What the system's jobs ask for. Most workers never run one, so it is made for the first.
 
     AWS tells of ten executions a second, so the client slows down when it is told to.
     """
-    from jobyard.services.maintenance import Upkeep
+    from jobyard.services.maintenance import Maintenance
 
     patience = PATIENCE.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
     machines = session().create_client("stepfunctions", config=patience)
-    return Upkeep(SETTINGS, S3, machines, now)
+    return Maintenance(SETTINGS, S3, machines, now)
 
 
 def worker(context: LambdaContext) -> Worker:
@@ -58,7 +58,7 @@ def worker(context: LambdaContext) -> Worker:
     return Worker(SETTINGS, S3, FETCH, now, remaining, _upkeep)
 
 
-def tell(finished: Iterable[Ended], **ids: object) -> None:
+def tell(finished: Iterable[FinishedJob], **ids: object) -> None:
     """One line for the pass, one for each job that failed or met a surprise, and the counts as
     metrics."""
     met = list(finished)

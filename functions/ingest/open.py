@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.errors import StaleState
-from jobyard.services.batches.open import Opening, is_astray, open_object, source_of
+from jobyard.services.batches.open import OpenContext, is_astray, open_object, source_of
 from jobyard.services.batches.resume import resume
 from jobyard.services.meter import Meter
-from jobyard.services.runs import Next, Run
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.wiring import S3_PATIENCE, session, wire
 
 LOGGER = Logger()
@@ -24,7 +24,7 @@ METER = Meter([S3])
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Open what `event["input"]` names, for the execution `event["execution"]`."""
-    opening = Opening(
+    opening = OpenContext(
         SETTINGS,
         S3,
         lambda: datetime.now(UTC),
@@ -52,7 +52,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return following.document()
 
 
-def _follow(asked: dict[str, Any], opening: Opening) -> Next:
+def _follow(asked: dict[str, Any], opening: OpenContext) -> NextStep:
     if "detail" in asked:
         source = source_of(asked["detail"])
         if is_astray(source):
@@ -63,4 +63,6 @@ def _follow(asked: dict[str, Any], opening: Opening) -> Next:
             emf.add_metric(metrics.MANIFESTS_ASTRAY, MetricUnit.Count, 1)
             emf.flush_metrics()
         return open_object(source, opening)
-    return resume(asked["batch_id"], asked["command"], Run(asked["run"], asked["pass"]), opening)
+    return resume(
+        asked["batch_id"], asked["command"], ExecutionRun(asked["run"], asked["pass"]), opening
+    )

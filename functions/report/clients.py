@@ -8,10 +8,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from jobyard.domain.batches.report import Report
-from jobyard.services.batches.settle import Settling
-from jobyard.services.executions import Starting
+from jobyard.services.batches.settle import SettleContext
+from jobyard.services.executions import Executions
 from jobyard.services.meter import Meter
-from jobyard.services.reports.mail import Reporting
+from jobyard.services.reports.mail import ReportContext
 from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
 
 LOGGER = Logger()
@@ -31,8 +31,8 @@ def now() -> datetime:
 
 
 METER = Meter([S3, SES])
-STARTING = Starting(SETTINGS, MACHINES)
-SETTLING = Settling(SETTINGS, S3, now)
+STARTING = Executions(SETTINGS, MACHINES)
+SETTLING = SettleContext(SETTINGS, S3, now)
 
 
 def _refused(report: Report, error: Exception) -> None:
@@ -46,4 +46,4 @@ def _refused(report: Report, error: Exception) -> None:
     )
 
 
-REPORTING = Reporting(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
+REPORTING = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.mail_addresses import MOST, Untold
+from jobyard.domain.mail_addresses import MOST, UndeliveredRecipient
 from jobyard.domain.text import clean
 from jobyard.services.reports.mail import note_delivery
 from report.clients import LOGGER, now
@@ -28,18 +28,20 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return {"state": report.delivery.state.value}
 
 
-def _noted(batch_id: str, seq: int, news: str, message_id: str, lost: list[Untold]) -> Any:
+def _noted(
+    batch_id: str, seq: int, news: str, message_id: str, lost: list[UndeliveredRecipient]
+) -> Any:
     try:
         return note_delivery(batch_id, seq, news, message_id, now(), lost)
     except StaleState:
         return note_delivery(batch_id, seq, news, message_id, now(), lost)
 
 
-def _lost(detail: dict[str, Any]) -> list[Untold]:
+def _lost(detail: dict[str, Any]) -> list[UndeliveredRecipient]:
     """Whom the mail did not reach, in the words of their own servers."""
     found = detail.get("bounce", {}).get("bouncedRecipients", [])
     return [
-        Untold(
+        UndeliveredRecipient(
             clean(each.get("emailAddress", ""), 254),
             clean(each.get("diagnosticCode") or "its server refused the mail", 200),
         )

@@ -8,11 +8,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jobyard.domain import metrics
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.chunks import MAIN
-from jobyard.domain.jobs.job import Place
-from jobyard.services.batches.open import Opening, batch_of_key, not_opened, note_landed, source_of
+from jobyard.domain.jobs.job import JobAddress
+from jobyard.services.batches.open import (
+    OpenContext,
+    batch_of_key,
+    not_opened,
+    note_landed,
+    source_of,
+)
 from jobyard.services.batches.settle import give_up, settle
 from jobyard.services.jobs.chunk_runner import give_up_job
-from jobyard.services.runs import Next, Run
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.schedules.jobs import give_up_occurrence, settle_occurrence
 from report.clients import LOGGER, METER, SETTINGS, SETTLING, STARTING, now
 
@@ -36,12 +42,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return following.document()
 
 
-def _follow(event: dict[str, Any], request_id: str) -> Next:
+def _follow(event: dict[str, Any], request_id: str) -> NextStep:
     if "detail" in event:
         return _not_opened(event["detail"], _words(event, request_id))
-    run = Run(event["run"], event["pass"])
+    run = ExecutionRun(event["run"], event["pass"])
     if "schedule_id" in event:
-        place = Place(event["schedule_id"], event["chunk"], event["position"])
+        place = JobAddress(event["schedule_id"], event["chunk"], event["position"])
         if "error" in event and give_up_occurrence(place, run, now()):
             LOGGER.warning(
                 "job failed",
@@ -53,25 +59,25 @@ def _follow(event: dict[str, Any], request_id: str) -> Next:
             emf.add_metric(metrics.RUNS_FAILED_OR_MISSED, MetricUnit.Count, 1)
             emf.flush_metrics()
         settle_occurrence(place, STARTING, now())
-        return Next("", "end", run=run)
+        return NextStep("", "end", run=run)
     if "error" in event and "position" in event:
-        place = Place(event["batch_id"], event["chunk"], event["position"])
+        place = JobAddress(event["batch_id"], event["chunk"], event["position"])
         give_up_job(place, run, now())
     if event.get("command") == "open":
         return give_up(event["batch_id"], run, SETTLING, _words(event, request_id))
     return settle(event["batch_id"], run, SETTLING)
 
 
-def _not_opened(detail: dict[str, Any], words: str) -> Next:
+def _not_opened(detail: dict[str, Any], words: str) -> NextStep:
     """Report a manifest that could not be read; one that was not even claimed is kept, to be opened
     by the minute rule."""
     source = source_of(detail)
     batch = batch_of_key(source.bucket, source.key, source.version_id, SETTLING.s3, now())
     if batch is None or batch.state is BatchState.PENDING:
-        opening = Opening(SETTINGS, SETTLING.s3, now, execution="")
+        opening = OpenContext(SETTINGS, SETTLING.s3, now, execution="")
         kept = note_landed(source, opening, words)
-        return Next(kept.batch_id if kept else "", "end")
-    return give_up(batch.batch_id, Run(MAIN, 1), SETTLING, words)
+        return NextStep(kept.batch_id if kept else "", "end")
+    return give_up(batch.batch_id, ExecutionRun(MAIN, 1), SETTLING, words)
 
 
 def _words(event: dict[str, Any], request_id: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from jobyard.services.executions import Starting
+from jobyard.services.executions import Executions
 from jobyard.services.schedules.clock import OVERLAP
 from jobyard.wiring import PATIENCE, session, wire
 
@@ -20,7 +20,7 @@ MACHINES = session().create_client(
 )
 # Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
 S3 = session().create_client("s3", config=_PATIENCE)
-STARTING = Starting(SETTINGS, MACHINES)
+STARTING = Executions(SETTINGS, MACHINES)
 
 
 def now() -> datetime:

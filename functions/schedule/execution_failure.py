@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from jobyard.services.recovery import take_up_batch
-from jobyard.services.schedules.clock import take_up_runs
+from jobyard.services.recovery import recover_batch
+from jobyard.services.schedules.clock import recover_schedule
 from schedule.clients import LOGGER, STARTING, now
 
 
@@ -18,9 +18,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     batch_id, schedule_id = document.get("batch_id", ""), document.get("schedule_id", "")
     taken_up = 0
     if schedule_id:
-        taken_up = take_up_runs(schedule_id, STARTING, now())
+        taken_up = recover_schedule(schedule_id, STARTING, now())
     elif batch_id:
-        taken_up = take_up_batch(batch_id, STARTING, now())
+        taken_up = recover_batch(batch_id, STARTING, now())
     LOGGER.info(
         "execution failed",
         execution=detail["executionArn"],

@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.hold import Hold
-from jobyard.services.commands import Asking, Person
+from jobyard.services.commands import Actor, CommandContext
 from jobyard.services.holds import lift_ended
 from jobyard.services.recovery import reconcile
-from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.schedules.commands import make_system_schedules
 from schedule.clients import LOGGER, MACHINES, S3, SETTINGS, STARTING, now
 
@@ -29,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return lambda: context.get_remaining_time_in_millis() / 1000 - kept_s
 
     _make_system_schedules()
-    fired = fire_due(STARTING, now, until(_KEPT_S))
+    fired = start_due_schedules(STARTING, now, until(_KEPT_S))
     _tell(fired)
     taken_up = fired.taken_up
     taken_up += reconcile(STARTING, now(), remaining=until(_KEPT_FOR_LIFTS_S))
@@ -53,7 +53,7 @@ def _make_system_schedules() -> None:
         LOGGER.info("made", schedule_id=schedule.schedule_id, job_type=schedule.job_type)
 
 
-def _tell(fired: Fired) -> None:
+def _tell(fired: TickResult) -> None:
     """Log each time that no job was started for, and what nobody foresaw; count what was missed."""
     for schedule_id, error in fired.surprises:
         LOGGER.error(
@@ -75,14 +75,14 @@ def _tell(fired: Fired) -> None:
         emf.flush_metrics()
 
 
-def _owner_asks(hold: Hold) -> Asking:
+def _owner_asks(hold: Hold) -> CommandContext:
     """What the owner of a hold asked for when they gave it an end."""
-    return Asking(
+    return CommandContext(
         SETTINGS,
         S3,
         MACHINES,
         now,
-        Person(hold.owner_sub, hold.owner, frozenset({"operator"})),
+        Actor(hold.owner_sub, hold.owner, frozenset({"operator"})),
         key=f"{hold.scope} until {hold.until}, lifted at {now():%Y-%m-%d %H:%M}",
         reason=f"the hold on {hold.scope} was over",
     )

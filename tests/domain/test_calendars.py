@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.schedules.calendar import MOST_REASONS, Calendar, Change, Kept, calendar_of
+from jobyard.domain.schedules.calendar import (
+    MOST_REASONS,
+    Calendar,
+    CalendarChange,
+    StoredCalendar,
+    calendar_of,
+)
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 PACIFIC = "America/Los_Angeles"
@@ -94,9 +100,11 @@ def test_a_window_is_open_from_its_first_time_and_before_its_last(
 
 
 def test_of_changes_as_much_is_kept_as_an_item_holds() -> None:
-    kept = Kept(HOLIDAYS, 1, ())
+    kept = StoredCalendar(HOLIDAYS, 1, ())
     for number in range(60):
-        change = Change("put", datetime(2026, 11, 25, tzinfo=UTC), "admin", "x" * 500, f"r{number}")
+        change = CalendarChange(
+            "put", datetime(2026, 11, 25, tzinfo=UTC), "admin", "x" * 500, f"r{number}"
+        )
         kept = kept.changed(HOLIDAYS, change)
 
     assert (kept.version, len(kept.changes)) == (61, MOST_REASONS // 500)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import LINE_BYTES, Chunk, ChunkRecord, Passage, counted, summed
 from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
-from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BIG = st.integers(min_value=0, max_value=10**12)
@@ -23,7 +23,7 @@ def test_an_index_line_has_its_length_and_reads_back(number: int, start: int, en
 
 
 def job(state: JobState, code: str = "") -> JobRecord:
-    return JobRecord(Place("b", 0, 0), state, 1, "c", NOON, failure_code=code)
+    return JobRecord(JobAddress("b", 0, 0), state, 1, "c", NOON, failure_code=code)
 
 
 def test_failures_are_counted_by_code_only_while_they_stand() -> None:
@@ -66,14 +66,14 @@ def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> Non
 
 @given(chunk=st.integers(0, 10**6), position=st.integers(0, 10**4))
 def test_a_job_id_says_where_the_job_lies(chunk: int, position: int) -> None:
-    place = Place(batch_id_of(b"x"), chunk, position)
+    place = JobAddress(batch_id_of(b"x"), chunk, position)
 
-    assert Place.of(place.job_id) == place
+    assert JobAddress.of(place.job_id) == place
 
 
 def test_what_is_no_job_id_names_no_place() -> None:
     for text in ("", "b", "b.1", "b.1.2.3", "b.01.2", "b.-1.2", "b.1.x", "b.1.٣"):
-        assert Place.of(text) is None
+        assert JobAddress.of(text) is None
 
 
 def test_the_same_object_is_always_the_same_batch() -> None:
@@ -87,7 +87,7 @@ def test_the_same_object_is_always_the_same_batch() -> None:
 
 
 def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
-    assert unrecorded(Place("b", 0, 1), NOON).state is JobState.SCHEDULED
+    assert new_job(JobAddress("b", 0, 1), NOON).state is JobState.SCHEDULED
 
 
 def test_of_runs_the_newest_are_kept_the_batchs_own_and_those_that_go_on() -> None:

@@ -5,7 +5,7 @@ from datetime import date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobyard.domain.schedules.day_series import LAST_DAY, Course, Days, Months, Weeks
+from jobyard.domain.schedules.day_series import LAST_DAY, Days, DaySeries, Months, Weeks
 
 FIRST = st.dates(date(1900, 1, 1), date(9999, 12, 31))
 COURSES = st.one_of(
@@ -22,7 +22,7 @@ COURSES = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(COURSES, st.integers(0, 10_000))
-def test_a_day_of_a_course_finds_its_index(course: Course, index: int) -> None:
+def test_a_day_of_a_course_finds_its_index(course: DaySeries, index: int) -> None:
     day = course.day(index)
 
     if day <= LAST_DAY:
@@ -33,7 +33,7 @@ def test_a_day_of_a_course_finds_its_index(course: Course, index: int) -> None:
 @settings(max_examples=300, deadline=None)
 @given(COURSES, st.integers(1, LAST_DAY))
 def test_any_day_finds_the_first_of_the_course_that_is_not_before_it(
-    course: Course, day: int
+    course: DaySeries, day: int
 ) -> None:
     index = course.index(day)
 
@@ -44,7 +44,7 @@ def test_any_day_finds_the_first_of_the_course_that_is_not_before_it(
 
 @settings(max_examples=300, deadline=None)
 @given(COURSES)
-def test_behind_the_last_day_there_is_none_of_a_course(course: Course) -> None:
+def test_behind_the_last_day_there_is_none_of_a_course(course: DaySeries) -> None:
     beyond = course.index(LAST_DAY + 1)
 
     assert course.day(beyond) > LAST_DAY

@@ -19,10 +19,10 @@ from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdi
 from jobyard.domain.schedules.planning import (
     IN_TIME,
     MOST_AT_ONCE,
-    ask_now,
-    decide,
     ended,
     next_run,
+    plan,
+    plan_manual_run,
     released,
     times,
 )
@@ -30,11 +30,11 @@ from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     MOST_ACTIVE,
     SCHEDULE,
+    ActiveJob,
     Missed,
     Missing,
     Overlap,
     Policy,
-    Run,
     Schedule,
     ScheduleState,
     look_at,
@@ -85,7 +85,7 @@ def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:
     )
 
 
-def run_to_the_end(schedule: Schedule, run: Run, at: datetime) -> Schedule:
+def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule:
     """The schedule once a run has ended well."""
     job = JobRecord(
         schedule.place(run.at), JobState.SUCCEEDED, 2, "", at, attempts=(Attempt(run.since, at),)
@@ -120,8 +120,8 @@ def test_each_time_is_decided_once_and_in_order(
     for minutes, runs_end in looks:
         now += timedelta(minutes=minutes)
         while schedule.next_at and schedule.next_at <= now:
-            decision = decide(schedule, calendar, now, CLOCK)
-            again = decide(schedule, calendar, now, CLOCK)
+            decision = plan(schedule, calendar, now, CLOCK)
+            again = plan(schedule, calendar, now, CLOCK)
             assert decision == again
             if decision is None:
                 break
@@ -153,7 +153,7 @@ def test_each_time_is_decided_once_and_in_order(
 def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
     schedule = schedule_of({"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-01"})
 
-    decision = decide(schedule, None, START + timedelta(days=3), CLOCK, Skip.EDITED)
+    decision = plan(schedule, None, START + timedelta(days=3), CLOCK, Skip.EDITED)
 
     assert decision
     assert {each.reason for each in decision.occurrences} == {Skip.EDITED}
@@ -187,10 +187,10 @@ def test_a_calendar_that_refuses_for_ever_leaves_no_next_run() -> None:
 
 def test_run_now_is_refused_where_runs_may_not_meet() -> None:
     schedule = schedule_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"})
-    first = ask_now(schedule, START, Cause("r1", "admin", "to see"))
+    first = plan_manual_run(schedule, START, Cause("r1", "admin", "to see"))
 
     with pytest.raises(InvalidTransition, match="running"):
-        ask_now(first.schedule, START + timedelta(minutes=1), Cause("r2", "admin", "again"))
+        plan_manual_run(first.schedule, START + timedelta(minutes=1), Cause("r2", "admin", "again"))
 
     (occurrence,) = first.started
     assert (occurrence.trigger, occurrence.actor) == (Trigger.MANUAL, "admin")
@@ -198,7 +198,7 @@ def test_run_now_is_refused_where_runs_may_not_meet() -> None:
 
 
 def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
-    runs = (Run(START, START, "main"),)
+    runs = (ActiveJob(START, START, "main"),)
     waits = []
     now = START
     for _ in range(7):
@@ -208,7 +208,7 @@ def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
         now = following
 
     assert waits == [1, 1, 2, 4, 8, 15, 15]
-    fresh = Run(now, now, "main")
+    fresh = ActiveJob(now, now, "main")
     assert look_at((*runs, fresh), now) == now + timedelta(minutes=1)
     assert look_at((), START) is None
 
@@ -226,8 +226,8 @@ MOMENT = timedelta(milliseconds=1)
 def test_a_time_counts_as_missed_after_so_long_and_not_before(
     late: timedelta, trigger: Trigger
 ) -> None:
-    made = decide(schedule_of(DAILY), None, NINE + late, CLOCK)
-    never = decide(schedule_of(DAILY, Policy(Missed(Missing.NONE))), None, NINE + late, CLOCK)
+    made = plan(schedule_of(DAILY), None, NINE + late, CLOCK)
+    never = plan(schedule_of(DAILY, Policy(Missed(Missing.NONE))), None, NINE + late, CLOCK)
 
     assert made
     assert never
@@ -246,7 +246,7 @@ def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
 ) -> None:
     policy = Policy(Missed(Missing.LATEST, oldest_h=5))
 
-    decision = decide(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
+    decision = plan(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
 
     assert decision
     assert [each.reason for each in decision.occurrences] == [reason]
@@ -255,8 +255,8 @@ def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
 def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> None:
     schedule = replace(schedule_of(DAILY), next_at=NINE, decided_until=NINE)
 
-    assert decide(schedule, None, NINE + timedelta(hours=1), CLOCK) is not None
-    decision = decide(schedule, None, NINE + timedelta(days=1), CLOCK)
+    assert plan(schedule, None, NINE + timedelta(hours=1), CLOCK) is not None
+    decision = plan(schedule, None, NINE + timedelta(days=1), CLOCK)
 
     assert decision
     assert [each.at for each in decision.occurrences] == [NINE + timedelta(days=1)]
@@ -271,7 +271,7 @@ def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_u
     rule = {"kind": "hourly", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
     schedule = schedule_of(rule, Policy(Missed(Missing.ALL, 4, 24), overlap))
 
-    decision = decide(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
+    decision = plan(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
 
     assert decision
     assert [each.at for each in decision.started] == [
@@ -288,7 +288,7 @@ def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:
         resume_at=NINE + timedelta(days=9),
     )
 
-    decision = decide(schedule, None, NINE, CLOCK)
+    decision = plan(schedule, None, NINE, CLOCK)
 
     assert decision
     assert (decision.schedule.state, decision.schedule.due_at) == (ScheduleState.ENDED, None)

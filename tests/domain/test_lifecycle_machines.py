@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 
 from jobyard.domain.batches.batch import HistoryEntry
 from jobyard.domain.errors import Forbidden, InvalidTransition
-from jobyard.domain.jobs.job import JobRecord, JobState, Place, sent
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event
 from jobyard.domain.lifecycle import MACHINE, ROLES, Cause, Lifecycle, Move
 from jobyard.domain.lifecycles import LIFECYCLES
 
@@ -186,10 +186,10 @@ class JobWalk(Walk):
         here = self.known[self.state]
         if event not in here or (event == "requeue" and not self.recoverable):
             with pytest.raises(InvalidTransition):
-                sent(before, event, self.now, cause)
+                apply_event(before, event, self.now, cause)
             assert self._stored() == before
             return
-        after = sent(before, event, self.now, cause)
+        after = apply_event(before, event, self.now, cause)
         self._moved(Move(self.state, event, here[event][0], self.now, cause), here[event][0])
         assert after.version == before.version + 1
         assert after.history == self.history
@@ -200,7 +200,7 @@ class JobWalk(Walk):
 
     def _stored(self) -> JobRecord:
         """The record as the moves up to now have left it."""
-        first, place = JobState(self.first), Place("b", 0, 0)
+        first, place = JobState(self.first), JobAddress("b", 0, 0)
         record = JobRecord(place, first, 0, "", NOON, recoverable=self.recoverable)
         for entry in self.history:
             cause = Cause(entry.cause, entry.actor, entry.reason)

@@ -13,16 +13,16 @@ from jobyard.domain.batches.report import (
     ReportKind,
     safe_cell,
 )
-from jobyard.domain.batches.report_text import Told, ToldJob, page, text
+from jobyard.domain.batches.report_text import ReportContent, ReportedJob, render_html, render_text
 from jobyard.domain.cost import Usage, priced
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import is_clean
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def told(**changes: object) -> Told:
+def told(**changes: object) -> ReportContent:
     batch = Batch(
         "babc",
         BatchState.REPORTING,
@@ -50,13 +50,13 @@ def told(**changes: object) -> Told:
         "cost": priced(Usage(write_units=2053, transitions=36, invocations=15)),
         "link": "https://example.org/api/batches/babc/reports",
     }
-    return Told(**(values | changes))  # type: ignore[arg-type]
+    return ReportContent(**(values | changes))  # type: ignore[arg-type]
 
 
 FAILED = told(
     counts={"succeeded": 2, "failed": 1},
     groups=(FailureGroup("TIMEOUT", "Too slow.", 1),),
-    jobs=(ToldJob("babc.0.2", "<b>c.tif</b>", "failed", "", "after 9 s"),),
+    jobs=(ReportedJob("babc.0.2", "<b>c.tif</b>", "failed", "", "after 9 s"),),
 )
 
 
@@ -90,8 +90,8 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
     ],
 )
 def test_the_first_line_says_what_the_counts_say(counts: dict[str, int], said: str) -> None:
-    assert said in text(told(counts=counts)).splitlines()[0]
-    assert said in page(told(counts=counts))
+    assert said in render_text(told(counts=counts)).splitlines()[0]
+    assert said in render_html(told(counts=counts))
 
 
 @pytest.mark.parametrize("entries", [0, 3])
@@ -100,15 +100,17 @@ def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> N
         "cancel", "processing", "cancelling", NOON, "jo", "r1", "the wrong shelf\nJobs: 3 succeeded"
     )
     batch = replace(told().batch, entries=entries, history=(cancel,), message="before it was read")
-    for words in (text(told(batch=batch)), page(told(batch=batch))):
+    for words in (render_text(told(batch=batch)), render_html(told(batch=batch))):
         assert "Your submission was cancelled." in words
         assert "2026-11-22 12:00:00 UTC by jo: the wrong shelf" in words
         assert "\nJobs: 3 succeeded" not in words
 
 
 def test_the_mail_names_who_cannot_be_told() -> None:
-    untold = tuple(Untold(f"jane {number} at home", "there is no @") for number in range(2))
-    words = text(told(batch=replace(told().batch, untold=untold)))
+    untold = tuple(
+        UndeliveredRecipient(f"jane {number} at home", "there is no @") for number in range(2)
+    )
+    words = render_text(told(batch=replace(told().batch, untold=untold)))
 
     assert "Not told:    jane 0 at home: there is no @" in words
     assert "Not told:    jane 1 at home: there is no @" in words
@@ -125,7 +127,7 @@ def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"jobs": (ToldJob("babc.0.2", FORGED, "failed", "", FORGED),)},
+        {"jobs": (ReportedJob("babc.0.2", FORGED, "failed", "", FORGED),)},
         {"findings": (FORGED,)},
         {"instance": FORGED},
     ],
@@ -136,9 +138,12 @@ def test_no_word_of_a_job_or_a_finding_makes_a_line_of_the_mail(
     _holds_no_forged_line(told(**changes))
 
 
-def _holds_no_forged_line(mail: Told) -> None:
+def _holds_no_forged_line(mail: ReportContent) -> None:
     plain = told(jobs=mail.jobs and FAILED.jobs, findings=mail.findings and ("x",))
-    for words, honest in ((text(mail), text(plain)), (page(mail), page(plain))):
+    for words, honest in (
+        (render_text(mail), render_text(plain)),
+        (render_html(mail), render_html(plain)),
+    ):
         words.encode()
         assert not set("\r\x1b\u202e\u2028") & set(words)
         assert words.count("\n") <= honest.count("\n") + 2  # a fact more, at the most
@@ -147,14 +152,14 @@ def _holds_no_forged_line(mail: Told) -> None:
 
 
 def test_a_long_name_does_not_fill_the_mail() -> None:
-    long = told(jobs=(ToldJob("babc.0.2", "x" * 50_000, "failed", "", "y" * 50_000),))
+    long = told(jobs=(ReportedJob("babc.0.2", "x" * 50_000, "failed", "", "y" * 50_000),))
 
-    assert len(text(long)) < 2_000
-    assert len(page(long)) < 5_000
+    assert len(render_text(long)) < 2_000
+    assert len(render_html(long)) < 5_000
 
 
 def test_the_mail_counts_groups_and_names_the_failures() -> None:
-    words = text(FAILED)
+    words = render_text(FAILED)
 
     assert "2 succeeded, 1 failed" in words
     assert "1 x TIMEOUT: Too slow." in words
@@ -163,15 +168,15 @@ def test_the_mail_counts_groups_and_names_the_failures() -> None:
 
 def test_an_update_says_what_changed() -> None:
     update = told(
-        kind=ReportKind.UPDATE, jobs=(ToldJob("babc.0.2", "c.tif", "succeeded", "failed"),)
+        kind=ReportKind.UPDATE, jobs=(ReportedJob("babc.0.2", "c.tif", "succeeded", "failed"),)
     )
 
-    assert "c.tif: failed -> succeeded" in text(update)
+    assert "c.tif: failed -> succeeded" in render_text(update)
     assert "(update)" in update.subject
 
 
 def test_words_from_outside_are_escaped_in_html() -> None:
-    html = page(FAILED)
+    html = render_html(FAILED)
 
     assert "<b>c.tif" not in html
     assert "&lt;b&gt;c.tif" in html

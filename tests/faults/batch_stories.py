@@ -23,7 +23,7 @@ from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.services import commands
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.services.queries import list_jobs
 from jobyard.store import operations, reports
 from tests.faults.story import Telling
@@ -113,7 +113,9 @@ class OfBatch:
         """Tell it from the manifest to the last mail."""
         self.telling.stage.payloads.status = {"/c.txt": 404}
         self.happens(self)
-        self.telling.ask(lambda asked: commands.ask_batch(self.batch_id, "update_reporting", asked))
+        self.telling.ask(
+            lambda asked: commands.send_batch_event(self.batch_id, "update_reporting", asked)
+        )
         self._let_be_told()
 
     def _let_be_told(self) -> None:
@@ -143,7 +145,7 @@ class OfBatch:
         for job in self.between:
             if job["state"] == "failed":
                 self.telling.ask(
-                    lambda asked, of=job["job_id"]: commands.ask_job(of, "requeue", asked)
+                    lambda asked, of=job["job_id"]: commands.send_job_event(of, "requeue", asked)
                 )
 
     def steered(self) -> None:
@@ -151,7 +153,9 @@ class OfBatch:
         self._hold_before_the_second_chunk()
         with self.telling.fate.watching():
             self.yard.machines.run("batch", f"event-{self.telling.name}", self.event)
-        self.telling.ask(lambda asked: hold_commands.lift(f"collection:{self.telling.name}", asked))
+        self.telling.ask(
+            lambda asked: hold_commands.lift_hold(f"collection:{self.telling.name}", asked)
+        )
         self._let_be_told()
         self.between = self._jobs()
         self.telling.stage.payloads.status = {}
@@ -170,13 +174,15 @@ class OfBatch:
             if name == "ExecuteChunkFunction" and handed["chunk"] == 1:
                 machines.invoke = plainly
                 self.telling.persist(
-                    lambda: hold_commands.place(f"collection:{self.telling.name}", None, request)
+                    lambda: hold_commands.place_hold(
+                        f"collection:{self.telling.name}", None, request
+                    )
                 )
             return plainly(name, function, handed)
 
         machines.invoke = invoke
 
-    def _retry_and_be_gone(self, asked: Asking) -> None:
+    def _retry_and_be_gone(self, asked: CommandContext) -> None:
         with suppress(Unsaid):
             commands.retry(self.batch_id, Filter(JobState.FAILED), asked)
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, Place
-from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Work
+from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job_type import Done, Fail, Outcome, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.clock import Fired, fire_due
-from jobyard.services.schedules.commands import Changes, Wanted
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules, tables
 from tests.faults.story import NOON, Telling
 from tests.walk.scripted import NAME, scripted
@@ -62,17 +62,17 @@ class OfSchedule:
             script.step = self._step  # type: ignore[method-assign]
             yield {self.schedule_id: "SCHEDULE", self.telling.name: "TELLING"}
 
-    def _step(self, work: Work, _touch: Any) -> Outcome:
+    def _step(self, work: StepInput, _touch: Any) -> Outcome:
         """What the job does: the first goes wrong once, and may pass; any is good once mended."""
-        place = Place.of(work.job_id)
+        place = JobAddress.of(work.job_id)
         assert place
         if self.broken:
-            return Stop(Failure.PAYLOAD_NOT_FOUND, "broken")
+            return Fail(Failure.PAYLOAD_NOT_FOUND, "broken")
         with self.telling.yard.wire.silence():
             record = jobs.get(place)
         tried = {each.code for each in record.attempts} if record else set()
         if moment_of(place) == at("13:00") and _BUSY not in tried:
-            return Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True)
+            return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
         return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
 
     # What happens
@@ -81,7 +81,7 @@ class OfSchedule:
         """Tell it from the making to the deletion."""
         telling, schedule_id = self.telling, self.schedule_id
         self._person("12:30")
-        wanted = Wanted("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
+        wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
         telling.ask(lambda asked: schedule_commands.create(wanted, asked), self.key)
 
         self._clock("13:00")
@@ -90,14 +90,16 @@ class OfSchedule:
         self.broken = True
         telling.ask(self._run_now)
         self.broken = False
-        telling.ask(lambda asked: schedule_jobs.ask_occurrence(self.wanted.place, "requeue", asked))
+        telling.ask(
+            lambda asked: schedule_jobs.send_occurrence_event(self.wanted.place, "requeue", asked)
+        )
 
         self._person("13:40")
         telling.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))
         self._clock("14:00")
         self._person("14:30")
         telling.ask(lambda asked: schedule_commands.resume(schedule_id, asked))
-        queueing = Changes(overlap=Overlap.QUEUE_ONE)
+        queueing = ScheduleEdit(overlap=Overlap.QUEUE_ONE)
         telling.ask(lambda asked: schedule_commands.edit(schedule_id, queueing, asked))
 
         self._clock("15:00", run=False)
@@ -106,7 +108,7 @@ class OfSchedule:
         self._clock("16:20")
 
         self._person("16:30")
-        replacing = Changes(overlap=Overlap.REPLACE)
+        replacing = ScheduleEdit(overlap=Overlap.REPLACE)
         telling.ask(lambda asked: schedule_commands.edit(schedule_id, replacing, asked))
         self._clock("17:00", run=False)
         self._clock("18:00", run=False)
@@ -117,7 +119,7 @@ class OfSchedule:
         telling.ask(lambda asked: schedule_commands.delete(schedule_id, asked))
         self._clock("19:00")
 
-    def _run_now(self, asked: Asking) -> None:
+    def _run_now(self, asked: CommandContext) -> None:
         self.wanted = schedule_commands.run_now(self.schedule_id, asked)
 
     def _person(self, text: str) -> None:
@@ -132,9 +134,9 @@ class OfSchedule:
                 self.telling.run_all()
             self.telling.yard.later(61)
 
-    def _fire(self) -> Fired:
+    def _fire(self) -> TickResult:
         yard = self.telling.yard
-        return fire_due(yard.starting, yard.now, lambda: 30.0)
+        return start_due_schedules(yard.starting, yard.now, lambda: 30.0)
 
     # What came of it
 

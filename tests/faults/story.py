@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from jobyard.domain.errors import StaleState
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.store import tables
 from tests.faults.striking import Died, Fate, Point, Way
 from tests.walk.yard import Payloads, Yard
@@ -180,7 +180,7 @@ class Telling:
         with self.fate.watching():
             self.yard.machines.run_all()
 
-    def ask(self, ask: Callable[[Asking], Any], key: str = "") -> None:
+    def ask(self, ask: Callable[[CommandContext], Any], key: str = "") -> None:
         """A person asks, until it is answered; then the machines run."""
         self.asked += 1
         request = self.yard.asking(key=key or f"request {self.asked} of a story")

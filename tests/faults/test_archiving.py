@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.jobs.job_type import Done, Outcome, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.store import (
@@ -66,7 +66,7 @@ def told(stage: Stage, plan: Mapping[Point, Way]) -> tuple[dict[str, Any], Fate]
 
 def once(yard: Yard, job_id: str) -> Outcome:
     """One attempt of a retention."""
-    work = Work("", job_id, "", {}, {}, {}, attempt=1)
+    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, archiving),) = RETENTION.steps
     return archiving(work, yard.worker().touch(600))
 
@@ -79,7 +79,7 @@ def persisted(yard: Yard, fate: Fate) -> Outcome:
                 outcome = fate.wake(lambda: once(yard, JOB))
         except FAILED:
             continue
-        if not isinstance(outcome, Wait):
+        if not isinstance(outcome, Snooze):
             return outcome  # type: ignore[no-any-return]
     raise AssertionError(f"{TRIES} tries were not enough")
 

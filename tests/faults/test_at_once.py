@@ -14,23 +14,23 @@ from jobyard.domain.batches.batch import BATCH, HistoryEntry
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, unrecorded
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, new_job
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
 from jobyard.services import commands
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Asking, Person
+from jobyard.services.commands import Actor, CommandContext
 from jobyard.services.jobs.attempt import started
 from jobyard.services.queries import list_jobs
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, operations
 from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener
 
-ONE = Person(sub_of("one"), "one", frozenset({"admin", "operator"}))
-OTHER = Person(sub_of("other"), "other", frozenset({"admin", "operator"}))
+ONE = Actor(sub_of("one"), "one", frozenset({"admin", "operator"}))
+OTHER = Actor(sub_of("other"), "other", frozenset({"admin", "operator"}))
 REFUSED = (StaleState, InvalidTransition)
-Press = Callable[[Asking], Any]
+Press = Callable[[CommandContext], Any]
 _numbers = iter(range(10**6))
 
 
@@ -61,7 +61,7 @@ class Two:
     won: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def press(self, press: Press, person: Person) -> None:
+    def press(self, press: Press, person: Actor) -> None:
         """Press once."""
         request = self.yard.asking(person, key=f"{person.name} {next(_numbers)}")
         try:
@@ -106,13 +106,13 @@ def jobs_in(state: str, yard: Yard, payloads: Payloads, number: int) -> tuple[st
     job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
     if state == JobState.HELD:
         for job_id in job_ids:
-            commands.ask_job(job_id, "hold", yard.asking())
+            commands.send_job_event(job_id, "hold", yard.asking())
     if state == JobState.RUNNING:
         for job_id in job_ids:
-            place = commands.Place.of(job_id)
+            place = commands.JobAddress.of(job_id)
             assert place
-            job = unrecorded(place, yard.now())
-            cause = Run(MAIN, 1).cause(place.chunk, 1)
+            job = new_job(place, yard.now())
+            cause = ExecutionRun(MAIN, 1).cause(place.chunk, 1)
             jobs.write_many([(None, started(job, yard.now(), cause))])
     return batch_id, job_ids
 
@@ -150,12 +150,14 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
         two = Two(yard)
-        met = two.at_once(lambda request, job=job_id: commands.ask_job(job, event, request), at)  # type: ignore[misc]
+        met = two.at_once(
+            lambda request, job=job_id: commands.send_job_event(job, event, request), at
+        )  # type: ignore[misc]
         tried += met
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
     for job_id in theirs:
-        commands.ask_job(job_id, event, yard.asking())
+        commands.send_job_event(job_id, event, yard.asking())
 
     assert 5 <= tried < len(job_ids)
     assert come_to(yard, batch_id) == come_to(yard, undisturbed_id)
@@ -175,7 +177,7 @@ def batch_in(state: str, yard: Yard, payloads: Payloads) -> str:
         return batch.batch_id
     match state:
         case "held":
-            hold = hold_commands.place(f"collection:{collection}", None, yard.asking())
+            hold = hold_commands.place_hold(f"collection:{collection}", None, yard.asking())
             yard.machines.run("batch", collection, event)
             holds.delete(hold)
         case "processing":
@@ -194,7 +196,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, yard: Yard, payloads: Payloads
 ) -> None:
     alone = batch_in(state, yard, payloads)
-    commands.ask_batch(alone, event, yard.asking())
+    commands.send_batch_event(alone, event, yard.asking())
     undisturbed = come_to(yard, alone)
 
     at, met = 0, True
@@ -203,7 +205,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
         batch_id = batch_in(state, yard, payloads)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.ask_batch(batch, event, request), at
+            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request), at
         )  # type: ignore[misc]
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
@@ -248,11 +250,11 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
         before = entries_of(job_id)
         two = Two(yard)
         tried += two.at_once(
-            lambda request, job=job_id: commands.ask_job(job, event, request),  # type: ignore[misc]
+            lambda request, job=job_id: commands.send_job_event(job, event, request),  # type: ignore[misc]
             at,
-            lambda request, job=job_id: commands.ask_job(job, others, request),  # type: ignore[misc]
+            lambda request, job=job_id: commands.send_job_event(job, others, request),  # type: ignore[misc]
         )
-        job = jobs.get(commands.Place.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
@@ -264,7 +266,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 def entries_of(job_id: str) -> int:
     """How long the history of a job is."""
-    place = commands.Place.of(job_id)
+    place = commands.JobAddress.of(job_id)
     assert place
     job = jobs.get(place)
     return len(job.history) if job else 0
@@ -281,9 +283,9 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         before = len(yard.batch(batch_id).batch.history)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.ask_batch(batch, event, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request),  # type: ignore[misc]
             at,
-            lambda request, batch=batch_id: commands.ask_batch(batch, others, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.send_batch_event(batch, others, request),  # type: ignore[misc]
         )
         batch = yard.batch(batch_id).batch
         sent = {"one": event, "other": others}
@@ -316,11 +318,11 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         at += 1
         batch_id, (job_id,) = jobs_in(state, yard, payloads, 1)
 
-        def ask_job(request: Asking, job_id: str = job_id) -> None:
-            with_gone(lambda: commands.ask_job(job_id, of_job, request))
+        def ask_job(request: CommandContext, job_id: str = job_id) -> None:
+            with_gone(lambda: commands.send_job_event(job_id, of_job, request))
 
-        def ask_batch(request: Asking, batch_id: str = batch_id) -> None:
-            commands.ask_batch(batch_id, of_batch, request)
+        def ask_batch(request: CommandContext, batch_id: str = batch_id) -> None:
+            commands.send_batch_event(batch_id, of_batch, request)
 
         two = Two(yard)
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
@@ -331,7 +333,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         yard.machines.run_all()
 
         batch = yard.batch(batch_id).batch
-        job = jobs.get(commands.Place.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
         assert two.won, (at, two)
         assert told_by(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it
@@ -364,7 +366,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     state: JobState, event: str, yard: Yard, payloads: Payloads
 ) -> None:
     alone, _ = jobs_in(state, yard, payloads, 2)
-    commands.operate(alone, event, Filter(state), yard.asking())
+    commands.start_operation(alone, event, Filter(state), yard.asking())
     undisturbed = come_to(yard, alone)
 
     at, met = 0, True
@@ -373,7 +375,9 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
         batch_id, _ = jobs_in(state, yard, payloads, 2)
         two = Two(yard)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.operate(batch, event, Filter(state), request),  # type: ignore[misc]
+            lambda request, batch=batch_id: commands.start_operation(
+                batch, event, Filter(state), request
+            ),  # type: ignore[misc]
             at,
         )
         assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
@@ -390,7 +394,7 @@ def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(yard: Y
     while met:
         two = Two(yard)
         met = two.at_once(
-            lambda request: hold_commands.place(scope, None, request, replacing=True),
+            lambda request: hold_commands.place_hold(scope, None, request, replacing=True),
             at=len(ways) + 1,
         )
         found = holds.get(scope)
@@ -412,13 +416,13 @@ def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(yard: Yard, payloads: 
         manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
         collection = f"lifted-{next(_numbers)}"
         scope = f"collection:{collection}"
-        hold_commands.place(scope, None, yard.asking())
+        hold_commands.place_hold(scope, None, yard.asking())
         batch_id = yard.drop(manifest, collection=collection)
         two = Two(yard)
 
-        def lift(request: Asking, scope: str = scope) -> None:
+        def lift(request: CommandContext, scope: str = scope) -> None:
             try:
-                hold_commands.lift(scope, request)
+                hold_commands.lift_hold(scope, request)
             except NotFound as gone:
                 raise StaleState(str(gone)) from gone
 

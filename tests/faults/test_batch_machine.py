@@ -37,7 +37,7 @@ from tests.wire import Answer, Call, Listener
 
 REFUSALS = (InvalidTransition, Forbidden, StaleState, NotFound, Gone)
 _numbers = count(1)
-Act = Callable[[commands.Asking], Any]
+Act = Callable[[commands.CommandContext], Any]
 JOB_EVENTS = ["hold", "release", "cancel", "delete", "requeue", "force_fail"]
 BATCH_EVENTS = ["release", "cancel", "delete", "update_reporting"]
 FILES = st.lists(st.booleans(), min_size=1, max_size=3)
@@ -102,8 +102,8 @@ class Story(RuleBasedStateMachine):
         if noun == "hold":
             return partial(self._place, 5)
         if noun == "batch":
-            return partial(commands.ask_batch, batch_id, event)
-        return partial(commands.ask_job, f"{batch_id}.{noun}", event)
+            return partial(commands.send_batch_event, batch_id, event)
+        return partial(commands.send_job_event, f"{batch_id}.{noun}", event)
 
     # What happens
 
@@ -131,7 +131,7 @@ class Story(RuleBasedStateMachine):
         for path in self.yard.payloads.status:
             self.yard.payloads.status[path] = 200
         self.retry(which)
-        self._do(partial(commands.ask_batch, self._batch(which), "update_reporting"))
+        self._do(partial(commands.send_batch_event, self._batch(which), "update_reporting"))
 
     @rule(which=WHICH, data=st.data())
     def ask_a_batch(self, which: int, data: st.DataObject) -> None:
@@ -139,7 +139,7 @@ class Story(RuleBasedStateMachine):
         batch_id = self._batch(which)
         open_to_it = self.yard.batch(batch_id).actions
         event = data.draw(st.sampled_from([*open_to_it * 3, *BATCH_EVENTS]))
-        self._do(partial(commands.ask_batch, batch_id, event))
+        self._do(partial(commands.send_batch_event, batch_id, event))
 
     @rule(which=WHICH, data=st.data())
     def ask_a_job(self, which: int, data: st.DataObject) -> None:
@@ -147,7 +147,7 @@ class Story(RuleBasedStateMachine):
         if jobs := self._jobs(self._batch(which)):
             job = data.draw(st.sampled_from(jobs))
             event = data.draw(st.sampled_from([*job.actions * 3, *JOB_EVENTS]))
-            self._do(partial(commands.ask_job, job.job.place.job_id, event))
+            self._do(partial(commands.send_job_event, job.job.place.job_id, event))
 
     @rule(which=WHICH)
     def retry(self, which: int) -> None:
@@ -157,14 +157,14 @@ class Story(RuleBasedStateMachine):
     def hold(self, minutes: int) -> None:
         self._do(partial(self._place, minutes))
 
-    def _place(self, minutes: int, request: commands.Asking) -> None:
+    def _place(self, minutes: int, request: commands.CommandContext) -> None:
         """Hold all batches for some minutes; for 0, until that is lifted."""
         until = request.now() + timedelta(minutes=minutes) if minutes else None
-        hold_commands.place(f"collection:{self.collection}", until, request)
+        hold_commands.place_hold(f"collection:{self.collection}", until, request)
 
     @rule()
     def lift(self) -> None:
-        self._do(partial(hold_commands.lift, f"collection:{self.collection}"))
+        self._do(partial(hold_commands.lift_hold, f"collection:{self.collection}"))
 
     @rule(acts=AT_WORK, dies_at=DIES_AT)
     def await_the_next_worker(self, acts: list[tuple[str, str]], dies_at: int) -> None:
@@ -217,7 +217,7 @@ class Story(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing of this story is left for the next one's minute rule."""
         self.meanwhile, self.dies_at = [], 0
-        self._do(partial(hold_commands.lift, f"collection:{self.collection}"))
+        self._do(partial(hold_commands.lift_hold, f"collection:{self.collection}"))
 
 
 def jobs_are_counted_as_they_stand(view: BatchView, jobs: Sequence[JobView]) -> None:
@@ -258,7 +258,7 @@ def history_has_no_gap(batch: Batch, jobs: Sequence[JobView]) -> None:
         assert [after for _, after in moves[:-1]] == [before for before, _ in moves[1:]]
 
 
-def _try(act: Act, request: commands.Asking) -> None:
+def _try(act: Act, request: commands.CommandContext) -> None:
     try:
         act(request)
     except REFUSALS:

@@ -23,8 +23,8 @@ from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import collections as changing
 from jobyard.services import commands
 from jobyard.services.collections import CollectionEdit, PersonNamed
-from jobyard.services.commands import Person, Submission
-from jobyard.services.schedules.commands import Wanted, create
+from jobyard.services.commands import Actor, Submission
+from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
@@ -37,12 +37,12 @@ WHY = "because"
 _numbers = count(1)
 
 
-def person(role: str, name: str = "", sub: str = "") -> Person:
+def person(role: str, name: str = "", sub: str = "") -> Actor:
     """Somebody of a role; who is called as the owner's friend is need not be it."""
-    return Person(sub or sub_of(f"stranger {role}"), name or role, frozenset({role, "strangers"}))
+    return Actor(sub or sub_of(f"stranger {role}"), name or role, frozenset({role, "strangers"}))
 
 
-FRIEND = Person(sub_of("friend"), "friend", frozenset({"depositor"}))
+FRIEND = Actor(sub_of("friend"), "friend", frozenset({"depositor"}))
 NAMES = ("", FRIEND.name, "curator", "machine", "s3")  # what a stranger may be called; "": a role's
 # Of an ark; what lies inside of it, as a part or a variant, is not to be had either.
 SPELLINGS = (
@@ -92,7 +92,7 @@ class Field:
         return f"{HEADER}\n{self.payloads.url}/{name},,,,{name},{primary},{local},A file\n"
 
     def submit(
-        self, who: Person, collection: str, text: str, parameters: Mapping[str, Any] | None = None
+        self, who: Actor, collection: str, text: str, parameters: Mapping[str, Any] | None = None
     ) -> str:
         """Submit a manifest and let the machines run; the answer is the batch's id."""
         profile = "" if text.startswith(HEADER[:9]) else "mrt-ingest-manifest"
@@ -455,7 +455,7 @@ class _LookedAgain(Listener):
 def test_no_schedule_deposits(field: Field) -> None:
     rule = recurrence_of({"kind": "daily", "at": "02:30", "zone": "UTC"} | _ANCHOR)
     said = {"collection": field.theirs, "primary": field.ark}
-    wanted = Wanted("Deposits", "deposit", rule, Policy(), said)
+    wanted = ScheduleSpec("Deposits", "deposit", rule, Policy(), said)
 
     for role in sorted(ROLES):
         with pytest.raises((BadRequest, Forbidden)):
@@ -468,7 +468,7 @@ _ANCHOR = {"anchor": "2026-11-01"}
 # By the collection itself
 
 
-Asked = Callable[[Field, Person], object]
+Asked = Callable[[Field, Actor], object]
 CHANGES: list[Asked] = [
     lambda field, who: changing.edit(
         field.theirs, CollectionEdit(drops=True), field.yard.asking(who)

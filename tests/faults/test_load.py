@@ -24,7 +24,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobRecord, JobState
-from jobyard.services.jobs.attempt import LOST_LIMIT
+from jobyard.services.jobs.attempt import ORPHAN_LIMIT
 from jobyard.services.reports.mail import UNKNOWN_FOR
 from jobyard.store import batches, chunks, jobs, reports
 from tests.faults.counting import PREFIX
@@ -244,7 +244,7 @@ def was_given_up(job: JobRecord) -> bool:
     """Whether a job lost as many workers as it may, and failed for that and nothing else."""
     events = Counter(entry.event for entry in job.history)
     lost = job.state is JobState.FAILED and job.failure_code == Failure.WORKER_LOST
-    return lost and (events["restart"], events["fail"], events["succeed"]) == (LOST_LIMIT, 1, 0)
+    return lost and (events["restart"], events["fail"], events["succeed"]) == (ORPHAN_LIMIT, 1, 0)
 
 
 def restarts_of(job: JobRecord) -> int:

@@ -8,9 +8,9 @@ import pytest
 
 from jobyard.domain.batches.operation import MOST_AT_ONCE, Filter
 from jobyard.domain.errors import OperationInProgress, StaleState
-from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services import commands
-from jobyard.services.commands import Person
+from jobyard.services.commands import Actor
 from jobyard.store import jobs, operations
 from tests.people import sub_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -37,13 +37,13 @@ def failed(yard: Yard, payloads: Payloads) -> Failed:
     return make
 
 
-def person(name: str) -> Person:
-    return Person(sub_of(name), name, frozenset({"operator"}))
+def person(name: str) -> Actor:
+    return Actor(sub_of(name), name, frozenset({"operator"}))
 
 
 def requeues(batch_id: str, number: int) -> list[int]:
     """How often each job of a batch was requeued."""
-    found = [jobs.get(Place(batch_id, each // 2, each % 2)) for each in range(number)]
+    found = [jobs.get(JobAddress(batch_id, each // 2, each % 2)) for each in range(number)]
     return [job.requeues for job in found if job]
 
 
@@ -139,7 +139,7 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
     batch_id = failed(3)
 
     def one(number: int) -> Filter:
-        job_id = Place(batch_id, number // 2, number % 2).job_id
+        job_id = JobAddress(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
     commands.retry(batch_id, one(0), yard.asking())
@@ -156,7 +156,7 @@ def test_only_so_many_go_side_by_side(yard: Yard, failed: Failed) -> None:
     """The register of what is under way has a size it cannot pass."""
     number = MOST_AT_ONCE + 1
     batch_id = failed(number)
-    ids = [Place(batch_id, each // 2, each % 2).job_id for each in range(number)]
+    ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
         commands.retry(
             batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking()
@@ -176,7 +176,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 ) -> None:
     """Ends and beginnings at once, in threads; none is lost and none comes back."""
     batch_id = failed(8)
-    ids = [Place(batch_id, each // 2, each % 2).job_id for each in range(8)]
+    ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(8)]
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))

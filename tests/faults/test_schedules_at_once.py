@@ -25,11 +25,11 @@ from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.clock import Fired, fire_due
-from jobyard.services.schedules.commands import Changes, Wanted
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import holds, jobs, occurrences, schedules
 from tests.faults.test_at_once import Meanwhile
 from tests.faults.weather import WEATHERS
@@ -76,7 +76,7 @@ class Watched:
         """Its occurrences, oldest first."""
         return [*reversed(occurrences.newest(self.id, limit=900))]
 
-    def ask(self, ask: Callable[[Asking], Any]) -> datetime | None:
+    def ask(self, ask: Callable[[CommandContext], Any]) -> datetime | None:
         """Someone asks; when it was done by the schedule's history, if it was."""
         asked = self.yard.asking(key=f"at once {next(_numbers)}")
         try:
@@ -95,14 +95,14 @@ def watched(
     """A schedule made half an hour before its next time."""
     yard.at = MADE
     made = recurrence_of(rule or HOURLY)
-    wanted = Wanted("watched", NAME, made, policy or Policy(), {})
+    wanted = ScheduleSpec("watched", NAME, made, policy or Policy(), {})
     schedule = schedule_commands.create(wanted, yard.asking(key=f"watched {next(_numbers)}"))
     return Watched(yard, schedule.schedule_id, [(made, yard.at)])
 
 
-def tick(yard: Yard) -> Fired:
+def tick(yard: Yard) -> TickResult:
     """The clock comes."""
-    return fire_due(yard.starting, yard.now, lambda: 30.0)
+    return start_due_schedules(yard.starting, yard.now, lambda: 30.0)
 
 
 def come_to_rest(watched: Watched) -> None:
@@ -172,11 +172,11 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
 SCHEDULES = 6
 
 
-def tick_at_once(yard: Yard, clocks: int, *listeners: Listener) -> list[Fired]:
+def tick_at_once(yard: Yard, clocks: int, *listeners: Listener) -> list[TickResult]:
     """So many clocks come at the same moment."""
     together = threading.Barrier(clocks)
 
-    def come(_: int) -> Fired:
+    def come(_: int) -> TickResult:
         together.wait()
         return tick(yard)
 
@@ -314,7 +314,9 @@ def edit(watched: Watched) -> None:
     """A person gives it other times."""
     new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
     rule = recurrence_of(new)
-    at = watched.ask(lambda asked: schedule_commands.edit(watched.id, Changes(rule=rule), asked))
+    at = watched.ask(
+        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(rule=rule), asked)
+    )
     if at:
         watched.rules.append((rule, at))
 
@@ -335,7 +337,7 @@ def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
     newest = [each.place for each in watched.history[-1:]]
     if newest:
-        watched.ask(lambda asked: schedule_jobs.ask_occurrence(newest[0], "cancel", asked))
+        watched.ask(lambda asked: schedule_jobs.send_occurrence_event(newest[0], "cancel", asked))
 
 
 Doing = Callable[[Watched], None]
@@ -392,10 +394,10 @@ def meetings(
             return
 
 
-ASKED: dict[str, Callable[[str, Asking], Any]] = {
+ASKED: dict[str, Callable[[str, CommandContext], Any]] = {
     "suspend": lambda of, asked: schedule_commands.suspend(of, None, asked),
     "resume": lambda of, asked: schedule_commands.resume(of, asked),
-    "edit": lambda of, asked: schedule_commands.edit(of, Changes(title="another"), asked),
+    "edit": lambda of, asked: schedule_commands.edit(of, ScheduleEdit(title="another"), asked),
     "run_now": lambda of, asked: schedule_commands.run_now(of, asked),
     "delete": lambda of, asked: schedule_commands.delete(of, asked),
 }
@@ -414,7 +416,9 @@ def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
         asked = yard.asking(key=f"twice {next(_numbers)}")
         answers = []
 
-        def ask(of: str = those.id, asked: Asking = asked, answers: list[Any] = answers) -> None:
+        def ask(
+            of: str = those.id, asked: CommandContext = asked, answers: list[Any] = answers
+        ) -> None:
             yard.later(0.01)
             answers.append(ASKED[event](of, asked))
 
@@ -447,16 +451,18 @@ def change_overlap(watched: Watched) -> None:
     """A person has its runs meet in another way."""
     known = [*Overlap]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
-    watched.ask(lambda asked: schedule_commands.edit(watched.id, Changes(overlap=other), asked))
+    watched.ask(
+        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), asked)
+    )
 
 
 def hold(watched: Watched) -> None:
     """A person holds its job type, or lifts the hold."""
     asked = watched.yard.asking(key=f"hold {next(_numbers)}")
     if holds.get(f"type:{NAME}"):
-        hold_commands.lift(f"type:{NAME}", asked)
+        hold_commands.lift_hold(f"type:{NAME}", asked)
     else:
-        hold_commands.place(f"type:{NAME}", None, asked)
+        hold_commands.place_hold(f"type:{NAME}", None, asked)
 
 
 PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
@@ -508,7 +514,7 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
         those = watched(yard, Policy(missed, dice.choice([*Overlap])))
         told = live(those, script, dice)
         for kept in list(holds.every()):
-            hold_commands.lift(kept.scope, yard.asking(key=f"lift {next(_numbers)}"))
+            hold_commands.lift_hold(kept.scope, yard.asking(key=f"lift {next(_numbers)}"))
         come_to_rest(those)
 
         try:

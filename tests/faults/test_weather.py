@@ -12,11 +12,11 @@ from botocore.exceptions import ReadTimeoutError
 
 from cli.local import clients
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.jobs.job import JOB, Place, unrecorded
+from jobyard.domain.jobs.job import JOB, JobAddress, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import commands
 from jobyard.services.jobs.chunk_runner import Worker, run_chunk
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.faults.story import NOON, Stage
 from tests.faults.test_every_call import differing
@@ -52,8 +52,8 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     batch_id = yard.open({"input": event, "execution": "forty"})["batch_id"]
     told = []
     for n in range(40):
-        commands.ask_job(f"{batch_id}.{n}.0", "hold", yard.asking())
-        job = commands.ask_job(f"{batch_id}.{n}.0", "release", yard.asking())
+        commands.send_job_event(f"{batch_id}.{n}.0", "hold", yard.asking())
+        job = commands.send_job_event(f"{batch_id}.{n}.0", "release", yard.asking())
         told.append({"batch_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
     together = threading.Barrier(40)
 
@@ -107,8 +107,8 @@ def test_a_chunk_is_written_as_fast_as_one_partition_takes_it(unkind: Wire) -> N
     """1,300 records of one chunk; a partition takes 1,000 write units a second, and no time passes
     but what the writer waits."""
     started = JOB.move("scheduled", "start", NOON, Cause("main.p1.c0.t1"))
-    places = [Place("b" + "7" * 20, 0, n) for n in range(1300)]
-    changes = [(None, unrecorded(place, NOON).moved(started)) for place in places]
+    places = [JobAddress("b" + "7" * 20, 0, n) for n in range(1300)]
+    changes = [(None, new_job(place, NOON).moved(started)) for place in places]
     waits: list[float] = []
     weather = Capacity(key_names(), clock=lambda: sum(waits))
 
@@ -125,7 +125,9 @@ def test_throttled_writers_wait_longer_each_time_and_not_all_alike(unkind: Wire)
     """The partition has one unit, which another took, and no more flows in: time stands still."""
     waits: list[list[float]] = [[], []]
     started = JOB.move("scheduled", "start", NOON, Cause("main.p1.c0.t1"))
-    changes = [(None, unrecorded(Place("b" + "8" * 20, 0, n), NOON).moved(started)) for n in (0, 1)]
+    changes = [
+        (None, new_job(JobAddress("b" + "8" * 20, 0, n), NOON).moved(started)) for n in (0, 1)
+    ]
     with unkind.heard_by(Capacity(key_names(), key=1, clock=lambda: 0.0)):
         jobs.write_many(changes[:1])
         for pauses in waits:
@@ -210,8 +212,8 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
 
     hurried = Worker(yard.settings, yard.s3, yard.fetch, yard.now, remaining, yard.upkeep)
     (chunk,) = index_of(yard, opened["batch_id"])
-    run_chunk(opened["batch_id"], chunk, Run("main", 1), hurried)
-    job = jobs.get(Place(opened["batch_id"], 0, 0))
+    run_chunk(opened["batch_id"], chunk, ExecutionRun("main", 1), hurried)
+    job = jobs.get(JobAddress(opened["batch_id"], 0, 0))
     assert job is None or (job.state, job.failure_code) == ("scheduled", "TIMEOUT")
 
     settled = yard.settle(opened)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli.local import clients
-from jobyard.domain.batches.batch import Batch, BatchState, Source
+from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
 from jobyard.domain.ids import batch_id_of_object
@@ -162,7 +162,7 @@ def test_an_open_that_failed_is_settled_into_a_report(
             "deposit",
             "broken.checkm",
             NOW,
-            source=Source(source.bucket, key, version, 1),
+            source=ManifestSource(source.bucket, key, version, 1),
         )
     )
 
@@ -238,10 +238,10 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
 def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
 ) -> None:
-    from jobyard.services.jobs.chunk_runner import Ended
+    from jobyard.services.jobs.chunk_runner import FinishedJob
 
     worker = importlib.import_module("execute.worker")
-    worker.tell([Ended("b.0.0", job_type, "failed", "TIMEOUT")], batch_id="b")
+    worker.tell([FinishedJob("b.0.0", job_type, "failed", "TIMEOUT")], batch_id="b")
 
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
@@ -504,7 +504,7 @@ def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
 
 def leave(batch_id: str) -> None:
     """Have a batch that no execution has worked on for an hour."""
-    source = Source(BUCKETS[0], f"manifests/fn/{batch_id}.checkm", "v1", 1)
+    source = ManifestSource(BUCKETS[0], f"manifests/fn/{batch_id}.checkm", "v1", 1)
     since = datetime.now(UTC) - timedelta(hours=1)
     left = (batch_id, BatchState.PENDING, 0, "fn", "s3", "deposit", f"{batch_id}.checkm", since)
     batches.put_new(Batch(*left, source=source))

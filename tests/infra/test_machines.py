@@ -15,19 +15,19 @@ import pytest
 from cli.local.emulator import ROOT
 from jobyard.domain.batches.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import place_of
 from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import batch_execution, job_execution
-from jobyard.services.runs import Next, Run, Where
+from jobyard.services.runs import ExecutionRun, NextStep, Where
 from tests.infra.asl import Surroundings, events_in_a_pass, faults
 from tests.infra.reading import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 # What the functions that a Choice or a Map comes after always give: the whole next state.
-FOLLOWING = set(Next("b", "end").document())
+FOLLOWING = set(NextStep("b", "end").document())
 GIVES = {
     f"{LAMBDA}OpenFunction": FOLLOWING,
     f"{LAMBDA}SettleFunction": FOLLOWING,
@@ -223,12 +223,12 @@ def test_one_state_more_in_the_circle_is_counted(batch: dict[str, Any]) -> None:
 
 def test_two_passes_over_a_chunk_have_two_causes(batch: dict[str, Any]) -> None:
     def cause(number: int) -> str:
-        state = Next("b", "execute", Run("main", number)).document()
+        state = NextStep("b", "execute", ExecutionRun("main", number)).document()
         chosen = {
             name.removesuffix(".$"): state.get(path.removeprefix("$."), 0)
             for name, path in batch["States"]["Execute"]["ItemSelector"].items()
         }
-        return Run(chosen["run"], chosen["pass"]).cause(chosen["chunk"], attempt=1)
+        return ExecutionRun(chosen["run"], chosen["pass"]).cause(chosen["chunk"], attempt=1)
 
     assert cause(1) != cause(2)
 
@@ -236,14 +236,14 @@ def test_two_passes_over_a_chunk_have_two_causes(batch: dict[str, Any]) -> None:
 def test_a_time_to_wait_for_is_written_as_aws_reads_it() -> None:
     at = datetime(2026, 11, 22, 13, 30, 0, 1, tzinfo=timezone(timedelta(hours=1)))
 
-    assert Next("b", "again", until=at).document()["until"] == "2026-11-22T12:30:01Z"
+    assert NextStep("b", "again", until=at).document()["until"] == "2026-11-22T12:30:01Z"
 
 
 def test_what_a_machine_carries_is_small_whatever_the_batch() -> None:
-    largest = Next(
+    largest = NextStep(
         batch_id="b" + "a" * 20,
         next="again",
-        run=Run("z" * 40, 9_999_999),
+        run=ExecutionRun("z" * 40, 9_999_999),
         index_bucket="b" * 63,
         index_key="k" * 1024,
         index_version="v" * 1024,
@@ -256,7 +256,7 @@ def test_what_a_machine_carries_is_small_whatever_the_batch() -> None:
 
 def test_the_names_of_executions_are_such_as_aws_takes() -> None:
     """1 to 80 characters, none of those that mean something elsewhere."""
-    place = Place(batch_id_of(b""), 999_999, 999)
+    place = JobAddress(batch_id_of(b""), 999_999, 999)
     run = "r" + "f" * 12  # as a request names it
     commands = {"open", "operation", "settle", *COMMANDS.values()}
     names = [batch_execution(place.origin_id, command, run, 99) for command in commands]
@@ -294,7 +294,7 @@ def test_what_is_billed_are_the_states_up_to_the_next_task(
 ) -> None:
     states = definitions[machine]["States"]
 
-    assert len(_entered(states, task, where)) == Next("b", where).transitions
+    assert len(_entered(states, task, where)) == NextStep("b", where).transitions
 
 
 def test_every_answer_there_is_is_billed_by_the_machines() -> None:
@@ -307,7 +307,7 @@ def test_a_job_by_itself_bills_the_states_up_to_the_next_task(
 ) -> None:
     entered = _entered(definitions["JobMachine"]["States"], "ExecuteJob", where)
 
-    assert _billed("execute/job.py", following=Next("b", where)) == len(entered)
+    assert _billed("execute/job.py", following=NextStep("b", where)) == len(entered)
 
 
 def test_a_chunk_bills_the_start_of_its_child_and_every_state_of_it(batch: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from moto import mock_aws
 
 import tests.tables
 from jobyard.jobtypes.http_client import HttpClient, Timeouts
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.store import checkpoints, tables
 from jobyard.store import objects as recorded
 from tests.jobtypes.deposits import empty, forget_objects
@@ -163,11 +163,11 @@ def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[Touch]:
+def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[StepContext]:
     """What a step may touch, with ten minutes of time."""
     fetch = HttpClient(frozenset({payloads.host}), lambda: datetime.now(UTC), timeouts=QUICK)
     end = time.monotonic() + 600
-    yield Touch(
+    yield StepContext(
         s3=s3,
         work_bucket=WORK,
         archive_bucket=ARCHIVE,

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, Work
+from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.store import tables
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def work(
     job: int = 0,
     parameters: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
-) -> Work:
-    return Work(
+) -> StepInput:
+    return StepInput(
         batch_id=BATCH,
         job_id=f"{BATCH}.0.{job}",
         collection="maps",
@@ -63,7 +63,7 @@ def checkm(*rows: str) -> bytes:
 class Driven:
     """What the steps of a job answered, until one did not end well."""
 
-    work: Work
+    work: StepInput
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     @property
@@ -74,7 +74,7 @@ class Driven:
     def ended_well(self) -> bool:
         return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
 
-    def go_on(self, touch: Touch) -> "Driven":
+    def go_on(self, touch: StepContext) -> "Driven":
         """Run the steps from the first that is not done."""
         for name, step in DEPOSIT.steps:
             if isinstance(self.outcomes.get(name), Done | Skipped):
@@ -88,11 +88,11 @@ class Driven:
         return self
 
 
-def drive(work: Work, touch: Touch) -> Driven:
+def drive(work: StepInput, touch: StepContext) -> Driven:
     return Driven(work).go_on(touch)
 
 
-def held(touch: Touch, bucket: str) -> dict[str, bytes]:
+def held(touch: StepContext, bucket: str) -> dict[str, bytes]:
     """All objects of a bucket, by key."""
     pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {
@@ -102,7 +102,7 @@ def held(touch: Touch, bucket: str) -> dict[str, bytes]:
     }
 
 
-def etags(touch: Touch, bucket: str) -> dict[str, str]:
+def etags(touch: StepContext, bucket: str) -> dict[str, str]:
     """The ETags of all objects of a bucket, by key; quicker than `held`."""
     pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", [])}

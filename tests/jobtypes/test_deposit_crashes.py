@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Work
+from jobyard.domain.jobs.job_type import Done, Fail, Skipped, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT, receipts
 from jobyard.jobtypes.deposit.content import Stored
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.deposits import (
     checkm,
     drive,
@@ -49,7 +49,7 @@ class Trouble:
     answer is lost, and the worker lives to clear up behind itself.
     """
 
-    def __init__(self, touch: Touch, dies: bool) -> None:
+    def __init__(self, touch: StepContext, dies: bool) -> None:
         self._events = touch.s3.meta.events
         self._lock = threading.Lock()
         self._dies = dies
@@ -126,7 +126,7 @@ KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
 _EVERY = {"listed": 17, "container": 17, "large": 2}  # of many like calls, not each is troubled
 
 
-def end_of(touch: Touch) -> Any:
+def end_of(touch: StepContext) -> Any:
     """What a deposit leaves: the archive, its manifest, and the record but for its time."""
     archive = etags(touch, touch.archive_bucket)
     (key,) = [key for key in archive if key.startswith("objects/")]
@@ -138,13 +138,13 @@ def end_of(touch: Touch) -> Any:
     return whole, archive.keys(), manifest, record
 
 
-def clear(touch: Touch) -> None:
+def clear(touch: StepContext) -> None:
     for bucket in (touch.archive_bucket, touch.work_bucket):
         empty(touch.s3, bucket)
     forget_objects()
 
 
-def drive_through(trouble: Trouble, job: Work, touch: Touch) -> None:
+def drive_through(trouble: Trouble, job: StepInput, touch: StepContext) -> None:
     """Run the steps; a step that met trouble is run again, as it would be by the next worker."""
     for _, step in DEPOSIT.steps:
         try:
@@ -160,7 +160,7 @@ def drive_through(trouble: Trouble, job: Work, touch: Touch) -> None:
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_to_the_same_end(
-    touch: Touch, payloads: PayloadServer, kind: str, dies: bool
+    touch: StepContext, payloads: PayloadServer, kind: str, dies: bool
 ) -> None:
     entry = KINDS[kind](payloads)
     trouble = Trouble(touch, dies)
@@ -180,7 +180,7 @@ def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_t
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_step_may_run_twice(touch: Touch, payloads: PayloadServer, kind: str) -> None:
+def test_every_step_may_run_twice(touch: StepContext, payloads: PayloadServer, kind: str) -> None:
     entry = KINDS[kind](payloads)
     job = work(entry)
     assert drive(job, touch).ended_well
@@ -199,7 +199,7 @@ def test_every_step_may_run_twice(touch: Touch, payloads: PayloadServer, kind: s
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_workers_at_the_same_job_come_to_one_end(
-    touch: Touch, payloads: PayloadServer, kind: str
+    touch: StepContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
     assert drive(work(entry), touch).ended_well
@@ -219,7 +219,7 @@ def test_two_workers_at_the_same_job_come_to_one_end(
 
 
 def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     turns = iter(range(100))
 
@@ -240,7 +240,7 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
     assert all(sha256(archive[file["key"]]) == file["digests"]["sha-256"] for file in files)
 
 
-def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: Touch) -> None:
+def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: StepContext) -> None:
     first, second = (Stored("x", size, {"sha-256": str(size) * 64}) for size in (1, 2))
 
     assert receipts.conclude("j", [first], touch) == (first,)
@@ -250,7 +250,7 @@ def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: Touch) 
 
 @pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
 def test_a_worker_goes_on_with_its_own_list_when_another_is_done_and_clears_up(
-    touch: Touch, first: bool
+    touch: StepContext, first: bool
 ) -> None:
     stored = Stored("x", 1, {"sha-256": "1" * 64})
     if not first:
@@ -280,7 +280,7 @@ class UnkindS3:
     """Conflicts with the first of every two conditional writes; hides what it may not list; wants
     parts of five megabytes; knows conditions on copies."""
 
-    def __init__(self, touch: Touch) -> None:
+    def __init__(self, touch: StepContext) -> None:
         self._touch = touch
         self._conflicted: set[str] = set()
         self.said: list[str] = []
@@ -339,7 +339,7 @@ class UnkindS3:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unkind_s3_changes_nothing_in_the_end(
-    touch: Touch, payloads: PayloadServer, kind: str
+    touch: StepContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
     assert drive(work(entry), touch).ended_well
@@ -350,7 +350,7 @@ def test_an_unkind_s3_changes_nothing_in_the_end(
     with unkind.answering():
         driven = drive(work(entry), touch)
         for _ in range(3):
-            if isinstance(driven.last, Stop):
+            if isinstance(driven.last, Fail):
                 assert driven.last.retryable, driven.last
                 driven.go_on(touch)
 

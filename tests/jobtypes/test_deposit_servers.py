@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Stop, Wait
+from jobyard.domain.jobs.job_type import Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.conftest import QUICK
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
@@ -31,7 +31,7 @@ def server() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def here(touch: Touch, server: RawServer) -> Iterator[Touch]:
+def here(touch: StepContext, server: RawServer) -> Iterator[StepContext]:
     """What a step may touch, the server's files included."""
     fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=QUICK)
     yield replace(touch, fetch=fetch)
@@ -73,7 +73,7 @@ def listed(server: RawServer, *names: str) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("given", [MD5, {}], ids=["known", "unknown"])
 def test_whatever_head_does_get_decides(
-    here: Touch, server: RawServer, head: Raw, given: dict[str, Any]
+    here: StepContext, server: RawServer, head: Raw, given: dict[str, Any]
 ) -> None:
     server.answers = {"HEAD /a.txt": head, "GET /a.txt": raw(SIZED)}
 
@@ -93,7 +93,7 @@ def test_whatever_head_does_get_decides(
     ],
 )
 def test_what_get_says_is_what_is_told(
-    here: Touch, server: RawServer, head: bytes, get: bytes, code: Failure
+    here: StepContext, server: RawServer, head: bytes, get: bytes, code: Failure
 ) -> None:
     for method, said in (("HEAD", head), ("GET", get)):
         line = b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n"
@@ -101,13 +101,13 @@ def test_what_get_says_is_what_is_told(
 
     stop = drive(work(file_entry(server.url("/a.txt"), "a.txt")), here).last
 
-    assert isinstance(stop, Stop)
+    assert isinstance(stop, Fail)
     assert stop.code is code
     assert stop.message == f"a.txt: the server answered GET with {get.decode()}"
 
 
 def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
-    here: Touch, server: RawServer
+    here: StepContext, server: RawServer
 ) -> None:
     names = [f"{number}.txt" for number in range(40)]
     for name in names:
@@ -133,12 +133,12 @@ def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
     return answering
 
 
-def test_a_file_that_comes_later_is_waited_for(here: Touch, server: RawServer) -> None:
+def test_a_file_that_comes_later_is_waited_for(here: StepContext, server: RawServer) -> None:
     server.answers["/a.txt"] = later_then(2)
     driven = drive(work(file_entry(server.url("/a.txt"), "a.txt", **MD5)), here)
 
     for _ in range(2):
-        assert isinstance(driven.last, Wait)
+        assert isinstance(driven.last, Snooze)
         assert (driven.last.seconds, driven.last.asked) == (5.0, Failure.PAYLOAD_BUSY)
         assert "a.txt: the server answered GET with 202 Accepted" in driven.last.message
         driven.go_on(here)
@@ -148,27 +148,29 @@ def test_a_file_that_comes_later_is_waited_for(here: Touch, server: RawServer) -
 
 @pytest.mark.parametrize("status", [b"429 Too Many Requests", b"503 Service Unavailable"])
 def test_a_busy_server_that_says_when_is_asked_again_then(
-    here: Touch, server: RawServer, status: bytes
+    here: StepContext, server: RawServer, status: bytes
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 " + status + b"\r\nRetry-After: 120\r\n\r\n")
 
     wait = drive(work(file_entry(server.url("/a.txt"))), here).last
 
-    assert isinstance(wait, Wait)
+    assert isinstance(wait, Snooze)
     assert wait.seconds == 120.0
 
 
-def test_a_nested_manifest_may_come_later_too(here: Touch, server: RawServer) -> None:
+def test_a_nested_manifest_may_come_later_too(here: StepContext, server: RawServer) -> None:
     entry = listed(server)
     server.answers["/object.checkm"] = raw(LATER)
 
     wait = drive(work(entry), here).last
 
-    assert isinstance(wait, Wait)
+    assert isinstance(wait, Snooze)
     assert wait.asked is Failure.PAYLOAD_BUSY
 
 
-def test_files_that_come_later_are_all_asked_for_at_once(here: Touch, server: RawServer) -> None:
+def test_files_that_come_later_are_all_asked_for_at_once(
+    here: StepContext, server: RawServer
+) -> None:
     names = [f"{number}.txt" for number in range(20)]
     for name in names:
         body = name.encode()
@@ -176,21 +178,21 @@ def test_files_that_come_later_are_all_asked_for_at_once(here: Touch, server: Ra
         server.answers[f"/{name}"] = later_then(name < "2", raw(head + body))
     driven = drive(work(listed(server, *names)), here)
 
-    assert isinstance(driven.last, Wait)
+    assert isinstance(driven.last, Snooze)
     assert (driven.last.seconds, driven.last.progressed) == (5.0, True)
     server.heard.clear()
     assert driven.go_on(here).ended_well
     assert len(server.asked()) == sum(name < "2" for name in names)
 
 
-def test_what_fails_decides_over_what_comes_later(here: Touch, server: RawServer) -> None:
+def test_what_fails_decides_over_what_comes_later(here: StepContext, server: RawServer) -> None:
     server.answers["/0.txt"] = raw(LATER)
     server.answers["HEAD /1.txt"] = raw(SIZED)
     server.answers["GET /1.txt"] = raw(b"HTTP/1.1 404 Not Found\r\n\r\n")
 
     stop = drive(work(listed(server, "0.txt", "1.txt")), here).last
 
-    assert isinstance(stop, Stop)
+    assert isinstance(stop, Fail)
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
 
 
@@ -199,7 +201,7 @@ def test_what_fails_decides_over_what_comes_later(here: Touch, server: RawServer
 
 @pytest.mark.parametrize("encoding", [b"x-gzip", b"gzip", b"aws-chunked"])
 def test_bytes_that_have_the_manifests_digest_are_the_file(
-    here: Touch, server: RawServer, encoding: bytes
+    here: StepContext, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
     server.answers["/a.txt"] = raw(answer)
@@ -210,7 +212,7 @@ def test_bytes_that_have_the_manifests_digest_are_the_file(
 @pytest.mark.parametrize("given", [{}, {"size": 21}, MD5], ids=["nothing", "size", "digest"])
 @pytest.mark.parametrize("framed", [True, False])
 def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
-    here: Touch, server: RawServer, given: dict[str, Any], framed: bool
+    here: StepContext, server: RawServer, given: dict[str, Any], framed: bool
 ) -> None:
     packed = gzip.compress(SHELF)
     length = b"Content-Length: %d\r\n" % len(packed) if framed else b""
@@ -219,7 +221,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
 
     stop = drive(work(file_entry(server.url("/a.txt"), **given)), here).last
 
-    assert isinstance(stop, Stop)
+    assert isinstance(stop, Fail)
     assert (stop.code, stop.retryable) == (Failure.PAYLOAD_REFUSED, False)
     assert "packed (gzip)" in stop.message or not (framed or given)
     assert held(here, here.archive_bucket) == {}
@@ -227,7 +229,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
 
 @pytest.mark.parametrize("given", [MD5, {}, {"size": 21}], ids=["digest", "nothing", "size"])
 def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
-    here: Touch, server: RawServer, given: dict[str, Any]
+    here: StepContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = raw(SIZED + b"\r\n", stays=True)
@@ -243,7 +245,7 @@ def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
 
 @pytest.mark.parametrize("given", [MD5, {"size": 21}], ids=["digest", "size"])
 def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
-    here: Touch, server: RawServer, given: dict[str, Any]
+    here: StepContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
 
@@ -251,14 +253,14 @@ def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
 
 
 def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
-    here: Touch, server: RawServer
+    here: StepContext, server: RawServer
 ) -> None:
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 22)
 
     stop = drive(work(file_entry(server.url("/a.txt"), size=21)), here).last
 
-    assert isinstance(stop, Stop)
+    assert isinstance(stop, Fail)
     assert stop.code is Failure.SIZE_MISMATCH
 
 
@@ -274,7 +276,7 @@ def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
     ],
 )
 def test_a_file_that_is_in_the_archive_is_not_sent_again(
-    here: Touch, server: RawServer, size: int, calls: list[str]
+    here: StepContext, server: RawServer, size: int, calls: list[str]
 ) -> None:
     body = b"x" * size
     start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
@@ -300,7 +302,7 @@ def test_a_file_that_is_in_the_archive_is_not_sent_again(
 
 
 def test_a_version_holds_the_files_of_its_own_row_and_no_others(
-    here: Touch, server: RawServer
+    here: StepContext, server: RawServer
 ) -> None:
     server.answers["/1"] = server.answers["/2"] = raw(SIZED)
     first = file_entry(server.url("/1"), "letter.txt", local=["l-1"], title="The letter")

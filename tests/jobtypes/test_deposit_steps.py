@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Done, Skipped, Stop, Wait
+from jobyard.domain.jobs.job_type import Done, Fail, Skipped, Snooze
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 
@@ -21,8 +21,8 @@ SMALL = b"a small map"
 LARGE = bytes(range(256)) * 40_000  # ten megabytes: more than one part
 
 
-def stopped(driven: Any) -> Stop:
-    assert isinstance(driven.last, Stop), driven.outcomes
+def stopped(driven: Any) -> Fail:
+    assert isinstance(driven.last, Fail), driven.outcomes
     return driven.last
 
 
@@ -30,7 +30,7 @@ def stopped(driven: Any) -> Stop:
 
 
 def test_a_small_file_becomes_an_object_of_one_version(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     entry = file_entry(url, creator="The survey", title="A map", local=["m-1"])
@@ -65,7 +65,7 @@ def test_a_small_file_becomes_an_object_of_one_version(
     assert held(touch, touch.work_bucket) == {}
 
 
-def test_a_small_file_costs_few_requests_to_s3(touch: Touch, payloads: PayloadServer) -> None:
+def test_a_small_file_costs_few_requests_to_s3(touch: StepContext, payloads: PayloadServer) -> None:
     calls: list[str] = []
     entry = file_entry(payloads.serve("/map.tif", SMALL))
 
@@ -83,7 +83,7 @@ def test_a_small_file_costs_few_requests_to_s3(touch: Touch, payloads: PayloadSe
 
 @pytest.mark.parametrize("given", [{}, {"algorithm": "sha-256", "digest": sha256(LARGE)}])
 def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
-    touch: Touch, payloads: PayloadServer, given: dict[str, str]
+    touch: StepContext, payloads: PayloadServer, given: dict[str, str]
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", LARGE), **given)
 
@@ -96,7 +96,7 @@ def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize(("algorithm", "letters"), [("md5", 32), ("sha-512", 128)])
 def test_the_digest_that_was_asked_for_is_checked_and_kept(
-    touch: Touch, payloads: PayloadServer, algorithm: str, letters: int
+    touch: StepContext, payloads: PayloadServer, algorithm: str, letters: int
 ) -> None:
     digest = hashlib.new(algorithm.replace("-", ""), SMALL).hexdigest()
     url = payloads.serve("/map.tif", SMALL)
@@ -110,7 +110,7 @@ def test_the_digest_that_was_asked_for_is_checked_and_kept(
 
 
 def test_an_object_of_a_nested_manifest_has_all_its_files(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     contents = {f"folder/{n:03d}.txt": f"text {n}".encode() for n in range(70)} | {"big": LARGE}
     rows = [
@@ -132,7 +132,7 @@ def test_an_object_of_a_nested_manifest_has_all_its_files(
 
 
 def test_a_manifest_that_was_uploaded_itself_is_one_object(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     rows = [
         {"line": n, "kind": "file", "url": payloads.serve(f"/{n}", b"x" * n), "name": f"{n}.txt"}
@@ -151,7 +151,7 @@ def test_a_manifest_that_was_uploaded_itself_is_one_object(
     assert held(touch, touch.work_bucket).keys() == {"work/b/files.jsonl"}
 
 
-def test_a_file_may_come_from_a_listed_place_in_s3(touch: Touch) -> None:
+def test_a_file_may_come_from_a_listed_place_in_s3(touch: StepContext) -> None:
     touch.s3.put_object(Bucket="depositors-bucket", Key="open/map.tif", Body=SMALL)
 
     done = drive(work(file_entry("s3://depositors-bucket/open/map.tif")), touch)
@@ -172,7 +172,7 @@ def test_a_file_may_come_from_a_listed_place_in_s3(touch: Touch) -> None:
         "depositors-bucket",
     ],
 )
-def test_a_file_may_not_come_from_anywhere_else_in_s3(touch: Touch, place: str) -> None:
+def test_a_file_may_not_come_from_anywhere_else_in_s3(touch: StepContext, place: str) -> None:
     touch = replace(touch, s3_sources=(*touch.s3_sources, "jobyard-archive", "jobyard-work/"))
 
     stop = stopped(drive(work(file_entry(f"s3://{place}")), touch))
@@ -180,7 +180,7 @@ def test_a_file_may_not_come_from_anywhere_else_in_s3(touch: Touch, place: str) 
     assert (stop.code, stop.retryable) == (Failure.ADDRESS_NOT_ALLOWED, False)
 
 
-def test_a_file_that_s3_does_not_have_is_not_found(touch: Touch) -> None:
+def test_a_file_that_s3_does_not_have_is_not_found(touch: StepContext) -> None:
     stop = stopped(drive(work(file_entry("s3://depositors-bucket/open/none")), touch))
 
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
@@ -213,7 +213,9 @@ class _UnreliableS3:
         (_UnreliableS3(429), Failure.PAYLOAD_BUSY),
     ],
 )
-def test_what_goes_wrong_in_s3_has_the_same_codes(touch: Touch, s3: Any, code: Failure) -> None:
+def test_what_goes_wrong_in_s3_has_the_same_codes(
+    touch: StepContext, s3: Any, code: Failure
+) -> None:
     entry = file_entry("s3://depositors-bucket/open/map.tif", size=9)
 
     stop = stopped(drive(work(entry), replace(touch, s3=s3)))
@@ -225,7 +227,7 @@ def test_what_goes_wrong_in_s3_has_the_same_codes(touch: Touch, s3: Any, code: F
 
 
 def test_a_missing_file_fails_before_anything_is_fetched(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     driven = drive(work(file_entry(payloads.url("/none"))), touch)
 
@@ -234,7 +236,9 @@ def test_a_missing_file_fails_before_anything_is_fetched(
     assert "map.tif" in stopped(driven).message
 
 
-def test_all_missing_files_of_an_object_are_counted(touch: Touch, payloads: PayloadServer) -> None:
+def test_all_missing_files_of_an_object_are_counted(
+    touch: StepContext, payloads: PayloadServer
+) -> None:
     rows = [f"{payloads.url(f'/{n}')} |  |  |  |  | {n}.txt" for n in range(5)]
     rows.append(f"{payloads.serve('/there', SMALL)} |  |  |  |  | there.txt")
     url = payloads.serve("/object.checkm", checkm(*rows))
@@ -248,7 +252,7 @@ def test_all_missing_files_of_an_object_are_counted(touch: Touch, payloads: Payl
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
 def test_a_server_without_head_is_asked_with_get(
-    touch: Touch, payloads: PayloadServer, status: int
+    touch: StepContext, payloads: PayloadServer, status: int
 ) -> None:
     url = payloads.behave("/map.tif", without_head(SMALL, status))
 
@@ -259,7 +263,7 @@ def test_a_server_without_head_is_asked_with_get(
 
 
 def test_what_is_too_large_fails_before_it_is_fetched(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/map.tif", saying(200, {"Content-Length": str(9 * 1024**3)}))
 
@@ -270,7 +274,7 @@ def test_what_is_too_large_fails_before_it_is_fetched(
     assert payloads.asked("GET") == ["/map.tif"]  # whose answer says so too; its body is not read
 
 
-def test_what_turns_out_too_large_is_not_read(touch: Touch, payloads: PayloadServer) -> None:
+def test_what_turns_out_too_large_is_not_read(touch: StepContext, payloads: PayloadServer) -> None:
     def lie(request: BaseHTTPRequestHandler) -> None:
         length = "10" if request.command == "HEAD" else str(9 * 1024**3)
         saying(200, {"Content-Length": length})(request)
@@ -281,14 +285,14 @@ def test_what_turns_out_too_large_is_not_read(touch: Touch, payloads: PayloadSer
     assert stopped(driven).code is Failure.TOO_LARGE
 
 
-def test_a_listing_of_too_many_files_is_not_even_read(touch: Touch) -> None:
+def test_a_listing_of_too_many_files_is_not_even_read(touch: StepContext) -> None:
     entry = {"kind": "files", "files_key": "nowhere", "count": 10_001, "name": "map.checkm"}
 
     assert stopped(drive(work(entry), touch)).code is Failure.TOO_LARGE
 
 
 def test_of_very_many_files_only_the_first_thousand_are_asked_for(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x", b"12345")
     row = {"kind": "file", "url": url, "name": "x", "size": 5}
@@ -304,7 +308,7 @@ def test_of_very_many_files_only_the_first_thousand_are_asked_for(
 
 
 def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     rows = [
         f"{payloads.url('/a')} | sha-256 | {'0' * 64} | ten |  | a.txt",
@@ -322,7 +326,7 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
 
 
 def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     names = ("A.txt", "a.txt", "CON", "b.", "c:d")
     rows = [f"{payloads.serve(f'/{n}', b'x')} |  |  |  |  | {name}" for n, name in enumerate(names)]
@@ -339,7 +343,7 @@ def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
     assert "line 10" not in outcome.message
 
 
-def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadServer) -> None:
+def test_a_manifest_of_manifests_is_no_object(touch: StepContext, payloads: PayloadServer) -> None:
     row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
     text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")
     text = text.replace(b" | mrt:mimeType", b"")  # a column that the other profile does not have
@@ -352,7 +356,7 @@ def test_a_manifest_of_manifests_is_no_object(touch: Touch, payloads: PayloadSer
 
 
 def test_a_nested_manifest_over_five_megabytes_is_too_large(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/object.checkm", checkm() + b"# " + b"x" * 5_000_000)
 
@@ -393,7 +397,7 @@ def test_a_nested_manifest_over_five_megabytes_is_too_large(
     ],
 )
 def test_what_goes_wrong_in_the_download_has_its_code(
-    touch: Touch,
+    touch: StepContext,
     payloads: PayloadServer,
     raw: bytes,
     fields: dict[str, Any],
@@ -417,7 +421,7 @@ def test_what_goes_wrong_in_the_download_has_its_code(
 
 
 def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
         raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
@@ -430,7 +434,7 @@ def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
 
 @pytest.mark.parametrize("digest", ["", "0" * 64])
 def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
-    touch: Touch, payloads: PayloadServer, digest: str
+    touch: StepContext, payloads: PayloadServer, digest: str
 ) -> None:
     wrong = {"algorithm": "sha-256", "digest": digest} if digest else {"size": len(LARGE) + 1}
     url = payloads.behave("/map.tif", without_head(LARGE))
@@ -444,7 +448,7 @@ def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
 
 
 def test_a_worker_whose_time_is_up_stops_cleanly_in_a_file(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     def left() -> Iterator[float]:
         yield from [600.0] * 13
@@ -467,7 +471,7 @@ def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
 
 
 def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(40, payloads)
     time_left = [12.5]
@@ -481,7 +485,7 @@ def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
     driven = drive(work(entry), replace(touch, remaining=lambda: time_left[0]))
     fetched_before = len(payloads.asked("GET"))
 
-    assert isinstance(driven.last, Wait)
+    assert isinstance(driven.last, Snooze)
     assert "next one goes on" in driven.last.message
     assert driven.go_on(touch).ended_well
     again = payloads.asked("GET")[fetched_before:]
@@ -489,7 +493,9 @@ def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
     assert held(touch, touch.work_bucket) == {}
 
 
-def test_a_requeue_fetches_only_what_is_missing(touch: Touch, payloads: PayloadServer) -> None:
+def test_a_requeue_fetches_only_what_is_missing(
+    touch: StepContext, payloads: PayloadServer
+) -> None:
     entry = _object_of(10, payloads)
     payloads.behave("/9", without_head(b"", 405))
     payloads.behave("/9", lambda request: _head_only(request))
@@ -509,7 +515,7 @@ def _head_only(request: BaseHTTPRequestHandler) -> None:
 
 
 def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(4, payloads)
 
@@ -530,7 +536,7 @@ def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
 
 
 def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(work(file_entry(url, local=["m-1"])), touch)
@@ -545,7 +551,7 @@ def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
 
 
 def test_another_spelling_of_an_ark_is_the_same_object(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(work(file_entry(url, primary="ark:99999/m3-a1", local=["m-1"])), touch)
@@ -556,7 +562,9 @@ def test_another_spelling_of_an_ark_is_the_same_object(
     assert [each.work.data["version"] for each in (first, second)] == [1, 2]
 
 
-def test_identical_content_makes_no_new_version(touch: Touch, payloads: PayloadServer) -> None:
+def test_identical_content_makes_no_new_version(
+    touch: StepContext, payloads: PayloadServer
+) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL), local=["m-1"])
     first = drive(work(entry), touch)
 
@@ -574,7 +582,7 @@ def test_identical_content_makes_no_new_version(touch: Touch, payloads: PayloadS
 
 
 def test_identifiers_of_different_objects_are_refused_for_good(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(work(file_entry(url, local=["m-1"])), touch)
@@ -592,7 +600,7 @@ def test_identifiers_of_different_objects_are_refused_for_good(
 
 
 def test_a_primary_identifier_that_is_no_ark_is_refused(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
 
@@ -605,7 +613,7 @@ def test_a_primary_identifier_that_is_no_ark_is_refused(
 
 
 def test_the_callback_is_called_once_with_what_became_of_the_job(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(204))
@@ -626,7 +634,7 @@ def test_the_callback_is_called_once_with_what_became_of_the_job(
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_callback_server_that_fails_is_called_again(
-    touch: Touch, payloads: PayloadServer, status: int
+    touch: StepContext, payloads: PayloadServer, status: int
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(status))
@@ -646,7 +654,7 @@ def test_a_callback_server_that_fails_is_called_again(
     ],
 )
 def test_any_other_answer_of_a_callback_is_only_noted(
-    touch: Touch, payloads: PayloadServer, callback: str, words: str
+    touch: StepContext, payloads: PayloadServer, callback: str, words: str
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     payloads.behave("/moved", saying(302, {"Location": "/hook"}))
@@ -660,7 +668,7 @@ def test_any_other_answer_of_a_callback_is_only_noted(
 
 
 def test_a_callback_that_nobody_answers_is_tried_again(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", sending(b""))

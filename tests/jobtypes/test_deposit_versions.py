@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job_type import Done, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Snooze, StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.deposits import drive, file_entry, held, work
 from tests.jobtypes.payload_server import PayloadServer
 
@@ -24,7 +24,7 @@ ARK = "ark:/99999/jmap"
 STORED = [name for name, _ in DEPOSIT.steps].index("storing") + 1
 
 
-def numbered(count: int, payloads: PayloadServer) -> list[Work]:
+def numbered(count: int, payloads: PayloadServer) -> list[StepInput]:
     """Jobs that each bring other content for one object."""
     return [
         work(file_entry(payloads.serve(f"/{n}", b"%d" % n), primary=ARK), job=n)
@@ -32,7 +32,7 @@ def numbered(count: int, payloads: PayloadServer) -> list[Work]:
     ]
 
 
-def until_stored(job: Work, touch: Touch) -> Work:
+def until_stored(job: StepInput, touch: StepContext) -> StepInput:
     """The job after storing, its version not yet recorded."""
     for _, step in DEPOSIT.steps[:STORED]:
         outcome = step(job, touch)
@@ -41,26 +41,26 @@ def until_stored(job: Work, touch: Touch) -> Work:
     return job
 
 
-def manifests(touch: Touch) -> dict[int, str]:
+def manifests(touch: StepContext) -> dict[int, str]:
     """Which job's manifest each version of the object is."""
     found = held(touch, touch.archive_bucket)
     documents = [json.loads(found[key]) for key in found if key.startswith("objects/")]
     return {document["version"]: document["job_id"] for document in documents}
 
 
-def recording(job: Work, touch: Touch) -> Any:
+def recording(job: StepInput, touch: StepContext) -> Any:
     return dict(DEPOSIT.steps)["recording"](job, touch)
 
 
 def test_a_version_that_is_being_stored_is_waited_for(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
     until_stored(first, touch)
 
     waiting = drive(second, touch)
 
-    assert isinstance(waiting.last, Wait)
+    assert isinstance(waiting.last, Snooze)
     assert first.job_id in waiting.last.message
     assert manifests(touch) == {1: first.job_id}
 
@@ -81,7 +81,7 @@ class Overtaken:
 
 
 def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_the_same(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     overtaken = Overtaken(touch.objects, lambda: recording(until_stored(job, touch), touch))
@@ -93,7 +93,7 @@ def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_t
 
 
 def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
     left = until_stored(first, touch)
@@ -112,7 +112,7 @@ def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
 
 
 def test_a_job_that_loses_the_number_takes_the_next_one(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     stored = until_stored(job, touch)
@@ -143,13 +143,13 @@ def test_a_job_that_loses_the_number_takes_the_next_one(
 
 
 def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     jobs = numbered(4, payloads)
 
-    def through(job: Work) -> int:
+    def through(job: StepInput) -> int:
         driven = drive(job, touch)
-        while isinstance(driven.last, Wait):
+        while isinstance(driven.last, Snooze):
             driven.go_on(touch)
         assert driven.ended_well, driven.last
         return int(driven.work.data["version"])
@@ -163,7 +163,7 @@ def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
 
 
 def test_a_job_records_one_version_however_often_it_comes_by(
-    touch: Touch, payloads: PayloadServer
+    touch: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     done = drive(job, touch)

@@ -17,9 +17,9 @@ from cli.local import clients, voters
 from cli.local.emulator import ROOT
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, Snooze, StepInput
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE
 from jobyard.store import checkpoints, tables
@@ -63,7 +63,7 @@ class Members:
 
     client: Any
     wire: Wire
-    touch: Touch
+    touch: StepContext
     names: dict[str, str] = field(default_factory=dict)
 
     def put(self, number: int, due: Mapping[str, str] | None = None, **more: Any) -> str:
@@ -131,7 +131,7 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
         raw = clients.client("dynamodb", emulator)
         _make(raw, "S")
         nothing: Any = None
-        touch = Touch(
+        touch = StepContext(
             s3=nothing,
             work_bucket="",
             archive_bucket="",
@@ -176,21 +176,21 @@ def _schema(names: tuple[str, ...]) -> list[dict[str, str]]:
     ]
 
 
-def a_job(at: datetime = NOON, **changes: Any) -> Work:
+def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
     """A job of a schedule, its occurrence at `at`; None takes a parameter away."""
     parameters = {name: value for name, value in (PARAMETERS | changes).items() if value}
     entry = {"scheduled_for": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return Work("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
+    return StepInput("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
 
 
-def run(work: Work, touch: Touch) -> Outcome:
+def run(work: StepInput, touch: StepContext) -> Outcome:
     """One attempt that waits for nothing."""
     return sweeping(work, touch, pause=lambda _: None)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int | None]:
     """Processed, failed and total."""
-    assert isinstance(outcome, Done | Stop)
+    assert isinstance(outcome, Done | Fail)
     records = outcome.result["records"]
     return records["processed"], records["failed"], records["total"]
 
@@ -266,7 +266,7 @@ def test_a_tables_key_may_have_two_attributes(members: Members) -> None:
     outcome = run(a_job(key=["county", "member_id"]), members.touch)
 
     assert counts(outcome) == (2, 1, 3)
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.message.endswith("legal_hold is true: C01/M00002")
 
 
@@ -298,7 +298,7 @@ def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> No
 
     outcome = run(a_job(), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.RECORDS_FAILED, False)
     assert counts(outcome) == (PAGE + 4, 2, PAGE + 6)
     assert outcome.message == (
@@ -314,7 +314,7 @@ def test_of_many_failures_the_first_ten_are_told(members: Members) -> None:
 
     outcome = run(a_job(), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert counts(outcome) == (0, 12, 12)
     assert outcome.message.count("M0") == 10
     assert outcome.message.endswith(" and more")
@@ -328,7 +328,7 @@ def test_a_record_that_would_grow_too_large_fails_alone(members: Members) -> Non
     outcome = run(a_job(change=change), members.touch)
 
     assert counts(outcome) == (3, 1, 4)
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert "M00007" in outcome.message
 
 
@@ -569,7 +569,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
     with members.wire.heard_by(busy):
         outcome = run(a_job(), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.TABLE_BUSY, True)
     assert counts(outcome) == (0, 0, None)  # nobody knows how many there are
 
@@ -583,7 +583,7 @@ def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
     with members.wire.heard_by(Refusing("TransactWriteItems", "ThrottlingException", 2)):
         outcome = run(work, members.touch)
 
-    assert isinstance(outcome, Wait)
+    assert isinstance(outcome, Snooze)
     assert outcome.progressed
     assert outcome.seconds > 0
     assert counts(run(work, members.touch)) == (2 * PAGE, 0, 2 * PAGE)
@@ -612,7 +612,7 @@ def test_what_a_read_hands_back_is_asked_for_again(
     with members.wire.heard_by(Unprocessed(times)):
         outcome = run(a_job(), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.code == failed
 
 
@@ -622,7 +622,7 @@ def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Mem
     for _ in range(20):
         times = iter((600.0, 10.0))  # for one page
         outcome = run(work, replace(members.touch, remaining=lambda: next(times)))  # noqa: B023
-        if not isinstance(outcome, Wait):
+        if not isinstance(outcome, Snooze):
             break
         assert outcome.progressed
         went_through.append(outcome.message)
@@ -639,7 +639,7 @@ def test_a_worker_without_time_has_done_nothing(members: Members) -> None:
 
     outcome = run(work, replace(members.touch, remaining=lambda: 3.0))
 
-    assert isinstance(outcome, Wait)
+    assert isinstance(outcome, Snooze)
     assert not outcome.progressed
     assert checkpoints.get(work.job_id) == Checkpoint(work.job_id)
 
@@ -664,7 +664,7 @@ def test_a_sweep_that_cannot_be_is_refused_in_words(
 
     outcome = run(a_job(**changes), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (code, False)
     assert words in outcome.message
     assert not members.expired()
@@ -675,7 +675,7 @@ def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Membe
 
     outcome = run(a_job(table="gone"), touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.code is Failure.BAD_PARAMETERS
     assert outcome.message == "there is no table gone with an index by_expiry"
 
@@ -684,7 +684,7 @@ def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -
     with members.wire.heard_by(Refusing("Query", "AccessDeniedException")):
         outcome = run(a_job(), members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.code is Failure.TABLE_NOT_ALLOWED
 
 
@@ -694,6 +694,6 @@ def test_only_a_schedule_starts_a_sweep(members: Members) -> None:
 
     outcome = run(of_a_manifest, members.touch)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.code is Failure.BAD_PARAMETERS
     assert not members.expired()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
-from jobyard.services.batches.uploads import PART_BYTES, Upload
+from jobyard.services.batches.uploads import PART_BYTES, MultipartUpload
 from tests.walk.yard import Clients
 from tests.wire import Answer, Call, Listener, Wire
 
@@ -55,7 +55,7 @@ def unfinished(s3: Any) -> list[str]:
 
 
 def write(s3: Any, key: str, content: bytes, step: int = 100_003) -> Any:
-    with Upload(s3, "work", key) as upload:
+    with MultipartUpload(s3, "work", key) as upload:
         for at in range(0, len(content), step):
             upload.write(content[at : at + step])
         return upload.finish()
@@ -86,7 +86,7 @@ def test_what_fails_leaves_nothing(s3: Any) -> None:
         yield some(2 * PART_BYTES)
         raise ValueError("half of it")
 
-    with pytest.raises(ValueError, match="half"), Upload(s3, "work", "up/half") as upload:
+    with pytest.raises(ValueError, match="half"), MultipartUpload(s3, "work", "up/half") as upload:
         deque(map(upload.write, blocks()), 0)
 
     assert unfinished(s3) == []
@@ -96,7 +96,7 @@ def test_what_fails_leaves_nothing(s3: Any) -> None:
 def test_what_is_not_finished_leaves_what_was_there(s3: Any) -> None:
     write(s3, "up/before", b"whole")
 
-    with Upload(s3, "work", "up/before") as upload:
+    with MultipartUpload(s3, "work", "up/before") as upload:
         upload.write(some(2 * PART_BYTES))
 
     assert read(s3, "up/before") == b"whole"
@@ -105,7 +105,7 @@ def test_what_is_not_finished_leaves_what_was_there(s3: Any) -> None:
 
 def test_the_key_is_asked_for_when_it_is_needed(s3: Any) -> None:
     keys = iter(["up/late"])
-    with Upload(s3, "work", lambda: next(keys)) as upload:
+    with MultipartUpload(s3, "work", lambda: next(keys)) as upload:
         upload.write(some(PART_BYTES))
         upload.write(b"end")
         assert upload.finish().key == "up/late"
@@ -154,7 +154,7 @@ def test_slices_are_put_together_whatever_their_sizes(s3: Any, noting: Noting) -
     slices = [write(s3, f"up/slice-{n}", some(size, n)) for n, size in enumerate(sizes)]
     noting.parts.clear()
 
-    with Upload(s3, "work", "up/together") as together:
+    with MultipartUpload(s3, "work", "up/together") as together:
         for each in slices:
             together.add(each)
         together.write(b"the end")
@@ -171,7 +171,7 @@ def test_the_very_version_of_a_slice_is_taken(s3: Any, size: int) -> None:
     first = write(s3, "up/twice", some(size, 1))
     write(s3, "up/twice", some(size, 2))
 
-    with Upload(s3, "work", "up/of-the-first") as together:
+    with MultipartUpload(s3, "work", "up/of-the-first") as together:
         together.add(first)
         together.finish()
 

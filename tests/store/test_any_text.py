@@ -18,14 +18,14 @@ from jobyard.domain.compaction import RECORD_BYTES
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, Skipped, Snooze, StepInput
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.schedules.calendar import Calendar, Change, Kept
+from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
 from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.http_client.refusal import FetchRefused
-from jobyard.services.jobs.attempt import Progress, ended, perform, started, surprised
+from jobyard.services.jobs.attempt import Progress, ended, run_steps, started, unexpected_failure
 from jobyard.store import (
     batches,
     calendars,
@@ -55,15 +55,15 @@ a_few = settings(
 _numbers = count()
 
 
-def place() -> Place:
+def place() -> JobAddress:
     """Where no other job lies."""
-    return Place(f"bany{next(_numbers):017d}", 0, 0)
+    return JobAddress(f"bany{next(_numbers):017d}", 0, 0)
 
 
 def step_that(raises: Exception | None, answers: Outcome | None) -> JobType:
     """A job type whose one step does that."""
 
-    def step(_work: Work, _touch: object) -> Outcome:
+    def step(_work: StepInput, _touch: object) -> Outcome:
         if raises:
             raise raises
         assert answers
@@ -79,12 +79,12 @@ def outcomes(text: str) -> list[JobType]:
     answers: list[Outcome] = [
         Done({"a": text[:200], text[:200]: [text[:200], {"b": None}]}, text),
         Skipped(text),
-        Wait(1.0, text),
-        Wait(1.0, text, progressed=True),
-        Stop(Failure.TIMEOUT, text, retryable=True, result={"a": text[:200]}),
-        Stop(stop.code, stop.message),
-        Stop(refused.code, refused.message),
-        Wait(wait.seconds, wait.message),
+        Snooze(1.0, text),
+        Snooze(1.0, text, progressed=True),
+        Fail(Failure.TIMEOUT, text, retryable=True, result={"a": text[:200]}),
+        Fail(stop.code, stop.message),
+        Fail(refused.code, refused.message),
+        Snooze(wait.seconds, wait.message),
     ]
     return [step_that(None, each) for each in answers] + [
         step_that(OSError(text), None),
@@ -95,11 +95,11 @@ def outcomes(text: str) -> list[JobType]:
 def performed(job: JobRecord, job_type: JobType) -> JobRecord:
     """The job after an attempt, as a worker comes to it."""
     progress = Progress(job)
-    work = Work("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
+    work = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
     try:
-        attempted = perform(job_type, progress, work, None, lambda: NOON)  # type: ignore[arg-type]
+        attempted = run_steps(job_type, progress, work, None, lambda: NOON)  # type: ignore[arg-type]
     except (OSError, UnicodeError):
-        attempted = surprised(progress, NOON)
+        attempted = unexpected_failure(progress, NOON)
     assert attempted
     return ended(attempted, job_type, NOON, job.cause)
 
@@ -108,7 +108,7 @@ def performed(job: JobRecord, job_type: JobType) -> JobRecord:
 @given(text=ANY)
 def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -> None:
     kinds = outcomes(text)
-    running = [started(unrecorded(place(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
+    running = [started(new_job(place(), NOON), NOON, "main.p1.c0.t1") for _ in kinds]
     assert jobs.write_many([(None, job) for job in running]) == running
 
     after = [performed(job, kind) for job, kind in zip(running, kinds, strict=True)]
@@ -125,10 +125,10 @@ def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -
 @a_few
 @given(name=ANY, reason=ANY)
 def test_whatever_people_say_of_a_job_is_written_and_reads_back(name: str, reason: str) -> None:
-    job = replace(unrecorded(place(), NOON), state=JobState.RUNNING, version=1)
+    job = replace(new_job(place(), NOON), state=JobState.RUNNING, version=1)
     jobs.write_many([(None, job)])
     for number, event in enumerate(("force_fail", "requeue", "hold", "delete")):
-        after = sent(job, event, NOON, Cause(f"r{number}", name, reason))
+        after = apply_event(job, event, NOON, Cause(f"r{number}", name, reason))
         assert jobs.write_many([(job, after)]) == [after]
         assert jobs.get(job.place) == after
         job = after
@@ -178,7 +178,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
     assert reports.get(name, 1).delivery == delivery
 
     calendar = Calendar(f"any-{number}")
-    kept = Kept(calendar, 1, (Change("put", NOON, text, text, "r1"),))
+    kept = StoredCalendar(calendar, 1, (CalendarChange("put", NOON, text, text, "r1"),))
     calendars.put(kept)
     assert calendars.stored(calendar.name) == kept
 

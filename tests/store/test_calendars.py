@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.schedules.calendar import Change, Kept, calendar_of
+from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
 from jobyard.store import calendars
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -14,26 +14,32 @@ pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
 
 @pytest.fixture
-def first(request: pytest.FixtureRequest) -> Kept:
+def first(request: pytest.FixtureRequest) -> StoredCalendar:
     """A calendar of the test's own, as it is first written."""
     name = str(request.node.name)[:60].replace("_", "-")
     window = {"weekdays": ["mon"], "from": "09:00", "to": "17:00"}
     read = calendar_of({"name": name, "exclude": ["2026-11-26"], "include": [window]})
-    return Kept(read, 1, (Change("put", NOON, "admin", "the office is shut", "c1"),))
+    return StoredCalendar(
+        read, 1, (CalendarChange("put", NOON, "admin", "the office is shut", "c1"),)
+    )
 
 
-def changed(kept: Kept, event: str = "put", reason: str = "another day") -> Kept:
-    return kept.changed(kept.calendar, Change(event, NOON, "admin", reason, "c2"))
+def changed(
+    kept: StoredCalendar, event: str = "put", reason: str = "another day"
+) -> StoredCalendar:
+    return kept.changed(kept.calendar, CalendarChange(event, NOON, "admin", reason, "c2"))
 
 
-def test_what_is_written_is_read(first: Kept) -> None:
+def test_what_is_written_is_read(first: StoredCalendar) -> None:
     calendars.put(first)
 
     assert calendars.find(first.calendar.name) == first
     assert first in calendars.kept()
 
 
-def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(first: Kept) -> None:
+def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(
+    first: StoredCalendar,
+) -> None:
     calendars.put(first)
     second = changed(first)
     calendars.put(second)
@@ -44,7 +50,7 @@ def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(first: Ke
     assert calendars.stored(first.calendar.name) == second
 
 
-def test_what_is_written_twice_is_written_once(first: Kept) -> None:
+def test_what_is_written_twice_is_written_once(first: StoredCalendar) -> None:
     calendars.put(first)
     calendars.put(first)
     calendars.put(changed(first))
@@ -53,7 +59,7 @@ def test_what_is_written_twice_is_written_once(first: Kept) -> None:
     assert calendars.stored(first.calendar.name) == changed(first)
 
 
-def test_a_deleted_calendar_is_none_but_its_changes_stay(first: Kept) -> None:
+def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) -> None:
     deleted = changed(first, "delete", "nobody wants it")
     calendars.put(first)
     calendars.put(deleted)

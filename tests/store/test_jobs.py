@@ -14,12 +14,12 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import (
     JOB,
     Attempt,
+    JobAddress,
     JobRecord,
     JobState,
-    Place,
     StepRecord,
     StepStatus,
-    unrecorded,
+    new_job,
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import batches, chunks, jobs, tables
@@ -51,8 +51,8 @@ def batch_id(bound: str) -> str:
     return name
 
 
-def running(place: Place, cause: str = "main.p1.c0.t1") -> JobRecord:
-    before = unrecorded(place, NOON)
+def running(place: JobAddress, cause: str = "main.p1.c0.t1") -> JobRecord:
+    before = new_job(place, NOON)
     return before.moved(JOB.move("scheduled", "start", NOON, Cause(cause)), tries=1)
 
 
@@ -62,7 +62,7 @@ def ended(job: JobRecord, event: str = "succeed", cause: str = "main.p1.c0.t1") 
 
 def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
     full = replace(
-        running(Place(batch_id, 3, 7)),
+        running(JobAddress(batch_id, 3, 7)),
         next_at=NOON,
         failure_code="TIMEOUT",
         failure_message="too slow",
@@ -83,7 +83,7 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
 
 
 def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None:
-    place = Place(batch_id, 0, 0)
+    place = JobAddress(batch_id, 0, 0)
     mine, theirs = running(place), running(place, "main.p2.c0.t1")
     jobs.write_many([(None, mine)])
 
@@ -92,14 +92,14 @@ def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None
 
 
 def test_a_repeat_of_the_same_cause_is_success(batch_id: str) -> None:
-    mine = running(Place(batch_id, 0, 0))
+    mine = running(JobAddress(batch_id, 0, 0))
     jobs.write_many([(None, mine)])
 
     assert jobs.write_many([(None, mine)]) == [mine]
 
 
 def test_the_second_of_two_updates_is_lost(batch_id: str) -> None:
-    job = running(Place(batch_id, 0, 0))
+    job = running(JobAddress(batch_id, 0, 0))
     jobs.write_many([(None, job)])
     jobs.write_many([(job, ended(job))])
 
@@ -107,17 +107,17 @@ def test_the_second_of_two_updates_is_lost(batch_id: str) -> None:
 
 
 def test_a_hundred_records_are_written_in_order_and_told_apart(batch_id: str) -> None:
-    taken = running(Place(batch_id, 0, 50), "other")
+    taken = running(JobAddress(batch_id, 0, 50), "other")
     jobs.write_many([(None, taken)])
 
-    stored = jobs.write_many([(None, running(Place(batch_id, 0, n))) for n in range(100)])
+    stored = jobs.write_many([(None, running(JobAddress(batch_id, 0, n))) for n in range(100)])
 
     assert [n for n, job in enumerate(stored) if job is None] == [50]
     assert [job.place.position for job in jobs.of_chunk(batch_id, 0)] == list(range(100))
 
 
 def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
-    job = running(Place(batch_id, 0, 0))
+    job = running(JobAddress(batch_id, 0, 0))
 
     with pytest.raises(ValueError, match="name a job once"):
         jobs.write_many([(None, job), (None, job)])
@@ -144,7 +144,7 @@ def throttled(bound: str) -> Iterator[list[float]]:
 def test_throttled_statements_are_sent_again_whether_they_were_applied_or_not(
     batch_id: str, throttled: list[float]
 ) -> None:
-    changes = [(None, running(Place(batch_id, 0, n))) for n in range(30)]
+    changes = [(None, running(JobAddress(batch_id, 0, n))) for n in range(30)]
 
     stored = jobs.write_many(changes, pause=throttled.append)
 
@@ -153,7 +153,7 @@ def test_throttled_statements_are_sent_again_whether_they_were_applied_or_not(
 
 
 def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
-    job = running(Place(batch_id, 2, 0))
+    job = running(JobAddress(batch_id, 2, 0))
     failed = replace(ended(job, "fail"), failure_code="TIMEOUT")
     jobs.write_many([(None, job)])
     jobs.apply(job, failed, PROCESSING)
@@ -169,7 +169,7 @@ def test_a_persons_move_carries_the_counts_with_it(batch_id: str) -> None:
 
 
 def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> None:
-    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
     jobs.apply(before, held, PROCESSING)
 
@@ -179,7 +179,7 @@ def test_the_second_of_two_people_is_told_the_state_is_stale(batch_id: str) -> N
 
 
 def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
-    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
     assert jobs.apply(before, held, PROCESSING) == jobs.apply(before, held, PROCESSING) == held
@@ -189,7 +189,7 @@ def test_a_person_who_repeats_themselves_moves_once(batch_id: str) -> None:
 def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
     batch_id: str,
 ) -> None:
-    place = Place(batch_id, 9999, 99)
+    place = JobAddress(batch_id, 9999, 99)
     job = replace(
         running(place, "main.p1.c9999.t1"),
         steps=tuple(StepRecord(name, StepStatus.COMPLETED, NOON, NOON) for name in STEPS),
@@ -220,7 +220,7 @@ def test_a_succeeded_job_with_identifiers_of_real_length_stays_under_a_kilobyte(
 
 
 def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) -> None:
-    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
     with pytest.raises(StaleState, match="is no longer failed"):
@@ -251,7 +251,7 @@ def test_a_write_whose_answer_never_comes_is_told_as_that(batch_id: str, unkind:
 def test_a_persons_move_whose_answer_never_comes_is_told_as_that_and_can_be_repeated(
     batch_id: str, unkind: Wire
 ) -> None:
-    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
     with unkind.heard_by(Lost("TransactWriteItems")), pytest.raises(TransactWriteError):
@@ -262,7 +262,7 @@ def test_a_persons_move_whose_answer_never_comes_is_told_as_that_and_can_be_repe
 
 
 def test_people_whose_moves_collide_wait_before_they_try_again(batch_id: str, unkind: Wire) -> None:
-    before = unrecorded(Place(batch_id, 0, 0), NOON)
+    before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
     waits: list[float] = []
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobyard.domain.batches.batch import BATCH, Batch, BatchState, Source
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import ChunkRecord, Passage
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
@@ -37,7 +37,7 @@ def batch(batch_id: str, **changes: object) -> Batch:
 def test_a_batch_reads_back_as_it_was_written() -> None:
     full = batch(
         "b-full",
-        source=Source("intake", "manifests/maps/may.checkm", "v1", 12),
+        source=ManifestSource("intake", "manifests/maps/may.checkm", "v1", 12),
         notify=("depositor@example.org",),
         parameters={"callback_url": "https://example.org"},
         note="first try",

@@ -14,41 +14,41 @@ from jobyard.domain.jobs.job import (
     JOB,
     MORE,
     Attempt,
+    JobAddress,
     JobRecord,
     JobState,
-    Place,
     StepRecord,
     StepStatus,
-    sent,
-    unrecorded,
+    apply_event,
+    new_job,
 )
-from jobyard.domain.jobs.job_type import JobType, Stop, Wait
+from jobyard.domain.jobs.job_type import Fail, JobType, Snooze
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.schedules.occurrence import Outcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
 from jobyard.services.jobs.attempt import (
     WAITS,
-    Attempted,
+    AttemptResult,
     Progress,
     ended,
-    lost,
+    orphaned,
     started,
-    surprised,
+    unexpected_failure,
 )
 from jobyard.store import batches, jobs
 from tests.store.sizes import batch_bytes, job_bytes
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-TYPE = JobType("count", "Count", (("counting", lambda _work, _touch: Stop(Failure.TIMEOUT, "")),))
+TYPE = JobType("count", "Count", (("counting", lambda _work, _touch: Fail(Failure.TIMEOUT, "")),))
 # The widest there is: four bytes a letter, letters that JSON escapes, and letters that are cleaned.
 WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")
 _numbers = iter(range(10**6))
 
 
-def place() -> Place:
+def place() -> JobAddress:
     """Where no other job lies."""
-    return Place(f"bsmall{next(_numbers):015d}", 9999, 99)
+    return JobAddress(f"bsmall{next(_numbers):015d}", 9999, 99)
 
 
 def told(letter: str) -> str:
@@ -59,23 +59,26 @@ def told(letter: str) -> str:
 def failed(job: JobRecord, letter: str, at: datetime) -> JobRecord:
     """The job after its only step failed for good."""
     progress = Progress(job, "counting", at)
-    met = replace(surprised(progress, at), outcome=Stop(Failure.STEP_ERROR, told(letter)))
+    met = replace(unexpected_failure(progress, at), outcome=Fail(Failure.STEP_ERROR, told(letter)))
     return ended(met, TYPE, at, job.cause)
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
 def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(letter: str) -> None:
     person = told(letter)
-    job, at = unrecorded(place(), NOON), NOON
+    job, at = new_job(place(), NOON), NOON
     for number in range(150):
         at += timedelta(hours=1)
         before = job
         if job.state is JobState.FAILED:
-            job = sent(job, "requeue", at, Cause(f"r{number:012d}", person, person))
+            job = apply_event(job, "requeue", at, Cause(f"r{number:012d}", person, person))
         elif number % 7 == 1:
-            job = sent(job, "hold", at, Cause(f"r{number:012d}", person, person))
+            job = apply_event(job, "hold", at, Cause(f"r{number:012d}", person, person))
             jobs.write_many([(before if before.version else None, job)])
-            before, job = job, sent(job, "release", at, Cause(f"r1{number:011d}", person, person))
+            before, job = (
+                job,
+                apply_event(job, "release", at, Cause(f"r1{number:011d}", person, person)),
+            )
         else:
             job = started(job, at, f"r{number:012d}.p1.c9999.t{job.tries}")
             jobs.write_many([(before if before.version else None, job)])
@@ -91,7 +94,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     at = NOON
     words = told(letter)
     job = replace(
-        unrecorded(place(), NOON),
+        new_job(place(), NOON),
         steps=tuple(
             StepRecord(f"step-{number}", StepStatus.COMPLETED, at, at, words) for number in range(8)
         ),
@@ -101,10 +104,12 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
         before = job
         job = started(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
         if number % 2:
-            job = ended(Attempted(job, Wait(1.0, words, progressed=True), "s"), TYPE, at, job.cause)
+            job = ended(
+                AttemptResult(job, Snooze(1.0, words, progressed=True), "s"), TYPE, at, job.cause
+            )
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
     running = started(job, at, "main.p1.c9999.t1")
-    over = lost(running, at, "main.p2.c9999.t1.lost")
+    over = orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
     assert job_bytes(job.place.origin_id, 9999, 99) <= RECORD_BYTES
@@ -112,12 +117,14 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
     """A job that was requeued that often, and failed each time."""
-    job, at = unrecorded(place(), NOON), NOON
+    job, at = new_job(place(), NOON), NOON
     for number in range(times):
         at += timedelta(hours=1)
         job = started(job, at, f"main.p{number}.c0.t1")
         job = failed(replace(job, tries=9), "x", at)
-        job = sent(job, "requeue", at, Cause(f"r{number:012d}", "operator", f"{reason} {number}"))
+        job = apply_event(
+            job, "requeue", at, Cause(f"r{number:012d}", "operator", f"{reason} {number}")
+        )
     return job
 
 
@@ -163,8 +170,8 @@ def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() ->
     at = resumed = job.at + timedelta(days=1)
     for _ in range(100):
         job = started(job, at, "r000000000029.p1.c0.t1")
-        outcome = Wait(1.0, "did a part", progressed=True)
-        job = ended(Attempted(job, outcome, "counting"), TYPE, at, job.cause)
+        outcome = Snooze(1.0, "did a part", progressed=True)
+        job = ended(AttemptResult(job, outcome, "counting"), TYPE, at, job.cause)
         at += timedelta(minutes=1)
 
     assert any(entry.cause == asked.cause and entry.event == "requeue" for entry in job.history)
@@ -177,7 +184,7 @@ def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> 
     job, at = requeued(40), NOON
     for _ in range(WAITS + 1):
         job = started(job, at, "main.p1.c0.t1")
-        job = ended(Attempted(job, Wait(1.0, "not yet"), "counting"), TYPE, at, job.cause)
+        job = ended(AttemptResult(job, Snooze(1.0, "not yet"), "counting"), TYPE, at, job.cause)
 
     assert job.attempts[-1].code == Failure.TIMEOUT
 
@@ -190,14 +197,14 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
     )
     many = tuple(Attempt(NOON, NOON, "counting", "TIMEOUT", "slow " * 90) for _ in range(100))
     swollen = replace(
-        unrecorded(place(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
+        new_job(place(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
     )
     jobs.write_many([(None, swollen)])
     assert job_bytes(swollen.place.origin_id, 9999, 99) > 200_000
 
     found = jobs.get(swollen.place)
     assert found == swollen
-    deleted = sent(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
+    deleted = apply_event(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
     jobs.write_many([(found, deleted)])
 
     assert job_bytes(swollen.place.origin_id, 9999, 99) <= RECORD_BYTES
@@ -215,7 +222,7 @@ for _transition in JOB.transitions:
 def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> None:
     """Any event the lifecycle knows, with the longest reasons; where it ends, it begins again."""
     chance = random.Random(seed)
-    job = unrecorded(place(), NOON)
+    job = new_job(place(), NOON)
     for number in range(200):
         events = MOVES.get(job.state)
         if events is None:
@@ -227,7 +234,7 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
         if chance.random() < 0.5:
             attempt = Attempt(NOON, NOON, "downloading", "PAYLOAD_SERVER_ERROR", words)
             job = replace(job, attempts=(*job.attempts, attempt)).fitted()
-        again = replace(job, place=Place(job.place.origin_id, 9999, 0))
+        again = replace(job, place=JobAddress(job.place.origin_id, 9999, 0))
     jobs.write_many([(None, again)])
 
     assert job_bytes(job.place.origin_id, 9999, 0) <= RECORD_BYTES

@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, ManifestSource
 from jobyard.domain.batches.chunks import Chunk, ChunkRecord, Passage
 from jobyard.domain.batches.operation import Filter, JobOutcome, Operation, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.cost import Usage
 from jobyard.domain.ids import batch_id_of, schedule_id_of
-from jobyard.domain.jobs.job import Attempt, JobRecord, JobState, Place
+from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, place_of
 from jobyard.services.batches import rows
 from jobyard.store import batches, chunks, jobs, operations, reports, schedules, tables, usage
-from jobyard.store.schedules import Beside
+from jobyard.store.schedules import ScheduleWrites
 from tests.walk.yard import Yard
 
 MAY = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -52,7 +52,7 @@ def batch_of(
         job_type="deposit",
         filename=f"{name}.checkm",
         submitted_at=at,
-        source=Source("intake", f"manifests/maps/{name}.checkm", "v1", 100),
+        source=ManifestSource("intake", f"manifests/maps/{name}.checkm", "v1", 100),
         notify=("depositor@example.org",),
         started_at=at,
         ended_at=at,
@@ -98,7 +98,7 @@ def _rows(yard: Yard, batch: Batch) -> Iterator[Chunk]:
 def _jobs(batch: Batch, recorded: int) -> Iterator[JobRecord]:
     at = batch.submitted_at
     for number in range(recorded):
-        place = Place(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
+        place = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
         attempts = (Attempt(at, at),)
         moves = (HistoryEntry("succeed", "running", "succeeded", at, "machine", "main.p1.c0.t1"),)
         yield JobRecord(
@@ -196,6 +196,6 @@ def occurred(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence
     stored = schedules.get(schedule.schedule_id)
     for first in range(0, len(made), 90):
         after = replace(stored, version=stored.version + 1)
-        stored = schedules.write(stored, after, Beside(made[first : first + 90]))
+        stored = schedules.write(stored, after, ScheduleWrites(made[first : first + 90]))
     jobs.write_many([(None, job) for job in ran])
     return made

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes import TYPES
 
 NAME = "scripted"
@@ -16,11 +16,11 @@ class Script:
     """What the step answers, run after run, and what it was told; Done when there is no more."""
 
     answers: list[Outcome | BaseException] = field(default_factory=list)
-    told: list[Work] = field(default_factory=list)
+    told: list[StepInput] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
     touch: Any = None  # the last step's
 
-    def step(self, work: Work, touch: Any) -> Outcome:
+    def step(self, work: StepInput, touch: Any) -> Outcome:
         """Do the next thing in the script."""
         self.told.append(work)
         self.touch = touch

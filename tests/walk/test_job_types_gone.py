@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 from jobyard.services import commands, queries
@@ -78,6 +78,6 @@ def test_a_job_requeued_when_its_type_is_gone_fails_by_that_code(
     with without("deposit"):
         yard.ask_job(f"{batch_id}.1.0", "requeue")
 
-    job = jobs.get(Place(batch_id, 1, 0))
+    job = jobs.get(JobAddress(batch_id, 1, 0))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, GONE.value)

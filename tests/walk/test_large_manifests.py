@@ -10,7 +10,7 @@ import pytest
 from jobyard.domain.batches.chunks import MOST_CHUNKS
 from jobyard.domain.manifests.findings import KEPT, Check, Finding
 from jobyard.services.batches import open
-from jobyard.services.batches.open import Findings, Opening, open_object
+from jobyard.services.batches.open import Findings, OpenContext, open_object
 from jobyard.services.batches.uploads import PART_BYTES
 from jobyard.services.queries import list_findings
 from jobyard.store import reports
@@ -82,7 +82,7 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
     yard: Yard, payloads: Payloads
 ) -> None:
     event = yard.put(single_files(payloads, {"a.txt": b""}), name="slow.checkm", collection="maps")
-    hurried = Opening(yard.settings, yard.s3, yard.now, "one", remaining=lambda: 30.0)
+    hurried = OpenContext(yard.settings, yard.s3, yard.now, "one", remaining=lambda: 30.0)
 
     following = open_object(source_of(event), hurried)
 

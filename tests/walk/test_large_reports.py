@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.jobs.job import JobState, Place
-from jobyard.services.commands import ask_batch
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.services.commands import send_batch_event
 from jobyard.services.reports import files
 from jobyard.services.reports.mail import SLICE_JOBS
 from jobyard.store import jobs, reports
@@ -137,7 +137,7 @@ def test_a_cancelled_batch_is_told_in_slices_too(yard: Yard, manifest: str) -> N
 
     def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
         if name == "ExecuteChunkFunction" and handed["chunk"] == 0:
-            ask_batch(handed["batch_id"], "cancel", yard.asking())
+            send_batch_event(handed["batch_id"], "cancel", yard.asking())
         answer: dict[str, Any] = function(handed)
         return answer
 
@@ -247,7 +247,7 @@ class Overtaking(Listener):
         if not noted or self.met:
             return None
         self.met += 1
-        place = Place(self.event["batch_id"], 0, 0)
+        place = JobAddress(self.event["batch_id"], 0, 0)
         job = jobs.get(place)
         assert job is not None
         changed = replace(job, version=job.version + 1, state=JobState.DELETED)

@@ -15,7 +15,7 @@ from jobyard.services import commands
 from jobyard.services.batches import rows
 from jobyard.services.jobs import chunk_runner
 from jobyard.services.jobs.chunk_runner import give_up_chunk, run_chunk
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs
 from tests.walk.yard import Payloads, Yard, single_files
 from tests.wire import Call, Listener
@@ -57,7 +57,7 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
     look: int, yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = opened(yard, payloads, f"overtaken-{look}")
-    chunk, run = chunk_of(yard, state), Run(MAIN, 1)
+    chunk, run = chunk_of(yard, state), ExecutionRun(MAIN, 1)
 
     def other_runs_and_is_cut_off() -> None:
         def put(_: Any) -> Any:
@@ -79,7 +79,7 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
     yard: Yard, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = opened(yard, payloads, "given-up")
-    chunk, run = chunk_of(yard, state), Run(MAIN, 1)
+    chunk, run = chunk_of(yard, state), ExecutionRun(MAIN, 1)
     batch = batches.get(state["batch_id"], yard.now())
     write_many = jobs.write_many
 
@@ -90,8 +90,8 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
 
     monkeypatch.setattr(chunk_runner.jobs, "write_many", late_worker_first)
     with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
-        give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
-    give_up_chunk(batch, 0, Run(MAIN, 5), yard.now())
+        give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), yard.now())
+    give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), yard.now())
 
     assert chunks.get(batch.batch_id, 0).counts == {"succeeded": 2}
 
@@ -102,7 +102,7 @@ def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
     batch_id = yard.drop(single_files(payloads, TWO), collection="miscounted")
     assert yard.batch(batch_id).batch.state == "completed"
     state = opened(yard, payloads, "miscounted-2")
-    run_chunk(state["batch_id"], chunk_of(yard, state), Run(MAIN, 1), yard.worker())
+    run_chunk(state["batch_id"], chunk_of(yard, state), ExecutionRun(MAIN, 1), yard.worker())
     right = chunks.get(state["batch_id"], 0)
     chunks.put(replace(right, counts={"running": 2}, runs={MAIN: Passage(1)}))
 

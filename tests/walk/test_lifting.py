@@ -19,15 +19,15 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import commands, queries
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Person
+from jobyard.services.commands import Actor
 from jobyard.store import batches, chunks, holds
 from tests.walk.test_reconciling import Death, Killed
 from tests.walk.yard import Payloads, Yard, single_files, source_of
 from tests.wire import Answer, Call, Listener, Wire
 
 _numbers = count(1)
-ANN = Person("ann", "ann", frozenset({"operator"}))
-BEN = Person("ben", "ben", frozenset({"operator"}))
+ANN = Actor("ann", "ann", frozenset({"operator"}))
+BEN = Actor("ben", "ben", frozenset({"operator"}))
 Bring = Callable[[Yard, Payloads, str], str]
 
 
@@ -54,7 +54,9 @@ def manifest(payloads: Payloads, collection: str, *, there: bool = True) -> str:
 
 def place(yard: Yard, collection: str, until: timedelta | None) -> None:
     ends = until and yard.now() + until
-    hold_commands.place(f"collection:{collection}", ends, yard.asking(reason="the shelf moves"))
+    hold_commands.place_hold(
+        f"collection:{collection}", ends, yard.asking(reason="the shelf moves")
+    )
 
 
 def uploaded(yard: Yard, payloads: Payloads, collection: str) -> str:
@@ -88,7 +90,7 @@ def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
     assert scope is not None
     holds.delete(scope)
     opened = yard.open({"input": event, "execution": collection})
-    commands.ask_job(f"{opened['batch_id']}.0.0", "hold", yard.asking(reason="look first"))
+    commands.send_job_event(f"{opened['batch_id']}.0.0", "hold", yard.asking(reason="look first"))
     holds.put(scope)
     state = opened
     for line in yard.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
@@ -101,7 +103,7 @@ def begun(yard: Yard, payloads: Payloads, collection: str) -> str:
 
 def cancelled_just_now(yard: Yard, payloads: Payloads, collection: str) -> str:
     batch_id = begun(yard, payloads, collection)
-    commands.ask_batch(batch_id, "cancel", yard.asking())
+    commands.send_batch_event(batch_id, "cancel", yard.asking())
     return batch_id
 
 
@@ -128,8 +130,8 @@ def failed(yard: Yard, payloads: Payloads, collection: str) -> str:
     holds.delete(scope)
     batch_id = yard.drop(manifest(payloads, collection, there=False), collection=collection)
     manifest(payloads, collection)
-    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
-    commands.ask_job(f"{batch_id}.0.0", "hold", yard.asking(reason="look first"))
+    commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.0.0", "hold", yard.asking(reason="look first"))
     holds.put(scope)
     commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
@@ -200,7 +202,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
         yard.later(3600)
         yard.minute()
     else:
-        hold_commands.lift(scope, yard.asking(reason="moved"))
+        hold_commands.lift_hold(scope, yard.asking(reason="moved"))
     yard.machines.run_all()
     if state is BatchState.REPORTING:
         yard.machines.run("batch", f"{batch_id}-reports", reports_of(batch_id))
@@ -226,7 +228,7 @@ def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
     collection = f"table-{next(_numbers)}"
     place(yard, collection, None)
     batch_id = TABLE[state][0](yard, payloads, collection)
-    hold_commands.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift_hold(f"collection:{collection}", yard.asking())
     yard.machines.run_all()
     let_minutes_pass(yard)
 
@@ -288,7 +290,7 @@ def calls_of(yard: Yard, act: Callable[[], Any]) -> int:
 
 def test_a_lift_costs_the_same_however_many_batches_have_failed(yard: Yard) -> None:
     def lift() -> None:
-        hold_commands.lift("collection:bounded", yard.asking())
+        hold_commands.lift_hold("collection:bounded", yard.asking())
 
     place(yard, "bounded", None)
     few = calls_of(yard, lift)
@@ -362,7 +364,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
     record = chunks.get(batch_id, 0)
     assert (record.count("held"), record.stopped) == (2, 1)
 
-    hold_commands.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift_hold(f"collection:{collection}", yard.asking())
     yard.machines.run_all()
 
     assert indexed() == set()
@@ -407,7 +409,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         waiting = held(yard, payloads, collection)
         death = Death(at, applied=applied)
         with suppress(Killed), yard.wire.heard_by(death):
-            hold_commands.lift(scope, yard.asking())
+            hold_commands.lift_hold(scope, yard.asking())
         met = death.calls >= at
 
         let_minutes_pass(yard, 3)
@@ -434,7 +436,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(yard:
     made = lay_down(yard, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
     assert not hold_commands.begin_lift("collection:again", yard.asking()).is_between
 
-    hold_commands.place("collection:again", None, yard.asking(BEN, reason="not yet"))
+    hold_commands.place_hold("collection:again", None, yard.asking(BEN, reason="not yet"))
     for _ in range(3):
         yard.later(61)
         hold_commands.lift_ended(lambda _: yard.asking(), yard.now())
@@ -442,7 +444,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(yard:
     states = [yard.batch(each).batch.state for each in made]
     assert states.count(BatchState.HELD) == 5
     assert [hold.owner for hold in queries.list_holds(yard.looking())] == ["ben"]
-    hold_commands.lift("collection:again", yard.asking())
+    hold_commands.lift_hold("collection:again", yard.asking())
     assert {yard.batch(each).batch.state for each in made} == {"pending"}
 
 
@@ -457,10 +459,12 @@ def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(yard: Yard) -> None
         (batch_id,) = lay_down(yard, BatchState.HELD, collection, 1)
         meanwhile = Meanwhile(
             at,
-            lambda scope=scope: hold_commands.place(scope, None, yard.asking(BEN), replacing=True),
+            lambda scope=scope: hold_commands.place_hold(
+                scope, None, yard.asking(BEN), replacing=True
+            ),
         )
         with suppress(StaleState), yard.wire.heard_by(meanwhile):
-            hold_commands.lift(scope, yard.asking(ANN))
+            hold_commands.lift_hold(scope, yard.asking(ANN))
         met = meanwhile.calls >= at
         if not met:
             break
@@ -535,18 +539,20 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 
 def test_a_second_hold_does_not_replace_the_first_unseen(yard: Yard) -> None:
     scope = "collection:wanted-twice"
-    first = hold_commands.place(scope, None, yard.asking(ANN, reason="the shelf moves"))
+    first = hold_commands.place_hold(scope, None, yard.asking(ANN, reason="the shelf moves"))
 
     with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
-        hold_commands.place(scope, None, yard.asking(BEN, reason="a quick look"))
+        hold_commands.place_hold(scope, None, yard.asking(BEN, reason="a quick look"))
     assert holds.get(scope) is not None
     assert [hold.owner for hold in queries.list_holds(yard.looking())] == ["ann"]
     assert holds.get(scope) == first
-    assert hold_commands.place(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
+    assert (
+        hold_commands.place_hold(scope, None, yard.asking(ANN, reason="the shelf moves")) == first
+    )
     with pytest.raises(AlreadyHeld, match="--replace"):
-        hold_commands.place(scope, None, yard.asking(ANN, reason="the shelves move"))
+        hold_commands.place_hold(scope, None, yard.asking(ANN, reason="the shelves move"))
 
-    hold_commands.place(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
+    hold_commands.place_hold(scope, None, yard.asking(BEN, reason="a quick look"), replacing=True)
     assert [hold.reason for hold in queries.list_holds(yard.looking())] == ["a quick look"]
 
 
@@ -556,13 +562,13 @@ def test_what_another_hold_covers_stays_held_until_that_is_lifted(
     collection = f"both-{next(_numbers)}"
     place(yard, collection, None)
     batch_id = begun(yard, payloads, collection)
-    hold_commands.place("type:deposit", None, yard.asking())
+    hold_commands.place_hold("type:deposit", None, yard.asking())
 
-    hold_commands.lift(f"collection:{collection}", yard.asking())
+    hold_commands.lift_hold(f"collection:{collection}", yard.asking())
     let_minutes_pass(yard)
     assert holds.get(f"collection:{collection}") is None
     assert yard.batch(batch_id).counts["held"] == 3
 
-    hold_commands.lift("type:deposit", yard.asking())
+    hold_commands.lift_hold("type:deposit", yard.asking())
     let_minutes_pass(yard)
     assert yard.batch(batch_id).counts["succeeded"] == 2

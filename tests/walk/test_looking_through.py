@@ -10,11 +10,11 @@ import pytest
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Done, Outcome, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.services import commands
-from jobyard.services.recovery import REPAIRED, reconcile
+from jobyard.services.recovery import FAILED_BATCHES_CHECKED, reconcile
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import batches, checkpoints, occurrences, schedules
@@ -32,11 +32,11 @@ class Killed(BaseException):
 
 def look(yard: Yard, job_id: str, remaining: Callable[[], float] = lambda: 600.0) -> Outcome:
     """Have a reconcile job look through everything, however often it has to come again."""
-    work = Work("", job_id, "", {}, {}, {}, attempt=1)
+    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     touch = replace(yard.worker().touch(600), remaining=remaining)
     ((_, looking),) = RECONCILE.steps
     outcome = looking(work, touch)
-    while isinstance(outcome, Wait):
+    while isinstance(outcome, Snooze):
         outcome = looking(work, touch)
     return outcome
 
@@ -59,7 +59,7 @@ def left_by_its_execution(yard: Yard, payloads: Payloads) -> str:
         yard.machines.invoke = plainly
         raise Killed
 
-    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking())
     yard.machines.invoke = invoke
     with pytest.raises(Killed):
         yard.machines.run_all()
@@ -77,15 +77,15 @@ def test_a_failed_batch_under_repair_is_taken_up_however_many_newer_ones_there_a
     yard: Yard, payloads: Payloads
 ) -> None:
     batch_id = left_by_its_execution(yard, payloads)
-    newer_failed_ones(yard, REPAIRED)
+    newer_failed_ones(yard, FAILED_BATCHES_CHECKED)
     yard.later(61)
 
     assert reconcile(yard.starting, yard.now()) == 0
-    assert look(yard, "reconcile-1.0.1") == done(REPAIRED + 1, 1)
+    assert look(yard, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
     yard.machines.run_all()
 
     assert yard.batch(batch_id).counts["succeeded"] == 1
-    assert look(yard, "reconcile-2.0.1") == done(REPAIRED + 1, 0)
+    assert look(yard, "reconcile-2.0.1") == done(FAILED_BATCHES_CHECKED + 1, 0)
 
 
 def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twice(
@@ -154,7 +154,7 @@ def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(yard: Yard) -> 
 
     schedule_commands.suspend(reconcile_id, None, yard.asking())
     schedule_commands.edit(
-        reconcile_id, schedule_commands.Changes(title="Look through"), yard.asking()
+        reconcile_id, schedule_commands.ScheduleEdit(title="Look through"), yard.asking()
     )
     with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
         schedule_commands.delete(reconcile_id, yard.asking())

@@ -15,11 +15,11 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.clock import take_up_runs
-from jobyard.services.schedules.commands import Wanted
+from jobyard.services.schedules.clock import recover_schedule
+from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.test_reconciling import Killed
@@ -41,7 +41,7 @@ def script() -> Iterator[Script]:
 def schedule(yard: Yard) -> Schedule:
     """One whose time has come; its job's execution was started, and has not begun."""
     yard.at = NINE - timedelta(hours=12)
-    wanted = Wanted("lost", NAME, recurrence_of(DAILY), Policy(), {})
+    wanted = ScheduleSpec("lost", NAME, recurrence_of(DAILY), Policy(), {})
     made = schedule_commands.create(wanted, yard.asking())
     yard.at = NINE
     yard.minute()
@@ -116,7 +116,7 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     place = run_of(schedule).place
 
     def given_up() -> None:
-        schedule_jobs.give_up_occurrence(place, Run(MAIN, 1), yard.now())
+        schedule_jobs.give_up_occurrence(place, ExecutionRun(MAIN, 1), yard.now())
         schedule_jobs.settle_occurrence(place, yard.starting, yard.now())
 
     script.during = given_up
@@ -172,7 +172,7 @@ def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_
     left: Schedule, yard: Yard, script: Script
 ) -> None:
     told = run_of(left).outcome is not None  # it died when all was done
-    taken_up = [take_up_runs(left.schedule_id, yard.starting, yard.now()) for _ in range(2)]
+    taken_up = [recover_schedule(left.schedule_id, yard.starting, yard.now()) for _ in range(2)]
     yard.machines.run_all()
 
     assert taken_up == [0 if told else 1, 0]

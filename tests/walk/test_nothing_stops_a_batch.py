@@ -12,13 +12,13 @@ import pytest
 
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, JobState, Place
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Work
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
 from jobyard.domain.text import MARK
 from jobyard.jobtypes import TYPES
 from jobyard.services import commands
 from jobyard.services.batches import settle
-from jobyard.services.jobs.attempt import LOST_LIMIT
+from jobyard.services.jobs.attempt import ORPHAN_LIMIT
 from jobyard.store import jobs, tables
 from tests.walk.yard import Clients, Payloads, Yard, single_files
 from tests.wire import Wire
@@ -76,7 +76,7 @@ def steps(answers: Callable[[str], Outcome]) -> Iterator[None]:
     """Deposits answer for a file of that name what `answers` says, and nothing is fetched."""
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
 
-    def answering(work: Work, _touch: Any) -> Outcome:
+    def answering(work: StepInput, _touch: Any) -> Outcome:
         return answers(work.entry["name"])
 
     was = types["deposit"]
@@ -187,7 +187,7 @@ def test_fourteen_jobs_that_kill_their_worker_cost_fourteen_jobs(
     assert failed == deadly
     assert wide.batch(batch_id).counts["succeeded"] == 60
     assert all(
-        (job.failure_code, job.lost) == (Failure.WORKER_LOST, LOST_LIMIT)
+        (job.failure_code, job.lost) == (Failure.WORKER_LOST, ORPHAN_LIMIT)
         for job in found
         if job.place.position in deadly
     )
@@ -291,7 +291,7 @@ def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_ow
     commands.retry(batch_id, Filter(JobState.FAILED), wide.asking())
     wide.machines.run_all()
 
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, Failure.NO_WORKER.value)
     assert job.attempted == 2
@@ -306,7 +306,7 @@ def test_a_cancelled_batch_ends_though_no_worker_comes(wide: Yard, payloads: Pay
         nonlocal batch_id
         if not batch_id:
             batch_id = event["batch_id"]
-            commands.ask_batch(batch_id, "cancel", wide.asking())
+            commands.send_batch_event(batch_id, "cancel", wide.asking())
         raise WorkerKilledError
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": cancelled}

@@ -7,29 +7,36 @@ from typing import Any
 import pytest
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
-from jobyard.domain.jobs.job_type import JobType, Outcome, Stop, Wait, Work
-from jobyard.services.jobs.attempt import NO_FAILURES, WAITS, Progress, ended, perform, surprised
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job_type import Fail, JobType, Outcome, Snooze, StepInput
+from jobyard.services.jobs.attempt import (
+    NO_FAILURES,
+    WAITS,
+    Progress,
+    ended,
+    run_steps,
+    unexpected_failure,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-PLACE = Place("s1", 0, 0)
-RUNNING = replace(unrecorded(PLACE, NOON), state=JobState.RUNNING, tries=1)
+PLACE = JobAddress("s1", 0, 0)
+RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, tries=1)
 
 
 def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRecord:
     """The record after an attempt whose only step answers `outcome`."""
     job_type = JobType("count", "Count", (("counting", lambda _work, _touch: outcome),))
-    work = Work("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
+    work = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
     touch: Any = None
-    attempted = perform(job_type, Progress(record), work, touch, lambda: at)
+    attempted = run_steps(job_type, Progress(record), work, touch, lambda: at)
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 
 
 def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> None:
-    going_on = Wait(0, "went through 99 records", progressed=True)
-    waiting = Wait(15, "another job has it")
+    going_on = Snooze(0, "went through 99 records", progressed=True)
+    waiting = Snooze(15, "another job has it")
     record = RUNNING
 
     for outcome in [*[waiting] * WAITS, *[going_on] * (2 * WAITS), *[waiting] * WAITS]:
@@ -43,7 +50,7 @@ def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> No
 
 @pytest.mark.parametrize("asked_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
 def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s: float) -> None:
-    asked = Wait(asked_s, "the server answered GET with 202", asked=Failure.PAYLOAD_BUSY)
+    asked = Snooze(asked_s, "the server answered GET with 202", asked=Failure.PAYLOAD_BUSY)
     record, at = RUNNING, NOON
 
     while (after := after_one(record, asked, at)).state is JobState.SCHEDULED:
@@ -61,7 +68,7 @@ def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s:
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
-    asked = Wait(5, "202", asked=Failure.PAYLOAD_BUSY)
+    asked = Snooze(5, "202", asked=Failure.PAYLOAD_BUSY)
 
     assert after_one(RUNNING, asked).next_at == NOON + timedelta(seconds=5)
 
@@ -70,14 +77,14 @@ def test_what_a_step_found_is_kept_although_it_failed() -> None:
     counts = {"records": {"processed": 4, "failed": 1, "total": 5}}
     before = replace(RUNNING, data={"earlier": 1})
 
-    after = after_one(before, Stop(Failure.STEP_ERROR, "1 of 5 failed", result=counts))
+    after = after_one(before, Fail(Failure.STEP_ERROR, "1 of 5 failed", result=counts))
 
     assert after.state is JobState.FAILED
     assert after.data == {"earlier": 1, **counts}
 
 
 def test_what_a_step_raised_is_told_to_no_stranger() -> None:
-    met = surprised(Progress(RUNNING, "counting", NOON), NOON)
+    met = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
     job_type = JobType("count", "Count", ())
 
     after = ended(met, job_type, NOON, "c")

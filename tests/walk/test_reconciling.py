@@ -12,11 +12,11 @@ import pytest
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import NotFound
-from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services import commands
-from jobyard.services.executions import Starting
-from jobyard.services.recovery import LOOKED_AT, TAKEN_UP, reconcile
-from jobyard.services.runs import TAKE_UP
+from jobyard.services.executions import Executions
+from jobyard.services.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
+from jobyard.services.runs import RECOVERY_PASSES
 from jobyard.store import batches, jobs
 from tests.walk.old import batch_of
 from tests.walk.yard import Payloads, Yard, single_files
@@ -101,7 +101,7 @@ def tell(yard: Yard, payloads: Payloads, death: Death) -> dict[str, Any]:
     carry_on(yard, death)
     yard.minute()
     carry_on(yard, death)
-    commands.ask_batch(batch_id, "update_reporting", yard.asking())
+    commands.send_batch_event(batch_id, "update_reporting", yard.asking())
     carry_on(yard, death)
     let_minutes_pass(yard, death, batch_id)
     found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
@@ -134,9 +134,9 @@ def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
     assert wrong == {}
 
 
-def minutely(yard: Yard, most: int = TAKEN_UP) -> int:
+def minutely(yard: Yard, most: int = EXECUTIONS_STARTED) -> int:
     """What the minute rule does about executions; how many it started."""
-    starting = Starting(yard.settings, yard.machines)  # type: ignore[arg-type]
+    starting = Executions(yard.settings, yard.machines)  # type: ignore[arg-type]
     return reconcile(starting, yard.now(), most)
 
 
@@ -185,9 +185,9 @@ def test_a_pass_that_is_taken_up_has_causes_of_its_own(yard: Yard, payloads: Pay
     minutely(yard)
     yard.machines.run_all()
 
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
-    assert job.cause == f"main.p{TAKE_UP + 2}.c0.t1"
+    assert job.cause == f"main.p{RECOVERY_PASSES + 2}.c0.t1"
 
 
 def test_while_an_execution_lives_nothing_is_taken_up(yard: Yard, payloads: Payloads) -> None:
@@ -272,7 +272,7 @@ def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_executio
     with monkeypatch.context() as patch:
         patch.setattr(yard.machines, "start_execution", killed)
         with pytest.raises(Killed):
-            commands.ask_batch(batch_id, "cancel", yard.asking())
+            commands.send_batch_event(batch_id, "cancel", yard.asking())
 
     yard.later(59)
     assert minutely(yard) == 0
@@ -295,11 +295,11 @@ def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
             raise Killed
         return answer
 
-    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking())
     yard.machines.invoke = invoke
     with pytest.raises(Killed):
         yard.machines.run_all()
-    commands.ask_batch(batch_id, "update_reporting", yard.asking())
+    commands.send_batch_event(batch_id, "update_reporting", yard.asking())
 
     yard.later(61)
     minutely(yard)
@@ -350,11 +350,11 @@ def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
 def test_of_more_batches_than_a_minute_looks_at_the_next_minute_looks_at_the_others(
     yard: Yard,
 ) -> None:
-    for number in range(LOOKED_AT + 2):
+    for number in range(BATCHES_CHECKED + 2):
         at = yard.at + timedelta(seconds=number)
         batches.put_new(batch_of(f"waiting {number}", BatchState.PENDING, at, entries=0))
     yard.later(600)
 
-    assert minutely(yard, most=LOOKED_AT + 2) == LOOKED_AT
+    assert minutely(yard, most=BATCHES_CHECKED + 2) == BATCHES_CHECKED
     yard.later(60)
-    assert minutely(yard, most=LOOKED_AT + 2) == 2
+    assert minutely(yard, most=BATCHES_CHECKED + 2) == 2

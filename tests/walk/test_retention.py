@@ -16,7 +16,7 @@ from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
@@ -37,7 +37,7 @@ from jobyard.store import (
     tables,
     usage,
 )
-from jobyard.store.schedules import Beside
+from jobyard.store.schedules import ScheduleWrites
 from tests.walk.old import MAY, batch_of, forget, laid_down, occurred, schedule_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files
 from tests.wire import Answer, Call, Listener
@@ -59,12 +59,12 @@ def years(yard: Yard) -> Yard:
 def retain(yard: Yard, job_id: str = "", remaining: Callable[[], float] | None = None) -> Outcome:
     """Have a retention job run to its end, however often it has to come again."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
-    work = Work("", job_id, "", {}, {}, {}, attempt=1)
+    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     touch = yard.worker().touch(600)
     touch = replace(touch, remaining=remaining or (lambda: 600.0))
     (_, archiving), *_ = RETENTION.steps
     outcome = archiving(work, touch)
-    while isinstance(outcome, Wait):
+    while isinstance(outcome, Snooze):
         outcome = archiving(work, touch)
     return outcome
 
@@ -204,7 +204,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
     for look in (
         lambda: batch(batch_id, yard.looking()),
         lambda: job(f"{batch_id}.0.0", yard.looking()),
-        lambda: commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking()),
+        lambda: commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking()),
     ):
         with pytest.raises(Gone, match=words):
             look()
@@ -340,7 +340,7 @@ def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_fro
 
     outcome = retain(years)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.result == {"records": {"processed": 1, "failed": 1, "total": 2}}
     assert outcome.message.startswith(f"1 of 2 could not be archived. {broken}: its rows are not")
     assert is_archived(sound)
@@ -361,7 +361,7 @@ def test_a_requeued_retention_goes_through_what_had_failed_and_counts_nothing_tw
     laid_down(years, batch_of("beside", at=MAY + timedelta(hours=1)))
     rows = years.s3.get_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")["Body"].read()
     years.s3.delete_object(Bucket="work", Key=f"work/{broken}/rows.jsonl")
-    assert isinstance(retain(years, "again.0.1"), Stop)
+    assert isinstance(retain(years, "again.0.1"), Fail)
     years.s3.put_object(Bucket="work", Key=f"work/{broken}/rows.jsonl", Body=rows)
     years.later(24 * 3600)
 
@@ -404,7 +404,7 @@ def test_nothing_is_removed_whose_part_of_the_archive_is_damaged(years: Yard) ->
 
     outcome = retain(years, remaining=damage)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert outcome.result == {"records": {"processed": 0, "failed": 1, "total": 1}}
     assert "jobs-00000.jsonl.gz is damaged" in outcome.message
     assert [*records(years, old)] == before
@@ -451,7 +451,7 @@ def test_a_file_that_changes_after_it_was_archived_is_not_removed(years: Yard) -
 
     outcome = retain(years, remaining=rewrite)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert f"{key} has changed since it was archived" in outcome.message
     assert years.s3.get_object(Bucket="work", Key=key)["Body"].read() == b'{"other": 1}'
 
@@ -464,7 +464,7 @@ def test_a_batch_whose_archive_has_fewer_rows_than_it_is_kept(years: Yard) -> No
 
     outcome = retain(years)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert "3 of its 4 rows are there" in outcome.message
     assert [*records(years, short)] == before
     assert not is_archived(short)
@@ -640,7 +640,7 @@ def test_nothing_of_a_schedule_is_removed_whose_archive_is_damaged(years: Yard) 
 
     outcome = retain(years, remaining=damage)
 
-    assert isinstance(outcome, Stop)
+    assert isinstance(outcome, Fail)
     assert "is damaged" in outcome.message
     assert [*occurrences.older(schedule.schedule_id, years.at)] == made
     assert len([*jobs.of_chunk(schedule.schedule_id, 0)]) == 1
@@ -663,7 +663,7 @@ def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Yard
     assert run.outcome
     late = run.closed(replace(run.outcome, ended_at=ended))
     after = replace(stored, version=stored.version + 1)
-    schedules.write(stored, after, Beside(changed=[(run, late)]))
+    schedules.write(stored, after, ScheduleWrites(changed=[(run, late)]))
 
     assert retain(years) == done(0)
     assert occurrences.get(run.place) == late
@@ -679,7 +679,7 @@ def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
     stored = schedules.get(schedule.schedule_id)
     late = replace(skip, version=2, decided_at=years.at - timedelta(days=89))
     after = replace(stored, version=stored.version + 1)
-    schedules.write(stored, after, Beside(changed=[(skip, late)]))
+    schedules.write(stored, after, ScheduleWrites(changed=[(skip, late)]))
 
     assert retain(years) == done(0)
     assert occurrences.get(skip.place) == late

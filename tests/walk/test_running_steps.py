@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobState, Place, StepRecord, StepStatus
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Stop, Work
+from jobyard.domain.jobs.job import JobAddress, JobState, StepRecord, StepStatus
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, StepInput
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
 from jobyard.services import commands, queries
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules.commands import Wanted
+from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, schedules
 from tests.walk.scripted import NAME, scripted
 from tests.walk.yard import Payloads, Yard, single_files
@@ -37,7 +37,7 @@ class Writes(Listener):
 
 
 @contextmanager
-def deposits(**steps: Callable[[Work], Outcome]) -> Iterator[None]:
+def deposits(**steps: Callable[[StepInput], Outcome]) -> Iterator[None]:
     """Deposits have these steps."""
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
     was = types["deposit"]
@@ -49,13 +49,13 @@ def deposits(**steps: Callable[[Work], Outcome]) -> Iterator[None]:
         types["deposit"] = was
 
 
-def done(_: Work) -> Outcome:
+def done(_: StepInput) -> Outcome:
     return Done()
 
 
 def seen_at_work(job_id: str) -> StepRecord | None:
     """The step that a job's record shows as running, once it does."""
-    place = Place.of(job_id)
+    place = JobAddress.of(job_id)
     assert place is not None
     for _ in range(LOOKS):
         job = jobs.get(place)
@@ -71,7 +71,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 ) -> None:
     found: list[Any] = []
 
-    def slow(work: Work) -> Outcome:
+    def slow(work: StepInput) -> Outcome:
         began = yard.now()
         yard.later(1.6)
         step = seen_at_work(work.job_id)
@@ -88,7 +88,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
         ("slow", "running"),
     ]
     assert (view.step, view.job.state) == ("slow", "running")
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert [(each.name, each.status) for each in job.steps] == [
         ("first", "completed"),
@@ -101,7 +101,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 def test_a_job_whose_steps_are_short_is_written_twice(yard: Yard, payloads: Payloads) -> None:
     writes = Writes()
 
-    def nearly(_: Work) -> Outcome:
+    def nearly(_: StepInput) -> Outcome:
         time.sleep(0.3)  # long enough to be looked at
         return Done()
 
@@ -112,12 +112,12 @@ def test_a_job_whose_steps_are_short_is_written_twice(yard: Yard, payloads: Payl
 
 
 def test_a_step_shown_running_fails_like_any(yard: Yard, payloads: Payloads) -> None:
-    def slow(work: Work) -> Outcome:
+    def slow(work: StepInput) -> Outcome:
         yard.later(1.6)
         assert seen_at_work(work.job_id)
-        return Stop(Failure.TOO_LARGE, "too large")
+        return Fail(Failure.TOO_LARGE, "too large")
 
-    def raising(work: Work) -> Outcome:
+    def raising(work: StepInput) -> Outcome:
         yard.later(1.6)
         assert seen_at_work(work.job_id)
         raise OSError("no more")
@@ -127,23 +127,23 @@ def test_a_step_shown_running_fails_like_any(yard: Yard, payloads: Payloads) -> 
             batch_id = yard.drop(
                 single_files(payloads, {"a.txt": b"x"}), collection=code.lower().replace("_", "-")
             )
-        job = jobs.get(Place(batch_id, 0, 0))
+        job = jobs.get(JobAddress(batch_id, 0, 0))
         assert job is not None
         assert (job.state, job.failure_code) == (JobState.FAILED, code)
         assert [(each.name, each.status) for each in job.steps] == [("step", "failed")]
 
 
 def test_what_a_person_stops_shows_no_step_at_work(yard: Yard, payloads: Payloads) -> None:
-    def slow(work: Work) -> Outcome:
+    def slow(work: StepInput) -> Outcome:
         yard.later(1.6)
         assert seen_at_work(work.job_id)
-        commands.ask_job(work.job_id, "force_fail", yard.asking())
+        commands.send_job_event(work.job_id, "force_fail", yard.asking())
         return Done()
 
     with deposits(slow=slow):
         batch_id = yard.drop(single_files(payloads, {"a.txt": b"x"}))
 
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.failure_code == "FORCED"
     assert [each.status for each in job.steps] == ["pending"]
@@ -155,7 +155,7 @@ def test_the_step_of_a_schedules_job_is_seen_running_too(yard: Yard) -> None:
 
     with scripted() as script:
         made = schedule_commands.create(
-            Wanted("slow", NAME, recurrence_of(rule), Policy(), {}), yard.asking()
+            ScheduleSpec("slow", NAME, recurrence_of(rule), Policy(), {}), yard.asking()
         )
 
         def during() -> None:

@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Done, Stop
+from jobyard.domain.jobs.job_type import Done, Fail
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
@@ -25,10 +25,10 @@ from jobyard.domain.schedules.schedule import (
 )
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.commands import Changes, Wanted
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
 from tests.walk.scripted import NAME, Script, scripted
 from tests.walk.yard import DEPOSITOR, Yard
@@ -51,7 +51,9 @@ def instant(text: str) -> datetime:
 
 def made(yard: Yard, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
     """A schedule, made when the yard's clock shows what it does."""
-    wanted = Wanted("a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"})
+    wanted = ScheduleSpec(
+        "a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"}
+    )
     return schedule_commands.create(wanted, yard.asking())
 
 
@@ -193,8 +195,8 @@ def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(yard: Yard, scrip
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
     script.answers = [
-        Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True),
-        Stop(Failure.PAYLOAD_NOT_FOUND, "gone"),
+        Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True),
+        Fail(Failure.PAYLOAD_NOT_FOUND, "gone"),
     ]
 
     pass_time(yard, "2026-11-25T10:00:00Z")
@@ -405,12 +407,12 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
 ) -> None:
     yard.at = instant("2026-11-24T23:59:00Z")
     schedule = made(yard, HOURLY)
-    hold_commands.place(f"type:{NAME}", None, yard.asking())
+    hold_commands.place_hold(f"type:{NAME}", None, yard.asking())
 
     yard.at = instant("2026-11-25T02:30:00Z")
     yard.minute()
     under = history(schedule)
-    hold_commands.lift(f"type:{NAME}", yard.asking())
+    hold_commands.lift_hold(f"type:{NAME}", yard.asking())
     yard.minute()
     yard.machines.run_all()
 
@@ -458,7 +460,7 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(yard: 
 def test_a_time_at_the_moment_a_suspension_ends_runs(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    hold_commands.place(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), yard.asking())
+    hold_commands.place_hold(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), yard.asking())
     until = instant("2026-11-26T09:00:00Z")
     schedule_commands.suspend(schedule.schedule_id, until, yard.asking())
 
@@ -504,7 +506,7 @@ def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(yard: Yar
     before = history(schedule)
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = schedule_commands.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), yard.asking())
 
     assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
@@ -519,7 +521,7 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(yar
     schedule_commands.suspend(schedule.schedule_id, until, yard.asking())
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = schedule_commands.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), yard.asking())
 
     assert edited.runs_before[0] == instant("2026-11-28T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
@@ -530,7 +532,9 @@ def test_an_ended_schedule_given_new_times_goes_on(yard: Yard) -> None:
     schedule = made(yard, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
     pass_time(yard, "2026-11-25T12:00:00Z")
 
-    schedule_commands.edit(schedule.schedule_id, Changes(rule=recurrence_of(DAILY)), yard.asking())
+    schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(rule=recurrence_of(DAILY)), yard.asking()
+    )
     pass_time(yard, "2026-11-26T12:00:00Z")
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
@@ -545,7 +549,7 @@ def test_a_deleted_schedule_runs_no_more_and_is_gone(yard: Yard) -> None:
 
     assert history(schedule) == []
     with pytest.raises(Gone):
-        schedule_commands.visible(schedule.schedule_id, frozenset({"admin"}))
+        schedule_commands.active_schedule(schedule.schedule_id, frozenset({"admin"}))
 
 
 def test_a_deleted_schedule_is_not_resumed_by_itself(yard: Yard) -> None:
@@ -561,13 +565,13 @@ def test_a_deleted_schedule_is_not_resumed_by_itself(yard: Yard) -> None:
 def test_only_an_admin_may(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule_id = made(yard, DAILY).schedule_id
-    wanted = Wanted("mine", NAME, recurrence_of(DAILY), Policy(), {})
+    wanted = ScheduleSpec("mine", NAME, recurrence_of(DAILY), Policy(), {})
     operator = replace(
         DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
     )
-    asked: list[Callable[[Asking], object]] = [
+    asked: list[Callable[[CommandContext], object]] = [
         partial(schedule_commands.create, wanted),
-        partial(schedule_commands.edit, schedule_id, Changes(title="mine")),
+        partial(schedule_commands.edit, schedule_id, ScheduleEdit(title="mine")),
         partial(schedule_commands.suspend, schedule_id, None),
         partial(schedule_commands.resume, schedule_id),
         partial(schedule_commands.run_now, schedule_id),
@@ -588,12 +592,12 @@ def test_only_an_admin_may(yard: Yard) -> None:
 def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(yard: Yard, script: Script) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
     pass_time(yard, "2026-11-25T12:00:00Z")
     (run,) = history(schedule)
     script.during = lambda: yard.later(10)
 
-    schedule_jobs.ask_occurrence(run.place, "requeue", yard.asking())
+    schedule_jobs.send_occurrence_event(run.place, "requeue", yard.asking())
     words = [now(schedule).word]
     yard.machines.run_all()
 
@@ -608,11 +612,11 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(yard: Yard, scrip
 def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(yard: Yard, script: Script) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
     pass_time(yard, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
 
-    schedule_jobs.ask_occurrence(first.place, "delete", yard.asking())
+    schedule_jobs.send_occurrence_event(first.place, "delete", yard.asking())
 
     deleted, _ = history(schedule)
     assert deleted.outcome is not None
@@ -633,7 +637,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 
     def cancelled() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", yard.asking())
 
     script.during = cancelled
     pass_time(yard, "2026-11-25T12:00:00Z")

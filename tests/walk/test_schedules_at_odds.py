@@ -12,7 +12,7 @@ import pytest
 from jobyard.domain.errors import InvalidParameters, InvalidRule, InvalidTransition
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import JobType, Stop
+from jobyard.domain.jobs.job_type import Fail, JobType
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
 from jobyard.domain.schedules.planning import next_run
@@ -30,11 +30,11 @@ from jobyard.jobtypes import TYPES
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
 from jobyard.services.queries import list_schedules
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import clock
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.commands import PARAMETERS, Changes, Wanted
+from jobyard.services.schedules.commands import PARAMETERS, ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, schedules, tables
 from tests.walk.machines import ExecutionFailed, NoWorkerFree
 from tests.walk.scripted import NAME, Script, scripted
@@ -61,7 +61,7 @@ def script() -> Iterator[Script]:
         yield script
 
 
-def minute(yard: Yard, at: str) -> clock.Fired:
+def minute(yard: Yard, at: str) -> clock.TickResult:
     """The clock comes at a moment, and what it started runs."""
     yard.at = instant(at)
     fired = yard.minute()
@@ -78,7 +78,7 @@ def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(yar
     early = iter([instant("2026-11-25T08:59:59.900Z")])
     later = instant("2026-11-25T09:00:00.200Z")
     asking = replace(yard.asking(), now=lambda: next(early, later))
-    changes = Changes(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+    changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
 
     schedule_commands.edit(schedule.schedule_id, changes, asking)
     yard.machines.run_all()
@@ -96,7 +96,7 @@ def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decide
     schedule = made(yard, DAILY)
     minute(yard, "2026-11-25T09:00:00.050Z")
     yard.at = instant("2026-11-25T08:59:59.950Z")
-    changes = Changes(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+    changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
 
     schedule_commands.edit(schedule.schedule_id, changes, yard.asking())
     minute(yard, "2026-11-26T09:00:05Z")
@@ -125,8 +125,8 @@ def test_of_two_clocks_that_skip_a_time_one_says_so(yard: Yard) -> None:
     seen = now(schedule)
     second = yard.at + timedelta(seconds=1)
 
-    _, one = clock.start_due(seen, clock.Almanac(), yard.starting, yard.at)
-    _, other = clock.start_due(seen, clock.Almanac(), yard.starting, second)
+    _, one = clock.start_due(seen, clock.ScheduleCache(), yard.starting, yard.at)
+    _, other = clock.start_due(seen, clock.ScheduleCache(), yard.starting, second)
 
     assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
 
@@ -148,10 +148,10 @@ def test_what_one_clock_skipped_is_told_though_another_came_between(yard: Yard) 
     yard.at = instant("2026-11-24T23:30:00Z")
     schedule = made(yard, HOURLY, Policy(Missed(Missing.NONE)))
     yard.at = instant("2026-11-29T23:30:00Z")
-    others: list[clock.Fired] = []
+    others: list[clock.TickResult] = []
 
-    def start(at: datetime) -> clock.Fired:
-        return clock.start_due(now(schedule), clock.Almanac(), yard.starting, at)[1]
+    def start(at: datetime) -> clock.TickResult:
+        return clock.start_due(now(schedule), clock.ScheduleCache(), yard.starting, at)[1]
 
     second = yard.at + timedelta(seconds=1)
     with yard.wire.heard_by(Between(lambda: others.append(start(second)))):
@@ -165,14 +165,14 @@ def test_the_latest_run_is_the_one_that_was_begun_last(yard: Yard, script: Scrip
     """Not the one of the latest time: what a hold delayed is begun after a run now."""
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     minute(yard, "2026-11-25T09:00:10Z")
     yard.at = instant("2026-11-25T09:20:00Z")
-    script.answers = [Stop(Failure.RECORDS_FAILED, "2 of 12")]
+    script.answers = [Fail(Failure.RECORDS_FAILED, "2 of 12")]
     schedule_commands.run_now(schedule.schedule_id, yard.asking())
     yard.machines.run_all()
     failed = now(schedule).word
-    hold_commands.lift("everything", yard.asking())
+    hold_commands.lift_hold("everything", yard.asking())
     minute(yard, "2026-11-25T09:21:00Z")
 
     assert (failed, now(schedule).word) == ("Failed", "Completed")
@@ -188,10 +188,10 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(yard: Yard, script
     for hour in range(2):
         yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
         yard.minute()
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     yard.machines.run_all()
     minute(yard, "2026-11-25T02:00:01Z")
-    hold_commands.lift("everything", yard.asking())
+    hold_commands.lift_hold("everything", yard.asking())
     for minutes in range(1, 4):
         minute(yard, f"2026-11-25T02:0{minutes}:01Z")
 
@@ -212,7 +212,7 @@ def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_a
     schedule_commands.suspend(schedule.schedule_id, over, yard.asking())
 
     yard.at = instant("2026-11-25T09:00:10Z")
-    schedule_commands.edit(schedule.schedule_id, Changes(title="another title"), yard.asking())
+    schedule_commands.edit(schedule.schedule_id, ScheduleEdit(title="another title"), yard.asking())
     minute(yard, "2026-11-25T09:00:20Z")
 
     assert (skipped(schedule), ran_at(schedule)) == ([], ["2026-11-25T09:00Z"])
@@ -228,7 +228,7 @@ def test_a_schedule_that_ended_while_suspended_is_due_no_more(yard: Yard) -> Non
     minute(yard, "2026-11-25T09:00:05Z")
     rule = recurrence_of(once | {"anchor": "2027-11-25"})
 
-    schedule_commands.edit(schedule.schedule_id, Changes(rule=rule), yard.asking())
+    schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), yard.asking())
     fired = minute(yard, "2026-12-27T00:00:05Z")
 
     assert fired.looked_at == 0
@@ -253,7 +253,7 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(yard:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
     yard.at = instant("2026-11-25T08:00:00Z")
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     yard.at = instant("2026-11-25T10:00:00Z")
 
     schedule_commands.suspend(schedule.schedule_id, None, yard.asking())
@@ -265,7 +265,7 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(yard:
 def test_under_a_hold_no_time_that_is_missed_is_promised(yard: Yard) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
 
     yard.at = instant("2026-11-28T12:00:00Z")
 
@@ -280,13 +280,13 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     for hour in range(2):
         yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
         yard.minute()
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     yard.machines.run_all()
     under_hold = len(script.told)
     minute(yard, "2026-11-25T01:10:01Z")
     still = len(script.told)
 
-    hold_commands.lift("everything", yard.asking())
+    hold_commands.lift_hold("everything", yard.asking())
     minute(yard, "2026-11-25T01:12:01Z")
 
     assert (under_hold, still, len(script.told)) == (1, 1, 2)
@@ -299,16 +299,16 @@ def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
 ) -> None:
     yard.at = instant("2026-11-24T12:00:00Z")
     schedule = made(yard, DAILY)
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     minute(yard, "2026-11-25T09:00:10Z")
     yard.at = instant("2026-11-25T09:05:00Z")
 
     if event == "edit":
-        other = Changes(rule=recurrence_of(DAILY | {"at": "10:00"}))
+        other = ScheduleEdit(rule=recurrence_of(DAILY | {"at": "10:00"}))
         schedule_commands.edit(schedule.schedule_id, other, yard.asking())
     else:
         schedule_commands.delete(schedule.schedule_id, yard.asking())
-    hold_commands.lift("everything", yard.asking())
+    hold_commands.lift_hold("everything", yard.asking())
     minute(yard, "2026-11-25T09:06:00Z")
 
     given_up = Skip.EDITED if event == "edit" else Skip.DELETED
@@ -322,11 +322,11 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(yard: Yard
     for hour in range(2):
         yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
         yard.minute()
-    hold_commands.place("everything", None, yard.asking())
+    hold_commands.place_hold("everything", None, yard.asking())
     yard.machines.run_all()
 
     schedule_commands.delete(schedule.schedule_id, yard.asking())
-    hold_commands.lift("everything", yard.asking())
+    hold_commands.lift_hold("everything", yard.asking())
     minute(yard, "2026-11-25T01:12:01Z")
 
     assert skipped(schedule) == [("11-25T01:00", Skip.DELETED)]
@@ -342,7 +342,7 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
     def cancelled() -> None:
         yard.later(2400)
         (run,) = now(schedule).active
-        schedule_jobs.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", yard.asking())
 
     script.during = cancelled
     pass_time(yard, "2026-11-25T12:00:00Z")
@@ -354,14 +354,14 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
 def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(yard: Yard, script: Script) -> None:
     yard.at = instant("2026-11-24T23:59:00Z")
     schedule = made(yard, HOURLY, Policy(overlap=Overlap.ALLOW))
-    script.answers = [Stop(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
     pass_time(yard, "2026-11-25T20:30:00Z")
     failed = history(schedule)
 
     for each in failed[:MOST_ACTIVE]:
-        schedule_jobs.ask_occurrence(each.place, "requeue", yard.asking())
+        schedule_jobs.send_occurrence_event(each.place, "requeue", yard.asking())
     with pytest.raises(InvalidTransition, match="running"):
-        schedule_jobs.ask_occurrence(failed[MOST_ACTIVE].place, "requeue", yard.asking())
+        schedule_jobs.send_occurrence_event(failed[MOST_ACTIVE].place, "requeue", yard.asking())
 
     assert len(now(schedule).active) == MOST_ACTIVE
 
@@ -398,7 +398,9 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(yard:
     for hour in range(6):
         yard.at = instant(f"2026-11-25T0{hour}:00:01Z")
         yard.minute()
-    schedule_commands.edit(schedule.schedule_id, Changes(overlap=Overlap.REPLACE), yard.asking())
+    schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(overlap=Overlap.REPLACE), yard.asking()
+    )
 
     yard.at = instant("2026-11-28T23:30:00Z")
     fired = yard.minute()
@@ -429,7 +431,7 @@ def test_a_replaced_job_names_the_one_that_runs(yard: Yard) -> None:
 def test_a_time_that_is_skipped_keeps_no_parameters(yard: Yard) -> None:
     yard.at = instant("2026-11-24T23:59:00Z")
     large = {"x": "y" * (PARAMETERS - 100)}
-    wanted = Wanted("large", NAME, recurrence_of(HOURLY), Policy(), large)
+    wanted = ScheduleSpec("large", NAME, recurrence_of(HOURLY), Policy(), large)
     schedule = schedule_commands.create(wanted, yard.asking())
 
     fired = minute(yard, "2026-11-28T07:00:00Z")
@@ -446,7 +448,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(yard: Yard
 
     for number in range(55):
         asking = yard.asking(reason="ж" * 1000)
-        changes = Changes(title=f"the {number}th title")
+        changes = ScheduleEdit(title=f"the {number}th title")
         schedule_commands.edit(schedule.schedule_id, changes, asking)
 
     kept = now(schedule).history
@@ -586,7 +588,7 @@ def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(yard: Yard) -> Non
     yard.at = instant("2026-11-25T00:00:01Z")
     yard.minute()
     (run,) = now(schedule).active
-    schedule_jobs.run_occurrence(schedule.place(run.at), Run(run.run, 1), yard.worker())
+    schedule_jobs.run_occurrence(schedule.place(run.at), ExecutionRun(run.run, 1), yard.worker())
 
     minute(yard, "2026-11-25T01:00:01Z")
 
@@ -601,7 +603,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(yard: Yard, script: Scri
 
     def cancel() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.ask_occurrence(schedule.place(run.at), "cancel", yard.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", yard.asking())
         left.append(script.touch.remaining())
         yard.later(3)
         left.append(script.touch.remaining())
@@ -632,11 +634,11 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(yard: Ya
     over = yard.at + timedelta(days=5)
     schedule_commands.suspend(schedule.schedule_id, over, yard.asking())
     yard.at += timedelta(days=5, hours=2)
-    look = clock.Look(clock.Almanac(), yard.starting, yard.at)
+    look = clock.ScheduleTick(clock.ScheduleCache(), yard.starting, yard.at)
 
-    found = clock.caught_up(now(schedule), look, most=1)
+    found = clock.catch_up(now(schedule), look, most=1)
     reasons = Counter(each.reason for each in look.decided)
-    clock.start_due(found, clock.Almanac(), yard.starting, yard.at)
+    clock.start_due(found, clock.ScheduleCache(), yard.starting, yard.at)
 
     assert (found.state, reasons) == (ScheduleState.SUSPENDED, {Skip.SUSPENDED: 90})
     assert now(schedule).state is ScheduleState.ACTIVE

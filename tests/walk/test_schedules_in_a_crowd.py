@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
-from jobyard.services.schedules.clock import OVERLAP, Fired, fire_due
+from jobyard.services.schedules.clock import OVERLAP, TickResult, start_due_schedules
 from jobyard.store import schedules, tables
 from tests.walk.scripted import NAME, scripted
 from tests.walk.test_schedules import history, instant
@@ -77,10 +77,10 @@ def reads(yard: Yard) -> Iterator[Reads]:
     events.unregister("after-call.dynamodb.Query", reads)
 
 
-def hurried(yard: Yard, looks: int) -> Fired:
+def hurried(yard: Yard, looks: int) -> TickResult:
     """A minute that has time for so many looks at its clock."""
     left = iter([1.0] * looks)
-    return fire_due(yard.starting, yard.now, lambda: next(left, 0.0))
+    return start_due_schedules(yard.starting, yard.now, lambda: next(left, 0.0))
 
 
 def test_what_a_minute_has_no_time_for_is_the_nexts_and_each_starts_once(

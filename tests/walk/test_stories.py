@@ -13,18 +13,18 @@ import pytest
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.hold import Hold
-from jobyard.domain.jobs.job import JobState, Place
-from jobyard.domain.jobs.job_type import Wait
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.domain.jobs.job_type import Snooze
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import steps
 from jobyard.services import commands, queries
 from jobyard.services import holds as hold_commands
 from jobyard.services.batches import open
-from jobyard.services.executions import Starting
-from jobyard.services.jobs.attempt import WAITS, Attempted, ended, started
+from jobyard.services.executions import Executions
+from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
 from jobyard.services.queries import list_jobs
 from jobyard.services.recovery import reconcile
-from jobyard.services.runs import Run
+from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, reports, tables
 from tests.people import sub_of
 from tests.walk.yard import DEPOSITOR, Payloads, Yard, single_files, source_of
@@ -185,7 +185,7 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     yard.machines.run("batch", "busy", event)
 
     batch_id = yard.batch_id_of(event)
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert waits == [timedelta(seconds=5)]
     assert yard.batch(batch_id).batch.state == "completed"
     assert job is not None
@@ -214,7 +214,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     yard.machines.run("batch", "tape", event)
 
     batch_id = yard.batch_id_of(event)
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.tries) == (JobState.SUCCEEDED, 1)
     assert timedelta(hours=12) < yard.now() - began <= timedelta(hours=24)
@@ -230,7 +230,7 @@ def test_a_batch_ends_although_a_server_asks_to_come_again_for_ever(
 
     batch_id = yard.drop(manifest)
 
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, "PAYLOAD_SERVER_ERROR")
     assert "503" in job.failure_message
@@ -247,7 +247,7 @@ def test_a_server_that_never_recovers_fails_the_job_after_three_retries(
 
     batch_id = yard.drop(manifest)
 
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert job.state is JobState.FAILED
     assert len(job.attempts) == 4
@@ -291,7 +291,7 @@ def test_a_failed_job_calls_back_with_its_code(yard: Yard, payloads: Payloads) -
     assert said[1]["job_id"] == f"{batch_id}.0.1"
     assert said[1]["code"] == "PAYLOAD_NOT_FOUND"
     assert "404" in said[1]["message"]
-    job = jobs.get(Place(batch_id, 0, 1))
+    job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert "callback" not in job.data
 
@@ -310,7 +310,7 @@ def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
 
     (said,) = payloads.said
     assert (said["status"], said["code"]) == ("failed", "STEP_ERROR")
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert "secret" not in f"{said} {job} {yard.mails_of(batch_id)[0].text}"
 
@@ -327,7 +327,7 @@ def test_a_callback_that_failed_is_shown_on_the_job_and_in_the_table(
 
     words = "the callback was answered with 404"
     for position, state in ((0, "succeeded"), (1, "failed")):
-        job = jobs.get(Place(batch_id, 0, position))
+        job = jobs.get(JobAddress(batch_id, 0, position))
         assert job is not None
         assert (job.state, job.data["callback"]) == (state, words)
     (report,) = reports.of_batch(batch_id)
@@ -349,7 +349,7 @@ def test_a_callback_that_went_well_at_last_leaves_no_trouble_on_the_job(
 
     yard.ask_job(f"{batch_id}.0.0", "requeue")
 
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert (job.state, job.data["callback"]) == ("succeeded", "")
 
@@ -382,7 +382,7 @@ def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloa
     event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
     yard.machines.run("batch", "callback", event)
     batch_id = yard.batch_id_of(event)
-    failed = jobs.get(Place(batch_id, 0, 0))
+    failed = jobs.get(JobAddress(batch_id, 0, 0))
     assert failed is not None
     assert failed.failure_code == "CALLBACK_FAILED"
     payloads.status.clear()
@@ -393,7 +393,7 @@ def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloa
 
     assert ("GET", "/a.txt") not in payloads.asked
     assert ("POST", "/callback") in payloads.asked
-    job = jobs.get(Place(batch_id, 0, 0))
+    job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.state is JobState.SUCCEEDED
     assert job.requeues == 1
@@ -402,7 +402,7 @@ def test_a_requeue_resumes_after_the_last_good_step(yard: Yard, payloads: Payloa
 def test_a_held_collection_holds_its_batches_until_it_is_released(
     yard: Yard, payloads: Payloads
 ) -> None:
-    hold_commands.place("collection:quiet", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:quiet", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="quiet")
 
     held = yard.batch(batch_id)
@@ -410,7 +410,7 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
     assert "collection:quiet is held by admin: maintenance" in held.why
     assert yard.mails_of(batch_id) == []
 
-    hold_commands.lift("collection:quiet", yard.asking())
+    hold_commands.lift_hold("collection:quiet", yard.asking())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -420,13 +420,13 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
 def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
     yard: Yard, payloads: Payloads
 ) -> None:
-    hold_commands.place("collection:shut", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:shut", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="shut")
 
     yard.ask_batch(batch_id, "release")
 
     assert yard.batch(batch_id).batch.state == "held"
-    hold_commands.lift("collection:shut", yard.asking())
+    hold_commands.lift_hold("collection:shut", yard.asking())
 
 
 def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifted(
@@ -435,7 +435,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     event = yard.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
     opened = yard.open({"input": event, "execution": "mid"})
     batch_id = opened["batch_id"]
-    hold_commands.place("collection:mid", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:mid", None, yard.asking(reason="maintenance"))
     for chunk, start, end in _index(yard, batch_id):
         yard.execute_chunk(opened | {"chunk": chunk, "start": start, "end": end})
 
@@ -446,7 +446,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     assert "3 held" in view.why
     assert "maintenance" in queries.job(f"{batch_id}.0.0", yard.looking()).why
 
-    hold_commands.lift("collection:mid", yard.asking())
+    hold_commands.lift_hold("collection:mid", yard.asking())
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -528,7 +528,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(yard: Yard, payloads
     event = yard.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
     opened = yard.open({"input": event, "execution": "ch"})
     batch_id = opened["batch_id"]
-    hold_commands.place("collection:ch", None, yard.asking())
+    hold_commands.place_hold("collection:ch", None, yard.asking())
     for chunk in _index(yard, batch_id):
         yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     assert yard.settle(opened)["next"] == "end"
@@ -537,7 +537,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(yard: Yard, payloads
 
     assert yard.batch(batch_id).batch.state == "cancelled"
     assert len(yard.mails_of(batch_id)) == 1
-    hold_commands.lift("collection:ch", yard.asking())
+    hold_commands.lift_hold("collection:ch", yard.asking())
 
 
 def test_a_forced_failure_stands_whatever_the_worker_says_later(
@@ -545,8 +545,8 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
     with_c_back(payloads)
-    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
-    commands.ask_job(f"{batch_id}.1.0", "force_fail", yard.asking(reason="stuck"))
+    commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.1.0", "force_fail", yard.asking(reason="stuck"))
 
     yard.machines.run_all()
 
@@ -564,22 +564,22 @@ def test_a_depositor_sees_only_what_they_submitted(yard: Yard, payloads: Payload
     with pytest.raises(NotFound):
         queries.batch(batch_id, yard.looking(DEPOSITOR))
     with pytest.raises(NotFound):
-        commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
+        commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking(DEPOSITOR))
 
 
 def test_only_an_administrator_updates_reports(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    operator = commands.Person(sub_of("operator"), "operator", frozenset({"operator"}))
+    operator = commands.Actor(sub_of("operator"), "operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="for admin"):
-        commands.ask_batch(batch_id, "update_reporting", yard.asking(operator))
+        commands.send_batch_event(batch_id, "update_reporting", yard.asking(operator))
 
 
 def test_a_job_of_a_completed_batch_is_not_requeued(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(single_files(payloads, THREE))
 
     with pytest.raises(InvalidTransition):
-        commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+        commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking())
 
 
 def test_the_jobs_of_a_deleted_batch_are_gone(yard: Yard, payloads: Payloads) -> None:
@@ -595,12 +595,12 @@ def test_a_request_that_is_sent_twice_moves_once(yard: Yard, payloads: Payloads)
     with_c_back(payloads)
 
     for _ in range(2):
-        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+        commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
     yard.machines.run_all()
-    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
+    commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking(key="the same"))
     yard.machines.run_all()
 
-    job = jobs.get(Place(batch_id, 1, 0))
+    job = jobs.get(JobAddress(batch_id, 1, 0))
     assert job is not None
     assert job.requeues == 1
     assert job.state is JobState.SUCCEEDED
@@ -610,10 +610,10 @@ def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
     yard: Yard, payloads: Payloads
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
+    commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking(key="one"))
 
     with pytest.raises((InvalidTransition, StaleState)):
-        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
+        commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking(key="two"))
 
 
 # Reports
@@ -661,7 +661,7 @@ def test_jobs_are_listed_in_manifest_order_page_by_page(yard: Yard, payloads: Pa
 
 
 def test_a_hold_that_has_run_out_holds_nothing(yard: Yard, payloads: Payloads) -> None:
-    hold: Hold = hold_commands.place(
+    hold: Hold = hold_commands.place_hold(
         "collection:brief", yard.now() + timedelta(minutes=5), yard.asking()
     )
     yard.later(301)
@@ -712,7 +712,7 @@ def test_a_job_that_always_kills_its_worker_fails_and_the_others_end_well(
 
     batch_id = yard.drop(manifest)
 
-    poison = jobs.get(Place(batch_id, 0, 1))
+    poison = jobs.get(JobAddress(batch_id, 0, 1))
     assert poison is not None
     assert (poison.state, poison.failure_code) == ("failed", "WORKER_LOST")
     assert yard.batch(batch_id).counts["succeeded"] == 2
@@ -728,8 +728,8 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
     whole = dict(yard.machines._functions)
 
     def vanish(event: dict[str, Any]) -> dict[str, Any]:
-        run = Run(event["run"], event["pass"])
-        job = jobs.get(Place(batch_id, 1, 0))
+        run = ExecutionRun(event["run"], event["pass"])
+        job = jobs.get(JobAddress(batch_id, 1, 0))
         assert job is not None
         if job.state is JobState.SCHEDULED:
             jobs.write_many([(job, started(job, yard.now(), run.cause(1, 1)))])
@@ -737,7 +737,7 @@ def test_a_job_whose_own_execution_is_lost_fails_and_can_be_requeued(
 
     yard.machines._functions = whole | {"ExecuteJobFunction": vanish}
     yard.ask_job(f"{batch_id}.1.0", "requeue")
-    lost = jobs.get(Place(batch_id, 1, 0))
+    lost = jobs.get(JobAddress(batch_id, 1, 0))
     assert lost is not None
     assert (lost.state, lost.failure_code) == ("failed", "WORKER_LOST")
 
@@ -754,7 +754,7 @@ def test_a_batch_that_cannot_be_opened_tells_so(yard: Yard, payloads: Payloads) 
     def half(event: dict[str, Any]) -> dict[str, Any]:
         open.open_object(
             source_of(event["input"]),
-            open.Opening(yard.settings, NoReads(yard.s3), yard.now, event["execution"]),
+            open.OpenContext(yard.settings, NoReads(yard.s3), yard.now, event["execution"]),
         )
         raise AssertionError
 
@@ -809,15 +809,15 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking())
 
     with pytest.raises(InvalidTransition, match="at work"):
-        commands.ask_batch(batch_id, "delete", yard.asking())
+        commands.send_batch_event(batch_id, "delete", yard.asking())
 
 
 def test_a_hold_with_an_end_is_lifted_when_it_comes(yard: Yard, payloads: Payloads) -> None:
     until = yard.now() + timedelta(minutes=4)
-    hold_commands.place("collection:timed", until, yard.asking(reason="lunch"))
+    hold_commands.place_hold("collection:timed", until, yard.asking(reason="lunch"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="timed")
     assert yard.batch(batch_id).until == until
 
@@ -833,16 +833,16 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(yard: Yard, payloads: Payloa
 def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
     yard: Yard, payloads: Payloads
 ) -> None:
-    hold_commands.place("collection:twice", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:twice", None, yard.asking(reason="maintenance"))
     batch_id = yard.drop(single_files(payloads, THREE), collection="twice")
     deaf = yard.asking(key="lift")
     start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
-        hold_commands.lift("collection:twice", deaf)
+        hold_commands.lift_hold("collection:twice", deaf)
     yard.machines.start_execution = start  # type: ignore[method-assign]
     assert yard.batch(batch_id).batch.state == "pending"
 
-    hold_commands.lift("collection:twice", yard.asking(key="lift"))
+    hold_commands.lift_hold("collection:twice", yard.asking(key="lift"))
     yard.machines.run_all()
 
     assert yard.batch(batch_id).batch.state == "completed"
@@ -890,8 +890,8 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_a_minute_later
     event = yard.put(single_files(payloads, THREE), name="late.checkm", collection="late")
     opened = yard.open({"input": event, "execution": "late"})
     batch_id = opened["batch_id"]
-    hold = hold_commands.place("collection:late", None, yard.asking(reason="maintenance"))
-    hold_commands.lift("collection:late", yard.asking())
+    hold = hold_commands.place_hold("collection:late", None, yard.asking(reason="maintenance"))
+    hold_commands.lift_hold("collection:late", yard.asking())
     assert yard.batch(batch_id).counts["held"] == 0
     held_by_a_late_worker(yard, opened, hold)
     assert yard.settle(opened)["next"] == "end"
@@ -916,10 +916,10 @@ def held_by_a_late_worker(yard: Yard, opened: dict[str, Any], hold: Hold) -> Non
 def test_a_hold_is_lifted_though_a_promised_manifest_never_came(yard: Yard) -> None:
     submission = commands.Submission("never", "m.checkm", "deposit", "", ("d@example.org",), {}, "")
     commands.submit(submission, 10**6, yard.asking(DEPOSITOR))
-    hold_commands.place("collection:never", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:never", None, yard.asking(reason="maintenance"))
     yard.later(3600)
 
-    assert hold_commands.lift("collection:never", yard.asking()) == 0
+    assert hold_commands.lift_hold("collection:never", yard.asking()) == 0
 
 
 def test_lifting_a_hold_leaves_a_job_that_a_person_holds(yard: Yard, payloads: Payloads) -> None:
@@ -927,12 +927,12 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(yard: Yard, payloads: P
     opened = yard.open({"input": event, "execution": "two"})
     batch_id = opened["batch_id"]
     yard.ask_job(f"{batch_id}.0.0", "hold", reason="look first")
-    hold_commands.place("collection:two", None, yard.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:two", None, yard.asking(reason="maintenance"))
     for chunk in _index(yard, batch_id):
         yard.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     yard.settle(opened)
 
-    hold_commands.lift("collection:two", yard.asking())
+    hold_commands.lift_hold("collection:two", yard.asking())
     yard.machines.run_all()
 
     counts = yard.batch(batch_id).counts
@@ -955,10 +955,10 @@ def test_a_collection_nobody_could_hold_is_refused_in_words(yard: Yard, payloads
 
 def test_a_job_that_only_waits_fails_in_the_end(yard: Yard, payloads: Payloads) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
-    record = jobs.get(Place(batch_id, 1, 0))
+    record = jobs.get(JobAddress(batch_id, 1, 0))
     assert record is not None
     record = replace(record, state=JobState.RUNNING, attempts=(), tries=1)
-    waiting = Attempted(record, Wait(15, "another job has it"), "recording")
+    waiting = AttemptResult(record, Snooze(15, "another job has it"), "recording")
 
     for _ in range(WAITS):
         after = ended(waiting, TYPES["deposit"], yard.now(), "c")
@@ -974,7 +974,7 @@ def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_and_tells(
 ) -> None:
     event = yard.put(single_files(payloads, THREE), name="read.checkm", collection="maps")
     source = source_of(event)
-    start = open.Opening(yard.settings, NoReads(yard.s3), yard.now, "reading")
+    start = open.OpenContext(yard.settings, NoReads(yard.s3), yard.now, "reading")
     with pytest.raises(WorkerKilledError):
         open.open_object(source, start)
     batch_id = yard.batch_id_of(event)
@@ -991,16 +991,18 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 ) -> None:
     batch_id = yard.drop(with_c_missing(payloads))
     request = yard.asking()
-    commands.ask_batch(batch_id, "update_reporting", request)
+    commands.send_batch_event(batch_id, "update_reporting", request)
 
     with pytest.raises(InvalidTransition, match="its batch is update_reporting"):
-        commands.ask_job(f"{batch_id}.1.0", "requeue", yard.asking())
+        commands.send_job_event(f"{batch_id}.1.0", "requeue", yard.asking())
 
 
-UNTOLD: dict[str, Callable[[str, commands.Asking], Any]] = {
-    "requeue": lambda batch, who: commands.ask_job(f"{batch}.1.0", "requeue", who),
+UNTOLD: dict[str, Callable[[str, commands.CommandContext], Any]] = {
+    "requeue": lambda batch, who: commands.send_job_event(f"{batch}.1.0", "requeue", who),
     "retry": lambda batch, who: commands.retry(batch, Filter(JobState.FAILED), who),
-    "update_reporting": lambda batch, who: commands.ask_batch(batch, "update_reporting", who),
+    "update_reporting": lambda batch, who: commands.send_batch_event(
+        batch, "update_reporting", who
+    ),
 }
 
 
@@ -1019,7 +1021,7 @@ def test_what_a_request_wrote_and_did_not_tell_is_told_a_minute_later(
         assert yard.batch(batch_id).batch.state == "update_reporting"
 
     yard.later(61)
-    reconcile(Starting(yard.settings, yard.machines), yard.now())  # type: ignore[arg-type]
+    reconcile(Executions(yard.settings, yard.machines), yard.now())  # type: ignore[arg-type]
     yard.machines.run_all()
 
     outcome = "failed" if event == "update_reporting" else "completed"
@@ -1049,7 +1051,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     commands.retry(batch_id, Filter(JobState.FAILED), yard.asking())
     yard.machines.run_all()
 
-    gone = jobs.get(Place(batch_id, 0, 0))
+    gone = jobs.get(JobAddress(batch_id, 0, 0))
     assert gone is not None
     assert (gone.state, gone.requeues, len(gone.attempts)) == (JobState.FAILED, 1, 2)
 

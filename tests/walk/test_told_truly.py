@@ -10,7 +10,7 @@ import pytest
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition
-from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services import commands, queries
 from jobyard.services.queries import BatchView, batches
 from jobyard.services.settings import UPLOAD_TIME
@@ -41,7 +41,7 @@ def failed(yard: Yard, payloads: Payloads, collection: str, number: int = 3) -> 
 def make_final(batch_id: str, number: int) -> None:
     """Let the batch's first jobs be such that no requeue can help."""
     for each in range(number):
-        job = jobs.get(Place(batch_id, each // 2, each % 2))
+        job = jobs.get(JobAddress(batch_id, each // 2, each % 2))
         assert job is not None
         after = replace(
             job,
@@ -88,7 +88,7 @@ def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
 ) -> None:
     batch_id = failed(yard, payloads, collection)
 
-    commands.ask_job(f"{batch_id}.0.0", "requeue", yard.asking())
+    commands.send_job_event(f"{batch_id}.0.0", "requeue", yard.asking())
 
     (view,) = listed(yard, collection)
     assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
@@ -174,7 +174,7 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
     make_final(batch_id, 1)
     one = Filter(JobState.FAILED, job_ids=frozenset({f"{batch_id}.0.0"}))
 
-    meant = commands.preview(batch_id, "requeue", one, yard.asking())
+    meant = commands.preview_operation(batch_id, "requeue", one, yard.asking())
     assert (meant.total, meant.refused) == (1, 1)
     with pytest.raises(InvalidTransition, match="its ark is another object's"):
         commands.retry(batch_id, one, yard.asking())
@@ -186,7 +186,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     batch_id = failed(yard, payloads, collection)
     make_final(batch_id, 1)
 
-    meant = commands.preview(batch_id, "requeue", FAILED, yard.asking())
+    meant = commands.preview_operation(batch_id, "requeue", FAILED, yard.asking())
     operation = commands.retry(batch_id, FAILED, yard.asking())
     yard.machines.run_all()
 
@@ -276,7 +276,7 @@ def test_a_cancel_that_the_machine_was_not_told_of_is_taken_up(yard: Yard, colle
     batch_id = promised(yard, "promised")
     start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        commands.ask_batch(batch_id, "cancel", yard.asking())
+        commands.send_batch_event(batch_id, "cancel", yard.asking())
     yard.machines.start_execution = start  # type: ignore[method-assign]
 
     yard.later(61)

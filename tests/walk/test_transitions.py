@@ -3,12 +3,12 @@
 from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Stop
+from jobyard.domain.jobs.job_type import Fail
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
-from jobyard.services.runs import Next
+from jobyard.services.runs import NextStep
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules.commands import Wanted
+from jobyard.services.schedules.commands import ScheduleSpec
 from tests.walk.machines import Function
 from tests.walk.scripted import NAME, scripted
 from tests.walk.yard import Payloads, Yard, single_files
@@ -19,18 +19,18 @@ def test_billed_transitions_are_the_states_the_machines_enter(
 ) -> None:
     manifest = single_files(payloads, {f"{each}.txt": b"x" for each in "abcde"})
     payloads.status["/c.txt"] = 503  # tried again, so that there is a second pass
-    followed: list[Next] = []
-    answered = Next.document
+    followed: list[NextStep] = []
+    answered = NextStep.document
 
-    def document(self: Next) -> dict[str, Any]:
+    def document(self: NextStep) -> dict[str, Any]:
         followed.append(self)
         return answered(self)
 
-    Next.document = document  # type: ignore[method-assign]
+    NextStep.document = document  # type: ignore[method-assign]
     try:
         batch_id = yard.drop(manifest)
     finally:
-        Next.document = answered  # type: ignore[method-assign]
+        NextStep.document = answered  # type: ignore[method-assign]
 
     entered = yard.machines.visited
     children = entered.count("ExecuteChunk")
@@ -43,9 +43,9 @@ def test_billed_transitions_are_the_states_the_machines_enter(
 def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enters(
     yard: Yard,
 ) -> None:
-    busy = Stop(Failure.PAYLOAD_BUSY, "busy", retryable=True)
+    busy = Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
     rule = {"kind": "daily", "at": "13:00", "zone": "UTC", "anchor": "2026-11-22"}
-    wanted = Wanted("billed", NAME, recurrence_of(rule), Policy(), {})
+    wanted = ScheduleSpec("billed", NAME, recurrence_of(rule), Policy(), {})
     answers: list[tuple[str, dict[str, Any]]] = []
     plainly = yard.machines.invoke
 
@@ -66,4 +66,4 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     settled = [answer["next"] for name, answer in answers if name == "SettleFunction"]
     assert (tried, settled) == (["again", "settle"], ["end"])
     of_tries = 2 * len(tried) + tried.count("again")  # as functions/execute/job.py bills them
-    assert of_tries + Next("", "end").transitions == len(yard.machines.visited)
+    assert of_tries + NextStep("", "end").transitions == len(yard.machines.visited)

@@ -14,32 +14,32 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from cli.local import mail
-from jobyard.domain.batches.batch import BatchState, Source
+from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.batches.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.open import (
-    Opening,
+    OpenContext,
     batch_of_key,
     not_opened,
     note_landed,
     open_object,
 )
 from jobyard.services.batches.resume import resume
-from jobyard.services.batches.settle import Settling, give_up, settle
-from jobyard.services.commands import Asking, Person, ask_batch, ask_job
-from jobyard.services.executions import Starting
+from jobyard.services.batches.settle import SettleContext, give_up, settle
+from jobyard.services.commands import Actor, CommandContext, send_batch_event, send_job_event
+from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_ended
 from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
-from jobyard.services.maintenance import Upkeep
+from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import SHARDS, Meter
-from jobyard.services.queries import BatchView, Looking, backlog, batch
+from jobyard.services.queries import BatchView, QueryContext, backlog, batch
 from jobyard.services.recovery import reconcile
-from jobyard.services.reports.mail import SLICE_JOBS, Reporting, deliver_waiting, note_delivery
+from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
 from jobyard.services.reports.report import REPORTED, report
-from jobyard.services.runs import Next, Run
-from jobyard.services.schedules.clock import Fired, fire_due
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.schedules.jobs import give_up_occurrence, run_occurrence, settle_occurrence
 from jobyard.services.settings import Settings
 from jobyard.store import reports
@@ -48,8 +48,8 @@ from tests.people import sub_of
 from tests.walk.machines import Function, Machines
 from tests.wire import Wire
 
-ADMIN = Person(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin@example.org")
-DEPOSITOR = Person(
+ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin@example.org")
+DEPOSITOR = Actor(
     sub_of("depositor"), "depositor", frozenset({"depositor"}), "depositor@example.org"
 )
 
@@ -210,7 +210,7 @@ class Yard:
 
     def open(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Open state's function."""
-        opening = Opening(self.settings, self.s3, self.now, event["execution"])
+        opening = OpenContext(self.settings, self.s3, self.now, event["execution"])
         asked = event["input"]
         with self.meter.invocation("open", MEMORY_MB) as billed:
             try:
@@ -220,37 +220,39 @@ class Yard:
             billed.origin_id = following.batch_id
         return following.document()
 
-    def _opened(self, asked: dict[str, Any], opening: Opening) -> Next:
+    def _opened(self, asked: dict[str, Any], opening: OpenContext) -> NextStep:
         if "detail" in asked:
             return open_object(source_of(asked), opening)
-        run = Run(asked["run"], asked["pass"])
+        run = ExecutionRun(asked["run"], asked["pass"])
         return resume(asked["batch_id"], asked["command"], run, opening)
 
     def worker(self) -> Worker:
         """A worker with all the time there is."""
         return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.upkeep)
 
-    def upkeep(self) -> Upkeep:
+    def upkeep(self) -> Maintenance:
         """What the system's jobs ask for."""
-        return Upkeep(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
+        return Maintenance(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
         chunk = Chunk(event["chunk"], event["start"], event["end"])
         with self.meter.invocation(f"chunk-{chunk.chunk % SHARDS}", MEMORY_MB) as billed:
             billed.origin_id = event["batch_id"]
-            run_chunk(event["batch_id"], chunk, Run(event["run"], event["pass"]), self.worker())
+            run_chunk(
+                event["batch_id"], chunk, ExecutionRun(event["run"], event["pass"]), self.worker()
+            )
         return {}
 
     def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
         """The job machine's function."""
         of_schedule = "schedule_id" in event
         origin_id = event["schedule_id" if of_schedule else "batch_id"]
-        place = Place(origin_id, event["chunk"], event["position"])
+        place = JobAddress(origin_id, event["chunk"], event["position"])
         perform = run_occurrence if of_schedule else run_job
         with self.meter.invocation("job", MEMORY_MB) as billed:
             billed.origin_id = origin_id
-            following, _ = perform(place, Run(event["run"], event["pass"]), self.worker())
+            following, _ = perform(place, ExecutionRun(event["run"], event["pass"]), self.worker())
         document = following.document() | {"chunk": place.chunk, "position": place.position}
         return document | {"schedule_id": origin_id} if of_schedule else document
 
@@ -261,31 +263,31 @@ class Yard:
             billed.origin_id = event.get("schedule_id") or following.batch_id
         return following.document()
 
-    def _settled(self, event: dict[str, Any]) -> Next:
-        settling = Settling(self.settings, self.s3, self.now)
+    def _settled(self, event: dict[str, Any]) -> NextStep:
+        settling = SettleContext(self.settings, self.s3, self.now)
         if "detail" in event:
             source = source_of(event)
             found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
             words = not_opened("request-1")
             if found is None or found.state is BatchState.PENDING:
-                kept = note_landed(source, Opening(self.settings, self.s3, self.now, ""), words)
-                return Next(kept.batch_id if kept else "", "end")
-            return give_up(found.batch_id, Run(MAIN, 1), settling, words)
-        run = Run(event["run"], event["pass"])
+                kept = note_landed(source, OpenContext(self.settings, self.s3, self.now, ""), words)
+                return NextStep(kept.batch_id if kept else "", "end")
+            return give_up(found.batch_id, ExecutionRun(MAIN, 1), settling, words)
+        run = ExecutionRun(event["run"], event["pass"])
         if "schedule_id" in event:
-            place = Place(event["schedule_id"], event["chunk"], event["position"])
+            place = JobAddress(event["schedule_id"], event["chunk"], event["position"])
             if "error" in event:
                 give_up_occurrence(place, run, self.now())
             settle_occurrence(place, self.starting, self.now())
-            return Next("", "end", run=run)
+            return NextStep("", "end", run=run)
         if "error" in event and "position" in event:
-            place = Place(event["batch_id"], event["chunk"], event["position"])
+            place = JobAddress(event["batch_id"], event["chunk"], event["position"])
             give_up_job(place, run, self.now())
         return settle(event["batch_id"], run, settling)
 
-    def reporting(self) -> Reporting:
+    def reporting(self) -> ReportContext:
         """What reporting needs."""
-        return Reporting(
+        return ReportContext(
             self.settings, self.s3, self.ses, BotoCoreError, self.now, slice_jobs=self.slice_jobs
         )
 
@@ -297,19 +299,19 @@ class Yard:
             batch = report(event["batch_id"], used)
         return event | {"next": "report" if batch.state in REPORTED else "end"}
 
-    def minute(self) -> Fired:
+    def minute(self) -> TickResult:
         """The minute rule's functions; the answer is what was done about schedules."""
         deliver_waiting(self.reporting())
         backlog(self.now())
-        fired = fire_due(self.starting, self.now, lambda: 30.0)
+        fired = start_due_schedules(self.starting, self.now, lambda: 30.0)
         lift_ended(lambda hold: self.asking(key=f"{hold.scope} {hold.until}"), self.now())
         reconcile(self.starting, self.now())
         return fired
 
     @property
-    def starting(self) -> Starting:
+    def starting(self) -> Executions:
         """How executions are started."""
-        return Starting(self.settings, self.machines)  # type: ignore[arg-type]
+        return Executions(self.settings, self.machines)  # type: ignore[arg-type]
 
     def hear(self, event: dict[str, Any]) -> None:
         """The function that the mail service's news wakes."""
@@ -365,9 +367,11 @@ class Yard:
             raise NotFound(f"no batch came of {source.key}")
         return found.batch_id
 
-    def asking(self, person: Person = ADMIN, key: str = "", reason: str = "because") -> Asking:
+    def asking(
+        self, person: Actor = ADMIN, key: str = "", reason: str = "because"
+    ) -> CommandContext:
         """A request of `person`, of its own key unless one is given."""
-        return Asking(
+        return CommandContext(
             self.settings,
             self.s3,
             self.machines,  # type: ignore[arg-type]
@@ -379,17 +383,17 @@ class Yard:
 
     def ask_batch(self, batch_id: str, event: str, **how: Any) -> None:
         """Send a batch an event and let the machines run."""
-        ask_batch(batch_id, event, self.asking(**how))
+        send_batch_event(batch_id, event, self.asking(**how))
         self.machines.run_all()
 
     def ask_job(self, job_id: str, event: str, **how: Any) -> None:
         """Send a job an event and let the machines run."""
-        ask_job(job_id, event, self.asking(**how))
+        send_job_event(job_id, event, self.asking(**how))
         self.machines.run_all()
 
-    def looking(self, person: Person = ADMIN) -> Looking:
+    def looking(self, person: Actor = ADMIN) -> QueryContext:
         """A look of `person` at how things are now."""
-        return Looking(self.settings, self.s3, person, self.now())
+        return QueryContext(self.settings, self.s3, person, self.now())
 
     def batch(self, batch_id: str) -> BatchView:
         """The batch as an administrator sees it."""
@@ -414,10 +418,10 @@ class Yard:
         self.at += timedelta(seconds=seconds)
 
 
-def source_of(event: dict[str, Any]) -> Source:
+def source_of(event: dict[str, Any]) -> ManifestSource:
     """The object an event tells of."""
     found = event["detail"]["object"]
-    return Source(
+    return ManifestSource(
         event["detail"]["bucket"]["name"], found["key"], found["version-id"], found["size"]
     )
 

@@ -252,7 +252,7 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     )
     own = request.link(f"batches/{batch_id}")
     if retry.preview:
-        meant = commands.preview(batch_id, "requeue", wanted, request.command_context())
+        meant = commands.preview_operation(batch_id, "requeue", wanted, request.command_context())
         shown = documents.Retried(
             operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
         )
@@ -326,7 +326,7 @@ def list_reports(batch_id: BatchId) -> documents.Reports:
     )
 
 
-def _report(report: Report, looking: queries.Looking) -> documents.Report:
+def _report(report: Report, looking: queries.QueryContext) -> documents.Report:
     linked = {
         name: queries.link_to(report, name, looking) if name in report.files else None
         for name in queries.LINKED
@@ -414,7 +414,7 @@ def ask_batch(
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
         raise NotFound(f"there is no event {event!r} of batches; there are {known}")
-    batch = commands.ask_batch(batch_id, event, request.command_context(asked.reason))
+    batch = commands.send_batch_event(batch_id, event, request.command_context(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, request))
 
 

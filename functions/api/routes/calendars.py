@@ -18,7 +18,7 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.schedules.calendar import Kept, calendar_of
+from jobyard.domain.schedules.calendar import StoredCalendar, calendar_of
 from jobyard.services import calendars, queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -26,7 +26,7 @@ router = Router()  # type: ignore[no-untyped-call]
 Name = Annotated[str, Path(description="The calendar's name.", max_length=64)]
 
 
-def shown(kept: Kept, request: RequestContext) -> Calendar:
+def shown(kept: StoredCalendar, request: RequestContext) -> Calendar:
     """A calendar as its document."""
     document = kept.calendar.document()
     return Calendar(

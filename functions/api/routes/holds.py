@@ -83,7 +83,7 @@ def get_hold(scope: Scope) -> Hold:
 def place_hold(scope: Scope, placing: Placing) -> Hold:
     request = current_request(router)
     asked = request.command_context(placing.reason)
-    hold = hold_commands.place(unquote(scope), placing.until, asked, replacing=placing.replace)
+    hold = hold_commands.place_hold(unquote(scope), placing.until, asked, replacing=placing.replace)
     return shown(hold, request)
 
 

@@ -21,12 +21,12 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
 from jobyard.services import commands, queries
-from jobyard.services.commands import Asking
+from jobyard.services.commands import CommandContext
 from jobyard.services.queries import JobView
-from jobyard.services.schedules.access import EVENTS
+from jobyard.services.schedules.access import SCHEDULE_JOB_EVENTS
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -207,20 +207,22 @@ def ask_job(
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, request))
 
 
-def _asked(job_id: str, event: str, asked: Asking) -> JobRecord:
-    place = Place.of(job_id)
+def _asked(job_id: str, event: str, asked: CommandContext) -> JobRecord:
+    place = JobAddress.of(job_id)
     if place is None or not place.is_of_schedule:
-        return commands.ask_job(job_id, event, asked)
-    from jobyard.services.schedules.jobs import ask_occurrence  # it brings all that runs jobs
+        return commands.send_job_event(job_id, event, asked)
+    from jobyard.services.schedules.jobs import (
+        send_occurrence_event,  # it brings all that runs jobs
+    )
 
-    return ask_occurrence(place, event, asked)
+    return send_occurrence_event(place, event, asked)
 
 
 def _moved(job: JobRecord, request: RequestContext) -> MovedJob:
     of_schedule = job.place.is_of_schedule
     actions = JOB.actions(job.state, request.actor.roles)
     if of_schedule:
-        actions = tuple(each for each in actions if each in EVENTS)
+        actions = tuple(each for each in actions if each in SCHEDULE_JOB_EVENTS)
     return MovedJob(
         job_id=job.place.job_id,
         batch_id="" if of_schedule else job.place.origin_id,

@@ -199,7 +199,7 @@ def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedul
     request = current_request(router)
     asking = request.command_context()
     schedule = commands.create(
-        commands.Wanted(
+        commands.ScheduleSpec(
             title=wanted.title,
             job_type=wanted.job_type,
             rule=_rule(wanted.rule, asking.now()),
@@ -288,7 +288,7 @@ def edit_schedule(
     asking = request.command_context(changes.reason)
     edited = commands.edit(
         schedule_id,
-        commands.Changes(
+        commands.ScheduleEdit(
             title=changes.title,
             rule=_rule(changes.rule, asking.now()) if changes.rule else None,
             parameters=changes.parameters,

@@ -9,17 +9,17 @@ from typing import Any
 
 import boto3
 
-from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry, ManifestSource
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import (
     JOB,
     Attempt,
+    JobAddress,
     JobRecord,
-    Place,
     StepRecord,
     StepStatus,
-    unrecorded,
+    new_job,
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
@@ -57,7 +57,7 @@ _TO_JOB = {
 
 def a_batch(state: str = "processing", **changes: Any) -> Batch:
     """A batch in `state`, submitted an hour ago; with jobs when `entries` says so."""
-    source = Source("intake", "manifests/maps/may.checkm", "v1", 12)
+    source = ManifestSource("intake", "manifests/maps/may.checkm", "v1", 12)
     batch = Batch(
         batch_id=batch_id_of(str(next(_numbers)).encode()),
         state=BatchState.PENDING,
@@ -111,8 +111,8 @@ def put_findings(batch: Batch, findings: Sequence[dict[str, Any]]) -> None:
 
 def a_job(batch: Batch, number: int, state: str, **changes: Any) -> JobRecord:
     """Job `number` (from 0) of the batch, brought to `state`, with `changes` by the last move."""
-    place = Place(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
-    before = record = unrecorded(place, HOUR_AGO)
+    place = JobAddress(batch.batch_id, number // batch.chunk_size, number % batch.chunk_size)
+    before = record = new_job(place, HOUR_AGO)
     events = _TO_JOB[state]
     for event in events:
         cause = Cause(f"main.p1.c{place.chunk}.t{record.version}", reason="to be so")

@@ -12,16 +12,16 @@ from typing import Any
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, Attempt, JobRecord, Place, unrecorded
+from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import SCHEDULE, Policy, Schedule, ScheduleState
-from jobyard.services.executions import Starting
-from jobyard.services.schedules.clock import Almanac, start_due
+from jobyard.services.executions import Executions
+from jobyard.services.schedules.clock import ScheduleCache, start_due
 from jobyard.services.schedules.jobs import settle_occurrence
 from jobyard.store import checkpoints, jobs, schedules, tables
-from jobyard.store.schedules import Beside
+from jobyard.store.schedules import ScheduleWrites
 from tests.functions.api.api_client import NOW
 from tests.tables import ROOT
 
@@ -70,16 +70,16 @@ def a_schedule(
     return schedules.put_new(made)
 
 
-def starting() -> Starting:
+def starting() -> Executions:
     """How executions are started here."""
     from api.handler import CONTEXT
 
-    return Starting(CONTEXT.settings, CONTEXT.machines)
+    return Executions(CONTEXT.settings, CONTEXT.machines)
 
 
 def minute(schedule: Schedule, now: datetime = NOW) -> Schedule:
     """The schedule once the clock has looked at it."""
-    start_due(schedules.get(schedule.schedule_id), Almanac(), starting(), now)
+    start_due(schedules.get(schedule.schedule_id), ScheduleCache(), starting(), now)
     return schedules.get(schedule.schedule_id)
 
 
@@ -90,9 +90,11 @@ _EVENTS = {
 }
 
 
-def work(place: Place, state: str, began: datetime, took: timedelta, **changes: Any) -> JobRecord:
+def work(
+    place: JobAddress, state: str, began: datetime, took: timedelta, **changes: Any
+) -> JobRecord:
     """The job at `place`, begun at `began` and brought to `state`; its schedule hears of an end."""
-    record = before = unrecorded(place, began)
+    record = before = new_job(place, began)
     for event in _EVENTS[state]:
         at = began if event == "start" else began + took
         given = _signs(event, began, at) | changes if event == _EVENTS[state][-1] else {}
@@ -100,7 +102,7 @@ def work(place: Place, state: str, began: datetime, took: timedelta, **changes: 
         record = record.moved(move, **given)
     schedule = schedules.get(place.origin_id)
     noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
-    schedules.write(schedule, schedule.moved(noted), Beside(jobs=[(before, record)]))
+    schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
     settle_occurrence(place, starting(), began + took)
     stored = jobs.get(place)
     assert stored
@@ -142,7 +144,7 @@ def items_read() -> Iterator[Counter[str]]:
         events.unregister("after-call.dynamodb", count_items)
 
 
-def came_so_far(place: Place, processed: int) -> None:
+def came_so_far(place: JobAddress, processed: int) -> None:
     """The job at `place` has gone through so many records, and goes on."""
     seen = Checkpoint(place.job_id)
     after = seen.after(processed, (), {"page": 2})

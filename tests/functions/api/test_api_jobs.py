@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from jobyard.domain.jobs.job import JOB, Attempt, Place, StepRecord, StepStatus
+from jobyard.domain.jobs.job import JOB, Attempt, JobAddress, StepRecord, StepStatus
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import jobs
 from tests.functions.api.api_client import NOW, Api
@@ -74,7 +74,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
 ) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "failed")
-    place = Place(batch.batch_id, 0, 0)
+    place = JobAddress(batch.batch_id, 0, 0)
     stored = jobs.get(place)
     assert stored
     job = replace(stored, attempts=())
@@ -104,7 +104,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
 def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
     batch = a_batch(entries=1)
     a_job(batch, 0, "running")
-    place = Place(batch.batch_id, 0, 0)
+    place = JobAddress(batch.batch_id, 0, 0)
     stored = jobs.get(place)
     assert stored
     step = StepRecord("downloading", StepStatus.RUNNING, NOW)

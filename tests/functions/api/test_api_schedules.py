@@ -8,7 +8,7 @@ import pytest
 
 from jobyard.domain.cost import Usage
 from jobyard.domain.hold import Hold
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
@@ -41,10 +41,10 @@ def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
     return f"/schedules/{named}{more}"
 
 
-def begun(api: Api, schedule: Schedule) -> Place:
+def begun(api: Api, schedule: Schedule) -> JobAddress:
     """The place of a job that a person had run now."""
     job_id = api.post(path(schedule, "/run_now"), WHY).json["job_id"]
-    place = Place.of(job_id)
+    place = JobAddress.of(job_id)
     assert place
     return place
 

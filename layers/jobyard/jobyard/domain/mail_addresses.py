@@ -44,7 +44,7 @@ _KEPT = re.compile("[\u00df\u03c2\u200c\u200d]")
 
 
 @dataclass(frozen=True)
-class Untold:
+class UndeliveredRecipient:
     """Somebody who could not be told, as it was written, and why."""
 
     address: str
@@ -61,7 +61,7 @@ class Addresses:
     """Whom a list names: those that can be written to, each once, and those that cannot."""
 
     good: tuple[str, ...] = ()
-    bad: tuple[Untold, ...] = ()
+    bad: tuple[UndeliveredRecipient, ...] = ()
 
     def __add__(self, other: "Addresses") -> "Addresses":
         return _few((*self.good, *other.good), (*self.bad, *other.bad))
@@ -76,13 +76,13 @@ def addresses(text: str) -> Addresses:
         with suppress(HeaderParseError, LookupError, UnicodeError):
             text = str(make_header(decode_header(text)))
     good: list[str] = []
-    bad: list[Untold] = []
+    bad: list[UndeliveredRecipient] = []
     for mailbox in _mailboxes(_FOLD.sub("", text)):
         written = "".join(words for _, words in mailbox).strip()
         try:
             good.append(_address(mailbox))
         except _BadAddress as fault:
-            bad.append(Untold(clean(written, _SHOWN), str(fault)))
+            bad.append(UndeliveredRecipient(clean(written, _SHOWN), str(fault)))
     return _few(good, bad)
 
 
@@ -98,15 +98,15 @@ class _BadAddress(Exception):
 _Token = tuple[str, str]  # its kind and its text
 
 
-def _few(good: Sequence[str], bad: Sequence[Untold]) -> Addresses:
+def _few(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
     once = tuple(dict.fromkeys(good))
     words = f"a list names {MOST} addresses at the most"
-    over = tuple(Untold(each, words) for each in once[MOST:])
+    over = tuple(UndeliveredRecipient(each, words) for each in once[MOST:])
     told = tuple(dict.fromkeys((*bad, *over)))
     if len(told) > _BAD:
         told = (
             *told[: _BAD - 1],
-            Untold(f"{len(told) - _BAD + 1} more", "they cannot be told either"),
+            UndeliveredRecipient(f"{len(told) - _BAD + 1} more", "they cannot be told either"),
         )
     return Addresses(once[:MOST], told)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import JobType, Outcome, Stop, Work
+from jobyard.domain.jobs.job_type import Fail, JobType, Outcome, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
@@ -32,9 +32,9 @@ def job_type_of(name: str) -> JobType:
 
 
 def _gone(name: str) -> JobType:
-    def finding_its_type(work: Work, touch: object) -> Outcome:
+    def finding_its_type(work: StepInput, touch: object) -> Outcome:
         known = ", ".join(TYPES)
         words = f"there is no job type {name!r} any more; there are {known}"
-        return Stop(Failure.JOB_TYPE_GONE, words)
+        return Fail(Failure.JOB_TYPE_GONE, words)
 
     return JobType(name, name, ((finding_its_type.__name__, finding_its_type),))

@@ -55,7 +55,7 @@ class Checkpoints(Protocol):
         """
 
 
-class Upkeep(Protocol):
+class MaintenanceTasks(Protocol):
     """What the system's own jobs do, a bounded piece at a time; each piece is counted once."""
 
     def look(self, seen: Checkpoint) -> Checkpoint:
@@ -73,7 +73,7 @@ class Upkeep(Protocol):
 
 
 @dataclass(frozen=True)
-class Touch:
+class StepContext:
     """The outside world of a step. Steps run in many threads at once and share all of this.
 
     `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `sweep_tables`
@@ -91,7 +91,7 @@ class Touch:
     dynamodb: "DynamoDBClient"
     sweep_tables: tuple[str, ...]
     checkpoints: Checkpoints
-    upkeep: Callable[[], Upkeep]
+    upkeep: Callable[[], MaintenanceTasks]
     collection: Callable[[], Collection | None]
     now: Callable[[], datetime]
     remaining: Callable[[], float]

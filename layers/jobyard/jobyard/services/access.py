@@ -27,7 +27,7 @@ def may_see(collection: Collection, who: Depositor) -> bool:
     return bool(who.groups & READERS) or may_submit(collection, who) or may_edit(collection, who)
 
 
-def visible(name: str, who: Depositor) -> Collection:
+def visible_collection(name: str, who: Depositor) -> Collection:
     """The collection, if `who` may know of it.
 
     Raises:
@@ -39,7 +39,7 @@ def visible(name: str, who: Depositor) -> Collection:
     return found
 
 
-def admitted(name: str, who: Depositor) -> Collection:
+def authorize_deposit(name: str, who: Depositor) -> Collection:
     """The collection, if `who` may deposit into it.
 
     Raises:

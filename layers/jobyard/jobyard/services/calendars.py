@@ -1,15 +1,15 @@
 """Named calendars: put and deleted, with a reason that is kept."""
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
-from jobyard.domain.schedules.calendar import Calendar, Change, Kept
-from jobyard.services.commands import Asking, demand_reason
+from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
+from jobyard.services.commands import CommandContext, require_reason
 from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars, schedules
 
 _TOLD = 3  # schedules that a refusal to delete names
 
 
-def put(calendar: Calendar, seen: int | None, asking: Asking) -> Kept:
+def put(calendar: Calendar, seen: int | None, asking: CommandContext) -> StoredCalendar:
     """Set what a calendar says, from now on, for all schedules that name it. `seen` is the version
     that it replaces, 0 for none; None replaces whatever is there.
 
@@ -21,15 +21,15 @@ def put(calendar: Calendar, seen: int | None, asking: Asking) -> Kept:
     stored = calendars.stored(calendar.name)
     if stored and stored.changes[-1].cause == asking.run:
         return stored
-    demand_reason(asking, "a calendar's change")
+    require_reason(asking, "a calendar's change")
     _check_seen(calendar.name, stored, seen)
     change = _change("put", asking)
-    after = stored.changed(calendar, change) if stored else Kept(calendar, 1, (change,))
+    after = stored.changed(calendar, change) if stored else StoredCalendar(calendar, 1, (change,))
     calendars.put(after)
     return after
 
 
-def delete(name: str, seen: int | None, asking: Asking) -> Kept:
+def delete(name: str, seen: int | None, asking: CommandContext) -> StoredCalendar:
     """Delete a calendar that no schedule names; `seen` as for `put`.
 
     All schedules are read for that. One that is made in the same moment and names it is not seen;
@@ -47,7 +47,7 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
         return stored
     if stored.is_deleted:
         raise NotFound(f"there is no calendar {name!r}; it was deleted")
-    demand_reason(asking, "a calendar's change")
+    require_reason(asking, "a calendar's change")
     _check_seen(name, stored, seen)
     naming = [schedule.schedule_id for schedule in schedules.naming(name)]
     if naming:
@@ -58,12 +58,12 @@ def delete(name: str, seen: int | None, asking: Asking) -> Kept:
     return after
 
 
-def _change(event: str, asking: Asking) -> Change:
+def _change(event: str, asking: CommandContext) -> CalendarChange:
     person = asking.person
-    return Change(event, asking.now(), person.name, asking.reason, asking.run, person.sub)
+    return CalendarChange(event, asking.now(), person.name, asking.reason, asking.run, person.sub)
 
 
-def _check_seen(name: str, stored: Kept | None, seen: int | None) -> None:
+def _check_seen(name: str, stored: StoredCalendar | None, seen: int | None) -> None:
     there = stored.version if stored and not stored.is_deleted else 0
     if seen is not None and seen != there:
         words = f"of version {there}, not {seen}" if there else "not there any more"

@@ -7,8 +7,8 @@ from typing import Any
 
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import Forbidden, InvalidTransition, StaleState
-from jobyard.services.access import may_edit, visible
-from jobyard.services.commands import Asking, Person, demand_reason
+from jobyard.services.access import may_edit, visible_collection
+from jobyard.services.commands import Actor, CommandContext, require_reason
 from jobyard.store import collections
 
 
@@ -53,7 +53,7 @@ class CollectionEdit:
         return "; ".join(said)
 
 
-def check_maker(person: Person) -> None:
+def check_maker(person: Actor) -> None:
     """Raises:
     Forbidden: the person is no admin.
     """
@@ -61,14 +61,14 @@ def check_maker(person: Person) -> None:
         raise Forbidden("collections are made by admin")
 
 
-def manageable(name: str, person: Person) -> Collection:
+def manageable(name: str, person: Actor) -> Collection:
     """The collection, if `person` may change it.
 
     Raises:
         NotFound: there is none, or none the person may know of. Forbidden: they are neither its
             owner nor an admin.
     """
-    found = visible(name, person.depositor)
+    found = visible_collection(name, person.depositor)
     if not may_edit(found, person.depositor):
         raise Forbidden(f"collection {name} is changed by its owner, {found.owner}, and by admin")
     return found
@@ -79,7 +79,7 @@ def create(
     edit: CollectionEdit,
     people: Iterable[PersonNamed],
     groups: Iterable[str],
-    asking: Asking,
+    asking: CommandContext,
 ) -> Collection:
     """Make a collection; its owner is who asks, unless `edit` names another.
 
@@ -112,7 +112,7 @@ def create(
     return made
 
 
-def edit(name: str, wanted: CollectionEdit, asking: Asking) -> Collection:
+def edit(name: str, wanted: CollectionEdit, asking: CommandContext) -> Collection:
     """Change what a collection is, but for who may deposit.
 
     Raises:
@@ -128,7 +128,7 @@ def edit(name: str, wanted: CollectionEdit, asking: Asking) -> Collection:
 
 
 def allow(
-    name: str, people: Iterable[PersonNamed], groups: Iterable[str], asking: Asking
+    name: str, people: Iterable[PersonNamed], groups: Iterable[str], asking: CommandContext
 ) -> Collection:
     """Let people and groups deposit into a collection.
 
@@ -141,7 +141,9 @@ def allow(
     return _changed(before, "allow", _who(added.values(), named), changes, asking)
 
 
-def deny(name: str, people: Iterable[str], groups: Iterable[str], asking: Asking) -> Collection:
+def deny(
+    name: str, people: Iterable[str], groups: Iterable[str], asking: CommandContext
+) -> Collection:
     """Take people's and groups' right to deposit away; people by id, or by the name that is shown
     of them. Owner and admins keep theirs.
 
@@ -178,22 +180,22 @@ def _who(people: Iterable[str], groups: Iterable[str]) -> str:
     return ", ".join([*people, *(f"group {each}" for each in sorted(groups))])
 
 
-def _is_repeat(found: Collection, event: str, asking: Asking) -> bool:
+def _is_repeat(found: Collection, event: str, asking: CommandContext) -> bool:
     return any(each.cause == asking.run and each.event == event for each in found.changes)
 
 
 def _changed(
-    before: Collection, event: str, what: str, changes: dict[str, Any], asking: Asking
+    before: Collection, event: str, what: str, changes: dict[str, Any], asking: CommandContext
 ) -> Collection:
     if _is_repeat(before, event, asking):
         return before
-    demand_reason(asking, f"to {event} a collection")
+    require_reason(asking, f"to {event} a collection")
     after = before.changed(_change(event, what, asking), **changes)
     collections.put(after)
     return after
 
 
-def _change(event: str, what: str, asking: Asking) -> RightsChange:
+def _change(event: str, what: str, asking: CommandContext) -> RightsChange:
     person = asking.person
     return RightsChange(
         event, asking.now(), person.name, person.sub, asking.reason, asking.run, what

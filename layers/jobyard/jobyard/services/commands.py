@@ -16,13 +16,13 @@ from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.collection import Collection, Depositor
 from jobyard.domain.errors import BadRequest, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.ids import batch_id_of, is_batch_id
-from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, sent, unrecorded
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, apply_event, new_job
 from jobyard.domain.lifecycle import ROLES, Cause
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.jobtypes import TYPES, takes_no_manifests
-from jobyard.services.access import READERS, admitted
-from jobyard.services.executions import Starting
+from jobyard.services.access import READERS, authorize_deposit
+from jobyard.services.executions import Executions
 from jobyard.services.settings import UPLOAD_TIME, Settings
 from jobyard.store import batches, chunks, jobs, operations
 
@@ -41,7 +41,7 @@ _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 
 @dataclass(frozen=True)
-class Person:
+class Actor:
     """Who asks. Their id, `sub`, decides; a name is shown, and may be given anew to another.
 
     `groups` are all they are in, roles or not. `email` is where reports go when a submission names
@@ -65,7 +65,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Asking:
+class CommandContext:
     """What asking needs: the deployment, S3, the state machines, the clock, and who asks why.
 
     `key` is unique per request and the same when the request is repeated. `skipped` hears of the
@@ -76,7 +76,7 @@ class Asking:
     s3: "S3Client"
     machines: "SFNClient"
     now: Callable[[], datetime]
-    person: Person
+    person: Actor
     key: str
     reason: str = ""
     skipped: Callable[[Sequence[Occurrence]], None] = lambda _: None
@@ -87,9 +87,9 @@ class Asking:
         return Cause(self.run, self.person.name, self.reason, self.person.sub)
 
     @property
-    def starting(self) -> Starting:
+    def starting(self) -> Executions:
         """How to tell the state machines."""
-        return Starting(self.settings, self.machines)
+        return Executions(self.settings, self.machines)
 
     @property
     def run(self) -> str:
@@ -114,7 +114,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadForm:
     """Where and how to POST the manifest, as an HTML form would. Good until `expires_at`."""
 
     url: str
@@ -122,7 +122,9 @@ class Upload:
     expires_at: datetime
 
 
-def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch, Upload]:
+def submit(
+    submission: Submission, maximum: int, asking: CommandContext
+) -> tuple[Batch, UploadForm]:
     """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
 
     The same request sent again is answered with the batch it promised before.
@@ -134,7 +136,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
         BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
-    collection = admitted(submission.collection, asking.person.depositor)
+    collection = authorize_deposit(submission.collection, asking.person.depositor)
     if words := takes_no_manifests(submission.job_type):
         raise BadRequest(words)
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
@@ -165,7 +167,7 @@ def submit(submission: Submission, maximum: int, asking: Asking) -> tuple[Batch,
     return batch, _upload(batch, maximum, asking)
 
 
-def _told(submission: Submission, collection: Collection, asking: Asking) -> Addresses:
+def _told(submission: Submission, collection: Collection, asking: CommandContext) -> Addresses:
     """Who is told: whom the submission names, else the collection, else who submits, else the
     deployment's people."""
     if submission.notify is not None:
@@ -175,17 +177,17 @@ def _told(submission: Submission, collection: Collection, asking: Asking) -> Add
     return addresses(asking.person.email or asking.settings.mail_to)
 
 
-def _upload(batch: Batch, maximum: int, asking: Asking) -> Upload:
+def _upload(batch: Batch, maximum: int, asking: CommandContext) -> UploadForm:
     post = asking.s3.generate_presigned_post(
         asking.settings.intake_bucket,
         batch.upload_key,
         Conditions=[["content-length-range", 1, maximum]],
         ExpiresIn=int(UPLOAD_TIME.total_seconds()),
     )
-    return Upload(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)
+    return UploadForm(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)
 
 
-def visible(batch_id: str, person: Person, now: datetime) -> Batch:
+def visible_batch(batch_id: str, person: Actor, now: datetime) -> Batch:
     """The batch, if `person` may see it.
 
     Raises:
@@ -206,13 +208,13 @@ def visible(batch_id: str, person: Person, now: datetime) -> Batch:
     return batch
 
 
-def _check_visible(batch: Batch, person: Person) -> None:
+def _check_visible(batch: Batch, person: Actor) -> None:
     own = "depositor" in person.roles and batch.is_of(person.sub)
     if not (own or person.roles & READERS):
         raise NotFound(f"there is no batch {batch.batch_id}")
 
 
-def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
+def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch:
     """Send a batch a person's event.
 
     Raises:
@@ -221,10 +223,10 @@ def ask_batch(batch_id: str, event: str, asking: Asking) -> Batch:
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
     """
-    batch = visible(batch_id, asking.person, asking.now())
+    batch = visible_batch(batch_id, asking.person, asking.now())
     last = batch.history[-1] if batch.history else None
     if not (last and last.cause == asking.run and last.event == event):
-        demand_reason(asking, event)
+        require_reason(asking, event)
         move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
         if event == "update_reporting" and not batch.last_report:
             raise InvalidTransition(f"batch {batch_id} was never reported")
@@ -250,7 +252,7 @@ def _is_at_work(batch_id: str) -> bool:
     return bool(busy) or operations.is_any_running(batch_id)
 
 
-def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
+def send_job_event(job_id: str, event: str, asking: CommandContext) -> JobRecord:
     """Send a job a person's event; one that starts it again starts it by itself.
 
     Raises:
@@ -259,19 +261,19 @@ def ask_job(job_id: str, event: str, asking: Asking) -> JobRecord:
         this
             person. StaleState: someone else moved it. BadRequest: no reason is given.
     """
-    batch, place = batch_and_place(job_id, asking.person, asking.now())
+    batch, place = visible_job(job_id, asking.person, asking.now())
     stored = jobs.get(place)
     if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
         job = stored
     else:
         if place.position >= batch.size_of(place.chunk):
             raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
-        before = stored or unrecorded(place, asking.now())
+        before = stored or new_job(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
-        demand_reason(asking, event)
+        require_reason(asking, event)
         if not is_open_to(batch, event):
             raise InvalidTransition(f"its batch is {batch.state}: cannot {event} a job of it")
-        after = sent(before, event, asking.now(), asking.cause)
+        after = apply_event(before, event, asking.now(), asking.cause)
         job = jobs.apply(before, after, batch.state)
     if job.state is JobState.SCHEDULED:
         asking.starting.job(place, asking.run)
@@ -285,16 +287,16 @@ def is_open_to(batch: Batch, event: str) -> bool:
     return batch.state in (_REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)
 
 
-def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, Place]:
+def visible_job(job_id: str, person: Actor, now: datetime) -> tuple[Batch, JobAddress]:
     """The batch of a job and the job's place in it, if `person` may see it.
 
     Raises:
         NotFound, Gone: there is no such job, or none this person may know of.
     """
-    place = Place.of(job_id)
+    place = JobAddress.of(job_id)
     if place is None:
         raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
-    batch = visible(place.origin_id, person, now)
+    batch = visible_batch(place.origin_id, person, now)
     if batch.state is BatchState.DELETED:
         raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
     if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
@@ -303,7 +305,7 @@ def batch_and_place(job_id: str, person: Person, now: datetime) -> tuple[Batch, 
 
 
 @dataclass(frozen=True)
-class Matching:
+class MatchingJobs:
     """The jobs of a batch that are meant: how many, and the chunks they lie in.
 
     `refused` of them cannot be requeued; `words` say why of the first, where the jobs were read.
@@ -315,18 +317,18 @@ class Matching:
     words: str = ""
 
 
-def matching(batch_id: str, wanted: Filter) -> Matching:
+def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     """What `wanted` matches of a batch, by the counts.
 
     With job ids it is exact; the counts of a chunk that is being worked on may lag.
     """
     if wanted.job_ids:
-        places = [place for job_id in sorted(wanted.job_ids) if (place := Place.of(job_id))]
+        places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.of(job_id))]
         found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
         words = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
         numbers = tuple(sorted({job.place.chunk for job in found}))
-        return Matching(len(found), numbers, len(final), words)
+        return MatchingJobs(len(found), numbers, len(final), words)
     total, refused = 0, 0
     numbers_found: list[int] = []
     for record in chunks.of_batch(batch_id):
@@ -335,20 +337,20 @@ def matching(batch_id: str, wanted: Filter) -> Matching:
             total += number
             refused += wanted.refused(record)
             numbers_found.append(record.chunk)
-    return Matching(total, tuple(numbers_found), refused)
+    return MatchingJobs(total, tuple(numbers_found), refused)
 
 
-def retry(batch_id: str, wanted: Filter, asking: Asking) -> Operation:
+def retry(batch_id: str, wanted: Filter, asking: CommandContext) -> Operation:
     """Requeue all failed jobs that match, as one tracked operation.
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for one job; also when none
         matches. OperationInProgress: a retry of the same jobs is under way.
     """
-    return operate(batch_id, "requeue", wanted, asking)
+    return start_operation(batch_id, "requeue", wanted, asking)
 
 
-def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operation:
+def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandContext) -> Operation:
     """Send `event` to all jobs of a batch that match, as one tracked operation.
 
     Raises:
@@ -356,12 +358,12 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
         InvalidTransition
             also when none matches. OperationInProgress: one that excludes it is under way.
     """
-    batch = visible(batch_id, asking.person, asking.now())
+    batch = visible_batch(batch_id, asking.person, asking.now())
     operation = operations.find(batch_id, asking.run)
     if operation is None:
         _check_operable(batch, event, wanted, asking)
-        demand_reason(asking, event)
-        meant = matching(batch_id, wanted)
+        require_reason(asking, event)
+        meant = matching_jobs(batch_id, wanted)
         if not meant.total:
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
         if event == "requeue" and meant.refused == meant.total:
@@ -388,19 +390,21 @@ def operate(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Operat
     return operation
 
 
-def preview(batch_id: str, event: str, wanted: Filter, asking: Asking) -> Matching:
+def preview_operation(
+    batch_id: str, event: str, wanted: Filter, asking: CommandContext
+) -> MatchingJobs:
     """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `operate`; none matching is
         0.
     """
-    batch = visible(batch_id, asking.person, asking.now())
+    batch = visible_batch(batch_id, asking.person, asking.now())
     _check_operable(batch, event, wanted, asking)
-    return matching(batch_id, wanted)
+    return matching_jobs(batch_id, wanted)
 
 
-def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) -> None:
+def _check_operable(batch: Batch, event: str, wanted: Filter, asking: CommandContext) -> None:
     JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _JOB_IDS or foreign:
@@ -411,7 +415,7 @@ def _check_operable(batch: Batch, event: str, wanted: Filter, asking: Asking) ->
         )
 
 
-def demand_reason(asking: Asking, event: str) -> None:
+def require_reason(asking: CommandContext, event: str) -> None:
     """Raises:
     BadRequest: no reason is given.
     """

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.jobs.job import Place
-from jobyard.services.runs import Run
+from jobyard.domain.jobs.job import JobAddress
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Look:
+class ExecutionStatus:
     """How an execution stands: "RUNNING", or how it ended and when (aware)."""
 
     status: str
@@ -31,13 +31,13 @@ def batch_execution(batch_id: str, command: str, run: str, times: int = 0) -> st
     return f"{batch_id}-{command}-{run}" + (f"-{times}" if times else "")
 
 
-def job_execution(place: Place, run: str, times: int = 0) -> str:
+def job_execution(place: JobAddress, run: str, times: int = 0) -> str:
     """The name of the execution that runs one job by itself, taken up again `times`."""
     return f"{place.job_id}-{run}" + (f"-{times}" if times else "")
 
 
 @dataclass(frozen=True)
-class Starting:
+class Executions:
     """What starting needs: the deployment and the state machines."""
 
     settings: Settings
@@ -45,30 +45,30 @@ class Starting:
 
     def batch(self, batch_id: str, command: str, run: str, times: int = 0) -> None:
         """Have the batch machine carry out `command` for `run`."""
-        taken_up = Run.taken_up(run, times)
+        taken_up = ExecutionRun.taken_up(run, times)
         document = {"batch_id": batch_id, "command": command, "run": run, "pass": taken_up.number}
         name = batch_execution(batch_id, command, run, times)
         self._start(self.settings.batch_machine, name, document)
 
-    def job(self, place: Place, run: str, times: int = 0) -> None:
+    def job(self, place: JobAddress, run: str, times: int = 0) -> None:
         """Have the job machine run one job by itself for `run`."""
         document = {
             "schedule_id" if place.is_of_schedule else "batch_id": place.origin_id,
             "run": run,
-            "pass": Run.taken_up(run, times).number,
+            "pass": ExecutionRun.taken_up(run, times).number,
             "chunk": place.chunk,
             "position": place.position,
         }
         self._start(self.settings.job_machine, job_execution(place, run, times), document)
 
-    def look(self, machine: str, name: str) -> Look | None:
+    def look(self, machine: str, name: str) -> ExecutionStatus | None:
         """How the execution of that name stands; None when there is none, or none any more."""
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         try:
             found = self.machines.describe_execution(executionArn=arn)
         except self.machines.exceptions.ExecutionDoesNotExist:
             return None
-        return Look(found["status"], found.get("stopDate", found["startDate"]))
+        return ExecutionStatus(found["status"], found.get("stopDate", found["startDate"]))
 
     def _start(self, machine: str, name: str, document: dict[str, Any]) -> None:
         # An execution of that name, running or ended, was told already.

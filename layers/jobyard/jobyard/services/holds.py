@@ -25,7 +25,7 @@ from jobyard.domain.errors import (
 from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
-from jobyard.services.commands import Asking, operate
+from jobyard.services.commands import CommandContext, start_operation
 from jobyard.store import batches, chunks, holds, operations
 
 _LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
@@ -38,7 +38,9 @@ _UNNAMED = tuple(f"{shard}, of no collection" for shard in _SHARDS)
 _STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
 
 
-def place(scope: str, until: datetime | None, asking: Asking, *, replacing: bool = False) -> Hold:
+def place_hold(
+    scope: str, until: datetime | None, asking: CommandContext, *, replacing: bool = False
+) -> Hold:
     """Hold everything in `scope` from now on; what runs goes on. With `replacing` a hold that is in
     force there is replaced. The same hold placed again is the one that is there.
 
@@ -77,7 +79,7 @@ def _is_the_same(hold: Hold, seen: Hold) -> bool:
     return same_end and replace(hold, since=seen.since, until=seen.until) == seen
 
 
-def lift(scope: str, asking: Asking) -> int:
+def lift_hold(scope: str, asking: CommandContext) -> int:
     """Lift a hold and release what it held; the answer is how many batches that concerned so far.
 
     What another hold still covers stays held. A repeat goes on with what is left.
@@ -89,8 +91,8 @@ def lift(scope: str, asking: Asking) -> int:
     return begin_lift(scope, asking).released
 
 
-def begin_lift(scope: str, asking: Asking) -> Lift:
-    """`lift`, and how far it came: if it `is_between` rounds, all that was found is released."""
+def begin_lift(scope: str, asking: CommandContext) -> Lift:
+    """`lift_hold`, with its progress: when it `is_between` rounds, all found is released."""
     _demand_holder(asking)
     hold = holds.get(checked_scope(scope))
     if hold is None:
@@ -101,7 +103,7 @@ def begin_lift(scope: str, asking: Asking) -> Lift:
 
 
 def lift_ended(
-    asking_as: Callable[[Hold], Asking],
+    asking_as: Callable[[Hold], CommandContext],
     now: datetime,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
@@ -129,7 +131,7 @@ def lift_ended(
     return len(over)
 
 
-def _lifted(hold: Hold, asking: Asking) -> tuple[Hold, Lift]:
+def _lifted(hold: Hold, asking: CommandContext) -> tuple[Hold, Lift]:
     """The hold with its lift, which is begun if nobody has.
 
     Raises:
@@ -160,7 +162,7 @@ class _Outcome(Enum):
     LEFT = auto()  # it could not be released just now: another round looks again
 
 
-def _slice(hold: Hold, lift: Lift, asking: Asking) -> tuple[Hold | None, Lift]:
+def _slice(hold: Hold, lift: Lift, asking: CommandContext) -> tuple[Hold | None, Lift]:
     """Let go of some of what the hold held, from its place on. The answer is the hold as it stands
     after that, None when it is gone or somebody else goes on with it; and how far the lift is."""
     # Of one round everything has one name, however often a slice is repeated, and whoever does it.
@@ -239,7 +241,7 @@ def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterato
         yield _Found(each.batch_id, (stage, each.place), each.numbers)
 
 
-def _let_go(hold: Hold, found: _Found, asking: Asking) -> _Outcome:
+def _let_go(hold: Hold, found: _Found, asking: CommandContext) -> _Outcome:
     """Release what was found if the hold held it and no other one does."""
     if not found.is_covered:
         return _Outcome.NOTHING
@@ -268,7 +270,7 @@ def _let_go(hold: Hold, found: _Found, asking: Asking) -> _Outcome:
     return _Outcome.NOTHING
 
 
-def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: Asking) -> _Outcome:
+def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: CommandContext) -> _Outcome:
     if BATCH.state(batch.state).type is StateType.TERMINAL:
         return _Outcome.NOTHING  # its held jobs were given up with it
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
@@ -288,12 +290,12 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: Asking) -> _Out
             asking.starting.batch(batch.batch_id, "operation", run)
         return _Outcome.LEFT if awaited else _Outcome.NOTHING
     try:
-        operate(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
+        start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
     except (InvalidTransition, StaleState):
         return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
     return _Outcome.RELEASED
 
 
-def _demand_holder(asking: Asking) -> None:
+def _demand_holder(asking: CommandContext) -> None:
     if not asking.person.roles & _HOLDERS:
         raise Forbidden("holds are for operator or admin")

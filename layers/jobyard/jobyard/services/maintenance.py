@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.checkpoint import Checkpoint
-from jobyard.services.executions import Starting
-from jobyard.services.recovery import look_through
-from jobyard.services.retention import FIRST, Retaining, further
+from jobyard.services.executions import Executions
+from jobyard.services.recovery import recover_slice
+from jobyard.services.retention import FIRST, RetentionContext, further
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, transactions
 from jobyard.store.transactions import Item
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class Maintenance:
     """What upkeep needs: the deployment, S3, the state machines and the clock."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class Upkeep:
         The checkpoint's place has how many were, as `taken_up`, to the last.
         """
         place, taken_up = dict(seen.place), seen.place.get("taken_up", 0)
-        looked = look_through(place, Starting(self.settings, self.machines), self.now())
+        looked = recover_slice(place, Executions(self.settings, self.machines), self.now())
         after = seen.after(
             looked.looked_at, (), {**looked.place, "taken_up": taken_up + looked.taken_up}
         )
@@ -43,7 +43,7 @@ class Upkeep:
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
         """Archive some more of what has become old; the checkpoint that was `seen` when `remaining`
         seconds are not enough for it."""
-        retaining = Retaining(self.settings, self.s3, self.now, remaining)
+        retaining = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.place or FIRST
         try:
             stretch = further(place, retaining)

@@ -19,21 +19,23 @@ from typing import Any
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
 from jobyard.services.commands import COMMANDS
-from jobyard.services.executions import Look, Starting, batch_execution, job_execution
-from jobyard.services.runs import Run
+from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
+from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs, operations, remembered, schedules
 
-LOOKED_AT = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
-TAKEN_UP = 25  # executions a minute
+BATCHES_CHECKED = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
+EXECUTIONS_STARTED = 25  # executions a minute
 AT_A_TIME = 20  # batches or schedules, of a look at all there is
 _SCHEDULES = "schedules"  # where such a look goes after the batches
-LEFT_CHUNKS = 20  # of one batch whose jobs are read in a look; the next looks read the others
+CHUNKS_CHECKED = 20  # of one batch whose jobs are read in a look; the next looks read the others
 _MINUTES_PLACE = "where the minute's look goes on"
-REPAIRED = 20  # failed batches looked at, the newest: in most of them nothing is being repaired
+FAILED_BATCHES_CHECKED = (
+    20  # failed batches looked at, the newest: in most of them nothing is being repaired
+)
 _PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
 _LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
 # How long after its end an execution is followed. One that failed by itself has nothing at work
@@ -56,7 +58,7 @@ _SETTLED_BY = re.compile(r"settle\.(\w+)\.p(\d+)\.")
 
 
 @dataclass(frozen=True)
-class _Errand:
+class PendingWork:
     """Something an execution has to do: of which machine, told when, and who may be at it.
 
     `name` is of its line of executions and `begin` starts one: the `first`-th (0: the request's
@@ -72,9 +74,9 @@ class _Errand:
 
 
 def reconcile(
-    starting: Starting,
+    starting: Executions,
     now: datetime,
-    most: int = TAKEN_UP,
+    most: int = EXECUTIONS_STARTED,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
     """Have executions take up whatever none works on, until `remaining` seconds are over; how many
@@ -91,9 +93,9 @@ def reconcile(
     noted = came_to = remembered.noted(_MINUTES_PLACE)
     turn = _turn(noted) if noted else chain([first], from_the_first)
     for number, suggested in enumerate(turn):
-        if begun == most or number == LOOKED_AT or (number and remaining() <= 0):
+        if begun == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
             break
-        begun += take_up_batch(suggested.batch_id, starting, now, most - begun)
+        begun += recover_batch(suggested.batch_id, starting, now, most - begun)
         came_to = _place_of(suggested)
     else:
         came_to = ""
@@ -103,7 +105,7 @@ def reconcile(
 
 
 @dataclass(frozen=True)
-class Looked:
+class RecoverySlice:
     """What a look at some of all there is came to, and where to go on; the end is an empty place.
 
     What is looked at are batches, and schedules with runs.
@@ -114,7 +116,7 @@ class Looked:
     taken_up: int = 0
 
 
-def look_through(place: Mapping[str, Any], starting: Starting, now: datetime) -> Looked:
+def recover_slice(place: Mapping[str, Any], starting: Executions, now: datetime) -> RecoverySlice:
     """Look at some more of everything, from `place` on; from the beginning if that is empty."""
     if place.get("in") == _SCHEDULES:
         return _look_at_schedules(place.get("after", ""), starting, now)
@@ -123,21 +125,21 @@ def look_through(place: Mapping[str, Any], starting: Starting, now: datetime) ->
     suggested = [*islice(batches.in_state(state, place.get("after", "")), AT_A_TIME)]
     if not suggested:
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
-        return Looked({"in": str(following[0])})
+        return RecoverySlice({"in": str(following[0])})
     found = [batch for batch in suggested if not batch.is_awaited]
-    taken_up = sum(take_up_batch(batch.batch_id, starting, now) for batch in found)
+    taken_up = sum(recover_batch(batch.batch_id, starting, now) for batch in found)
     after = batches.place_of(suggested[-1])
-    return Looked({"in": state.value, "after": after}, len(found), taken_up)
+    return RecoverySlice({"in": state.value, "after": after}, len(found), taken_up)
 
 
-def _look_at_schedules(after: str, starting: Starting, now: datetime) -> Looked:
+def _look_at_schedules(after: str, starting: Executions, now: datetime) -> RecoverySlice:
     found = schedules.every(AT_A_TIME, after)
     if not found:
-        return Looked({})
+        return RecoverySlice({})
     going = [schedule for schedule in found if schedule.active]
-    taken_up = sum(take_up_runs(schedule, starting, now) for schedule in going)
+    taken_up = sum(recover_schedule_jobs(schedule, starting, now) for schedule in going)
     after = found[-1].schedule_id
-    return Looked({"in": _SCHEDULES, "after": after}, len(going), taken_up)
+    return RecoverySlice({"in": _SCHEDULES, "after": after}, len(going), taken_up)
 
 
 def _turn(noted: str) -> Iterator[Batch]:
@@ -157,7 +159,7 @@ def _watched(noted: str) -> Iterator[Batch]:
     for state in states[states.index(BatchState(named)) if named else 0 :]:
         place = after if state == named else ""
         if state is BatchState.FAILED:
-            newest = batches.of_state(state.value, limit=REPAIRED).items
+            newest = batches.of_state(state.value, limit=FAILED_BATCHES_CHECKED).items
             yield from (each for each in reversed(newest) if batches.place_of(each) > place)
         else:
             yield from batches.in_state(state, place, uploaded=True)
@@ -167,9 +169,9 @@ def _place_of(batch: Batch) -> str:
     return f"{batch.state.value} {batches.place_of(batch)}"
 
 
-def _take_up(errand: _Errand, starting: Starting, now: datetime) -> bool:
+def recover(errand: PendingWork, starting: Executions, now: datetime) -> bool:
     """Start the next of the errand's executions, unless one is at work or it is too early."""
-    ended: list[Look] = []
+    ended: list[ExecutionStatus] = []
     for name in errand.others:
         look = starting.look(errand.machine, name)
         if look and look.is_at_work:
@@ -188,7 +190,7 @@ def _take_up(errand: _Errand, starting: Starting, now: datetime) -> bool:
     return True
 
 
-def _earliest(errand: _Errand, ended: list[Look], number: int) -> datetime:
+def _earliest(errand: PendingWork, ended: list[ExecutionStatus], number: int) -> datetime:
     """When the `number`-th execution of an errand may be started, the others having `ended`."""
     last = max(ended, key=lambda look: look.ended_at, default=None)
     if last is None or last.ended_at < errand.since:
@@ -197,7 +199,7 @@ def _earliest(errand: _Errand, ended: list[Look], number: int) -> datetime:
     return last.ended_at + max(pause, _AFTER[last.status])
 
 
-def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Errand]:
+def pending_work(batch: Batch, starting: Executions, now: datetime) -> Iterator[PendingWork]:
     """What is to be done for a batch by executions, each with its line of them."""
     since = batch.history[-1].at if batch.history else batch.submitted_at
     reading = batch.state is BatchState.PROCESSING and not batch.entries
@@ -223,7 +225,7 @@ def _errands(batch: Batch, starting: Starting, now: datetime) -> Iterator[_Erran
         if _awaits_work(job) and _owner(job) not in owners:
             yield _of_job(job.place, _owner(job), job.at, starting)
     if batch.state is not BatchState.FAILED:
-        due, furthest = due_chunks(batch, records, Run(MAIN, 1), now)
+        due, furthest = due_chunks(batch, records, ExecutionRun(MAIN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
         if passes or not (running or open_jobs(batch, records.values())):
             yield _of_batch(batch, "settle", _workers(batch, furthest), since, starting)
@@ -242,7 +244,7 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
             break
     settled = _SETTLED_BY.match(batch.history[-1].cause) if batch.history else None
     if settled:
-        run = Run(settled[1], int(settled[2]))
+        run = ExecutionRun(settled[1], int(settled[2]))
         names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
         if run.name != MAIN:
             names[batch_execution(batch.batch_id, "operation", run.name)] = None
@@ -251,9 +253,9 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
 
 
 def _of_batch(
-    batch: Batch, command: str, others: tuple[str, ...], since: datetime, starting: Starting
-) -> _Errand:
-    return _Errand(
+    batch: Batch, command: str, others: tuple[str, ...], since: datetime, starting: Executions
+) -> PendingWork:
+    return PendingWork(
         starting.settings.batch_machine,
         since,
         1,
@@ -264,12 +266,12 @@ def _of_batch(
 
 
 def _of_operation(
-    batch: Batch, run: str, furthest: int, since: datetime, starting: Starting
-) -> _Errand:
+    batch: Batch, run: str, furthest: int, since: datetime, starting: Executions
+) -> PendingWork:
     def command(number: int) -> str:
         return "settle" if number else "operation"
 
-    return _Errand(
+    return PendingWork(
         starting.settings.batch_machine,
         since,
         0,
@@ -279,7 +281,9 @@ def _of_operation(
     )
 
 
-def take_up_batch(batch_id: str, starting: Starting, now: datetime, most: int | None = None) -> int:
+def recover_batch(
+    batch_id: str, starting: Executions, now: datetime, most: int | None = None
+) -> int:
     """Have executions take up what none works on of one batch; how many were started, `most` at the
     most."""
     try:
@@ -287,29 +291,31 @@ def take_up_batch(batch_id: str, starting: Starting, now: datetime, most: int | 
     except (Gone, NotFound):
         return 0
     begun = 0
-    for errand in _errands(batch, starting, now):
-        begun += _take_up(errand, starting, now)
+    for errand in pending_work(batch, starting, now):
+        begun += recover(errand, starting, now)
         if begun == most:
             break
     return begun
 
 
-def take_up_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+def recover_schedule_jobs(schedule: Schedule, starting: Executions, now: datetime) -> int:
     """Have executions take up the runs of a schedule that none works on; how many were started."""
     return sum(
-        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        recover_job(schedule.place(run.at), run.run, run.since, starting, now)
         for run in schedule.active
     )
 
 
-def take_up_job(place: Place, run: str, since: datetime, starting: Starting, now: datetime) -> bool:
+def recover_job(
+    place: JobAddress, run: str, since: datetime, starting: Executions, now: datetime
+) -> bool:
     """Start an execution for a job of a schedule, which `run` was to bring to an end `since`, if
     none is at work on it; whether one was started."""
-    return _take_up(_of_job(place, run, since, starting), starting, now)
+    return recover(_of_job(place, run, since, starting), starting, now)
 
 
-def _of_job(place: Place, run: str, since: datetime, starting: Starting) -> _Errand:
-    return _Errand(
+def _of_job(place: JobAddress, run: str, since: datetime, starting: Executions) -> PendingWork:
+    return PendingWork(
         starting.settings.job_machine,
         since,
         0,
@@ -321,8 +327,8 @@ def _of_job(place: Place, run: str, since: datetime, starting: Starting) -> _Err
 def _some_left(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
     """The chunks to look into now: `LEFT_CHUNKS` of those that are left, others each minute."""
     numbers = [record.chunk for record in records if _is_left(record)]
-    start = int(now.timestamp() // 60) * LEFT_CHUNKS % max(len(numbers), 1)
-    return [*numbers[start:], *numbers[:start]][:LEFT_CHUNKS]
+    start = int(now.timestamp() // 60) * CHUNKS_CHECKED % max(len(numbers), 1)
+    return [*numbers[start:], *numbers[:start]][:CHUNKS_CHECKED]
 
 
 def _is_left(record: ChunkRecord) -> bool:

@@ -12,7 +12,7 @@ from jobyard.domain.batches.chunks import MAIN
 
 # Passes of a run that was taken up again are counted from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.
-TAKE_UP = 1_000_000
+RECOVERY_PASSES = 1_000_000
 
 Where = Literal["execute", "settle", "report", "again", "fresh", "end"]
 
@@ -28,7 +28,7 @@ _BETWEEN: dict[Where, int] = {
 
 
 @dataclass(frozen=True)
-class Run:
+class ExecutionRun:
     """One go at some jobs of a batch: its own manifest ("main"), an operation, or a single job.
 
     A job that is running or waits for a retry belongs to the run whose name its cause begins with.
@@ -39,14 +39,14 @@ class Run:
     number: int
 
     @classmethod
-    def taken_up(cls, name: str, times: int) -> "Run":
+    def taken_up(cls, name: str, times: int) -> "ExecutionRun":
         """The run at its first pass, or at the first since it was taken up again that often."""
-        return cls(name, times * TAKE_UP + 1)
+        return cls(name, times * RECOVERY_PASSES + 1)
 
     @property
     def times(self) -> int:
         """How often it was taken up again."""
-        return self.number // TAKE_UP
+        return self.number // RECOVERY_PASSES
 
     def cause(self, chunk: int, attempt: int) -> str:
         """The cause of what this pass does to a job of `chunk` at its `attempt`-th start."""
@@ -58,12 +58,12 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Next:
+class NextStep:
     """Where an execution goes from here. The index says which chunks `run`'s next pass takes."""
 
     batch_id: str
     next: Where
-    run: Run = Run(MAIN, 1)
+    run: ExecutionRun = ExecutionRun(MAIN, 1)
     until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     index_bucket: str = ""
     index_key: str = ""

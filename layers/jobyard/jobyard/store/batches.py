@@ -8,10 +8,16 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.archive import Phase, Tombstone
-from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, HistoryEntry, Source
+from jobyard.domain.batches.batch import (
+    UPLOAD_GRACE,
+    Batch,
+    BatchState,
+    HistoryEntry,
+    ManifestSource,
+)
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.lifecycle import Move
-from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store import transactions
 from jobyard.store.documents import (
     history_document,
@@ -87,9 +93,9 @@ def _batch(item: BatchItem) -> Batch:
         filename=body.get("filename", ""),
         submitted_at=moment(body["submitted_at"]),
         profile=body.get("profile", ""),
-        source=Source(*body["source"]) if "source" in body else None,
+        source=ManifestSource(*body["source"]) if "source" in body else None,
         notify=tuple(body.get("notify", ())),
-        untold=tuple(Untold(*each) for each in body.get("untold", ())),
+        untold=tuple(UndeliveredRecipient(*each) for each in body.get("untold", ())),
         parameters=body.get("parameters", {}),
         note=body.get("note", ""),
         upload_until=moment_or_none(body.get("upload_until")),
@@ -207,14 +213,14 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
 
 
 @dataclass(frozen=True)
-class Page:
+class BatchPage:
     """Some batches, newest first, and where the next page begins ("" when there is none)."""
 
     items: tuple[Batch, ...]
     after: str
 
 
-def of_month(month: str, *, limit: int, before: str = "") -> Page:
+def of_month(month: str, *, limit: int, before: str = "") -> BatchPage:
     """Up to `limit` batches submitted in `month` ("2026-11"), newest first, older than `before`.
 
     `before` is a place, as `Page.after` gives it.
@@ -222,29 +228,29 @@ def of_month(month: str, *, limit: int, before: str = "") -> Page:
     return _page(BatchItem.by_month, month, limit, before)
 
 
-def of_state(state: str, *, limit: int, before: str = "") -> Page:
+def of_state(state: str, *, limit: int, before: str = "") -> BatchPage:
     """Up to `limit` batches in `state`, newest first, older than `before`."""
     return _page(BatchItem.by_state, state, limit, before)
 
 
-def of_collection(collection: str, *, limit: int, before: str = "") -> Page:
+def of_collection(collection: str, *, limit: int, before: str = "") -> BatchPage:
     """Up to `limit` batches of a collection, newest first, older than `before`."""
     return _page(BatchItem.by_collection, collection, limit, before)
 
 
-def of_submitter(sub: str, *, limit: int, before: str = "") -> Page:
+def of_submitter(sub: str, *, limit: int, before: str = "") -> BatchPage:
     """Up to `limit` batches of one person, newest first, older than `before`."""
     return _page(BatchItem.by_submitter, sub, limit, before)
 
 
-def _page(index: Any, key: str, limit: int, before: str) -> Page:
+def _page(index: Any, key: str, limit: int, before: str) -> BatchPage:
     condition = BatchItem.submitted < before if before else None
     found = index.query(
         key, range_key_condition=condition, scan_index_forward=False, limit=limit + 1
     )
     items = [*found]
     page = items[:limit]
-    return Page(
+    return BatchPage(
         tuple(_batch(item) for item in page), page[-1].submitted if len(items) > limit else ""
     )
 

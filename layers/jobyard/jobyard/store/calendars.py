@@ -5,12 +5,12 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.schedules.calendar import Change, Kept, calendar_of
+from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
 from jobyard.store.documents import moment, stamp
 from jobyard.store.tables import CalendarItem, is_refused
 
 
-def _item(kept: Kept) -> CalendarItem:
+def _item(kept: StoredCalendar) -> CalendarItem:
     changes = [
         [change.event, stamp(change.at), change.actor, change.reason, change.cause, change.sub]
         for change in kept.changes
@@ -19,13 +19,15 @@ def _item(kept: Kept) -> CalendarItem:
     return CalendarItem(name=kept.calendar.name, version=kept.version, body=body)
 
 
-def _kept(item: CalendarItem) -> Kept:
+def _kept(item: CalendarItem) -> StoredCalendar:
     body: dict[str, Any] = item.body
-    changes = tuple(Change(event, moment(at), *rest) for event, at, *rest in body["changes"])
-    return Kept(calendar_of(body["calendar"]), int(item.version), changes)
+    changes = tuple(
+        CalendarChange(event, moment(at), *rest) for event, at, *rest in body["changes"]
+    )
+    return StoredCalendar(calendar_of(body["calendar"]), int(item.version), changes)
 
 
-def put(kept: Kept) -> None:
+def put(kept: StoredCalendar) -> None:
     """Write a calendar over the version before; the first over nothing. A repeat is success.
 
     Raises:
@@ -43,7 +45,7 @@ def put(kept: Kept) -> None:
             raise StaleState(f"calendar {name} has changed since it was read") from error
 
 
-def stored(name: str) -> Kept | None:
+def stored(name: str) -> StoredCalendar | None:
     """The calendar, a deleted one too, strongly read; None when there never was one."""
     try:
         return _kept(CalendarItem.get(name, consistent_read=True))
@@ -51,13 +53,13 @@ def stored(name: str) -> Kept | None:
         return None
 
 
-def find(name: str) -> Kept | None:
+def find(name: str) -> StoredCalendar | None:
     """The calendar, strongly read; None when there is none."""
     found = stored(name)
     return None if found is None or found.is_deleted else found
 
 
-def kept() -> list[Kept]:
+def kept() -> list[StoredCalendar]:
     """All calendars, by name. There are a handful."""
     found = map(_kept, CalendarItem.scan(consistent_read=True))
     return sorted(

@@ -22,12 +22,12 @@ from jobyard.domain.batches.chunks import ChunkRecord
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import (
     Attempt,
+    JobAddress,
     JobRecord,
     JobState,
-    Place,
     StepRecord,
     StepStatus,
-    unwritten,
+    failed_as_unwritable,
 )
 from jobyard.store import chunks, transactions
 from jobyard.store.documents import (
@@ -60,7 +60,7 @@ _Change = tuple[JobRecord | None, JobRecord]
 _Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
 
-def _chunk_id(place: Place) -> str:
+def _chunk_id(place: JobAddress) -> str:
     return f"{place.origin_id}#{place.chunk}"
 
 
@@ -112,7 +112,7 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
 _STATUS = {status[0]: status for status in StepStatus}
 
 
-def _record(place: Place, state: str, version: int, body: str) -> JobRecord:
+def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord:
     document = json.loads(body)
     steps = tuple(
         StepRecord(
@@ -155,11 +155,11 @@ def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
 
 def _of_item(item: JobItem) -> JobRecord:
     origin_id, chunk = item.chunk_id.split("#")
-    place = Place(origin_id, int(chunk), int(item.position))
+    place = JobAddress(origin_id, int(chunk), int(item.position))
     return _record(place, item.state, int(item.version), item.body)
 
 
-def get(place: Place) -> JobRecord | None:
+def get(place: JobAddress) -> JobRecord | None:
     """The job's record, strongly read; None when nothing has happened to it yet."""
     try:
         return _of_item(JobItem.get(_chunk_id(place), place.position, consistent_read=True))
@@ -216,7 +216,7 @@ def _write_batch(
     for before, after in unfit:
         stored = get(after.place)  # what was read, and not what was found out since
         as_read = stored is None if before is None else _is_as(stored, before)
-        failed = unwritten(stored, after) if as_read else None
+        failed = failed_as_unwritable(stored, after) if as_read else None
         if failed is None:
             writing.answer[after.place] = None
         else:
@@ -242,7 +242,7 @@ class _Writing:
     """Some changes on their way: how those came out that are settled, and which are unfit."""
 
     pause: Callable[[float], None]
-    answer: dict[Place, JobRecord | None] = field(default_factory=dict)
+    answer: dict[JobAddress, JobRecord | None] = field(default_factory=dict)
     unfit: list[_Change] = field(default_factory=list)
 
     def write(self, changes: list[_Change]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from jobyard.domain.jobs.job import JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
 from jobyard.store import transactions
 from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
@@ -80,7 +80,7 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
     )
 
 
-def get(place: Place) -> Occurrence | None:
+def get(place: JobAddress) -> Occurrence | None:
     """The occurrence whose job lies at `place`, strongly read; None when there is none."""
     try:
         return _occurrence(

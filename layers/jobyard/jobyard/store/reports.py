@@ -9,7 +9,7 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store.documents import moment, sortable, stamp
 from jobyard.store.tables import ReportItem, is_refused
 
@@ -76,7 +76,7 @@ def _report(item: ReportItem) -> Report:
             tries,
             singly,
             tuple(told),
-            tuple(Untold(*each) for each in untold),
+            tuple(UndeliveredRecipient(*each) for each in untold),
         ),
         version=int(item.version),
     )

@@ -19,12 +19,12 @@ from jobyard.domain.natural_order import natural
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
+    ActiveJob,
     Latest,
     Missed,
     Missing,
     Overlap,
     Policy,
-    Run,
     Schedule,
     ScheduleState,
 )
@@ -122,7 +122,7 @@ def _schedule(item: ScheduleItem) -> Schedule:
         queued=moment_or_none(body.get("queued")),
         kept_from=moment_or_none(body.get("kept_from")),
         active=tuple(
-            Run(moment(at), moment(since), run) for at, since, run in body.get("active", ())
+            ActiveJob(moment(at), moment(since), run) for at, since, run in body.get("active", ())
         ),
         latest=_latest(body.get("latest")),
         history=history_of(body.get("history", [])),
@@ -168,7 +168,7 @@ def get(schedule_id: str) -> Schedule:
 
 
 @dataclass(frozen=True)
-class Beside:
+class ScheduleWrites:
     """What is written with a schedule, all or nothing: new occurrences, occurrences over those
     they follow, and records of jobs over those they follow."""
 
@@ -177,7 +177,7 @@ class Beside:
     jobs: Sequence[tuple[JobRecord, JobRecord]] = ()
 
 
-def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Schedule:
+def write(before: Schedule, after: Schedule, beside: ScheduleWrites = ScheduleWrites()) -> Schedule:
     """Write `after` over `before`, and what goes with it. A repeat of the same write is success.
 
     Raises:
@@ -203,7 +203,7 @@ def write(before: Schedule, after: Schedule, beside: Beside = Beside()) -> Sched
 
 
 @dataclass(frozen=True)
-class Due:
+class DueSchedule:
     """A schedule the clock has to look at, as the index knows it: a suggestion, whose version the
     write will check. It is read when it is asked for: one that cannot be is nobody else's trouble.
     """
@@ -220,7 +220,7 @@ class Due:
         return _schedule(self.item)
 
 
-def due(shard: int, now: datetime) -> Iterator[Due]:
+def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
     """What the clock has to look at by `now` in a shard, longest due first.
 
     Read as it goes, in small pages: a clock that runs out of time has read little in vain.
@@ -231,18 +231,18 @@ def due(shard: int, now: datetime) -> Iterator[Due]:
         page_size=_DUE_AT_A_TIME,
     )
     for item in found:
-        yield Due(item.schedule_id, item)
+        yield DueSchedule(item.schedule_id, item)
 
 
 @dataclass(frozen=True)
-class Page:
+class SchedulePage:
     """Some schedules by title, and where the next page begins ("" when there is none)."""
 
     items: tuple[Schedule, ...]
     after: str
 
 
-def by_title(*, system: bool, limit: int, after: str = "") -> Page:
+def by_title(*, system: bool, limit: int, after: str = "") -> SchedulePage:
     """Up to `limit` schedules after `after`, a place as `Page.after` gives it; those of the system
     or the others. Deleted ones are left out. Each is strongly read."""
     keys = [
@@ -258,7 +258,9 @@ def by_title(*, system: bool, limit: int, after: str = "") -> Page:
     found = {each.schedule_id: each for each in read}
     items = [found[key.schedule_id] for key in shown if key.schedule_id in found]
     following = str(shown[-1].title) if len(keys) > limit else ""
-    return Page(tuple(each for each in items if each.state is not ScheduleState.DELETED), following)
+    return SchedulePage(
+        tuple(each for each in items if each.state is not ScheduleState.DELETED), following
+    )
 
 
 def naming(calendar: str) -> Iterator[Schedule]:

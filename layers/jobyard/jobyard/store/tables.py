@@ -25,7 +25,7 @@ class DocumentAttribute(JSONAttribute):
         return text.encode(errors="replace").decode()  # parameters are anybody's JSON
 
 
-class ByMonth(GlobalSecondaryIndex["BatchItem"]):
+class ByMonthIndex(GlobalSecondaryIndex["BatchItem"]):
     """All batches, by the month they were submitted in."""
 
     class Meta:
@@ -36,7 +36,7 @@ class ByMonth(GlobalSecondaryIndex["BatchItem"]):
     submitted = UnicodeAttribute(range_key=True)
 
 
-class ByState(GlobalSecondaryIndex["BatchItem"]):
+class ByStateIndex(GlobalSecondaryIndex["BatchItem"]):
     """Batches by state."""
 
     class Meta:
@@ -47,7 +47,7 @@ class ByState(GlobalSecondaryIndex["BatchItem"]):
     submitted = UnicodeAttribute(range_key=True)
 
 
-class ByCollection(GlobalSecondaryIndex["BatchItem"]):
+class ByCollectionIndex(GlobalSecondaryIndex["BatchItem"]):
     """Batches by collection."""
 
     class Meta:
@@ -58,7 +58,7 @@ class ByCollection(GlobalSecondaryIndex["BatchItem"]):
     submitted = UnicodeAttribute(range_key=True)
 
 
-class BySubmitter(GlobalSecondaryIndex["BatchItem"]):
+class BySubmitterIndex(GlobalSecondaryIndex["BatchItem"]):
     """Batches by the person who submitted them."""
 
     class Meta:
@@ -84,10 +84,10 @@ class BatchItem(Model):
     version = NumberAttribute()
     expires = NumberAttribute(null=True)
     body = DocumentAttribute()
-    by_month = ByMonth()
-    by_state = ByState()
-    by_collection = ByCollection()
-    by_submitter = BySubmitter()
+    by_month = ByMonthIndex()
+    by_state = ByStateIndex()
+    by_collection = ByCollectionIndex()
+    by_submitter = BySubmitterIndex()
 
 
 class JobItem(Model):
@@ -103,7 +103,7 @@ class JobItem(Model):
     body = UnicodeAttribute(attr_name="b")
 
 
-class Held(GlobalSecondaryIndex["ChunkItem"]):
+class HeldIndex(GlobalSecondaryIndex["ChunkItem"]):
     """Chunks with jobs that the machine holds, by collection and batch; sparse."""
 
     class Meta:
@@ -126,12 +126,12 @@ class ChunkItem(Model):
     chunk = NumberAttribute(range_key=True)
     held_shard = UnicodeAttribute(null=True)
     held_of = UnicodeAttribute(null=True)
-    held = Held()
+    held = HeldIndex()
     version = NumberAttribute()
     body = DocumentAttribute()
 
 
-class Undelivered(GlobalSecondaryIndex["ReportItem"]):
+class UndeliveredIndex(GlobalSecondaryIndex["ReportItem"]):
     """Reports whose mail is not with the mail service yet; sparse."""
 
     class Meta:
@@ -154,7 +154,7 @@ class ReportItem(Model):
     undelivered = UnicodeAttribute(null=True)
     queued_at = UnicodeAttribute()
     body = DocumentAttribute()
-    waiting = Undelivered()
+    waiting = UndeliveredIndex()
 
 
 class HoldItem(Model):
@@ -167,7 +167,7 @@ class HoldItem(Model):
     body = DocumentAttribute()
 
 
-class ByName(GlobalSecondaryIndex["CollectionItem"]):
+class ByNameIndex(GlobalSecondaryIndex["CollectionItem"]):
     """Collections by name."""
 
     class Meta:
@@ -188,7 +188,7 @@ class CollectionItem(Model):
     shelf = UnicodeAttribute()
     version = NumberAttribute()
     body = DocumentAttribute()
-    listed = ByName()
+    listed = ByNameIndex()
 
 
 class ObjectItem(Model):
@@ -227,7 +227,7 @@ class OperationItem(Model):
     body = DocumentAttribute()
 
 
-class Due(GlobalSecondaryIndex["ScheduleItem"]):
+class DueIndex(GlobalSecondaryIndex["ScheduleItem"]):
     """Schedules the clock has to look at again, and when; sparse."""
 
     class Meta:
@@ -238,7 +238,7 @@ class Due(GlobalSecondaryIndex["ScheduleItem"]):
     due_at = NumberAttribute(range_key=True)
 
 
-class ByTitle(GlobalSecondaryIndex["ScheduleItem"]):
+class ByTitleIndex(GlobalSecondaryIndex["ScheduleItem"]):
     """Schedules by title, without their content: a run that starts or ends does not write here."""
 
     class Meta:
@@ -263,8 +263,8 @@ class ScheduleItem(Model):
     state = UnicodeAttribute()
     version = NumberAttribute()
     body = DocumentAttribute()
-    due = Due()
-    listed = ByTitle()
+    due = DueIndex()
+    listed = ByTitleIndex()
 
 
 class OccurrenceItem(Model):

@@ -14,7 +14,7 @@ from typing import Any
 from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
-from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import (
     FILENAME_BYTES,
     MESSAGE_BYTES,
@@ -143,7 +143,7 @@ OPEN_STATES = frozenset(
 
 
 @dataclass(frozen=True)
-class Source:
+class ManifestSource:
     """The S3 object a manifest was uploaded as. `size` is bytes."""
 
     bucket: str
@@ -239,9 +239,9 @@ class Batch:
     filename: str
     submitted_at: datetime
     profile: str = ""
-    source: Source | None = None
+    source: ManifestSource | None = None
     notify: tuple[str, ...] = ()
-    untold: tuple[Untold, ...] = ()
+    untold: tuple[UndeliveredRecipient, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     upload_until: datetime | None = None

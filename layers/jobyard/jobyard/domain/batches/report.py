@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.mail_addresses import Untold
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 
@@ -46,7 +46,7 @@ class Delivery:
     tries: int = 0
     singly: bool = False
     told: tuple[str, ...] = ()
-    untold: tuple[Untold, ...] = ()
+    untold: tuple[UndeliveredRecipient, ...] = ()
 
     def __post_init__(self) -> None:
         clean_fields(self, error=MESSAGE_BYTES)

@@ -15,7 +15,7 @@ _LONGEST = 400  # bytes of a name or message a mail shows
 
 
 @dataclass(frozen=True)
-class ToldJob:
+class ReportedJob:
     """A job as a report tells of it. `before` is what the last report told, "" when it is new."""
 
     job_id: str
@@ -26,7 +26,7 @@ class ToldJob:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportContent:
     """What a report has to say. `jobs` are the failed ones, or those that changed."""
 
     batch: Batch
@@ -36,7 +36,7 @@ class Told:
     instance: str
     counts: Mapping[str, int]
     groups: Sequence[FailureGroup]
-    jobs: Sequence[ToldJob]
+    jobs: Sequence[ReportedJob]
     more_jobs: int
     findings: Sequence[str]
     more_findings: int
@@ -74,7 +74,7 @@ def _time(at: datetime | None) -> str:
     return "-" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _facts(told: Told) -> list[tuple[str, str]]:
+def _facts(told: ReportContent) -> list[tuple[str, str]]:
     batch, counts = told.batch, told.counts
     order = ("succeeded", "partially_succeeded", "failed", "cancelled", "deleted", "waiting")
     jobs = ", ".join(
@@ -104,7 +104,7 @@ def _facts(told: Told) -> list[tuple[str, str]]:
     return [(name, clean(value)) for name, value in facts]
 
 
-def _headline(told: Told) -> str:
+def _headline(told: ReportContent) -> str:
     if told.kind is ReportKind.UPDATE:
         return "Since the last report the outcome of some jobs has changed."
     if told.batch.is_cancelled:
@@ -121,13 +121,13 @@ def _headline(told: Told) -> str:
     return "Your submission was processed, and not all of it went well."
 
 
-def _job_line(job: ToldJob) -> str:
+def _job_line(job: ReportedJob) -> str:
     change = f"{job.before} -> {job.now}" if job.before else job.now
     said = f" ({_short(job.message)})" if job.message else ""
     return f"{_short(job.name) or job.job_id}: {change}{said} [{job.job_id}]"
 
 
-def text(told: Told) -> str:
+def render_text(told: ReportContent) -> str:
     """The mail as plain text."""
     lines = [_headline(told), ""]
     lines += [f"{name + ':':<12} {value}" for name, value in _facts(told)]
@@ -158,7 +158,7 @@ _STYLE = (
 )
 
 
-def page(told: Told) -> str:
+def render_html(told: ReportContent) -> str:
     """The mail as HTML, which is also the report's page. Every word from outside is escaped."""
     mark = "ok" if told.outcome == "OK" else "fail"
     parts = [

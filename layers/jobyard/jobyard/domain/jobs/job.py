@@ -156,7 +156,7 @@ OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 
 @dataclass(frozen=True)
-class Place:
+class JobAddress:
     """Where a job lies.
 
     A job of a batch: the batch's id, the chunk and the position in it, both from 0. A job of a
@@ -178,7 +178,7 @@ class Place:
         return is_schedule_id(self.origin_id)
 
     @classmethod
-    def of(cls, job_id: str) -> "Place | None":
+    def of(cls, job_id: str) -> "JobAddress | None":
         """The place `job_id` names; None when it is not the id of a job."""
         origin_id, *rest = job_id.split(".")
         if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
@@ -277,7 +277,7 @@ class JobRecord:
     whatever is done to the job: long lists are compacted, what old entries say is shortened.
     """
 
-    place: Place
+    place: JobAddress
     state: JobState
     version: int
     cause: str
@@ -382,12 +382,12 @@ def _marks(history: Sequence[HistoryEntry]) -> set[int]:
     return {*requests[-_REQUESTS:], *starts[:1], *requeues[-1:], *since[:1]}
 
 
-def unrecorded(place: Place, at: datetime) -> JobRecord:
+def new_job(place: JobAddress, at: datetime) -> JobRecord:
     """The job of a row that nothing has happened to yet: scheduled, and version 0."""
     return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
 
 
-def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
+def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
     """The record after a person's event, whoever carries it out.
 
     Raises:
@@ -407,10 +407,10 @@ def sent(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
     return job.moved(move, **changes)
 
 
-def unwritten(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
+def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
     """The job, failed because its record `after` cannot be stored, with nothing of what that has
     beyond `before`; None when the machine cannot fail it as it stands."""
-    job = before or unrecorded(after.place, after.at)
+    job = before or new_job(after.place, after.at)
     known = JOB.actions(job.state, (MACHINE,))
     event = next((each for each in ("fail", "give_up") if each in known), None)
     if event is None:

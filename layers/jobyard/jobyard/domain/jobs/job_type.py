@@ -10,7 +10,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.text import clean
 
 
-class _Told:
+class _Message:
     """What has a message: it may quote what comes from outside, so it is cleaned."""
 
     message: str
@@ -20,7 +20,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class Done(_Told):
+class Done(_Message):
     """The step is done. `result` is kept with the job and handed to the later steps.
 
     JSON values only, and small: it lives in the job's record, which should stay under 1 KB.
@@ -31,14 +31,14 @@ class Done(_Told):
 
 
 @dataclass(frozen=True)
-class Skipped(_Told):
+class Skipped(_Message):
     """The step was not needed."""
 
     message: str = ""
 
 
 @dataclass(frozen=True)
-class Wait(_Told):
+class Snooze(_Message):
     """Not now: try this step again in `seconds`. Does not count as a failed attempt.
 
     `progressed`: it was not only waited, a part of the step is done and will not be repeated.
@@ -52,7 +52,7 @@ class Wait(_Told):
 
 
 @dataclass(frozen=True)
-class Stop(_Told):
+class Fail(_Message):
     """The step failed. `retryable` asks the job type's retry policy; False ends the job.
 
     `retry_after` is what the other side asked for, in seconds. `recoverable` False means no
@@ -67,11 +67,11 @@ class Stop(_Told):
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
-Outcome = Done | Skipped | Wait | Stop
+Outcome = Done | Skipped | Snooze | Fail
 
 
 @dataclass(frozen=True)
-class Work:
+class StepInput:
     """One job as its steps see it. `data` is what earlier steps returned, merged in order.
 
     A job of a schedule has no batch and no collection (""), its entry is `scheduled_for`, the
@@ -109,7 +109,7 @@ class RetryPolicy:
 
 
 def _tells_nobody(
-    _work: Work, _touch: Any, _code: str, _message: str, _requeues: int
+    _work: StepInput, _touch: Any, _code: str, _message: str, _requeues: int
 ) -> Mapping[str, Any]:
     return {}
 
@@ -137,13 +137,13 @@ class JobType:
 
     name: str
     title: str
-    steps: tuple[tuple[str, Callable[[Work, Any], Outcome]], ...]
+    steps: tuple[tuple[str, Callable[[StepInput, Any], Outcome]], ...]
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0
     system: bool = False
     words: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
-    failed: Callable[[Work, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
+    failed: Callable[[StepInput, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
     scheduled: bool = False
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
     takes: Mapping[str, str] = field(default_factory=dict)

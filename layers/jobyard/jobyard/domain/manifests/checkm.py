@@ -16,7 +16,7 @@ from jobyard.domain.manifests.profiles import (
     Column,
     Profile,
 )
-from jobyard.domain.manifests.rows import Part, Rows, UnreadRows
+from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, locals_in
 
 VERSION_LINE = "#%checkm_0.7"
@@ -299,7 +299,7 @@ class Checkm:
     def __init__(self, expected: Profile | None, listed: Collection[str] = ()) -> None:
         self._listed = listed
         self._headers = Headers(expected)
-        self._rows: Rows | UnreadRows | None = None
+        self._rows: RowReader | UnreadRows | None = None
         self._ended = False
         self._followed = False
 
@@ -364,7 +364,7 @@ class Checkm:
         findings = self._headers.close(number)
         if self._headers.tells_columns:
             profile = self._headers.profile
-            self._rows = Rows(CheckmLayout(profile), profile, self._listed)
+            self._rows = RowReader(CheckmLayout(profile), profile, self._listed)
         else:
             self._rows = UnreadRows(CheckmLayout.blanks, comment="#")
         return findings

@@ -21,7 +21,7 @@ from jobyard.domain.manifests.profiles import (
     Profile,
     kind_of,
 )
-from jobyard.domain.manifests.url_checks import Doubts, server_of
+from jobyard.domain.manifests.url_checks import UrlWarnings, server_of
 from jobyard.domain.manifests.validation import (
     HEX_LENGTHS,
     LOCALS,
@@ -44,7 +44,7 @@ _DEVICES = re.compile(r"[/\n](?:con|prn|aux|nul|(?:com|lpt)[0-9¹²³])(?:in\$|o
 
 
 def entries_of(
-    texts: Texts, first: int, profile: Profile, doubts: Doubts | None = None
+    texts: Texts, first: int, profile: Profile, doubts: UrlWarnings | None = None
 ) -> list[Entry] | None:
     """The entries of the rows of `texts`, lines `first` and on; None if any may need explaining.
 
@@ -52,7 +52,7 @@ def entries_of(
     hosts of which nothing is left to be said.
     """
     urls, names = texts.get(Column.URL, ()), texts.get(Column.NAME, ())
-    if not urls or not names or not _are_urls(urls, doubts or Doubts()):
+    if not urls or not names or not _are_urls(urls, doubts or UrlWarnings()):
         return None
     digests = _digests(texts)
     sizes = _sizes(texts.get(Column.SIZE, ()))
@@ -84,7 +84,7 @@ def entries_of(
     return list(map(tuple.__new__, repeat(Entry), fields))
 
 
-def _are_urls(urls: Sequence[str], doubts: Doubts) -> bool:
+def _are_urls(urls: Sequence[str], doubts: UrlWarnings) -> bool:
     joined = "\n" + "\n".join(urls)
     if not joined.isascii() or " " in joined or "#" in joined:
         return False

@@ -9,7 +9,7 @@ from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
 from jobyard.domain.manifests.inference import Inference
 from jobyard.domain.manifests.lines import Span
 from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
-from jobyard.domain.manifests.rows import Part, Rows, UnreadRows
+from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import BLANK, Cell, Row, locals_in
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}  # what others part columns by
@@ -129,7 +129,7 @@ class Csv:
         self._listed = listed
         self.profile = expected
         self._inference: Inference | None = None
-        self._rows: Rows | UnreadRows | None = None
+        self._rows: RowReader | UnreadRows | None = None
         self._hinted = False
 
     @property
@@ -174,7 +174,7 @@ class Csv:
         if lines:
             yield from self.read(Span(number + 1, "".join(f"{line}\n" for line in lines)))
 
-    def _opened(self, header: str, number: int) -> tuple[Rows | UnreadRows, list[Finding]]:
+    def _opened(self, header: str, number: int) -> tuple[RowReader | UnreadRows, list[Finding]]:
         """The rows under the line that names the columns, and what is wrong with that line."""
         cells, findings = cells_in(header, number)
         columns = [column_of(cell.text, aliases=True) for cell in cells]
@@ -194,7 +194,7 @@ class Csv:
             profile, self._inference = INFERRED, Inference()
         unnamed = {index for index, cell in enumerate(cells) if not cell.text}
         layout = CsvLayout(columns, unnamed, is_half_told=bool(findings))
-        return Rows(layout, profile, self._listed), findings
+        return RowReader(layout, profile, self._listed), findings
 
     def _leave_out(
         self, columns: list[Column | None], cells: Sequence[Cell], number: int

@@ -217,7 +217,7 @@ class Check(StrEnum):
         return Finding(self.level, self.value, line, column, message)
 
 
-class Kept:
+class BoundedFindings:
     """The first `most` findings of each level, in the manifest's order, and how many there are."""
 
     def __init__(self, most: int = KEPT) -> None:

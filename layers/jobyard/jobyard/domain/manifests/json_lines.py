@@ -13,7 +13,7 @@ from jobyard.domain.manifests.findings import Check, Finding, shown, shown_all
 from jobyard.domain.manifests.inference import Inference
 from jobyard.domain.manifests.lines import Span
 from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column, Profile, takes
-from jobyard.domain.manifests.rows import Part, Rows, UnreadRows
+from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
 
 PARAMETERS = "parameters"
@@ -226,7 +226,7 @@ class Jsonl:
         self._listed = listed
         self.profile = expected
         self._inference: Inference | None = None
-        self._rows: Rows | UnreadRows | None = None
+        self._rows: RowReader | UnreadRows | None = None
 
     @property
     def files(self) -> int:
@@ -266,7 +266,7 @@ class Jsonl:
         words = "this is one JSON document: JSON Lines has a whole object on every line, no []"
         return [Check.JSON_BAD.at(span.first + at, lines[at].index(begin[0]) + 1, words)]
 
-    def _open(self, lines: Sequence[str]) -> Rows:
+    def _open(self, lines: Sequence[str]) -> RowReader:
         """The rows, of a profile that the first object's keys decide where none is given."""
         profile = self.profile
         if profile is None:
@@ -274,7 +274,7 @@ class Jsonl:
                 profile, self._inference = INFERRED, Inference()
             else:
                 profile = self.profile = INGEST
-        return Rows(JsonLayout(profile), profile, self._listed)
+        return RowReader(JsonLayout(profile), profile, self._listed)
 
 
 def _columns_of_first(lines: Sequence[str]) -> set[Column | None]:

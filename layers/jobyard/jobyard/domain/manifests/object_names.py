@@ -12,7 +12,7 @@ _SLOTS = 1_024
 _SPELLING = 0xFFFF  # the bits of a key that tell spellings of one folded form apart
 
 
-class Spellings:
+class NameSpellings:
     """Names by 64 bits each: 48 of the folded form, 16 of the spelling. Positions count from 1.
 
     Two names are taken for one by chance 3 times in 100 million for a million names; that one is
@@ -102,9 +102,9 @@ class ObjectNames:
     """
 
     def __init__(self) -> None:
-        self._files = Spellings()
+        self._files = NameSpellings()
         self._lines = array("I")
-        self._folders = Spellings()
+        self._folders = NameSpellings()
         self._folder = ""  # of the name before
         self._is_full = False
 

@@ -10,7 +10,7 @@ from jobyard.domain.manifests.file_names import Names
 from jobyard.domain.manifests.findings import Check, Finding, shown
 from jobyard.domain.manifests.object_names import ObjectNames
 from jobyard.domain.manifests.profiles import Column, Profile
-from jobyard.domain.manifests.url_checks import Doubts, fault
+from jobyard.domain.manifests.url_checks import UrlWarnings, fault
 from jobyard.domain.manifests.validation import Row, checked
 
 Part = tuple[list[Entry], list[Finding]]
@@ -39,14 +39,14 @@ class Layout(Protocol):
         """What has been found of the lines read since the last call and belongs to no row."""
 
 
-class Rows:
+class RowReader:
     """Reads rows laid out by `layout` as those of `profile`; `count` is how many there were."""
 
     def __init__(self, layout: Layout, profile: Profile, listed: Collection[str] = ()) -> None:
         self.count = 0
         self._layout = layout
         self._profile = profile
-        self._doubts = Doubts(listed)
+        self._doubts = UrlWarnings(listed)
         self._is_name_told = False
         self._names = ObjectNames() if profile.per_object else Names()
 

@@ -43,7 +43,7 @@ def name_in(url: str) -> str:
         return ""
 
 
-class Doubts:
+class UrlWarnings:
     """What speaks against URLs without `fault`, said once for each host.
 
     `listed` are the `host:port`s that the deployment lets be private and have any port.

@@ -144,7 +144,7 @@ class Calendar:
 
 
 @dataclass(frozen=True)
-class Change:
+class CalendarChange:
     """A change of a calendar: `put` or `delete`, by whom and why. `cause` names the request, `sub`
     is the person's id; "" of changes older than ids."""
 
@@ -160,27 +160,27 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredCalendar:
     """A calendar as it is stored. `version` counts its writes, from 1. One that was deleted stays,
     for its `changes`: the newest `CHANGES_KEPT`, oldest first, one at least."""
 
     calendar: Calendar
     version: int
-    changes: tuple[Change, ...]
+    changes: tuple[CalendarChange, ...]
 
     @property
     def is_deleted(self) -> bool:
         """Whether nothing may name it any more."""
         return self.changes[-1].event == "delete"
 
-    def changed(self, calendar: Calendar, change: Change) -> "Kept":
+    def changed(self, calendar: Calendar, change: CalendarChange) -> "StoredCalendar":
         """It after a change."""
         changes = (*self.changes, change)[-CHANGES_KEPT:]
         while (
             len(changes) > 1 and sum(len(each.reason.encode()) for each in changes) > MOST_REASONS
         ):
             changes = changes[1:]
-        return Kept(calendar, self.version + 1, changes)
+        return StoredCalendar(calendar, self.version + 1, changes)
 
 
 _Span = tuple[int, int]  # the first, and the first after

@@ -14,7 +14,7 @@ LAST_DAY = date.max.toordinal()
 _LAST_MONTH = 12 * 9999 + 11
 
 
-class Course(Protocol):
+class DaySeries(Protocol):
     """Days in order, each later than the one before."""
 
     def day(self, index: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JobRecord, JobState, Place
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import MOST_ACTIVE, place_of
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
@@ -152,7 +152,7 @@ class Occurrence:
         clean_fields(self, words=REASON_BYTES, actor=NAME_BYTES)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> JobAddress:
         """Where its job lies."""
         return place_of(self.schedule_id, self.at)
 

@@ -20,10 +20,10 @@ from jobyard.domain.schedules.schedule import (
     MAIN,
     MOST_ACTIVE,
     SCHEDULE,
+    ActiveJob,
     Latest,
     Missing,
     Overlap,
-    Run,
     Schedule,
     ScheduleState,
 )
@@ -41,7 +41,7 @@ class Decision:
 
     schedule: Schedule
     occurrences: tuple[Occurrence, ...]
-    replaced: tuple[Run, ...] = ()
+    replaced: tuple[ActiveJob, ...] = ()
 
     @property
     def started(self) -> tuple[Occurrence, ...]:
@@ -70,7 +70,7 @@ def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> da
     return next(iter(next_runs(schedule.rule, calendar, start)), None)
 
 
-def decide(
+def plan(
     schedule: Schedule,
     calendar: Calendar | None,
     now: datetime,
@@ -94,7 +94,7 @@ class _Deciding:
         self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
         self.active = list(schedule.active)
         self.queued = schedule.queued
-        self.replaced: list[Run] = []
+        self.replaced: list[ActiveJob] = []
         self.made: list[Occurrence] = []
 
     def decided(self, cause: Cause) -> Decision | None:
@@ -198,7 +198,7 @@ class _Deciding:
         return self._occurrence(at, Verdict.WAIT)
 
     def _started(self, at: datetime) -> Occurrence:
-        self.active = [*self.active, Run(at, self.now, MAIN)]
+        self.active = [*self.active, ActiveJob(at, self.now, MAIN)]
         return self._occurrence(at, Verdict.RUN)
 
     def _occurrence(
@@ -219,7 +219,9 @@ class _Deciding:
         )
 
 
-def _obstacle(overlap: Overlap, active: Sequence[Run], queued: datetime | None) -> Skip | None:
+def _obstacle(
+    overlap: Overlap, active: Sequence[ActiveJob], queued: datetime | None
+) -> Skip | None:
     """What keeps another job from running, or from waiting for its turn; None when nothing does."""
     if not active or overlap is Overlap.REPLACE:
         return None
@@ -242,7 +244,7 @@ def is_open_to_run(schedule: Schedule) -> bool:
     return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued)
 
 
-def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
+def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     """What becomes of a person's wish to have a job run at once. Its moment is none that a rule
     has: those are whole seconds.
 
@@ -255,9 +257,9 @@ def ask_now(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
     obstacle = _obstacle(overlap, schedule.active, schedule.queued)
     if obstacle:
         raise InvalidTransition(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
-    run = Run(at, now, MAIN)
+    run = ActiveJob(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
-    replaced: tuple[Run, ...] = ()
+    replaced: tuple[ActiveJob, ...] = ()
     if schedule.active and overlap is Overlap.REPLACE:
         active, replaced = (run,), schedule.active
     elif schedule.active and overlap is Overlap.QUEUE_ONE:
@@ -300,5 +302,5 @@ def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Sched
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
         skipped = waiting.given_up(Skip.SUSPENDED, schedule.why_suspended)
         return schedule.moved(move, queued=None), skipped
-    active = (*schedule.active, Run(waiting.at, move.at, MAIN))
+    active = (*schedule.active, ActiveJob(waiting.at, move.at, MAIN))
     return schedule.moved(move, active=active, queued=None), waiting.let_go()

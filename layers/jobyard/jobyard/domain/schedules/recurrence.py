@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jobyard.domain.schedules.day_series import LAST_DAY, Course, Days, Months, Weeks
+from jobyard.domain.schedules.day_series import LAST_DAY, Days, DaySeries, Months, Weeks
 from jobyard.domain.schedules.wall_clock import (
     WEEKDAYS,
-    Change,
+    ClockChange,
     change_around,
     change_between,
     enumerated,
@@ -188,7 +188,7 @@ class Recurrence:
     # Days: each a wall time, that stands for one instant, for two, or for none.
 
     @cached_property
-    def _course(self) -> Course:
+    def _course(self) -> DaySeries:
         if self.kind is Kind.WEEKLY:
             return Weeks(self.anchor, self.every, self.weekdays or (self.anchor.weekday(),))
         if self.kind is Kind.MONTHLY:
@@ -246,7 +246,7 @@ class Recurrence:
             return ()
         return (change_between(wall - after, wall - before, self._zone).at,)
 
-    def _meaning(self, change: Change, instant: datetime) -> str:
+    def _meaning(self, change: ClockChange, instant: datetime) -> str:
         if self._is_elapsed:
             return "hours are counted as they pass"
         at = words_of_time(self.at)
@@ -258,7 +258,7 @@ class Recurrence:
             return f"{at} comes twice, and this is the {'second' if local.fold else 'first'} time"
         return f"{at} comes once, as on other days"
 
-    def _falls_into(self, gap: Change) -> bool:
+    def _falls_into(self, gap: ClockChange) -> bool:
         before = gap.before
         index = self._course.index(before.toordinal() + (self.at < before.time()))
         return (

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.batches.batch import HistoryEntry, kept_history
-from jobyard.domain.jobs.job import JOB, JobState, Place
+from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
 from jobyard.domain.schedules.recurrence import Recurrence
 
@@ -132,7 +132,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Run:
+class ActiveJob:
     """A run of a schedule that has not ended: the moment it is for, and since when, under which
     name of a run of executions, it goes."""
 
@@ -186,7 +186,7 @@ class Schedule:
     look_at: datetime | None = None
     resume_at: datetime | None = None
     queued: datetime | None = None
-    active: tuple[Run, ...] = ()
+    active: tuple[ActiveJob, ...] = ()
     latest: Latest | None = None
     kept_from: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
@@ -221,7 +221,7 @@ class Schedule:
         last = self.suspension
         return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
 
-    def place(self, at: datetime) -> Place:
+    def place(self, at: datetime) -> JobAddress:
         """Where the job of the occurrence at `at` lies."""
         return place_of(self.schedule_id, at)
 
@@ -251,7 +251,7 @@ def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
     return kept_history(history, suspended[-1:], HISTORY_BYTES)
 
 
-def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:
+def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
     """When runs are next looked after: the longer one goes, the more seldom."""
     if not active:
         return None
@@ -259,11 +259,11 @@ def look_at(active: tuple[Run, ...], now: datetime) -> datetime | None:
     return now + min(max(age, timedelta(minutes=1)), timedelta(minutes=15))
 
 
-def place_of(schedule_id: str, at: datetime) -> Place:
+def place_of(schedule_id: str, at: datetime) -> JobAddress:
     """Where the job of the occurrence at `at` lies."""
-    return Place(schedule_id, 0, round(at.timestamp() * 1000))
+    return JobAddress(schedule_id, 0, round(at.timestamp() * 1000))
 
 
-def moment_of(place: Place) -> datetime:
+def moment_of(place: JobAddress) -> datetime:
     """The moment of the occurrence whose job lies at `place`."""
     return datetime.fromtimestamp(place.position / 1000, UTC)

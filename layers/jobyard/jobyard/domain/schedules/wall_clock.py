@@ -31,7 +31,7 @@ _Day = TypeVar("_Day", date, time, datetime)
 
 
 @dataclass(frozen=True)
-class Change:
+class ClockChange:
     """At `at` (UTC) the clocks of a zone go from `before` to `after`, both wall times."""
 
     at: datetime
@@ -102,7 +102,7 @@ def last_instant(wall: datetime, zone: ZoneInfo) -> datetime:
     return second if first <= second else change_between(second, first, zone).at - _SECOND
 
 
-def change_between(low: datetime, high: datetime, zone: ZoneInfo) -> Change:
+def change_between(low: datetime, high: datetime, zone: ZoneInfo) -> ClockChange:
     """The change of clocks after `low` and at `high` or before: there is exactly one."""
     offset = low.astimezone(zone).utcoffset()
     since, until = 0, (high - low) // _SECOND
@@ -113,10 +113,10 @@ def change_between(low: datetime, high: datetime, zone: ZoneInfo) -> Change:
         else:
             until = middle
     after = low + until * _SECOND
-    return Change(after, _wall(after - _SECOND, zone) + _SECOND, _wall(after, zone))
+    return ClockChange(after, _wall(after - _SECOND, zone) + _SECOND, _wall(after, zone))
 
 
-def change_around(instant: datetime, zone: ZoneInfo) -> Change | None:
+def change_around(instant: datetime, zone: ZoneInfo) -> ClockChange | None:
     """The change of clocks on the local day of `instant`, or because of which its time comes twice.
 
     None on ordinary days, and where the calendar ends.

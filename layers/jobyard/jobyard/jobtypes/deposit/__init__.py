@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes.deposit.identity import lock
 
 _STEPS = (
@@ -33,8 +33,8 @@ _WORDS = {
 }
 
 
-def _step(name: str) -> Callable[[Work, Any], Outcome]:
-    def take(work: Work, touch: Any) -> Outcome:
+def _step(name: str) -> Callable[[StepInput, Any], Outcome]:
+    def take(work: StepInput, touch: Any) -> Outcome:
         from jobyard.jobtypes.deposit.steps import STEPS
 
         return STEPS[name](work, touch)
@@ -42,7 +42,9 @@ def _step(name: str) -> Callable[[Work, Any], Outcome]:
     return take
 
 
-def _failed(work: Work, touch: Any, code: str, message: str, requeues: int) -> Mapping[str, Any]:
+def _failed(
+    work: StepInput, touch: Any, code: str, message: str, requeues: int
+) -> Mapping[str, Any]:
     from jobyard.jobtypes.deposit.steps import tell_failed
 
     return tell_failed(work, touch, code, message, requeues)

@@ -2,13 +2,13 @@
 
 from jobyard.domain.collection import Collection, naan_of, refusal
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 
-def authorize(work: Work, touch: Touch) -> Collection:
+def authorize(work: StepInput, touch: StepContext) -> Collection:
     """The job's collection, if who submitted the job may still deposit into it. It is asked before
     the object is identified and before each write, since a requeued job goes on where it stopped.
 
@@ -22,7 +22,7 @@ def authorize(work: Work, touch: Touch) -> Collection:
     return collection
 
 
-def check_ownership(latest: ObjectVersion | None, work: Work) -> None:
+def check_ownership(latest: ObjectVersion | None, work: StepInput) -> None:
     """See that an object is the collection's: it belongs to the one it was first deposited in.
 
     Raises:

@@ -20,7 +20,7 @@ from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import RESERVE_S
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,7 +103,7 @@ class Hashing:
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
-def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch) -> Stored:
+def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: StepContext) -> Stored:
     """Bring a file into the archive. Doing it again changes nothing.
 
     Raises:
@@ -125,7 +125,7 @@ def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch
     return stored
 
 
-def stage(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: Touch) -> Staged:
+def stage(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: StepContext) -> Staged:
     """Bring a file into the work bucket.
 
     Raises:
@@ -147,7 +147,7 @@ def part_bytes(size: int) -> int:
 
 
 def checked(
-    blocks: Iterable[bytes], wanted: Wanted, touch: Touch, hashing: Hashing | None = None
+    blocks: Iterable[bytes], wanted: Wanted, touch: StepContext, hashing: Hashing | None = None
 ) -> Iterator[bytes]:
     """The blocks, hashed; ends in a refusal when they are not what was wanted.
 
@@ -179,7 +179,7 @@ def checked(
 
 @contextmanager
 def _begun(
-    flow: Iterator[bytes], touch: Touch
+    flow: Iterator[bytes], touch: StepContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
     """The whole of a small stream, at its end; else None and the stream, from its start."""
     start = bytearray()
@@ -202,7 +202,7 @@ def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes |
 
 
 @contextmanager
-def _room(touch: Touch) -> Iterator[None]:
+def _room(touch: StepContext) -> Iterator[None]:
     if not HEAVY.acquire(timeout=max(touch.remaining() - RESERVE_S, 0)):
         raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
     try:
@@ -211,14 +211,14 @@ def _room(touch: Touch) -> Iterator[None]:
         HEAVY.release()
 
 
-def _put_small(body: bytearray, key: str, touch: Touch) -> None:
+def _put_small(body: bytearray, key: str, touch: StepContext) -> None:
     """Send a small file unless it is there. A very small one is sent at once: to ask costs more."""
     if len(body) > _ASKED_FOR_BYTES and bucket.exists(touch.s3, touch.archive_bucket, key):
         return
     bucket.put_new(touch.s3, touch.archive_bucket, key, body)
 
 
-def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: Touch) -> None:
+def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: StepContext) -> None:
     """Send a file to the key of the digest it must have; only read it when it is there already."""
     key = content_key(wanted.digest)
     if bucket.exists(touch.s3, touch.archive_bucket, key):
@@ -229,7 +229,7 @@ def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: Touc
         _Upload(touch.s3, touch.archive_bucket, key, wanted, only_new=True).send(blocks)
 
 
-def _adopt(staged: Staged, touch: Touch) -> None:
+def _adopt(staged: Staged, touch: StepContext) -> None:
     """Copy a staged file to its place in the archive: those very bytes and no others."""
     key = content_key(staged.digests[SHA256])
     if bucket.exists(touch.s3, touch.archive_bucket, key):
@@ -250,7 +250,7 @@ def _adopt(staged: Staged, touch: Touch) -> None:
 
 
 @contextmanager
-def _unless_kept(key: str, touch: Touch) -> Iterator[None]:
+def _unless_kept(key: str, touch: StepContext) -> Iterator[None]:
     """A write that found the file kept already has done its work: the digest is the key.
 
     Raises:
@@ -266,7 +266,7 @@ def _unless_kept(key: str, touch: Touch) -> Iterator[None]:
             raise Refused(Failure.STEP_ERROR, words) from error
 
 
-def copy_in_pieces(staged: Staged, key: str, touch: Touch, piece: int = _COPY_PIECE) -> None:
+def copy_in_pieces(staged: Staged, key: str, touch: StepContext, piece: int = _COPY_PIECE) -> None:
     """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
     with _multipart(touch.s3, touch.archive_bucket, key) as upload_id:
 

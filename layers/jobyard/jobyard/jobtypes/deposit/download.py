@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.deposit import payloads, receipts
 from jobyard.jobtypes.deposit.container_limits import MAX_OBJECT_BYTES
@@ -16,12 +16,12 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 _AT_ONCE = 4  # files of one object on their way
 
 
-def fetch_one(work: Work, touch: Touch, file: File, staged_as: str = "file") -> Stored:
+def fetch_one(work: StepInput, touch: StepContext, file: File, staged_as: str = "file") -> Stored:
     """Fetch a file.
 
     Raises:
@@ -31,7 +31,7 @@ def fetch_one(work: Work, touch: Touch, file: File, staged_as: str = "file") -> 
         return keep(blocks, file.wanted, staging(work.job_id, staged_as), touch)
 
 
-def fetch_all(work: Work, touch: Touch, files: tuple[File, ...]) -> tuple[Stored, ...]:
+def fetch_all(work: StepInput, touch: StepContext, files: tuple[File, ...]) -> tuple[Stored, ...]:
     """Fetch the files of an object, those not yet there.
 
     Raises:
@@ -48,7 +48,7 @@ def fetch_all(work: Work, touch: Touch, files: tuple[File, ...]) -> tuple[Stored
     return receipts.conclude(work.job_id, sheets.all(), touch)
 
 
-def unpack(work: Work, touch: Touch, file: File) -> tuple[Stored, ...]:
+def unpack(work: StepInput, touch: StepContext, file: File) -> tuple[Stored, ...]:
     """Fetch a container and bring its members into the archive, those not yet there.
 
     What is to be remarked of it is noted in the receipts.
@@ -74,7 +74,7 @@ def unpack(work: Work, touch: Touch, file: File) -> tuple[Stored, ...]:
     return receipts.conclude(work.job_id, sheets.all(), touch)
 
 
-def _stage_container(work: Work, touch: Touch, file: File) -> Staged:
+def _stage_container(work: StepInput, touch: StepContext, file: File) -> Staged:
     with _opened(file, touch) as blocks:
         staged = stage(blocks, file.wanted, staging(work.job_id, "container"), touch)
     receipts.note_container(work.job_id, staged, touch)
@@ -82,7 +82,7 @@ def _stage_container(work: Work, touch: Touch, file: File) -> Staged:
 
 
 @contextmanager
-def _opened(file: File, touch: Touch) -> Iterator[Iterator[bytes]]:
+def _opened(file: File, touch: StepContext) -> Iterator[Iterator[bytes]]:
     try:
         with payloads.opened(file.url, touch) as payload:
             yield payloads.blocks(payload, file.wanted)
@@ -93,7 +93,7 @@ def _opened(file: File, touch: Touch) -> Iterator[Iterator[bytes]]:
 class _Sheets:
     """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
 
-    def __init__(self, job_id: str, touch: Touch) -> None:
+    def __init__(self, job_id: str, touch: StepContext) -> None:
         self._job_id = job_id
         self._touch = touch
         self._done: list[Stored] = []
@@ -157,7 +157,9 @@ class _Sheets:
             self._unwritten = False
 
 
-def _fetch_missing(missing: dict[int, File], sheets: _Sheets, work: Work, touch: Touch) -> None:
+def _fetch_missing(
+    missing: dict[int, File], sheets: _Sheets, work: StepInput, touch: StepContext
+) -> None:
     """Fetch files, several at once. After a refusal no further one is begun, but for one that says
     when to come again: what has to be brought from tape is asked for together.
 

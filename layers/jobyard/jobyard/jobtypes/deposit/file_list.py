@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.manifests.entry import row
 from jobyard.domain.manifests.findings import Check, Finding
 from jobyard.domain.manifests.reader import Reading
@@ -18,7 +18,7 @@ from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files
 MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
@@ -66,7 +66,7 @@ def is_listed(entry: Mapping[str, Any]) -> bool:
     return entry["kind"] in {"manifest", "files"}
 
 
-def rows(work: Work, touch: Touch) -> Rows:
+def rows(work: StepInput, touch: StepContext) -> Rows:
     """The rows of a listed object's files, in order.
 
     Raises:
@@ -82,7 +82,7 @@ def rows(work: Work, touch: Touch) -> Rows:
     return found
 
 
-def write_down(work: Work, touch: Touch, found: Rows) -> None:
+def write_down(work: StepInput, touch: StepContext, found: Rows) -> None:
     """Keep the rows of a nested manifest for the later steps; the first list written counts."""
     bucket.put_new(touch.s3, touch.work_bucket, _rows_key(work), b"".join(found.lines))
 
@@ -103,7 +103,7 @@ def file(fields: Mapping[str, Any]) -> File:
     return File(fields["url"], wanted)
 
 
-def estimate(listed: tuple[File, ...], touch: Touch) -> Estimate:
+def estimate(listed: tuple[File, ...], touch: StepContext) -> Estimate:
     """Ask the servers for their files' sizes, and whether they have them at all.
 
     They are asked with HEAD, about which servers err in every way. So what HEAD says only counts
@@ -137,7 +137,7 @@ def _known(found: list[Size]) -> list[int]:
     return [each for each in found if isinstance(each, int)]
 
 
-def _size(file: File, mute: set[str], touch: Touch) -> Size:
+def _size(file: File, mute: set[str], touch: StepContext) -> Size:
     """What HEAD says. Servers of `mute` are not asked any more: they did not answer it."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in mute:
@@ -157,7 +157,7 @@ def _size(file: File, mute: set[str], touch: Touch) -> Size:
     return said if file.wanted.size is None else file.wanted.size
 
 
-def _confirmed(file: File, touch: Touch) -> Size:
+def _confirmed(file: File, touch: StepContext) -> Size:
     """What GET says, but for what may pass: the download will see."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
@@ -184,11 +184,11 @@ def _too_many() -> Refused:
     return Refused(Failure.TOO_LARGE, f"the object has more than {MAX_FILES} files")
 
 
-def _rows_key(work: Work) -> str:
+def _rows_key(work: StepInput) -> str:
     return work.entry.get("files_key") or staging(work.job_id, "files.jsonl")
 
 
-def _nested(work: Work, touch: Touch) -> Rows:
+def _nested(work: StepInput, touch: StepContext) -> Rows:
     """The rows of the manifest that describes the object."""
     manifest = file(work.entry)
     name = manifest.wanted.name
@@ -216,7 +216,7 @@ def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 
-def _manifest_blocks(manifest: File, touch: Touch) -> Iterator[bytes]:
+def _manifest_blocks(manifest: File, touch: StepContext) -> Iterator[bytes]:
     wanted = replace(manifest.wanted, limit=MANIFEST_BYTES)
     with payloads.opened(manifest.url, touch) as payload:
         yield from checked(payloads.blocks(payload, wanted), wanted, touch)

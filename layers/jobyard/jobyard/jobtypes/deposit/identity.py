@@ -10,11 +10,11 @@ from typing import Any
 from jobyard.domain.arks import EXPECTED, containing, normal_ark
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import IdentifierConflict
 from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
 NAAN = "99999"
@@ -46,7 +46,7 @@ class Description:
         }
 
 
-def described(work: Work) -> Description:
+def described(work: StepInput) -> Description:
     """The description in the job's row, or in the submission when that is the object's manifest."""
     fields = work.parameters if work.entry["kind"] == "files" else work.entry
     return Description(
@@ -63,7 +63,7 @@ def lock(entry: Mapping[str, Any]) -> str:
     return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
 
 
-def identify(work: Work, touch: Touch) -> str:
+def identify(work: StepInput, touch: StepContext) -> str:
     """The ark of the job's object: the one given, the local ids' own, or one made for this job.
 
     Raises:
@@ -95,7 +95,9 @@ def mint(job_id: str) -> str:
     return f"ark:/{NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
 
-def _refuse_strange(primary: str, work: Work, collection: Collection, touch: Touch) -> None:
+def _refuse_strange(
+    primary: str, work: StepInput, collection: Collection, touch: StepContext
+) -> None:
     if not normal_ark(primary):
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)

@@ -16,7 +16,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import BLOCK, RESERVE_S, FetchRefused, failure_of
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -42,7 +42,7 @@ def is_in_bucket(url: str) -> bool:
     return url.startswith("s3://")
 
 
-def length(url: str, touch: Touch) -> int | None:
+def length(url: str, touch: StepContext) -> int | None:
     """How many bytes its server says the file has; None when it does not say.
 
     Raises:
@@ -56,7 +56,7 @@ def length(url: str, touch: Touch) -> int | None:
 
 
 @contextmanager
-def opened(url: str, touch: Touch) -> Iterator[Payload]:
+def opened(url: str, touch: StepContext) -> Iterator[Payload]:
     """The file, ready to be read.
 
     Raises:
@@ -102,7 +102,7 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
 class _InBucket:
     length: int
     body: "StreamingBody"
-    touch: Touch
+    touch: StepContext
     framed: bool = True
 
     def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
@@ -120,7 +120,7 @@ class _InBucket:
             yield block
 
 
-def _place(url: str, touch: Touch) -> tuple[str, str]:
+def _place(url: str, touch: StepContext) -> tuple[str, str]:
     match = _S3_URL.fullmatch(url)
     if match is None:
         raise FetchRefused(

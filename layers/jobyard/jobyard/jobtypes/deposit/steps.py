@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Skipped, Snooze, StepInput
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, file_list, receipts
 from jobyard.jobtypes.deposit.access import authorize
@@ -17,35 +17,35 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 _NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
 _NOTED_BYTES = 200
 _FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is tried once
 
-Step = Callable[[Work, Touch], Outcome]
+Step = Callable[[StepInput, StepContext], Outcome]
 
 
 def _answering(step: Step) -> Step:
     """The step, with what it refuses as the outcome that it is."""
 
-    def answer(work: Work, touch: Touch) -> Outcome:
+    def answer(work: StepInput, touch: StepContext) -> Outcome:
         try:
             return step(work, touch)
         except NotYet as wait:
-            return Wait(wait.seconds, wait.message, wait.progressed)
+            return Snooze(wait.seconds, wait.message, wait.progressed)
         except FetchRefused as refusal:
             if refusal.come_again is not None:
                 words = f"{refusal.message}, and asks to come again in {refusal.come_again:g} s"
-                return Wait(refusal.come_again, words, asked=refusal.code)
-            return Stop(
+                return Snooze(refusal.come_again, words, asked=refusal.code)
+            return Fail(
                 refusal.code,
                 refusal.message,
                 retryable=refusal.retryable,
                 retry_after=refusal.retry_after,
             )
         except Refused as refusal:
-            return Stop(
+            return Fail(
                 refusal.code,
                 refusal.message,
                 retryable=refusal.retryable,
@@ -55,7 +55,7 @@ def _answering(step: Step) -> Step:
     return answer
 
 
-def estimating(work: Work, touch: Touch) -> Outcome:
+def estimating(work: StepInput, touch: StepContext) -> Outcome:
     """List the object's files and ask their servers how large they are."""
     remarks = ""
     if not file_list.is_listed(work.entry):
@@ -74,7 +74,7 @@ def estimating(work: Work, touch: Touch) -> Outcome:
     return Done(result, remarks)
 
 
-def provisioning(work: Work, touch: Touch) -> Outcome:
+def provisioning(work: StepInput, touch: StepContext) -> Outcome:
     """Refuse what is too large to begin with; there is no disk to wait for."""
     total = work.data.get("bytes")
     if total is None:
@@ -89,7 +89,7 @@ def provisioning(work: Work, touch: Touch) -> Outcome:
     return Done()
 
 
-def downloading(work: Work, touch: Touch) -> Outcome:
+def downloading(work: StepInput, touch: StepContext) -> Outcome:
     """Bring the files into the archive under their digests, checked against the manifest's."""
     stored = _brought(work, touch)
     result: dict[str, Any] = {
@@ -102,7 +102,7 @@ def downloading(work: Work, touch: Touch) -> Outcome:
     return Done({**result, "staged": True}, remarks)
 
 
-def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:
+def _brought(work: StepInput, touch: StepContext) -> tuple[Stored, ...]:
     """The object's files, in the archive: as the job's receipts say, else fetched now.
 
     A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
@@ -120,26 +120,26 @@ def _brought(work: Work, touch: Touch) -> tuple[Stored, ...]:
     return (one,) if one.size <= SMALL_BYTES else receipts.conclude(work.job_id, [one], touch)
 
 
-def _stored(work: Work, touch: Touch) -> tuple[Stored, ...]:
+def _stored(work: StepInput, touch: StepContext) -> tuple[Stored, ...]:
     """What downloading brought. Once its receipts are cleared away, it is brought again."""
     if digests := work.data.get("digests"):
         return (Stored(work.entry["name"], work.data["bytes"], digests),)
     return _brought(work, touch)
 
 
-def processing(work: Work, touch: Touch) -> Outcome:
+def processing(work: StepInput, touch: StepContext) -> Outcome:
     """Find or make the object's identifier."""
     return Done({"ark": identify(work, touch)})
 
 
-def storing(work: Work, touch: Touch) -> Outcome:
+def storing(work: StepInput, touch: StepContext) -> Outcome:
     """Write the manifest of the object's next version."""
     authorize(work, touch)
     kept = keep_version(work, touch, work.data["ark"], _stored(work, touch))
     return Done(_version(kept), _nothing_new(kept))
 
 
-def recording(work: Work, touch: Touch) -> Outcome:
+def recording(work: StepInput, touch: StepContext) -> Outcome:
     """Record the version, so that it counts."""
     if work.data.get("same"):
         return Skipped("the version is recorded already")
@@ -164,7 +164,7 @@ def _nothing_new(kept: Kept) -> str:
     return f"nothing new: identical to version {kept.version}" if kept.same else ""
 
 
-def notify(work: Work, touch: Touch) -> Outcome:
+def notify(work: StepInput, touch: StepContext) -> Outcome:
     """Call back whom the submission names, and clear what was staged."""
     url = work.parameters.get("callback_url")
     message = _call_back(url, work, touch) if url else ""
@@ -174,7 +174,7 @@ def notify(work: Work, touch: Touch) -> Outcome:
     return Done(noted, message) if url else Skipped("the submission names no callback")
 
 
-def _call_back(url: str, work: Work, touch: Touch) -> str:
+def _call_back(url: str, work: StepInput, touch: StepContext) -> str:
     """Post what became of the job; what went wrong for good is only worth a message.
 
     Raises:
@@ -197,7 +197,7 @@ def _call_back(url: str, work: Work, touch: Touch) -> str:
 
 
 def tell_failed(
-    work: Work, touch: Touch, code: str, message: str, requeues: int
+    work: StepInput, touch: StepContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     """Call back, once, about a job that failed for good; what went wrong is kept with the job."""
     url = work.parameters.get("callback_url")
@@ -222,8 +222,8 @@ def tell_failed(
 def _post(
     url: str,
     said: Mapping[str, Any],
-    work: Work,
-    touch: Touch,
+    work: StepInput,
+    touch: StepContext,
     key: str,
     remaining: Callable[[], float],
 ) -> int:

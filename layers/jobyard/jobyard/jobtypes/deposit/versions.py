@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.jobs.job_type import Work
+from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
@@ -22,7 +22,7 @@ from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 
 FORMAT = "jobyard-object-1"
 
@@ -43,7 +43,7 @@ class Kept:
     same: bool = False
 
 
-def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...]) -> Kept:
+def keep_version(work: StepInput, touch: StepContext, ark: str, stored: tuple[Stored, ...]) -> Kept:
     """Write the manifest of the object's next version, if there is anything new in it.
 
     A job has one version of an object, however often it comes by.
@@ -80,7 +80,11 @@ def keep_version(work: Work, touch: Touch, ark: str, stored: tuple[Stored, ...])
 
 
 def record(
-    work: Work, touch: Touch, ark: str, kept: Kept, stored: Callable[[], tuple[Stored, ...]]
+    work: StepInput,
+    touch: StepContext,
+    ark: str,
+    kept: Kept,
+    stored: Callable[[], tuple[Stored, ...]],
 ) -> Kept:
     """Record the version; when its number was lost to another job, the next one.
 
@@ -107,7 +111,7 @@ def record(
     raise NotYet(_WAIT_S, f"other jobs are recording versions of {ark}")
 
 
-def _version(work: Work, touch: Touch, ark: str, kept: Kept) -> ObjectVersion:
+def _version(work: StepInput, touch: StepContext, ark: str, kept: Kept) -> ObjectVersion:
     return ObjectVersion(
         ark=ark,
         version=kept.version,
@@ -122,7 +126,7 @@ def _version(work: Work, touch: Touch, ark: str, kept: Kept) -> ObjectVersion:
     )
 
 
-def _content(work: Work, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
+def _content(work: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
     """What makes a version differ from another: files by name, identifiers, metadata."""
     said = described(work)
     return {
@@ -144,7 +148,7 @@ def _content(work: Work, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]
     }
 
 
-def _origin(work: Work) -> dict[str, Any]:
+def _origin(work: StepInput) -> dict[str, Any]:
     """Where a version comes from. A URL is kept without its query: that may carry a signature."""
     source = {"kind": work.entry["kind"], "name": work.entry["name"]}
     if url := work.entry.get("url"):
@@ -152,7 +156,7 @@ def _origin(work: Work) -> dict[str, Any]:
     return {"batch_id": work.batch_id, "job_id": work.job_id, "source": source}
 
 
-def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: Touch) -> bool:
+def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: StepContext) -> bool:
     """Whether the latest version has just this content."""
     if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
         return False

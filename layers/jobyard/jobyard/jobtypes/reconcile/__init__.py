@@ -4,20 +4,20 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 """
 
 from jobyard.domain.jobs.job import SCHEDULE_WORDS
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Wait, Work
-from jobyard.jobtypes.step_context import Touch
+from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Snooze, StepInput
+from jobyard.jobtypes.step_context import StepContext
 
 MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
-def reconciling(work: Work, touch: Touch) -> Outcome:
+def reconciling(work: StepInput, touch: StepContext) -> Outcome:
     """Look at every batch that is open or may be under repair, and at every schedule with runs."""
     at = touch.checkpoints.get(work.job_id)
     began, upkeep = at.version, touch.upkeep()
     while not at.ended:
         if touch.remaining() < MARGIN_S:
             words = f"looked at {at.total:,} so far"
-            return Wait(0, words, progressed=at.version > began)
+            return Snooze(0, words, progressed=at.version > began)
         at = upkeep.look(at)
     taken_up = at.place.get("taken_up", 0)
     words = f"looked at {at.total:,}, took up {taken_up:,}"

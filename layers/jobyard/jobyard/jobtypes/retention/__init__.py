@@ -6,14 +6,22 @@ How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import SCHEDULE_WORDS
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, Stop, Wait, Work
-from jobyard.jobtypes.step_context import Touch
+from jobyard.domain.jobs.job_type import (
+    Done,
+    Fail,
+    JobType,
+    Outcome,
+    RetryPolicy,
+    Snooze,
+    StepInput,
+)
+from jobyard.jobtypes.step_context import StepContext
 
 MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes some seconds
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
 
 
-def archiving(work: Work, touch: Touch) -> Outcome:
+def archiving(work: StepInput, touch: StepContext) -> Outcome:
     """Archive every batch and every occurrence that is old enough, and remove it then.
 
     Ended before and begun again, by a requeue, it goes through what is still there: what failed.
@@ -28,10 +36,10 @@ def archiving(work: Work, touch: Touch) -> Outcome:
             at = upkeep.archive(at, lambda: touch.remaining() - MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
-            return Wait(_BREATH_S, words, progressed=at.version > began)
+            return Snooze(_BREATH_S, words, progressed=at.version > began)
     result = {"records": at.counts}
     if at.failed:
-        return Stop(Failure.RECORDS_FAILED, _told(at), result=result)
+        return Fail(Failure.RECORDS_FAILED, _told(at), result=result)
     return Done(result, f"archived batches and occurrences: {at.processed:,}")
 
 

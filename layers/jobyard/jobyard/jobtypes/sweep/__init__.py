@@ -6,11 +6,11 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 from typing import Any
 
 from jobyard.domain.jobs.job import SCHEDULE_WORDS
-from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, Work
+from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes.sweep.plan import Plan
 
 
-def _sweeping(work: Work, touch: Any) -> Outcome:
+def _sweeping(work: StepInput, touch: Any) -> Outcome:
     from jobyard.jobtypes.sweep.steps import sweeping
 
     return sweeping(work, touch)

@@ -11,9 +11,9 @@ from datetime import datetime
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Done, Outcome, Stop, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Snooze, StepInput
 from jobyard.domain.plurals import plural
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 
@@ -22,7 +22,9 @@ BREATH_S = 5.0  # what a table that is busy is given before the sweep goes on
 _WHY = 80  # characters of why a record could not be changed
 
 
-def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sleep) -> Outcome:
+def sweeping(
+    work: StepInput, touch: StepContext, pause: Callable[[float], None] = time.sleep
+) -> Outcome:
     """Change every record that is due at the moment the job stands for, whenever it runs.
 
     Ended before and begun again, by a requeue, it goes through what is still due: what failed.
@@ -31,11 +33,11 @@ def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sle
         plan = Plan.of(work.parameters)
         moment = _moment(work)
     except InvalidParameters as refusal:
-        return Stop(Failure.BAD_PARAMETERS, str(refusal))
+        return Fail(Failure.BAD_PARAMETERS, str(refusal))
     if plan.table not in touch.sweep_tables:
         allowed = ", ".join(touch.sweep_tables) or "none"
         words = f"sweeps may not change {plan.table}; tables they may change: {allowed}"
-        return Stop(Failure.TABLE_NOT_ALLOWED, words)
+        return Fail(Failure.TABLE_NOT_ALLOWED, words)
     table = Table(touch.dynamodb, plan, plan.latest(moment), pause)
     at = touch.checkpoints.get(work.job_id)
     began = at.version
@@ -45,28 +47,28 @@ def sweeping(work: Work, touch: Touch, pause: Callable[[float], None] = time.sle
         while not at.ended:
             if touch.remaining() < MARGIN_S:
                 words = f"went through {plural(at.total, 'record')} so far"
-                return Wait(0, words, progressed=at.version > began)
+                return Snooze(0, words, progressed=at.version > began)
             at = _next_page(at, table, touch)
     except TableRefused as refusal:
         at = touch.checkpoints.get(work.job_id)
         retryable, result = refusal.code in RETRIED, {"records": at.counts}
         if retryable and at.version > began:
-            return Wait(BREATH_S, refusal.words, progressed=True)
-        return Stop(refusal.code, refusal.words, retryable=retryable, result=result)
+            return Snooze(BREATH_S, refusal.words, progressed=True)
+        return Fail(refusal.code, refusal.words, retryable=retryable, result=result)
     result = {"records": at.counts}
     if at.failed:
-        return Stop(Failure.RECORDS_FAILED, _told(at), result=result)
+        return Fail(Failure.RECORDS_FAILED, _told(at), result=result)
     return Done(result)
 
 
-def _moment(work: Work) -> datetime:
+def _moment(work: StepInput) -> datetime:
     given = work.entry.get("scheduled_for")
     if not isinstance(given, str):
         raise InvalidParameters("scheduled_for", "a sweep is started by a schedule")
     return datetime.fromisoformat(given)
 
 
-def _next_page(at: Checkpoint, table: Table, touch: Touch) -> Checkpoint:
+def _next_page(at: Checkpoint, table: Table, touch: StepContext) -> Checkpoint:
     """The checkpoint after the next page, or the one that another worker wrote meanwhile.
 
     A record that changed since the index told of it is read again. Due no more, or gone, it is left

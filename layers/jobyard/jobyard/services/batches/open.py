@@ -21,7 +21,7 @@ from jobyard.domain.batches.batch import (
     Batch,
     BatchState,
     HistoryEntry,
-    Source,
+    ManifestSource,
 )
 from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, refusal
@@ -31,13 +31,13 @@ from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.mail_addresses import Addresses, addresses
 from jobyard.domain.manifests.entry import row
-from jobyard.domain.manifests.findings import Finding, Kept
+from jobyard.domain.manifests.findings import BoundedFindings, Finding
 from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes import takes_no_manifests
 from jobyard.services.batches import rows
-from jobyard.services.batches.uploads import Upload
-from jobyard.services.runs import Next, Run
+from jobyard.services.batches.uploads import MultipartUpload
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import (
     MANIFEST_BYTES,
     MANIFEST_LINES,
@@ -61,7 +61,7 @@ def _all_there_is() -> float:
 
 
 @dataclass(frozen=True)
-class Opening:
+class OpenContext:
     """What opening needs: the deployment, the S3 client, the clock, who asks, and for how long.
 
     `execution` is the name of the execution that asks, "" when it opens nothing; a second
@@ -80,25 +80,25 @@ class _TooMuch(Exception):
     """A manifest is read no further: why, for its depositor."""
 
 
-def source_of(detail: Mapping[str, Any]) -> Source:
+def source_of(detail: Mapping[str, Any]) -> ManifestSource:
     """The object that the detail of S3's "Object Created" event tells of; its version id may be
     missing."""
     found = detail["object"]
-    return Source(
+    return ManifestSource(
         detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
     )
 
 
-def open_object(source: Source, opening: Opening) -> Next:
+def open_object(source: ManifestSource, opening: OpenContext) -> NextStep:
     """Open the batch of a manifest that landed as `source`."""
     if not _is_manifest(source):
-        return Next("", "end")
+        return NextStep("", "end")
     source = replace(source, version_id=_version_of(source, opening.s3))
     batch = _claimed(source, opening)
     return open_batch(replace(batch, source=batch.source or source), opening)
 
 
-def note_landed(source: Source, opening: Opening, words: str) -> Batch | None:
+def note_landed(source: ManifestSource, opening: OpenContext, words: str) -> Batch | None:
     """Write down that a manifest landed which could not be opened, and why; it waits for the minute
     rule then, which has it opened. None when it is no manifest."""
     if not _is_manifest(source):
@@ -118,7 +118,7 @@ def not_opened(request_id: str) -> str:
     return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
-def _is_manifest(source: Source) -> bool:
+def _is_manifest(source: ManifestSource) -> bool:
     """Whether an object is neither a folder's marker nor a file its owner hides. What is uploaded
     for a batch is its manifest, whatever it is called."""
     name = source.key.rsplit("/", 1)[-1]
@@ -126,13 +126,13 @@ def _is_manifest(source: Source) -> bool:
     return bool(source.size and named and _collection_of(source.key))
 
 
-def is_astray(source: Source) -> bool:
+def is_astray(source: ManifestSource) -> bool:
     """Whether an object is a manifest that lies beside every collection. It is refused, and told of
     to the deployment's people."""
     return _is_manifest(source) and _collection_of(source.key) == BESIDE
 
 
-def open_batch(batch: Batch, opening: Opening) -> Next:
+def open_batch(batch: Batch, opening: OpenContext) -> NextStep:
     """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
     cause = Cause(f"open.{opening.execution}")
     if batch.state is BatchState.PENDING:
@@ -141,16 +141,16 @@ def open_batch(batch: Batch, opening: Opening) -> Next:
             reason = replace(cause, reason=hold.words())
             move = BATCH.move(batch.state, "hold", opening.now(), reason)
             batches.apply(batch, move, source=batch.source)
-            return Next(batch.batch_id, "end")
+            return NextStep(batch.batch_id, "end")
         move = BATCH.move(batch.state, "start", opening.now(), cause)
         batch = batches.apply(batch, move, source=batch.source, started_at=move.at)
     mine = any(entry.cause == cause.key for entry in batch.history)
     if not mine:
-        return Next(batch.batch_id, "end")
+        return NextStep(batch.batch_id, "end")
     if batch.state is BatchState.REPORTING:
-        return Next(batch.batch_id, "report")
+        return NextStep(batch.batch_id, "report")
     if batch.state is not BatchState.PROCESSING:
-        return Next(batch.batch_id, "settle")
+        return NextStep(batch.batch_id, "settle")
     return _first_pass(batch, opening) if batch.entries else _read(batch, opening)
 
 
@@ -158,7 +158,7 @@ def batch_of_key(
     bucket: str, key: str, version_id: str, s3: "S3Client", now: datetime
 ) -> Batch | None:
     """The batch of a manifest that landed, if it came as far as having one."""
-    source = Source(bucket, key, version_id, 0)
+    source = ManifestSource(bucket, key, version_id, 0)
     submitted = _submitted_as(key)
     dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
     for batch_id in filter(None, (submitted, dropped)):
@@ -177,7 +177,7 @@ def _submitted_as(key: str) -> str:
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
 
-def _version_of(source: Source, s3: "S3Client") -> str:
+def _version_of(source: ManifestSource, s3: "S3Client") -> str:
     if source.version_id:
         return source.version_id
     return s3.head_object(Bucket=source.bucket, Key=source.key)["VersionId"]
@@ -190,7 +190,7 @@ def _collection_of(key: str) -> str:
     return name if name and slash else BESIDE
 
 
-def _claimed(source: Source, opening: Opening) -> Batch:
+def _claimed(source: ManifestSource, opening: OpenContext) -> Batch:
     """The batch of this object: the one that was submitted for it, or one made for it now."""
     now = opening.now()
     promised = _submitted_as(source.key)
@@ -243,7 +243,7 @@ def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Address
     return named if named.good or not named.bad else named + addresses(settings.mail_to)
 
 
-def _read(batch: Batch, opening: Opening) -> Next:
+def _read(batch: Batch, opening: OpenContext) -> NextStep:
     """Read the manifest; write rows and findings; note what came of it."""
     source = batch.source
     if source is None:
@@ -318,7 +318,7 @@ def _read(batch: Batch, opening: Opening) -> Next:
     return _first_pass(batch, opening)
 
 
-def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
+def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     """Why a manifest is not even read; "" when it is. A right to deposit may have been taken away
     since it was submitted, and of what was dropped it is asked here first."""
     if source.size > MANIFEST_BYTES:
@@ -337,7 +337,7 @@ def _unfit(batch: Batch, source: Source, settings: Settings) -> str:
     return f"its callback URL {words}" if words else ""
 
 
-def _check_bounds(reading: Reading, opening: Opening) -> None:
+def _check_bounds(reading: Reading, opening: OpenContext) -> None:
     """Raises:
     _TooMuch: the time is nearly over, or there are more lines than memory is for.
     """
@@ -353,7 +353,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._lines: list[Finding] = []
-        self._kept = Kept()
+        self._kept = BoundedFindings()
 
     @property
     def count(self) -> int:
@@ -370,7 +370,7 @@ class Findings:
         return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in told)
 
 
-class _Takes(Protocol):
+class _ManifestLimits(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
@@ -378,8 +378,8 @@ class _Takes(Protocol):
 class Spread:
     """What a manifest is spread over: its rows, the index of their chunks, the findings."""
 
-    lines: _Takes
-    index: _Takes
+    lines: _ManifestLimits
+    index: _ManifestLimits
     findings: Findings
 
 
@@ -415,11 +415,11 @@ def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
     return ""
 
 
-def _upload(opening: Opening, key: str | Callable[[], str]) -> Upload:
-    return Upload(opening.s3, opening.settings.work_bucket, key)
+def _upload(opening: OpenContext, key: str | Callable[[], str]) -> MultipartUpload:
+    return MultipartUpload(opening.s3, opening.settings.work_bucket, key)
 
 
-def _put_only_row(batch: Batch, files: int, opening: Opening) -> None:
+def _put_only_row(batch: Batch, files: int, opening: OpenContext) -> None:
     """A manifest of one object is one job, whose files lie beside the rows."""
     only = {
         "line": 1,
@@ -434,21 +434,21 @@ def _put_only_row(batch: Batch, files: int, opening: Opening) -> None:
     rows.put_index(opening.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])
 
 
-def _refuse(batch: Batch, opening: Opening, words: str, findings: int) -> Next:
+def _refuse(batch: Batch, opening: OpenContext, words: str, findings: int) -> NextStep:
     """No job is made; the report will list every finding."""
     now = opening.now()
     move = BATCH.move(batch.state, "report", now, Cause(f"opened.{opening.execution}"))
     batches.apply(batch, move, message=words, findings=findings)
-    return Next(batch.batch_id, "report")
+    return NextStep(batch.batch_id, "report")
 
 
-def _first_pass(batch: Batch, opening: Opening) -> Next:
+def _first_pass(batch: Batch, opening: OpenContext) -> NextStep:
     settings, key = opening.settings, rows.index_key(batch.batch_id)
     version = opening.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
-    return Next(
+    return NextStep(
         batch.batch_id,
         "execute",
-        run=Run(MAIN, 1),
+        run=ExecutionRun(MAIN, 1),
         index_bucket=settings.work_bucket,
         index_key=key,
         index_version=version,

@@ -3,13 +3,13 @@
 from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import Opening, open_batch
-from jobyard.services.batches.settle import Settling, chunks_of
-from jobyard.services.runs import Next, Run
+from jobyard.services.batches.open import OpenContext, open_batch
+from jobyard.services.batches.settle import SettleContext, chunks_of
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.store import batches, operations
 
 
-def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
+def resume(batch_id: str, command: str, run: ExecutionRun, opening: OpenContext) -> NextStep:
     """Carry out the first part of `command`: open a released batch, lay out an operation's chunks,
     or go straight to Settle."""
     batch = batches.get(batch_id, opening.now())
@@ -19,9 +19,9 @@ def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
         operation = operations.get(batch_id, run.name)
         settings = opening.settings
         key = rows.pass_key(batch_id, run.name, run.number)
-        settling = Settling(settings, opening.s3, opening.now)
+        settling = SettleContext(settings, opening.s3, opening.now)
         index = chunks_of(batch, operation.chunks, settling)
-        return Next(
+        return NextStep(
             batch_id,
             "execute",
             run=run,
@@ -30,10 +30,10 @@ def resume(batch_id: str, command: str, run: Run, opening: Opening) -> Next:
             index_version=rows.put_index(opening.s3, settings, key, index),
             max_concurrency=settings.max_concurrency,
         )
-    return Next(batch_id, "settle", run=run)
+    return NextStep(batch_id, "settle", run=run)
 
 
-def _claimed(batch: Batch, opening: Opening) -> Batch:
+def _claimed(batch: Batch, opening: OpenContext) -> Batch:
     """The batch, claimed by an execution that takes up the reading of its manifest."""
     cause = f"open.{opening.execution}"
     known = any(entry.cause == cause for entry in batch.history)

@@ -8,7 +8,7 @@ from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
 from jobyard.domain.batches.operation import JobOutcome, Operation
 from jobyard.domain.errors import NotFound
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> 
     return [json.loads(line) for line in answer["Body"].read().splitlines()]
 
 
-def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: Place) -> Row:
+def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: JobAddress) -> Row:
     """The row of one job.
 
     Raises:

@@ -17,7 +17,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
 from jobyard.services.jobs.chunk_runner import give_up_chunk
-from jobyard.services.runs import TAKE_UP, Next, Run
+from jobyard.services.runs import RECOVERY_PASSES, ExecutionRun, NextStep
 from jobyard.services.settings import Settings
 from jobyard.store import batches, chunks, jobs, operations
 
@@ -36,7 +36,7 @@ _LONGEST_WAIT_S = 1800.0
 
 
 @dataclass(frozen=True)
-class Settling:
+class SettleContext:
     """What settling needs: the deployment, S3 and the clock."""
 
     settings: Settings
@@ -44,18 +44,18 @@ class Settling:
     now: Callable[[], datetime]
 
 
-def settle(batch_id: str, run: Run, settling: Settling) -> Next:
+def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextStep:
     """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
     batch = batches.get(batch_id, settling.now())
     cause = f"settle.{run.cause(0, 0)}"
     if batch.state is BatchState.REPORTING:
         mine = batch.history[-1].cause == cause or run.times > 0
-        return Next(batch_id, "report" if mine else "end", run=run)
+        return NextStep(batch_id, "report" if mine else "end", run=run)
     if not batch.entries:
         if batch.state is BatchState.CANCELLING:
             words = "it was cancelled before its manifest was read"
             return _report(batch, run, cause, settling, words)
-        return Next(batch_id, "end", run=run)
+        return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
     again = _again(batch, records, run, settling)
     if again is not None:
@@ -63,31 +63,33 @@ def settle(batch_id: str, run: Run, settling: Settling) -> Next:
     if run.name != MAIN:
         _end_operation(batch_id, run, settling)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
-        return Next(batch_id, "end", run=run)
+        return NextStep(batch_id, "end", run=run)
     if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
         return _report(batch, run, cause, settling, "")
     updating = batch.state is BatchState.UPDATE_REPORTING
-    return Next(batch_id, "report" if updating else "end", run=run)
+    return NextStep(batch_id, "report" if updating else "end", run=run)
 
 
-def give_up(batch_id: str, run: Run, settling: Settling, words: str) -> Next:
+def give_up(batch_id: str, run: ExecutionRun, settling: SettleContext, words: str) -> NextStep:
     """End a batch that could not be opened: it reports `words` as its failure."""
     batch = batches.get(batch_id, settling.now())
     cause = f"settle.{run.cause(0, 0)}"
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
-        return Next(batch_id, "report", run=run)
+        return NextStep(batch_id, "report", run=run)
     if batch.state is not BatchState.PROCESSING or batch.entries:
         return settle(batch_id, run, settling)
     return _report(batch, run, cause, settling, words)
 
 
-def _report(batch: Batch, run: Run, cause: str, settling: Settling, words: str) -> Next:
+def _report(
+    batch: Batch, run: ExecutionRun, cause: str, settling: SettleContext, words: str
+) -> NextStep:
     move = BATCH.move(batch.state, "report", settling.now(), Cause(cause))
     try:
         batches.apply(batch, move, message=words or batch.message)
     except StaleState:
-        return Next(batch.batch_id, "end", run=run)  # another settle was first
-    return Next(batch.batch_id, "report", run=run)
+        return NextStep(batch.batch_id, "end", run=run)  # another settle was first
+    return NextStep(batch.batch_id, "report", run=run)
 
 
 def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
@@ -102,14 +104,14 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
 
 
 def _again(
-    batch: Batch, records: dict[int, ChunkRecord], run: Run, settling: Settling
-) -> Next | None:
+    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, settling: SettleContext
+) -> NextStep | None:
     """Another pass over the chunks that need one; None when no chunk does."""
     now = settling.now()
     due, furthest = due_chunks(batch, records, run, now)
     if not due:
         return None
-    stalled = run.number - max(furthest, run.times * TAKE_UP)
+    stalled = run.number - max(furthest, run.times * RECOVERY_PASSES)
     if stalled > 0:
         stalled = min(stalled, run.number - _last_moved(batch, [*due], run))
     if stalled >= (STALLED_CANCEL if batch.state is BatchState.CANCELLING else STALLED_PASSES):
@@ -124,12 +126,12 @@ def _again(
     backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
     until = max(min(due.values()), now + backoff)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
-    following = Run(run.name, run.number + 1)
+    following = ExecutionRun(run.name, run.number + 1)
     key = rows.pass_key(batch.batch_id, following.name, following.number)
     index = chunks_of(batch, ready, settling)
     version = rows.put_index(settling.s3, settling.settings, key, index)
     fresh = run.number % FRESH_AFTER == 0
-    return Next(
+    return NextStep(
         batch.batch_id,
         "fresh" if fresh else "again",
         run=following,
@@ -142,7 +144,7 @@ def _again(
     )
 
 
-def _fresh_execution(batch_id: str, run: Run) -> str:
+def _fresh_execution(batch_id: str, run: ExecutionRun) -> str:
     return f"{batch_id}-{run.name}-p{run.number}"
 
 
@@ -150,14 +152,14 @@ def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
     """The names of the fresh executions that may be at a run which came to pass `furthest`."""
     latest = {(each // FRESH_AFTER) * FRESH_AFTER for each in (furthest, furthest + STALLED_PASSES)}
     return [
-        _fresh_execution(batch_id, Run(run, number + 1))
+        _fresh_execution(batch_id, ExecutionRun(run, number + 1))
         for number in sorted(latest)
-        if number % TAKE_UP
+        if number % RECOVERY_PASSES
     ]
 
 
 def due_chunks(
-    batch: Batch, records: dict[int, ChunkRecord], run: Run, now: datetime
+    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, now: datetime
 ) -> tuple[dict[int, datetime], int]:
     """The chunks a run has to go through again, by number, and when; and its furthest pass."""
     due: dict[int, datetime] = {}
@@ -175,7 +177,7 @@ def due_chunks(
     return due, furthest
 
 
-def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: Run) -> Iterable[int]:
+def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
     """The chunks a run has to go through: all, its operation's, or what a cancel has to end."""
     if run.name == MAIN:
         return range(batch.chunks)
@@ -191,7 +193,7 @@ def _waiting(record: ChunkRecord) -> bool:
     return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
 
 
-def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Iterable[Chunk]:
+def chunks_of(batch: Batch, numbers: Iterable[int], settling: SettleContext) -> Iterable[Chunk]:
     """The chunks of these numbers, in order, read from the batch's index."""
     lines = settling.s3.get_object(
         Bucket=settling.settings.work_bucket, Key=rows.index_key(batch.batch_id)
@@ -203,7 +205,7 @@ def chunks_of(batch: Batch, numbers: Iterable[int], settling: Settling) -> Itera
             yield chunk
 
 
-def _last_moved(batch: Batch, due: list[int], run: Run) -> int:
+def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
     """The last pass of `run` in which a job of the chunks that are due was moved; 0 if none was.
 
     A worker that dies on one job after the other moves each of them: that comes to an end.
@@ -217,7 +219,7 @@ def _last_moved(batch: Batch, due: list[int], run: Run) -> int:
     return max((int(each[1]) for each in moved if each), default=0)
 
 
-def _cancelled(batch: Batch, run: Run, now: datetime) -> Batch:
+def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     """The batch, cancelled if it is only processed by workers that cannot begin with it: so it ends
     and tells, and what was never started has not failed."""
     if batch.state is not BatchState.PROCESSING or run.name != MAIN:
@@ -227,7 +229,7 @@ def _cancelled(batch: Batch, run: Run, now: datetime) -> Batch:
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 
-def _end_operation(batch_id: str, run: Run, settling: Settling) -> None:
+def _end_operation(batch_id: str, run: ExecutionRun, settling: SettleContext) -> None:
     operation = operations.find(batch_id, run.name)
     if operation:
         operations.end(operation, settling.now())

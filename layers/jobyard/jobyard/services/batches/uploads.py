@@ -16,7 +16,7 @@ _LEAST_BYTES = 5 * 1024 * 1024
 _BLOCK = 1024 * 1024
 
 
-class Written(NamedTuple):
+class WrittenObject(NamedTuple):
     """An object as it was written. `version` is "" in a bucket without versions."""
 
     key: str
@@ -24,7 +24,7 @@ class Written(NamedTuple):
     size: int
 
 
-class Upload:
+class MultipartUpload:
     """One object, written from its first byte to its last; `finish` makes it be there.
 
     Up to `PART_BYTES` are kept in memory; what comes to no more is one PutObject. `key` is asked
@@ -42,7 +42,7 @@ class Upload:
         self._id = ""
         self._to: dict[str, str] = {}
 
-    def __enter__(self) -> "Upload":
+    def __enter__(self) -> "MultipartUpload":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Upload:
             self._send()
         return len(data)
 
-    def add(self, written: Written) -> None:
+    def add(self, written: WrittenObject) -> None:
         """Add an object of the same bucket. What is long enough S3 copies by itself."""
         source = {"Bucket": self._bucket, "Key": written.key}
         source |= {"VersionId": written.version} if written.version else {}
@@ -101,19 +101,19 @@ class Upload:
         self._parts.append({"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]})
         self.size += size
 
-    def finish(self, **condition: Any) -> Written:
+    def finish(self, **condition: Any) -> WrittenObject:
         """Make the object be there, whole; `condition` is S3's, such as that it is new."""
         if not self._id:
             key = self._key if isinstance(self._key, str) else self._key()
             answer: Any = self._s3.put_object(
                 Bucket=self._bucket, Key=key, Body=self._part, **self._how, **condition
             )
-            return Written(key, answer.get("VersionId", ""), self.size)
+            return WrittenObject(key, answer.get("VersionId", ""), self.size)
         if self._part:
             self._send()
         answer = self._complete(condition)
         self._id = ""
-        return Written(self._to["Key"], answer.get("VersionId", ""), self.size)
+        return WrittenObject(self._to["Key"], answer.get("VersionId", ""), self.size)
 
     def _complete(self, condition: dict[str, Any]) -> Any:
         try:

@@ -18,10 +18,10 @@ from jobyard.domain.jobs.job import (
     StepRecord,
     StepStatus,
 )
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Skipped, Stop, Wait, Work
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, Skipped, Snooze, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
-from jobyard.jobtypes.step_context import Touch
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
@@ -35,11 +35,11 @@ ASKED_S = 86_400.0  # for how long in all a job waits because another side asks 
 ASKED_WAITS = 60  # and how often
 _ASKED_FIRST_S = 5.0  # the least it waits then
 _ASKED_MORE = 0.75  # of the time waited so far is waited again: so a day takes some twenty waits
-LOST_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
+ORPHAN_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
 
 @dataclass(frozen=True)
-class Attempted:
+class AttemptResult:
     """What an attempt came to: the record as it stood in the end, and the last step's answer."""
 
     record: JobRecord
@@ -68,9 +68,13 @@ class Progress:
             self.step, self.began, self.is_shown = step, at, False
 
 
-def perform(
-    job_type: JobType, progress: Progress, work: Work, touch: Touch, now: Callable[[], datetime]
-) -> Attempted | None:
+def run_steps(
+    job_type: JobType,
+    progress: Progress,
+    work: StepInput,
+    touch: StepContext,
+    now: Callable[[], datetime],
+) -> AttemptResult | None:
     """Run the steps of a job that was started; None when someone else took it away meanwhile.
 
     A step that has taken a second is written down at once, so that a crash does not repeat it;
@@ -89,7 +93,7 @@ def perform(
             progress.record = record = _with_step(progress.record, name, began, ended, outcome)
             progress.began = None
             if not isinstance(outcome, Done | Skipped):
-                return Attempted(record, outcome, name)
+                return AttemptResult(record, outcome, name)
             last = name == job_type.steps[-1][0]  # the end is written right after it
             if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
                 written = replace(record, version=record.version + 1)
@@ -97,7 +101,7 @@ def perform(
                 if stored is None or stored.state is not JobState.RUNNING:
                     return None
                 progress.record, written_at = stored, ended
-    return Attempted(progress.record, Done())
+    return AttemptResult(progress.record, Done())
 
 
 def show_running(going: Iterable[Progress], now: datetime) -> None:
@@ -136,11 +140,11 @@ def _as_running(progress: Progress) -> JobRecord:
 
 def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
     """The outcome, unless what the step found is more than a job's record can keep."""
-    if isinstance(outcome, Done | Stop) and outcome.result:
+    if isinstance(outcome, Done | Fail) and outcome.result:
         found = weight({**record.data, **outcome.result})
         if found > DATA_BYTES:
             words = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
-            return Stop(Failure.STEP_ERROR, words)
+            return Fail(Failure.STEP_ERROR, words)
     return outcome
 
 
@@ -153,7 +157,7 @@ def _with_step(
         data = {**record.data, **clean_values(outcome.result)}
     elif isinstance(outcome, Skipped):
         status, message = StepStatus.SKIPPED, outcome.message
-    elif isinstance(outcome, Wait):
+    elif isinstance(outcome, Snooze):
         status, message = StepStatus.PENDING, outcome.message
     else:
         data = {**record.data, **clean_values(outcome.result)}
@@ -170,11 +174,11 @@ def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     )
 
 
-def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> JobRecord:
+def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str) -> JobRecord:
     """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at
-    if isinstance(outcome, Wait) and outcome.asked and not outcome.progressed:
+    if isinstance(outcome, Snooze) and outcome.asked and not outcome.progressed:
         outcome = _as_asked(record, outcome, outcome.asked, at)
     if isinstance(outcome, Done | Skipped):
         move = JOB.move(record.state, "succeed", at, Cause(cause))
@@ -185,8 +189,8 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             failure_message="",
             waits=0,
         )
-    patient = isinstance(outcome, Wait) and (outcome.asked or record.waits < WAITS)
-    if isinstance(outcome, Wait) and (outcome.progressed or patient):
+    patient = isinstance(outcome, Snooze) and (outcome.asked or record.waits < WAITS)
+    if isinstance(outcome, Snooze) and (outcome.progressed or patient):
         move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
         code = PART if outcome.progressed else WAITED
         waited = Attempt(began, at, attempted.step, code, outcome.message)
@@ -197,9 +201,9 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
             tries=record.tries - 1,
             waits=0 if outcome.progressed else record.waits + 1,
         )
-    if isinstance(outcome, Wait):
+    if isinstance(outcome, Snooze):
         words = f"waited {WAITS} times: {outcome.message}"
-        outcome = Stop(Failure.TIMEOUT, words, retryable=True)
+        outcome = Fail(Failure.TIMEOUT, words, retryable=True)
     failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
     wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
     event = "fail" if wait_s is None else "reschedule"
@@ -215,7 +219,7 @@ def ended(attempted: Attempted, job_type: JobType, at: datetime, cause: str) -> 
     )
 
 
-def _as_asked(record: JobRecord, wait: Wait, code: Failure, at: datetime) -> Wait | Stop:
+def _as_asked(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
     """The wait that another side asks for, growing with the time waited; no more of it once that
     is a day."""
     waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
@@ -223,12 +227,12 @@ def _as_asked(record: JobRecord, wait: Wait, code: Failure, at: datetime) -> Wai
     waited_s = (at - since).total_seconds()
     if waited_s >= ASKED_S or record.waits >= ASKED_WAITS:
         times, hours = record.waits + 1, round(waited_s / 3600)
-        return Stop(code, f"{wait.message}: {times} times so, over {hours} hours")
+        return Fail(code, f"{wait.message}: {times} times so, over {hours} hours")
     seconds = max(wait.seconds, _ASKED_FIRST_S, waited_s * _ASKED_MORE)
     return replace(wait, seconds=min(seconds, ASKED_S - waited_s))
 
 
-def lost(
+def orphaned(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
     """The record of a job given up because its worker vanished too often, or took too long; or of
@@ -246,15 +250,15 @@ def lost(
     )
 
 
-def surprised(progress: Progress, at: datetime) -> Attempted:
+def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
     """An attempt whose step raised something no step should raise; worth a retry all the same."""
     # What was raised may name parts of the house, and whoever gets the report is told this message.
     words = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
-    outcome = Stop(Failure.STEP_ERROR, words, retryable=True)
+    outcome = Fail(Failure.STEP_ERROR, words, retryable=True)
     record = progress.record
     if progress.began is not None:
         record = _with_step(record, progress.step, progress.began, at, outcome)
-    return Attempted(record, outcome, progress.step)
+    return AttemptResult(record, outcome, progress.step)
 
 
 def _after(at: datetime, seconds: float) -> datetime:

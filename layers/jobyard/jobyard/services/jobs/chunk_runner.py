@@ -21,25 +21,25 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobs.job_type import Done, JobType, Work
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.jobtypes import job_type_of
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import Touch, Upkeep
+from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
 from jobyard.services.batches import rows
 from jobyard.services.jobs.attempt import (
-    LOST_LIMIT,
-    Attempted,
+    ORPHAN_LIMIT,
+    AttemptResult,
     Progress,
     ended,
-    lost,
-    perform,
+    orphaned,
+    run_steps,
     show_running,
     started,
-    surprised,
+    unexpected_failure,
 )
-from jobyard.services.runs import Next, Run
+from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.services.settings import Settings
 from jobyard.store import (
     batches,
@@ -62,7 +62,7 @@ _LINGER_S = 0.02  # what an ended job waits for others to end, so that one call 
 MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
 
 
-Going = dict[Future[Attempted | None], tuple[JobRecord, str]]  # jobs at work, and their locks
+Going = dict[Future[AttemptResult | None], tuple[JobRecord, str]]  # jobs at work, and their locks
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class Worker:
     fetch: HttpClient
     now: Callable[[], datetime]
     remaining: Callable[[], float]
-    upkeep: Callable[[], Upkeep]
+    upkeep: Callable[[], MaintenanceTasks]
 
     def touch(
         self, limit_s: float, collection: Callable[[], Collection | None] = lambda: None
-    ) -> Touch:
+    ) -> StepContext:
         """What the steps of one attempt may touch, which may take `limit_s` at the most; and the
         collection they work for."""
         began = self.now()
@@ -88,7 +88,7 @@ class Worker:
             left = limit_s - (self.now() - began).total_seconds()
             return min(left, self.remaining() - MARGIN_S)
 
-        return Touch(
+        return StepContext(
             s3=self.s3,
             work_bucket=self.settings.work_bucket,
             archive_bucket=self.settings.archive_bucket,
@@ -106,7 +106,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedJob:
     """A job that ended in this pass, or met a surprise, for the log and the metrics."""
 
     job_id: str
@@ -116,12 +116,12 @@ class Ended:
     surprise: BaseException | None = None  # what a step raised that no step should raise
 
 
-def run_chunk(batch_id: str, chunk: Chunk, run: Run, worker: Worker) -> list[Ended]:
+def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
     """Run one pass over a chunk's jobs."""
     batch = batches.get(batch_id, worker.now())
     if run.name == MAIN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
         return []
-    work = _ChunkWork(batch, chunk, run, worker)
+    work = ChunkRunner(batch, chunk, run, worker)
     if run.name != MAIN:
         operation = operations.find(batch_id, run.name)
         if operation:
@@ -130,28 +130,30 @@ def run_chunk(batch_id: str, chunk: Chunk, run: Run, worker: Worker) -> list[End
     return work.finished
 
 
-def run_job(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
+def run_job(
+    place: JobAddress, run: ExecutionRun, worker: Worker
+) -> tuple[NextStep, list[FinishedJob]]:
     """Run one job by itself, for the run that a person's release or requeue began."""
     batch = batches.get(place.origin_id, worker.now())
     chunk = rows.chunk_of(worker.s3, worker.settings, batch, place.chunk)
-    work = _ChunkWork(batch, chunk, run, worker, only=place.position)
+    work = ChunkRunner(batch, chunk, run, worker, only=place.position)
     work.run()
     job = work.records.get(place.position)
     if job and job.state is JobState.SCHEDULED and run.owns(job.cause) and job.next_at:
-        again = Run(run.name, run.number + 1)
-        return Next(place.origin_id, "again", run=again, until=job.next_at), work.finished
-    return Next(place.origin_id, "settle", run=run), work.finished
+        again = ExecutionRun(run.name, run.number + 1)
+        return NextStep(place.origin_id, "again", run=again, until=job.next_at), work.finished
+    return NextStep(place.origin_id, "settle", run=run), work.finished
 
 
-def give_up_job(place: Place, run: Run, at: datetime) -> None:
+def give_up_job(place: JobAddress, run: ExecutionRun, at: datetime) -> None:
     """Fail a job whose own execution could not get through it, if it still holds it."""
     job = jobs.get(place)
     if job and job.state is JobState.RUNNING and run.owns(job.cause):
         state = batches.get(place.origin_id, at).state
-        jobs.apply(job, lost(job, at, f"{run.cause(place.chunk, job.tries)}.lost"), state)
+        jobs.apply(job, orphaned(job, at, f"{run.cause(place.chunk, job.tries)}.lost"), state)
 
 
-def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
+def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) -> None:
     """Have no worker come to a chunk any more for `run`, as for long none got through it, and count
     its jobs.
 
@@ -179,27 +181,27 @@ def give_up_chunk(batch: Batch, number: int, run: Run, at: datetime) -> None:
 def _given_up(job: JobRecord, cancelling: bool, at: datetime, cause: str) -> JobRecord | None:
     """A job that no worker gets to; None when it does not wait for one."""
     if job.state is JobState.RUNNING:
-        return lost(job, at, cause)
+        return orphaned(job, at, cause)
     waits = job.state is JobState.SCHEDULED or (cancelling and job.state is JobState.HELD)
     if not waits:
         return None
     if cancelling or not job.attempts:
         why = Failure.NO_WORKER.sentence
         return job.moved(JOB.move(job.state, "cancel", at, Cause(cause, reason=why)), next_at=None)
-    return lost(job, at, cause, Failure.NO_WORKER)
+    return orphaned(job, at, cause, Failure.NO_WORKER)
 
 
 @dataclass
-class _ChunkWork:
+class ChunkRunner:
     """A worker's pass over a chunk."""
 
     batch: Batch
     chunk: Chunk
-    run_: Run
+    run_: ExecutionRun
     worker: Worker
     only: int | None = None
     records: dict[int, JobRecord] = field(default_factory=dict)
-    finished: list[Ended] = field(default_factory=list)
+    finished: list[FinishedJob] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         worker, batch_id = self.worker, self.batch.batch_id
@@ -265,7 +267,7 @@ class _ChunkWork:
     def _sent(self, job: JobRecord, operation: Operation) -> JobRecord:
         asked = operation
         cause = Cause(asked.operation_id, asked.actor, asked.reason, asked.sub)
-        return sent(job, operation.event, self.worker.now(), cause)
+        return apply_event(job, operation.event, self.worker.now(), cause)
 
     def _put_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
         """Add to what earlier passes noted: a job refused then may not even match now."""
@@ -283,8 +285,8 @@ class _ChunkWork:
             job = self.records.get(position)
             if job is None:
                 if self.run_.name == MAIN:
-                    place = Place(self.batch.batch_id, self.chunk.chunk, position)
-                    todo.append((unrecorded(place, now), False))
+                    place = JobAddress(self.batch.batch_id, self.chunk.chunk, position)
+                    todo.append((new_job(place, now), False))
             elif self.run_.owns(job.cause):
                 due = job.next_at is None or job.next_at <= now + timedelta(seconds=0.5)
                 if job.state is JobState.RUNNING:
@@ -376,8 +378,8 @@ class _ChunkWork:
                 continue
             busy.add(key)
             cause = self.run_.cause(self.chunk.chunk, job.tries + 1)
-            if was_lost and job.lost >= LOST_LIMIT:
-                changes.append((job, lost(job, now, cause)))
+            if was_lost and job.lost >= ORPHAN_LIMIT:
+                changes.append((job, orphaned(job, now, cause)))
             else:
                 changes.append((job, started(job, now, cause)))
             if was_lost:
@@ -395,9 +397,9 @@ class _ChunkWork:
             else:
                 self._finish(stored)
 
-    def _perform(self, job: JobRecord, progress: Progress) -> Attempted | None:
+    def _perform(self, job: JobRecord, progress: Progress) -> AttemptResult | None:
         row = self.rows[job.place.position]
-        work = Work(
+        work = StepInput(
             batch_id=self.batch.batch_id,
             job_id=job.place.job_id,
             collection=self.batch.collection,
@@ -410,21 +412,27 @@ class _ChunkWork:
         touch = self.worker.touch(self.job_type.time_limit, lambda: self.collection)
         with ExitStack() as met:
             met.push(lambda kind, *_: self._tell_surprise(kind, progress, work, touch))
-            attempted = perform(self.job_type, progress, work, touch, self.worker.now)
+            attempted = run_steps(self.job_type, progress, work, touch, self.worker.now)
         return attempted and self._told_if_failed(attempted, work, touch)
 
     def _tell_surprise(
-        self, kind: type[BaseException] | None, progress: Progress, work: Work, touch: Touch
+        self,
+        kind: type[BaseException] | None,
+        progress: Progress,
+        work: StepInput,
+        touch: StepContext,
     ) -> bool:
         """When a step raised what it did not foresee, and the job fails by that: tell of it too."""
         if kind is not None and issubclass(kind, Exception):
-            met = surprised(progress, self.worker.now())
+            met = unexpected_failure(progress, self.worker.now())
             told = self._told_if_failed(met, work, touch)
             with progress.lock:
                 progress.record = replace(progress.record, data=told.record.data)
         return False  # what was raised goes on
 
-    def _told_if_failed(self, attempted: Attempted, work: Work, touch: Touch) -> Attempted:
+    def _told_if_failed(
+        self, attempted: AttemptResult, work: StepInput, touch: StepContext
+    ) -> AttemptResult:
         """The attempt, and if the job fails by it what came of telling whom its type tells."""
         if isinstance(attempted.outcome, Done):
             return attempted
@@ -449,7 +457,7 @@ class _ChunkWork:
             if error:
                 self.surprises[job.place.position] = error
             progress = self.progress.pop(job.place.position)
-            attempted = surprised(progress, now) if error else future.result()
+            attempted = unexpected_failure(progress, now) if error else future.result()
             if attempted is None:
                 self.overtaken = True
                 continue
@@ -469,7 +477,7 @@ class _ChunkWork:
         surprise = self.surprises.pop(place.position, None)
         if job.state is not JobState.SCHEDULED or surprise:
             self.finished.append(
-                Ended(
+                FinishedJob(
                     place.job_id,
                     self.job_type.name,
                     job.state.value,

@@ -1,7 +1,7 @@
 """Reads. A row without a record is a job that is scheduled: views lay the records over the rows."""
 
 from jobyard.services.queries.backlog import Backlog, backlog
-from jobyard.services.queries.batches import BatchView, Listed, batch, list_batches
+from jobyard.services.queries.batches import BatchList, BatchView, batch, list_batches
 from jobyard.services.queries.calendars import calendar, list_calendars
 from jobyard.services.queries.collections import (
     CollectionView,
@@ -9,11 +9,11 @@ from jobyard.services.queries.collections import (
     collection_views,
     list_collections,
 )
-from jobyard.services.queries.context import Looking, history
+from jobyard.services.queries.context import QueryContext, history
 from jobyard.services.queries.costs import cost, schedule_cost
 from jobyard.services.queries.holds import hold, list_holds
 from jobyard.services.queries.job_types import list_job_types
-from jobyard.services.queries.jobs import JobView, ListedJobs, job, list_jobs
+from jobyard.services.queries.jobs import JobList, JobView, job, list_jobs
 from jobyard.services.queries.reports import (
     LINKED,
     OperationView,
@@ -42,14 +42,14 @@ __all__ = [
     "UPCOMING",
     "WAITING",
     "Backlog",
+    "BatchList",
     "BatchView",
     "CollectionView",
+    "JobList",
     "JobView",
-    "Listed",
-    "ListedJobs",
-    "Looking",
     "OccurrenceView",
     "OperationView",
+    "QueryContext",
     "ScheduleDetails",
     "ScheduleView",
     "backlog",

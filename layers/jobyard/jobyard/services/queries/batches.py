@@ -11,10 +11,10 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.access import READERS
-from jobyard.services.commands import Person, visible
-from jobyard.services.queries.context import Looking, held_by, hold_on
+from jobyard.services.commands import Actor, visible_batch
+from jobyard.services.queries.context import QueryContext, held_by, hold_on
 from jobyard.store import batches, chunks
-from jobyard.store.batches import Page
+from jobyard.store.batches import BatchPage
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class BatchView:
     actions: tuple[str, ...]
 
 
-def batch(batch_id: str, looking: Looking) -> BatchView:
+def batch(batch_id: str, looking: QueryContext) -> BatchView:
     """One batch.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    found = visible(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, looking.person, looking.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []
     return _counted_view(found, records, looking)
 
 
-def _counted_view(found: Batch, records: list[ChunkRecord], looking: Looking) -> BatchView:
+def _counted_view(found: Batch, records: list[ChunkRecord], looking: QueryContext) -> BatchView:
     failures = summed(record.failures for record in records)
     final = summed(record.final for record in records)
     view = _batch_view(found, counts_of(found, records), records, looking)
@@ -57,7 +57,7 @@ def _counted_view(found: Batch, records: list[ChunkRecord], looking: Looking) ->
 
 
 def _batch_view(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: QueryContext
 ) -> BatchView:
     """A batch with counts that may not be of its chunks: its failures are not known then."""
     why, until = _why_batch(found, counts, records, looking)
@@ -72,7 +72,7 @@ def _batch_view(
     )
 
 
-def _actions(found: Batch, person: Person) -> tuple[str, ...]:
+def _actions(found: Batch, person: Actor) -> tuple[str, ...]:
     """What this person may ask of a batch; there is nothing to compare where no job ever was."""
     actions = BATCH.actions(found.state, person.roles)
     return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
@@ -90,7 +90,7 @@ def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
 
 
 def _why_batch(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: Looking
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: QueryContext
 ) -> tuple[str, datetime | None]:
     state = found.state
     if state is BatchState.PENDING and found.source is None:
@@ -153,7 +153,7 @@ LOOKED_AT = 2_000  # batches a page looks at for those that a second filter lets
 
 
 @dataclass(frozen=True)
-class Listed:
+class BatchList:
     """Some batches, newest first, and where the next page begins, None when there is none."""
 
     items: tuple[BatchView, ...]
@@ -161,8 +161,8 @@ class Listed:
 
 
 def list_batches(
-    looking: Looking, *, state: str, collection: str, after: Mapping[str, str], limit: int
-) -> Listed:
+    looking: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
+) -> BatchList:
     """A page of batches. One filter is answered by its index; a second one is applied to what the
     index gives, so such a page may cost more reads than it shows.
 
@@ -202,10 +202,10 @@ def list_batches(
     views = _views(found[:limit], looking)
     if len(found) > len(views):
         place = batches.place_of(views[-1].batch)
-    return Listed(views, {"before": place} if place else None)
+    return BatchList(views, {"before": place} if place else None)
 
 
-def _pages(of: Callable[..., Page], key: str, before: str, limit: int) -> Iterator[Page]:
+def _pages(of: Callable[..., BatchPage], key: str, before: str, limit: int) -> Iterator[BatchPage]:
     while True:
         page = of(key, limit=limit, before=before)
         yield page
@@ -214,7 +214,7 @@ def _pages(of: Callable[..., Page], key: str, before: str, limit: int) -> Iterat
             return
 
 
-def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
+def _by_month(looking: QueryContext, after: Mapping[str, str], limit: int) -> BatchList:
     """All batches, newest first: month by month back to the first month there is one in."""
     month = after.get("month") or looking.now.strftime("%Y-%m")
     before = after.get("before", "")
@@ -233,7 +233,7 @@ def _by_month(looking: Looking, after: Mapping[str, str], limit: int) -> Listed:
     if len(found) > len(views):
         last = batches.place_of(views[-1].batch)
         place = {"month": last[:7], "before": last}
-    return Listed(views, place)
+    return BatchList(views, place)
 
 
 def _month_before(month: str) -> str:
@@ -241,7 +241,7 @@ def _month_before(month: str) -> str:
     return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
 
 
-def _views(found: list[Batch], looking: Looking) -> tuple[BatchView, ...]:
+def _views(found: list[Batch], looking: QueryContext) -> tuple[BatchView, ...]:
     """The first of `found` as a list shows them, as many as `COUNTED` chunks allow; at least one.
 
     A batch to which nothing more can happen has the counts its last report told; others are

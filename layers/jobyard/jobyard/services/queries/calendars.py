@@ -1,13 +1,13 @@
 """Named calendars as those who look at them want them."""
 
 from jobyard.domain.errors import NotFound
-from jobyard.domain.schedules.calendar import Kept
-from jobyard.services.queries.context import Looking
+from jobyard.domain.schedules.calendar import StoredCalendar
+from jobyard.services.queries.context import QueryContext
 from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars
 
 
-def list_calendars(looking: Looking) -> list[Kept]:
+def list_calendars(looking: QueryContext) -> list[StoredCalendar]:
     """All calendars, by name.
 
     Raises:
@@ -17,7 +17,7 @@ def list_calendars(looking: Looking) -> list[Kept]:
     return calendars.kept()
 
 
-def calendar(name: str, looking: Looking) -> Kept:
+def calendar(name: str, looking: QueryContext) -> StoredCalendar:
     """One calendar.
 
     Raises:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.hold import EVERYTHING, Hold, in_force
-from jobyard.services.access import may_edit, may_see, may_submit, visible
-from jobyard.services.queries.context import Looking
+from jobyard.services.access import may_edit, may_see, may_submit, visible_collection
+from jobyard.services.queries.context import QueryContext
 from jobyard.store import collections, holds
 
 _READ_AT_ONCE = 100
@@ -23,17 +23,17 @@ class CollectionView:
     may_edit: bool
 
 
-def collection(name: str, looking: Looking) -> CollectionView:
+def collection(name: str, looking: QueryContext) -> CollectionView:
     """One collection.
 
     Raises:
         NotFound: there is none, or none this person may know of.
     """
-    return collection_views([visible(name, looking.person.depositor)], looking)[0]
+    return collection_views([visible_collection(name, looking.person.depositor)], looking)[0]
 
 
 def list_collections(
-    looking: Looking, *, after: str, limit: int
+    looking: QueryContext, *, after: str, limit: int
 ) -> tuple[list[CollectionView], str | None]:
     """Up to `limit` of the collections this person may know of, by name, and after which name the
     next page begins, None when there is none. A page may be short although another follows."""
@@ -51,7 +51,7 @@ def list_collections(
     return collection_views(found, looking), after
 
 
-def collection_views(found: list[Collection], looking: Looking) -> list[CollectionView]:
+def collection_views(found: list[Collection], looking: QueryContext) -> list[CollectionView]:
     """Collections as this person may know them, with what stops each now."""
     scopes = {each.name: f"collection:{each.name}" for each in found}
     placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jobyard.domain.batches.batch import Batch, HistoryEntry
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.services.commands import Person
+from jobyard.services.commands import Actor
 from jobyard.services.settings import Settings
 from jobyard.store import holds
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Looking:
+class QueryContext:
     """Who looks, at what time, and what at.
 
     `holds` are those on batches and schedules looked at before, `calendars` those these name.
@@ -24,13 +24,13 @@ class Looking:
 
     settings: Settings
     s3: "S3Client"
-    person: Person
+    person: Actor
     now: datetime
     holds: dict[str, Hold | None] = field(default_factory=dict, compare=False)
     calendars: dict[str, Calendar | None] = field(default_factory=dict, compare=False)
 
 
-def held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:
+def held_by(found: Batch, looking: QueryContext) -> tuple[str, datetime | None]:
     """Why a batch, or a job of it that the machine held, is held, and until when."""
     stop = _hold_over(found, looking)
     if stop and stop.lift:
@@ -41,13 +41,13 @@ def held_by(found: Batch, looking: Looking) -> tuple[str, datetime | None]:
     return "nothing holds it any more; it is released within a minute", None
 
 
-def hold_on(found: Batch, looking: Looking) -> Hold | None:
+def hold_on(found: Batch, looking: QueryContext) -> Hold | None:
     """The hold in force on a batch, if there is one."""
     stop = _hold_over(found, looking)
     return in_force([stop], looking.now) if stop else None
 
 
-def _hold_over(found: Batch, looking: Looking) -> Hold | None:
+def _hold_over(found: Batch, looking: QueryContext) -> Hold | None:
     """The hold in force on a batch, else one that is being lifted."""
     if found.batch_id not in looking.holds:
         on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))

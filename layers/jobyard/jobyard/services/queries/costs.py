@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cost import Cost, priced
 from jobyard.domain.schedules.schedule import Schedule
-from jobyard.services.commands import visible
-from jobyard.services.queries.context import Looking
+from jobyard.services.commands import visible_batch
+from jobyard.services.queries.context import QueryContext
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import usage
 
@@ -19,13 +19,13 @@ class CostView:
     cost: Cost
 
 
-def cost(batch_id: str, looking: Looking) -> CostView:
+def cost(batch_id: str, looking: QueryContext) -> CostView:
     """What a batch cost.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    found = visible(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, looking.person, looking.now)
     return CostView(found, priced(usage.of_origin(found.batch_id)))
 
 
@@ -37,7 +37,7 @@ class ScheduleCostView:
     cost: Cost
 
 
-def schedule_cost(schedule_id: str, looking: Looking) -> ScheduleCostView:
+def schedule_cost(schedule_id: str, looking: QueryContext) -> ScheduleCostView:
     """What a schedule's jobs cost; a deleted one's too.
 
     Raises:

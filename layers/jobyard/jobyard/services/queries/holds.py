@@ -3,11 +3,11 @@
 from jobyard.domain.errors import Forbidden, NotFound
 from jobyard.domain.hold import Hold, checked_scope, in_force
 from jobyard.services.access import READERS
-from jobyard.services.queries.context import Looking
+from jobyard.services.queries.context import QueryContext
 from jobyard.store import holds
 
 
-def list_holds(looking: Looking) -> list[Hold]:
+def list_holds(looking: QueryContext) -> list[Hold]:
     """The holds in force, by scope.
 
     Raises:
@@ -21,7 +21,7 @@ def list_holds(looking: Looking) -> list[Hold]:
     )
 
 
-def hold(scope: str, looking: Looking) -> Hold:
+def hold(scope: str, looking: QueryContext) -> Hold:
     """The hold on a scope.
 
     Raises:

@@ -7,17 +7,29 @@ from datetime import datetime
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.errors import InvalidTransition
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, PASSED, JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job import (
+    JOB,
+    OPEN_STATES,
+    PASSED,
+    JobAddress,
+    JobRecord,
+    JobState,
+    new_job,
+)
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.jobs.task import state_of_only_task
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.commands import batch_and_place, is_open_to, visible
+from jobyard.services.commands import is_open_to, visible_batch, visible_job
 from jobyard.services.jobs.attempt import NO_FAILURES
-from jobyard.services.queries.context import Looking, held_by
-from jobyard.services.schedules.access import EVENTS, check_open_to_requeue, job_of_schedule
+from jobyard.services.queries.context import QueryContext, held_by
+from jobyard.services.schedules.access import (
+    SCHEDULE_JOB_EVENTS,
+    check_open_to_requeue,
+    job_of_schedule,
+)
 from jobyard.store import checkpoints, chunks, jobs
 
 
@@ -42,26 +54,26 @@ class JobView:
     records: Mapping[str, int | None] | None = None
 
 
-def job(job_id: str, looking: Looking) -> JobView:
+def job(job_id: str, looking: QueryContext) -> JobView:
     """One job.
 
     Raises:
         NotFound, Gone: there is no such job, or none this person may know of. Forbidden: it is one
             of a schedule, and the person no admin.
     """
-    lies_at = Place.of(job_id)
+    lies_at = JobAddress.of(job_id)
     if lies_at and lies_at.is_of_schedule:
         return _job_of_schedule(lies_at, looking)
-    found, place = batch_and_place(job_id, looking.person, looking.now)
+    found, place = visible_job(job_id, looking.person, looking.now)
     row = rows.row_of(looking.s3, looking.settings, found, place)
     return _job_view(found, place, row, jobs.get(place), looking)
 
 
 def _job_view(
-    found: Batch, place: Place, row: rows.Row, record: JobRecord | None, looking: Looking
+    found: Batch, place: JobAddress, row: rows.Row, record: JobRecord | None, looking: QueryContext
 ) -> JobView:
     if record is None:
-        record = unrecorded(place, found.submitted_at)
+        record = new_job(place, found.submitted_at)
         if found.is_cancelled:
             record = replace(record, state=JobState.CANCELLED)
     why, until = _why_job(found, record, looking)
@@ -95,13 +107,13 @@ def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> 
     )
 
 
-def _job_of_schedule(place: Place, looking: Looking) -> JobView:
+def _job_of_schedule(place: JobAddress, looking: QueryContext) -> JobView:
     schedule, occurrence, record = job_of_schedule(place, looking.person.roles)
-    record = record or unrecorded(place, occurrence.decided_at)
+    record = record or new_job(place, occurrence.decided_at)
     actions = tuple(
         event
         for event in JOB.actions(record.state, looking.person.roles)
-        if event in EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
+        if event in SCHEDULE_JOB_EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
     )
     view = _view_of(record, job_type_of(occurrence.job_type), actions)
     why, until = _why_job_of_schedule(view, job_type_of(occurrence.job_type))
@@ -139,7 +151,7 @@ def _why_again(record: JobRecord, job_type: JobType) -> str:
     return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
 
 
-def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, datetime | None]:
+def _why_job(found: Batch, record: JobRecord, looking: QueryContext) -> tuple[str, datetime | None]:
     state = record.state
     if state is JobState.HELD:
         last = record.history[-1]
@@ -163,7 +175,7 @@ def _why_job(found: Batch, record: JobRecord, looking: Looking) -> tuple[str, da
 
 
 @dataclass(frozen=True)
-class ListedJobs:
+class JobList:
     """Some jobs in manifest order, and the (chunk, position) the next page begins at, or None."""
 
     items: tuple[JobView, ...]
@@ -171,10 +183,10 @@ class ListedJobs:
 
 
 def list_jobs(
-    batch_id: str, looking: Looking, *, state: str, after: tuple[int, int], limit: int
-) -> ListedJobs:
+    batch_id: str, looking: QueryContext, *, state: str, after: tuple[int, int], limit: int
+) -> JobList:
     """A page of a batch's jobs. With a state, only chunks whose counts know of it are read."""
-    found = visible(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, looking.person, looking.now)
     wanted = JobState(JOB.state(state).name) if state else None
     shown: list[JobView] = []
     chunk, position = after
@@ -184,9 +196,9 @@ def list_jobs(
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
                     place = view.job.place
-                    return ListedJobs(tuple(shown), (place.chunk, place.position))
+                    return JobList(tuple(shown), (place.chunk, place.position))
                 shown.append(view)
-    return ListedJobs(tuple(shown), None)
+    return JobList(tuple(shown), None)
 
 
 def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:
@@ -211,7 +223,7 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
             return
 
 
-def _of_chunk(found: Batch, number: int, first: int, looking: Looking) -> Iterator[JobView]:
+def _of_chunk(found: Batch, number: int, first: int, looking: QueryContext) -> Iterator[JobView]:
     chunk = rows.chunk_of(looking.s3, looking.settings, found, number)
     lines = rows.rows_of(looking.s3, looking.settings, found.batch_id, chunk)
     records = jobs.of_chunk(found.batch_id, number, first=first)
@@ -220,5 +232,5 @@ def _of_chunk(found: Batch, number: int, first: int, looking: Looking) -> Iterat
         here = record if record and record.place.position == position else None
         if here:
             record = next(records, None)
-        place = Place(found.batch_id, number, position)
+        place = JobAddress(found.batch_id, number, position)
         yield _job_view(found, place, lines[position], here, looking)

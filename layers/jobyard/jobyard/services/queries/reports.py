@@ -9,8 +9,8 @@ from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, ta
 from jobyard.domain.batches.report import Report
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services.batches import rows
-from jobyard.services.commands import visible
-from jobyard.services.queries.context import Looking
+from jobyard.services.commands import visible_batch
+from jobyard.services.queries.context import QueryContext
 from jobyard.store import jobs, operations, reports
 
 
@@ -26,14 +26,14 @@ class OperationView:
 
 
 def operation(
-    batch_id: str, operation_id: str, looking: Looking, *, after: int = 0, limit: int = 10
+    batch_id: str, operation_id: str, looking: QueryContext, *, after: int = 0, limit: int = 10
 ) -> OperationView:
     """An operation and the outcomes in up to `limit` of its chunks.
 
     Raises:
         NotFound, Gone: there is no such batch or operation, or none this person may know of.
     """
-    visible(batch_id, looking.person, looking.now)
+    visible_batch(batch_id, looking.person, looking.now)
     found = operations.get(batch_id, operation_id)
     outcomes: list[JobOutcome] = []
     for number in found.chunks[after : after + limit]:
@@ -47,7 +47,7 @@ def operation(
     )
 
 
-def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcome]:
+def _outcomes(found: Operation, number: int, looking: QueryContext) -> list[JobOutcome]:
     outcomes = rows.outcomes_of(looking.s3, looking.settings, found, number)
     if not outcomes:
         return []
@@ -58,20 +58,20 @@ def _outcomes(found: Operation, number: int, looking: Looking) -> list[JobOutcom
     ]
 
 
-def list_reports(batch_id: str, looking: Looking) -> list[Report]:
+def list_reports(batch_id: str, looking: QueryContext) -> list[Report]:
     """A batch's reports, first to last.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    visible(batch_id, looking.person, looking.now)
+    visible_batch(batch_id, looking.person, looking.now)
     return list(reports.of_batch(batch_id))
 
 
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
 
-def link_to(report: Report, name: str, looking: Looking) -> str:
+def link_to(report: Report, name: str, looking: QueryContext) -> str:
     """A link to a file of a report, good for a quarter of an hour; never shown inline but our own
     page, whose every word is escaped."""
     suffix = name.rsplit(".", 1)[-1]
@@ -92,13 +92,13 @@ LINKED = ("jobs.csv", "failures.csv", "report.json", "report.html")
 
 
 def list_findings(
-    batch_id: str, looking: Looking, *, after: int, limit: int
+    batch_id: str, looking: QueryContext, *, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Up to `limit` findings of a batch's manifest, and where the next ones begin, None at the end.
 
     `after` is such a place: a byte of the file they lie in, so that no page reads those before it.
     """
-    found = visible(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, looking.person, looking.now)
     if not found.findings:
         return [], None
     answer = looking.s3.get_object(

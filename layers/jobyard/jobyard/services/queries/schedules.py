@@ -14,8 +14,8 @@ from jobyard.domain.schedules.planning import is_open_to_run, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
 from jobyard.domain.schedules.wall_clock import zone_called
-from jobyard.services.queries.context import Looking
-from jobyard.services.schedules.access import check_admin, schedule_or_tombstone, visible
+from jobyard.services.queries.context import QueryContext
+from jobyard.services.schedules.access import active_schedule, check_admin, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
 WAITING = "waiting"  # the filter for those that will run and do not: Idle, as others understand it
@@ -66,16 +66,16 @@ class ScheduleDetails:
     completed: OccurrenceView | None
 
 
-def schedule(schedule_id: str, looking: Looking) -> ScheduleDetails:
+def schedule(schedule_id: str, looking: QueryContext) -> ScheduleDetails:
     """One schedule.
 
     Raises:
         Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
     """
-    return details(visible(schedule_id, looking.person.roles), looking)
+    return details(active_schedule(schedule_id, looking.person.roles), looking)
 
 
-def details(found: Schedule, looking: Looking) -> ScheduleDetails:
+def details(found: Schedule, looking: QueryContext) -> ScheduleDetails:
     """A schedule that was read, or written, just now."""
     view = _view(found, looking)
     upcoming: list[Upcoming] = []
@@ -84,7 +84,7 @@ def details(found: Schedule, looking: Looking) -> ScheduleDetails:
     return ScheduleDetails(view, tuple(upcoming), _completed(found, looking))
 
 
-def _completed(found: Schedule, looking: Looking) -> OccurrenceView | None:
+def _completed(found: Schedule, looking: QueryContext) -> OccurrenceView | None:
     latest = found.latest
     if latest is None or _is_archived(found, latest.at):
         return None
@@ -97,14 +97,14 @@ def _is_archived(found: Schedule, at: datetime) -> bool:
     return found.kept_from is not None and at < found.kept_from
 
 
-def _view(found: Schedule, looking: Looking) -> ScheduleView:
+def _view(found: Schedule, looking: QueryContext) -> ScheduleView:
     calendar = _calendar(found, looking)
     following = next_run(found, calendar, looking.now)
     why, until = _why(found, calendar, following, looking)
     return ScheduleView(found, following, why, until, _actions(found, looking))
 
 
-def _calendar(found: Schedule, looking: Looking) -> Calendar | None:
+def _calendar(found: Schedule, looking: QueryContext) -> Calendar | None:
     name = found.policy.calendar
     if name and name not in looking.calendars:
         kept = calendars.find(name)
@@ -112,7 +112,7 @@ def _calendar(found: Schedule, looking: Looking) -> Calendar | None:
     return looking.calendars.get(name)
 
 
-def _actions(found: Schedule, looking: Looking) -> tuple[str, ...]:
+def _actions(found: Schedule, looking: QueryContext) -> tuple[str, ...]:
     closed = set()
     if not is_open_to_run(found):
         closed.add("run_now")
@@ -123,7 +123,7 @@ def _actions(found: Schedule, looking: Looking) -> tuple[str, ...]:
 
 
 def _why(
-    found: Schedule, calendar: Calendar | None, following: datetime | None, looking: Looking
+    found: Schedule, calendar: Calendar | None, following: datetime | None, looking: QueryContext
 ) -> tuple[str, datetime | None]:
     if found.state is ScheduleState.DELETED:
         return "", None
@@ -154,7 +154,7 @@ def _why_never(found: Schedule) -> str:
     return "the clocks go forward over all times it has left"
 
 
-def _hold_on(job_type: str, looking: Looking) -> Hold | None:
+def _hold_on(job_type: str, looking: QueryContext) -> Hold | None:
     key = f"type:{job_type}"
     if key not in looking.holds:
         on_it = holds.of_scopes(scopes_of("", job_type))
@@ -163,7 +163,7 @@ def _hold_on(job_type: str, looking: Looking) -> Hold | None:
 
 
 @dataclass(frozen=True)
-class ListedSchedules:
+class ScheduleList:
     """Some schedules by title, and where the next page begins, None when there is none."""
 
     items: tuple[ScheduleView, ...]
@@ -171,8 +171,8 @@ class ListedSchedules:
 
 
 def list_schedules(
-    looking: Looking, *, system: bool, word: str, after: str, limit: int
-) -> ListedSchedules:
+    looking: QueryContext, *, system: bool, word: str, after: str, limit: int
+) -> ScheduleList:
     """A page of schedules: the system's, or the others. `word` is one of VoteCal's or `WAITING`, ""
     for any; such a page looks at up to 500 and may show few of them.
 
@@ -189,14 +189,14 @@ def list_schedules(
         found += [view for view in views if word != WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit or looked_at >= _MOST_READ:
-            return ListedSchedules(tuple(found), after or None)
+            return ScheduleList(tuple(found), after or None)
 
 
 def _may_be(found: Schedule, word: str) -> bool:
     return not found.active if word == WAITING else word in {"", found.word}
 
 
-def occurrence(found: Schedule, each: Occurrence, looking: Looking) -> OccurrenceView:
+def occurrence(found: Schedule, each: Occurrence, looking: QueryContext) -> OccurrenceView:
     """An occurrence of the schedule, with its job if that has begun and not ended."""
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
@@ -215,7 +215,7 @@ def occurrence(found: Schedule, each: Occurrence, looking: Looking) -> Occurrenc
     return OccurrenceView(each, local, outcome.state, word, "", outcome.started_at, records)
 
 
-def _why_no_job(found: Schedule, each: Occurrence, looking: Looking) -> str:
+def _why_no_job(found: Schedule, each: Occurrence, looking: QueryContext) -> str:
     if each.reason:
         return each.reason.sentence
     if found.active:
@@ -224,7 +224,7 @@ def _why_no_job(found: Schedule, each: Occurrence, looking: Looking) -> str:
     return f"Waiting ({stop.words()})" if stop else "Waiting (it starts within a minute)"
 
 
-def occurrence_of(each: Occurrence, looking: Looking) -> OccurrenceView:
+def occurrence_of(each: Occurrence, looking: QueryContext) -> OccurrenceView:
     """An occurrence that was made just now."""
     return occurrence(schedules.get(each.schedule_id), each, looking)
 
@@ -246,7 +246,7 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
 
 
 @dataclass(frozen=True)
-class ListedOccurrences:
+class OccurrenceList:
     """Some occurrences, newest first, and before which moment the next page begins, or None."""
 
     items: tuple[OccurrenceView, ...]
@@ -254,8 +254,8 @@ class ListedOccurrences:
 
 
 def list_occurrences(
-    schedule_id: str, looking: Looking, *, before: datetime | None, limit: int
-) -> ListedOccurrences:
+    schedule_id: str, looking: QueryContext, *, before: datetime | None, limit: int
+) -> OccurrenceList:
     """A page of what became of a schedule's times; of a deleted schedule's too.
 
     Raises:
@@ -265,11 +265,11 @@ def list_occurrences(
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
     met = tuple(each for each in newest if not _is_archived(found, each.at))
     shown = tuple(occurrence(found, each, looking) for each in met[:limit])
-    return ListedOccurrences(shown, met[limit - 1].at if len(met) > limit else None)
+    return OccurrenceList(shown, met[limit - 1].at if len(met) > limit else None)
 
 
 def list_times(
-    rule: Recurrence, start: datetime, count: int, calendar: str, looking: Looking
+    rule: Recurrence, start: datetime, count: int, calendar: str, looking: QueryContext
 ) -> list[Upcoming]:
     """The next `count` times of a rule that nobody has saved; `calendar` is one's name, or "".
 

@@ -9,15 +9,15 @@ from typing import Any
 from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
-from jobyard.domain.batches.report_text import SHOWN, Told, ToldJob
+from jobyard.domain.batches.report_text import SHOWN, ReportContent, ReportedJob
 from jobyard.domain.jobs.failures import sentence_of
-from jobyard.domain.jobs.job import JobRecord, JobState, Place, unrecorded
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes import job_type_of
 from jobyard.services.batches import rows
-from jobyard.services.batches.uploads import Upload, Written
-from jobyard.services.reports.mail import Reporting
+from jobyard.services.batches.uploads import MultipartUpload, WrittenObject
+from jobyard.services.reports.mail import ReportContext
 from jobyard.store import jobs, reports
 
 COLUMNS = (
@@ -44,7 +44,7 @@ _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 class _Encoded:
     """What a csv writer writes to, when the file takes bytes."""
 
-    file: Upload
+    file: MultipartUpload
 
     def write(self, text: str) -> int:
         return self.file.write(encoded(text))
@@ -59,10 +59,12 @@ class Files:
     """The files of a report, or of a slice of it, while they are written: CSV of all jobs and of
     failures, JSON, the outcomes. None of them is there before `finish`."""
 
-    def __init__(self, prefix: str, reporting: Reporting) -> None:
+    def __init__(self, prefix: str, reporting: ReportContext) -> None:
         self._prefix, self._reporting = prefix, reporting
         bucket = reporting.settings.work_bucket
-        self._uploads = {name: Upload(reporting.s3, bucket, f"{prefix}/{name}") for name in _NAMES}
+        self._uploads = {
+            name: MultipartUpload(reporting.s3, bucket, f"{prefix}/{name}") for name in _NAMES
+        }
         self.all = csv.writer(_Encoded(self._uploads["jobs.csv"]))
         self.failures = csv.writer(_Encoded(self._uploads["failures.csv"]))
         self.json = self._uploads["report.json"]
@@ -75,21 +77,21 @@ class Files:
         for upload in self._uploads.values():
             upload.give_up()
 
-    def add(self, written: Mapping[str, Written]) -> None:
+    def add(self, written: Mapping[str, WrittenObject]) -> None:
         """Add the files of a slice."""
         for name, upload in self._uploads.items():
             upload.add(written[name])
 
-    def finish(self) -> dict[str, Written]:
+    def finish(self) -> dict[str, WrittenObject]:
         """Make the files be there; where each is, by name."""
         return {name: upload.finish() for name, upload in self._uploads.items()}
 
-    def publish(self, told: Told) -> dict[str, str]:
+    def publish(self, told: ReportContent) -> dict[str, str]:
         """Make the files, the page and the mail's text be there; the keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
         for name, words in {
-            "report.html": report_text.page(told),
-            "mail.txt": report_text.text(told),
+            "report.html": report_text.render_html(told),
+            "mail.txt": report_text.render_text(told),
         }.items():
             keys[name] = f"{self._prefix}/{name}"
             self._reporting.s3.put_object(
@@ -108,7 +110,7 @@ class Summary:
 
     counts: dict[str, int] = field(default_factory=dict)
     code_counts: dict[str, int] = field(default_factory=dict)
-    shown: list[ToldJob] = field(default_factory=list)
+    shown: list[ReportedJob] = field(default_factory=list)
     changed: int = 0
     failed: int = 0
 
@@ -133,7 +135,7 @@ class Summary:
 
 
 def summarise(
-    batch: Batch, chunks: range, files: Files, reporting: Reporting, *, update: bool
+    batch: Batch, chunks: range, files: Files, reporting: ReportContext, *, update: bool
 ) -> Summary:
     """Go through the jobs of some chunks once, in manifest order, writing files and counting."""
     summary = Summary()
@@ -170,7 +172,7 @@ def summarise(
         summary.changed += update and before != letter
         if is_news and len(summary.shown) < SHOWN:
             summary.shown.append(
-                ToldJob(
+                ReportedJob(
                     job.place.job_id,
                     str(row.get("name", "")),
                     OUTCOME_WORDS[letter],
@@ -181,7 +183,7 @@ def summarise(
     return summary
 
 
-def _outcomes_told(batch: Batch, chunks: range, reporting: Reporting) -> Iterator[str]:
+def _outcomes_told(batch: Batch, chunks: range, reporting: ReportContext) -> Iterator[str]:
     """What the last report told of the jobs from the first of these chunks on."""
     first = chunks.start * batch.chunk_size
     body = reporting.s3.get_object(
@@ -194,7 +196,7 @@ def _outcomes_told(batch: Batch, chunks: range, reporting: Reporting) -> Iterato
 
 
 def _jobs_of(
-    batch: Batch, chunks: range, reporting: Reporting
+    batch: Batch, chunks: range, reporting: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
     """Every job of these chunks with its row, in manifest order. A cancelled batch's rows that
     never ran are cancelled."""
@@ -205,7 +207,7 @@ def _jobs_of(
         for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
             job = recorded.get(position)
             if job is None:
-                job = unrecorded(Place(batch.batch_id, chunk.chunk, position), batch.submitted_at)
+                job = new_job(JobAddress(batch.batch_id, chunk.chunk, position), batch.submitted_at)
                 job = replace(job, state=JobState.CANCELLED) if cancelled else job
             yield row, job
 
@@ -237,7 +239,7 @@ def word_of(batch: Batch, state: JobState) -> str:
     return job_type_of(batch.job_type).words.get(state.value, state.value)
 
 
-def findings_of(batch: Batch, reporting: Reporting) -> Iterator[dict[str, Any]]:
+def findings_of(batch: Batch, reporting: ReportContext) -> Iterator[dict[str, Any]]:
     if not batch.findings:
         return
     body = reporting.s3.get_object(

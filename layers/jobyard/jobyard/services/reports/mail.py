@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report
 from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
-from jobyard.domain.mail_addresses import MOST, Addresses, Untold, addresses, all_addresses
+from jobyard.domain.mail_addresses import (
+    MOST,
+    Addresses,
+    UndeliveredRecipient,
+    addresses,
+    all_addresses,
+)
 from jobyard.domain.text import clean
 from jobyard.services.settings import Settings
 from jobyard.store import reports
@@ -47,7 +53,7 @@ _BY_ONE = frozenset({"BadRequestException", "MessageRejected"})
 
 
 @dataclass(frozen=True)
-class Reporting:
+class ReportContext:
     """What reporting needs: the deployment, S3, the mail service and the clock.
 
     `used` tells what this invocation used up to now, for the bill in the report; `slice_jobs` is
@@ -65,7 +71,7 @@ class Reporting:
     refused: Callable[[Report, Exception], None] = lambda report, error: None
 
 
-def deliver(report: Report, reporting: Reporting) -> Report:
+def deliver(report: Report, reporting: ReportContext) -> Report:
     """Hand a report's mail to the mail service, if that has not been done.
 
     A hand-over whose answer was never written down is let be for a quarter of an hour and then
@@ -115,11 +121,11 @@ def _is_due(delivery: Delivery, now: datetime) -> bool:
     return delivery.state in _WAITING and now - delivery.at >= pause
 
 
-def _send_singly(report: Report, whom: Addresses, reporting: Reporting) -> Report:
+def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> Report:
     """Send everybody a mail of their own, for the one to all was refused; whoever is refused again
     is the one that cannot be told. Each that was sent is noted at once, so that it is sent once."""
     refusal: Exception | None = None
-    refused: list[Untold] = []
+    refused: list[UndeliveredRecipient] = []
     for address in whom.good:
         if address in report.delivery.told:
             continue
@@ -129,7 +135,7 @@ def _send_singly(report: Report, whom: Addresses, reporting: Reporting) -> Repor
             if _code(error) not in _BY_ONE:
                 return _put_off(report, error, reporting)
             refusal = error
-            refused.append(Untold(address, _words(error)))
+            refused.append(UndeliveredRecipient(address, _words(error)))
             continue
         except reporting.unanswered as silence:
             return _put_off(report, silence, reporting)
@@ -147,7 +153,7 @@ def _send_singly(report: Report, whom: Addresses, reporting: Reporting) -> Repor
 
 
 def _note_told(
-    report: Report, address: str, message_id: str, reporting: Reporting
+    report: Report, address: str, message_id: str, reporting: ReportContext
 ) -> Report | None:
     """Note that `address` was sent its mail; None when this hand-over is not the last any more."""
     tries = report.delivery.tries
@@ -161,7 +167,7 @@ def _note_told(
     return None
 
 
-def _put_off(report: Report, error: Exception, reporting: Reporting) -> Report:
+def _put_off(report: Report, error: Exception, reporting: ReportContext) -> Report:
     """Note that the mail was not handed over, or perhaps not: it will be tried again, or never."""
     handing = report.delivery
     state = DeliveryState.SENDING
@@ -188,14 +194,16 @@ def _words(error: Exception) -> str:
     return f"{words} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
 
 
-def _note(report: Report, delivery: Delivery, reporting: Reporting) -> Report:
+def _note(report: Report, delivery: Delivery, reporting: ReportContext) -> Report:
     try:
         return reports.put_delivery(report, replace(delivery, at=reporting.now()))
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # news from the mail service came first
 
 
-def _send(report: Report, to: Sequence[str], copied: Sequence[str], reporting: Reporting) -> str:
+def _send(
+    report: Report, to: Sequence[str], copied: Sequence[str], reporting: ReportContext
+) -> str:
     settings = reporting.settings
 
     def words(name: str) -> str:
@@ -245,7 +253,9 @@ def recipients(to: Sequence[str], settings: Settings) -> int:
     return len(to) + len(_copied(settings)) if to else 0
 
 
-def deliver_waiting(reporting: Reporting, remaining: Callable[[], float] = lambda: math.inf) -> int:
+def deliver_waiting(
+    reporting: ReportContext, remaining: Callable[[], float] = lambda: math.inf
+) -> int:
     """Hand over what the outbox still holds; the answer is how many reports it holds after, those
     included whose mail came to nothing within the last hour.
 
@@ -281,7 +291,7 @@ def note_delivery(
     news: str,
     message_id: str,
     at: datetime,
-    lost: Sequence[Untold] = (),
+    lost: Sequence[UndeliveredRecipient] = (),
 ) -> Report:
     """Write down what the mail service tells of a report's mail; older news changes nothing.
 

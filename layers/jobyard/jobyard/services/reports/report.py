@@ -13,18 +13,18 @@ from typing import Any
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
-from jobyard.domain.batches.report_text import SHOWN, Told
+from jobyard.domain.batches.report_text import SHOWN, ReportContent
 from jobyard.domain.cost import Cost, Usage, priced
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
-from jobyard.services.reports.mail import Reporting, deliver, recipients
+from jobyard.services.reports.mail import ReportContext, deliver, recipients
 from jobyard.services.reports.slices import Slices
 from jobyard.store import batches, reports, usage
 
 REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 
 
-def report(batch_id: str, reporting: Reporting) -> Batch:
+def report(batch_id: str, reporting: ReportContext) -> Batch:
     """Tell how a batch stands and end it, or go one slice further: one that is still to be reported
     after it is to be handed in again. A batch that is not reporting is left as it is."""
     batch = batches.get(batch_id, reporting.now())
@@ -47,7 +47,7 @@ def _last_counts(batch: Batch) -> dict[str, int]:
     return dict(reports.get(batch.batch_id, batch.last_report).counts)
 
 
-def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes: Any) -> Batch:
+def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **changes: Any) -> Batch:
     now = reporting.now()
     cancelled = batch.is_cancelled
     if cancelled:
@@ -68,7 +68,7 @@ def _end(batch: Batch, counts: Any, reporting: Reporting, reason: str, **changes
 # Writing
 
 
-def _write(batch: Batch, seq: int, slices: Slices, reporting: Reporting) -> Report | None:
+def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> Report | None:
     """Write the report's files and record; None when an update finds that nothing changed."""
     now = reporting.now()
     if not batch.entries:
@@ -79,7 +79,7 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: Reporting) -> Repo
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
-        told = Told(
+        told = ReportContent(
             batch=batch,
             kind=kind,
             seq=seq,
@@ -102,7 +102,7 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: Reporting) -> Repo
 
 
 def _gone_through(
-    batch: Batch, slices: Slices, files: Files, reporting: Reporting, *, update: bool
+    batch: Batch, slices: Slices, files: Files, reporting: ReportContext, *, update: bool
 ) -> Summary:
     """Write a batch's jobs into the files: all of them now, or of the slices that are there."""
     if slices.is_one:
@@ -114,7 +114,7 @@ def _gone_through(
     return summary
 
 
-def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
+def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
     shown: list[str] = []
     with Files(_prefix(batch, seq), reporting) as files:
         files.all.writerow((*FINDING_COLUMNS, "batch_id"))
@@ -127,7 +127,7 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
             separator = b",\n"
             if len(shown) < SHOWN:
                 shown.append(finding_line(finding))
-        told = Told(
+        told = ReportContent(
             batch=batch,
             kind=ReportKind.REFUSED,
             seq=seq,
@@ -150,7 +150,9 @@ def _write_refused(batch: Batch, seq: int, reporting: Reporting) -> Report:
 FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
-def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -> Report:
+def _put(
+    told: ReportContent, changed: int, keys: dict[str, str], reporting: ReportContext
+) -> Report:
     batch = told.batch
     unwanted = DeliveryState.FAILED if batch.untold else DeliveryState.SUPPRESSED
     state = DeliveryState.QUEUED if batch.notify else unwanted
@@ -171,7 +173,7 @@ def _put(told: Told, changed: int, keys: dict[str, str], reporting: Reporting) -
     )
 
 
-def _cost(batch: Batch, reporting: Reporting) -> Cost:
+def _cost(batch: Batch, reporting: ReportContext) -> Cost:
     """What the batch cost up to this report, which is still to be mailed."""
     own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
     return priced(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
@@ -185,5 +187,5 @@ def _prefix(batch: Batch, seq: int) -> str:
     return f"reports/{batch.batch_id}/{seq:04d}"
 
 
-def _link(batch: Batch, reporting: Reporting) -> str:
+def _link(batch: Batch, reporting: ReportContext) -> str:
     return f"{reporting.settings.url}/api/batches/{batch.batch_id}/reports"

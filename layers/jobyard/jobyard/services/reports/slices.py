@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.report_text import ToldJob
-from jobyard.services.batches.uploads import Written
+from jobyard.domain.batches.report_text import ReportedJob
+from jobyard.services.batches.uploads import WrittenObject
 from jobyard.services.reports.files import Files, Summary, summarise
-from jobyard.services.reports.mail import Reporting
+from jobyard.services.reports.mail import ReportContext
 
 _TAKEN = {409, 412}  # what S3 answers of an object that another has written, or is writing
 
@@ -24,7 +24,7 @@ class Slice:
     """Some of a batch's jobs as they were found: what came of them, and where their files lie."""
 
     summary: Summary
-    files: Mapping[str, Written]
+    files: Mapping[str, WrittenObject]
 
     def text(self) -> bytes:
         """The slice as it is noted."""
@@ -36,15 +36,15 @@ class Slice:
         """The slice that was noted so."""
         document = json.loads(text)
         found = document["summary"]
-        shown = [ToldJob(**each) for each in found.pop("shown")]
-        files = {name: Written(*written) for name, written in document["files"].items()}
+        shown = [ReportedJob(**each) for each in found.pop("shown")]
+        files = {name: WrittenObject(*written) for name, written in document["files"].items()}
         return cls(Summary(**found, shown=shown), files)
 
 
 class Slices:
     """A batch's slices, in manifest order."""
 
-    def __init__(self, batch: Batch, reporting: Reporting) -> None:
+    def __init__(self, batch: Batch, reporting: ReportContext) -> None:
         self._batch, self._reporting = batch, reporting
         self._each = max(1, reporting.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
         self._count = -(-batch.chunks // self._each)

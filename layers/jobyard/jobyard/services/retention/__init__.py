@@ -5,6 +5,6 @@ earlier run left unfinished, in stretches: each is a bounded piece of work, and 
 """
 
 from jobyard.services.retention.walk import FIRST, further
-from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch
+from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice
 
-__all__ = ["FIRST", "Bookmark", "Retaining", "Stretch", "further"]
+__all__ = ["FIRST", "Bookmark", "RetentionContext", "WorkSlice", "further"]

@@ -15,7 +15,7 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.archive import INVENTORY, Inventory, Part, kind_of
-from jobyard.services.batches.uploads import Upload
+from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Archive:
         again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
         of = f"{self.folder}/{name}"
         how = {"ContentType": _PACKED, "Metadata": told}
-        with Upload(self.s3, self.settings.archive_bucket, of, **how) as upload:
+        with MultipartUpload(self.s3, self.settings.archive_bucket, of, **how) as upload:
             with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
                 for block in again["Body"].iter_chunks(_BLOCK):
                     packed.write(block)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import DeliveryState
-from jobyard.domain.jobs.job import OPEN_STATES, JobRecord, JobState, Place
+from jobyard.domain.jobs.job import OPEN_STATES, JobAddress, JobRecord, JobState
 from jobyard.services.batches import rows
 from jobyard.services.retention.archive import Unfit
-from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
 from jobyard.store import batches, chunks, jobs, operations, reports, usage
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def due_at(batch: Batch) -> datetime | None:
     return max(each for each in moments if each) + kept_for(batch.job_type)
 
 
-def begin(suggested: Batch, retaining: Retaining) -> bool:
+def begin(suggested: Batch, retaining: RetentionContext) -> bool:
     """Take a batch that an index `suggested` away, to archive it, if it is due; whether it was.
 
     Raises:
@@ -80,7 +80,7 @@ def _is_at_work(batch: Batch) -> bool:
     )
 
 
-def go_on(place: Bookmark, after: Bookmark, retaining: Retaining) -> Stretch:
+def go_on(place: Bookmark, after: Bookmark, retaining: RetentionContext) -> WorkSlice:
     """Do the next part of a batch's archiving; `after` is the place after its last.
 
     A batch that cannot be archived is put back as it was, and has failed. Once it is being removed
@@ -88,27 +88,27 @@ def go_on(place: Bookmark, after: Bookmark, retaining: Retaining) -> Stretch:
     """
     tombstone = batches.tombstone(place["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
-        return Stretch(after)
-    work = _Work(tombstone, place, after, retaining)
+        return WorkSlice(after)
+    work = _BatchArchiving(tombstone, place, after, retaining)
     try:
         return work.archived() if tombstone.phase is Phase.ARCHIVING else work.removed()
     except NotNow as reason:
         batches.put_back(tombstone, reason.repaired_at)
-        return Stretch(after)
+        return WorkSlice(after)
     except Unfit as reason:
         if tombstone.phase is Phase.ARCHIVING:
             batches.put_back(tombstone, tombstone.batch.repaired_at)
         elif place["go"] != "leftovers":
-            return Stretch(after)
-        return Stretch(after, failures=[(tombstone.batch.batch_id, str(reason))])
+            return WorkSlice(after)
+        return WorkSlice(after, failures=[(tombstone.batch.batch_id, str(reason))])
 
 
-class _Work:
+class _BatchArchiving:
     """One stretch of work on a batch. `place` has the next part's number, `at`; it counts from 0 in
     each of the two phases."""
 
     def __init__(
-        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, retaining: Retaining
+        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, retaining: RetentionContext
     ) -> None:
         self.tombstone, self.batch = tombstone, tombstone.batch
         self.place, self.after, self.retaining = place, after, retaining
@@ -122,16 +122,16 @@ class _Work:
         """How many chunks a part holds."""
         return max(1, JOBS // self.batch.chunk_size)
 
-    def _next(self) -> Stretch:
+    def _next(self) -> WorkSlice:
         self.at += 1
         return self._here()
 
-    def _here(self) -> Stretch:
-        return Stretch({**self.place, "phase": self.tombstone.phase.value, "at": self.at})
+    def _here(self) -> WorkSlice:
+        return WorkSlice({**self.place, "phase": self.tombstone.phase.value, "at": self.at})
 
     # Into the archive
 
-    def archived(self) -> Stretch:
+    def archived(self) -> WorkSlice:
         """Write the next part: jobs, then files, then what there is about the batch as a whole.
 
         Raises:
@@ -175,7 +175,7 @@ class _Work:
             except s3.exceptions.NoSuchKey as error:
                 raise Unfit("its rows are not there") from error
             for position, row in enumerate(found):
-                job_id = Place(batch_id, chunk.chunk, position).job_id
+                job_id = JobAddress(batch_id, chunk.chunk, position).job_id
                 yield line("row", row, job_id=job_id)
             for job in jobs.of_chunk(batch_id, chunk.chunk):
                 self._check(job)
@@ -229,7 +229,7 @@ class _Work:
         for part, used in usage.parts_of(batch_id):
             yield line("usage", used, part=part)
 
-    def _sealed(self, keys: list[str]) -> Stretch:
+    def _sealed(self, keys: list[str]) -> WorkSlice:
         """Write the inventory of what S3 says is there; from now on it may be removed."""
         self.archive.write(_ABOUT, self._about_lines())
         names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
@@ -243,14 +243,14 @@ class _Work:
             raise Unfit(f"{found} of its {self.batch.entries} rows are there")
         self.archive.seal(inventory)
         after = replace(self.tombstone, phase=Phase.REMOVING)
-        return Stretch(
+        return WorkSlice(
             {**self.place, "phase": Phase.REMOVING.value, "at": 0},
             beside=[batches.written(self.tombstone, after)],
         )
 
     # Out of the tables
 
-    def removed(self) -> Stretch:
+    def removed(self) -> WorkSlice:
         """Remove the next part's records: jobs, then the rest, then the batch itself.
 
         Raises:
@@ -265,7 +265,7 @@ class _Work:
         if not self._remove_objects():
             return self._here()
         gone = batches.written(self.tombstone, self.tombstone.removed())
-        return Stretch(self.after, processed=1, beside=[gone])
+        return WorkSlice(self.after, processed=1, beside=[gone])
 
     def _remove_jobs(self, part: int) -> None:
         batch_id, first = self.batch.batch_id, part * self._chunks

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from jobyard.domain.archive import Inventory, folder_of, line
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.retention.archive import Archive, Unfit
-from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
 from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.transactions import MOST
 
@@ -23,7 +23,7 @@ _AT_ONCE = (MOST - 1) // 2  # occurrences removed in one transaction, each with 
 _TRIES = 5  # at a schedule that others change at the same time
 
 
-def look(after: str, retaining: Retaining) -> Bookmark | None:
+def look(after: str, retaining: RetentionContext) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month that is to be archived
     of those that follow, or with more of them; None when all were looked at."""
     found = schedules.every(LOOKED_AT, after)
@@ -35,7 +35,7 @@ def look(after: str, retaining: Retaining) -> Bookmark | None:
     return {"after": after} if found else None
 
 
-def _begun(schedule: Schedule, retaining: Retaining) -> str:
+def _begun(schedule: Schedule, retaining: RetentionContext) -> str:
     """The schedule's oldest month, if all of it is old enough and ended as long ago; "" when none
     is.
 
@@ -70,12 +70,12 @@ def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
-def go_on(place: Bookmark, retaining: Retaining) -> Stretch:
+def go_on(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     """Do the next part of archiving a schedule's month: write it all, or remove some."""
     try:
         schedule = schedules.get(place["schedule"])
     except NotFound:
-        return Stretch({"after": place["schedule"]})
+        return WorkSlice({"after": place["schedule"]})
     until = _month_after(datetime.fromisoformat(f"{place['month']}-01T00:00:00+00:00"))
     try:
         if "folder" not in place:
@@ -83,15 +83,15 @@ def go_on(place: Bookmark, retaining: Retaining) -> Stretch:
         return _removed(schedule, until, place, retaining)
     except Unfit as reason:
         failed = (f"{schedule.schedule_id} {place['month']}", str(reason))
-        return Stretch({"after": schedule.schedule_id}, failures=[failed])
+        return WorkSlice({"after": schedule.schedule_id}, failures=[failed])
 
 
 def _archived(
-    schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining
-) -> Stretch:
+    schedule: Schedule, until: datetime, place: Bookmark, retaining: RetentionContext
+) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until)]
     if not found:
-        return Stretch({"after": place["after"]})
+        return WorkSlice({"after": place["after"]})
     first = found[0].place
     # Named by its first occurrence: what comes later to a month that was archived lies beside it.
     folder = folder_of(schedule.job_type, found[0].at, schedule.schedule_id, str(first.position))
@@ -111,23 +111,25 @@ def _archived(
         "month": place["month"],
     }
     archive.seal(Inventory(schedule.schedule_id, what, retaining.now(), parts))
-    return Stretch({**place, "folder": folder})
+    return WorkSlice({**place, "folder": folder})
 
 
-def _removed(schedule: Schedule, until: datetime, place: Bookmark, retaining: Retaining) -> Stretch:
+def _removed(
+    schedule: Schedule, until: datetime, place: Bookmark, retaining: RetentionContext
+) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until, limit=_AT_ONCE)]
     if not found:
-        return Stretch({"after": place["after"]})  # the same schedule: another month may follow
+        return WorkSlice({"after": place["after"]})  # the same schedule: another month may follow
     archive: Archive = retaining.archive(place["folder"])
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
     archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])
     gone = [occurrences.removed(each) for each in found]
     gone += [jobs.removed(each) for each in ran.values()]
-    return Stretch(place, processed=len(found), beside=gone)
+    return WorkSlice(place, processed=len(found), beside=gone)
 
 
-def _jobs_of(found: Sequence[Occurrence]) -> dict[Place, JobRecord]:
+def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
     """The records of the occurrences' jobs, of those that have one."""
     first, last = found[0].place, found[-1].place
     wanted = {each.place for each in found}

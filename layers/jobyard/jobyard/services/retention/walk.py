@@ -13,7 +13,7 @@ from jobyard.domain.errors import Gone, NotFound
 from jobyard.jobtypes import TYPES
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention
-from jobyard.services.retention.work_slice import Bookmark, Retaining, Stretch, kept_for
+from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
 from jobyard.store import batches, remembered
 
 LOOKED_AT = 500  # batches of a month at a time
@@ -21,7 +21,7 @@ FIRST: Bookmark = {"go": "months"}
 _NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
 
 
-def further(place: Bookmark, retaining: Retaining) -> Stretch:
+def further(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     """Do the next stretch from `place` on; an empty place is the end.
 
     Raises:
@@ -33,13 +33,13 @@ def further(place: Bookmark, retaining: Retaining) -> Stretch:
     if "schedule" in place:
         stretch = schedule_retention.go_on(place, retaining)
         following = {"go": "schedules", **stretch.place}
-        return Stretch(following, stretch.processed, stretch.failures, stretch.beside)
+        return WorkSlice(following, stretch.processed, stretch.failures, stretch.beside)
     match place["go"]:
         case "months":
             return _months(place, retaining)
         case "schedules":
             found = schedule_retention.look(place.get("after", ""), retaining)
-            return Stretch({"go": "schedules", **found} if found else {"go": "leftovers"})
+            return WorkSlice({"go": "schedules", **found} if found else {"go": "leftovers"})
         case _:
             return _leftovers(place)
 
@@ -47,7 +47,7 @@ def further(place: Bookmark, retaining: Retaining) -> Stretch:
 # Months
 
 
-def _months(place: Bookmark, retaining: Retaining) -> Stretch:
+def _months(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     """Look at some batches of a month, and take the first that is due away.
 
     What is not due says when it will be at the earliest: until then nobody looks at a month again
@@ -57,7 +57,7 @@ def _months(place: Bookmark, retaining: Retaining) -> Stretch:
     looks = _looks()
     month = place.get("month") or _first_to_look_at(looks, now)
     if not month or month > f"{_newest(now):%Y-%m}":
-        return Stretch({"go": "schedules"})
+        return WorkSlice({"go": "schedules"})
     soonest = place.get("next", "")
     after = place.get("after", "")
     for suggested in islice(batches.before(month, _newest(now), after), LOOKED_AT):
@@ -67,16 +67,16 @@ def _months(place: Bookmark, retaining: Retaining) -> Stretch:
         soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
         if taken:
             here = {"go": "months", "month": month, "after": after, "next": soonest}
-            return Stretch({**here, "batch": suggested.batch_id})
+            return WorkSlice({**here, "batch": suggested.batch_id})
     if after != place.get("after", ""):
-        return Stretch({"go": "months", "month": month, "after": after, "next": soonest})
+        return WorkSlice({"go": "months", "month": month, "after": after, "next": soonest})
     if _end_of(month) <= _newest(now):
         _note(month, soonest, looks)
     following = _first_to_look_at(looks, now, later_than=month)
-    return Stretch({"go": "months", "month": following} if following else {"go": "schedules"})
+    return WorkSlice({"go": "months", "month": following} if following else {"go": "schedules"})
 
 
-def _taken(suggested: Batch, retaining: Retaining) -> bool:
+def _taken(suggested: Batch, retaining: RetentionContext) -> bool:
     try:
         return batch_retention.begin(suggested, retaining)
     except (Gone, NotFound):
@@ -148,10 +148,10 @@ def _written(at: datetime) -> str:
 # Leftovers
 
 
-def _leftovers(place: Bookmark) -> Stretch:
+def _leftovers(place: Bookmark) -> WorkSlice:
     """Go on with the next batch that was taken away and not removed to the last."""
     found = next(batches.being_archived(place.get("after", "")), None)
     if found is None:
-        return Stretch({})
+        return WorkSlice({})
     after = batches.place_of(found.batch)
-    return Stretch({"go": "leftovers", "after": after, "batch": found.batch.batch_id})
+    return WorkSlice({"go": "leftovers", "after": after, "batch": found.batch.batch_id})

@@ -17,7 +17,7 @@ Bookmark = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps
 
 
 @dataclass(frozen=True)
-class Retaining:
+class RetentionContext:
     """What archiving needs: the deployment, S3 and the clock; `remaining` is the seconds until it
     has to stop."""
 
@@ -32,7 +32,7 @@ class Retaining:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class WorkSlice:
     """A bounded piece of the work was done: where to go on, and what came to its end with it.
 
     `beside` is what has to be written with the checkpoint that counts this. Failures are each what

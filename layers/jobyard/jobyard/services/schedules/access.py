@@ -5,7 +5,7 @@ Apart from the services that carry it out, which bring all that runs jobs: a loo
 
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound
 from jobyard.domain.ids import is_schedule_id
-from jobyard.domain.jobs.job import JobRecord, Place
+from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.schedule import (
     MOST_ACTIVE,
@@ -17,7 +17,7 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.store import jobs, occurrences, schedules
 
 # What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
-EVENTS = ("cancel", "force_fail", "requeue", "delete")
+SCHEDULE_JOB_EVENTS = ("cancel", "force_fail", "requeue", "delete")
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -41,7 +41,7 @@ def schedule_or_tombstone(schedule_id: str, roles: frozenset[str]) -> Schedule:
     return schedules.get(schedule_id)
 
 
-def visible(schedule_id: str, roles: frozenset[str]) -> Schedule:
+def active_schedule(schedule_id: str, roles: frozenset[str]) -> Schedule:
     """The schedule, for an admin.
 
     Raises:
@@ -63,7 +63,7 @@ def check_not_deleted(schedule: Schedule) -> None:
 
 
 def job_of_schedule(
-    place: Place, roles: frozenset[str]
+    place: JobAddress, roles: frozenset[str]
 ) -> tuple[Schedule, Occurrence, JobRecord | None]:
     """The schedule, the occurrence and, once it began, the record of a job.
 

@@ -17,29 +17,29 @@ from typing import TypeVar
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, unrecorded
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Verdict
-from jobyard.domain.schedules.planning import Decision, decide, released
+from jobyard.domain.schedules.planning import Decision, plan, released
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
-from jobyard.services.executions import Starting
-from jobyard.services.recovery import take_up_job
+from jobyard.services.executions import Executions
+from jobyard.services.recovery import recover_job
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
-from jobyard.store.schedules import Beside, Due
+from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
 OVERLAP = 24  # schedules looked at at once
-LOOKED_AFTER = 100  # schedules with runs a minute; AWS describes ten executions a second
+RECOVERED_SCHEDULES = 100  # schedules with runs a minute; AWS describes ten executions a second
 _TRIES = 5  # looks at a schedule that others change at the same time
 _BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
-_Each = TypeVar("_Each", Due, Schedule)
+_Each = TypeVar("_Each", DueSchedule, Schedule)
 _CLOCK = Cause("clock")
 _MOMENT = timedelta(milliseconds=1)
 _RESUME = Cause("clock", reason="the time set for it came")
 
 
 @dataclass(frozen=True)
-class Fired:
+class TickResult:
     """What a look at schedules came to: the occurrences decided, how many runs were taken up again,
     and how many schedules were looked at as they were due. `surprises` are the schedules, by id,
     that something nobody foresaw happened with."""
@@ -59,9 +59,9 @@ class Fired:
         """The times that no job was started for."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
 
-    def and_also(self, other: "Fired") -> "Fired":
+    def and_also(self, other: "TickResult") -> "TickResult":
         """Both together."""
-        return Fired(
+        return TickResult(
             (*self.occurrences, *other.occurrences),
             self.taken_up + other.taken_up,
             self.looked_at + other.looked_at,
@@ -70,7 +70,7 @@ class Fired:
 
 
 @dataclass
-class Almanac:
+class ScheduleCache:
     """What schedules are looked at with: calendars and holds, each read once, when first needed,
     however many look at once."""
 
@@ -98,12 +98,12 @@ class Almanac:
 
 
 @dataclass(frozen=True)
-class Look:
+class ScheduleTick:
     """A look at one schedule: what it takes, its moment, and the occurrences that were decided in
     it so far, which stay decided whatever comes after."""
 
-    almanac: Almanac
-    starting: Starting
+    almanac: ScheduleCache
+    starting: Executions
     now: datetime
     decided: list[Occurrence] = field(default_factory=list)
 
@@ -113,9 +113,9 @@ class Look:
         return [each for each in self.decided if each.verdict is Verdict.SKIP]
 
 
-def fire_due(
-    starting: Starting, now: Callable[[], datetime], remaining: Callable[[], float]
-) -> Fired:
+def start_due_schedules(
+    starting: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
+) -> TickResult:
     """Start what is due of every schedule, then look after what runs, until `remaining` seconds are
     over: what is left then is due in the next minute, which begins with another shard.
 
@@ -125,38 +125,38 @@ def fire_due(
     first = int(at.timestamp() // 60)
     shards = [(first + number) % schedules.SHARDS for number in range(schedules.SHARDS)]
     due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
-    almanac = Almanac()
+    almanac = ScheduleCache()
     running: list[Schedule] = []
 
-    def start(each: Due) -> Fired:
+    def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
         schedule, fired = start_due(found, almanac, starting, now())
         if found.look_at and found.look_at <= at:  # what is written since has put it off
             running.append(schedule)
         return fired
 
-    def look_after(each: Schedule) -> Fired:
-        return Fired(taken_up=look_after_runs(each, starting, now()))
+    def look_after(each: Schedule) -> TickResult:
+        return TickResult(taken_up=recover_active_jobs(each, starting, now()))
 
     fired = _overlapped(start, due, remaining)
-    longest = sorted(running, key=lambda each: each.look_at or at)[:LOOKED_AFTER]
+    longest = sorted(running, key=lambda each: each.look_at or at)[:RECOVERED_SCHEDULES]
     looked_after = _overlapped(look_after, longest, remaining)
     return fired.and_also(replace(looked_after, looked_at=0))
 
 
 def _overlapped(
-    work: Callable[[_Each], Fired], found: Iterable[_Each], remaining: Callable[[], float]
-) -> Fired:
+    work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
+) -> TickResult:
     """The work on each, `OVERLAP` at once, as long as there is time."""
-    total = Fired()
-    going: dict[Future[Fired], str] = {}
+    total = TickResult()
+    going: dict[Future[TickResult], str] = {}
 
     def gather(when: str) -> None:
         nonlocal total
         for future in wait(going, return_when=when).done:
             schedule_id = going.pop(future)
             error = future.exception()
-            met = Fired(surprises=((schedule_id, error),)) if error else future.result()
+            met = TickResult(surprises=((schedule_id, error),)) if error else future.result()
             total = total.and_also(replace(met, looked_at=1))
 
     with ThreadPoolExecutor(OVERLAP) as pool:
@@ -171,23 +171,23 @@ def _overlapped(
 
 
 def start_due(
-    schedule: Schedule, almanac: Almanac, starting: Starting, now: datetime
-) -> tuple[Schedule, Fired]:
+    schedule: Schedule, almanac: ScheduleCache, starting: Executions, now: datetime
+) -> tuple[Schedule, TickResult]:
     """Start what is due of a schedule; its times decided, and the schedule as it is then.
 
     Raises:
         StaleState: it changes all the time.
     """
-    look = Look(almanac, starting, now)
+    look = ScheduleTick(almanac, starting, now)
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
-            found = caught_up(start_waiting(found, look), look, most=_BLOCKS)
-            return start_waiting(found, look), Fired(tuple(look.decided))
+            found = catch_up(start_waiting(found, look), look, most=_BLOCKS)
+            return start_waiting(found, look), TickResult(tuple(look.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
-def start_waiting(schedule: Schedule, look: Look) -> Schedule:
+def start_waiting(schedule: Schedule, look: ScheduleTick) -> Schedule:
     """Start the job of the occurrence that waited for a run to end, if none goes any more and
     nothing is held.
 
@@ -201,26 +201,26 @@ def start_waiting(schedule: Schedule, look: Look) -> Schedule:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", look.now, _CLOCK)
     after, following = released(schedule, waiting, move)
-    schedules.write(schedule, after, Beside(changed=[(waiting, following)]))
+    schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
         look.starting.job(following.place, MAIN)
     return after
 
 
-def take_up_runs(schedule_id: str, starting: Starting, now: datetime) -> int:
+def recover_schedule(schedule_id: str, starting: Executions, now: datetime) -> int:
     """Look after the runs of a schedule at once; how many were taken up.
 
     Raises:
         NotFound: there is no such schedule.
     """
-    return look_after_runs(schedules.get(schedule_id), starting, now)
+    return recover_active_jobs(schedules.get(schedule_id), starting, now)
 
 
-def look_after_runs(schedule: Schedule, starting: Starting, now: datetime) -> int:
+def recover_active_jobs(schedule: Schedule, starting: Executions, now: datetime) -> int:
     """Take up the runs of a schedule that no execution works on, and say when to look again; how
     many were."""
     taken_up = sum(
-        take_up_job(schedule.place(run.at), run.run, run.since, starting, now)
+        recover_job(schedule.place(run.at), run.run, run.since, starting, now)
         for run in schedule.active
     )
     move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
@@ -229,8 +229,8 @@ def look_after_runs(schedule: Schedule, starting: Starting, now: datetime) -> in
     return taken_up
 
 
-def caught_up(
-    schedule: Schedule, look: Look, *, aside: Skip | None = None, most: int | None = None
+def catch_up(
+    schedule: Schedule, look: ScheduleTick, *, aside: Skip | None = None, most: int | None = None
 ) -> Schedule:
     """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
     them runs, for that reason. A suspension that is over by then ends when it was to. Under a hold
@@ -257,20 +257,20 @@ def _is_due(schedule: Schedule, at: datetime) -> bool:
 
 
 def _decided(
-    schedule: Schedule, look: Look, until: datetime, aside: Skip | None, most: int | None
+    schedule: Schedule, look: ScheduleTick, until: datetime, aside: Skip | None, most: int | None
 ) -> Schedule:
     writes = 0
     while _is_due(schedule, until) and (most is None or writes < most):
-        decision = decide(schedule, look.almanac.calendar(schedule), until, _CLOCK, aside)
+        decision = plan(schedule, look.almanac.calendar(schedule), until, _CLOCK, aside)
         if decision is None:
             break
-        schedule = carry_out(schedule, decision, look.starting)
+        schedule = apply_decision(schedule, decision, look.starting)
         look.decided.extend(decision.occurrences)
         writes += 1
     return schedule
 
 
-def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Schedule:
+def apply_decision(schedule: Schedule, decision: Decision, starting: Executions) -> Schedule:
     """Write what was decided about a schedule, and start what is to be started.
 
     Raises:
@@ -280,7 +280,7 @@ def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Sch
     moved: list[tuple[JobRecord, JobRecord]] = []
     for run in decision.replaced:
         place = schedule.place(run.at)
-        job = jobs.get(place) or unrecorded(place, run.since)
+        job = jobs.get(place) or new_job(place, run.since)
         if job.state in OPEN_STATES:
             following = decision.started[-1].place.job_id
             cause = Cause(f"{MAIN}.replaced", reason=f"replaced by {following}")
@@ -291,7 +291,7 @@ def carry_out(schedule: Schedule, decision: Decision, starting: Starting) -> Sch
         if occurrence is not None:
             outcome = Outcome.of(job, checkpoints.get(place.job_id))
             changed.append((occurrence, occurrence.closed(outcome)))
-    beside = Beside(decision.occurrences, changed, moved)
+    beside = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)
     for occurrence in decision.started:
         starting.job(occurrence.place, MAIN)

@@ -13,11 +13,11 @@ from typing import Any
 
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import schedule_id_of
-from jobyard.domain.jobs.job import Place
+from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, Skip, Verdict
-from jobyard.domain.schedules.planning import ask_now, times
+from jobyard.domain.schedules.planning import plan_manual_run, times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
@@ -32,16 +32,16 @@ from jobyard.domain.schedules.schedule import (
     place_of,
 )
 from jobyard.jobtypes import TYPES, job_type_of
-from jobyard.services.commands import Asking, demand_reason
+from jobyard.services.commands import CommandContext, require_reason
 from jobyard.services.schedules.access import (
+    active_schedule,
     check_admin,
     check_not_deleted,
     schedule_or_tombstone,
-    visible,
 )
-from jobyard.services.schedules.clock import Almanac, Look, carry_out, caught_up
+from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, apply_decision, catch_up
 from jobyard.store import calendars, occurrences, schedules
-from jobyard.store.schedules import Beside
+from jobyard.store.schedules import ScheduleWrites
 
 PARAMETERS = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
@@ -49,7 +49,7 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ScheduleSpec:
     """What a person says of a schedule."""
 
     title: str
@@ -60,7 +60,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ScheduleEdit:
     """What of a schedule a person wants otherwise; None is as it was."""
 
     title: str | None = None
@@ -80,7 +80,7 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditResult:
     """A schedule after an edit and before, with its next runs as they are and as they were."""
 
     schedule: Schedule
@@ -89,7 +89,7 @@ class Edited:
     runs_after: tuple[datetime, ...]
 
 
-def create(wanted: Wanted, asking: Asking) -> Schedule:
+def create(wanted: ScheduleSpec, asking: CommandContext) -> Schedule:
     """Make a schedule; its first run is known at once.
 
     The same request sent again is answered with the schedule it made before.
@@ -179,21 +179,21 @@ def _first(rule: Recurrence, now: datetime) -> datetime:
     return next(times(rule, now))
 
 
-def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
+def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> EditResult:
     """Change a schedule. Its next run is another at once if its times are.
 
     Raises:
         Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
             NotFound, Gone, StaleState.
     """
-    almanac = Almanac()
-    schedule = visible(schedule_id, asking.person.roles)
+    almanac = ScheduleCache()
+    schedule = active_schedule(schedule_id, asking.person.roles)
     if not _was_asked(schedule, "edit", asking):
-        demand_reason(asking, "edit")
+        require_reason(asking, "edit")
     for before, now in _decided(schedule, almanac, asking):
         if _was_asked(before, "edit", asking):
             runs = _runs(before, almanac, now)
-            return Edited(before, before, runs, runs)
+            return EditResult(before, before, runs, runs)
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
@@ -209,15 +209,15 @@ def edit(schedule_id: str, changes: Changes, asking: Asking) -> Edited:
                 raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
-                look = Look(almanac, asking.starting, now)
-                before = caught_up(before, look, aside=Skip.EDITED)
+                look = ScheduleTick(almanac, asking.starting, now)
+                before = catch_up(before, look, aside=Skip.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
             move = SCHEDULE.asked(before.state, "edit", now, asking.cause, asking.person.roles)
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
         runs_before, runs_after = (_runs(each, almanac, now) for each in (before, after))
-        return Edited(after, before, runs_before, runs_after)
+        return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
 
 
@@ -227,7 +227,7 @@ def _undecided(schedule: Schedule, now: datetime) -> datetime:
     return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
-def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime, ...]:
+def _runs(schedule: Schedule, almanac: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
     """The next times that jobs run at; of a suspended schedule, those after the suspension ends, or
     that there were if it ended now."""
     if schedule.state is ScheduleState.ENDED:
@@ -237,21 +237,21 @@ def _runs(schedule: Schedule, almanac: Almanac, now: datetime) -> tuple[datetime
     return tuple(islice(found, SHOWN_RUNS))
 
 
-def _was_asked(schedule: Schedule, event: str, asking: Asking) -> bool:
+def _was_asked(schedule: Schedule, event: str, asking: CommandContext) -> bool:
     return any(e.cause == asking.run and e.event == event for e in schedule.history)
 
 
 def _decided(
-    schedule: Schedule, almanac: Almanac, asking: Asking
+    schedule: Schedule, almanac: ScheduleCache, asking: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
     """The schedule with all decided that has come by now, and that moment; anew each time it has
     changed: by the same request too, sent twice at once. What comes after the moment is the
     change's to say."""
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
-        look = Look(almanac, asking.starting, now)
+        look = ScheduleTick(almanac, asking.starting, now)
         try:
-            found = caught_up(found, look)
+            found = catch_up(found, look)
         except StaleState:
             continue
         finally:
@@ -264,7 +264,7 @@ def _too_busy(schedule_id: str) -> StaleState:
     return StaleState(f"schedule {schedule_id} changes too fast; try again")
 
 
-def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedule:
+def suspend(schedule_id: str, until: datetime | None, asking: CommandContext) -> Schedule:
     """Let a schedule's times pass, noted as skipped, until it is resumed: by a person, or by itself
     at `until`. What runs goes on.
 
@@ -275,7 +275,7 @@ def suspend(schedule_id: str, until: datetime | None, asking: Asking) -> Schedul
     return _moved(schedule_id, "suspend", until, asking)
 
 
-def resume(schedule_id: str, asking: Asking) -> Schedule:
+def resume(schedule_id: str, asking: CommandContext) -> Schedule:
     """Let a suspended schedule's times count again from now on.
 
     Raises:
@@ -285,13 +285,15 @@ def resume(schedule_id: str, asking: Asking) -> Schedule:
     return _moved(schedule_id, "resume", None, asking)
 
 
-def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Asking) -> Schedule:
-    schedule = visible(schedule_id, asking.person.roles)
+def _moved(
+    schedule_id: str, event: str, resume_at: datetime | None, asking: CommandContext
+) -> Schedule:
+    schedule = active_schedule(schedule_id, asking.person.roles)
     if not _was_asked(schedule, event, asking):
-        demand_reason(asking, event)
+        require_reason(asking, event)
         if resume_at is not None and resume_at <= asking.now():
             raise BadRequest("until is past; leave it out, or name a time to come")
-    for before, now in _decided(schedule, Almanac(), asking):
+    for before, now in _decided(schedule, ScheduleCache(), asking):
         if _was_asked(before, event, asking):
             return before
         roles = asking.person.roles
@@ -303,30 +305,30 @@ def _moved(schedule_id: str, event: str, resume_at: datetime | None, asking: Ask
     raise _too_busy(schedule_id)
 
 
-def run_now(schedule_id: str, asking: Asking) -> Occurrence:
+def run_now(schedule_id: str, asking: CommandContext) -> Occurrence:
     """Have a job run at once, beside the schedule's own times.
 
     Raises:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
         schedule's overlap forbids another. BadRequest: no reason is given.
     """
-    schedule = visible(schedule_id, asking.person.roles)
+    schedule = active_schedule(schedule_id, asking.person.roles)
     if not _was_asked(schedule, "run_now", asking):
-        demand_reason(asking, "run_now")
-    for before, now in _decided(schedule, Almanac(), asking):
+        require_reason(asking, "run_now")
+    for before, now in _decided(schedule, ScheduleCache(), asking):
         for asked in before.history:
             if (asked.cause, asked.event) == (asking.run, "run_now"):
                 return _told_again(place_of(schedule_id, asked.at), asking)
-        decision = ask_now(before, now, asking.cause)
+        decision = plan_manual_run(before, now, asking.cause)
         try:
-            carry_out(before, decision, asking.starting)
+            apply_decision(before, decision, asking.starting)
         except StaleState:
             continue
         return decision.occurrences[0]
     raise _too_busy(schedule_id)
 
 
-def _told_again(place: Place, asking: Asking) -> Occurrence:
+def _told_again(place: JobAddress, asking: CommandContext) -> Occurrence:
     """The occurrence that the same request made before, of which the machine may not know yet."""
     occurrence = occurrences.get(place)
     if occurrence is None:
@@ -336,7 +338,7 @@ def _told_again(place: Place, asking: Asking) -> Occurrence:
     return occurrence
 
 
-def delete(schedule_id: str, asking: Asking) -> Schedule:
+def delete(schedule_id: str, asking: CommandContext) -> Schedule:
     """Give a schedule up: it has no times any more. Its jobs' history stays.
 
     Raises:
@@ -346,10 +348,10 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
     schedule = schedule_or_tombstone(schedule_id, asking.person.roles)
     if not _was_asked(schedule, "delete", asking):
         check_not_deleted(schedule)
-        demand_reason(asking, "delete")
+        require_reason(asking, "delete")
         if schedule.is_system:
             raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
-    almanac = Almanac()
+    almanac = ScheduleCache()
     for before, now in _decided(schedule, almanac, asking):
         if _was_asked(before, "delete", asking):
             return before
@@ -358,10 +360,12 @@ def delete(schedule_id: str, asking: Asking) -> Schedule:
                 f"a job of schedule {schedule_id} is running; await or cancel it"
             )
         try:
-            before = caught_up(before, Look(almanac, asking.starting, now), aside=Skip.DELETED)
+            before = catch_up(
+                before, ScheduleTick(almanac, asking.starting, now), aside=Skip.DELETED
+            )
             move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
             after = before.moved(move, next_at=None, resume_at=None, queued=None)
-            return schedules.write(before, after, Beside(changed=_given_up(before)))
+            return schedules.write(before, after, ScheduleWrites(changed=_given_up(before)))
         except StaleState:
             continue
     raise _too_busy(schedule_id)

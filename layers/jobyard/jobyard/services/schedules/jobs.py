@@ -11,47 +11,61 @@ from datetime import UTC, datetime
 
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, Place, sent, unrecorded
-from jobyard.domain.jobs.job_type import JobType, Work
+from jobyard.domain.jobs.job import (
+    JOB,
+    OPEN_STATES,
+    JobAddress,
+    JobRecord,
+    JobState,
+    apply_event,
+    new_job,
+)
+from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import ended
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
-from jobyard.domain.schedules.schedule import Run as Going
+from jobyard.domain.schedules.schedule import ActiveJob as Going
 from jobyard.jobtypes import job_type_of
-from jobyard.services.commands import Asking, demand_reason
-from jobyard.services.executions import Starting
+from jobyard.services.commands import CommandContext, require_reason
+from jobyard.services.executions import Executions
 from jobyard.services.jobs import attempt
 from jobyard.services.jobs.attempt import (
-    LOST_LIMIT,
+    ORPHAN_LIMIT,
     Progress,
-    lost,
-    perform,
+    orphaned,
+    run_steps,
     show_running,
     started,
-    surprised,
+    unexpected_failure,
 )
-from jobyard.services.jobs.chunk_runner import Ended, Worker
-from jobyard.services.runs import Next, Run
-from jobyard.services.schedules.access import EVENTS, check_open_to_requeue, job_of_schedule
-from jobyard.services.schedules.clock import Almanac, Look, start_waiting
+from jobyard.services.jobs.chunk_runner import FinishedJob, Worker
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.schedules.access import (
+    SCHEDULE_JOB_EVENTS,
+    check_open_to_requeue,
+    job_of_schedule,
+)
+from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_waiting
 from jobyard.store import checkpoints, jobs, occurrences, schedules
-from jobyard.store.schedules import Beside
+from jobyard.store.schedules import ScheduleWrites
 
 _TRIES = 8  # at a schedule that others change at the same time
 _LOOK_S = 2.0  # how often a running job is looked for a cancel
 _SHOW_S = 0.2  # how often it is looked whether its step takes long
 
 
-def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[Ended]]:
+def run_occurrence(
+    place: JobAddress, run: ExecutionRun, worker: Worker
+) -> tuple[NextStep, list[FinishedJob]]:
     """Run the job of an occurrence, if `run` owns it; say whether to come again."""
     occurrence = occurrences.get(place)
-    job = jobs.get(place) or unrecorded(place, worker.now())
-    settle = Next("", "settle", run=run)
+    job = jobs.get(place) or new_job(place, worker.now())
+    settle = NextStep("", "settle", run=run)
     if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
         return settle, []
     if job.next_at and job.next_at > worker.now():
-        return Next("", "again", run=run, until=job.next_at), []
+        return NextStep("", "again", run=run, until=job.next_at), []
     job_type = job_type_of(occurrence.job_type)
     after = _begun(job, run, occurrence, worker.now())
     if after is None or after.state is not JobState.RUNNING:
@@ -59,22 +73,24 @@ def run_occurrence(place: Place, run: Run, worker: Worker) -> tuple[Next, list[E
     ended_as, surprise = _performed(after, job_type, occurrence, worker)
     finished = _told([ended_as], occurrence, surprise)
     if ended_as and ended_as.state is JobState.SCHEDULED and ended_as.next_at:
-        following = Run(run.name, run.number + 1)
-        return Next("", "again", run=following, until=ended_as.next_at), finished
+        following = ExecutionRun(run.name, run.number + 1)
+        return NextStep("", "again", run=following, until=ended_as.next_at), finished
     return settle, finished
 
 
-def _is_ours(job: JobRecord, run: Run) -> bool:
+def _is_ours(job: JobRecord, run: ExecutionRun) -> bool:
     if not job.version:
         return run.name == MAIN
     return job.state in {JobState.SCHEDULED, JobState.RUNNING} and run.owns(job.cause)
 
 
-def _begun(job: JobRecord, run: Run, occurrence: Occurrence, at: datetime) -> JobRecord | None:
+def _begun(
+    job: JobRecord, run: ExecutionRun, occurrence: Occurrence, at: datetime
+) -> JobRecord | None:
     """The job once it is written that it runs, or that too many workers were lost with it; None
     when someone else was first."""
     cause = run.cause(0, job.tries + 1)
-    gone = job.state is JobState.RUNNING and job.lost >= LOST_LIMIT
+    gone = job.state is JobState.RUNNING and job.lost >= ORPHAN_LIMIT
     after = _given_up(job, occurrence, at, cause) if gone else started(job, at, cause)
     (stored,) = jobs.write_many([(job if job.version else None, after)])
     return stored
@@ -83,9 +99,9 @@ def _begun(job: JobRecord, run: Run, occurrence: Occurrence, at: datetime) -> Jo
 def _given_up(job: JobRecord, occurrence: Occurrence, at: datetime, cause: str) -> JobRecord:
     """The job, failed: by its time limit if its last worker had that long, else by its workers."""
     if job.state is not JobState.RUNNING:
-        return lost(job, at, cause, Failure.NO_WORKER)
+        return orphaned(job, at, cause, Failure.NO_WORKER)
     over = (at - job.at).total_seconds() >= job_type_of(occurrence.job_type).time_limit
-    return lost(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
+    return orphaned(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
 
 
 def _performed(
@@ -93,7 +109,7 @@ def _performed(
 ) -> tuple[JobRecord | None, BaseException | None]:
     """The job after an attempt, and what a step raised that no step should raise; no job when
     someone else took it away meanwhile."""
-    work = Work(
+    work = StepInput(
         batch_id="",
         job_id=job.place.job_id,
         collection="",
@@ -106,11 +122,11 @@ def _performed(
     touch = replace(touch, remaining=_while_ours(job, touch.remaining, worker.now))
     progress = Progress(job)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(perform, job_type, progress, work, touch, worker.now)
+        future = pool.submit(run_steps, job_type, progress, work, touch, worker.now)
         while not wait([future], timeout=_SHOW_S).done:
             show_running([progress], worker.now())
         surprise = future.exception()
-    attempted = surprised(progress, worker.now()) if surprise else future.result()
+    attempted = unexpected_failure(progress, worker.now()) if surprise else future.result()
     if attempted is None:
         return None, None
     after = attempt.ended(attempted, job_type, worker.now(), job.cause)
@@ -137,9 +153,9 @@ def _while_ours(
 
 def _told(
     met: Sequence[JobRecord | None], occurrence: Occurrence, surprise: BaseException | None = None
-) -> list[Ended]:
+) -> list[FinishedJob]:
     return [
-        Ended(
+        FinishedJob(
             job.place.job_id,
             occurrence.job_type,
             job.state.value,
@@ -151,11 +167,11 @@ def _told(
     ]
 
 
-def give_up_occurrence(place: Place, run: Run, at: datetime) -> bool:
+def give_up_occurrence(place: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     """Fail a job whose own execution could not get through it, if it still holds it; whether it
     did."""
     occurrence = occurrences.get(place)
-    job = jobs.get(place) or unrecorded(place, at)
+    job = jobs.get(place) or new_job(place, at)
     if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
         return False
     after = _given_up(job, occurrence, at, f"{run.cause(0, job.tries)}.lost")
@@ -163,7 +179,7 @@ def give_up_occurrence(place: Place, run: Run, at: datetime) -> bool:
     return stored is not None
 
 
-def settle_occurrence(place: Place, starting: Starting, now: datetime) -> None:
+def settle_occurrence(place: JobAddress, starting: Executions, now: datetime) -> None:
     """Tell the schedule if the job of an occurrence has ended, and start what waited for that.
 
     Raises:
@@ -179,7 +195,7 @@ def settle_occurrence(place: Place, starting: Starting, now: datetime) -> None:
             if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
                 cause = Cause(f"settle.{job.cause}")
                 schedule = _write_end(schedule, occurrence, (job, job), cause, now)
-            start_waiting(schedule, Look(Almanac(), starting, now))
+            start_waiting(schedule, ScheduleTick(ScheduleCache(), starting, now))
         except StaleState:
             continue
         return
@@ -199,10 +215,10 @@ def _write_end(
     counted = checkpoints.get(after.place.job_id)
     following, closed = ended(schedule, occurrence, after, counted, move)
     moved = [] if before is after else [change]
-    return schedules.write(schedule, following, Beside((), [(occurrence, closed)], moved))
+    return schedules.write(schedule, following, ScheduleWrites((), [(occurrence, closed)], moved))
 
 
-def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
+def send_occurrence_event(place: JobAddress, event: str, asking: CommandContext) -> JobRecord:
     """Send the job of an occurrence a person's event. What ends it is told to its schedule with it.
 
     Raises:
@@ -215,14 +231,14 @@ def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
     if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
         job = stored
     else:
-        before = stored or unrecorded(place, asking.now())
+        before = stored or new_job(place, asking.now())
         JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
-        if event not in EVENTS:
+        if event not in SCHEDULE_JOB_EVENTS:
             raise InvalidTransition(
                 f"a job of a schedule cannot {event}; suspend the schedule instead"
             )
-        demand_reason(asking, event)
-        job = sent(before, event, asking.now(), asking.cause)
+        require_reason(asking, event)
+        job = apply_event(before, event, asking.now(), asking.cause)
         _write_asked(schedule, occurrence, (before, job), asking)
     if job.state is JobState.SCHEDULED:
         asking.starting.job(place, asking.run)
@@ -232,7 +248,10 @@ def ask_occurrence(place: Place, event: str, asking: Asking) -> JobRecord:
 
 
 def _write_asked(
-    schedule: Schedule, occurrence: Occurrence, change: tuple[JobRecord, JobRecord], asking: Asking
+    schedule: Schedule,
+    occurrence: Occurrence,
+    change: tuple[JobRecord, JobRecord],
+    asking: CommandContext,
 ) -> None:
     if change[1].state is not JobState.SCHEDULED:
         _write_end(schedule, occurrence, change, asking.cause, asking.now())
@@ -242,5 +261,5 @@ def _write_asked(
     others = [run for run in schedule.active if run.at != occurrence.at]
     active = (*others, Going(occurrence.at, asking.now(), asking.run))
     reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
-    beside = Beside((), [(occurrence, reopened)], [change])
+    beside = ScheduleWrites((), [(occurrence, reopened)], [change])
     schedules.write(schedule, schedule.moved(move, active=active), beside)
