@@ -12,7 +12,7 @@ from cli.local import clients
 from cli.local import emulator as emulators
 from jobyard.services.meter import Meter
 from jobyard.store import tables
-from jobyard.store.remembered import secret
+from jobyard.store.key_values import get_or_create_secret
 from tests.faults.unkind import AsDynamoDB, AsS3, key_names
 from tests.walk.yard import Clients, Payloads, Yard, serving
 from tests.wire import Wire
@@ -85,7 +85,7 @@ def bound(emulator: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def wire(bound: str) -> Wire:
     """What listens to the clients of the emulator: it makes them as unkind as AWS's."""
-    secret("warm", "the store's client exists from here on")
+    get_or_create_secret("warm", "the store's client exists from here on")
     wire = Wire()
     raw = clients.client("s3", bound)
     wire.listeners = [AsDynamoDB(key_names()), AsS3(wire, raw)]

@@ -126,7 +126,7 @@ def clear() -> None:
     tables.ScheduleItem(SCHEDULE.schedule_id).delete()
     for job_id in (JOB, NEXT):
         tables.CheckpointItem(job_id).delete()
-    for item in [*tables.RememberedItem.scan()]:
+    for item in [*tables.KeyValueItem.scan()]:
         if item.id.startswith("note#"):
             item.delete()
     left = [

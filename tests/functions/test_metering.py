@@ -10,7 +10,7 @@ from cli.local import clients
 from jobyard.domain.cost import Usage
 from jobyard.services.meter import Meter, units_of
 from jobyard.store import tables, usage
-from jobyard.store.remembered import secret
+from jobyard.store.key_values import get_or_create_secret
 
 pytestmark = pytest.mark.emulator
 
@@ -24,7 +24,7 @@ def s3(bound: str) -> Any:
 
 @pytest.fixture
 def meter(s3: Any) -> Meter:
-    secret("warm", "the store's client is there")
+    get_or_create_secret("warm", "the store's client is there")
     return Meter([s3])
 
 
@@ -58,9 +58,9 @@ def test_invocations_of_all_parts_add_up_and_count_from_zero(meter: Meter, s3: A
 def test_writes_are_counted_as_dynamodb_reports_them(meter: Meter) -> None:
     with meter.invocation("open", 128) as billed:
         billed.origin_id = "b-written"
-        tables.RememberedItem(id="small", content="x").save()
-        tables.RememberedItem(id="large", content="x" * 1500).save()
-        tables.RememberedItem.get("small", consistent_read=True)
+        tables.KeyValueItem(id="small", content="x").save()
+        tables.KeyValueItem(id="large", content="x" * 1500).save()
+        tables.KeyValueItem.get("small", consistent_read=True)
 
     used = usage.of_origin("b-written")
     assert used.write_units == 1 + 2 + 1  # the two, and the bill's own

@@ -14,7 +14,7 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
-from jobyard.store import batches, chunks, holds, objects, operations, remembered, reports, tables
+from jobyard.store import batches, chunks, holds, key_values, objects, operations, reports, tables
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -198,17 +198,19 @@ def test_local_identifiers_belong_to_one_object() -> None:
 
 
 def test_the_first_secret_offered_is_kept() -> None:
-    assert remembered.secret("test", "one") == "one"
-    assert remembered.secret("test", "two") == "one"
+    assert key_values.get_or_create_secret("test", "one") == "one"
+    assert key_values.get_or_create_secret("test", "two") == "one"
 
 
 def test_a_manifest_is_known_for_a_while() -> None:
     until = NOON + timedelta(hours=24)
 
-    assert remembered.seen_before("m#1", "b1", NOON, until) == ""
-    assert remembered.seen_before("m#1", "b1", NOON, until) == ""
-    assert remembered.seen_before("m#1", "b2", NOON, until) == "b1"
-    assert remembered.seen_before("m#1", "b3", until + timedelta(1), until + timedelta(2)) == ""
+    assert key_values.register_manifest("m#1", "b1", NOON, until) == ""
+    assert key_values.register_manifest("m#1", "b1", NOON, until) == ""
+    assert key_values.register_manifest("m#1", "b2", NOON, until) == "b1"
+    assert (
+        key_values.register_manifest("m#1", "b3", until + timedelta(1), until + timedelta(2)) == ""
+    )
 
 
 def test_all_tables_are_reached_by_one_client(bound: str) -> None:

@@ -27,7 +27,7 @@ DAILY = {"kind": "daily", "at": "09:00", "anchor": "2026-01-01", "zone": "UTC"}
 
 def forget(yard: Yard) -> None:
     """Let nothing be noted of what retention found before, and of when the first batch came."""
-    for item in [*tables.RememberedItem.scan()]:
+    for item in [*tables.KeyValueItem.scan()]:
         if item.id.startswith("note#") or item.id == "first month":
             item.delete()
 

@@ -7,14 +7,14 @@ import json
 from typing import Any
 
 from jobyard.domain.errors import BadRequest
-from jobyard.store import remembered
+from jobyard.store import key_values
 
 _TAG_BYTES = 16
 
 
 def key(candidate: str) -> bytes:
     """What this deployment's cursors are sealed with; `candidate` is random, for the first time."""
-    return remembered.secret("cursors", candidate).encode()
+    return key_values.get_or_create_secret("cursors", candidate).encode()
 
 
 def sealed(place: Any, kind: str, key: bytes) -> str:

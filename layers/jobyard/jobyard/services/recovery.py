@@ -25,7 +25,7 @@ from jobyard.services.batches.settle import due_chunks, fresh_executions, open_j
 from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
 from jobyard.services.runs import ExecutionRun
-from jobyard.store import batches, chunks, jobs, operations, remembered, schedules
+from jobyard.store import batches, chunks, jobs, key_values, operations, schedules
 
 BATCHES_CHECKED = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
 EXECUTIONS_STARTED = 25  # executions a minute
@@ -90,7 +90,7 @@ def reconcile(
     first = next(from_the_first, None)
     if first is None:
         return 0
-    noted = came_to = remembered.noted(_MINUTES_PLACE)
+    noted = came_to = key_values.get(_MINUTES_PLACE)
     turn = _turn(noted) if noted else chain([first], from_the_first)
     for number, suggested in enumerate(turn):
         if begun == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
@@ -100,7 +100,7 @@ def reconcile(
     else:
         came_to = ""
     if came_to != noted:
-        remembered.note(_MINUTES_PLACE, came_to)
+        key_values.put(_MINUTES_PLACE, came_to)
     return begun
 
 

@@ -28,7 +28,7 @@ from jobyard.store.documents import (
     stamp,
     without_blanks,
 )
-from jobyard.store.tables import BatchItem, RememberedItem, is_refused
+from jobyard.store.tables import BatchItem, KeyValueItem, is_refused
 
 _FIRST_MONTH = "first month"
 # Stands for the state of a batch that retention took: no move is made from it, and as long as its
@@ -137,8 +137,8 @@ def _note_month(month: str) -> None:
     if first_month():
         return
     try:
-        RememberedItem(id=_FIRST_MONTH, content=month).save(
-            condition=RememberedItem.id.does_not_exist()
+        KeyValueItem(id=_FIRST_MONTH, content=month).save(
+            condition=KeyValueItem.id.does_not_exist()
         )
     except PutError as error:
         if not is_refused(error):
@@ -263,8 +263,8 @@ def place_of(batch: Batch) -> str:
 def first_month() -> str:
     """The month ("2026-11") of the first batch there ever was, "" before there is one."""
     try:
-        return RememberedItem.get(_FIRST_MONTH, consistent_read=True).content
-    except RememberedItem.DoesNotExist:
+        return KeyValueItem.get(_FIRST_MONTH, consistent_read=True).content
+    except KeyValueItem.DoesNotExist:
         return ""
 
 

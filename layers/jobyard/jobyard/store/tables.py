@@ -323,8 +323,8 @@ class UsageItem(Model):
     events = NumberAttribute(null=True)
 
 
-class RememberedItem(Model):
-    """Something kept for a while, or for good, under a name; beside the remembered requests."""
+class KeyValueItem(Model):
+    """A small value under a key, for a while or for good; beside the idempotency records."""
 
     class Meta:
         table_name: str | None = None
@@ -348,7 +348,7 @@ MODELS: Mapping[str, type[Model]] = {
     "occurrences": OccurrenceItem,
     "calendars": CalendarItem,
     "checkpoints": CheckpointItem,
-    "requests": RememberedItem,
+    "requests": KeyValueItem,
     "usage": UsageItem,
 }
 

@@ -44,7 +44,7 @@ from jobyard.services.settings import (
     SAME_MANIFEST,
     Settings,
 )
-from jobyard.store import batches, collections, holds, remembered
+from jobyard.store import batches, collections, holds, key_values
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -293,7 +293,7 @@ def _read(batch: Batch, opening: OpenContext) -> NextStep:
         else:
             index.finish()
     now = opening.now()
-    similar = remembered.seen_before(
+    similar = key_values.register_manifest(
         f"{batch.collection}#{digest.hexdigest()}", batch.batch_id, now, now + SAME_MANIFEST
     )
     noted = HistoryEntry(

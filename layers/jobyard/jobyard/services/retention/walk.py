@@ -14,7 +14,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention
 from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
-from jobyard.store import batches, remembered
+from jobyard.store import batches, key_values
 
 LOOKED_AT = 500  # batches of a month at a time
 FIRST: Bookmark = {"go": "months"}
@@ -96,7 +96,7 @@ def _newest(now: datetime) -> datetime:
 def _looks() -> dict[str, str]:
     """When which month has to be looked at next, by month; "" is never. Of the others it is not
     known."""
-    noted = remembered.noted(_looks_name())
+    noted = key_values.get(_looks_name())
     found: dict[str, str] = json.loads(noted) if noted else {}
     return found
 
@@ -108,7 +108,7 @@ def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
     months = sorted(noted)
     while len(months) > 1 and not noted[months[0]] and not noted[months[1]]:
         del noted[months.pop(0)]
-    remembered.note(_looks_name(), json.dumps(noted))
+    key_values.put(_looks_name(), json.dumps(noted))
 
 
 def _looks_name() -> str:
