@@ -45,7 +45,7 @@ look: dev
 	$(call say,import contracts)
 	@.venv/bin/lint-imports --no-cache
 	$(call say,template)
-	@.venv/bin/cfn-lint template.yaml
+	@.venv/bin/cfn-lint template.yaml infra/monitoring.yaml
 
 faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
 	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
@@ -64,7 +64,8 @@ machines: dev ## Generate the state machines' definitions from infra/statemachin
 
 deploy: sam ## Deploy to AWS: STACK=name PARAMETERS="MailFrom=… MailTo=…"
 	@$(SAM) build --cached
-	@$(SAM) deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+	@$(SAM) deploy --stack-name $(STACK) --resolve-s3 \
+		--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND \
 		$(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 dev emulator sam:

@@ -89,15 +89,15 @@ def deploy(
     s3 = client("s3", endpoint)
     _ensure_bucket(s3)
     _package(s3, template, values, root, build, say)
+    _package_nested(s3, template, root, endpoint)
     for name in [n for n, r in template["Resources"].items() if r["Type"] in NOT_EMULATED]:
         del template["Resources"][name]
     expanded = expand(template, values)
     body = json.dumps(expanded, indent=1).encode()
-    key = f"template-{hashlib.sha256(body).hexdigest()[:16]}.json"
-    s3.put_object(Bucket=ARTIFACTS, Key=key, Body=body)
+    url = _url(endpoint, _upload(s3, body, "template", "json"))
 
     cloudformation = client("cloudformation", endpoint)
-    _create_or_update(cloudformation, f"{endpoint}/{ARTIFACTS}/{key}", values, say)
+    _create_or_update(cloudformation, url, values, say)
     physical = _physical(cloudformation)
     _set_what_the_emulator_drops(s3, expanded, physical)
     for function in ("ExecuteJobFunction", "SettleFunction"):
@@ -107,9 +107,9 @@ def deploy(
     return stack.read(cloudformation, STACK)
 
 
-def read_template(root: Path) -> dict[str, Any]:
-    """template.yaml of `root`, its short intrinsics (!Ref) written out."""
-    template: dict[str, Any] = yaml_parse((root / "template.yaml").read_text())
+def read_template(root: Path, name: str = "template.yaml") -> dict[str, Any]:
+    """A template of the project at `root`, its short intrinsics (!Ref) written out."""
+    template: dict[str, Any] = yaml_parse((root / name).read_text())
     return template
 
 
@@ -161,6 +161,15 @@ def _package(
             properties["DefinitionUri"] = _upload(s3, definition, name, "asl.json")
 
 
+def _package_nested(s3: Any, template: dict[str, Any], root: Path, endpoint: str) -> None:
+    """Put nested templates where CloudFormation reads them, as `sam package` does."""
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            properties = resource["Properties"]
+            nested = (root / properties["TemplateURL"]).read_bytes()
+            properties["TemplateURL"] = _url(endpoint, _upload(s3, nested, name, "yaml"))
+
+
 def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
     """A machine whose Maps say their limit as a number.
 
@@ -197,6 +206,10 @@ def _upload(s3: Any, content: bytes, name: str, suffix: str) -> dict[str, str]:
     except ClientError:
         s3.put_object(Bucket=ARTIFACTS, Key=key, Body=content)
     return {"Bucket": ARTIFACTS, "Key": key}
+
+
+def _url(endpoint: str, uploaded: Mapping[str, str]) -> str:
+    return f"{endpoint}/{uploaded['Bucket']}/{uploaded['Key']}"
 
 
 def _create_or_update(

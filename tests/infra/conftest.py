@@ -1,4 +1,4 @@
-"""The template as it is written, as CloudFormation expands it, and the machines it deploys."""
+"""The templates as they are written, as CloudFormation expands them, and the state machines."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from cli.local import deployment
 from cli.local.emulator import ROOT
-from tests.infra.reading import Resources, expanded_of
+from tests.infra.reading import Resources, expanded_of, with_nested
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +25,8 @@ def expanded(template: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def resources(expanded: dict[str, Any]) -> Resources:
-    """Every resource of the expanded template, by its logical id."""
-    found: Resources = expanded["Resources"]
-    return found
+    """Every resource of the expanded template and of those nested in it, by logical id."""
+    return with_nested(expanded["Resources"])
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
-"""Expands a template, finds things in it, and puts its intrinsics as text to compare and search."""
+"""Expands templates, finds resources in them, and writes intrinsics as text."""
 
 import copy
 import json
+import re
 from typing import Any
 
 from cli.local import deployment
+from cli.local.emulator import ROOT
 
 Resources = dict[str, dict[str, Any]]
 
@@ -22,6 +24,35 @@ def expanded_of(template: dict[str, Any]) -> dict[str, Any]:
         if resource["Type"] == "AWS::Serverless::StateMachine":
             resource["Properties"]["DefinitionUri"] = "s3://bucket/machine.asl.json"
     return deployment.expand(packaged, {})
+
+
+def with_nested(resources: Resources) -> Resources:
+    """`resources` and those of the stacks nested in them, whose parameters are replaced by values.
+
+    So a nested alarm names a function as if it stood in the template that nests it.
+    """
+    found = dict(resources)
+    for stack in of_type(resources, "AWS::CloudFormation::Stack").values():
+        template = deployment.read_template(ROOT, stack["Properties"]["TemplateURL"])
+        nested = _with_values(template["Resources"], stack["Properties"]["Parameters"])
+        assert not found.keys() & nested.keys(), "a logical id stands for two resources"
+        found |= nested
+    return found
+
+
+def _with_values(part: Any, values: dict[str, Any]) -> Any:
+    """`part` of a template with its parameters replaced by `values`."""
+    if isinstance(part, list):
+        return [_with_values(each, values) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part.keys() == {"Ref"}:
+        return values.get(part["Ref"], part)
+    if isinstance(part.get("Fn::Sub"), str):
+        put_in = {f"${{{name}}}": written(value) for name, value in values.items()}
+        text = re.sub(r"\$\{\w+\}", lambda found: put_in.get(found[0], found[0]), part["Fn::Sub"])
+        return {"Fn::Sub": text}
+    return {key: _with_values(value, values) for key, value in part.items()}
 
 
 def of_type(resources: Resources, kind: str) -> Resources:

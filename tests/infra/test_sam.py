@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from cli.local.artifacts import pinned
+from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 
 ENVIRONMENT = ROOT / ".venv-sam"
@@ -55,7 +57,11 @@ def built(sam: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_cfn_lint_finds_nothing() -> None:
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), str(ROOT / "template.yaml")],
+        [
+            str(Path(sys.executable).with_name("cfn-lint")),
+            str(ROOT / "template.yaml"),
+            str(ROOT / "infra" / "monitoring.yaml"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -66,6 +72,13 @@ def test_cfn_lint_finds_nothing() -> None:
 
 def test_sam_finds_the_template_valid(sam: Sam) -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint")
+
+
+def test_the_nested_template_is_built(built: Path) -> None:
+    template = yaml_parse((built / "template.yaml").read_text())
+    nested = template["Resources"]["Monitoring"]["Properties"]["TemplateURL"]
+
+    assert yaml_parse((built / nested).read_text()) == read_template(ROOT, "infra/monitoring.yaml")
 
 
 def test_what_is_built_fits_into_lambda(built: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cli.local.demo_users import ROLES
+from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
@@ -131,9 +132,10 @@ def test_tables_are_paid_by_use_restorable_and_encrypted_for_nothing(resources: 
         }, name
 
 
-@pytest.mark.parametrize(
-    "kind", ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Cognito::UserPool"]
-)
+DATA = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Cognito::UserPool"]
+
+
+@pytest.mark.parametrize("kind", DATA)
 def test_what_holds_data_outlives_its_stack(resources: Resources, kind: str) -> None:
     for name, resource in of_type(resources, kind).items():
         assert resource["DeletionPolicy"] == "Retain", name
@@ -509,7 +511,36 @@ def test_alarms_are_not_lost_to_a_key_cloudwatch_may_not_use(resources: Resource
     assert "KmsMasterKeyId" not in resources["AlarmTopic"].get("Properties", {})
 
 
-# ---- The template itself
+# ---- The templates themselves
+
+
+def test_a_nested_stack_holds_no_data(expanded: dict[str, Any], resources: Resources) -> None:
+    """To move a resource between stacks is to replace it: data, and the topic with its
+    subscribers, stay in template.yaml."""
+    nested = {one["Type"] for name, one in resources.items() if name not in expanded["Resources"]}
+
+    assert nested == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
+
+
+@pytest.mark.parametrize("stack", ["Monitoring"])
+def test_a_nested_stack_gets_the_parameters_it_declares(
+    template: dict[str, Any], stack: str
+) -> None:
+    properties = template["Resources"][stack]["Properties"]
+    declared = read_template(ROOT, properties["TemplateURL"])["Parameters"]
+
+    assert properties["Parameters"].keys() == declared.keys()
+    assert [name for name, one in declared.items() if "Default" in one] == []
+
+
+def test_alarms_have_names_that_meet_no_other(resources: Resources) -> None:
+    """While CloudFormation moves an alarm to another stack, both exist."""
+    for kind, name in {
+        "AWS::CloudWatch::Alarm": "AlarmName",
+        "AWS::CloudWatch::Dashboard": "DashboardName",
+    }.items():
+        for logical, one in of_type(resources, kind).items():
+            assert name not in one["Properties"], logical
 
 
 def test_concurrency_is_reserved_only_if_asked_for(template: dict[str, Any]) -> None:

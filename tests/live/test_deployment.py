@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from cli.local import demo_users, deployment
-from cli.local.emulator import Emulator
+from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
 
 Aws = Callable[[str], Any]
@@ -132,9 +132,30 @@ def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
     ]
 
 
+def test_every_alarm_is_deployed_and_notifies_the_topic(stack: Stack, aws: Aws) -> None:
+    template = deployment.read_template(ROOT, "infra/monitoring.yaml")
+    wanted = {name for name in template["Resources"] if name.endswith("Alarm")}
+    resources = _resources(aws)
+
+    found = aws("cloudwatch").describe_alarms(MaxRecords=100)["MetricAlarms"]
+    boards = aws("cloudwatch").list_dashboards()["DashboardEntries"]
+
+    assert {alarm["AlarmName"] for alarm in found} == {resources[name] for name in wanted}
+    assert {*(tuple(alarm["AlarmActions"]) for alarm in found)} == {(resources["AlarmTopic"],)}
+    assert [board["DashboardName"] for board in boards] == [resources["Dashboard"]]
+
+
 def _resources(aws: Aws) -> dict[str, str]:
-    rows = aws("cloudformation").describe_stack_resources(StackName=deployment.STACK)
-    return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in rows["StackResources"]}
+    """The physical name of each resource, those of nested stacks included, by logical id."""
+    found = {}
+    stacks = [deployment.STACK]
+    while stacks:
+        rows = aws("cloudformation").describe_stack_resources(StackName=stacks.pop())
+        for row in rows["StackResources"]:
+            found[row["LogicalResourceId"]] = row["PhysicalResourceId"]
+            if row["ResourceType"] == "AWS::CloudFormation::Stack":
+                stacks.append(row["PhysicalResourceId"])
+    return found
 
 
 def _claims(token: str) -> Any:
