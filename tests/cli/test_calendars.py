@@ -36,7 +36,7 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 def test_json_is_the_apis_document_and_nothing_else(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document)
+    api.answers(asked, document)
 
     shown = run("calendar", *words, "--json")
 
@@ -48,7 +48,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_what_is_answered_can_be_read_and_a_refusal_too(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document, problem(409, "calendar holidays is named by a schedule"))
+    api.answers(asked, document, problem(409, "calendar holidays is named by a schedule"))
 
     shown, refused = run("calendar", *words), run("calendar", *words)
 
@@ -59,7 +59,7 @@ def test_what_is_answered_can_be_read_and_a_refusal_too(
 
 
 def test_a_calendar_is_told_in_words(run: Run, api: FakeApi) -> None:
-    api.responses("GET /calendars/holidays", calendar())
+    api.answers("GET /calendars/holidays", calendar())
 
     shown = run("calendar", "show", "holidays").stdout
 
@@ -69,7 +69,7 @@ def test_a_calendar_is_told_in_words(run: Run, api: FakeApi) -> None:
 
 
 def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi) -> None:
-    api.responses("PUT /calendars/holidays", calendar())
+    api.answers("PUT /calendars/holidays", calendar())
 
     shown = run(
         *("calendar", "put", "holidays", *WHY, "--title", "State holidays", "--version", "2"),
@@ -80,7 +80,7 @@ def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi)
     told = " ".join(shown.stdout.split())
     assert "nothing starts 25 December 2026; 28 December 2026 to 1 January 2027" in told
     assert "version 3" in told
-    assert api.request_body("PUT") == [
+    assert api.bodies("PUT") == [
         {
             "reason": WHY[1],
             "title": "State holidays",
@@ -116,8 +116,8 @@ def test_what_no_calendar_can_say_is_not_sent(
 def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
     run: Run, api: FakeApi
 ) -> None:
-    api.responses("GET /calendars/holidays", calendar())
-    api.responses("PUT /calendars/holidays", calendar(exclude=["2026-12-31"], include=[]))
+    api.answers("GET /calendars/holidays", calendar())
+    api.answers("PUT /calendars/holidays", calendar(exclude=["2026-12-31"], include=[]))
 
     shown = run("calendar", "put", "holidays", *WHY, "--exclude", "2026-12-31").stdout
     now, _, before = shown.partition("Before it said")
@@ -128,8 +128,8 @@ def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
 
 
 def test_a_calendar_that_refuses_nothing_says_so(run: Run, api: FakeApi) -> None:
-    api.responses("GET /calendars/holidays", problem(404, "there is no calendar holidays"))
-    api.responses("PUT /calendars/holidays", calendar(exclude=[], include=[]))
+    api.answers("GET /calendars/holidays", problem(404, "there is no calendar holidays"))
+    api.answers("PUT /calendars/holidays", calendar(exclude=[], include=[]))
 
     shown = run("calendar", "put", "holidays", *WHY).stdout
 

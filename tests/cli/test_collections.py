@@ -56,7 +56,7 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 def test_json_is_the_apis_document_and_nothing_else(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document)
+    api.answers(asked, document)
 
     shown = run("collection", *words, "--json")
 
@@ -68,7 +68,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_what_is_answered_can_be_read_and_a_refusal_too(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document, problem(409, "collection maps has changed since it was read"))
+    api.answers(asked, document, problem(409, "collection maps has changed since it was read"))
 
     shown, refused = run("collection", *words), run("collection", *words)
 
@@ -81,7 +81,7 @@ def test_what_is_answered_can_be_read_and_a_refusal_too(
 
 
 def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
-    api.responses("POST /collections", collection())
+    api.answers("POST /collections", collection())
 
     run(
         *("collection", "create", "maps", "--owner", "curator", "--allow", "anna"),
@@ -89,7 +89,7 @@ def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
         *("--notify", "maps@example.org", "--reason", "new"),
     )
 
-    assert api.request_body("POST")[-1] == {
+    assert api.bodies("POST")[-1] == {
         "name": "maps",
         "owner": "curator",
         "people": ["anna", "bo"],
@@ -113,11 +113,11 @@ def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
 def test_an_edit_sends_what_is_to_be_otherwise_and_nothing_else(
     words: tuple[str, ...], sent: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses("PATCH /collections/maps", collection())
+    api.answers("PATCH /collections/maps", collection())
 
     assert run("collection", "edit", "maps", *words, *WHY).exit_code == 0
 
-    assert api.request_body("PATCH")[-1] == {"reason": WHY[1], **sent}
+    assert api.bodies("PATCH")[-1] == {"reason": WHY[1], **sent}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_cannot_be_meant_is_told_before_anything_is_sent(
 
 def test_nobody_else_is_told_so(run: Run, api: FakeApi) -> None:
     bare = collection(people=[], groups=[], drops=False, held=None, naans=[], may_deposit=False)
-    api.responses("GET /collections/maps", bare)
+    api.answers("GET /collections/maps", bare)
 
     told = " ".join(run("collection", "show", "maps").stdout.split())
 

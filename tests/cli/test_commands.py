@@ -26,13 +26,13 @@ EVENTS = [
 def test_each_event_goes_to_its_route_with_its_reason(
     words: tuple[str, ...], path: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST {path}", {"state": "cancelled"})
+    api.answers(f"POST {path}", {"state": "cancelled"})
 
     asked = run(*words, *WHY)
 
     assert asked.exit_code == 0
     assert f"{words[1]} is cancelled" in asked.stdout
-    assert api.request_body("POST") == [{"reason": WHY[1]}]
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
     assert api.requests[-1].headers["Idempotency-Key"]
 
 
@@ -40,7 +40,7 @@ def test_each_event_goes_to_its_route_with_its_reason(
 def test_with_json_the_answer_is_the_apis(
     words: tuple[str, ...], path: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST {path}", {"state": "cancelled", "links": {}})
+    api.answers(f"POST {path}", {"state": "cancelled", "links": {}})
 
     asked = run(*words, *WHY, "--json")
 
@@ -52,7 +52,7 @@ def test_with_json_the_answer_is_the_apis(
 def test_a_refused_event_ends_with_1_and_the_apis_words(
     words: tuple[str, ...], path: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST {path}", problem(409, "batch is completed: nothing more can happen to it"))
+    api.answers(f"POST {path}", problem(409, "batch is completed: nothing more can happen to it"))
 
     asked = run(*words, *WHY, "--json")
 
@@ -70,7 +70,7 @@ def test_no_event_goes_out_without_a_reason(
 
 
 def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/delete", {"state": "deleted"})
+    api.answers(f"POST /batches/{BATCH}/delete", {"state": "deleted"})
 
     refused = run("delete", BATCH, *WHY, typed="n\n")
     agreed = run("delete", BATCH, *WHY, "--json", typed="y\n")
@@ -82,30 +82,30 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
 
 
 def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
 
     asked = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
 
-    assert api.request_body("POST") == [
+    assert api.bodies("POST") == [
         {"preview": False, "reason": WHY[1], "code": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
     ]
     assert "3 jobs will be tried again" in asked.stdout
 
 
 def test_one_job_can_be_tried_again(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
 
     run("retry", JOB, *WHY)
 
-    assert api.request_body("POST")[0]["job_ids"] == [JOB]
+    assert api.bodies("POST")[0]["job_ids"] == [JOB]
 
 
 def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": None, "matched": 2})
 
     asked = run("retry", BATCH, "--preview")
 
-    assert api.request_body("POST") == [{"preview": True}]
+    assert api.bodies("POST") == [{"preview": True}]
     assert asked.stdout == "2 jobs would be tried again\n"
     assert run("retry", BATCH).exit_code == 2
 
@@ -114,7 +114,7 @@ def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
     run: Run, api: FakeApi
 ) -> None:
     answer = {"operation_id": None, "matched": 0, "refused": 0}
-    api.responses(f"POST /batches/{BATCH}/retries", answer)
+    api.answers(f"POST /batches/{BATCH}/retries", answer)
 
     asked = run("retry", JOB, "--preview")
 
@@ -127,7 +127,7 @@ def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
     answer = {"operation_id": "r1", "matched": 3, "refused": 1}
-    api.responses(f"POST /batches/{BATCH}/retries", answer)
+    api.answers(f"POST /batches/{BATCH}/retries", answer)
 
     asked = run("retry", BATCH, *(("--preview",) if preview else WHY))
 
@@ -140,7 +140,7 @@ def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
 
 def test_a_retry_of_a_job_that_may_not_be_requeued_ends_with_1(run: Run, api: FakeApi) -> None:
     words = "the failed job cannot be requeued (its ark is another object's)"
-    api.responses(f"POST /batches/{BATCH}/retries", problem(409, words))
+    api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
 
     asked = run("retry", JOB, *WHY)
 
@@ -150,18 +150,18 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_ends_with_1(run: Run, api: Fa
 def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
     run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
-    api.responses(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
     done = {"state": "done", "cursor": None}
     accepted = {"job_id": f"{BATCH}.0.1", "outcome": "succeeded", "message": ""}
     refused = {"job_id": JOB, "outcome": "refused", "message": "someone else changed it first"}
-    api.responses(
+    api.answers(
         f"GET /batches/{BATCH}/retries/r1",
         done,
         {**done, "outcomes": [accepted], "cursor": "c1"},
         {**done, "outcomes": [refused]},
     )
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     asked = run("retry", BATCH, *WHY, "--watch")
 
@@ -172,10 +172,10 @@ def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
 def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is_failed(
     run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
-    api.responses(f"GET /batches/{BATCH}", batch("failed", failed=1), batch("failed", succeeded=1))
-    api.responses(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1), batch("failed", succeeded=1))
+    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "running"}, {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     asked = run("retry", BATCH, *WHY, "--watch")
 
@@ -185,10 +185,10 @@ def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is
 
 
 def test_a_retry_that_fails_again_ends_with_1(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
-    api.responses(f"GET /batches/{BATCH}", batch("failed", failed=1))
-    api.responses(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1))
+    api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     asked = run("retry", BATCH, *WHY, "--watch", "--json")
 
@@ -204,10 +204,10 @@ def test_an_unknown_failure_code_is_a_usage_error_that_lists_the_known(run: Run)
 
 
 def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/update_reporting", {"state": "update_reporting"})
+    api.answers(f"POST /batches/{BATCH}/update_reporting", {"state": "update_reporting"})
     last = {"event": "fail", "reason": "no change since the last report"}
-    api.responses(f"GET /batches/{BATCH}", batch("failed", failed=1, history=[last]))
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1, history=[last]))
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     asked = run("update-reporting", BATCH, *WHY, "--watch")
 
@@ -216,32 +216,32 @@ def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
 
 
 def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> None:
-    api.responses("PUT /holds/collection:maps", {"scope": "collection:maps"})
-    api.responses("DELETE /holds/collection:maps", {"scope": "collection:maps", "released": 2})
+    api.answers("PUT /holds/collection:maps", {"scope": "collection:maps"})
+    api.answers("DELETE /holds/collection:maps", {"scope": "collection:maps", "released": 2})
 
     held = run("hold", "collection:maps", *WHY, "--until", "2030-01-31T18:00+01:00")
     released = run("release", "collection:maps", *WHY)
 
-    assert api.request_body("PUT") == [{"reason": WHY[1], "until": "2030-01-31T17:00:00+00:00"}]
+    assert api.bodies("PUT") == [{"reason": WHY[1], "until": "2030-01-31T17:00:00+00:00"}]
     assert "collection:maps is on hold until 2030-01-31" in held.stdout
     assert "it held 2 batches" in released.stdout
 
 
 def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: FakeApi) -> None:
     words = "everything is held by ann: power (since 2030-01-31 11:00 UTC)"
-    api.responses("PUT /holds/everything", problem(409, words), {"scope": "everything"})
+    api.answers("PUT /holds/everything", problem(409, words), {"scope": "everything"})
 
     refused = run("hold", "everything", *WHY)
     taken = run("hold", "everything", *WHY, "--replace")
 
     assert (refused.exit_code, refused.stderr) == (1, f"{words}\n")
     assert taken.exit_code == 0
-    assert api.request_body("PUT") == [{"reason": WHY[1]}, {"reason": WHY[1], "replace": True}]
+    assert api.bodies("PUT") == [{"reason": WHY[1]}, {"reason": WHY[1], "replace": True}]
 
 
 def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
     begun = httpx.Response(202, json={"scope": "everything", "released": 25})
-    api.responses("DELETE /holds/everything", begun)
+    api.answers("DELETE /holds/everything", begun)
 
     released = run("release", "everything", *WHY)
 
@@ -249,7 +249,7 @@ def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
 
 
 def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
-    api.responses("DELETE /holds/type:sweep", {"scope": "type:sweep", "released": 0})
+    api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released": 0})
 
     released = run("release", "type:sweep", *WHY)
 
@@ -294,9 +294,9 @@ def test_a_reason_is_told_in_bytes_what_is_too_much_of_it(run: Run, api: FakeApi
 
 
 def test_a_reason_of_bytes_that_are_no_text_is_sent_with_marks(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST /batches/{BATCH}/cancel", {"state": "cancelling"})
+    api.answers(f"POST /batches/{BATCH}/cancel", {"state": "cancelling"})
 
     asked = run("cancel", BATCH, "--reason", "no\udcff")
 
     assert asked.exit_code == 0
-    assert api.request_body("POST") == [{"reason": "no\ufffd"}]
+    assert api.bodies("POST") == [{"reason": "no\ufffd"}]

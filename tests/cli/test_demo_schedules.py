@@ -96,8 +96,8 @@ def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
         made.write_text(noted)
     same = {"title": demo_schedules.TITLE, "running": running}
     items = [{"schedule_id": each, **same} for each in ("s1", "s2", "s3")]
-    api.responses("GET /schedules", {"items": items, "cursor": None})
-    api.responses("DELETE /schedules/s2", {})
+    api.answers("GET /schedules", {"items": items, "cursor": None})
+    api.answers("DELETE /schedules/s2", {})
 
     demo_schedules.delete_earlier(surroundings.api(""), made, runner.console)
 

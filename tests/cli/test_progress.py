@@ -48,7 +48,7 @@ def versions(*found: dict[str, object]) -> Iterator[httpx.Response]:
 def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiClient) -> None:
     console = screen()
     going = batch(running=2, scheduled=5, succeeded=3, why="waits for its jobs", until=NOW)
-    api.responses(f"GET /batches/{BATCH}", going, batch("completed", succeeded=10))
+    api.answers(f"GET /batches/{BATCH}", going, batch("completed", succeeded=10))
 
     ended = progress.watch(client, [BATCH], console, api.paused.append)
 
@@ -61,7 +61,7 @@ def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiC
 
 def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: ApiClient) -> None:
     console = log()
-    api.responses(
+    api.answers(
         f"GET /batches/{BATCH}",
         *versions(
             batch("pending", why="waits for the machine to open it"),
@@ -83,7 +83,7 @@ def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
     api: FakeApi, client: ApiClient
 ) -> None:
     console = log()
-    api.responses(
+    api.answers(
         f"GET /batches/{BATCH}",
         *versions(batch("failed", running=1), batch("failed", succeeded=1)),
     )
@@ -96,7 +96,7 @@ def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
 def test_without_a_console_nothing_is_shown(
     api: FakeApi, client: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.responses(f"GET /batches/{BATCH}", batch(running=1), batch("completed", succeeded=1))
+    api.answers(f"GET /batches/{BATCH}", batch(running=1), batch("completed", succeeded=1))
 
     progress.watch(client, [BATCH], None, api.paused.append)
 
@@ -109,7 +109,7 @@ def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
     known = next(versions(batch(running=1)))
     unchanged = [httpx.Response(304)] * 30
     over = httpx.Response(200, json=batch("completed", succeeded=1), headers={"ETag": '"9"'})
-    api.responses(f"GET /batches/{BATCH}", known, *unchanged, over)
+    api.answers(f"GET /batches/{BATCH}", known, *unchanged, over)
 
     progress.watch(client, [BATCH], log(), api.paused.append)
 
@@ -182,7 +182,7 @@ def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
 ) -> None:
     console = log()
     bounced = {"state": "bounced", "at": NOW, "message_id": "m", "error": "mailbox full"}
-    api.responses(
+    api.answers(
         f"GET /batches/{BATCH}/reports", {"items": [report(), report(seq=2, delivery=bounced)]}
     )
     group = {"code": "TIMEOUT", "sentence": "The job did not end in time.", "count": 2}
@@ -198,7 +198,7 @@ def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
 
 def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClient) -> None:
     console = log()
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": []})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
 
     progress.show_end(
         client, batch("failed", message="the manifest has 6 errors", findings_count=6), console
@@ -240,7 +240,7 @@ def test_only_what_is_possible_is_suggested(
 ) -> None:
     console = log()
     reports = [report()] if is_reported else []
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": reports})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": reports})
 
     progress.show_end(client, ended, console)
 

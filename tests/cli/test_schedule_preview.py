@@ -128,7 +128,7 @@ def test_a_preview_takes_the_calendar_that_the_command_for_it_prints(
     run: Run, api: FakeApi, tmp_path: Path
 ) -> None:
     kept = calendar(exclude=["2026-12-07"], include=[])
-    api.responses("GET /calendars/holidays", kept)
+    api.answers("GET /calendars/holidays", kept)
     file = tmp_path / "holidays.json"
     file.write_text(run("calendar", "show", "holidays", "--json").stdout)
     words = ("--rule", json.dumps(WEEKLY), "--from", BEFORE, "--count", "2", "--calendar")

@@ -136,7 +136,7 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
 def test_json_is_the_apis_document_and_nothing_else(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document)
+    api.answers(asked, document)
 
     shown = run("schedule", *words, "--json")
 
@@ -148,8 +148,8 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"GET {PATH}", schedule())
-    api.responses(asked, problem(403, "schedules are for admin"))
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(asked, problem(403, "schedules are for admin"))
 
     shown = run("schedule", *words)
 
@@ -164,9 +164,9 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 def test_what_is_answered_can_be_read(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"GET {PATH}", schedule())
-    api.responses(asked, document)
-    api.responses(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": None})
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(asked, document)
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": None})
 
     shown = run("schedule", *words)
 
@@ -188,7 +188,7 @@ def test_no_change_goes_out_without_a_reason_or_of_something_else(
 
 def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -> None:
     going = schedule(word="In Progress", next_run=None, why="suspended by admin: moving")
-    api.responses("GET /schedules", {"items": [schedule(), going], "cursor": None})
+    api.answers("GET /schedules", {"items": [schedule(), going], "cursor": None})
 
     lines = run("schedule", "list").stdout.splitlines()
 
@@ -213,7 +213,7 @@ def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -
 def test_a_list_is_filtered_by_word_and_by_whose_they_are(
     flags: tuple[str, ...], query: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses("GET /schedules", {"items": [], "cursor": None})
+    api.answers("GET /schedules", {"items": [], "cursor": None})
 
     shown = run("schedule", "list", *flags)
 
@@ -222,7 +222,7 @@ def test_a_list_is_filtered_by_word_and_by_whose_they_are(
 
 
 def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeApi) -> None:
-    api.responses("GET /schedules", {"items": [], "cursor": None})
+    api.answers("GET /schedules", {"items": [], "cursor": None})
 
     shown = run("schedule", "list", "--system")
 
@@ -235,8 +235,8 @@ def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: Fak
     entry = {**move, "at": "2030-01-30T05:06:07Z", "reason": "moving"}
     why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
     found = schedule(state="suspended", history=[entry], created_at="2030-01-02T03:04:05Z", **why)
-    api.responses(f"GET {PATH}", found)
-    api.responses(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+    api.answers(f"GET {PATH}", found)
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -248,7 +248,7 @@ def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: Fak
 def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: FakeApi) -> None:
     why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
     found = schedule(state="suspended", **why)
-    api.responses(f"POST {PATH}/suspend", found, {**found, "next_run": None})
+    api.answers(f"POST {PATH}/suspend", found, {**found, "next_run": None})
 
     some, none = (run("schedule", "suspend", SCHEDULE, *WHY, "--until", "9d") for _ in range(2))
 
@@ -266,8 +266,8 @@ def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
 
 
 def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET {PATH}", schedule(next_runs=[run_at(), run_at() | {"note": "Clocks go"}]))
-    api.responses(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": "c1"})
+    api.answers(f"GET {PATH}", schedule(next_runs=[run_at(), run_at() | {"note": "Clocks go"}]))
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": "c1"})
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -289,8 +289,8 @@ def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
 
 def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi) -> None:
     bare = schedule(completed=None, latest=None, word="Idle", next_run=None, next_runs=[])
-    api.responses(f"GET {PATH}", bare)
-    api.responses(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+    api.answers(f"GET {PATH}", bare)
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -302,7 +302,7 @@ def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi
 def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
     wanted = occurrence(trigger="manual", actor="admin", words="to see", failure_codes=[])
     late = occurrence(trigger="catch_up", failure_codes=[])
-    api.responses(f"GET {PATH}/occurrences", *pages([wanted], [late], [skipped()]))
+    api.answers(f"GET {PATH}/occurrences", *pages([wanted], [late], [skipped()]))
 
     shown = run("schedule", "history", SCHEDULE).stdout
 
@@ -328,9 +328,9 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
     odd = occurrence(local="2030-01-31T04:00:07-08:00")
     why = "suspended by administrator: the table is being moved to another account"
     brief = schedule(word="In Progress", why=why)
-    api.responses("GET /schedules", {"items": [brief], "cursor": None})
-    api.responses(f"GET {PATH}", schedule())
-    api.responses(
+    api.answers("GET /schedules", {"items": [brief], "cursor": None})
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(
         f"GET {PATH}/occurrences",
         {"items": [went, skipped() | {"words": calendar}, odd], "cursor": None},
     )
@@ -365,9 +365,9 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
 
 def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
     words = "the table is being moved, " * 20
-    api.responses("GET /schedules", {"items": [schedule(why=words)] * 2, "cursor": None})
+    api.answers("GET /schedules", {"items": [schedule(why=words)] * 2, "cursor": None})
     found = occurrence(trigger="manual", actor="admin", words=words)
-    api.responses(f"GET {PATH}/occurrences", {"items": [found, skipped()], "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": [found, skipped()], "cursor": None})
 
     listed = run("schedule", "list").stdout.splitlines()
     told = run("schedule", "history", SCHEDULE).stdout.splitlines()
@@ -382,9 +382,9 @@ def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
 def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
     run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"GET {PATH}", schedule(zone="Europe/Berlin"), schedule(zone="Sea/Atlantis"))
+    api.answers(f"GET {PATH}", schedule(zone="Europe/Berlin"), schedule(zone="Sea/Atlantis"))
     items = [occurrence(), occurrence(local="2030-01-31T13:00:07+01:00")]
-    api.responses(f"GET {PATH}/occurrences", {"items": items, "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": items, "cursor": None})
 
     moved, unknown = (run("schedule", "history", SCHEDULE).stdout for _ in range(2))
 
@@ -394,8 +394,8 @@ def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
 
 
 def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET {PATH}", problem(410, "it is deleted"))
-    api.responses(f"GET {PATH}/occurrences", {"items": [occurrence()], "cursor": None})
+    api.answers(f"GET {PATH}", problem(410, "it is deleted"))
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence()], "cursor": None})
 
     shown = run("schedule", "history", SCHEDULE)
 
@@ -409,7 +409,7 @@ def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi)
 def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> None:
     told = tmp_path / "sweep.json"
     told.write_text('{"table": "voters"}')
-    api.responses("POST /schedules", schedule())
+    api.answers("POST /schedules", schedule())
 
     made = run(
         *("schedule", "create", "--title", "a sweep", "--type", "sweep"),
@@ -419,7 +419,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
     )
 
     assert made.exit_code == 0
-    assert api.request_body("POST") == [
+    assert api.bodies("POST") == [
         {
             "title": "a sweep",
             "job_type": "sweep",
@@ -465,17 +465,17 @@ def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) 
 
 
 def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET {PATH}", schedule())
+    api.answers(f"GET {PATH}", schedule())
     changed = {
         "schedule": schedule(),
         "runs_before": [run_at()],
         "runs_after": [run_at(local="2030-02-01T10:30:00-08:00"), run_at()],
     }
-    api.responses(f"PATCH {PATH}", changed)
+    api.answers(f"PATCH {PATH}", changed)
 
     shown = run("schedule", "edit", SCHEDULE, *WHY, "--at", "10:30", "--calendar", "")
 
-    assert api.request_body("PATCH") == [
+    assert api.bodies("PATCH") == [
         {"reason": WHY[1], "rule": RULE | {"at": "10:30"}, "calendar": ""}
     ]
     before, now = "Fri 2030-02-01 09:00:00 PST", "Fri 2030-02-01 10:30:00 PST"
@@ -484,14 +484,14 @@ def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: Fak
 
 def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi) -> None:
     after = schedule(overlap="allow", missed={"which": "none"}, calendar="holidays", title="Sweep")
-    api.responses(f"GET {PATH}", schedule())
-    api.responses(
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(
         f"PATCH {PATH}", {"schedule": after, "runs_before": [run_at()], "runs_after": [run_at()]}
     )
 
     shown = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", "--missed", "none")
 
-    assert api.request_body("PATCH") == [
+    assert api.bodies("PATCH") == [
         {"reason": WHY[1], "overlap": "allow", "missed": {"which": "none"}}
     ]
     told = [re.sub("  +", ": ", line.strip()) for line in shown.stdout.splitlines()]
@@ -518,13 +518,13 @@ def test_an_edit_with_an_empty_flag_takes_that_away(
     flag: str, field: str, run: Run, api: FakeApi
 ) -> None:
     there = RULE | {"end": "2031-01-01", "count": 3, "weekdays": ["mon"], "day": 3}
-    api.responses(f"GET {PATH}", schedule(rule=there))
-    api.responses(f"PATCH {PATH}", EDITED)
+    api.answers(f"GET {PATH}", schedule(rule=there))
+    api.answers(f"PATCH {PATH}", EDITED)
 
     edited = run("schedule", "edit", SCHEDULE, *WHY, flag, "")
 
     assert edited.exit_code == 0
-    assert api.request_body("PATCH")[0]["rule"] == {
+    assert api.bodies("PATCH")[0]["rule"] == {
         name: value for name, value in there.items() if name != field
     }
 
@@ -579,7 +579,7 @@ def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, ru
 def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
     said: str, told: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses("POST /schedules", problem(400, said))
+    api.answers("POST /schedules", problem(400, said))
     flags = ("--title", "x", "--type", "sweep", "--kind", "daily")
 
     assert run("schedule", "create", *flags).stderr == f"{told}\n"
@@ -588,10 +588,10 @@ def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
 def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
     why = "calendar holidays refuses all of its times"
     bare = schedule(next_run=None, next_runs=[], why=why)
-    api.responses("POST /schedules", bare)
-    api.responses(f"GET {PATH}", schedule())
-    api.responses(f"PATCH {PATH}", {"schedule": bare, "runs_before": [run_at()], "runs_after": []})
-    api.responses(f"POST {PATH}/resume", bare)
+    api.answers("POST /schedules", bare)
+    api.answers(f"GET {PATH}", schedule())
+    api.answers(f"PATCH {PATH}", {"schedule": bare, "runs_before": [run_at()], "runs_after": []})
+    api.answers(f"POST {PATH}/resume", bare)
     flags = ("--title", "x", "--type", "sweep", "--kind", "daily", "--at", "09:00")
 
     shown = [
@@ -624,23 +624,23 @@ def test_a_rule_that_is_changed_by_fields_is_a_rule(
 
 
 def test_a_suspension_may_have_an_end(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST {PATH}/suspend", schedule(state="suspended", next_run=None))
+    api.answers(f"POST {PATH}/suspend", schedule(state="suspended", next_run=None))
 
     shown = run("schedule", "suspend", SCHEDULE, *WHY, "--until", "2030-01-31T18:00:00+00:00")
 
-    assert api.request_body("POST") == [{"reason": WHY[1], "until": "2030-01-31T18:00:00+00:00"}]
+    assert api.bodies("POST") == [{"reason": WHY[1], "until": "2030-01-31T18:00:00+00:00"}]
     assert f"{SCHEDULE} is suspended" in shown.stdout
 
 
 def test_a_run_tells_its_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
-    api.responses(f"POST {PATH}/run_now", occurrence(), occurrence(verdict="wait", job_id=""))
+    api.answers(f"POST {PATH}/run_now", occurrence(), occurrence(verdict="wait", job_id=""))
 
     assert f"jobyard job {JOB}" in run("schedule", "run", SCHEDULE, *WHY).stdout
     assert "waits for the run before" in run("schedule", "run", SCHEDULE, *WHY).stdout
 
 
 def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
-    api.responses(f"DELETE {PATH}", schedule(state="deleted", next_run=None))
+    api.answers(f"DELETE {PATH}", schedule(state="deleted", next_run=None))
 
     refused = run("schedule", "delete", SCHEDULE, *WHY, typed="n\n")
     agreed = run("schedule", "delete", SCHEDULE, *WHY, typed="y\n")
@@ -674,7 +674,7 @@ def of_schedule(**changes: Any) -> dict[str, Any]:
 def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
     run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"GET /jobs/{JOB}", of_schedule(result={"records": {"total": 12}}))
+    api.answers(f"GET /jobs/{JOB}", of_schedule(result={"records": {"total": 12}}))
 
     shown = run("job", JOB).stdout
 
@@ -687,7 +687,7 @@ def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
 def test_a_job_that_goes_on_has_no_total_and_says_who_wanted_it(run: Run, api: FakeApi) -> None:
     so_far = {"processed": 891, "failed": 0, "total": None}
     found = of_schedule() | {"records": so_far, "actor": "admin", "words": "moving"}
-    api.responses(f"GET /jobs/{JOB}", found)
+    api.answers(f"GET /jobs/{JOB}", found)
 
     shown = run("job", JOB).stdout
 
@@ -702,7 +702,7 @@ def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
     stopped = occurrence(state="cancelled", failure_codes=[], message="cancelled by admin: moving")
     waits = skipped() | {"verdict": "wait", "reason": None, "sentence": "Waiting (run active)"}
     page = {"items": [stopped, waits | {"words": ""}], "cursor": None}
-    api.responses(f"GET {PATH}/occurrences", page)
+    api.answers(f"GET {PATH}/occurrences", page)
 
     shown = run("schedule", "history", SCHEDULE).stdout
 
@@ -717,11 +717,11 @@ def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
 def test_a_job_of_a_schedule_is_steered_like_others(
     words: tuple[str, ...], event: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"POST /jobs/{JOB}/{event}", {"state": "scheduled"})
+    api.answers(f"POST /jobs/{JOB}/{event}", {"state": "scheduled"})
 
     shown = run(*words, JOB, *WHY)
 
-    assert api.request_body("POST") == [{"reason": WHY[1]}]
+    assert api.bodies("POST") == [{"reason": WHY[1]}]
     assert f"{JOB} is scheduled" in shown.stdout
     assert f"jobyard schedule show {SCHEDULE}" in shown.stdout
 

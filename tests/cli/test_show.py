@@ -51,7 +51,7 @@ READS = [
 def test_json_is_the_apis_document_and_nothing_else(
     words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document)
+    api.answers(asked, document)
 
     shown = run(*words, "--json")
 
@@ -64,7 +64,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
     words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, problem(403, "this is for operators"))
+    api.answers(asked, problem(403, "this is for operators"))
 
     shown = run(*words, "--json")
 
@@ -80,7 +80,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 def test_what_is_read_can_be_read(
     words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
-    api.responses(asked, document)
+    api.answers(asked, document)
 
     shown = run(*words)
 
@@ -90,7 +90,7 @@ def test_what_is_read_can_be_read(
 
 
 def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET /batches/{BATCH}/cost", cost())
+    api.answers(f"GET /batches/{BATCH}/cost", cost())
 
     shown = run("cost", BATCH).stdout
 
@@ -103,14 +103,14 @@ def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi)
 
 def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api: FakeApi) -> None:
     broken = {"detail": "something failed here", "request_id": "r-1"}
-    api.responses("GET /holds", httpx.Response(500, json=broken))
+    api.answers("GET /holds", httpx.Response(500, json=broken))
 
     assert run("holds").stderr == "something failed here (request r-1)\n"
 
 
 def test_batches_are_filtered_and_say_what_they_wait_for(run: Run, api: FakeApi) -> None:
     held = batch("held", why="everything is held by admin: power", until=NOW)
-    api.responses("GET /batches", {"items": [held], "cursor": None})
+    api.answers("GET /batches", {"items": [held], "cursor": None})
 
     shown = run("batches", "--state", "held", "--collection", "maps")
 
@@ -120,7 +120,7 @@ def test_batches_are_filtered_and_say_what_they_wait_for(run: Run, api: FakeApi)
 
 
 def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None:
-    api.responses("GET /batches", *pages([batch(), batch()], [batch()]))
+    api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
 
     shown = run("batches", "--limit", "2")
 
@@ -128,7 +128,7 @@ def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None
 
 
 def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi) -> None:
-    api.responses("GET /batches", *pages([batch(), batch()], [batch()]))
+    api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
 
     shown = json.loads(run("batches", "--limit", "2", "--json").stdout)
 
@@ -137,7 +137,7 @@ def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi)
 
 
 def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET /batches/{BATCH}/jobs", *pages([job()], [job()], [job()]))
+    api.answers(f"GET /batches/{BATCH}/jobs", *pages([job()], [job()], [job()]))
 
     shown = run("jobs", BATCH, "--state", "failed")
 
@@ -148,7 +148,7 @@ def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
 def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, api: FakeApi) -> None:
     group = {"code": "SIZE_MISMATCH", "sentence": "The file is not as long.", "count": 2}
     failed = batch("failed", failed=2, failure_groups=[group], actions=["update_reporting"])
-    api.responses(f"GET /batches/{BATCH}", failed)
+    api.answers(f"GET /batches/{BATCH}", failed)
 
     shown = run("batch", BATCH).stdout
 
@@ -158,7 +158,7 @@ def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, ap
 
 
 def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi) -> None:
-    api.responses(f"GET /jobs/{JOB}", job(name="[red]plan[/red].txt"))
+    api.answers(f"GET /jobs/{JOB}", job(name="[red]plan[/red].txt"))
 
     assert "[red]plan[/red].txt" in run("job", JOB).stdout
 
@@ -166,7 +166,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi)
 def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     left_out = "left out an empty folder: maps/"
     step = {"name": "downloading", "status": "completed", "message": left_out}
-    api.responses(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
+    api.answers(f"GET /jobs/{JOB}", job("succeeded", steps=[step]))
 
     assert left_out in run("job", JOB).stdout
 
@@ -180,7 +180,7 @@ def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
         "message": "must begin with https://",
     }
     of_line = finding | {"line": 8, "column": None}
-    api.responses(f"GET /batches/{BATCH}/findings", {"items": [finding, of_line], "cursor": None})
+    api.answers(f"GET /batches/{BATCH}/findings", {"items": [finding, of_line], "cursor": None})
 
     lines = run("findings", BATCH).stdout.splitlines()
 
@@ -189,9 +189,9 @@ def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
 
 def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_path: Path) -> None:
     files = report()["files"] | {"failures_csv": None}
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report(files=files)]})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report(files=files)]})
     for name in ("jobs.csv", "report.json", "report.html"):
-        api.responses(f"GET /files/{name}", httpx.Response(200, content=name.encode()))
+        api.answers(f"GET /files/{name}", httpx.Response(200, content=name.encode()))
 
     shown = run("reports", BATCH, "--download", str(tmp_path / "new"))
 
@@ -204,9 +204,9 @@ def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_pat
 
 
 def test_a_link_that_is_over_is_told(run: Run, api: FakeApi, tmp_path: Path) -> None:
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
     words = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
-    api.responses("GET /files/jobs.csv", httpx.Response(403, text=words))
+    api.answers("GET /files/jobs.csv", httpx.Response(403, text=words))
 
     shown = run("reports", BATCH, "--download", str(tmp_path))
 
@@ -223,7 +223,7 @@ def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
         "until": NOW,
         "in_force": False,
     }
-    api.responses("GET /holds", {"items": [hold]})
+    api.answers("GET /holds", {"items": [hold]})
 
     assert "over" in run("holds").stdout
 

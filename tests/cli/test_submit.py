@@ -27,8 +27,8 @@ def manifest(tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def intake(api: FakeApi) -> None:
-    api.responses("POST /batches", MADE)
-    api.responses("POST /intake", httpx.Response(204))
+    api.answers("POST /batches", MADE)
+    api.answers("POST /intake", httpx.Response(204))
 
 
 def test_a_manifest_is_announced_and_then_uploaded_as_the_form_that_was_given(
@@ -75,7 +75,7 @@ def test_one_can_ask_for_no_mail(manifest: str, run: Run, api: FakeApi) -> None:
 
 
 def test_an_upload_that_breaks_is_sent_again_whole(manifest: str, run: Run, api: FakeApi) -> None:
-    api.responses("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
+    api.answers("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
 
     made = run("submit", manifest)
 
@@ -88,7 +88,7 @@ def test_an_upload_that_breaks_is_sent_again_whole(manifest: str, run: Run, api:
 def test_an_upload_that_may_have_arrived_is_not_sent_twice(
     manifest: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses("POST /intake", httpx.ReadTimeout("slow"))
+    api.answers("POST /intake", httpx.ReadTimeout("slow"))
 
     made = run("submit", manifest)
 
@@ -102,7 +102,7 @@ def test_a_manifest_that_is_too_large_is_refused_in_words(
     manifest: str, run: Run, api: FakeApi
 ) -> None:
     words = "<Error><Code>EntityTooLarge</Code><Message>too large</Message></Error>"
-    api.responses("POST /intake", httpx.Response(400, text=words))
+    api.answers("POST /intake", httpx.Response(400, text=words))
 
     made = run("submit", manifest)
 
@@ -111,7 +111,7 @@ def test_a_manifest_that_is_too_large_is_refused_in_words(
 
 
 def test_a_refused_submission_uploads_nothing(manifest: str, run: Run, api: FakeApi) -> None:
-    api.responses("POST /batches", problem(422, "body.collection: a collection is letters"))
+    api.answers("POST /batches", problem(422, "body.collection: a collection is letters"))
 
     made = run("submit", manifest, "--collection", "ä", "--json")
 
@@ -143,8 +143,8 @@ def test_an_empty_file_is_a_usage_error(tmp_path: Path, run: Run, api: FakeApi) 
 def test_with_watch_the_exit_code_is_the_batchs(
     state: str, code: int, manifest: str, run: Run, api: FakeApi
 ) -> None:
-    api.responses(f"GET /batches/{BATCH}", batch(running=1), batch(state, succeeded=1))
-    api.responses(f"GET /batches/{BATCH}/reports", {"items": [report()]})
+    api.answers(f"GET /batches/{BATCH}", batch(running=1), batch(state, succeeded=1))
+    api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
 
     watched = run("submit", manifest, "--watch", "--json")
 
@@ -154,8 +154,8 @@ def test_with_watch_the_exit_code_is_the_batchs(
 
 def test_several_batches_are_watched_together_and_all_must_complete(run: Run, api: FakeApi) -> None:
     other = f"b{'b' * 20}"
-    api.responses(f"GET /batches/{BATCH}", batch("completed", succeeded=1))
-    api.responses(f"GET /batches/{other}", batch(running=1), batch("failed", failed=1))
+    api.answers(f"GET /batches/{BATCH}", batch("completed", succeeded=1))
+    api.answers(f"GET /batches/{other}", batch(running=1), batch("failed", failed=1))
 
     watched = run("watch", BATCH, other, "--json")
 

@@ -85,8 +85,8 @@ def test_a_name_that_is_no_utf8_is_refused_in_words(
 def test_a_file_whose_name_is_no_utf8_is_submitted_by_another(
     strange: Path, run: Run, api: FakeApi
 ) -> None:
-    api.responses("POST /batches", MADE)
-    api.responses("POST /intake", httpx.Response(204))
+    api.answers("POST /batches", MADE)
+    api.answers("POST /intake", httpx.Response(204))
 
     done = run("submit", str(strange / os.fsdecode(b"caf\xe9.csv")), "--filename", "cafe.csv")
 
@@ -106,9 +106,9 @@ def test_a_file_whose_name_is_no_utf8_is_submitted_by_another(
 def test_a_manifest_may_come_through_a_pipe(
     content: str, name: str, run: Run, api: FakeApi, tmp_path: Path
 ) -> None:
-    api.responses("POST /batches", MADE)
+    api.answers("POST /batches", MADE)
     # The first try breaks: what came through a pipe is there a second time.
-    api.responses("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
+    api.answers("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = subprocess.Popen(["sh", "-c", 'printf %s "$1" > "$2"', "sh", content, str(pipe)])
@@ -172,10 +172,10 @@ def test_what_the_api_answers_cannot_drive_the_terminal(
     api: FakeApi, run: Run, looked_at: LookedAt
 ) -> None:
     evil = batch(filename=EVIL, note=EVIL, message=EVIL, submitter=EVIL)
-    api.responses("GET /batches", _answer({"items": [evil], "cursor": None}))
-    api.responses(f"GET /batches/{BATCH}", _answer(evil))
+    api.answers("GET /batches", _answer({"items": [evil], "cursor": None}))
+    api.answers(f"GET /batches/{BATCH}", _answer(evil))
     found = job(name=EVIL, result={"headers": {"x": EVIL}})
-    api.responses(f"GET /jobs/{JOB}", _answer(found))
+    api.answers(f"GET /jobs/{JOB}", _answer(found))
 
     shown = [
         *(looked_at(width, *words) for width in (30, 200) for words in _asked()),
@@ -201,13 +201,13 @@ def _asked() -> list[tuple[str, ...]]:
 
 def test_a_json_document_is_the_apis_own_whatever_is_in_it(api: FakeApi, run: Run) -> None:
     document = batch(note="\x1b\u202e é 日本 \U0001f600")
-    api.responses(f"GET /batches/{BATCH}", document)
+    api.answers(f"GET /batches/{BATCH}", document)
 
     assert json.loads(run("batch", BATCH, "--json").stdout) == document
 
 
 def test_a_refusals_words_cannot_drive_the_terminal(api: FakeApi, run: Run) -> None:
-    api.responses(f"GET /batches/{BATCH}", _answer({"detail": EVIL}, 404))
+    api.answers(f"GET /batches/{BATCH}", _answer({"detail": EVIL}, 404))
 
     refused = run("batch", BATCH)
 
@@ -239,7 +239,7 @@ def test_what_is_typed_wrongly_cannot_drive_the_terminal(
 def test_an_answer_that_is_not_the_apis_is_told_as_that(
     content: bytes, api: FakeApi, run: Run
 ) -> None:
-    api.responses("GET /batches", httpx.Response(200, content=content))
+    api.answers("GET /batches", httpx.Response(200, content=content))
 
     done = run("batches")
 
@@ -250,7 +250,7 @@ def test_an_answer_that_is_not_the_apis_is_told_as_that(
 def test_a_narrow_terminal_loses_nothing_of_a_table(
     width: int, api: FakeApi, looked_at: LookedAt
 ) -> None:
-    api.responses("GET /batches", {"items": [batch(), batch()], "cursor": None})
+    api.answers("GET /batches", {"items": [batch(), batch()], "cursor": None})
 
     shown = looked_at(width, "batches")
 
@@ -260,9 +260,9 @@ def test_a_narrow_terminal_loses_nothing_of_a_table(
 
 @pytest.mark.parametrize("width", [0, 1, 7])
 def test_no_terminal_is_too_narrow_for_words(width: int, api: FakeApi, looked_at: LookedAt) -> None:
-    api.responses("GET /batches", {"items": [batch()], "cursor": None})
-    api.responses(f"GET /batches/{BATCH}", batch())
-    api.responses(f"GET /jobs/{JOB}", job())
+    api.answers("GET /batches", {"items": [batch()], "cursor": None})
+    api.answers(f"GET /batches/{BATCH}", batch())
+    api.answers(f"GET /jobs/{JOB}", job())
 
     for words in _asked():
         assert looked_at(width, *words)
@@ -272,7 +272,7 @@ def test_columns_may_make_wider_what_nobody_looks_at(
     api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note = "word " * 150 + "end"
-    api.responses(f"GET /batches/{BATCH}", batch(note=note))
+    api.answers(f"GET /batches/{BATCH}", batch(note=note))
 
     monkeypatch.setenv("COLUMNS", "1000")
     wide = run("batch", BATCH).stdout
@@ -286,7 +286,7 @@ def test_columns_may_make_wider_what_nobody_looks_at(
 
 def test_a_result_is_shown_as_json(api: FakeApi, run: Run) -> None:
     found = {"bytes": 3, "digests": {"md5": "ab"}, "ok": True, "none": None, "word": "text"}
-    api.responses(f"GET /jobs/{JOB}", job(result=found))
+    api.answers(f"GET /jobs/{JOB}", job(result=found))
 
     shown = " ".join(run("job", JOB).stdout.split())
 
@@ -353,8 +353,8 @@ def test_a_time_that_is_shown_has_its_date_or_its_zone(monkeypatch: pytest.Monke
 
 
 def test_exit_codes_are_what_the_readme_says(run: Run, api: FakeApi) -> None:
-    api.responses("GET /batches", {"items": [], "cursor": None})
-    api.responses(f"GET /batches/{BATCH}", httpx.Response(404, json={"detail": "there is none"}))
+    api.answers("GET /batches", {"items": [], "cursor": None})
+    api.answers(f"GET /batches/{BATCH}", httpx.Response(404, json={"detail": "there is none"}))
 
     assert run("batches").exit_code == 0
     assert run("batch", BATCH).exit_code == 1
