@@ -48,7 +48,7 @@ look: dev
 	@.venv/bin/cfn-lint template.yaml infra/monitoring.yaml
 
 faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
-	@.venv/bin/pytest tests/faults tests/walk/test_reconciling.py tests/domain/test_lifecycle_machines.py \
+	@.venv/bin/pytest tests/faults tests/scenarios/test_recovery.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_api_fuzz.py --points all --load full \
 		--numprocesses auto --maxprocesses 4
 

@@ -13,9 +13,9 @@ from cli.local import emulator as emulators
 from jobyard.services.meter import Meter
 from jobyard.store import tables
 from jobyard.store.key_values import get_or_create_secret
-from tests.faults.unkind import AsDynamoDB, AsS3, key_names
-from tests.walk.yard import Clients, Payloads, Yard, serving
-from tests.wire import Wire
+from tests.call_interceptor import CallInterceptor
+from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
+from tests.scenarios.harness import Clients, Harness, Payloads, serving
 
 _SOONER = 20  # times
 
@@ -83,26 +83,26 @@ def bound(emulator: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def wire(bound: str) -> Wire:
+def interceptor(bound: str) -> CallInterceptor:
     """What listens to the clients of the emulator: it makes them as unkind as AWS's."""
     get_or_create_secret("warm", "the store's client exists from here on")
-    wire = Wire()
+    interceptor = CallInterceptor()
     raw = clients.client("s3", bound)
-    wire.listeners = [AsDynamoDB(key_names()), AsS3(wire, raw)]
-    return wire
+    interceptor.listeners = [DynamoDBSemantics(key_names()), S3Semantics(interceptor, raw)]
+    return interceptor
 
 
 @pytest.fixture
-def unkind(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Wire:
+def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch) -> CallInterceptor:
     """The store's client as unkind as AWS's is; what botocore sends again it sends soon."""
     soon = SimpleNamespace(sleep=lambda pause: time.sleep(pause / _SOONER))
     monkeypatch.setattr("botocore.endpoint.time", soon)
-    wire.attach(tables.client())  # the store may have been bound anew since the last test
-    return wire
+    interceptor.attach(tables.client())  # the store may have been bound anew since the last test
+    return interceptor
 
 
 @pytest.fixture(scope="session")
-def services(bound: str, wire: Wire) -> Clients:
+def services(bound: str, interceptor: CallInterceptor) -> Clients:
     """Clients of the emulator with buckets and a mail identity in it, and what listens to them."""
     s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
     for bucket in ("intake", "work", "archive"):
@@ -110,9 +110,9 @@ def services(bound: str, wire: Wire) -> Clients:
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     ses.create_email_identity(EmailIdentity="jobyard@example.org")
     ses.create_configuration_set(ConfigurationSetName="jobyard")
-    wire.attach(s3)
-    wire.attach(ses)
-    return Clients(s3, ses, wire, Meter([s3, ses]))
+    interceptor.attach(s3)
+    interceptor.attach(ses)
+    return Clients(s3, ses, interceptor, Meter([s3, ses]))
 
 
 @pytest.fixture
@@ -123,10 +123,12 @@ def payloads() -> Iterator[Payloads]:
 
 
 @pytest.fixture
-def yard(bound: str, unkind: Wire, services: Clients, payloads: Payloads) -> Yard:
+def harness(
+    bound: str, aws_semantics: CallInterceptor, services: Clients, payloads: Payloads
+) -> Harness:
     """A deployment whose clock stands at noon; nobody else's batches are in its tables."""
     of_schedules = ("schedules", "occurrences", "calendars", "jobs", "checkpoints")
     for noun in ("batches", "reports", "holds", *of_schedules):
         tables.MODELS[noun].delete_table()
         tables.MODELS[noun].create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-    return Yard(bound, services, payloads)
+    return Harness(bound, services, payloads)

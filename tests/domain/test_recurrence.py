@@ -8,7 +8,7 @@ import pytest
 
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from tests.domain.daily import LONG_AGO, MAPS, rule
+from tests.domain.daily_rule import LONG_AGO, MAPS, rule
 
 SPRING = "Clocks go forward on 14 March 2027 from 02:00 to 03:00; "
 AUTUMN = "Clocks go back on 1 November 2026 from 02:00 to 01:00; "

@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.schedules.rule_parsing import MOST_TIMES, recurrence_of
-from tests.domain.daily import MAPS, rule
+from tests.domain.daily_rule import MAPS, rule
 
 
 def test_an_anchor_left_out_is_today_in_the_rules_zone() -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.schedules.next_runs import MOST_LOOKED_AT, next_runs, preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from tests.domain.daily import LONG_AGO, rule
+from tests.domain.daily_rule import LONG_AGO, rule
 
 
 def test_a_preview_shows_instants_wall_times_and_notes() -> None:

@@ -24,11 +24,11 @@ from jobyard.store import (
     tables,
     usage,
 )
-from tests.faults.story import FAILED, NOON, Stage
-from tests.faults.striking import Died, Fate, Point, Way, ways_of
+from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
+from tests.faults.scenario import FAILED, NOON, ScenarioRunner
 from tests.faults.test_every_call import PATIENCE, by_turns, differing, singly, words
-from tests.walk.old import batch_of, forget, laid_down, occurred, schedule_of
-from tests.walk.yard import Yard
+from tests.scenarios.archived_fixtures import batch_of, forget, laid_down, occurred, schedule_of
+from tests.scenarios.harness import Harness
 
 JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
 BATCH = batch_of("struck")
@@ -38,45 +38,45 @@ TRIES = 12  # of one retention: a call may fail, or its function die, as often a
 
 
 @pytest.fixture
-def laid(stage: Stage) -> Stage:
+def laid(runner: ScenarioRunner) -> ScenarioRunner:
     """A stage on which nothing is known of other tests' batches."""
-    forget(stage.yard)
-    return stage
+    forget(runner.harness)
+    return runner
 
 
-def lay_down(stage: Stage) -> None:
+def lay_down(runner: ScenarioRunner) -> None:
     """An old batch, and an old schedule's occurrences."""
-    laid_down(stage.yard, BATCH)
+    laid_down(runner.harness, BATCH)
     schedules.put_new(SCHEDULE)
     occurred(SCHEDULE, DAYS)
 
 
-def told(stage: Stage, plan: Mapping[Point, Way]) -> tuple[dict[str, Any], Fate]:
+def told(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str, Any], Injector]:
     """Archive an old batch and an old schedule, the calls of `plan` struck in its ways."""
-    yard = stage.yard
-    lay_down(stage)
-    fate = Fate(plan, send=stage.send)
-    with yard.wire.heard_by(fate):
-        outcome = persisted(yard, fate)
-    end = looked_at(yard, outcome)
-    stage.clear()
+    harness = runner.harness
+    lay_down(runner)
+    injector = Injector(plan, send=runner.send)
+    with harness.interceptor.listening(injector):
+        outcome = persisted(harness, injector)
+    end = looked_at(harness, outcome)
+    runner.clear()
     clear()
-    return end, fate
+    return end, injector
 
 
-def once(yard: Yard, job_id: str) -> Outcome:
+def once(harness: Harness, job_id: str) -> Outcome:
     """One attempt of a retention."""
     work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, archiving),) = RETENTION.steps
-    return archiving(work, yard.worker().touch(600))
+    return archiving(work, harness.worker().touch(600))
 
 
-def persisted(yard: Yard, fate: Fate) -> Outcome:
+def persisted(harness: Harness, injector: Injector) -> Outcome:
     """What a retention comes to, tried again whenever it is cut off, as its job is."""
     for _ in range(TRIES):
         try:
-            with fate.watching():
-                outcome = fate.wake(lambda: once(yard, JOB))
+            with injector.watching():
+                outcome = injector.wake(lambda: once(harness, JOB))
         except FAILED:
             continue
         if not isinstance(outcome, Snooze):
@@ -84,7 +84,7 @@ def persisted(yard: Yard, fate: Fate) -> Outcome:
     raise AssertionError(f"{TRIES} tries were not enough")
 
 
-def looked_at(yard: Yard, outcome: Outcome) -> dict[str, Any]:
+def looked_at(harness: Harness, outcome: Outcome) -> dict[str, Any]:
     """What there is in the end: of the batch, of the schedule, and in the buckets."""
     batch_id, schedule_id = BATCH.batch_id, SCHEDULE.schedule_id
     tombstone = batches.tombstone(batch_id)
@@ -100,20 +100,20 @@ def looked_at(yard: Yard, outcome: Outcome) -> dict[str, Any]:
         "left": [repr(each) for each in left],
         "tombstone": tombstone and [tombstone.words, tombstone.phase],
         "kept_from": schedules.get(schedule_id).kept_from,
-        "occurrences": [repr(each) for each in occurrences.older(schedule_id, yard.at)],
+        "occurrences": [repr(each) for each in occurrences.older(schedule_id, harness.at)],
         "jobs": [repr(each) for each in jobs.of_chunk(schedule_id, 0)],
-        "work": sorted(objects(yard, "work")),
-        "archive": {key: body for key, body in objects(yard, "archive").items()},
+        "work": sorted(objects(harness, "work")),
+        "archive": {key: body for key, body in objects(harness, "archive").items()},
     }
 
 
-def objects(yard: Yard, bucket: str) -> dict[str, str]:
+def objects(harness: Harness, bucket: str) -> dict[str, str]:
     """All versions of all objects of a bucket, unpacked."""
     found = {}
-    for page in yard.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+    for page in harness.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for number, each in enumerate(page.get("Versions", ())):
             key, version = each["Key"], each["VersionId"]
-            body = yard.s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+            body = harness.s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
             text = gzip.decompress(body) if key.endswith(".gz") else body
             name = key if key not in found else f"{key} {number}"
             found[name] = text.decode()
@@ -144,56 +144,58 @@ def clear() -> None:
 
 
 def test_a_retention_comes_to_the_same_end_whichever_call_goes_wrong_in_whichever_way(
-    laid: Stage, everything: bool, turn: int, tell: Callable[[str], None]
+    laid: ScenarioRunner, everything: bool, turn: int, summary: Callable[[str], None]
 ) -> None:
-    undisturbed, fate = told(laid, {})
+    baseline, injector = told(laid, {})
     always = {*told(laid, {})[1].points}
-    calls = [point for point in fate.points if point in always]
+    calls = [point for point in injector.points if point in always]
     plans = singly(calls) if everything else by_turns(calls, turn)
     wrong: dict[str, Any] = {}
     points: set[tuple[Point, str]] = set()
     misses: Counter[Point] = Counter()
     while plans:
         plan = plans.pop()
-        end, fate = told(laid, plan)
-        points |= {(point, plan[point].name) for point in fate.struck}
-        if end != undisturbed:
-            wrong[words(plan)] = differing(end, undisturbed)
-        missed = {point: way for point, way in plan.items() if point not in fate.struck}
+        end, injector = told(laid, plan)
+        points |= {(point, plan[point].name) for point in injector.hit}
+        if end != baseline:
+            wrong[words(plan)] = differing(end, baseline)
+        missed = {point: fault for point, fault in plan.items() if point not in injector.hit}
         misses.update([*missed])
-        plans += [{point: way} for point, way in missed.items() if misses[point] < PATIENCE]
+        plans += [{point: fault} for point, fault in missed.items() if misses[point] < PATIENCE]
     how = "every call in every way" if everything else f"every call once, ways by --turn {turn}"
-    tell(f"faults, archiving: {len(calls)} calls, {len(points)} points tried ({how})")
+    summary(f"faults, archiving: {len(calls)} calls, {len(points)} points tried ({how})")
 
     assert not wrong, "\n".join(f"{plan}\n    {ends}" for plan, ends in wrong.items())
     counts = {"processed": 1 + len(DAYS), "failed": 0, "total": 1 + len(DAYS)}
     expected = Done({"records": counts}, f"archived batches and occurrences: {1 + len(DAYS)}")
-    assert undisturbed["outcome"] == repr(expected)
-    assert (undisturbed["left"], undisturbed["work"], undisturbed["jobs"]) == ([], [], [])
+    assert baseline["outcome"] == repr(expected)
+    assert (baseline["left"], baseline["work"], baseline["jobs"]) == ([], [], [])
     assert {call for call, _ in points} == set(calls)
-    assert len(points) == sum(len(ways_of(call)) if everything else 1 for call in calls)
+    assert len(points) == sum(len(faults_of(call)) if everything else 1 for call in calls)
 
 
 def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
-    laid: Stage, everything: bool, turn: int
+    laid: ScenarioRunner, everything: bool, turn: int
 ) -> None:
-    undisturbed, fate = told(laid, {})
-    points = fate.points if everything else fate.points[turn % 7 :: 7]
-    yard, wrong = laid.yard, {}
+    baseline, injector = told(laid, {})
+    points = injector.points if everything else injector.points[turn % 7 :: 7]
+    harness, wrong = laid.harness, {}
 
     for point in points:
-        yard.at = NOON
+        harness.at = NOON
         lay_down(laid)
-        dies = next(way for way in ways_of(point) if way.name.startswith("is the last before"))
-        fate = Fate({point: dies}, send=laid.send)
-        with yard.wire.heard_by(fate), fate.watching(), suppress(Died):
-            fate.wake(lambda: once(yard, JOB))
-        yard.later(24 * 3600)
-        outcome = once(yard, NEXT)
+        dies = next(
+            fault for fault in faults_of(point) if fault.name.startswith("is the last before")
+        )
+        injector = Injector({point: dies}, send=laid.send)
+        with harness.interceptor.listening(injector), injector.watching(), suppress(FunctionDied):
+            injector.wake(lambda: once(harness, JOB))
+        harness.later(24 * 3600)
+        outcome = once(harness, NEXT)
         counted = checkpoints.get(JOB).processed + checkpoints.get(NEXT).processed
-        end = looked_at(yard, outcome)
-        gone = [end[what] == undisturbed[what] for what in ("left", "occurrences", "jobs", "work")]
-        lost = lines(undisturbed["archive"]) - lines(end["archive"])
+        end = looked_at(harness, outcome)
+        gone = [end[what] == baseline[what] for what in ("left", "occurrences", "jobs", "work")]
+        lost = lines(baseline["archive"]) - lines(end["archive"])
         if counted != 1 + len(DAYS) or not all(gone) or lost:
             wrong[str(point)] = (counted, gone, lost)
         laid.clear()

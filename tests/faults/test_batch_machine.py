@@ -30,10 +30,10 @@ from jobyard.services import commands
 from jobyard.services import holds as hold_commands
 from jobyard.services.queries import BatchView, JobView, list_jobs
 from jobyard.store import reports
-from tests.faults.striking import Died
-from tests.walk.machines import Function
-from tests.walk.yard import Clients, Payloads, Yard, single_files
-from tests.wire import Answer, Call, Listener
+from tests.call_interceptor import Answer, Call, Listener
+from tests.faults.injection import FunctionDied
+from tests.scenarios.harness import Clients, Harness, Payloads, single_files
+from tests.scenarios.machines import Function
 
 REFUSALS = (InvalidTransition, Forbidden, StaleState, NotFound, Gone)
 _numbers = count(1)
@@ -64,38 +64,38 @@ class Dying(Listener):
     def before(self, call: Call) -> Answer | None:
         self.calls += 1
         if self.calls >= self.at:
-            raise Died
+            raise FunctionDied
         return None
 
 
-class Story(RuleBasedStateMachine):
+class Scenario(RuleBasedStateMachine):
     """Some batches of one collection, and all that people and workers may do to them.
 
     The machines run as far as they can after each rule; what is to happen while a worker is at work
     is kept until the next one starts.
     """
 
-    def __init__(self, yard: Yard) -> None:
+    def __init__(self, harness: Harness) -> None:
         super().__init__()
-        self.yard = yard
+        self.harness = harness
         self.collection = f"story-{next(_numbers)}"
         self.batches: list[str] = []
         self.meanwhile: list[tuple[str, str]] = []
         self.dies_at = 0
         self.changed = False
         self.seen: dict[str, tuple[int, int]] = {}  # reports and version at the last look
-        yard.machines.invoke = self._invoked
+        harness.machines.invoke = self._invoked
 
     def _invoked(self, name: str, function: Function, handed: dict[str, Any]) -> dict[str, Any]:
         if not name.startswith("Execute"):
             return function(handed)
         waiting, self.meanwhile = self.meanwhile, []
         for noun, event in waiting:
-            _try(self._act(noun, event, handed["batch_id"]), self.yard.asking())
+            _try(self._act(noun, event, handed["batch_id"]), self.harness.asking())
         if not self.dies_at:
             return function(handed)
         at, self.dies_at = self.dies_at, 0
-        with self.yard.wire.heard_by(Dying(at)):
+        with self.harness.interceptor.listening(Dying(at)):
             return function(handed)
 
     def _act(self, noun: str, event: str, batch_id: str) -> Act:
@@ -118,18 +118,18 @@ class Story(RuleBasedStateMachine):
         self.await_the_next_worker(acts, dies_at)
         mark = f"{self.collection}-{len(self.batches)}"
         content = {f"{mark}-{n}.txt": f"{mark} {n}".encode() for n in range(len(files))}
-        text = single_files(self.yard.payloads, content)
+        text = single_files(self.harness.payloads, content)
         for name, is_there in zip(content, files, strict=True):
-            self.yard.payloads.status[f"/{name}"] = 200 if is_there else 404
-        batch_id = self.yard.drop(text, name=f"{mark}.checkm", collection=self.collection)
+            self.harness.payloads.status[f"/{name}"] = 200 if is_there else 404
+        batch_id = self.harness.drop(text, name=f"{mark}.checkm", collection=self.collection)
         self.batches.append(batch_id)
         self.changed = True
 
     @rule(which=WHICH)
     def repair(self, which: int) -> None:
         """What was missing is there from now on; what failed is tried again, and told."""
-        for path in self.yard.payloads.status:
-            self.yard.payloads.status[path] = 200
+        for path in self.harness.payloads.status:
+            self.harness.payloads.status[path] = 200
         self.retry(which)
         self._do(partial(commands.send_batch_event, self._batch(which), "update_reporting"))
 
@@ -137,7 +137,7 @@ class Story(RuleBasedStateMachine):
     def ask_a_batch(self, which: int, data: st.DataObject) -> None:
         """Mostly what it lets people do."""
         batch_id = self._batch(which)
-        open_to_it = self.yard.batch(batch_id).actions
+        open_to_it = self.harness.batch(batch_id).actions
         event = data.draw(st.sampled_from([*open_to_it * 3, *BATCH_EVENTS]))
         self._do(partial(commands.send_batch_event, batch_id, event))
 
@@ -175,9 +175,9 @@ class Story(RuleBasedStateMachine):
     def let_time_pass(self, minutes: int) -> None:
         """The minute rule goes by."""
         self.changed = True
-        self.yard.later(60 * minutes)
-        self.yard.minute()
-        self.yard.machines.run_all()
+        self.harness.later(60 * minutes)
+        self.harness.minute()
+        self.harness.machines.run_all()
 
     def _batch(self, which: int) -> str:
         return self.batches[which % len(self.batches)]
@@ -185,8 +185,8 @@ class Story(RuleBasedStateMachine):
     def _do(self, act: Act) -> None:
         """Ask, and let the machines run; a refusal changes nothing."""
         self.changed = True
-        _try(act, self.yard.asking())
-        self.yard.machines.run_all()
+        _try(act, self.harness.asking())
+        self.harness.machines.run_all()
 
     # What is always true
 
@@ -197,7 +197,7 @@ class Story(RuleBasedStateMachine):
             return
         self.changed = False
         for batch_id in self.batches:
-            view, jobs = self.yard.batch(batch_id), self._jobs(batch_id)
+            view, jobs = self.harness.batch(batch_id), self._jobs(batch_id)
             told = list(reports.of_batch(batch_id))
             jobs_are_counted_as_they_stand(view, jobs)
             a_batch_that_is_over_has_no_open_job_and_has_told(view.batch, jobs, told)
@@ -206,12 +206,12 @@ class Story(RuleBasedStateMachine):
             history_has_no_gap(view.batch, jobs)
             mailed, version = self.seen.get(batch_id, (0, 0))
             if len(told) != mailed:
-                assert len(self.yard.mails_of(batch_id)) == len(told)
+                assert len(self.harness.mails_of(batch_id)) == len(told)
             assert version <= view.batch.version
             self.seen[batch_id] = len(told), view.batch.version
 
     def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
-        looking = self.yard.looking()
+        looking = self.harness.looking()
         return list_jobs(batch_id, looking, state="", after=(0, 0), limit=100).items
 
     def teardown(self) -> None:
@@ -267,14 +267,14 @@ def _try(act: Act, request: commands.CommandContext) -> None:
 
 def test_whatever_happens_in_whatever_order_a_batch_is_told_truly(
     bound: str,
-    unkind: object,
+    aws_semantics: object,
     services: Clients,
     payloads: Payloads,
     everything: bool,
     turn: int,
 ) -> None:
     run_state_machine_as_test(
-        seed(turn)(lambda: Story(Yard(bound, services, payloads))),
+        seed(turn)(lambda: Scenario(Harness(bound, services, payloads))),
         settings=settings(
             max_examples=150 if everything else 10,
             stateful_step_count=30,

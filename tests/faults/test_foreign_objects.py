@@ -26,10 +26,10 @@ from jobyard.services.collections import CollectionEdit, PersonNamed
 from jobyard.services.commands import Actor, Submission
 from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
+from tests.call_interceptor import Call, Listener
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
-from tests.walk.yard import Payloads, Yard
-from tests.wire import Call, Listener
+from tests.scenarios.harness import Harness, Payloads
 
 SUBMITTERS = ("depositor", "operator", "admin")
 HEADER = "fileUrl,hashAlgorithm,hashValue,fileSize,fileName,primaryIdentifier,localIdentifier,title"
@@ -57,8 +57,8 @@ class Field:
     Each has names of its own in every test.
     """
 
-    def __init__(self, yard: Yard, payloads: Payloads) -> None:
-        self.yard, self.payloads = yard, payloads
+    def __init__(self, harness: Harness, payloads: Payloads) -> None:
+        self.harness, self.payloads = harness, payloads
         number = next(_numbers)
         self.theirs, self.ours = f"theirs-{number}", f"ours-{number}"
         self.ark = f"ark:/99999/famous{number}"
@@ -99,19 +99,21 @@ class Field:
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
         )
-        batch, upload = commands.submit(wanted, 10**6, self.yard.asking(who))
+        batch, upload = commands.submit(wanted, 10**6, self.harness.asking(who))
         assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
         self.land(upload.fields["key"], text)
         return batch.batch_id
 
     def land(self, key: str, text: str) -> str:
         """Put a manifest in the bucket and let the machines run; the answer is the batch's id."""
-        version = self.yard.s3.put_object(Bucket="intake", Key=key, Body=text.encode())["VersionId"]
+        version = self.harness.s3.put_object(Bucket="intake", Key=key, Body=text.encode())[
+            "VersionId"
+        ]
         found = {"key": key, "size": len(text.encode()), "version-id": version}
         event = {"detail": {"bucket": {"name": "intake"}, "object": found}}
-        self.yard.machines.run("batch", f"landed-{version}", event)
-        self.yard.machines.run_all()
-        return self.yard.batch_id_of(event)
+        self.harness.machines.run("batch", f"landed-{version}", event)
+        self.harness.machines.run_all()
+        return self.harness.batch_id_of(event)
 
     def jobs_of(self, batch_id: str) -> list[JobRecord]:
         return list(jobs.of_chunk(batch_id, 0))
@@ -133,7 +135,7 @@ class Field:
             if item.identifier.startswith(f"{self.theirs}#")
         }
         folders = {ark.replace(":/", "-").replace("/", "-") for ark in arks}
-        pages = self.yard.s3.get_paginator("list_objects_v2").paginate(Bucket="archive")
+        pages = self.harness.s3.get_paginator("list_objects_v2").paginate(Bucket="archive")
         stored = {
             found["Key"]: found["ETag"]
             for page in pages
@@ -145,8 +147,8 @@ class Field:
 
 
 @pytest.fixture
-def field(yard: Yard, payloads: Payloads) -> Iterator[Field]:
-    field = Field(yard, payloads)
+def field(harness: Harness, payloads: Payloads) -> Iterator[Field]:
+    field = Field(harness, payloads)
     before = field.all_of_theirs()
     yield field
     assert field.all_of_theirs() == before
@@ -249,7 +251,7 @@ def test_an_owner_gives_their_collection_no_authority_to_squat(field: Field, rol
 
     with pytest.raises(Forbidden, match="13030"):
         changing.edit(
-            field.ours, CollectionEdit(naans=(*before.naans, "13030")), field.yard.asking(owner)
+            field.ours, CollectionEdit(naans=(*before.naans, "13030")), field.harness.asking(owner)
         )
 
     assert field.found(field.ours) == before
@@ -276,7 +278,7 @@ def test_of_two_collections_that_begin_an_object_at_once_one_has_it(field: Field
     """The other has seen no object of that ark, for none is recorded yet."""
     ark = f"{field.ark}c"
     blind = _Blind()
-    with field.yard.wire.heard_by(blind):
+    with field.harness.interceptor.listening(blind):
         theirs = field.submit(FRIEND, field.theirs, field.row(ark))
         ours = field.submit(person("depositor"), field.ours, field.row(ark))
 
@@ -318,11 +320,11 @@ def test_what_is_dropped_has_the_rights_of_its_collection_and_is_told_to_operato
 ) -> None:
     batch_id = field.land(key.format(theirs=field.theirs), field.row(field.ark, "box:1"))
 
-    view = field.yard.batch(batch_id)
+    view = field.harness.batch(batch_id)
     assert (view.batch.state, view.batch.entries) == ("failed", 0)
     assert "collection" in view.batch.message
     assert view.batch.notify == ("operators@example.org",)
-    (mail,) = field.yard.mails_of(batch_id)
+    (mail,) = field.harness.mails_of(batch_id)
     assert mail.to == ("operators@example.org",) or list(mail.to) == ["operators@example.org"]
 
 
@@ -340,21 +342,21 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     field: Field, key: str
 ) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    promised, _ = commands.submit(wanted, 10**6, field.yard.asking(FRIEND))
+    promised, _ = commands.submit(wanted, 10**6, field.harness.asking(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
 
     batch_id = field.land(where, field.row("", "box:1"))
 
     assert batch_id != promised.batch_id
-    assert field.yard.batch(promised.batch_id).batch.source is None
-    dropped = field.yard.batch(batch_id).batch
+    assert field.harness.batch(promised.batch_id).batch.source is None
+    dropped = field.harness.batch(batch_id).batch
     assert (dropped.submitter_sub, dropped.collection) == ("", where.split("/")[1])
 
 
 def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
     wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
 
-    batch, upload = commands.submit(wanted, 10**6, field.yard.asking(person("depositor")))
+    batch, upload = commands.submit(wanted, 10**6, field.harness.asking(person("depositor")))
 
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = [each for each in policy["conditions"] if isinstance(each, dict)]
@@ -368,12 +370,12 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    _, upload = commands.submit(wanted, 10**6, field.yard.asking(who))
+    _, upload = commands.submit(wanted, 10**6, field.harness.asking(who))
     field.change(field.theirs, people=people)
 
     batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
 
-    batch = field.yard.batch(batch_id).batch
+    batch = field.harness.batch(batch_id).batch
     assert (batch.state, batch.entries, batch.submitter_sub) == ("failed", 0, who.sub)
     assert "may not deposit" in batch.message
 
@@ -384,10 +386,10 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
 def requeue(field: Field, job: JobRecord) -> None:
     """An operator has the job tried again, by itself and as one of many."""
     operator = person("operator")
-    field.yard.ask_job(job.place.job_id, "requeue", person=operator)
+    field.harness.ask_job(job.place.job_id, "requeue", person=operator)
     batch_id = job.place.origin_id
-    commands.retry(batch_id, Filter(JobState.FAILED), field.yard.asking(operator))
-    field.yard.machines.run_all()
+    commands.retry(batch_id, Filter(JobState.FAILED), field.harness.asking(operator))
+    field.harness.machines.run_all()
 
 
 @pytest.mark.parametrize("role", ["depositor", "operator"])
@@ -428,13 +430,13 @@ def test_a_right_that_is_taken_away_stops_what_is_at_work(field: Field) -> None:
                 self.denied = True
                 field.change(field.theirs, people=people)
                 looked.since.clear()
-                field.yard.later(3)
+                field.harness.later(3)
                 assert looked.since.wait(60)
             return super().get(path, default)
 
     text = field.row("", "box:1")
     field.payloads.files = files = Slow(field.payloads.files)
-    with field.yard.wire.heard_by(looked):
+    with field.harness.interceptor.listening(looked):
         batch_id = field.submit(who, field.theirs, text)
 
     assert files.denied
@@ -459,7 +461,7 @@ def test_no_schedule_deposits(field: Field) -> None:
 
     for role in sorted(ROLES):
         with pytest.raises((BadRequest, Forbidden)):
-            create(wanted, field.yard.asking(person(role)))
+            create(wanted, field.harness.asking(person(role)))
 
 
 _ANCHOR = {"anchor": "2026-11-01"}
@@ -471,17 +473,19 @@ _ANCHOR = {"anchor": "2026-11-01"}
 Asked = Callable[[Field, Actor], object]
 CHANGES: list[Asked] = [
     lambda field, who: changing.edit(
-        field.theirs, CollectionEdit(drops=True), field.yard.asking(who)
+        field.theirs, CollectionEdit(drops=True), field.harness.asking(who)
     ),
     lambda field, who: changing.edit(
-        field.theirs, CollectionEdit(owner=PersonNamed(who.sub, who.name)), field.yard.asking(who)
+        field.theirs,
+        CollectionEdit(owner=PersonNamed(who.sub, who.name)),
+        field.harness.asking(who),
     ),
     lambda field, who: changing.allow(
-        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.yard.asking(who)
+        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.harness.asking(who)
     ),
-    lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.yard.asking(who)),
+    lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.asking(who)),
     lambda field, who: changing.create(
-        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.yard.asking(who)
+        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.harness.asking(who)
     ),
 ]
 
@@ -508,8 +512,8 @@ def test_an_admin_does_not_make_a_collection_over_one_that_is_there(field: Field
 # And those who may
 
 
-def test_a_friend_writes_on(yard: Yard, payloads: Payloads) -> None:
-    field = Field(yard, payloads)
+def test_a_friend_writes_on(harness: Harness, payloads: Payloads) -> None:
+    field = Field(harness, payloads)
     for primary, local in ((field.ark, ""), ("", "box:1"), (field.ark, "box:1")):
         batch_id = field.submit(FRIEND, field.theirs, field.row(primary, local))
 

@@ -124,7 +124,7 @@ class Flood:
 
 
 def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_are_killed(
-    request: pytest.FixtureRequest, tmp_path: Path, tell: Callable[[str], None]
+    request: pytest.FixtureRequest, tmp_path: Path, summary: Callable[[str], None]
 ) -> None:
     size = request.config.getoption("--load")
     number, jobs_each, chunk_size = SIZES[size]
@@ -150,7 +150,7 @@ def test_nothing_is_lost_and_nothing_done_twice_while_workers_and_the_emulator_a
 
     assert restarted
     assert reaper.killed >= number
-    tell(
+    summary(
         f"load {size}: {number} batches of {jobs_each}, {number * jobs_each} jobs, "
         f"{reaper.killed} workers and the emulator once killed, {seconds:.0f} s "
         f"({time.monotonic() - began:.0f} s with deployment and audit); "

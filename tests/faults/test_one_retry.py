@@ -13,7 +13,7 @@ from jobyard.services import commands
 from jobyard.services.commands import Actor
 from jobyard.store import jobs, operations
 from tests.people import sub_of
-from tests.walk.yard import Payloads, Yard, single_files
+from tests.scenarios.harness import Harness, Payloads, single_files
 
 FAILED = Filter(JobState.FAILED)
 _numbers = count(1)
@@ -21,7 +21,7 @@ Failed = Callable[[int], str]
 
 
 @pytest.fixture
-def failed(yard: Yard, payloads: Payloads) -> Failed:
+def failed(harness: Harness, payloads: Payloads) -> Failed:
     """A batch of so many failed jobs, whose files are there by now."""
 
     def make(number: int) -> str:
@@ -29,9 +29,9 @@ def failed(yard: Yard, payloads: Payloads) -> Failed:
         names = {f"{mark}-{each}.txt": f"{mark} {each}".encode() for each in range(number)}
         text = single_files(payloads, names)
         payloads.status = {f"/{name}": 404 for name in names}
-        batch_id = yard.drop(text, collection=mark)
+        batch_id = harness.drop(text, collection=mark)
         payloads.status = {}
-        assert yard.batch(batch_id).batch.state == "failed"
+        assert harness.batch(batch_id).batch.state == "failed"
         return batch_id
 
     return make
@@ -48,13 +48,13 @@ def requeues(batch_id: str, number: int) -> list[int]:
 
 
 def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
-    yard: Yard, failed: Failed
+    harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(3)
 
     def retry(number: int) -> str:
         try:
-            commands.retry(batch_id, FAILED, yard.asking(person(f"person {number}")))
+            commands.retry(batch_id, FAILED, harness.asking(person(f"person {number}")))
         except OperationInProgress as refusal:
             return str(refusal)
         return ""
@@ -69,41 +69,41 @@ def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
         assert running.operation_id in answer
         assert f"of {running.actor} " in answer
         assert "2026-11-22 12:00" in answer
-    yard.machines.run_all()
+    harness.machines.run_all()
     assert requeues(batch_id, 3) == [1, 1, 1]
     assert not operations.is_any_running(batch_id)
 
 
 def test_the_next_retry_is_taken_when_the_first_is_over(
-    yard: Yard, failed: Failed, payloads: Payloads
+    harness: Harness, failed: Failed, payloads: Payloads
 ) -> None:
     batch_id = failed(2)
-    paths = [f"/{view}" for view in names_of(yard, batch_id)]
+    paths = [f"/{view}" for view in names_of(harness, batch_id)]
     payloads.status = dict.fromkeys(paths, 404)
-    commands.retry(batch_id, FAILED, yard.asking())
-    yard.machines.run_all()
+    commands.retry(batch_id, FAILED, harness.asking())
+    harness.machines.run_all()
     payloads.status = {}
 
-    commands.retry(batch_id, FAILED, yard.asking())
-    yard.machines.run_all()
+    commands.retry(batch_id, FAILED, harness.asking())
+    harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [2, 2]
 
 
-def names_of(yard: Yard, batch_id: str) -> list[str]:
+def names_of(harness: Harness, batch_id: str) -> list[str]:
     from jobyard.services.queries import list_jobs
 
-    page = list_jobs(batch_id, yard.looking(), state="", after=(0, 0), limit=10)
+    page = list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=10)
     return [str(view.row["name"]) for view in page.items]
 
 
-def test_the_same_request_finds_its_own_retry(yard: Yard, failed: Failed) -> None:
+def test_the_same_request_finds_its_own_retry(harness: Harness, failed: Failed) -> None:
     batch_id = failed(2)
 
-    first = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
-    again = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
-    yard.machines.run_all()
-    late = commands.retry(batch_id, FAILED, yard.asking(key="mine"))
+    first = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
+    again = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
+    harness.machines.run_all()
+    late = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
 
     assert first == again
     assert late.operation_id == first.operation_id
@@ -111,19 +111,19 @@ def test_the_same_request_finds_its_own_retry(yard: Yard, failed: Failed) -> Non
 
 
 def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
-    yard: Yard, failed: Failed
+    harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(2)
-    start, yard.machines.start_execution = yard.machines.start_execution, _deaf  # type: ignore[method-assign]
+    start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        commands.retry(batch_id, FAILED, yard.asking())
-    yard.machines.start_execution = start  # type: ignore[method-assign]
+        commands.retry(batch_id, FAILED, harness.asking())
+    harness.machines.start_execution = start  # type: ignore[method-assign]
     with pytest.raises(OperationInProgress):
-        commands.retry(batch_id, FAILED, yard.asking())
+        commands.retry(batch_id, FAILED, harness.asking())
 
-    yard.later(61)
-    yard.minute()
-    yard.machines.run_all()
+    harness.later(61)
+    harness.minute()
+    harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [1, 1]
     assert not operations.is_any_running(batch_id)
@@ -134,7 +134,7 @@ def _deaf(**_: object) -> None:
 
 
 def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
-    yard: Yard, failed: Failed
+    harness: Harness, failed: Failed
 ) -> None:
     batch_id = failed(3)
 
@@ -142,37 +142,37 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
         job_id = JobAddress(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
-    commands.retry(batch_id, one(0), yard.asking())
-    commands.retry(batch_id, one(1), yard.asking())
+    commands.retry(batch_id, one(0), harness.asking())
+    commands.retry(batch_id, one(1), harness.asking())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
         with pytest.raises(OperationInProgress):
-            commands.retry(batch_id, wanted, yard.asking())
-    yard.machines.run_all()
+            commands.retry(batch_id, wanted, harness.asking())
+    harness.machines.run_all()
 
-    assert yard.batch(batch_id).counts["failed"] == 1
+    assert harness.batch(batch_id).counts["failed"] == 1
 
 
-def test_only_so_many_go_side_by_side(yard: Yard, failed: Failed) -> None:
+def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
     """The register of what is under way has a size it cannot pass."""
     number = MOST_AT_ONCE + 1
     batch_id = failed(number)
     ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
         commands.retry(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), yard.asking()
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.asking()
         )
 
     with pytest.raises(OperationInProgress, match=f"{MOST_AT_ONCE} operations are under way"):
         commands.retry(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), yard.asking()
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.asking()
         )
 
-    yard.machines.run_all()
-    assert yard.batch(batch_id).counts["failed"] == 1
+    harness.machines.run_all()
+    assert harness.batch(batch_id).counts["failed"] == 1
 
 
 def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
-    yard: Yard, failed: Failed
+    harness: Harness, failed: Failed
 ) -> None:
     """Ends and beginnings at once, in threads; none is lost and none comes back."""
     batch_id = failed(8)
@@ -180,8 +180,8 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
-        operation = commands.retry(batch_id, wanted, yard.asking())
-        operations.end(operation, yard.now())
+        operation = commands.retry(batch_id, wanted, harness.asking())
+        operations.end(operation, harness.now())
 
     with ThreadPoolExecutor(8) as pool:
         for _ in pool.map(begin_and_end, ids):
@@ -192,7 +192,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
 
 def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
-    yard: Yard, failed: Failed
+    harness: Harness, failed: Failed
 ) -> None:
     """80,000 numbers would be larger than DynamoDB takes an item."""
     from dataclasses import replace
@@ -200,13 +200,13 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     from jobyard.domain.batches.chunks import MOST_CHUNKS
 
     batch_id = failed(1)
-    operation = commands.retry(batch_id, FAILED, yard.asking())
-    operations.end(operation, yard.now())
-    state = yard.batch(batch_id).batch.state
+    operation = commands.retry(batch_id, FAILED, harness.asking())
+    operations.end(operation, harness.now())
+    state = harness.batch(batch_id).batch.state
     for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):
         large = replace(operation, operation_id=name, chunks=tuple(numbers))
         operations.put_new(large, state)
         assert operations.get(batch_id, name) == large
-        operations.end(large, yard.now())
+        operations.end(large, harness.now())
     with pytest.raises(StaleState):
         operations.put_new(replace(operation, operation_id="none"), type(state)("processing"))

@@ -8,7 +8,7 @@ import pytest
 
 from cli.local import deployment
 from cli.local.emulator import ROOT
-from tests.infra.reading import Resources, expanded_of, with_nested
+from tests.infra.template_reader import Resources, expanded_of, with_nested
 
 
 @pytest.fixture(scope="session")

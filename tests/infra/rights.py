@@ -7,7 +7,7 @@ with the calls that the deployed functions make.
 import re
 from typing import Any
 
-from tests.infra.reading import Resources, of_type, written
+from tests.infra.template_reader import Resources, of_type, written
 
 # What AWS asks for a call, where it is not the call's own name. Sources: the Service Authorization
 # Reference, and the developer guide for PartiQL and multipart uploads.

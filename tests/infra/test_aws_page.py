@@ -17,7 +17,7 @@ from jobyard.domain.cost import PRICES
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES
-from tests.infra.reading import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS, Resources, of_type
+from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS, Resources, of_type
 
 PAGE = ROOT / "docs" / "aws.md"
 POINTS = 76
@@ -93,7 +93,7 @@ def test_every_unkindness_the_page_names_is_there(page: str) -> None:
         for row in _rows(page, "## What the emulator hides")
         for name in re.findall(r"`([A-Z]\w+)`", row[2])
     }
-    source = ast.parse((ROOT / "tests/faults/unkind.py").read_text())
+    source = ast.parse((ROOT / "tests/faults/aws_semantics.py").read_text())
 
     assert named - {each.name for each in source.body if isinstance(each, ast.ClassDef)} == set()
 

@@ -8,7 +8,7 @@ from cli.local.emulator import ROOT
 from jobyard.domain.manifests.lines import LINE_BYTES
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention
-from tests.infra.reading import Resources, of_type
+from tests.infra.template_reader import Resources, of_type
 
 _DEFAULT_MB = 512  # of /tmp; source: Lambda developer guide, Configure ephemeral storage
 _MB = 1024 * 1024

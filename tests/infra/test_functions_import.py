@@ -10,7 +10,7 @@ import pytest
 from benchmarks.coldstart import HANDLERS
 from cli.local import artifacts
 from cli.local.emulator import ROOT
-from tests.infra.reading import Resources, of_type, written
+from tests.infra.template_reader import Resources, of_type, written
 
 PROGRAM = """
 import sys

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.infra.reading import Resources, of_type, written
 from tests.infra.rights import (
     ACTIONS,
     BATCH,
@@ -24,6 +23,7 @@ from tests.infra.rights import (
     statements,
     thing_of,
 )
+from tests.infra.template_reader import Resources, of_type, written
 
 # Actions that may be granted on everything, each with its reason.
 UNBOUNDED = {

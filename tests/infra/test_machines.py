@@ -22,7 +22,7 @@ from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.runs import ExecutionRun, NextStep, Where
 from tests.infra.asl import Surroundings, events_in_a_pass, faults
-from tests.infra.reading import Resources, of_type
+from tests.infra.template_reader import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)

@@ -14,7 +14,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.services.jobs.chunk_runner import OVERLAP
-from tests.infra.reading import Resources, of_type, written
+from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {
     "OpenFunction": "ingest.open.handler",

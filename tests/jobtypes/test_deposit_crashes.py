@@ -276,7 +276,7 @@ class _Answered:
         self.status_code = status
 
 
-class UnkindS3:
+class S3Semantics:
     """Conflicts with the first of every two conditional writes; hides what it may not list; wants
     parts of five megabytes; knows conditions on copies."""
 
@@ -345,9 +345,9 @@ def test_an_unkind_s3_changes_nothing_in_the_end(
     assert drive(work(entry), touch).ended_well
     alone = end_of(touch)
     clear(touch)
-    unkind = UnkindS3(touch)
+    aws_semantics = S3Semantics(touch)
 
-    with unkind.answering():
+    with aws_semantics.answering():
         driven = drive(work(entry), touch)
         for _ in range(3):
             if isinstance(driven.last, Fail):
@@ -355,5 +355,5 @@ def test_an_unkind_s3_changes_nothing_in_the_end(
                 driven.go_on(touch)
 
     assert driven.ended_well, driven.last
-    assert "ConditionalRequestConflict" in unkind.said
+    assert "ConditionalRequestConflict" in aws_semantics.said
     assert end_of(touch) == alone

@@ -23,8 +23,8 @@ from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE
 from jobyard.store import checkpoints, tables
-from tests.faults.unkind import Conflicting, Throttling
-from tests.wire import Answer, Call, Listener, Wire
+from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
+from tests.faults.aws_semantics import Conflicting, Throttling
 
 pytestmark = pytest.mark.emulator
 
@@ -62,7 +62,7 @@ class Members:
     """The table a sweep goes through, what is in it, and what is heard of the calls."""
 
     client: Any
-    wire: Wire
+    interceptor: CallInterceptor
     touch: StepContext
     names: dict[str, str] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class Members:
             }
             for number, due, more in wanted
         ]
-        with self.wire.silence():
+        with self.interceptor.muted():
             for at in range(0, len(items), 25):
                 puts = [{"PutRequest": {"Item": each}} for each in items[at : at + 25]]
                 self.client.batch_write_item(RequestItems={"members": puts})
@@ -96,7 +96,7 @@ class Members:
 
     def change(self, member_id: str, **attributes: Any) -> None:
         """Someone else changes a member."""
-        with self.wire.silence():
+        with self.interceptor.muted():
             self.client.update_item(
                 TableName="members",
                 Key={"member_id": {"S": member_id}},
@@ -105,11 +105,11 @@ class Members:
 
     def delete(self, member_id: str) -> None:
         """Someone else removes a member."""
-        with self.wire.silence():
+        with self.interceptor.muted():
             self.client.delete_item(TableName="members", Key={"member_id": {"S": member_id}})
 
     def all(self) -> dict[str, dict[str, Any]]:
-        with self.wire.silence():
+        with self.interceptor.muted():
             pages = self.client.get_paginator("scan").paginate(TableName="members")
             return {each["member_id"]["S"]: each for page in pages for each in page["Items"]}
 
@@ -126,8 +126,8 @@ class Members:
 def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Members]:
     """An empty table, and a touch with all the time there is."""
     with tests.tables.borrowed(binding):
-        wire = Wire()
-        wire.attach(tables.client())
+        interceptor = CallInterceptor()
+        interceptor.attach(tables.client())
         raw = clients.client("dynamodb", emulator)
         _make(raw, "S")
         nothing: Any = None
@@ -146,7 +146,7 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
             now=lambda: NOON,
             remaining=lambda: 600.0,
         )
-        yield Members(raw, wire, touch)
+        yield Members(raw, interceptor, touch)
         raw.delete_table(TableName="members")
 
 
@@ -354,14 +354,14 @@ def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_anew(members: Mem
 class Meanwhile(Listener):
     """Something happens right before the first transaction goes out."""
 
-    def __init__(self, wire: Wire, happens: Callable[[], Any]) -> None:
-        self._wire, self._happens = wire, happens
+    def __init__(self, interceptor: CallInterceptor, happens: Callable[[], Any]) -> None:
+        self._interceptor, self._happens = interceptor, happens
         self.met = 0
 
     def before(self, call: Call) -> Answer | None:
         if call.operation == "TransactWriteItems" and not self.met:
             self.met += 1
-            with self._wire.silence():
+            with self._interceptor.muted():
                 self._happens()
         return None
 
@@ -378,7 +378,7 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
         members.change("M00006", expires_on={"S": "1/2/2020"})
         members.change("M00007", case={"S": "18"})  # of no account
 
-    with members.wire.heard_by(Meanwhile(members.wire, happens)):
+    with members.interceptor.listening(Meanwhile(members.interceptor, happens)):
         outcome = run(a_job(), members.touch)
 
     assert counts(outcome) == (15, 2, 17)
@@ -392,9 +392,9 @@ def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
     due = members.put_due(3 * PAGE)
     work = a_job()
     second: list[Outcome] = []
-    meeting = Meanwhile(members.wire, lambda: second.append(run(work, members.touch)))
+    meeting = Meanwhile(members.interceptor, lambda: second.append(run(work, members.touch)))
 
-    with members.wire.heard_by(meeting):
+    with members.interceptor.listening(meeting):
         first = run(work, members.touch)
 
     assert meeting.met == 1
@@ -422,9 +422,9 @@ def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
 def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> None:
     due = members.put_due(2 * PAGE)
     second: list[Outcome] = []
-    meeting = Meanwhile(members.wire, lambda: second.append(run(a_job(), members.touch)))
+    meeting = Meanwhile(members.interceptor, lambda: second.append(run(a_job(), members.touch)))
 
-    with members.wire.heard_by(meeting):
+    with members.interceptor.listening(meeting):
         first = run(a_job(), members.touch)
 
     assert counts(first)[0] + counts(second[0])[0] == len(due)
@@ -437,7 +437,7 @@ class Died(BaseException):
     """The worker is gone."""
 
 
-class Striking(Listener):
+class FailAt(Listener):
     """Strikes the `number`th call from 1: before it is made, or when its answer is on its way."""
 
     def __init__(self, number: int, when: str, strike: Callable[[], None]) -> None:
@@ -474,7 +474,7 @@ def _two_pages(members: Members) -> int:
 def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
     _two_pages(members)
 
-    with members.wire.heard_by(heard := Striking(0, "", _die)):
+    with members.interceptor.listening(heard := FailAt(0, "", _die)):
         run(a_job(), members.touch)
 
     assert [call.operation for call in heard.calls] == [
@@ -495,7 +495,7 @@ def test_a_worker_that_dies_at_any_call_leaves_what_the_next_goes_on_with(
     members: Members, number: int, when: str
 ) -> None:
     due, work = _two_pages(members), a_job()
-    with members.wire.heard_by(Striking(number, when, _die)), pytest.raises(Died):
+    with members.interceptor.listening(FailAt(number, when, _die)), pytest.raises(Died):
         run(work, members.touch)
     left = checkpoints.get(work.job_id)
     assert left.processed == len(members.expired())
@@ -514,20 +514,20 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
 ) -> None:
     due = _two_pages(members)
 
-    with members.wire.heard_by(Striking(number, when, _lose)):
+    with members.interceptor.listening(FailAt(number, when, _lose)):
         outcome = run(a_job(), members.touch)
 
     assert counts(outcome) == (due, 1, due + 1)
     assert len(members.expired()) == due
 
 
-@pytest.mark.parametrize("weather", [Conflicting, Throttling])
+@pytest.mark.parametrize("profile", [Conflicting, Throttling])
 def test_conflicts_and_throttles_are_borne(
-    members: Members, weather: Callable[[], Conflicting | Throttling]
+    members: Members, profile: Callable[[], Conflicting | Throttling]
 ) -> None:
     due = members.put_due(4 * PAGE)
 
-    with members.wire.heard_by(met := weather()):
+    with members.interceptor.listening(met := profile()):
         outcome = run(a_job(), members.touch)
 
     assert met.met
@@ -566,7 +566,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
     members.put_due(2 * PAGE)
     busy = Refusing(operation, "ProvisionedThroughputExceededException")
 
-    with members.wire.heard_by(busy):
+    with members.interceptor.listening(busy):
         outcome = run(a_job(), members.touch)
 
     assert isinstance(outcome, Fail)
@@ -580,7 +580,7 @@ def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
     members.put_due(2 * PAGE)
     work = a_job()
 
-    with members.wire.heard_by(Refusing("TransactWriteItems", "ThrottlingException", 2)):
+    with members.interceptor.listening(Refusing("TransactWriteItems", "ThrottlingException", 2)):
         outcome = run(work, members.touch)
 
     assert isinstance(outcome, Snooze)
@@ -609,7 +609,7 @@ def test_what_a_read_hands_back_is_asked_for_again(
 ) -> None:
     members.put(1, legal_hold={"BOOL": True})
 
-    with members.wire.heard_by(Unprocessed(times)):
+    with members.interceptor.listening(Unprocessed(times)):
         outcome = run(a_job(), members.touch)
 
     assert isinstance(outcome, Fail)
@@ -681,7 +681,7 @@ def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Membe
 
 
 def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -> None:
-    with members.wire.heard_by(Refusing("Query", "AccessDeniedException")):
+    with members.interceptor.listening(Refusing("Query", "AccessDeniedException")):
         outcome = run(a_job(), members.touch)
 
     assert isinstance(outcome, Fail)

@@ -17,8 +17,8 @@ import pytest
 from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
-from tests.live.visiting import Visitor
-from tests.walk.yard import Payloads, serving
+from tests.live.api_user import ApiUser
+from tests.scenarios.harness import Payloads, serving
 
 COLLECTIONS = (*demo_collections.DEMO, "brief", "broken", "quiet", "drops")  # those of the tests
 BY_NAME = {person.username: person for person in demo_users.DEMO}
@@ -119,13 +119,13 @@ def payloads(files_port: int) -> Iterator[Payloads]:
 
 
 @pytest.fixture(scope="module")
-def visit(
+def api_user(
     platform: Emulator, stack: Stack, token: Callable[[str], str]
-) -> Iterator[Callable[[str], Visitor]]:
+) -> Iterator[Callable[[str], ApiUser]]:
     """Visits by the demo's people, by role."""
     clients: list[httpx.Client] = []
 
-    def visitor(role: str) -> Visitor:
+    def user(role: str) -> ApiUser:
         api = httpx.Client(
             base_url=stack.api_url,
             headers={"Authorization": f"Bearer {token(role)}"},
@@ -133,8 +133,8 @@ def visit(
             timeout=60,
         )
         clients.append(api)
-        return Visitor(api, platform.endpoint)
+        return ApiUser(api, platform.endpoint)
 
-    yield visitor
+    yield user
     for each in clients:
         each.close()

@@ -1,6 +1,6 @@
 """The machines, really run, over functions that answer what a test tells them to.
 
-The walks run the same definitions in process; here it is the engine that is looked at: that the
+The scenarios run the same definitions in process; here it is the engine that is looked at: that the
 index is read, a Wait ends, an error is caught where the definition says.
 """
 

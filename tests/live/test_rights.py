@@ -20,10 +20,10 @@ import pytest
 from cli.local import deployment, voters
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
-from tests.infra.reading import Resources, expanded_of
 from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
-from tests.live.visiting import Visitor
-from tests.walk.yard import Payloads, serving, single_files
+from tests.infra.template_reader import Resources, expanded_of
+from tests.live.api_user import ApiUser
+from tests.scenarios.harness import Payloads, serving, single_files
 
 LARGE = bytes(9 * 2**20)  # more than one PutObject takes
 NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}
@@ -128,7 +128,7 @@ def served(files_port: int) -> Iterator[Payloads]:
 
 @pytest.fixture(scope="module")
 def story(
-    visit: Callable[[str], Visitor],
+    api_user: Callable[[str], ApiUser],
     served: Payloads,
     aws: Aws,
     physical: dict[str, str],
@@ -136,7 +136,7 @@ def story(
 ) -> None:
     """As many different calls as one story can have made: large files and containers, failures
     repaired in two ways, refusals and repeats, a hold that ends, and what only rules wake."""
-    admin = visit("admin")
+    admin = api_user("admin")
     _large_files(admin, served)
     _container(admin, served)
     _container(admin, served)  # a second version of the same object
@@ -153,7 +153,7 @@ def story(
     _the_system_s_own(admin)
 
 
-def _large_files(admin: Visitor, payloads: Payloads) -> None:
+def _large_files(admin: ApiUser, payloads: Payloads) -> None:
     staged = b"staged" + LARGE
     files = {
         "known.bin": (LARGE, "sha-256", hashlib.sha256(LARGE).hexdigest()),
@@ -173,7 +173,7 @@ def _large_files(admin: Visitor, payloads: Payloads) -> None:
     admin.post(f"/api/batches/{batch_id}/delete", reason="it was wrong on purpose")
 
 
-def _container(admin: Visitor, payloads: Payloads) -> None:
+def _container(admin: ApiUser, payloads: Payloads) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as container:
         container.writestr("a.txt", "one")
@@ -188,7 +188,7 @@ def _container(admin: Visitor, payloads: Payloads) -> None:
     admin.await_state(f"/api/batches/{batch_id}", "completed")
 
 
-def _repairs(admin: Visitor, payloads: Payloads) -> None:
+def _repairs(admin: ApiUser, payloads: Payloads) -> None:
     manifest = single_files(payloads, {"first.txt": b"1", "second.txt": b"2"})
     payloads.status = {"/first.txt": 404, "/second.txt": 404}
     batch_id = admin.submit(manifest)
@@ -203,7 +203,7 @@ def _repairs(admin: Visitor, payloads: Payloads) -> None:
     admin.await_state(path, "completed")
 
 
-def _repeats(admin: Visitor) -> None:
+def _repeats(admin: ApiUser) -> None:
     path = "/api/holds/collection:rights"
     said = {"reason": "to see it repeated"}
     for _ in range(2):
@@ -214,7 +214,7 @@ def _repeats(admin: Visitor) -> None:
     assert admin.api.delete(path).is_success
 
 
-def _holds_that_end(admin: Visitor, payloads: Payloads, aws: Aws, physical: dict[str, str]) -> None:
+def _holds_that_end(admin: ApiUser, payloads: Payloads, aws: Aws, physical: dict[str, str]) -> None:
     """One holds a whole batch, the other a job that waits for a retry; the minute lifts both."""
     payloads.files["/held.txt"] = b"held"
     digest = hashlib.sha256(b"held").hexdigest()
@@ -237,13 +237,13 @@ def _holds_that_end(admin: Visitor, payloads: Payloads, aws: Aws, physical: dict
             _invoke(aws, physical["MinuteFunction"], {})
 
 
-def _hold(admin: Visitor, scope: str) -> None:
+def _hold(admin: ApiUser, scope: str) -> None:
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 8))
     put = admin.api.put(f"/api/holds/{scope}", json={"reason": "soon over", "until": until})
     assert put.is_success, put.text
 
 
-def _what_rules_wake(admin: Visitor, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
+def _what_rules_wake(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
     news = {"eventType": "Delivery", "mail": {"messageId": "none", "tags": NOBODY}}
     assert _invoke(aws, physical["DeliveryFunction"], {"detail": news}) == {}
     _invoke(aws, physical["TickFunction"], {})
@@ -260,7 +260,7 @@ def _what_rules_wake(admin: Visitor, aws: Aws, physical: dict[str, str], stack: 
         time.sleep(0.1)
 
 
-def _schedules(admin: Visitor, aws: Aws) -> None:
+def _schedules(admin: ApiUser, aws: Aws) -> None:
     """Everything that the API does about schedules; one job runs and sweeps the example table."""
     voters.fill_table(aws("dynamodb"), datetime.now(UTC))
     why = {"reason": "to see it"}
@@ -285,7 +285,7 @@ def _schedules(admin: Visitor, aws: Aws) -> None:
     assert admin.api.delete(calendar, params=why).is_success
 
 
-def _clockwork(admin: Visitor, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
+def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
     """A job is started by the clock; one waits for the end of another; one loses its execution, and
     makes way for the next that the clock starts."""
     told = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
@@ -320,7 +320,7 @@ def _soon() -> dict[str, str]:
     return {"kind": "daily", "at": f"{soon:%H:%M:%S}", "anchor": anchor, "zone": "UTC"}
 
 
-def _await_clock(admin: Visitor, path: str, aws: Aws, physical: dict[str, str]) -> None:
+def _await_clock(admin: ApiUser, path: str, aws: Aws, physical: dict[str, str]) -> None:
     """Wait until the clock has started the schedule's newest job."""
     while [one["trigger"] for one in admin.get(f"{path}/occurrences?limit=1")["items"]] != [
         "schedule"
@@ -328,13 +328,13 @@ def _await_clock(admin: Visitor, path: str, aws: Aws, physical: dict[str, str]) 
         _invoke(aws, physical["MinuteFunction"], {})
 
 
-def _await_rest(admin: Visitor, path: str) -> None:
+def _await_rest(admin: ApiUser, path: str) -> None:
     """Wait until no job of the schedule runs any more."""
     while admin.get(path)["running"]:
         time.sleep(0.1)
 
 
-def _the_system_s_own(admin: Visitor) -> None:
+def _the_system_s_own(admin: ApiUser) -> None:
     """Everything is looked at, and what has ended is archived: here it is kept for no time."""
     own = {one["job_type"]: one for one in admin.get("/api/schedules?system=true")["items"]}
     for name in ("reconcile", "retention"):

@@ -15,9 +15,9 @@ import pytest
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
-from tests.live.visiting import PATIENCE_S, Visitor
+from tests.live.api_user import PATIENCE_S, ApiUser
 
-Visit = Callable[[str], Visitor]
+Visit = Callable[[str], ApiUser]
 SWEEP = json.loads((ROOT / "examples" / "voters" / "sweep.json").read_text())
 AHEAD = timedelta(seconds=15)  # to make three schedules in
 DAY = timedelta(days=1)
@@ -32,9 +32,9 @@ def due(stack: Stack, aws: Callable[[str], Any]) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def paths(visit: Visit, due: datetime) -> dict[str, str]:
+def paths(api_user: Visit, due: datetime) -> dict[str, str]:
     """The schedules, each once the minute rule has come to its time, by what it is there for."""
-    admin = visit("admin")
+    admin = api_user("admin")
     closed = {"exclude": [f"{due:%Y-%m-%d}"], "reason": "nobody is there"}
     assert admin.api.put("/api/calendars/closed", json=closed).is_success
     rule = {"kind": "daily", "at": f"{due:%H:%M:%S}", "anchor": f"{due:%Y-%m-%d}", "zone": "UTC"}
@@ -51,7 +51,7 @@ def paths(visit: Visit, due: datetime) -> dict[str, str]:
     return made
 
 
-def await_newest(admin: Visitor, path: str, trigger: str) -> dict[str, Any]:
+def await_newest(admin: ApiUser, path: str, trigger: str) -> dict[str, Any]:
     """The newest occurrence of a schedule, once there is one of that trigger and it has come to an
     end, if a job was started for it."""
     give_up = time.monotonic() + PATIENCE_S
@@ -65,9 +65,9 @@ def await_newest(admin: Visitor, path: str, trigger: str) -> dict[str, Any]:
 
 
 def test_the_minute_rule_starts_a_job_when_its_time_has_come(
-    visit: Visit, paths: dict[str, str], due: datetime
+    api_user: Visit, paths: dict[str, str], due: datetime
 ) -> None:
-    admin = visit("admin")
+    admin = api_user("admin")
 
     schedule = admin.get(paths["active"])
     (run,) = admin.get(f"{paths['active']}/occurrences")["items"]
@@ -81,9 +81,9 @@ def test_the_minute_rule_starts_a_job_when_its_time_has_come(
 
 
 def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
-    visit: Visit, paths: dict[str, str]
+    api_user: Visit, paths: dict[str, str]
 ) -> None:
-    (skipped,) = visit("admin").get(f"{paths['suspended']}/occurrences")["items"]
+    (skipped,) = api_user("admin").get(f"{paths['suspended']}/occurrences")["items"]
 
     assert (skipped["verdict"], skipped["reason"]) == ("skip", "SUSPENDED")
     assert skipped["sentence"] == "Skipped (schedule suspended)"
@@ -92,18 +92,18 @@ def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
 
 
 def test_a_time_that_the_calendar_leaves_out_is_skipped_and_says_so(
-    visit: Visit, paths: dict[str, str], due: datetime
+    api_user: Visit, paths: dict[str, str], due: datetime
 ) -> None:
-    (skipped,) = visit("admin").get(f"{paths['closed']}/occurrences")["items"]
+    (skipped,) = api_user("admin").get(f"{paths['closed']}/occurrences")["items"]
 
     assert (skipped["verdict"], skipped["reason"]) == ("skip", "CALENDAR")
     assert skipped["words"] == f"calendar closed excludes {due:%-d %B %Y}"
 
 
 def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_once(
-    visit: Visit, paths: dict[str, str], due: datetime
+    api_user: Visit, paths: dict[str, str], due: datetime
 ) -> None:
-    admin = visit("admin")
+    admin = api_user("admin")
     path = paths["suspended"]
 
     resumed = admin.post(f"{path}/resume", reason="the audit is over")
@@ -119,9 +119,9 @@ def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_
 
 @pytest.mark.parametrize("role", ["viewer", "depositor", "operator"])
 def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
-    role: str, visit: Visit, paths: dict[str, str]
+    role: str, api_user: Visit, paths: dict[str, str]
 ) -> None:
-    api, path, why = visit(role).api, paths["active"], {"reason": "to try"}
+    api, path, why = api_user(role).api, paths["active"], {"reason": "to try"}
     wanted = {"title": "mine", "job_type": "sweep", "rule": {"kind": "daily"}}
 
     answers = {
@@ -142,9 +142,9 @@ def test_nobody_but_an_admin_may_see_schedules_or_touch_them(
 
 
 def test_a_deleted_schedule_is_gone_and_its_history_stays(
-    visit: Visit, paths: dict[str, str]
+    api_user: Visit, paths: dict[str, str]
 ) -> None:
-    admin, path = visit("admin"), paths["closed"]
+    admin, path = api_user("admin"), paths["closed"]
 
     assert admin.api.delete(path, params={"reason": "not needed"}).is_success
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from cli.local.stack import Stack
-from tests.live.visiting import PATIENCE_S, Visitor
-from tests.walk.yard import Payloads, single_files
+from tests.live.api_user import PATIENCE_S, ApiUser
+from tests.scenarios.harness import Payloads, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 
@@ -21,9 +21,9 @@ def failing(payloads: Payloads) -> str:
 
 
 def test_a_successful_batch_sends_one_mail(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    depositor = visit("depositor")
+    depositor = api_user("depositor")
 
     batch_id = depositor.submit(single_files(payloads, THREE))
 
@@ -39,9 +39,9 @@ def test_a_successful_batch_sends_one_mail(
 
 
 def test_a_failed_batch_sends_one_mail_and_none_when_deleted(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    admin = visit("admin")
+    admin = api_user("admin")
     batch_id = admin.submit(failing(payloads))
     path = f"/api/batches/{batch_id}"
     batch = admin.await_state(path, "failed")
@@ -55,9 +55,9 @@ def test_a_failed_batch_sends_one_mail_and_none_when_deleted(
 
 
 def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    admin, operator = visit("admin"), visit("operator")
+    admin, operator = api_user("admin"), api_user("operator")
     batch_id = admin.submit(failing(payloads))
     path = f"/api/batches/{batch_id}"
     admin.await_state(path, "failed")
@@ -77,9 +77,9 @@ def test_a_failed_batch_with_a_successful_retry_sends_two_mails(
 
 
 def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    admin = visit("admin")
+    admin = api_user("admin")
     batch_id = admin.submit(failing(payloads))
     path = f"/api/batches/{batch_id}"
     admin.await_state(path, "failed")
@@ -94,9 +94,9 @@ def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
 
 
 def test_a_refused_manifest_is_mailed_with_its_lines(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    depositor = visit("depositor")
+    depositor = api_user("depositor")
     manifest = single_files(payloads, THREE).replace(" | sha-256 | ", " | crc | ", 1)
 
     batch_id = depositor.submit(manifest)
@@ -108,12 +108,12 @@ def test_a_refused_manifest_is_mailed_with_its_lines(
 
 
 def test_a_manifest_that_is_dropped_makes_a_batch_too(
-    visit: Callable[[str], Visitor],
+    api_user: Callable[[str], ApiUser],
     payloads: Payloads,
     stack: Stack,
     aws: Callable[[str], Any],
 ) -> None:
-    viewer = visit("viewer")
+    viewer = api_user("viewer")
     aws("s3").put_object(
         Bucket=stack.intake_bucket,
         Key="manifests/drops/june.checkm",
@@ -133,9 +133,9 @@ def test_a_manifest_that_is_dropped_makes_a_batch_too(
 
 
 def test_a_held_collection_waits_and_says_why(
-    visit: Callable[[str], Visitor], payloads: Payloads
+    api_user: Callable[[str], ApiUser], payloads: Payloads
 ) -> None:
-    operator = visit("operator")
+    operator = api_user("operator")
     scope = "/api/holds/collection:quiet"
     assert operator.api.put(scope, json={"reason": "maintenance"}).is_success
     batch_id = operator.submit(single_files(payloads, THREE), collection="quiet")
@@ -149,9 +149,9 @@ def test_a_held_collection_waits_and_says_why(
 
 
 def test_every_line_of_log_of_a_batch_names_it(
-    visit: Callable[[str], Visitor], payloads: Payloads, aws: Callable[[str], Any]
+    api_user: Callable[[str], ApiUser], payloads: Payloads, aws: Callable[[str], Any]
 ) -> None:
-    admin = visit("admin")
+    admin = api_user("admin")
     batch_id = admin.submit(failing(payloads))
     admin.await_state(f"/api/batches/{batch_id}", "failed")
 

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from jobyard.services.batches.uploads import PART_BYTES, MultipartUpload
-from tests.walk.yard import Clients
-from tests.wire import Answer, Call, Listener, Wire
+from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
+from tests.scenarios.harness import Clients
 
 MIB = 1024 * 1024
 
@@ -29,14 +29,14 @@ class Noting(Listener):
 
 
 @pytest.fixture
-def s3(services: Clients, unkind: Wire) -> Any:
+def s3(services: Clients, aws_semantics: CallInterceptor) -> Any:
     return services.s3
 
 
 @pytest.fixture
-def noting(s3: Any, unkind: Wire) -> Iterator[Noting]:
+def noting(s3: Any, aws_semantics: CallInterceptor) -> Iterator[Noting]:
     listener = Noting()
-    with unkind.heard_by(listener):
+    with aws_semantics.listening(listener):
         yield listener
 
 
@@ -114,19 +114,19 @@ def test_the_key_is_asked_for_when_it_is_needed(s3: Any) -> None:
 class LosingTheAnswer(Listener):
     """The first completion is done and its answer lost; the client asks again."""
 
-    def __init__(self, s3: Any, wire: Wire) -> None:
-        self._s3, self._wire = s3, wire
+    def __init__(self, s3: Any, interceptor: CallInterceptor) -> None:
+        self._s3, self._interceptor = s3, interceptor
 
     def before(self, call: Call) -> Answer | None:
         if call.operation == "CompleteMultipartUpload":
-            with self._wire.silence():
+            with self._interceptor.muted():
                 self._s3.complete_multipart_upload(**call.parameters)
             return Answer.error(404, "NoSuchUpload", "The upload is no more")
         return None
 
 
-def test_a_completion_whose_answer_was_lost_is_one(s3: Any, unkind: Wire) -> None:
-    with unkind.heard_by(LosingTheAnswer(s3, unkind)):
+def test_a_completion_whose_answer_was_lost_is_one(s3: Any, aws_semantics: CallInterceptor) -> None:
+    with aws_semantics.listening(LosingTheAnswer(s3, aws_semantics)):
         written = write(s3, "up/lost", some(PART_BYTES + 1))
 
     assert written.size == PART_BYTES + 1
@@ -142,8 +142,10 @@ class Silent(Listener):
         return None
 
 
-def test_a_completion_without_an_answer_fails_and_leaves_nothing(s3: Any, unkind: Wire) -> None:
-    with unkind.heard_by(Silent()), pytest.raises(ReadTimeoutError):
+def test_a_completion_without_an_answer_fails_and_leaves_nothing(
+    s3: Any, aws_semantics: CallInterceptor
+) -> None:
+    with aws_semantics.listening(Silent()), pytest.raises(ReadTimeoutError):
         write(s3, "up/silent", some(PART_BYTES + 1))
 
     assert unfinished(s3) == []

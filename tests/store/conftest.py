@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.wire import Wire
+from tests.call_interceptor import CallInterceptor
 
 
 @pytest.fixture(autouse=True)
-def wire_of_the_store(unkind: Wire) -> Wire:
+def interceptor_of_the_store(aws_semantics: CallInterceptor) -> CallInterceptor:
     """What listens to the store's client."""
-    return unkind
+    return aws_semantics

@@ -23,8 +23,8 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.store import batches, chunks, jobs, tables
-from tests.faults.unkind import Conflicting
-from tests.wire import Call, Listener, Wire
+from tests.call_interceptor import Call, CallInterceptor, Listener
+from tests.faults.aws_semantics import Conflicting
 
 pytestmark = pytest.mark.emulator
 PROCESSING = BatchState.PROCESSING
@@ -239,34 +239,38 @@ class Lost(Listener):
             raise ReadTimeoutError(endpoint_url="https://dynamodb.example.org")
 
 
-def test_a_write_whose_answer_never_comes_is_told_as_that(batch_id: str, unkind: Wire) -> None:
+def test_a_write_whose_answer_never_comes_is_told_as_that(
+    batch_id: str, aws_semantics: CallInterceptor
+) -> None:
     before = chunks.get(batch_id, 0)
 
-    with unkind.heard_by(Lost("PutItem")), pytest.raises(PutError, match="Read timeout"):
+    with aws_semantics.listening(Lost("PutItem")), pytest.raises(PutError, match="Read timeout"):
         chunks.put(before)
 
     assert chunks.get(batch_id, 0).version == before.version + 1
 
 
 def test_a_persons_move_whose_answer_never_comes_is_told_as_that_and_can_be_repeated(
-    batch_id: str, unkind: Wire
+    batch_id: str, aws_semantics: CallInterceptor
 ) -> None:
     before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
 
-    with unkind.heard_by(Lost("TransactWriteItems")), pytest.raises(TransactWriteError):
+    with aws_semantics.listening(Lost("TransactWriteItems")), pytest.raises(TransactWriteError):
         jobs.apply(before, held, PROCESSING)
 
     assert jobs.apply(before, held, PROCESSING) == held
     assert chunks.get(batch_id, 0).counts == {"held": 1}
 
 
-def test_people_whose_moves_collide_wait_before_they_try_again(batch_id: str, unkind: Wire) -> None:
+def test_people_whose_moves_collide_wait_before_they_try_again(
+    batch_id: str, aws_semantics: CallInterceptor
+) -> None:
     before = new_job(JobAddress(batch_id, 0, 0), NOON)
     held = before.moved(JOB.move("scheduled", "hold", NOON, Cause("one", "operator")))
     waits: list[float] = []
 
-    with unkind.heard_by(Conflicting()):
+    with aws_semantics.listening(Conflicting()):
         jobs.apply(before, held, PROCESSING, pause=waits.append)
 
     assert jobs.get(before.place) == held

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from jobyard.domain.errors import StaleState
 from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem, OperationItem
-from tests.wire import Answer, Call, Listener, Wire
+from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 
@@ -104,12 +104,15 @@ def test_something_is_written_only_while_another_stands_as_it_should(name: str) 
 
 @pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError"])
 def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
-    unkind: Wire, name: str, code: str
+    aws_semantics: CallInterceptor, name: str, code: str
 ) -> None:
     pauses: list[float] = []
     cancelling = Cancelling(code)
 
-    with unkind.heard_by(cancelling), pytest.raises(ClientError, match="TransactionCanceled"):
+    with (
+        aws_semantics.listening(cancelling),
+        pytest.raises(ClientError, match="TransactionCanceled"),
+    ):
         transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
     assert cancelling.asked_for == len(pauses) + 1 > 5
@@ -121,11 +124,11 @@ def test_what_passes_is_waited_for_longer_each_time_and_not_for_ever(
     ("code", "error"), [("ConditionalCheckFailed", StaleState), ("None", ClientError)]
 )
 def test_what_does_not_pass_is_not_waited_for(
-    unkind: Wire, name: str, code: str, error: type[Exception]
+    aws_semantics: CallInterceptor, name: str, code: str, error: type[Exception]
 ) -> None:
     pauses: list[float] = []
 
-    with unkind.heard_by(Cancelling(code)), pytest.raises(error):
+    with aws_semantics.listening(Cancelling(code)), pytest.raises(error):
         transactions.write([transactions.put(named(name, 1), 0)], pause=pauses.append)
 
     assert pauses == []

@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from api.problems import is_transient
 from jobyard.domain.batches.batch import Batch
 from jobyard.store import tables as store
+from tests.call_interceptor import Answer as Wired
+from tests.call_interceptor import Call, CallInterceptor, Listener
 from tests.functions.api.api_client import Answer, Api
 from tests.functions.api.batch_records import a_batch, a_job, executions
 from tests.tables import NAMES
-from tests.wire import Answer as Wired
-from tests.wire import Call, Listener, Wire
 
 WHY = {"reason": "because"}
 Asked = tuple[str, str, Any]
@@ -81,16 +81,16 @@ class Struck(Listener):
 
 
 @pytest.fixture
-def wired(api: Api) -> Iterator[Wire]:
+def wired(api: Api) -> Iterator[CallInterceptor]:
     """What listens to all clients of the function."""
     from api import handler
 
-    wire = Wire()
+    interceptor = CallInterceptor()
     for late in (handler._DYNAMODB, handler._COGNITO, handler.CONTEXT.machines):
-        wire.attach(late._client)
-    wire.attach(store.client())
-    yield wire
-    wire.listeners = []
+        interceptor.attach(late._client)
+    interceptor.attach(store.client())
+    yield interceptor
+    interceptor.listeners = []
 
 
 def let_its_time_pass() -> None:
@@ -132,7 +132,7 @@ def _as_it_stands(api: Api, asked: Asked, answer: Answer) -> tuple[Any, ...]:
 @pytest.mark.parametrize("way", ["ThrottlingException", "answer lost"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
-    api: Api, wired: Wire, name: str, way: str
+    api: Api, wired: CallInterceptor, name: str, way: str
 ) -> None:
     def prepared() -> Asked:
         if name == "lift a hold":
@@ -148,7 +148,7 @@ def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
         asked, key = prepared(), f"{name} {way} {number}"
         before = told()
         strike = Struck(way, number)
-        with wired.heard_by(strike):
+        with wired.listening(strike):
             put_off = _ask(api, asked, key)
         if not strike.struck:
             break
@@ -162,16 +162,16 @@ def test_whichever_call_fails_the_request_is_put_off_and_repeated_ends_the_same(
     assert number > 2
 
 
-def test_a_read_is_put_off_too(api: Api, wired: Wire) -> None:
-    with wired.heard_by(Struck("ProvisionedThroughputExceededException", 0)):
+def test_a_read_is_put_off_too(api: Api, wired: CallInterceptor) -> None:
+    with wired.listening(Struck("ProvisionedThroughputExceededException", 0)):
         answer = api.get("/holds")
 
     assert (answer.status, answer.kind) == (503, "unavailable")
     assert api.get("/holds").status == 200
 
 
-def test_what_aws_refuses_for_good_is_a_surprise(api: Api, wired: Wire) -> None:
-    with wired.heard_by(Struck("AccessDeniedException", 0)):
+def test_what_aws_refuses_for_good_is_a_surprise(api: Api, wired: CallInterceptor) -> None:
+    with wired.listening(Struck("AccessDeniedException", 0)):
         answer = api.get("/holds")
 
     assert (answer.status, answer.kind) == (500, "internal-error")

@@ -1,0 +1,209 @@
+"""What goes between our clients and AWS: listeners see each call, and may answer in AWS's stead."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from weakref import WeakSet
+
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
+
+_KEY = "wire.call"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that does not come from AWS: an HTTP status and the parsed body."""
+
+    status: int
+    parsed: dict[str, Any]
+
+    @property
+    def status_code(self) -> int:
+        """As botocore asks for it."""
+        return self.status
+
+    @classmethod
+    def well(cls, parsed: dict[str, Any]) -> "Answer":
+        """An answer to a call that went well."""
+        metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0}
+        return cls(200, {**parsed, "ResponseMetadata": metadata})
+
+    @classmethod
+    def error(cls, status: int, code: str, message: str = "", **more: Any) -> "Answer":
+        """A refusal as AWS words it."""
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+        told = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}
+        return cls(status, told | more)
+
+
+@dataclass
+class Call:
+    """One call. Listeners may change its parameters when it is asked, and keep `notes` on it.
+
+    Of a batch of statements some may be `refused`, by their place, with a code: they are not sent,
+    and their answers say so.
+    """
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+    refused: dict[int, str] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def withhold(self) -> None:
+        """Take the refused statements out."""
+        if self.refused:
+            statements = enumerate(self.parameters["Statements"])
+            self.parameters["Statements"] = [
+                each for place, each in statements if place not in self.refused
+            ]
+
+    def answer(self) -> "Answer | None":
+        """The answer to a batch of which nothing is left to send."""
+        nothing_left = self.refused and not self.parameters["Statements"]
+        return Answer.well({"Responses": []}) if nothing_left else None
+
+    def put_back(self, parsed: dict[str, Any]) -> None:
+        """Put the refusals in their places among the answers."""
+        if self.refused and "Responses" in parsed:
+            for place in sorted(self.refused):
+                error = {"Error": {"Code": self.refused[place], "Message": ""}}
+                parsed["Responses"].insert(place, error)
+
+
+class Listener:
+    """Hears of every call; hears nothing of what it does itself while it hears."""
+
+    def asked(self, call: Call) -> None:
+        """A call is being put together; its parameters may be changed."""
+
+    def before(self, call: Call) -> Answer | None:
+        """It is about to go out; an answer given here is all that comes of it."""
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        """It was answered; what was parsed may be changed."""
+
+    def sending(self, operation: str, asked: Mapping[str, Any]) -> str | None:
+        """One of the client's tries of a call to DynamoDB goes out; the code of an error given
+        here is all that comes of this try, and the client sees whether it tries again."""
+        return None
+
+
+class CallInterceptor:
+    """The listeners of some clients, and whose rights the calls are made with."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.role = ""  # the role's logical id in template.yaml; "" may do everything
+        self._silent = threading.local()
+        self._attached: WeakSet[Any] = WeakSet()
+
+    @contextmanager
+    def listening(self, *listeners: Listener) -> Iterator[None]:
+        """For a while, `listeners` hear too, after those that are there."""
+        self.listeners += listeners
+        try:
+            yield
+        finally:
+            self.listeners = [each for each in self.listeners if each not in listeners]
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """What this thread calls meanwhile is heard by nobody."""
+        before = getattr(self._silent, "on", False)
+        self._silent.on = True
+        try:
+            yield
+        finally:
+            self._silent.on = before
+
+    def attach(self, client: Any) -> None:
+        """Listen to a boto3 client, for as long as it lives; once, however often it is said."""
+        if client in self._attached:
+            return
+        self._attached.add(client)
+        events = client.meta.events
+        events.register_last("provide-client-params.*", self._asked)
+        events.register_first("before-call.*", self._before)
+        events.register_first("after-call.*", self._after)
+        events.register_first("before-send.dynamodb.*", self._sending)
+
+    def _asked(
+        self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any
+    ) -> dict[str, Any] | None:
+        if getattr(self._silent, "on", False):
+            return None
+        call = Call(model.service_model.service_name, model.name, dict(params))
+        context[_KEY] = call
+        for listener in self.listeners:
+            listener.asked(call)
+        call.withhold()
+        return call.parameters
+
+    def _before(self, context: dict[str, Any], **_: Any) -> tuple[Answer, dict[str, Any]] | None:
+        call = context.get(_KEY)
+        answer = self._answer(call) if call else None
+        return (answer, answer.parsed) if answer else None
+
+    def _answer(self, call: Call) -> Answer | None:
+        for listener in self.listeners:
+            answer = listener.before(call)
+            if answer:
+                return answer
+        return call.answer()
+
+    def _sending(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if getattr(self._silent, "on", False):
+            return None
+        operation, asked = event_name.rpartition(".")[2], json.loads(request.body)
+        for listener in self.listeners:
+            code = listener.sending(operation, asked)
+            if code:
+                body = json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}"})
+                return AWSResponse(request.url, 400, {}, _Raw(body.encode()))
+        return None
+
+    def _after(
+        self, http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any
+    ) -> None:
+        call = context.get(_KEY)
+        if not call:
+            return
+        call.put_back(parsed)
+        for listener in self.listeners:
+            listener.after(call, http_response.status_code, parsed)
+
+    @contextmanager
+    def intercepted(
+        self, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> Iterator[None]:
+        """A call to something that is not a boto3 client; the block is what AWS does.
+
+        Raises:
+            ClientError: a listener refused it.
+        """
+        if getattr(self._silent, "on", False):
+            yield
+            return
+        call = Call(service, operation, dict(parameters))
+        for listener in self.listeners:
+            listener.asked(call)
+        answer = self._answer(call)
+        if answer:
+            raise ClientError(answer.parsed, operation)
+        yield
+        for listener in self.listeners:
+            listener.after(call, 200, {})
+
+
+class _Raw(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()

@@ -1,0 +1,13 @@
+"""Every scenario, by name."""
+
+from collections.abc import Callable, Mapping
+
+from tests.faults.batch_scenarios import BatchScenario
+from tests.faults.scenario import Scenario, ScenarioRun
+from tests.faults.schedule_scenarios import ScheduleScenario
+
+SCENARIOS: Mapping[str, Callable[[ScenarioRun], Scenario]] = {
+    "mended": lambda scenario_run: BatchScenario(scenario_run, BatchScenario.mended),
+    "steered": lambda scenario_run: BatchScenario(scenario_run, BatchScenario.steered),
+    "recurring": ScheduleScenario,
+}

@@ -1,0 +1,95 @@
+"""The fault profiles that scenarios are run under again."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from jobyard.store import holds
+from tests.faults.aws_semantics import Capacity, Conflicting, Refusing, Stale, Throttling, key_names
+from tests.scenarios.harness import Harness
+
+
+@contextmanager
+def _refusing(harness: Harness, _raw: Any, code: str, *, applied: bool) -> Iterator[Refusing]:
+    refusing = Refusing(code, applied=applied)
+    with harness.interceptor.listening(refusing):
+        yield refusing
+
+
+@contextmanager
+def throttled(harness: Harness, raw: Any) -> Iterator[Refusing]:
+    """Each third statement is throttled."""
+    with _refusing(harness, raw, "ThrottlingError", applied=False) as refusing:
+        yield refusing
+
+
+@contextmanager
+def failing(harness: Harness, raw: Any) -> Iterator[Refusing]:
+    """Each third statement fails and is not applied."""
+    with _refusing(harness, raw, "InternalServerError", applied=False) as refusing:
+        yield refusing
+
+
+@contextmanager
+def applied(harness: Harness, raw: Any) -> Iterator[Refusing]:
+    """Each third statement is said to have failed, and was applied."""
+    with _refusing(harness, raw, "InternalServerError", applied=True) as refusing:
+        yield refusing
+
+
+@contextmanager
+def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
+    """Reads that are not strong are three writes old, unless time has passed.
+
+    So a lift may not find what was held just before. Where there is a hold, a minute passes and its
+    rule comes: it lifts again what lingers.
+    """
+    run_all = harness.machines.run_all
+
+    def run_all_and_wait() -> None:
+        run_all()
+        if any(True for _ in holds.every()):
+            harness.later(61)
+            harness.minute()
+            run_all()
+
+    harness.machines.run_all = run_all_and_wait  # type: ignore[method-assign]
+    tables = ("test-batches", "test-chunks", "test-reports", "test-schedules")
+    indexed = {table: key_names()[table] for table in tables}
+    with (
+        Stale(raw, indexed, now=harness.now).copying() as copies,
+        harness.interceptor.listening(copies),
+    ):
+        yield copies
+
+
+@contextmanager
+def conflicting(harness: Harness, _raw: Any) -> Iterator[Conflicting]:
+    """Every second transaction is cancelled for a conflict."""
+    cancelling = Conflicting()
+    with harness.interceptor.listening(cancelling):
+        yield cancelling
+
+
+@contextmanager
+def single(harness: Harness, _raw: Any) -> Iterator[Throttling]:
+    """Single writes, transactions and reads are throttled now and then."""
+    throttling = Throttling()
+    with harness.interceptor.listening(throttling):
+        yield throttling
+
+
+@contextmanager
+def capacity(harness: Harness, _raw: Any) -> Iterator[Capacity]:
+    """A partition takes two write units a second, and five are asked for."""
+    asked = count()
+    narrow = Capacity(key_names(), key=2, clock=lambda: next(asked) / 5)
+    with harness.interceptor.listening(narrow):
+        yield narrow
+
+
+FAULT_PROFILES: Mapping[str, Callable[[Harness, Any], Any]] = {
+    each.__name__: each
+    for each in (throttled, failing, applied, stale, conflicting, single, capacity)
+}

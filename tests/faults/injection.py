@@ -1,0 +1,280 @@
+"""Injects a fault into one call of a scenario, once."""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ReadTimeoutError
+
+from tests.call_interceptor import Answer, Call, Listener
+from tests.scenarios.machines import ExecutionAlreadyExists
+
+
+class FunctionDied(Exception):
+    """The function that made this call died."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Identifies a call across runs: service, operation, target, number among equal calls."""
+
+    service: str
+    operation: str
+    on: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.operation} {self.on} #{self.number}"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How a call fails: what happens when it is asked, before it is sent, and after its answer.
+
+    An `unnoticed` fault makes nobody repeat any work.
+    """
+
+    name: str
+    asked: Callable[["Injector", Call], None] = lambda _fate, _call: None
+    before: Callable[["Injector", Call], Answer | None] = lambda _fate, _call: None
+    after: Callable[["Injector", Call, dict[str, Any]], None] = lambda _fate, _call, _parsed: None
+    unnoticed: bool = False
+
+
+@dataclass
+class Injector(Listener):
+    """Injects the faults of `plan`. A dead function makes no more calls. `send` makes a call that
+    no listener sees."""
+
+    plan: Mapping[Point, Fault] = field(default_factory=dict)
+    send: Callable[[Call], None] = lambda _call: None
+    names: dict[str, str] = field(
+        default_factory=dict
+    )  # names in this run, and what they stand for
+    points: list[Point] = field(default_factory=list)
+    hit: list[Point] = field(default_factory=list)
+    dead: bool = False
+    again: Callable[[], Any] = lambda: None  # what the function at work was woken for, once more
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._awake = False
+        self._elsewhere = threading.local()  # set in a thread whose calls are outside this run
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count the calls made inside, and inject into them."""
+        before, self._awake = self._awake, True
+        try:
+            yield
+        finally:
+            self._awake = before
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Neither count nor inject into what this thread calls inside."""
+        self._elsewhere.now = True
+        try:
+            yield
+        finally:
+            self._elsewhere.now = False
+
+    def _sees(self) -> bool:
+        return self._awake and not getattr(self._elsewhere, "now", False)
+
+    def invoke(
+        self, _name: str, function: Callable[[dict[str, Any]], dict[str, Any]], handed: Any
+    ) -> dict[str, Any]:
+        """Wake a function, as Lambda does."""
+        return self.wake(lambda: function(handed))  # type: ignore[no-any-return]
+
+    def wake(self, work: Callable[[], Any]) -> Any:
+        """Do `work` as a function that lives until it has ended or died."""
+        self.dead, self.again = False, work
+        return work()
+
+    def asked(self, call: Call) -> None:
+        if not self._sees():
+            return
+        self._die_if_dead()
+        point = self._point(call)
+        if point in self.plan:
+            self.hit.append(point)
+            call.notes["fault"] = self.plan[point]
+            self.plan[point].asked(self, call)
+
+    def before(self, call: Call) -> Answer | None:
+        if self._sees():
+            self._die_if_dead()
+        return call.notes["fault"].before(self, call) if "fault" in call.notes else None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if "fault" in call.notes:
+            call.notes["fault"].after(self, call, parsed)
+
+    def _die_if_dead(self) -> None:
+        if self.dead:
+            raise FunctionDied("the function is dead")
+
+    def _point(self, call: Call) -> Point:
+        on = _MOMENT.sub("NOW", _on(call))
+        for name, meaning in self.names.items():
+            on = on.replace(name, meaning)
+        on = on[:80]
+        with self._lock:
+            kind = (call.service, call.operation, on)
+            self._counts[kind] += 1
+            point = Point(*kind, self._counts[kind])
+            self.points.append(point)
+        return point
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+
+
+def _on(call: Call) -> str:
+    """What a call is made on: a table, an object, an execution."""
+    asked = call.parameters
+    match call.operation:
+        case "BatchExecuteStatement":
+            words = asked["Statements"][0]["Statement"].split()
+            return f"{words[0]} {words[1] if words[0] == 'UPDATE' else words[2]}"
+        case "TransactWriteItems":
+            return "+".join(next(iter(each.values()))["TableName"] for each in asked[
+                "TransactItems"
+            ])  # fmt: skip
+        case "BatchGetItem" | "BatchWriteItem":
+            return "+".join(asked["RequestItems"])
+        case "SendEmail":
+            return ""
+    if "TableName" in asked:
+        return " ".join(filter(None, (asked["TableName"], asked.get("IndexName"), _key(asked))))
+    if "Bucket" in asked:
+        return f"{asked['Bucket']}/{asked.get('Key', asked.get('Prefix', ''))}"
+    return str(asked.get("name", ""))
+
+
+def _key(asked: dict[str, Any]) -> str:
+    """The key of the one item an operation is on, as far as it is told."""
+    values = asked.get("Key") or asked.get("ExpressionAttributeValues") or {}
+    return " ".join(str(next(iter(value.values()))) for value in values.values() if value)
+
+
+# The faults
+
+_THROTTLES = {
+    "dynamodb": Answer.error(400, "ThrottlingException", "Rate of requests exceeds the limit"),
+    "s3": Answer.error(503, "SlowDown", "Please reduce your request rate."),
+    "sesv2": Answer.error(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+    "stepfunctions": Answer.error(400, "ThrottlingException", "Rate exceeded"),
+}
+_FAILURES = {
+    "dynamodb": Answer.error(500, "InternalServerError", "Internal server error"),
+    "s3": Answer.error(500, "InternalError", "We encountered an internal error."),
+    "sesv2": Answer.error(500, "InternalFailure", ""),
+    "stepfunctions": Answer.error(500, "InternalFailure", ""),
+}
+_EXCEEDED = Answer.error(
+    400, "ProvisionedThroughputExceededException", "The level of configured throughput is exceeded"
+)
+
+
+def _lose(_fate: Injector, call: Call, _parsed: dict[str, Any]) -> None:
+    raise ReadTimeoutError(endpoint_url=f"https://{call.service}.example.org")
+
+
+def _die(injector: Injector, call: Call, *_: Any) -> None:
+    injector.dead = True
+    raise FunctionDied(f"{call.service}.{call.operation}")
+
+
+def _twice(injector: Injector, _call: Call) -> None:
+    with injector.looking_away():
+        injector.again()
+
+
+def _send_twice(injector: Injector, call: Call) -> None:
+    if call.operation == "TransactWriteItems":
+        call.parameters.setdefault("ClientRequestToken", str(uuid4()))
+    injector.send(call)
+
+
+def _begun_already(_fate: Injector, call: Call) -> None:
+    if call.operation == "StartExecution":
+        raise ExecutionAlreadyExists(call.parameters["name"])  # it has even ended by now
+
+
+def _refuse_first(code: str, *, applied: bool) -> Fault:
+    """The first statement of a batch is answered with `code`, inside a 200."""
+
+    def withhold(_fate: Injector, call: Call) -> None:
+        call.refused[0] = code
+
+    def rewrite(_fate: Injector, _call: Call, parsed: dict[str, Any]) -> None:
+        parsed["Responses"][0] = {"Error": {"Code": code, "Message": ""}}
+
+    if applied:
+        return Fault(f"has a statement answered {code} and applied", after=rewrite, unnoticed=True)
+    return Fault(f"has a statement answered {code} and not applied", asked=withhold, unnoticed=True)
+
+
+TWICE = Fault(
+    "its function is invoked twice, the other running whole right before it", asked=_twice
+)
+_EVERY = (
+    Fault("fails before it is applied", before=lambda _fate, call: _FAILURES[call.service]),
+    Fault("is applied and its answer lost", after=_lose),
+    Fault("is throttled", before=lambda _fate, call: _THROTTLES[call.service]),
+    Fault("is never made, for the function died", before=_die),
+    Fault("is the last before the function dies", after=_die),
+    TWICE,
+)
+RESENT = Fault(
+    "is applied, its answer lost, and sent again by the client",
+    asked=_send_twice,
+    before=_begun_already,
+    unnoticed=True,
+)
+# What changes something; but for SendEmail, whose client sends nothing again.
+_WRITES = frozenset(
+    {
+        "BatchExecuteStatement",
+        "BatchWriteItem",
+        "CopyObject",
+        "DeleteItem",
+        "DeleteObject",
+        "DeleteObjects",
+        "PutItem",
+        "PutObject",
+        "StartExecution",
+        "TransactWriteItems",
+        "UpdateItem",
+    }
+)
+_READING = ("BatchGet", "Describe", "Get", "Head", "List", "Query", "Scan")
+_TABLE = Fault("is refused by its table's throughput", before=lambda _fate, _call: _EXCEEDED)
+_STATEMENTS = (
+    _refuse_first("ThrottlingError", applied=False),
+    _refuse_first("InternalServerError", applied=False),
+    _refuse_first("InternalServerError", applied=True),
+)
+
+
+def faults_of(point: Point) -> tuple[Fault, ...]:
+    """The faults that AWS may show at a call."""
+    faults = _EVERY
+    if point.operation in _WRITES:
+        faults = (*faults, RESENT)
+    else:
+        assert point.operation.startswith((*_READING, "SendEmail")), point
+    if point.service == "dynamodb":
+        faults = (*faults, _TABLE)
+    if point.operation == "BatchExecuteStatement":
+        faults = (*faults, *_STATEMENTS)
+    return faults

@@ -1,0 +1,218 @@
+"""The story of a schedule's occurrences: one of each kind that there is, told hour by hour.
+
+At one o'clock the job fails in a way that may pass, and then succeeds. One that a person wants now
+fails for good and is requeued. At two the schedule is suspended. At four the run before still goes,
+and one waits for its end; at six one takes the place of the run before. Then it is deleted.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobAddress, JobRecord
+from jobyard.domain.jobs.job_type import Done, Fail, Outcome, StepInput
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
+from jobyard.services.commands import CommandContext
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
+from jobyard.store import jobs, occurrences, schedules, tables
+from tests.call_interceptor import Listener
+from tests.faults.scenario import NOON, ScenarioRun
+from tests.scenarios.harness import ADMIN
+from tests.scenarios.scripted_job_type import NAME, scripted
+
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-22"}
+_BUSY = Failure.PAYLOAD_BUSY.value
+
+
+def at(text: str) -> datetime:
+    """The moment the clock shows `text` on the day of the story."""
+    hours, minutes = text.split(":")
+    return NOON.replace(hour=int(hours), minute=int(minutes))
+
+
+@dataclass
+class ScheduleScenario:
+    """A story of a schedule that has a time every hour."""
+
+    scenario_run: ScenarioRun
+    listeners: tuple[Listener, ...] = ()
+    broken: bool = False  # what the job needs; a person mends it
+    schedule_id: str = field(init=False)
+    wanted: Occurrence = field(init=False)  # by a person, at once
+
+    def __post_init__(self) -> None:
+        self.key = f"{self.scenario_run.name} wants a schedule"
+        self.schedule_id = schedule_id_of(f"{ADMIN.sub}\n{self.key}".encode())
+
+    @contextmanager
+    def begun(self) -> Iterator[Mapping[str, str]]:
+        """Its job type is there, and no schedule is due."""
+        for item in tables.ScheduleItem.scan():
+            item.delete()
+        with scripted(retries=3) as script:
+            script.step = self._step  # type: ignore[method-assign]
+            yield {self.schedule_id: "SCHEDULE", self.scenario_run.name: "TELLING"}
+
+    def _step(self, work: StepInput, _touch: Any) -> Outcome:
+        """What the job does: the first goes wrong once, and may pass; any is good once mended."""
+        place = JobAddress.of(work.job_id)
+        assert place
+        if self.broken:
+            return Fail(Failure.PAYLOAD_NOT_FOUND, "broken")
+        with self.scenario_run.harness.interceptor.muted():
+            record = jobs.get(place)
+        tried = {each.code for each in record.attempts} if record else set()
+        if moment_of(place) == at("13:00") and _BUSY not in tried:
+            return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
+        return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
+
+    # What happens
+
+    def happen(self) -> None:
+        """Tell it from the making to the deletion."""
+        scenario_run, schedule_id = self.scenario_run, self.schedule_id
+        self._person("12:30")
+        wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
+        scenario_run.ask(lambda asked: schedule_commands.create(wanted, asked), self.key)
+
+        self._clock("13:00")
+
+        self._person("13:30")
+        self.broken = True
+        scenario_run.ask(self._run_now)
+        self.broken = False
+        scenario_run.ask(
+            lambda asked: schedule_jobs.send_occurrence_event(self.wanted.place, "requeue", asked)
+        )
+
+        self._person("13:40")
+        scenario_run.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))
+        self._clock("14:00")
+        self._person("14:30")
+        scenario_run.ask(lambda asked: schedule_commands.resume(schedule_id, asked))
+        queueing = ScheduleEdit(overlap=Overlap.QUEUE_ONE)
+        scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, queueing, asked))
+
+        self._clock("15:00", run=False)
+        self._clock("16:00", run=False)
+        scenario_run.run_all()
+        self._clock("16:20")
+
+        self._person("16:30")
+        replacing = ScheduleEdit(overlap=Overlap.REPLACE)
+        scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, replacing, asked))
+        self._clock("17:00", run=False)
+        self._clock("18:00", run=False)
+        scenario_run.run_all()
+        self._clock("18:20")
+
+        self._person("18:30")
+        scenario_run.ask(lambda asked: schedule_commands.delete(schedule_id, asked))
+        self._clock("19:00")
+
+    def _run_now(self, asked: CommandContext) -> None:
+        self.wanted = schedule_commands.run_now(self.schedule_id, asked)
+
+    def _person(self, text: str) -> None:
+        self.scenario_run.harness.at = at(text) + timedelta(seconds=5)
+
+    def _clock(self, text: str, *, run: bool = True) -> None:
+        """The clock comes at that time, and a minute later, when what it could not do is due."""
+        self.scenario_run.harness.at = at(text) + timedelta(seconds=1)
+        for _ in range(2):
+            self.scenario_run.persist(self._fire)
+            if run:
+                self.scenario_run.run_all()
+            self.scenario_run.harness.later(61)
+
+    def _fire(self) -> TickResult:
+        harness = self.scenario_run.harness
+        return start_due_schedules(harness.starting, harness.now, lambda: 30.0)
+
+    # What came of it
+
+    def _occurrences(self) -> list[Occurrence]:
+        return [*reversed(occurrences.newest(self.schedule_id, limit=50))]
+
+    def _job(self, occurrence: Occurrence) -> dict[str, Any] | None:
+        job = jobs.get(occurrence.place)
+        return job and {
+            "state": job.state,
+            "code": job.failure_code,
+            "requeues": job.requeues,
+            "data": dict(job.data),
+        }
+
+    def end(self) -> dict[str, Any]:
+        """What is there when all is told, but for when the machine came to do it."""
+        schedule = schedules.get(self.schedule_id)
+        return {
+            "state": schedule.state,
+            "next_at": str(schedule.next_at),
+            "active": [str(run.at) for run in schedule.active],
+            "queued": str(schedule.queued),
+            "latest": schedule.latest and [str(schedule.latest.at), schedule.latest.state],
+            "history": [(e.event, e.after, e.actor, str(e.at)) for e in schedule.history],
+            "occurrences": [
+                {
+                    "at": f"{each.at:%H:%M}",
+                    "trigger": each.trigger,
+                    "verdict": each.verdict,
+                    "reason": each.reason,
+                    "words": each.words,
+                    "outcome": each.outcome
+                    and {
+                        "state": each.outcome.state,
+                        "codes": each.outcome.codes,
+                        "processed": each.outcome.processed,
+                    },
+                    "job": self._job(each),
+                }
+                for each in self._occurrences()
+            ],
+        }
+
+    def histories(self) -> tuple[tuple[str, ...], ...]:
+        """The events of each job."""
+        found: list[JobRecord | None] = [jobs.get(each.place) for each in self._occurrences()]
+        return tuple(tuple(entry.event for entry in job.history) for job in found if job)
+
+    @staticmethod
+    def expect(end: Mapping[str, Any]) -> None:
+        """Each of its times came to what it should, and nothing is left to be done."""
+        told = [
+            (
+                each["at"],
+                each["verdict"],
+                each["reason"] or each["outcome"]["state"],
+                each["outcome"] and [*each["outcome"]["codes"]],
+            )
+            for each in end["occurrences"]
+        ]
+        assert told == [
+            ("13:00", "run", "succeeded", [_BUSY]),
+            ("13:30", "run", "succeeded", [Failure.PAYLOAD_NOT_FOUND.value]),
+            ("14:00", "skip", "SUSPENDED", None),
+            ("15:00", "run", "succeeded", []),
+            ("16:00", "run", "succeeded", []),
+            ("17:00", "run", "replaced", []),
+            ("18:00", "run", "succeeded", []),
+        ]
+        assert (end["state"], end["active"], end["queued"]) == ("deleted", [], "None")
+        assert [event for event, *_ in end["history"]] == [
+            "run_now",
+            "suspend",
+            "resume",
+            "edit",
+            "edit",
+            "delete",
+        ]

@@ -1,0 +1,440 @@
+"""Two people press the same button: one stops before each call in turn, the other is done then.
+
+One is told that it is done, the other that somebody was first; nothing happens twice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.batch import BATCH, HistoryEntry
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, new_job
+from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
+from jobyard.services import commands
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import Actor, CommandContext
+from jobyard.services.jobs.attempt import started
+from jobyard.services.queries import list_jobs
+from jobyard.services.runs import ExecutionRun
+from jobyard.store import holds, jobs, operations
+from tests.call_interceptor import Answer, Call, Listener
+from tests.people import sub_of
+from tests.scenarios.harness import Harness, Payloads, single_files
+
+ONE = Actor(sub_of("one"), "one", frozenset({"admin", "operator"}))
+OTHER = Actor(sub_of("other"), "other", frozenset({"admin", "operator"}))
+REFUSED = (StaleState, InvalidTransition)
+Press = Callable[[CommandContext], Any]
+_numbers = iter(range(10**6))
+
+
+@dataclass
+class Meanwhile(Listener):
+    """Does something right before the `at`-th call, once; counts the calls of who is disturbed."""
+
+    at: int
+    do: Callable[[], None]
+    calls: int = 0
+    busy: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if not self.busy:
+            self.calls += 1
+            if self.calls == self.at:
+                self.busy = True
+                self.do()
+                self.busy = False
+        return None
+
+
+@dataclass
+class Two:
+    """Two people and the yard; what each press came to."""
+
+    harness: Harness
+    won: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def press(self, press: Press, person: Actor) -> None:
+        """Press once."""
+        request = self.harness.asking(person, key=f"{person.name} {next(_numbers)}")
+        try:
+            press(request)
+        except REFUSED:
+            self.refused.append(person.name)
+        else:
+            self.won.append(person.name)
+
+    def at_once(self, press: Press, at: int, others: Press | None = None) -> bool:
+        """The other presses the same button, or `others`, right before the one's `at`-th call;
+        False when there was none."""
+        meanwhile = Meanwhile(at, lambda: self.press(others or press, OTHER))
+        with self.harness.interceptor.listening(meanwhile):
+            self.press(press, ONE)
+        return meanwhile.calls >= at
+
+
+def asked_for(lifecycle: Lifecycle) -> Iterator[tuple[str, str]]:
+    """What people may send: the state it is sent in, and the event."""
+    for transition in lifecycle.transitions:
+        if set(transition.senders) - {MACHINE}:
+            yield str(transition.before), transition.event
+
+
+# Jobs
+
+
+def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tuple[str, list[str]]:
+    """A batch whose `number` jobs are all in `state`: its id and theirs."""
+    names = [f"{n}.txt" for n in range(number)]
+    manifest = single_files(payloads, {name: name.encode() for name in names})
+    collection = f"jobs-{next(_numbers)}"
+    event = harness.put(manifest, name="may.checkm", collection=collection)
+    if state == JobState.FAILED:
+        payloads.status = {f"/{name}": 404 for name in names}
+        harness.machines.run("batch", collection, event)
+        payloads.status = {}
+    else:
+        harness.open({"input": event, "execution": collection})
+    batch_id = harness.batch_id_of(event)
+    job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
+    if state == JobState.HELD:
+        for job_id in job_ids:
+            commands.send_job_event(job_id, "hold", harness.asking())
+    if state == JobState.RUNNING:
+        for job_id in job_ids:
+            place = commands.JobAddress.of(job_id)
+            assert place
+            job = new_job(place, harness.now())
+            cause = ExecutionRun(MAIN, 1).cause(place.chunk, 1)
+            jobs.write_many([(None, started(job, harness.now(), cause))])
+    return batch_id, job_ids
+
+
+def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
+    """Let the machines run, the batch's own too, and see what comes of it."""
+    harness.machines.run_all()
+    settling = {"batch_id": batch_id, "command": "settle", "run": "main", "pass": 1}
+    harness.machines.run("batch", f"{batch_id}-anyway", settling)
+    harness.machines.run_all()
+    found: list[JobRecord] = [
+        view.job
+        for view in list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=90).items
+    ]
+    view = harness.batch(batch_id)
+    return {
+        "state": view.batch.state.value,
+        "counts": dict(view.counts),
+        "moves": [(entry.event, entry.after) for entry in view.batch.history],
+        "mails": len(harness.mails_of(batch_id)),
+        "jobs": {
+            (job.state.value, job.requeues, tuple(entry.event for entry in job.history))
+            for job in found
+        },
+    }
+
+
+@pytest.mark.parametrize(("state", "event"), list(asked_for(JOB)))
+def test_of_two_who_send_a_job_the_same_event_one_does_it(
+    state: str, event: str, harness: Harness, payloads: Payloads
+) -> None:
+    batch_id, job_ids = jobs_in(state, harness, payloads, 12)
+    undisturbed_id, theirs = jobs_in(state, harness, payloads, 12)
+
+    tried = 0
+    for at, job_id in enumerate(job_ids, start=1):
+        two = Two(harness)
+        met = two.at_once(
+            lambda request, job=job_id: commands.send_job_event(job, event, request), at
+        )  # type: ignore[misc]
+        tried += met
+        assert len(two.won) == 1, (at, two)
+        assert len(two.refused) == met, (at, two)
+    for job_id in theirs:
+        commands.send_job_event(job_id, event, harness.asking())
+
+    assert 5 <= tried < len(job_ids)
+    assert come_to(harness, batch_id) == come_to(harness, undisturbed_id)
+
+
+# Batches
+
+
+def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
+    """A batch of two jobs in `state`."""
+    manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
+    collection = f"batches-{next(_numbers)}"
+    event = harness.put(manifest, name="may.checkm", collection=collection)
+    if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
+        promise = commands.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
+        batch, _ = commands.submit(promise, 10**6, harness.asking())
+        return batch.batch_id
+    match state:
+        case "held":
+            hold = hold_commands.place_hold(f"collection:{collection}", None, harness.asking())
+            harness.machines.run("batch", collection, event)
+            holds.delete(hold)
+        case "processing":
+            harness.open({"input": event, "execution": collection})
+        case "failed":
+            payloads.status = {"/b.txt": 404}
+            harness.machines.run("batch", collection, event)
+            payloads.status = {}
+    batch_id = harness.batch_id_of(event)
+    assert harness.batch(batch_id).batch.state == state
+    return batch_id
+
+
+@pytest.mark.parametrize(("state", "event"), list(asked_for(BATCH)))
+def test_of_two_who_send_a_batch_the_same_event_one_does_it(
+    state: str, event: str, harness: Harness, payloads: Payloads
+) -> None:
+    alone = batch_in(state, harness, payloads)
+    commands.send_batch_event(alone, event, harness.asking())
+    baseline = come_to(harness, alone)
+
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id = batch_in(state, harness, payloads)
+        two = Two(harness)
+        met = two.at_once(
+            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request), at
+        )  # type: ignore[misc]
+        assert len(two.won) == 1, (at, two)
+        assert len(two.refused) == met, (at, two)
+        assert come_to(harness, batch_id) == baseline, at
+
+    assert at > 2
+
+
+# Different buttons
+
+
+def pairs_of(lifecycle: Lifecycle) -> Iterator[tuple[str, str, str]]:
+    """Each state with two different events that people may send in it, in both orders."""
+    for (state, one), (same, other) in permutations(asked_for(lifecycle), 2):
+        if state == same and one != other:
+            yield state, one, other
+
+
+def told_by(lifecycle: Lifecycle, history: Sequence[HistoryEntry]) -> str:
+    """The state that a history leads to, each entry of which was legal where it stands; notes
+    lead nowhere."""
+    state = str(lifecycle.initial)
+    events = {transition.event for transition in lifecycle.transitions}
+    for entry in history:
+        if entry.event not in events:
+            assert entry.after == state, history
+            continue
+        move = lifecycle.move(type(lifecycle.initial)(state), entry.event, entry.at, Cause(""))
+        assert move.after == entry.after, history
+        state = str(entry.after)
+    return state
+
+
+@pytest.mark.parametrize(("state", "event", "others"), list(pairs_of(JOB)))
+def test_of_two_who_send_a_job_different_events_one_is_first(
+    state: str, event: str, others: str, harness: Harness, payloads: Payloads
+) -> None:
+    _, job_ids = jobs_in(state, harness, payloads, 12)
+
+    tried = 0
+    for at, job_id in enumerate(job_ids, start=1):
+        before = entries_of(job_id)
+        two = Two(harness)
+        tried += two.at_once(
+            lambda request, job=job_id: commands.send_job_event(job, event, request),  # type: ignore[misc]
+            at,
+            lambda request, job=job_id: commands.send_job_event(job, others, request),  # type: ignore[misc]
+        )
+        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
+        assert job
+        sent = {"one": event, "other": others}
+        came = [entry.event for entry in job.history[before:]]
+        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
+        assert told_by(JOB, job.history) == job.state
+
+    assert 5 <= tried < len(job_ids)
+
+
+def entries_of(job_id: str) -> int:
+    """How long the history of a job is."""
+    place = commands.JobAddress.of(job_id)
+    assert place
+    job = jobs.get(place)
+    return len(job.history) if job else 0
+
+
+@pytest.mark.parametrize(("state", "event", "others"), list(pairs_of(BATCH)))
+def test_of_two_who_send_a_batch_different_events_one_is_first(
+    state: str, event: str, others: str, harness: Harness, payloads: Payloads
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id = batch_in(state, harness, payloads)
+        before = len(harness.batch(batch_id).batch.history)
+        two = Two(harness)
+        met = two.at_once(
+            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request),  # type: ignore[misc]
+            at,
+            lambda request, batch=batch_id: commands.send_batch_event(batch, others, request),  # type: ignore[misc]
+        )
+        batch = harness.batch(batch_id).batch
+        sent = {"one": event, "other": others}
+        came = [entry.event for entry in batch.history[before:]]
+        assert sorted(came) == sorted(sent[who] for who in two.won), (at, two)
+        assert told_by(BATCH, batch.history) == batch.state
+        assert len(two.won) == 1 or batch.state == "deleted"
+
+    assert at > 2
+
+
+@pytest.mark.parametrize("first", ["batch", "job"])
+@pytest.mark.parametrize(
+    ("state", "of_job", "of_batch"),
+    [
+        (JobState.SCHEDULED, "hold", "cancel"),
+        (JobState.SCHEDULED, "force_fail", "cancel"),
+        (JobState.HELD, "release", "cancel"),
+        (JobState.HELD, "delete", "cancel"),
+        (JobState.FAILED, "requeue", "delete"),
+        (JobState.FAILED, "requeue", "update_reporting"),
+        (JobState.FAILED, "delete", "update_reporting"),
+    ],
+)
+def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
+    first: str, state: str, of_job: str, of_batch: str, harness: Harness, payloads: Payloads
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id, (job_id,) = jobs_in(state, harness, payloads, 1)
+
+        def ask_job(request: CommandContext, job_id: str = job_id) -> None:
+            with_gone(lambda: commands.send_job_event(job_id, of_job, request))
+
+        def ask_batch(request: CommandContext, batch_id: str = batch_id) -> None:
+            commands.send_batch_event(batch_id, of_batch, request)
+
+        two = Two(harness)
+        presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
+        met = two.at_once(presses[0], at, presses[1])
+        harness.machines.run_all()
+        harness.later(61)
+        harness.minute()
+        harness.machines.run_all()
+
+        batch = harness.batch(batch_id).batch
+        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
+        assert two.won, (at, two)
+        assert told_by(BATCH, batch.history) == batch.state
+        if job is None:  # cancelled before anything happened to it
+            assert batch.state == "cancelled", (at, two)
+        else:
+            assert told_by(JOB, job.history) == job.state
+        if two.won == ["one"] and job and job.state == JobState.HELD:
+            continue  # nobody cancelled it: it waits
+        assert job is None or job.state not in OPEN_STATES, (at, two)
+        assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
+
+    assert at > 2
+
+
+def with_gone(ask: Callable[[], Any]) -> None:
+    """A batch that is gone by now is a refusal like others."""
+    try:
+        ask()
+    except Gone as gone:
+        raise StaleState(str(gone)) from gone
+
+
+# Many jobs, and holds
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), [(JobState.FAILED, "requeue"), (JobState.HELD, "release")]
+)
+def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
+    state: JobState, event: str, harness: Harness, payloads: Payloads
+) -> None:
+    alone, _ = jobs_in(state, harness, payloads, 2)
+    commands.start_operation(alone, event, Filter(state), harness.asking())
+    baseline = come_to(harness, alone)
+
+    at, met = 0, True
+    while met:
+        at += 1
+        batch_id, _ = jobs_in(state, harness, payloads, 2)
+        two = Two(harness)
+        met = two.at_once(
+            lambda request, batch=batch_id: commands.start_operation(
+                batch, event, Filter(state), request
+            ),  # type: ignore[misc]
+            at,
+        )
+        assert sorted(two.won + two.refused) == (["one", "other"] if met else ["one"])
+        assert come_to(harness, batch_id) == baseline, at
+        assert not operations.is_any_running(batch_id)
+
+    assert at > 2
+
+
+def test_of_two_who_place_a_hold_nobody_replaces_one_that_he_did_not_see(harness: Harness) -> None:
+    """Before the one has looked, he comes after the other, and replaces what he sees."""
+    faults = []
+    met, scope = True, "collection:wanted"
+    while met:
+        two = Two(harness)
+        met = two.at_once(
+            lambda request: hold_commands.place_hold(scope, None, request, replacing=True),
+            at=len(faults) + 1,
+        )
+        found = holds.get(scope)
+        assert found
+        faults.append((two.won, two.refused, found.owner))
+        holds.delete(found)
+
+    assert faults == [
+        (["other", "one"], [], "one"),
+        (["other"], ["one"], "other"),
+        (["one"], [], "one"),
+    ]
+
+
+def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(
+    harness: Harness, payloads: Payloads
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
+        collection = f"lifted-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        hold_commands.place_hold(scope, None, harness.asking())
+        batch_id = harness.drop(manifest, collection=collection)
+        two = Two(harness)
+
+        def lift(request: CommandContext, scope: str = scope) -> None:
+            try:
+                hold_commands.lift_hold(scope, request)
+            except NotFound as gone:
+                raise StaleState(str(gone)) from gone
+
+        met = two.at_once(lift, at)
+        harness.machines.run_all()
+        view = harness.batch(batch_id)
+        assert view.batch.state == "completed", (at, two)
+        assert len(harness.mails_of(batch_id)) == 1
+        assert [entry.event for entry in view.batch.history].count("release") == 1
+        harness.later(61)
+        harness.minute()
+
+    assert at > 5

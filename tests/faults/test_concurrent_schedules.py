@@ -1,0 +1,524 @@
+"""Two clocks, a person and a worker at one schedule at once: nothing is lost, nothing done twice.
+
+One stops right before each of its calls in turn, while the other does the whole of its own.
+"""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, takewhile
+from typing import Any
+
+import pytest
+
+from cli.local import clients
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
+from jobyard.domain.jobs.job import OPEN_STATES, JobState
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import times
+from jobyard.domain.schedules.recurrence import Recurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import CommandContext
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
+from jobyard.store import holds, jobs, occurrences, schedules
+from tests.call_interceptor import Call, Listener
+from tests.faults.fault_profiles import FAULT_PROFILES
+from tests.faults.test_concurrent_people import Meanwhile
+from tests.scenarios.harness import Harness
+from tests.scenarios.scripted_job_type import NAME, Script, scripted
+from tests.scenarios.test_recovery import Death, Killed
+
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
+HALF_PAST = HOURLY | {"at": "00:30"}
+MADE = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
+DUE = datetime(2026, 11, 25, 13, 0, 1, tzinfo=UTC)
+REFUSED = (StaleState, InvalidTransition, Gone, NotFound)
+ENDED = set(JobState) - OPEN_STATES
+_numbers = count()
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted(retries=3) as script:
+        yield script
+
+
+@dataclass
+class Watched:
+    """A schedule, the rules it has had with the moments from which each counted, and what was asked
+    of it: how it was answered, by the cause it left in the history."""
+
+    harness: Harness
+    id: str
+    rules: list[tuple[Recurrence, datetime]]
+    until: datetime | None = None  # its deletion
+    done: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def stored(self) -> Schedule:
+        """The schedule as it is."""
+        return schedules.get(self.id)
+
+    @property
+    def history(self) -> list[Occurrence]:
+        """Its occurrences, oldest first."""
+        return [*reversed(occurrences.newest(self.id, limit=900))]
+
+    def ask(self, ask: Callable[[CommandContext], Any]) -> datetime | None:
+        """Someone asks; when it was done by the schedule's history, if it was."""
+        asked = self.harness.asking(key=f"at once {next(_numbers)}")
+        try:
+            ask(asked)
+        except REFUSED:
+            self.refused.append(asked.run)
+            return None
+        self.done.append(asked.run)
+        moments = [entry.at for entry in self.stored.history if entry.cause == asked.run]
+        return moments[0] if moments else self.harness.at
+
+
+def watched(
+    harness: Harness, policy: Policy | None = None, rule: dict[str, Any] | None = None
+) -> Watched:
+    """A schedule made half an hour before its next time."""
+    harness.at = MADE
+    made = recurrence_of(rule or HOURLY)
+    wanted = ScheduleSpec("watched", NAME, made, policy or Policy(), {})
+    schedule = schedule_commands.create(wanted, harness.asking(key=f"watched {next(_numbers)}"))
+    return Watched(harness, schedule.schedule_id, [(made, harness.at)])
+
+
+def tick(harness: Harness) -> TickResult:
+    """The clock comes."""
+    return start_due_schedules(harness.starting, harness.now, lambda: 30.0)
+
+
+def come_to_rest(watched: Watched) -> None:
+    """Minutes pass in which nothing goes wrong, until nothing is left to be done."""
+    for _ in range(90):
+        tick(watched.harness)
+        watched.harness.machines.run_all()
+        schedule = watched.stored
+        is_due = schedule.next_at and schedule.next_at <= watched.harness.at
+        if not (is_due or schedule.active or schedule.queued):
+            return
+        watched.harness.later(61)
+    raise AssertionError(f"it never comes to rest: {watched.stored}")
+
+
+def settle_down(harness: Harness, minutes: int = 4) -> None:
+    """Some minutes pass in which nothing goes wrong: all that is to be done is done."""
+    for _ in range(minutes):
+        harness.machines.run_all()
+        harness.later(61)
+        tick(harness)
+    harness.machines.run_all()
+
+
+def expected_times(watched: Watched) -> list[datetime]:
+    """Every time of its rules from when it was made until now, or until it was deleted."""
+    now = watched.until or watched.harness.at
+    ends = [since for _, since in watched.rules[1:]] + [now]
+    return [
+        at
+        for (rule, since), end in zip(watched.rules, ends, strict=True)
+        for at in takewhile(lambda at, end=end: at <= end, times(rule, since))  # type: ignore[misc]
+        if at >= since
+    ]
+
+
+def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
+    """Every time has one record; what was to run ran, and only `once` if nobody died of it; nothing
+    goes on; who was told that it is done finds it in a history, once, and who was refused does not.
+    """
+    schedule, found = watched.stored, watched.history
+    own = [each.at for each in found if each.trigger is not Trigger.MANUAL]
+    assert own == expected_times(watched)
+    assert (schedule.active, schedule.queued, schedule.look_at) == ((), None, None)
+    assert {each.verdict for each in found} <= {Verdict.RUN, Verdict.SKIP}
+    assert all((each.reason is None) == (each.verdict is Verdict.RUN) for each in found)
+    told = Counter(work.job_id for work in script.told if work.job_id.startswith(watched.id))
+    ran = [each for each in found if each.verdict is Verdict.RUN]
+    causes = Counter(entry.cause for entry in schedule.history)
+    for each in ran:
+        job = jobs.get(each.place)
+        assert job is not None
+        assert job.state in ENDED
+        assert each.outcome is not None
+        assert each.outcome.state is job.state
+        assert sum(entry.event == "succeed" for entry in job.history) <= 1
+        assert told[job.place.job_id] >= (job.state is JobState.SUCCEEDED)
+        assert told[job.place.job_id] <= 1 or not once
+        causes.update(entry.cause for entry in job.history)
+    assert told.keys() <= {each.place.job_id for each in ran}
+    assert {cause: causes[cause] for cause in watched.done} == dict.fromkeys(watched.done, 1)
+    assert [cause for cause in watched.refused if causes[cause]] == []
+
+
+# Clocks at once
+
+SCHEDULES = 6
+
+
+def tick_at_once(harness: Harness, clocks: int, *listeners: Listener) -> list[TickResult]:
+    """So many clocks come at the same moment."""
+    together = threading.Barrier(clocks)
+
+    def come(_: int) -> TickResult:
+        together.wait()
+        return tick(harness)
+
+    with harness.interceptor.listening(*listeners), ThreadPoolExecutor(clocks) as pool:
+        return [*pool.map(come, range(clocks))]
+
+
+class Unreachable(Listener):
+    """No execution can be started: whoever tries dies of it, having written what is decided."""
+
+    def __init__(self) -> None:
+        self.met = 0
+
+    def asked(self, call: Call) -> None:
+        if call.operation == "StartExecution":
+            self.met += 1
+            raise Killed
+
+
+class Unheard(Listener):
+    """The answer to each second transaction is lost, and the client sends it again."""
+
+    def __init__(self, send: Callable[[Call], None]) -> None:
+        self._send, self._lock = send, threading.Lock()
+        self.met = self._number = 0
+
+    def asked(self, call: Call) -> None:
+        if call.operation == "TransactWriteItems":
+            with self._lock:
+                self._number += 1
+                again = self._number % 2
+                self.met += again
+            if again:
+                call.parameters.setdefault("ClientRequestToken", f"token-{self._number}")
+                self._send(call)
+
+
+@contextmanager
+def unreachable(harness: Harness, _raw: Any) -> Iterator[Unreachable]:
+    """No execution can be started."""
+    found = Unreachable()
+    with harness.interceptor.listening(found):
+        yield found
+
+
+@contextmanager
+def unheard(harness: Harness, raw: Any) -> Iterator[Unheard]:
+    """Each second transaction is sent twice."""
+    found = Unheard(lambda call: raw.transact_write_items(**call.parameters))
+    with harness.interceptor.listening(found):
+        yield found
+
+
+SKIES = {
+    "clear": lambda _yard, _raw: nullcontext(),
+    "unreachable": unreachable,
+    "unheard": unheard,
+    **{name: FAULT_PROFILES[name] for name in ("stale", "conflicting", "single")},
+}
+
+
+@pytest.mark.parametrize("sky", SKIES)
+@pytest.mark.parametrize("clocks", [2, 8])
+def test_of_clocks_that_come_at_once_each_time_has_one_job(
+    clocks: int, sky: str, harness: Harness, script: Script, bound: str
+) -> None:
+    """For an hour; then the sky is clear, and some minutes pass."""
+    all_of_them = [watched(harness) for _ in range(SCHEDULES)]
+    with SKIES[sky](harness, clients.client("dynamodb", bound)) as profile:
+        harness.at = DUE
+        tick_at_once(harness, clocks)
+        tick_at_once(harness, clocks)
+        if sky != "unreachable":
+            harness.machines.run_all()
+    settle_down(harness)
+
+    for those in all_of_them:
+        audit(those, script)
+        assert [each.verdict for each in those.history] == [Verdict.RUN]
+    assert len(script.told) == SCHEDULES
+    assert profile is None or profile.met > 0
+
+
+def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
+    harness: Harness, script: Script
+) -> None:
+    """Eight schedules whose job ends in the moment their next time comes."""
+    all_of_them = [watched(harness, Policy(overlap=Overlap.QUEUE_ONE)) for _ in range(8)]
+    harness.at = DUE
+    tick(harness)
+    harness.at = DUE + timedelta(hours=1)
+    together = threading.Barrier(2)
+
+    def end() -> None:
+        together.wait()
+        harness.machines.run_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(end)
+        together.wait()
+        for _ in range(4):
+            tick(harness)
+        ending.result()
+    settle_down(harness)
+
+    for those in all_of_them:
+        audit(those, script)
+        assert {each.reason for each in those.history} <= {None, Skip.ONE_WAITS}
+
+
+# Two at once, call by call
+
+
+def clock(watched: Watched) -> None:
+    """The minute comes."""
+    tick(watched.harness)
+
+
+def work(watched: Watched) -> None:
+    """The executions that were started run."""
+    watched.harness.machines.run_all()
+
+
+def suspend(watched: Watched) -> None:
+    """A person suspends it."""
+    watched.ask(lambda asked: schedule_commands.suspend(watched.id, None, asked))
+
+
+def resume(watched: Watched) -> None:
+    """A person resumes it."""
+    watched.ask(lambda asked: schedule_commands.resume(watched.id, asked))
+
+
+def edit(watched: Watched) -> None:
+    """A person gives it other times."""
+    new = HOURLY if watched.rules[-1][0] == recurrence_of(HALF_PAST) else HALF_PAST
+    rule = recurrence_of(new)
+    at = watched.ask(
+        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(rule=rule), asked)
+    )
+    if at:
+        watched.rules.append((rule, at))
+
+
+def run_now(watched: Watched) -> None:
+    """A person wants a job now."""
+    watched.ask(lambda asked: schedule_commands.run_now(watched.id, asked))
+
+
+def delete(watched: Watched) -> None:
+    """A person gives it up."""
+    watched.until = (
+        watched.ask(lambda asked: schedule_commands.delete(watched.id, asked)) or watched.until
+    )
+
+
+def cancel(watched: Watched) -> None:
+    """A person cancels the job of its newest time, if there is one."""
+    newest = [each.place for each in watched.history[-1:]]
+    if newest:
+        watched.ask(lambda asked: schedule_jobs.send_occurrence_event(newest[0], "cancel", asked))
+
+
+Doing = Callable[[Watched], None]
+MEETINGS: list[tuple[Doing, Doing]] = [
+    (clock, clock),
+    (clock, work),
+    (work, clock),
+    *((clock, each) for each in (suspend, edit, run_now, delete)),
+    *((each, clock) for each in (suspend, edit, run_now, delete, cancel)),
+    *((work, each) for each in (suspend, edit, run_now, delete, cancel)),
+    *((each, work) for each in (run_now, delete, cancel)),
+    *((run_now, each) for each in (delete, suspend, run_now)),
+]
+OVERLAPS = [Overlap.FORBID, Overlap.QUEUE_ONE, Overlap.REPLACE]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), MEETINGS, ids=lambda each: getattr(each, "__name__", str(each))
+)
+def test_of_two_at_one_schedule_neither_is_lost_and_nothing_is_done_twice(
+    one: Doing, other: Doing, harness: Harness, script: Script, everything: bool, turn: int
+) -> None:
+    for overlap in OVERLAPS if everything else [OVERLAPS[turn % len(OVERLAPS)]]:
+        met = [*meetings(one, other, overlap, harness, script)]
+        assert met[0]
+
+
+def meetings(
+    one: Doing, other: Doing, overlap: Overlap, harness: Harness, script: Script
+) -> Iterator[bool]:
+    """Whether the one still had a call for the other to come before: the first, the second, ….
+
+    The time at one o'clock has come; where an execution is to work, it was started already.
+    """
+    for at in count(1):
+        those = watched(harness, Policy(overlap=overlap))
+        harness.at = DUE
+        if work in (one, other) or cancel in (one, other):
+            tick(harness)
+            harness.later(5)
+
+        def come(those: Watched = those) -> None:
+            harness.later(0.01)
+            other(those)
+            harness.later(0.01)
+
+        meanwhile = Meanwhile(at, come)
+        with harness.interceptor.listening(meanwhile):
+            one(those)
+        settle_down(harness)
+        audit(those, script)
+        yield meanwhile.calls >= at
+        if meanwhile.calls < at:
+            return
+
+
+ASKED: dict[str, Callable[[str, CommandContext], Any]] = {
+    "suspend": lambda of, asked: schedule_commands.suspend(of, None, asked),
+    "resume": lambda of, asked: schedule_commands.resume(of, asked),
+    "edit": lambda of, asked: schedule_commands.edit(of, ScheduleEdit(title="another"), asked),
+    "run_now": lambda of, asked: schedule_commands.run_now(of, asked),
+    "delete": lambda of, asked: schedule_commands.delete(of, asked),
+}
+
+
+@pytest.mark.parametrize("event", ASKED)
+def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
+    event: str, harness: Harness, script: Script
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        those = watched(harness, Policy(overlap=Overlap.QUEUE_ONE))
+        if event == "resume":
+            suspend(those)
+        asked = harness.asking(key=f"twice {next(_numbers)}")
+        answers = []
+
+        def ask(
+            of: str = those.id, asked: CommandContext = asked, answers: list[Any] = answers
+        ) -> None:
+            harness.later(0.01)
+            answers.append(ASKED[event](of, asked))
+
+        meanwhile = Meanwhile(at, ask)
+        with harness.interceptor.listening(meanwhile):
+            ask()
+        met = meanwhile.calls >= at
+        settle_down(harness, minutes=1)
+
+        events = [entry.event for entry in those.stored.history if entry.cause == asked.run]
+        assert events == [event], at
+        assert len(answers) == 1 + met
+        assert len(those.history) == (event == "run_now"), at
+
+    assert at > 2
+
+
+# Whatever comes in whatever order
+
+PAUSES_S = (0.003, 5.003, 61.003, 1000.003, 3600.003, 9000.003)
+
+
+def suspend_for_a_while(watched: Watched) -> None:
+    """A person suspends it for an hour and a half."""
+    until = watched.harness.at + timedelta(hours=1.5)
+    watched.ask(lambda asked: schedule_commands.suspend(watched.id, until, asked))
+
+
+def change_overlap(watched: Watched) -> None:
+    """A person has its runs meet in another way."""
+    known = [*Overlap]
+    other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
+    watched.ask(
+        lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), asked)
+    )
+
+
+def hold(watched: Watched) -> None:
+    """A person holds its job type, or lifts the hold."""
+    asked = watched.harness.asking(key=f"hold {next(_numbers)}")
+    if holds.get(f"type:{NAME}"):
+        hold_commands.lift_hold(f"type:{NAME}", asked)
+    else:
+        hold_commands.place_hold(f"type:{NAME}", None, asked)
+
+
+PEOPLE = [suspend, suspend_for_a_while, resume, edit, change_overlap, run_now, cancel, hold]
+ANYONE = [clock, clock, clock, work, work, work, *PEOPLE]
+
+
+def live(watched: Watched, script: Script, dice: random.Random) -> list[str]:
+    """Some days of a schedule, in which anything comes at any time, and whoever works may die."""
+    told: list[str] = []
+
+    def come(doing: Doing) -> None:
+        told.append(doing.__name__)
+        watched.harness.later(0.01)
+        doing(watched)
+        watched.harness.later(0.01)
+
+    def during() -> None:
+        if dice.random() < 0.2 and not isinstance(listeners[0], Death):  # nobody knows what died
+            come(dice.choice([clock, *PEOPLE]))
+
+    script.during = during
+    listeners: list[Listener] = [Listener()]
+    for _ in range(30):
+        watched.harness.later(dice.choice(PAUSES_S))
+        one, other, at = dice.choice(ANYONE), dice.choice(ANYONE), dice.randint(1, 12)
+        what = dice.random()
+        listeners = [Listener()]
+        if what < 0.4:
+            listeners = [Meanwhile(at, lambda other=other: come(other))]  # type: ignore[misc]
+        elif what < 0.6 and one not in PEOPLE:
+            listeners = [Death(at, applied=dice.random() < 0.5)]
+            told.append(f"death {at}")
+        with suppress(Killed), watched.harness.interceptor.listening(*listeners):
+            come(one)
+    script.during = lambda: None
+    if dice.random() < 0.3:
+        come(delete)
+    return told
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_one_end(
+    number: int, harness: Harness, script: Script, everything: bool, turn: int
+) -> None:
+    for again in range(20 if everything else 1):
+        seed = (turn * 100 + again) * 10 + number
+        dice = random.Random(seed)
+        missed = Missed(dice.choice([*Missing]), dice.randint(1, 4), dice.choice([1, 24]))
+        those = watched(harness, Policy(missed, dice.choice([*Overlap])))
+        told = live(those, script, dice)
+        for kept in list(holds.every()):
+            hold_commands.lift_hold(kept.scope, harness.asking(key=f"lift {next(_numbers)}"))
+        come_to_rest(those)
+
+        try:
+            audit(those, script, once=False)
+        except AssertionError as error:
+            error.add_note(f"seed {seed}: {', '.join(told)}")
+            raise

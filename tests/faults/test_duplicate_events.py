@@ -1,0 +1,117 @@
+"""Every event that may come twice comes twice: the same end, the same objects, the same mails.
+
+That a function is invoked twice at once, the other running whole before each of its calls, is one
+of the ways of test_every_call.py. Here whole executions and answers are doubled.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.injection import Fault, Injector, Point
+from tests.faults.scenario import ScenarioRunner
+from tests.faults.test_every_call import differing
+
+Handed = dict[str, Any]
+Function = Callable[[Handed], Handed]
+FUNCTIONS = {
+    "mended": (
+        "OpenFunction",
+        "ExecuteChunkFunction",
+        "ExecuteJobFunction",
+        "SettleFunction",
+        "ReportFunction",
+    ),
+    "recurring": ("ExecuteJobFunction", "SettleFunction"),
+}
+
+
+@pytest.fixture
+def baseline(runner: ScenarioRunner, scenario: str) -> dict[str, Any]:
+    """How the story ends."""
+    runner.run(scenario=scenario)
+    return dict(runner.run(scenario=scenario).end)
+
+
+@pytest.mark.parametrize("answer", [0, 1], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("scenario", "name"),
+    [
+        (scenario, name)
+        for scenario, names in FUNCTIONS.items()
+        for name in (*names, "every function")
+    ],
+)
+def test_a_function_invoked_twice_in_a_row_does_it_once_whichever_answer_counts(
+    name: str, answer: int, scenario: str, runner: ScenarioRunner, baseline: dict[str, Any]
+) -> None:
+    doubled: list[str] = []
+
+    def twice(named: str, function: Function, handed: Handed) -> Handed:
+        if name not in {named, "every function"}:
+            return function(handed)
+        doubled.append(named)
+        return [function(handed), function(handed)][answer]
+
+    end = runner.run(invoke=twice, scenario=scenario).end
+
+    assert differing(end, baseline) == []
+    assert set(doubled) == ({*FUNCTIONS[scenario]} if name == "every function" else {name})
+
+
+@pytest.mark.parametrize(
+    ("scenario", "woken"),
+    [
+        ("mended", 2 * 3 + 2),  # two mails, twice news and a minute rule each, two requests
+        ("recurring", 9 * 2 + 8),  # the clock at nine times, twice each, eight requests
+    ],
+)
+def test_what_wakes_a_function_and_comes_twice_changes_nothing(
+    scenario: str, woken: int, runner: ScenarioRunner, baseline: dict[str, Any]
+) -> None:
+    doubled = []
+
+    def twice(work: Callable[[], Any]) -> Any:
+        doubled.append(work)
+        return [work(), work()][1]
+
+    end = runner.run(wake=twice, scenario=scenario).end
+
+    assert differing(end, baseline) == []
+    assert len(doubled) == woken
+
+
+@pytest.mark.parametrize("scenario", ["mended"])
+def test_an_event_of_s3_that_starts_two_executions_makes_one_batch_wherever_they_meet(
+    runner: ScenarioRunner,
+    baseline: dict[str, Any],
+    everything: bool,
+    turn: int,
+    summary: Callable[[str], None],
+) -> None:
+    """The second execution begins right before a call of the first, and runs to its end."""
+    calls = first_execution(runner)
+    step = 1 if everything else 8
+    wrong, tried = {}, 0
+
+    def meet(injector: Injector, _call: Any) -> None:
+        with injector.looking_away():
+            runner.execute_again(injector)
+
+    for call in calls[turn % step :: step]:
+        result = runner.run({call: Fault("meets another execution", asked=meet)})
+        tried += len(result.hit)
+        if lines := differing(result.end, baseline):
+            wrong[str(call)] = lines
+    summary(f"faults: a second execution met the first at {tried} of its {len(calls)} calls")
+
+    assert tried
+    assert not wrong, wrong
+
+
+def first_execution(runner: ScenarioRunner) -> list[Point]:
+    """The calls of the story up to the first mail, and what notes it."""
+    points = [*runner.run().points]
+    sent = next(n for n, point in enumerate(points) if point.operation == "SendEmail")
+    return points[: sent + 4]

@@ -1,0 +1,50 @@
+"""Runs tests/scenarios again under each fault profile; a part by turns unless all is asked for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cli.local import clients
+from tests.faults.fault_profiles import FAULT_PROFILES
+from tests.scenarios import test_batches, test_schedules
+from tests.scenarios.harness import Harness
+from tests.scenarios.test_batches import poison
+from tests.scenarios.test_schedules import script
+
+# Its point is what an index shows right after a write, and that may be what was before.
+NOT_IN = {
+    ("test_a_list_shows_the_counts_that_were_reported", "stale"),
+    # A thousand times that are decided in one minute are more than this partition takes in it.
+    ("test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour", "capacity"),
+}
+SCENARIOS = {
+    name: test
+    for module in (test_batches, test_schedules)
+    for name, test in vars(module).items()
+    if name.startswith("test_")
+}
+globals().update(SCENARIOS)  # so that each keeps the fixtures it asks for
+__all__ = ["poison", "profile", "script"]
+
+
+@pytest.fixture(autouse=True)
+def profile(request: pytest.FixtureRequest, harness: Harness, bound: str) -> Iterator[Any]:
+    """The fault profile of this run."""
+    with FAULT_PROFILES[request.param](harness, clients.client("dynamodb", bound)) as found:
+        yield found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each scenario under every profile it supports."""
+    name = metafunc.function.__name__
+    profiles = [each for each in FAULT_PROFILES if (name, each) not in NOT_IN]
+    metafunc.parametrize("profile", profiles, indirect=True)
+
+
+def is_its_turn(name: str, profile: str, turn: int) -> bool:
+    """Whether it runs when not all do: a third of the scenarios, each under one profile."""
+    number = [*SCENARIOS].index(name)
+    return (number + turn) % 3 == 0 and (number // 3 + turn) % len(FAULT_PROFILES) == [
+        *FAULT_PROFILES
+    ].index(profile)

@@ -1,0 +1,62 @@
+"""Someone who uses the API as deployed, and reads the mails."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from cli.local import mail
+
+PATIENCE_S = 120  # until a visitor gives up waiting; no measure of anything
+
+
+@dataclass
+class ApiUser:
+    """Someone who uses the API, and reads the mails."""
+
+    api: httpx.Client
+    endpoint: str
+
+    def submit(self, manifest: str, **said: Any) -> str:
+        """Submit a manifest as a depositor does; the answer is the batch's id."""
+        answer = self.api.post(
+            "/api/batches", json={"collection": "maps", "filename": "may.checkm"} | said
+        )
+        assert answer.status_code == 201, answer.text
+        document = answer.json()
+        upload = document["upload"]
+        sent = httpx.post(
+            upload["url"],
+            data=upload["fields"],
+            files={"file": ("may.checkm", manifest.encode())},
+            trust_env=False,
+        )
+        assert sent.is_success, sent.text
+        return str(document["batch_id"])
+
+    def get(self, path: str) -> Any:
+        """What the API answers."""
+        answer = self.api.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, **body: Any) -> Any:
+        """What the API answers to a request that changes something."""
+        answer = self.api.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def await_state(self, path: str, *states: str) -> Any:
+        """The thing at `path` once it is in one of `states`."""
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            found = self.get(path)
+            if found["state"] in states:
+                return found
+            assert time.monotonic() < give_up, f"{path} is still {found['state']}: {found['why']}"
+            time.sleep(0.1)
+
+    def mails_of(self, batch_id: str) -> list[mail.Mail]:
+        """The mails that were sent about a batch."""
+        return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]

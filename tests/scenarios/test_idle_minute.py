@@ -1,0 +1,57 @@
+"""A minute in which nothing happens: what it costs is what docs/aws.md adds up."""
+
+from datetime import timedelta
+from typing import Any
+
+from jobyard.services.meter import units_of
+from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
+from jobyard.store import schedules
+from tests.call_interceptor import Call, Listener
+from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
+from tests.scenarios.harness import Harness
+
+
+class Heard(Listener):
+    """The calls that were made."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def asked(self, call: Call) -> None:
+        self.calls.append(call)
+
+
+def test_an_idle_minute_reads_as_much_as_is_told_and_does_nothing_else(harness: Harness) -> None:
+    heard = Heard()
+    with harness.interceptor.listening(heard):
+        harness.minute()
+
+    assert {call.operation for call in heard.calls} <= {"GetItem", "Query", "Scan"}
+    # Each finds less than 4 KB: half a unit, and a whole one if it is a strong read.
+    strong = [call.parameters.get("ConsistentRead", False) for call in heard.calls]
+    assert sum(1.0 if each else 0.5 for each in strong) == IDLE_READ_UNITS
+
+
+class Charged(Listener):
+    """The write units that DynamoDB says were taken."""
+
+    units = 0.0
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.service == "dynamodb" and call.operation not in {"GetItem", "Query", "Scan"}:
+            self.units += units_of(parsed, writes=True)
+
+
+def test_a_job_of_the_system_that_finds_nothing_writes_as_much_as_is_told(harness: Harness) -> None:
+    make_system_schedules(harness.now())
+    due = schedules.get(system_schedule_id("reconcile")).next_at
+    assert due is not None
+    harness.at = due + timedelta(seconds=1)
+    charged = Charged()
+
+    with harness.interceptor.listening(charged):
+        harness.minute()
+        harness.machines.run_all()
+
+    assert schedules.get(system_schedule_id("reconcile")).word == "Completed"
+    assert charged.units == OWN_JOB_WRITE_UNITS

@@ -1,0 +1,83 @@
+"""A job type may be taken out of a deployment while there are still jobs, batches and schedules of
+it: they end by a code that says so, and everything that looks at them goes on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.jobtypes import TYPES
+from jobyard.services import commands, queries
+from jobyard.services.recovery import reconcile
+from jobyard.services.retention.work_slice import kept_for
+from jobyard.store import jobs
+from tests.scenarios.harness import Harness, Payloads, single_files
+
+THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+GONE = Failure.JOB_TYPE_GONE
+
+
+@contextmanager
+def without(name: str) -> Iterator[None]:
+    """The job type of that name is not there for a while."""
+    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    gone = types.pop(name)
+    try:
+        yield
+    finally:
+        types[name] = gone
+
+
+def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
+    harness: Harness, payloads: Payloads
+) -> None:
+    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="maps")
+    opened = harness.machines.invoke
+
+    def invoke(name: str, function: object, handed: dict[str, object]) -> dict[str, object]:
+        if name != "OpenFunction":
+            with without("deposit"):
+                return opened(name, function, handed)  # type: ignore[arg-type]
+        return opened(name, function, handed)  # type: ignore[arg-type]
+
+    harness.machines.invoke = invoke  # type: ignore[assignment]
+    harness.machines.run("batch", "gone", event)
+    harness.machines.run_all()
+    harness.machines.invoke = opened
+    batch_id = harness.batch_id_of(event)
+
+    with without("deposit"):
+        view = harness.batch(batch_id)
+        assert view.batch.state == "failed"
+        assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.sentence, 3)]
+        (mail,) = harness.mails_of(batch_id)
+        assert "FAIL" in mail.subject
+        job = queries.job(f"{batch_id}.0.0", harness.looking())
+        assert "there is no job type 'deposit' any more" in job.job.failure_message
+        assert (job.word, "requeue" in job.actions) == ("failed", True)
+        page = queries.list_jobs(batch_id, harness.looking(), state="failed", after=(0, 0), limit=9)
+        assert len(page.items) == 3
+        reconcile(harness.starting, harness.now())
+        assert kept_for("deposit").days > 0
+
+    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    harness.machines.run_all()
+    harness.ask_batch(batch_id, "update_reporting")
+    assert harness.batch(batch_id).batch.state == "completed"
+
+
+def test_a_job_requeued_when_its_type_is_gone_fails_by_that_code(
+    harness: Harness, payloads: Payloads
+) -> None:
+    manifest = single_files(payloads, THREE)
+    payloads.status["/c.txt"] = 404
+    batch_id = harness.drop(manifest)
+
+    with without("deposit"):
+        harness.ask_job(f"{batch_id}.1.0", "requeue")
+
+    job = jobs.get(JobAddress(batch_id, 1, 0))
+    assert job is not None
+    assert (job.state, job.failure_code) == (JobState.FAILED, GONE.value)

@@ -1,0 +1,676 @@
+"""Schedules where clocks disagree, people come in between, and what is stored is odd: no time is
+lost, none runs twice, and nobody has to wait for one that is broken."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.errors import InvalidParameters, InvalidRule, InvalidTransition
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Fail, JobType
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.planning import next_run
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
+    HISTORY_BYTES,
+    MOST_ACTIVE,
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    ScheduleState,
+)
+from jobyard.jobtypes import TYPES
+from jobyard.services import calendars
+from jobyard.services import holds as hold_commands
+from jobyard.services.queries import list_schedules
+from jobyard.services.runs import ExecutionRun
+from jobyard.services.schedules import clock
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.commands import PARAMETERS, ScheduleEdit, ScheduleSpec
+from jobyard.store import jobs, schedules, tables
+from tests.call_interceptor import Answer, Call, Listener
+from tests.scenarios.harness import ADMIN, Harness
+from tests.scenarios.machines import ExecutionFailed, NoWorkerFree
+from tests.scenarios.scripted_job_type import NAME, Script, scripted
+from tests.scenarios.test_schedules import (
+    DAILY,
+    HOURLY,
+    history,
+    instant,
+    late,
+    made,
+    now,
+    pass_time,
+    ran_at,
+    skipped,
+)
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+def minute(harness: Harness, at: str) -> clock.TickResult:
+    """The clock comes at a moment, and what it started runs."""
+    harness.at = instant(at)
+    fired = harness.minute()
+    harness.machines.run_all()
+    return fired
+
+
+# ---- Clocks that disagree
+
+
+def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    early = iter([instant("2026-11-25T08:59:59.900Z")])
+    later = instant("2026-11-25T09:00:00.200Z")
+    asking = replace(harness.asking(), now=lambda: next(early, later))
+    changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+
+    schedule_commands.edit(schedule.schedule_id, changes, asking)
+    harness.machines.run_all()
+    minute(harness, "2026-11-25T09:01:00Z")
+    minute(harness, "2026-11-26T09:00:05Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+    assert now(schedule).next_at == instant("2026-11-27T09:00:00Z")
+
+
+def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decided(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    minute(harness, "2026-11-25T09:00:00.050Z")
+    harness.at = instant("2026-11-25T08:59:59.950Z")
+    changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
+
+    schedule_commands.edit(schedule.schedule_id, changes, harness.asking())
+    minute(harness, "2026-11-26T09:00:05Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+
+
+@pytest.mark.parametrize("at", ["2026-11-25T08:59:59.999700Z", "2026-11-25T09:00:00Z"])
+def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(harness: Harness, at: str) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY, Policy(overlap=Overlap.ALLOW))
+    harness.at = instant(at)
+
+    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    minute(harness, "2026-11-25T09:01:00Z")
+
+    assert sorted(each.trigger for each in history(schedule)) == [Trigger.MANUAL, Trigger.SCHEDULE]
+    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+
+
+def test_of_two_clocks_that_skip_a_time_one_says_so(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    harness.at = instant("2026-11-25T00:00:01Z")
+    seen = now(schedule)
+    second = harness.at + timedelta(seconds=1)
+
+    _, one = clock.start_due(seen, clock.ScheduleCache(), harness.starting, harness.at)
+    _, other = clock.start_due(seen, clock.ScheduleCache(), harness.starting, second)
+
+    assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
+
+
+class Between(Listener):
+    """Something happens before the second write."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens, self._writes = happens, 0
+
+    def before(self, call: Call) -> None:
+        if call.operation == "TransactWriteItems":
+            self._writes += 1
+            if self._writes == 2:
+                self._happens()
+
+
+def test_what_one_clock_skipped_is_told_though_another_came_between(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:30:00Z")
+    schedule = made(harness, HOURLY, Policy(Missed(Missing.NONE)))
+    harness.at = instant("2026-11-29T23:30:00Z")
+    others: list[clock.TickResult] = []
+
+    def start(at: datetime) -> clock.TickResult:
+        return clock.start_due(now(schedule), clock.ScheduleCache(), harness.starting, at)[1]
+
+    second = harness.at + timedelta(seconds=1)
+    with harness.interceptor.listening(Between(lambda: others.append(start(second)))):
+        fired = start(harness.at)
+
+    assert len(skipped(schedule)) == 120
+    assert [len(each.skipped) for each in (fired, *others)] == [90, 30]
+
+
+def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script: Script) -> None:
+    """Not the one of the latest time: what a hold delayed is begun after a run now."""
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    hold_commands.place_hold("everything", None, harness.asking())
+    minute(harness, "2026-11-25T09:00:10Z")
+    harness.at = instant("2026-11-25T09:20:00Z")
+    script.answers = [Fail(Failure.RECORDS_FAILED, "2 of 12")]
+    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    harness.machines.run_all()
+    failed = now(schedule).word
+    hold_commands.lift_hold("everything", harness.asking())
+    minute(harness, "2026-11-25T09:21:00Z")
+
+    assert (failed, now(schedule).word) == ("Failed", "Completed")
+    latest = now(schedule).latest
+    assert latest
+    assert latest.at == instant("2026-11-25T09:00:00Z")
+
+
+def test_what_waited_under_a_hold_runs_before_what_came_later(
+    harness: Harness, script: Script
+) -> None:
+    script.during = lambda: harness.later(7)
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    hold_commands.place_hold("everything", None, harness.asking())
+    harness.machines.run_all()
+    minute(harness, "2026-11-25T02:00:01Z")
+    hold_commands.lift_hold("everything", harness.asking())
+    for minutes in range(1, 4):
+        minute(harness, f"2026-11-25T02:0{minutes}:01Z")
+
+    ends = {each.at.hour: each.outcome.started_at for each in history(schedule) if each.outcome}
+    assert sorted(ends) == [0, 1, 2]
+    assert sorted(ends, key=lambda hour: str(ends[hour])) == [0, 1, 2]
+
+
+# ---- People in between
+
+
+def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_away(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    over = instant("2026-11-25T08:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+
+    harness.at = instant("2026-11-25T09:00:10Z")
+    schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(title="another title"), harness.asking()
+    )
+    minute(harness, "2026-11-25T09:00:20Z")
+
+    assert (skipped(schedule), ran_at(schedule)) == ([], ["2026-11-25T09:00Z"])
+    assert now(schedule).state is ScheduleState.ACTIVE
+
+
+def test_a_schedule_that_ended_while_suspended_is_due_no_more(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+    schedule = made(harness, once)
+    over = instant("2026-11-27T00:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+    minute(harness, "2026-11-25T09:00:05Z")
+    rule = recurrence_of(once | {"anchor": "2027-11-25"})
+
+    schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+    fired = minute(harness, "2026-12-27T00:00:05Z")
+
+    assert fired.looked_at == 0
+    assert now(schedule).due_at == instant("2027-11-25T09:00:00Z")
+
+
+def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    harness.later(1)
+
+    schedule_commands.run_now(schedule.schedule_id, harness.asking(reason="I need this"))
+    harness.machines.run_all()
+
+    assert [each.verdict for each in history(schedule)] == [Verdict.RUN, Verdict.RUN]
+    assert all(each.outcome for each in history(schedule))
+
+
+def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    harness.at = instant("2026-11-25T08:00:00Z")
+    hold_commands.place_hold("everything", None, harness.asking())
+    harness.at = instant("2026-11-25T10:00:00Z")
+
+    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    minute(harness, "2026-11-26T09:01:00Z")
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.MISSED), ("11-26T09:00", Skip.SUSPENDED)]
+
+
+def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    hold_commands.place_hold("everything", None, harness.asking())
+
+    harness.at = instant("2026-11-28T12:00:00Z")
+
+    assert next_run(now(schedule), None, harness.at) == instant("2026-11-29T09:00:00Z")
+
+
+def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    hold_commands.place_hold("everything", None, harness.asking())
+    harness.machines.run_all()
+    under_hold = len(script.told)
+    minute(harness, "2026-11-25T01:10:01Z")
+    still = len(script.told)
+
+    hold_commands.lift_hold("everything", harness.asking())
+    minute(harness, "2026-11-25T01:12:01Z")
+
+    assert (under_hold, still, len(script.told)) == (1, 1, 2)
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
+
+
+@pytest.mark.parametrize("event", ["edit", "delete"])
+def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
+    harness: Harness, event: str
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    hold_commands.place_hold("everything", None, harness.asking())
+    minute(harness, "2026-11-25T09:00:10Z")
+    harness.at = instant("2026-11-25T09:05:00Z")
+
+    if event == "edit":
+        other = ScheduleEdit(rule=recurrence_of(DAILY | {"at": "10:00"}))
+        schedule_commands.edit(schedule.schedule_id, other, harness.asking())
+    else:
+        schedule_commands.delete(schedule.schedule_id, harness.asking())
+    hold_commands.lift_hold("everything", harness.asking())
+    minute(harness, "2026-11-25T09:06:00Z")
+
+    given_up = Skip.EDITED if event == "edit" else Skip.DELETED
+    assert skipped(schedule) == [("11-25T09:00", given_up)]
+    assert ran_at(schedule) == []
+
+
+def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    for hour in range(2):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    hold_commands.place_hold("everything", None, harness.asking())
+    harness.machines.run_all()
+
+    schedule_commands.delete(schedule.schedule_id, harness.asking())
+    hold_commands.lift_hold("everything", harness.asking())
+    minute(harness, "2026-11-25T01:12:01Z")
+
+    assert skipped(schedule) == [("11-25T01:00", Skip.DELETED)]
+    assert now(schedule).due_at is None
+
+
+def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    def cancelled() -> None:
+        harness.later(2400)
+        (run,) = now(schedule).active
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+
+    script.during = cancelled
+    pass_time(harness, "2026-11-25T12:00:00Z")
+
+    (run,) = history(schedule)
+    assert (late(run), run.duration) == (timedelta(seconds=1), timedelta(minutes=40))
+
+
+def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
+    pass_time(harness, "2026-11-25T20:30:00Z")
+    failed = history(schedule)
+
+    for each in failed[:MOST_ACTIVE]:
+        schedule_jobs.send_occurrence_event(each.place, "requeue", harness.asking())
+    with pytest.raises(InvalidTransition, match="running"):
+        schedule_jobs.send_occurrence_event(failed[MOST_ACTIVE].place, "requeue", harness.asking())
+
+    assert len(now(schedule).active) == MOST_ACTIVE
+
+
+# ---- After a long time
+
+
+def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    minute(harness, "2026-11-29T10:00:00Z")
+
+    (run,) = history(schedule)
+    assert (run.trigger, now(schedule).word) == (Trigger.CATCH_UP, "Completed")
+
+
+def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    policy = Policy(Missed(Missing.ALL, most=30, oldest_h=48), Overlap.ALLOW)
+    schedule = made(harness, HOURLY, policy)
+
+    minute(harness, "2026-11-26T05:30:00Z")
+    minute(harness, "2026-11-26T05:31:01Z")
+
+    assert Counter(each.verdict for each in history(schedule)) == {Verdict.RUN: 30}
+
+
+def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+    for hour in range(6):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(overlap=Overlap.REPLACE), harness.asking()
+    )
+
+    harness.at = instant("2026-11-28T23:30:00Z")
+    fired = harness.minute()
+
+    assert fired.surprises == ()
+    assert [run.at for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
+    ends = [each.outcome.state for each in history(schedule) if each.outcome]
+    assert ends == [JobState.REPLACED] * 6
+
+
+def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T22:59:00Z")
+    excluding = calendar_of({"name": "c", "exclude": ["2026-11-26"]})
+    calendars.put(excluding, None, harness.asking())
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE, calendar="c"))
+    harness.at = instant("2026-11-25T22:00:01Z")
+    harness.minute()
+
+    harness.at = instant("2026-11-26T01:30:01Z")
+    harness.minute()
+
+    replaced = jobs.get(schedule.place(instant("2026-11-25T22:00:00Z")))
+    following = schedule.place(instant("2026-11-25T23:00:00Z")).job_id
+    assert replaced is not None
+    assert replaced.history[-1].reason == f"replaced by {following}"
+
+
+def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    large = {"x": "y" * (PARAMETERS - 100)}
+    wanted = ScheduleSpec("large", NAME, recurrence_of(HOURLY), Policy(), large)
+    schedule = schedule_commands.create(wanted, harness.asking())
+
+    fired = minute(harness, "2026-11-28T07:00:00Z")
+
+    assert fired.surprises == ()
+    assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
+    with pytest.raises(InvalidParameters, match="bytes"):
+        schedule_commands.create(
+            replace(wanted, parameters={"x": "y" * PARAMETERS}), harness.asking()
+        )
+
+
+def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    for number in range(55):
+        asking = harness.asking(reason="ж" * 1000)
+        changes = ScheduleEdit(title=f"the {number}th title")
+        schedule_commands.edit(schedule.schedule_id, changes, asking)
+
+    kept = now(schedule).history
+    assert sum(len(entry.reason.encode()) for entry in kept) <= HISTORY_BYTES
+    assert sum(sum(entry.counts.values()) or 1 for entry in kept) == 55
+    assert "more moves: edit" in kept[3].reason
+    assert now(schedule).title == "the 54th title"
+
+
+# ---- What is odd
+
+
+def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    several = [made(harness, DAILY) for _ in range(8)]
+    item = tables.ScheduleItem.get(several[0].schedule_id)
+    item.body = {**item.body, "rule": {**item.body["rule"], "zone": "US/Nowhere"}}
+    item.save()
+
+    fired = minute(harness, "2026-11-25T09:00:05Z")
+
+    assert [(of, type(error)) for of, error in fired.surprises] == [
+        (several[0].schedule_id, InvalidRule)
+    ]
+    assert {now(each).word for each in several[1:]} == {"Completed"}
+    ids = {each.schedule_id for each in several[1:]}
+    assert ids <= {each.schedule_id for each in schedules.every(limit=1000)}
+    listed = list_schedules(
+        harness.looking(ADMIN), system=False, word="", after="", limit=1000
+    ).items
+    assert ids <= {each.schedule.schedule_id for each in listed}
+    assert [*schedules.naming("nobody's")] == []
+    item.delete()
+
+
+class Throttled(Listener):
+    """Refuses some transactions as DynamoDB does what comes too fast."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "TransactWriteItems" or not self.left:
+            return None
+        self.left -= 1
+        reasons = [{"Code": "ThrottlingError", "Message": "slow down"}, {"Code": "None"}]
+        return Answer.error(400, "TransactionCanceledException", CancellationReasons=reasons)
+
+
+def test_a_write_that_is_throttled_is_made_again(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    throttled = Throttled(2)
+
+    with harness.interceptor.listening(throttled):
+        fired = minute(harness, "2026-11-25T09:00:05Z")
+
+    assert fired.surprises == ()
+    assert throttled.left == 0
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+
+
+def test_what_is_due_starts_before_what_runs_is_looked_after(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.at = instant("2026-11-25T08:00:00Z")
+    for _ in range(12):
+        made(harness, DAILY)
+    for _ in range(4):
+        made(harness, DAILY | {"at": "09:01"})
+    harness.at = instant("2026-11-25T09:00:01Z")
+    harness.minute()
+    order: list[str] = []
+    describe, start = harness.machines.describe_execution, harness.machines.start_execution
+
+    def described(**asked: Any) -> Any:
+        order.append("look")
+        return describe(**asked)
+
+    def started(**asked: Any) -> Any:
+        order.append("start")
+        return start(**asked)
+
+    monkeypatch.setattr(harness.machines, "describe_execution", described)
+    monkeypatch.setattr(harness.machines, "start_execution", started)
+    harness.at = instant("2026-11-25T09:01:02Z")
+    harness.minute()
+
+    assert order[:4] == ["start"] * 4
+    assert order.count("look") == 12
+
+
+def test_a_job_that_no_worker_is_free_for_waits_for_one(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    plainly = harness.machines.invoke
+
+    def refused(name: str, function: Any, handed: Any) -> Any:
+        if name == "ExecuteJobFunction":
+            raise NoWorkerFree
+        return plainly(name, function, handed)
+
+    harness.machines.invoke = refused
+    harness.at = instant("2026-11-25T09:00:01Z")
+    harness.minute()
+    with pytest.raises(ExecutionFailed):
+        harness.machines.run_all()
+    waiting = now(schedule).word
+    harness.machines.invoke = plainly
+    minute(harness, "2026-11-25T09:01:02Z")
+
+    assert (waiting, now(schedule).word) == ("In Progress", "Completed")
+
+
+def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    harness.at = instant("2026-11-25T09:00:01Z")
+    harness.minute()
+    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    gone = types.pop(NAME)
+
+    try:
+        harness.machines.run_all()
+    finally:
+        types[NAME] = gone
+
+    (run,) = history(schedule)
+    assert run.outcome is not None
+    assert run.outcome.codes == ("JOB_TYPE_GONE",)
+    assert f"there is no job type {NAME!r} any more" in run.outcome.message
+    assert now(schedule).word == "Failed"
+
+
+def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE))
+    harness.at = instant("2026-11-25T00:00:01Z")
+    harness.minute()
+    (run,) = now(schedule).active
+    schedule_jobs.run_occurrence(schedule.place(run.at), ExecutionRun(run.run, 1), harness.worker())
+
+    minute(harness, "2026-11-25T01:00:01Z")
+
+    ends = [each.outcome.state for each in history(schedule) if each.outcome]
+    assert ends == ["succeeded", "succeeded"]
+
+
+def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script: Script) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+    left: list[float] = []
+
+    def cancel() -> None:
+        (run,) = now(schedule).active
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+        left.append(script.touch.remaining())
+        harness.later(3)
+        left.append(script.touch.remaining())
+
+    script.during = cancel
+    minute(harness, "2026-11-25T00:00:01Z")
+
+    assert left[0] > 0  # it is looked for every two seconds
+    assert left[1] == 0
+    assert [each.outcome.state for each in history(schedule) if each.outcome] == ["cancelled"]
+
+
+def test_what_goes_on_is_not_looked_after_again_at_once(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+    for at in ("2026-11-25T00:00:01Z", "2026-11-25T00:02:01Z"):
+        harness.at = instant(at)
+        harness.minute()
+
+    look_at = now(schedule).look_at
+    assert look_at
+    assert look_at > harness.at
+
+
+def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:30:00Z")
+    schedule = made(harness, HOURLY, Policy(Missed(Missing.NONE)))
+    over = harness.at + timedelta(days=5)
+    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+    harness.at += timedelta(days=5, hours=2)
+    look = clock.ScheduleTick(clock.ScheduleCache(), harness.starting, harness.at)
+
+    found = clock.catch_up(now(schedule), look, most=1)
+    reasons = Counter(each.reason for each in look.decided)
+    clock.start_due(found, clock.ScheduleCache(), harness.starting, harness.at)
+
+    assert (found.state, reasons) == (ScheduleState.SUSPENDED, {Skip.SUSPENDED: 90})
+    assert now(schedule).state is ScheduleState.ACTIVE
+    assert Counter(reason for _, reason in skipped(schedule)) == {
+        Skip.SUSPENDED: 120,
+        Skip.MISSED: 2,
+    }
+
+
+def test_times_are_in_utc_in_all_that_is_told(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    minute(harness, "2026-11-25T09:00:01Z")
+
+    (run,) = history(schedule)
+    assert run.at == datetime(2026, 11, 25, 9, tzinfo=UTC)
+    assert run.at.tzinfo is UTC

@@ -1,0 +1,692 @@
+"""Schedules in simulated time, through the real services, store and job machine."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from jobyard.domain.errors import BadRequest, Forbidden, Gone, InvalidTransition
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Done, Fail
+from jobyard.domain.schedules.calendar import calendar_of
+from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import (
+    Missed,
+    Missing,
+    Overlap,
+    Policy,
+    Schedule,
+    ScheduleState,
+)
+from jobyard.services import calendars
+from jobyard.services import holds as hold_commands
+from jobyard.services.commands import CommandContext
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
+from jobyard.store import jobs, occurrences, schedules
+from tests.scenarios.harness import DEPOSITOR, Harness
+from tests.scenarios.scripted_job_type import NAME, Script, scripted
+
+LOS_ANGELES = {"zone": "America/Los_Angeles"}
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def made(harness: Harness, rule: dict[str, Any], policy: Policy | None = None) -> Schedule:
+    """A schedule, made when the yard's clock shows what it does."""
+    wanted = ScheduleSpec(
+        "a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"}
+    )
+    return schedule_commands.create(wanted, harness.asking())
+
+
+def pass_time(harness: Harness, until: str, *, run: bool = True) -> None:
+    """Let the minute rule do its work each time something is due until then."""
+    end = instant(until)
+    while True:
+        with harness.interceptor.muted():  # whoever looks here is not of the story
+            found = [
+                each.schedule()
+                for shard in range(schedules.SHARDS)
+                for each in schedules.due(shard, end)
+            ]
+        due = [schedule.due_at for schedule in found if schedule.due_at]
+        if not due:
+            break
+        harness.at = max(harness.at, min(due)) + timedelta(seconds=1)
+        harness.minute()
+        if run:
+            harness.machines.run_all()
+    harness.at = end
+
+
+def history(schedule: Schedule) -> list[Occurrence]:
+    """The schedule's occurrences, oldest first."""
+    return [*reversed(occurrences.newest(schedule.schedule_id, limit=500))]
+
+
+def ran_at(schedule: Schedule) -> list[str]:
+    """When jobs ran, for which times."""
+    return [
+        f"{each.at:%Y-%m-%dT%H:%MZ}" for each in history(schedule) if each.verdict is Verdict.RUN
+    ]
+
+
+def late(run: Occurrence) -> timedelta | None:
+    """How long after its time a run that has ended began."""
+    return run.late(run.outcome.started_at) if run.outcome else None
+
+
+def skipped(schedule: Schedule) -> list[tuple[str, Skip | None]]:
+    """The times without a job, and why."""
+    return [
+        (f"{each.at:%m-%dT%H:%M}", each.reason)
+        for each in history(schedule)
+        if each.verdict is Verdict.SKIP
+    ]
+
+
+def now(schedule: Schedule) -> Schedule:
+    """The schedule as it is stored."""
+    return schedules.get(schedule.schedule_id)
+
+
+@pytest.mark.parametrize(
+    ("rule", "since", "until", "ran"),
+    [
+        (
+            {"kind": "daily", "at": "02:30", "anchor": "2027-03-13"},
+            "2027-03-13T00:00:00Z",
+            "2027-03-16T00:00:00Z",
+            ["2027-03-13T10:30Z", "2027-03-14T10:00Z", "2027-03-15T09:30Z"],
+        ),
+        (
+            {"kind": "daily", "at": "01:30", "anchor": "2026-10-31"},
+            "2026-10-31T00:00:00Z",
+            "2026-11-02T12:00:00Z",
+            ["2026-10-31T08:30Z", "2026-11-01T08:30Z", "2026-11-02T09:30Z"],
+        ),
+        (
+            {"kind": "hourly", "every": 6, "at": "20:00", "anchor": "2026-10-31"},
+            "2026-10-31T12:00:00Z",
+            "2026-11-01T10:00:00Z",
+            ["2026-11-01T03:00Z", "2026-11-01T09:00Z"],
+        ),
+        (
+            {
+                "kind": "weekly",
+                "every": 2,
+                "weekdays": ["mon", "wed"],
+                "at": "09:00",
+                "anchor": "2026-11-25",
+            },
+            "2026-11-24T00:00:00Z",
+            "2026-12-22T00:00:00Z",
+            ["2026-11-25T17:00Z", "2026-12-07T17:00Z", "2026-12-09T17:00Z", "2026-12-21T17:00Z"],
+        ),
+        (
+            {"kind": "monthly", "day": 31, "at": "08:00", "anchor": "2027-01-31"},
+            "2027-01-30T00:00:00Z",
+            "2027-05-01T00:00:00Z",
+            ["2027-01-31T16:00Z", "2027-02-28T16:00Z", "2027-03-31T15:00Z", "2027-04-30T15:00Z"],
+        ),
+        (
+            {"kind": "monthly", "every": 3, "day": 31, "at": "08:00", "anchor": "2027-01-31"},
+            "2027-01-30T00:00:00Z",
+            "2027-11-01T00:00:00Z",
+            ["2027-01-31T16:00Z", "2027-04-30T15:00Z", "2027-07-31T15:00Z", "2027-10-31T15:00Z"],
+        ),
+    ],
+)
+def test_the_worked_examples_run_when_they_are_to(
+    harness: Harness, rule: dict[str, Any], since: str, until: str, ran: list[str]
+) -> None:
+    harness.at = instant(since)
+    schedule = made(harness, rule | LOS_ANGELES)
+
+    pass_time(harness, until)
+
+    assert ran_at(schedule) == ran
+    assert {each.trigger for each in history(schedule)} == {Trigger.SCHEDULE}
+    assert now(schedule).active == ()
+
+
+def test_a_run_is_told_to_its_schedule(harness: Harness, script: Script) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    words = [now(schedule).word]
+    script.answers = [Done({"records": {"processed": 40, "failed": 2, "total": 42}})]
+    script.during = lambda: harness.later(30)
+
+    harness.at = instant("2026-11-25T09:00:07Z")
+    harness.minute()
+    words.append(now(schedule).word)
+    harness.machines.run_all()
+
+    words.append(now(schedule).word)
+    (run,) = history(schedule)
+    assert words == ["Idle", "In Progress", "Completed"]
+    assert run.outcome is not None
+    assert (run.outcome.processed, run.outcome.failed, run.outcome.total) == (40, 2, 42)
+    assert (late(run), run.duration) == (timedelta(seconds=7), timedelta(seconds=30))
+    assert now(schedule).next_at == instant("2026-11-26T09:00:00Z")
+    assert script.told[0].entry == {"scheduled_for": "2026-11-25T09:00:00Z"}
+    assert script.told[0].parameters == {"of": "a test"}
+
+
+def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    script.answers = [
+        Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True),
+        Fail(Failure.PAYLOAD_NOT_FOUND, "gone"),
+    ]
+
+    pass_time(harness, "2026-11-25T10:00:00Z")
+    failed = now(schedule)
+    pass_time(harness, "2026-11-26T10:00:00Z")
+
+    first, second = history(schedule)
+    assert first.outcome is not None
+    assert second.outcome is not None
+    assert first.outcome.codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
+    assert (failed.word, now(schedule).word) == ("Failed", "Completed")
+    assert (first.outcome.state, second.outcome.state) == (JobState.FAILED, JobState.SUCCEEDED)
+
+
+def test_once_runs_once_and_has_no_next_time(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    pass_time(harness, "2026-12-25T10:00:00Z")
+
+    ended = now(schedule)
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert (ended.state, ended.word) == (ScheduleState.ENDED, "Completed")
+    assert (ended.next_at, ended.due_at) == (None, None)
+
+
+def test_once_in_the_past_is_refused(harness: Harness) -> None:
+    harness.at = instant("2026-11-25T12:00:00Z")
+
+    with pytest.raises(BadRequest, match="past"):
+        made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+
+def test_the_clock_that_comes_twice_or_late_starts_each_time_once(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    harness.at = instant("2026-11-25T09:04:00Z")
+    for _ in range(3):
+        harness.minute()
+    harness.machines.run_all()
+    harness.minute()
+    harness.machines.run_all()
+
+    assert len(script.told) == 1
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert late(history(schedule)[0]) == timedelta(minutes=4)
+
+
+# ---- What meets
+
+
+def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queues(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+
+    harness.at = instant("2026-11-25T00:00:01Z")
+    harness.minute()
+    harness.at = instant("2026-11-25T01:00:01Z")
+    harness.minute()
+    harness.machines.run_all()
+    pass_time(harness, "2026-11-25T02:30:00Z")
+
+    assert skipped(schedule) == [("11-25T01:00", Skip.PREVIOUS_ACTIVE)]
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T02:00Z"]
+    assert len(script.told) == 2
+    assert Skip.PREVIOUS_ACTIVE.sentence == "Skipped (previous run active)"
+
+
+def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+
+    for hour in range(3):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    active = now(schedule).active
+    harness.machines.run_all()
+
+    assert len(active) == 3
+    assert len(script.told) == 3
+    assert now(schedule).active == ()
+
+
+def test_a_run_makes_way_for_the_one_that_replaces_it(harness: Harness, script: Script) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE))
+
+    def an_hour_passes() -> None:
+        if len(script.told) == 1:
+            harness.at = instant("2026-11-25T01:00:01Z")
+            harness.minute()
+
+    script.during = an_hour_passes
+    harness.at = instant("2026-11-25T00:00:01Z")
+    harness.minute()
+    harness.machines.run_all()
+
+    states = [each.outcome and each.outcome.state for each in history(schedule)]
+    assert states == [JobState.REPLACED, JobState.SUCCEEDED]
+    assert (now(schedule).active, now(schedule).word) == ((), "Completed")
+
+
+def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+
+    for hour in range(3):
+        harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
+        harness.minute()
+    waiting = history(schedule)[1]
+    harness.machines.run_all()
+
+    assert waiting.verdict is Verdict.WAIT
+    assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
+    assert skipped(schedule) == [("11-25T02:00", Skip.ONE_WAITS)]
+    assert len(script.told) == 2
+    assert (now(schedule).active, now(schedule).queued) == ((), None)
+
+
+# ---- What was missed
+
+
+@pytest.mark.parametrize(
+    ("missed", "ran", "why"),
+    [
+        (Missed(Missing.NONE), [], [Skip.MISSED] * 5),
+        (Missed(Missing.LATEST), ["2026-11-25T04:00Z"], [Skip.MISSED] * 4),
+        (
+            Missed(Missing.ALL, most=3),
+            ["2026-11-25T02:00Z", "2026-11-25T03:00Z", "2026-11-25T04:00Z"],
+            [Skip.MISSED] * 2,
+        ),
+        (
+            Missed(Missing.ALL, most=10, oldest_h=2),
+            ["2026-11-25T03:00Z", "2026-11-25T04:00Z"],
+            [Skip.TOO_OLD] * 3,
+        ),
+    ],
+)
+def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
+    harness: Harness, missed: Missed, ran: list[str], why: list[Skip]
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY, Policy(missed=missed))
+
+    harness.at = instant("2026-11-25T04:30:00Z")
+    for _ in range(6):
+        harness.minute()
+        harness.machines.run_all()
+        harness.later(60)
+
+    assert ran_at(schedule) == ran
+    assert [reason for _, reason in skipped(schedule)] == why
+    assert {each.trigger for each in history(schedule) if each.verdict is Verdict.RUN} <= {
+        Trigger.CATCH_UP
+    }
+    assert now(schedule).next_at == instant("2026-11-25T05:00:00Z")
+
+
+def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    rule = DAILY | {"every": 7}
+    schedule = made(harness, rule)
+
+    harness.at = instant("2026-11-26T09:00:01Z")
+    harness.minute()
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.TOO_OLD)]
+
+
+def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+
+    harness.at = instant("2027-01-05T00:30:00Z")
+    harness.minute()
+
+    found = [*occurrences.older(schedule.schedule_id, harness.at)]
+    assert len(found) == 41 * 24 + 1
+    assert [each.at for each in found if each.verdict is Verdict.RUN] == [
+        instant("2027-01-05T00:00:00Z")
+    ]
+    assert now(schedule).next_at == instant("2027-01-05T01:00:00Z")
+
+
+def test_once_that_was_missed_is_caught_up(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+
+    harness.at = instant("2026-11-25T20:00:00Z")
+    harness.minute()
+    harness.machines.run_all()
+
+    (run,) = history(schedule)
+    assert (run.trigger, late(run)) == (Trigger.CATCH_UP, timedelta(hours=11))
+    assert now(schedule).state is ScheduleState.ENDED
+
+
+def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T23:59:00Z")
+    schedule = made(harness, HOURLY)
+    hold_commands.place_hold(f"type:{NAME}", None, harness.asking())
+
+    harness.at = instant("2026-11-25T02:30:00Z")
+    harness.minute()
+    under = history(schedule)
+    hold_commands.lift_hold(f"type:{NAME}", harness.asking())
+    harness.minute()
+    harness.machines.run_all()
+
+    assert under == []
+    assert ran_at(schedule) == ["2026-11-25T02:00Z"]
+    assert skipped(schedule) == [("11-25T00:00", Skip.MISSED), ("11-25T01:00", Skip.MISSED)]
+
+
+def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness) -> None:
+    harness.at = instant("2027-03-13T00:00:00Z")
+    rule = {"kind": "daily", "at": "02:30", "anchor": "2027-03-13", "dst": "skip"}
+    schedule = made(harness, rule | LOS_ANGELES)
+
+    pass_time(harness, "2027-03-16T00:00:00Z")
+
+    assert ran_at(schedule) == ["2027-03-13T10:30Z", "2027-03-15T09:30Z"]
+    assert skipped(schedule) == [("03-14T10:00", Skip.CLOCKS)]
+    assert "forward" in history(schedule)[1].words
+
+
+# ---- What people ask
+
+
+def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    until = instant("2026-11-27T12:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, until, harness.asking(reason="an audit"))
+
+    pass_time(harness, "2026-11-26T10:00:00Z")
+    suspended = now(schedule)
+    pass_time(harness, "2026-11-28T10:00:00Z")
+
+    assert suspended.state is ScheduleState.SUSPENDED
+    assert now(schedule).state is ScheduleState.ACTIVE
+    assert skipped(schedule) == [
+        ("11-25T09:00", Skip.SUSPENDED),
+        ("11-26T09:00", Skip.SUSPENDED),
+        ("11-27T09:00", Skip.SUSPENDED),
+    ]
+    assert ran_at(schedule) == ["2026-11-28T09:00Z"]
+    assert history(schedule)[0].words == "suspended by admin: an audit"
+
+
+def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    hold_commands.place_hold(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), harness.asking())
+    until = instant("2026-11-26T09:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, until, harness.asking())
+
+    pass_time(harness, "2026-11-26T10:00:00Z")
+
+    assert skipped(schedule) == [("11-25T09:00", Skip.SUSPENDED)]
+    assert ran_at(schedule) == ["2026-11-26T09:00Z"]
+
+
+def test_a_time_that_came_just_before_the_suspension_still_runs(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    harness.at = instant("2026-11-25T09:00:20Z")
+    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    harness.machines.run_all()
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z"]
+    assert now(schedule).state is ScheduleState.SUSPENDED
+
+
+def test_a_person_s_run_now_is_beside_the_schedule_s_times(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    first = schedule_commands.run_now(
+        schedule.schedule_id, harness.asking(key="one", reason="to see")
+    )
+    again = schedule_commands.run_now(
+        schedule.schedule_id, harness.asking(key="one", reason="to see")
+    )
+    with pytest.raises(InvalidTransition, match="running"):
+        schedule_commands.run_now(schedule.schedule_id, harness.asking(key="two"))
+    harness.machines.run_all()
+
+    (run,) = history(schedule)
+    assert first.place == again.place == run.place
+    assert (run.trigger, run.actor, run.words) == (Trigger.MANUAL, "admin", "to see")
+    assert len(script.told) == 1
+    assert now(schedule).next_at == instant("2026-11-25T09:00:00Z")
+
+
+def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    pass_time(harness, "2026-11-25T12:00:00Z")
+    before = history(schedule)
+    rule = recurrence_of(DAILY | {"at": "15:00"})
+
+    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+
+    assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
+    assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
+    assert now(schedule).next_at == instant("2026-11-25T15:00:00Z")
+    assert history(schedule) == before
+
+
+def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(
+    harness: Harness,
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    until = instant("2026-11-27T12:00:00Z")
+    schedule_commands.suspend(schedule.schedule_id, until, harness.asking())
+    rule = recurrence_of(DAILY | {"at": "15:00"})
+
+    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+
+    assert edited.runs_before[0] == instant("2026-11-28T09:00:00Z")
+    assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
+
+
+def test_an_ended_schedule_given_new_times_goes_on(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
+    pass_time(harness, "2026-11-25T12:00:00Z")
+
+    schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(rule=recurrence_of(DAILY)), harness.asking()
+    )
+    pass_time(harness, "2026-11-26T12:00:00Z")
+
+    assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
+
+
+def test_a_deleted_schedule_runs_no_more_and_is_gone(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    schedule_commands.delete(schedule.schedule_id, harness.asking(reason="not needed"))
+
+    pass_time(harness, "2026-11-26T12:00:00Z")
+
+    assert history(schedule) == []
+    with pytest.raises(Gone):
+        schedule_commands.active_schedule(schedule.schedule_id, frozenset({"admin"}))
+
+
+def test_a_deleted_schedule_is_not_resumed_by_itself(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    schedule_commands.suspend(
+        schedule.schedule_id, harness.at + timedelta(days=2), harness.asking()
+    )
+
+    deleted = schedule_commands.delete(schedule.schedule_id, harness.asking())
+
+    assert (deleted.state, deleted.resume_at, deleted.due_at) == (ScheduleState.DELETED, None, None)
+
+
+def test_only_an_admin_may(harness: Harness) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule_id = made(harness, DAILY).schedule_id
+    wanted = ScheduleSpec("mine", NAME, recurrence_of(DAILY), Policy(), {})
+    operator = replace(
+        DEPOSITOR, name="operator", groups=frozenset({"operator", "viewer", "planner"})
+    )
+    asked: list[Callable[[CommandContext], object]] = [
+        partial(schedule_commands.create, wanted),
+        partial(schedule_commands.edit, schedule_id, ScheduleEdit(title="mine")),
+        partial(schedule_commands.suspend, schedule_id, None),
+        partial(schedule_commands.resume, schedule_id),
+        partial(schedule_commands.run_now, schedule_id),
+        partial(schedule_commands.delete, schedule_id),
+        partial(calendars.put, calendar_of({"name": "mine"}), None),
+        partial(calendars.delete, "mine", None),
+    ]
+
+    for person in (DEPOSITOR, operator):
+        for ask in asked:
+            with pytest.raises(Forbidden):
+                ask(harness.asking(person, reason="mine"))
+
+
+# ---- What people ask of its jobs
+
+
+def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    pass_time(harness, "2026-11-25T12:00:00Z")
+    (run,) = history(schedule)
+    script.during = lambda: harness.later(10)
+
+    schedule_jobs.send_occurrence_event(run.place, "requeue", harness.asking())
+    words = [now(schedule).word]
+    harness.machines.run_all()
+
+    words.append(now(schedule).word)
+    (run,) = history(schedule)
+    assert words == ["In Progress", "Completed"]
+    assert run.outcome is not None
+    assert run.outcome.codes == ("PAYLOAD_NOT_FOUND",)
+    assert run.duration == timedelta(seconds=10)
+
+
+def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")]
+    pass_time(harness, "2026-11-26T12:00:00Z")
+    first, second = history(schedule)
+
+    schedule_jobs.send_occurrence_event(first.place, "delete", harness.asking())
+
+    deleted, _ = history(schedule)
+    assert deleted.outcome is not None
+    assert first.outcome is not None
+    assert deleted.outcome.state is JobState.DELETED
+    assert deleted.outcome.ended_at == first.outcome.ended_at
+    latest = now(schedule).latest
+    assert latest is not None
+    assert latest.at == second.at
+    assert now(schedule).word == "Completed"
+
+
+def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
+    harness: Harness, script: Script
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+
+    def cancelled() -> None:
+        (run,) = now(schedule).active
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+
+    script.during = cancelled
+    pass_time(harness, "2026-11-25T12:00:00Z")
+
+    (run,) = history(schedule)
+    stored = jobs.get(run.place)
+    assert stored is not None
+    assert stored.state is JobState.CANCELLED
+    assert run.outcome is not None
+    assert run.outcome.state is JobState.CANCELLED
+    assert (now(schedule).active, now(schedule).word) == ((), "Failed")
+
+
+# ---- What is lost
+
+
+def test_a_job_that_was_decided_but_not_started_is_started_a_minute_later(
+    harness: Harness, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.at = instant("2026-11-24T12:00:00Z")
+    schedule = made(harness, DAILY)
+    harness.at = instant("2026-11-25T09:00:01Z")
+
+    def unreachable(**_: Any) -> None:
+        raise ConnectionError("states is not there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.machines, "start_execution", unreachable)
+        met = harness.minute()
+    harness.later(61)
+    harness.minute()
+    harness.machines.run_all()
+
+    assert [type(error) for _, error in met.surprises] == [ConnectionError]
+    assert len(script.told) == 1
+    assert now(schedule).word == "Completed"
