@@ -279,7 +279,10 @@ MET = {"HasSweepTables"}  # conditions of policies that are met where sweeps are
 
 
 def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
-    """A role's statements, those of policies of their own included but for payloads by s3 URLs."""
+    """A role's statements: its own, and those of the policies that name it or that it names.
+
+    Payloads by s3 URLs are left out.
+    """
     documents = [
         policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())
     ]
@@ -289,18 +292,27 @@ def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
         if {"Ref": role} in policy["Properties"]["Roles"]
         and {policy.get("Condition")} <= {None, *MET}
     ]
+    documents += [
+        resources[arn["Ref"]]["Properties"]["PolicyDocument"]
+        for arn in resources[role]["Properties"].get("ManagedPolicyArns", ())
+    ]
     return [statement for document in documents for statement in document["Statement"]]
 
 
 def grants(resources: Resources, role: str) -> set[tuple[str, str]]:
     """(action, resource as text) of everything a role may do."""
-    found = set()
+    return set(grant_list(resources, role))
+
+
+def grant_list(resources: Resources, role: str) -> list[tuple[str, str]]:
+    """(action, resource as text), as often as a role is granted it."""
+    found = []
     for statement in statements(resources, role):
         assert statement["Effect"] == "Allow"
         actions, on = statement["Action"], statement["Resource"]
         for action in actions if isinstance(actions, list) else [actions]:
             for resource in on if isinstance(on, list) else [on]:
-                found.add((action, _written(resource)))
+                found.append((action, _written(resource)))
     return found
 
 

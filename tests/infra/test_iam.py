@@ -18,6 +18,7 @@ from tests.infra.rights import (
     CALLS,
     EXECUTION,
     MACHINE,
+    grant_list,
     grants,
     grants_all,
     statements,
@@ -112,6 +113,26 @@ def test_what_is_granted_on_everything_has_a_reason(resources: Resources) -> Non
     for role in of_type(resources, "AWS::IAM::Role"):
         unbounded = {action for action, resource in grants(resources, role) if resource == "*"}
         assert unbounded <= UNBOUNDED.keys(), role
+
+
+def test_whatever_is_traced_or_logged_has_the_right_before_it_is_made(
+    resources: Resources,
+) -> None:
+    """Lambda and Step Functions check the role when they are told to trace or to log. A role that
+    names its policies has them by then; one that is named by a policy may get it later."""
+    traced = [*CALLS, "BatchMachineRole", "JobMachineRole"]
+    for role in traced:
+        assert {"Ref": "TracingPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"], role
+    for role in ("BatchMachineRole", "JobMachineRole"):
+        assert {"Ref": "LogDeliveryPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"]
+    for policy in of_type(resources, "AWS::IAM::ManagedPolicy").values():
+        assert policy["Properties"].keys() == {"Description", "PolicyDocument"}
+
+
+def test_no_right_is_granted_twice(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role"):
+        granted = grant_list(resources, role)
+        assert len(granted) == len(set(granted)), role
 
 
 def test_mail_is_sent_in_one_name_only(resources: Resources) -> None:
