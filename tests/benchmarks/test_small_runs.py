@@ -87,7 +87,9 @@ class Shared:
         notes.symlink_to(self.notes)
         functions = self.local.client("lambda")
         listed = functions.list_functions()["Functions"]
-        (clock,) = [each["FunctionName"] for each in listed if "Minute" in each["FunctionName"]]
+        (clock,) = [
+            each["FunctionName"] for each in listed if "SchedulerTick" in each["FunctionName"]
+        ]
         over = threading.Event()
 
         def tick() -> None:

@@ -107,7 +107,7 @@ class Flood:
     def tick(self) -> None:
         """A minute has passed."""
         self.ticked_at = time.monotonic()
-        for name in ("MinuteFunction", "TickFunction"):
+        for name in ("SchedulerTickFunction", "OutboxTickFunction"):
             self.functions.invoke(
                 FunctionName=self.load.names[name], InvocationType="Event", Payload=b"{}"
             )

@@ -22,9 +22,9 @@ FUNCTIONS = {
     "ExecuteJobFunction": "execute.job.handler",
     "SettleFunction": "report.settle.handler",
     "ReportFunction": "report.report.handler",
-    "TickFunction": "report.outbox_tick.handler",
-    "MinuteFunction": "schedule.scheduler_tick.handler",
-    "FailureFunction": "schedule.execution_failure.handler",
+    "OutboxTickFunction": "report.outbox_tick.handler",
+    "SchedulerTickFunction": "schedule.scheduler_tick.handler",
+    "ExecutionFailureFunction": "schedule.execution_failure.handler",
     "DeliveryFunction": "report.delivery.handler",
     "ApiFunction": "api.handler.handler",
 }
@@ -288,7 +288,7 @@ def test_the_minute_s_call_is_never_made_up_for(resources: Resources) -> None:
         config["Properties"]
         for config in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
         if config["Properties"]["FunctionName"]
-        in ({"Ref": "MinuteFunction"}, {"Ref": "TickFunction"})
+        in ({"Ref": "SchedulerTickFunction"}, {"Ref": "OutboxTickFunction"})
     ]
     targets = resources["MinuteRule"]["Properties"]["Targets"]
 
@@ -358,7 +358,7 @@ def test_an_execution_that_cannot_speak_any_more_is_spoken_of(resources: Resourc
     ]
     assert [written(target["Arn"]) for target in rule["Targets"]] == [
         "${AlarmTopic}",
-        "${FailureFunction.Arn}",
+        "${ExecutionFailureFunction.Arn}",
     ]
 
 
@@ -460,8 +460,12 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     }
 
     errors = {("Errors", f"${{{name}}}") for name in FUNCTIONS}
-    assert errors - watched == {("Errors", "${FailureFunction}")}  # it has the dead letters' alarm
-    on_failure = resources["FailureFunctionEventInvokeConfig"]["Properties"]["DestinationConfig"]
+    assert errors - watched == {
+        ("Errors", "${ExecutionFailureFunction}")
+    }  # it has the dead letters' alarm
+    on_failure = resources["ExecutionFailureFunctionEventInvokeConfig"]["Properties"][
+        "DestinationConfig"
+    ]
     assert written(on_failure["OnFailure"]["Destination"]) == "${DeadLetters.Arn}"
     assert {
         ("ExecutionsFailed", "${BatchMachine}"),

@@ -234,7 +234,7 @@ def _holds_that_end(admin: ApiUser, payloads: Payloads, aws: Aws, physical: dict
     payloads.status = {}
     for each in (batch_id, job_of):
         while admin.get(f"/api/batches/{each}")["state"] != "completed":
-            _invoke(aws, physical["MinuteFunction"], {})
+            _invoke(aws, physical["SchedulerTickFunction"], {})
 
 
 def _hold(admin: ApiUser, scope: str) -> None:
@@ -246,7 +246,7 @@ def _hold(admin: ApiUser, scope: str) -> None:
 def _what_rules_wake(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack) -> None:
     news = {"eventType": "Delivery", "mail": {"messageId": "none", "tags": NOBODY}}
     assert _invoke(aws, physical["DeliveryFunction"], {"detail": news}) == {}
-    _invoke(aws, physical["TickFunction"], {})
+    _invoke(aws, physical["OutboxTickFunction"], {})
     s3 = aws("s3")
     s3.put_object(Bucket=stack.intake_bucket, Key="manifests/maps/dropped.checkm", Body=b"#")
     key = "manifests/maps/empty.checkm"
@@ -305,7 +305,9 @@ def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack)
     stopped = {"executionArn": f"{arn}:{job_id}-main", "status": "ABORTED"}
     aws("stepfunctions").stop_execution(executionArn=stopped["executionArn"])
     stopped["input"] = json.dumps({"schedule_id": made["schedule_id"]})
-    assert _invoke(aws, physical["FailureFunction"], {"detail": stopped}) == {"taken_up": 0}
+    assert _invoke(aws, physical["ExecutionFailureFunction"], {"detail": stopped}) == {
+        "taken_up": 0
+    }
     assert admin.get(path)["running"]
     changed = why | {"overlap": "replace", "rule": _soon()}
     assert admin.api.patch(path, json=changed).is_success
@@ -325,7 +327,7 @@ def _await_clock(admin: ApiUser, path: str, aws: Aws, physical: dict[str, str]) 
     while [one["trigger"] for one in admin.get(f"{path}/occurrences?limit=1")["items"]] != [
         "schedule"
     ]:
-        _invoke(aws, physical["MinuteFunction"], {})
+        _invoke(aws, physical["SchedulerTickFunction"], {})
 
 
 def _await_rest(admin: ApiUser, path: str) -> None:
