@@ -119,7 +119,7 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
     def no_upkeep() -> MaintenanceTasks:
         raise AssertionError("a deposit keeps nothing up")
 
-    touch = StepContext(
+    context = StepContext(
         s3=clients.client("s3", transfer.endpoint),
         work_bucket=WORK_BUCKET,
         archive_bucket=ARCHIVE_BUCKET,
@@ -134,9 +134,9 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
         now=now,
         remaining=lambda: 800.0,
     )
-    work = StepInput("b", "b.0.0", "bench", {}, {}, {}, 1)
+    step_input = StepInput("b", "b.0.0", "bench", {}, {}, {}, 1)
     before, began = peak_mb(), time.perf_counter()
-    stored = fetch_one(work, touch, File(transfer.url, wanted))
+    stored = fetch_one(step_input, context, File(transfer.url, wanted))
     took = Took(time.perf_counter() - began, before, peak_mb())
     if stored.digests["sha-256"] != transfer.sha256:
         raise NotKept(f"what is kept is {stored}")

@@ -6,12 +6,12 @@ from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
 from jobyard.jobtypes.step_context import StepContext
 
 
-def doing_nothing(work: StepInput, touch: StepContext) -> Outcome:
+def doing_nothing(step_input: StepInput, context: StepContext) -> Outcome:
     """Be done."""
     return Done()
 
 
-def taking_a_second(work: StepInput, touch: StepContext) -> Outcome:
+def taking_a_second(step_input: StepInput, context: StepContext) -> Outcome:
     """Be done in a second."""
     time.sleep(1)
     return Done()

@@ -66,9 +66,9 @@ def told(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str,
 
 def once(harness: Harness, job_id: str) -> Outcome:
     """One attempt of a retention."""
-    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
+    step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, archiving),) = RETENTION.steps
-    return archiving(work, harness.worker().touch(600))
+    return archiving(step_input, harness.worker().touch(600))
 
 
 def persisted(harness: Harness, injector: Injector) -> Outcome:

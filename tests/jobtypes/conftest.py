@@ -1,4 +1,4 @@
-"""What a step touches: a payload server, S3 and the objects' records on moto."""
+"""What a step is given: a payload server, S3 and the objects' records on moto."""
 
 import inspect
 import ssl
@@ -163,8 +163,8 @@ def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def touch(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[StepContext]:
-    """What a step may touch, with ten minutes of time."""
+def context(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[StepContext]:
+    """The context of a step, with ten minutes of time."""
     fetch = HttpClient(frozenset({payloads.host}), lambda: datetime.now(UTC), timeouts=QUICK)
     end = time.monotonic() + 600
     yield StepContext(

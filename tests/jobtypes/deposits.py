@@ -1,4 +1,4 @@
-"""Deposits as tests make them: a job's work, its steps in order, and what is left in the end."""
+"""Deposits as tests make them: a job's input, its steps in order, and what is left in the end."""
 
 import hashlib
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def content_key(content: bytes) -> str:
     return f"content/sha256/{digest[:2]}/{digest[2:4]}/{digest}"
 
 
-def work(
+def step_input(
     entry: Mapping[str, Any],
     job: int = 0,
     parameters: Mapping[str, Any] | None = None,
@@ -63,7 +63,7 @@ def checkm(*rows: str) -> bytes:
 class Driven:
     """What the steps of a job answered, until one did not end well."""
 
-    work: StepInput
+    step_input: StepInput
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     @property
@@ -74,37 +74,37 @@ class Driven:
     def ended_well(self) -> bool:
         return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
 
-    def go_on(self, touch: StepContext) -> "Driven":
+    def go_on(self, context: StepContext) -> "Driven":
         """Run the steps from the first that is not done."""
         for name, step in DEPOSIT.steps:
             if isinstance(self.outcomes.get(name), Done | Skipped):
                 continue
-            outcome = self.outcomes[name] = step(self.work, touch)
+            outcome = self.outcomes[name] = step(self.step_input, context)
             if isinstance(outcome, Done):
-                data = {**self.work.data, **outcome.result}
-                self.work = replace(self.work, data=data)
+                data = {**self.step_input.data, **outcome.result}
+                self.step_input = replace(self.step_input, data=data)
             if not isinstance(outcome, Done | Skipped):
                 break
         return self
 
 
-def drive(work: StepInput, touch: StepContext) -> Driven:
-    return Driven(work).go_on(touch)
+def drive(step_input: StepInput, context: StepContext) -> Driven:
+    return Driven(step_input).go_on(context)
 
 
-def held(touch: StepContext, bucket: str) -> dict[str, bytes]:
+def held(context: StepContext, bucket: str) -> dict[str, bytes]:
     """All objects of a bucket, by key."""
-    pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    pages = context.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {
-        found["Key"]: touch.s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
+        found["Key"]: context.s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()
         for page in pages
         for found in page.get("Contents", [])
     }
 
 
-def etags(touch: StepContext, bucket: str) -> dict[str, str]:
+def etags(context: StepContext, bucket: str) -> dict[str, str]:
     """The ETags of all objects of a bucket, by key; quicker than `held`."""
-    pages = touch.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    pages = context.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", [])}
 
 

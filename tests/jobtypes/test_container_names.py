@@ -14,7 +14,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import drive, held, work
+from tests.jobtypes.deposits import drive, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 from tests.jobtypes.test_deposit_containers import found_in, refused, staged, tar_member, tarred
 
@@ -43,9 +43,9 @@ def zip_of(
     return b"".join((*files, *directory, b"PK\x05\x06", end))
 
 
-def remarked(name: str, content: bytes, touch: StepContext) -> tuple[list[str], str]:
+def remarked(name: str, content: bytes, context: StepContext) -> tuple[list[str], str]:
     """The names in a container, and what is remarked of it."""
-    container = staged(name, content, touch)
+    container = staged(name, content, context)
     names = [member.name for member in container.members()]
     return names, container.remarks
 
@@ -54,7 +54,7 @@ def remarked(name: str, content: bytes, touch: StepContext) -> tuple[list[str], 
 
 
 @pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14, ON_UNIX])
-def test_backslashes_of_windows_are_folders(touch: StepContext, made_on: int) -> None:
+def test_backslashes_of_windows_are_folders(context: StepContext, made_on: int) -> None:
     content = zip_of(
         (b"letters\\", b""),
         (b"letters\\1901\\", b""),
@@ -62,14 +62,14 @@ def test_backslashes_of_windows_are_folders(touch: StepContext, made_on: int) ->
         made_on=made_on,
     )
 
-    names, remarks = remarked("x.zip", content, touch)
+    names, remarks = remarked("x.zip", content, context)
 
     assert names == ["letters/1901/may.txt"]
     assert remarks == "read backslashes as folders: letters\\ and 2 more"
 
 
-def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(touch: StepContext) -> None:
-    names, remarks = remarked("x.zip", zip_of((b"a\\b", b"x")), touch)
+def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(context: StepContext) -> None:
+    names, remarks = remarked("x.zip", zip_of((b"a\\b", b"x")), context)
 
     assert names == ["a\\b"]
     assert remarks == "Windows allows no \\ in a name: a\\b"
@@ -77,21 +77,23 @@ def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(touch: StepC
 
 @pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14])
 def test_backslashes_of_windows_need_no_folder_of_their_own(
-    touch: StepContext, made_on: int
+    context: StepContext, made_on: int
 ) -> None:
-    names, _ = remarked("x.zip", zip_of((b"a\\b", b"x"), made_on=made_on), touch)
+    names, _ = remarked("x.zip", zip_of((b"a\\b", b"x"), made_on=made_on), context)
 
     assert names == ["a/b"]
 
 
-def test_an_empty_zip_has_no_file_in_it(touch: StepContext) -> None:
-    assert refused("x.zip", zip_of(), touch).message == "x.zip has no file in it"
+def test_an_empty_zip_has_no_file_in_it(context: StepContext) -> None:
+    assert refused("x.zip", zip_of(), context).message == "x.zip has no file in it"
 
 
-def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(touch: StepContext) -> None:
+def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(
+    context: StepContext,
+) -> None:
     members = ((b"Photos", b"1"), (b"Photos-old", b"2"), (b"photos/one.jpg", b"3"))
 
-    names, remarks = remarked("x.zip", zip_of(*members), touch)
+    names, remarks = remarked("x.zip", zip_of(*members), context)
 
     assert names == ["Photos", "Photos-old", "photos/one.jpg"]
     assert remarks == (
@@ -101,40 +103,42 @@ def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(touch: St
 
 @pytest.mark.parametrize("made_on", [ON_FAT, ON_UNIX])
 def test_names_that_are_utf8_are_utf8_whatever_the_flag_says(
-    touch: StepContext, made_on: int
+    context: StepContext, made_on: int
 ) -> None:
     content = zip_of(("résumé.txt".encode(), b"1"), ("日本.txt".encode(), b"2"), made_on=made_on)
 
-    assert remarked("x.zip", content, touch) == (["résumé.txt", "日本.txt"], "")
+    assert remarked("x.zip", content, context) == (["résumé.txt", "日本.txt"], "")
 
 
-def test_names_that_are_not_utf8_are_what_the_format_says_with_a_remark(touch: StepContext) -> None:
-    names, remarks = remarked("x.zip", zip_of((b"r\x82sum\x82.txt", b"1")), touch)
+def test_names_that_are_not_utf8_are_what_the_format_says_with_a_remark(
+    context: StepContext,
+) -> None:
+    names, remarks = remarked("x.zip", zip_of((b"r\x82sum\x82.txt", b"1")), context)
 
     assert names == ["résumé.txt"]
     assert remarks == "read a name as code page 437, as it is not UTF-8: résumé.txt"
 
 
-def test_a_name_flagged_as_utf8_that_is_not_is_refused(touch: StepContext) -> None:
-    assert refused("x.zip", zip_of((b"\xff", b""), flags=0x800), touch).code is (
+def test_a_name_flagged_as_utf8_that_is_not_is_refused(context: StepContext) -> None:
+    assert refused("x.zip", zip_of((b"\xff", b""), flags=0x800), context).code is (
         Failure.BAD_CONTAINER
     )
 
 
 @pytest.mark.parametrize(("of", "name"), [(b"caf?.txt", "café.txt"), (b"other", "caf?.txt")])
 def test_the_unicode_path_counts_where_it_is_of_this_name(
-    touch: StepContext, of: bytes, name: str
+    context: StepContext, of: bytes, name: str
 ) -> None:
     path = b"\x01" + struct.pack("<L", zlib.crc32(of)) + "café.txt".encode()
     other = struct.pack("<HH", 0x5455, 3) + b"\x01\x02\x03"
     extra = other + struct.pack("<HH", 0x7075, len(path)) + path
 
-    names, _ = remarked("x.zip", zip_of((b"caf?.txt", b"1"), extra=extra), touch)
+    names, _ = remarked("x.zip", zip_of((b"caf?.txt", b"1"), extra=extra), context)
 
     assert names == [name]
 
 
-def test_what_only_a_mac_knows_is_left_out_with_a_remark(touch: StepContext) -> None:
+def test_what_only_a_mac_knows_is_left_out_with_a_remark(context: StepContext) -> None:
     content = zip_of(
         ("U\u0308bersicht/".encode(), b""),
         ("U\u0308bersicht/Cafe\u0301.txt".encode(), b"a picture"),
@@ -143,7 +147,7 @@ def test_what_only_a_mac_knows_is_left_out_with_a_remark(touch: StepContext) -> 
         (b"__MACOSX/own.txt", b"kept: the name alone is no reason"),
     )
 
-    names, remarks = remarked("x.zip", content, touch)
+    names, remarks = remarked("x.zip", content, context)
 
     assert names == ["U\u0308bersicht/Cafe\u0301.txt", "__MACOSX/own.txt"]
     assert remarks == (
@@ -151,8 +155,8 @@ def test_what_only_a_mac_knows_is_left_out_with_a_remark(touch: StepContext) -> 
     )
 
 
-def test_a_member_without_a_name_is_refused(touch: StepContext) -> None:
-    refusal = refused("x.zip", zip_of((b"", b"x")), touch)
+def test_a_member_without_a_name_is_refused(context: StepContext) -> None:
+    refusal = refused("x.zip", zip_of((b"", b"x")), context)
 
     assert (refusal.code, refusal.message) == (
         Failure.BAD_CONTAINER,
@@ -161,26 +165,26 @@ def test_a_member_without_a_name_is_refused(touch: StepContext) -> None:
 
 
 @pytest.mark.parametrize("attributes", [0o040755 << 16, 0])
-def test_a_folder_with_content_is_refused(touch: StepContext, attributes: int) -> None:
+def test_a_folder_with_content_is_refused(context: StepContext, attributes: int) -> None:
     name = b"a" if attributes else b"a/"
 
-    refusal = refused("x.zip", zip_of((name, b"x"), attributes=attributes), touch)
+    refusal = refused("x.zip", zip_of((name, b"x"), attributes=attributes), context)
 
     assert "is a folder with content" in refusal.message
 
 
-def test_a_folder_by_its_attributes_alone_is_no_file(touch: StepContext) -> None:
+def test_a_folder_by_its_attributes_alone_is_no_file(context: StepContext) -> None:
     content = zip_of((b"a", b""), (b"b", b""), attributes=0x10, made_on=ON_FAT)
 
-    assert refused("x.zip", content, touch).message == "x.zip has no file in it"
+    assert refused("x.zip", content, context).message == "x.zip has no file in it"
 
 
 @pytest.mark.parametrize("said", [1, None])
 def test_a_directory_of_too_many_headers_is_refused_before_it_is_read(
-    touch: StepContext, said: int | None
+    context: StepContext, said: int | None
 ) -> None:
     content = zip_of(*[(b"", b"")] * 80_000, said=said)
-    container = staged("x.zip", content, touch)
+    container = staged("x.zip", content, context)
     tracemalloc.start()
 
     with pytest.raises(container_limits.Refused) as caught:
@@ -220,44 +224,44 @@ def gnu_tar(*members: tuple[bytes, bytes, bytes, bytes]) -> bytes:
 TIMES = b"15303065526\x0015303065553\0"
 
 
-def test_times_in_an_incremental_header_are_no_part_of_the_name(touch: StepContext) -> None:
+def test_times_in_an_incremental_header_are_no_part_of_the_name(context: StepContext) -> None:
     content = gnu_tar(
         (b"letters/", b"D", b"Yindex.txt\0\0", TIMES),
         (b"letters/index.txt", b"0", b"one", TIMES),
         (b"letters/1901/may.txt", b"0", b"two", b"\x80" + bytes(11)),
     )
 
-    assert found_in("x.tar", content, touch) == {
+    assert found_in("x.tar", content, context) == {
         "letters/index.txt": b"one",
         "letters/1901/may.txt": b"two",
     }
 
 
-def test_a_prefix_that_is_no_time_is_a_prefix(touch: StepContext) -> None:
+def test_a_prefix_that_is_no_time_is_a_prefix(context: StepContext) -> None:
     content = gnu_tar((b"may.txt", b"0", b"x", b"letters/1901"))
 
-    assert found_in("x.tar", content, touch) == {"letters/1901/may.txt": b"x"}
+    assert found_in("x.tar", content, context) == {"letters/1901/may.txt": b"x"}
 
 
-def test_a_label_is_left_out_with_a_remark(touch: StepContext) -> None:
+def test_a_label_is_left_out_with_a_remark(context: StepContext) -> None:
     content = gnu_tar((b"Tape 7", b"V", b"", b""), (b"a.txt", b"0", b"x", b""))
 
-    assert remarked("x.tar", content, touch) == (["a.txt"], "left out the tar's label: Tape 7")
+    assert remarked("x.tar", content, context) == (["a.txt"], "left out the tar's label: Tape 7")
 
 
-def test_a_file_that_begins_in_another_volume_is_refused(touch: StepContext) -> None:
-    refusal = refused("x.tar", gnu_tar((b"a.txt", b"M", b"rest", b"")), touch)
+def test_a_file_that_begins_in_another_volume_is_refused(context: StepContext) -> None:
+    refusal = refused("x.tar", gnu_tar((b"a.txt", b"M", b"rest", b"")), context)
 
     assert "another volume" in refusal.message
 
 
 @pytest.mark.parametrize("kind", ["x.tar", "x.tar.gz"])
-def test_folders_are_counted(touch: StepContext, kind: str) -> None:
+def test_folders_are_counted(context: StepContext, kind: str) -> None:
     header = gnu_header(b"folder/", b"5", 0)
     content = header * (container_limits.MAX_HEADERS + 1) + bytes(1024)
     packed = zlib.compress(content, wbits=31) if kind == "x.tar.gz" else content
 
-    refusal = refused(kind, packed, touch)
+    refusal = refused(kind, packed, context)
 
     assert refusal.code is Failure.CONTAINER_LIMIT
     assert "files and folders" in refusal.message
@@ -274,25 +278,25 @@ def pax(records: bytes) -> bytes:
     )
 
 
-def test_attributes_give_a_member_its_name(touch: StepContext) -> None:
+def test_attributes_give_a_member_its_name(context: StepContext) -> None:
     path = "long/naïve.txt"
     record = f" path={path}\n".encode()
     record = b"%d" % (len(record) + 2) + record
 
-    assert found_in("x.tar", pax(record), touch) == {path: b"x"}
+    assert found_in("x.tar", pax(record), context) == {path: b"x"}
 
 
 @pytest.mark.parametrize(
     "records", [b"9" * 1000, b"0 a=b\n", b"6 a=b", b"7 a=b\n", b"x", b"5 ab\n"]
 )
-def test_attributes_that_are_none_are_refused(touch: StepContext, records: bytes) -> None:
-    assert refused("x.tar", pax(records), touch).code is Failure.BAD_CONTAINER
+def test_attributes_that_are_none_are_refused(context: StepContext, records: bytes) -> None:
+    assert refused("x.tar", pax(records), context).code is Failure.BAD_CONTAINER
 
 
-def test_a_million_digits_are_read_as_any_attribute(touch: StepContext) -> None:
+def test_a_million_digits_are_read_as_any_attribute(context: StepContext) -> None:
     record = b"%d comment=%b\n" % (1_000_017, b"9" * 1_000_000)
 
-    assert found_in("x.tar", pax(record), touch) == {"short": b"x"}
+    assert found_in("x.tar", pax(record), context) == {"short": b"x"}
 
 
 # Both
@@ -309,7 +313,7 @@ def test_a_million_digits_are_read_as_any_attribute(touch: StepContext) -> None:
 )
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
 def test_a_file_where_a_folder_has_to_be_is_refused(
-    touch: StepContext, kind: str, names: list[str]
+    context: StepContext, kind: str, names: list[str]
 ) -> None:
     content = (
         zip_of(*[(name.encode(), b"x") for name in names])
@@ -317,16 +321,16 @@ def test_a_file_where_a_folder_has_to_be_is_refused(
         else tarred(dict.fromkeys(names, b"x"))
     )
 
-    refusal = refused(kind, content, touch)
+    refusal = refused(kind, content, context)
 
     assert refusal.code is Failure.CONTAINER_LIMIT
     assert refusal.message.endswith("is a file and a folder")
 
 
-def test_a_file_named_like_an_empty_folder_is_refused(touch: StepContext) -> None:
+def test_a_file_named_like_an_empty_folder_is_refused(context: StepContext) -> None:
     content = zip_of((b"photos/", b""), (b"photos", b"x"))
 
-    assert "photos is a file and a folder" in refused("x.zip", content, touch).message
+    assert "photos is a file and a folder" in refused("x.zip", content, context).message
 
 
 @given(names=st.sets(st.text("ab/-. ", min_size=1, max_size=8), min_size=1, max_size=12))
@@ -352,10 +356,10 @@ def _is_plain(name: str) -> bool:
     return True
 
 
-def test_names_that_some_disk_cannot_hold_are_remarked(touch: StepContext) -> None:
+def test_names_that_some_disk_cannot_hold_are_remarked(context: StepContext) -> None:
     names = ["Readme.txt", "README.TXT", "CON", "b/C:x", "a.", "caf\u00e9", "cafe\u0301"]
 
-    found, remarks = remarked("x.tar", tarred(dict.fromkeys(names, b"x")), touch)
+    found, remarks = remarked("x.tar", tarred(dict.fromkeys(names, b"x")), context)
 
     assert sorted(found) == sorted(names)
     assert "ignores case or composition: README.TXT and Readme.txt and 1 more" in remarks
@@ -364,30 +368,30 @@ def test_names_that_some_disk_cannot_hold_are_remarked(touch: StepContext) -> No
     assert "ends in a dot or a space: a." in remarks
 
 
-def test_a_carriage_return_in_a_name_is_kept_with_a_remark(touch: StepContext) -> None:
-    found, remarks = remarked("x.tar", tarred({"Icon\r": b""}), touch)
+def test_a_carriage_return_in_a_name_is_kept_with_a_remark(context: StepContext) -> None:
+    found, remarks = remarked("x.tar", tarred({"Icon\r": b""}), context)
 
     assert found == ["Icon\r"]
     assert remarks.endswith("Windows allows no control characters in a name: Icon\ufffd")
 
 
-def test_empty_folders_are_left_out_with_a_remark(touch: StepContext) -> None:
+def test_empty_folders_are_left_out_with_a_remark(context: StepContext) -> None:
     content = zip_of((b"a/", b""), (b"a/b/", b""), (b"c/", b""), (b"c/d.txt", b"x"), (b"e/", b""))
 
-    assert remarked("x.zip", content, touch) == (
+    assert remarked("x.zip", content, context) == (
         ["c/d.txt"],
         "left out an empty folder: a/b/ and 1 more",
     )
 
 
 def test_a_tar_of_other_than_utf8_names_is_refused_in_words_that_can_be_stored(
-    touch: StepContext,
+    context: StepContext,
 ) -> None:
     content = gnu_tar((b"caf\xe9", b"0", b"x", b""))
 
-    assert refused("x.tar", content, touch).message == "the name caf\ufffd is not UTF-8"
+    assert refused("x.tar", content, context).message == "the name caf\ufffd is not UTF-8"
     link = tar_member("bad\udcff\udcfe", tarfile.SYMTYPE, linkname="x")
-    refused("x.tar", link, touch).message.encode()
+    refused("x.tar", link, context).message.encode()
 
 
 @settings(
@@ -396,13 +400,13 @@ def test_a_tar_of_other_than_utf8_names_is_refused_in_words_that_can_be_stored(
 )
 @given(name=st.binary(max_size=30), made_on=st.sampled_from([0, 3, 10, 19]), kind=st.integers(0, 1))
 def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
-    touch: StepContext, name: bytes, made_on: int, kind: int
+    context: StepContext, name: bytes, made_on: int, kind: int
 ) -> None:
     content = (
         gnu_tar((name[:99], b"0", b"x", b"")) if kind else zip_of((name, b"x"), made_on=made_on)
     )
     try:
-        names, remarks = remarked("x.tar" if kind else "x.zip", content, touch)
+        names, remarks = remarked("x.tar" if kind else "x.zip", content, context)
     except container_limits.Refused as refusal:
         remarks, names = refusal.message, []
     "".join((remarks, *names)).encode()
@@ -413,37 +417,37 @@ def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
 
 
 def test_remarks_are_told_by_the_step_that_unpacks(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))
 
-    done = drive(work({"kind": "container", "url": url, "name": "x.zip"}), touch)
+    done = drive(step_input({"kind": "container", "url": url, "name": "x.zip"}), context)
 
     unpacked = done.outcomes["downloading"]
     assert isinstance(unpacked, Done)
     assert unpacked.message == "left out an empty folder: b/"
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.work_bucket) == {}
 
 
 def test_remarks_outlive_the_worker_that_made_them(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))
-    one = work({"kind": "container", "url": url, "name": "x.zip"})
+    one = step_input({"kind": "container", "url": url, "name": "x.zip"})
     downloading = dict(DEPOSIT.steps)["downloading"]
-    downloading(one, touch)  # and its worker is gone before it has written it down
+    downloading(one, context)  # and its worker is gone before it has written it down
 
-    again = downloading(one, touch)
+    again = downloading(one, context)
 
     assert isinstance(again, Done)
     assert again.message == "left out an empty folder: b/"
     assert payloads.asked("GET") == ["/x.zip"]
 
 
-def test_a_container_without_end_stops_when_the_workers_time_is_up(touch: StepContext) -> None:
+def test_a_container_without_end_stops_when_the_workers_time_is_up(context: StepContext) -> None:
     left = iter([900.0] * 52 + [1.0] * 100)  # a window, a block and 50 headers
     content = gnu_header(b"folder/", b"5", 0) * 100 + bytes(1024)
-    container = staged("x.tar", content, replace(touch, remaining=lambda: next(left)))
+    container = staged("x.tar", content, replace(context, remaining=lambda: next(left)))
 
     with pytest.raises(container_limits.Refused) as caught:
         list(container.members())

@@ -11,7 +11,7 @@ from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import drive, file_entry, held, work
+from tests.jobtypes.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection
 
@@ -21,14 +21,14 @@ OPEN = an_open_collection("maps")
 CLOSED = replace(OPEN, drops=False, groups=frozenset())
 
 
-def of(touch: StepContext, collection: Collection | None) -> StepContext:
-    return replace(touch, collection=lambda: collection)
+def of(context: StepContext, collection: Collection | None) -> StepContext:
+    return replace(context, collection=lambda: collection)
 
 
-def until(step: str, job: StepInput, touch: StepContext) -> StepInput:
+def until(step: str, job: StepInput, context: StepContext) -> StepInput:
     """The job before `step`, all before it done."""
     for name in NAMES[: NAMES.index(step)]:
-        outcome = STEPS[name](job, touch)
+        outcome = STEPS[name](job, context)
         if isinstance(outcome, Done):
             job = replace(job, data={**job.data, **outcome.result})
     return job
@@ -37,19 +37,21 @@ def until(step: str, job: StepInput, touch: StepContext) -> StepInput:
 @pytest.mark.parametrize("step", ["processing", "storing", "recording"])
 @pytest.mark.parametrize("now", [None, CLOSED])
 def test_each_step_that_writes_asks_anew(
-    touch: StepContext, payloads: PayloadServer, step: str, now: Collection | None
+    context: StepContext, payloads: PayloadServer, step: str, now: Collection | None
 ) -> None:
     """So a requeue that goes on after the object was identified is no way round."""
-    job = until(step, work(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), touch)
+    job = until(
+        step, step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), context
+    )
 
-    outcome = STEPS[step](job, of(touch, now))
+    outcome = STEPS[step](job, of(context, now))
 
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.DEPOSIT_NOT_ALLOWED
     assert (outcome.retryable, outcome.recoverable) == (False, True)
     assert "jobyard collection" in outcome.message
-    assert touch.objects.latest("ark:/1/a") is None
-    assert isinstance(STEPS[step](job, touch), Done)  # the right is given: a requeue goes on
+    assert context.objects.latest("ark:/1/a") is None
+    assert isinstance(STEPS[step](job, context), Done)  # the right is given: a requeue goes on
 
 
 @pytest.mark.parametrize(
@@ -62,26 +64,26 @@ def test_each_step_that_writes_asks_anew(
     ],
 )
 def test_the_right_is_that_of_who_submitted_it(
-    touch: StepContext, payloads: PayloadServer, who: Depositor, may: bool
+    context: StepContext, payloads: PayloadServer, who: Depositor, may: bool
 ) -> None:
     collection = replace(CLOSED, people={"id-bo": "bo"}, groups=frozenset({"curators"}))
-    job = replace(work(file_entry(payloads.serve("/a", b"a"))), depositor=who)
+    job = replace(step_input(file_entry(payloads.serve("/a", b"a"))), depositor=who)
 
-    driven = drive(job, of(touch, collection))
+    driven = drive(job, of(context, collection))
 
     assert driven.ended_well is may
     if not may:
         assert isinstance(driven.last, Fail)
         assert driven.last.code is Failure.DEPOSIT_NOT_ALLOWED
-        assert not any(key.startswith("objects/") for key in held(touch, touch.archive_bucket))
+        assert not any(key.startswith("objects/") for key in held(context, context.archive_bucket))
 
 
 def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
-    job = work(file_entry(payloads.serve("/a", b"a"), primary="ark:/13030/famousname"))
+    job = step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/13030/famousname"))
 
-    refused, given = drive(job, touch), drive(job, of(touch, replace(OPEN, naans=("13030",))))
+    refused, given = drive(job, context), drive(job, of(context, replace(OPEN, naans=("13030",))))
 
     assert isinstance(refused.last, Fail)
     assert refused.last.code is Failure.ARK_NOT_ALLOWED
@@ -92,41 +94,41 @@ def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
 
 
 def test_the_ark_of_an_object_of_the_collection_needs_no_listing(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
-    bare = of(touch, replace(OPEN, naans=()))
-    first = drive(work(file_entry(payloads.serve("/a", b"a"))), bare)
-    ark = first.work.data["ark"]
+    bare = of(context, replace(OPEN, naans=()))
+    first = drive(step_input(file_entry(payloads.serve("/a", b"a"))), bare)
+    ark = first.step_input.data["ark"]
 
-    second = drive(work(file_entry(payloads.serve("/b", b"b"), primary=ark), job=1), bare)
+    second = drive(step_input(file_entry(payloads.serve("/b", b"b"), primary=ark), job=1), bare)
 
     assert second.ended_well
-    assert second.work.data["version"] == 2
+    assert second.step_input.data["version"] == 2
 
 
 def test_the_ark_that_another_job_will_make_cannot_be_taken_beforehand(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
-    victim = work(file_entry(payloads.serve("/a", b"a")))
-    thief = work(file_entry(payloads.serve("/b", b"b"), primary=mint(victim.job_id)), job=1)
+    victim = step_input(file_entry(payloads.serve("/a", b"a")))
+    thief = step_input(file_entry(payloads.serve("/b", b"b"), primary=mint(victim.job_id)), job=1)
 
-    refused, made = drive(replace(thief, collection="books"), touch), drive(victim, touch)
+    refused, made = drive(replace(thief, collection="books"), context), drive(victim, context)
 
     assert isinstance(refused.last, Fail)
     assert refused.last.code is Failure.ARK_NOT_ALLOWED
     assert made.ended_well
-    assert made.work.data["ark"] == mint(victim.job_id)
+    assert made.step_input.data["ark"] == mint(victim.job_id)
 
 
 @pytest.mark.parametrize("inside", ["/page2", "/a/b/c", ".tiff", "/a.tiff"])
 def test_nothing_is_put_inside_of_an_object_of_another_collection(
-    touch: StepContext, payloads: PayloadServer, inside: str
+    context: StepContext, payloads: PayloadServer, inside: str
 ) -> None:
-    drive(work(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), touch)
+    drive(step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), context)
     entry = file_entry(payloads.serve("/b", b"b"), primary=f"ark:/1/a{inside}")
 
-    other = drive(replace(work(entry, job=1), collection="books"), touch)
-    own = drive(work(entry, job=2), touch)
+    other = drive(replace(step_input(entry, job=1), collection="books"), context)
+    own = drive(step_input(entry, job=2), context)
 
     assert isinstance(other.last, Fail)
     assert other.last.code is Failure.IDENTIFIER_CONFLICT
@@ -134,38 +136,41 @@ def test_nothing_is_put_inside_of_an_object_of_another_collection(
 
 
 def test_the_manifest_of_a_first_version_says_whose_an_ark_is(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     """Not recorded yet, so no record tells; however old it is."""
-    until("recording", work(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), touch)
+    until(
+        "recording", step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), context
+    )
     other = replace(
-        work(file_entry(payloads.serve("/b", b"b"), primary="ark:/1/a"), job=1), collection="books"
+        step_input(file_entry(payloads.serve("/b", b"b"), primary="ark:/1/a"), job=1),
+        collection="books",
     )
 
-    driven = drive(other, touch)
+    driven = drive(other, context)
 
     assert isinstance(driven.last, Fail)
     assert driven.last.code is Failure.IDENTIFIER_CONFLICT
-    found = held(touch, touch.archive_bucket)
+    found = held(context, context.archive_bucket)
     assert [key for key in found if key.startswith("objects/")] == ["objects/ark-1-a/v1.json"]
 
 
 def test_an_object_that_another_collection_recorded_meanwhile_is_not_written_on(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")
     for step in ("storing", "recording"):
-        job = until(step, work(entry), touch)
+        job = until(step, step_input(entry), context)
         foreign = ObjectVersion(
-            "ark:/1/a", 1, "books", "b", "b.0.0", 1, 1, "0" * 64, (), touch.now()
+            "ark:/1/a", 1, "books", "b", "b.0.0", 1, 1, "0" * 64, (), context.now()
         )
-        touch.objects.record(foreign)
+        context.objects.record(foreign)
 
-        outcome = STEPS[step](job, touch)
+        outcome = STEPS[step](job, context)
 
         assert isinstance(outcome, Fail), step
         assert outcome.code is Failure.IDENTIFIER_CONFLICT
-        latest = touch.objects.latest("ark:/1/a")
+        latest = context.objects.latest("ark:/1/a")
         assert latest is not None
         assert (latest.version, latest.collection) == (1, "books")
         _forget("ark:/1/a")

@@ -22,7 +22,7 @@ from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import content_key, drive, held, work
+from tests.jobtypes.deposits import content_key, drive, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 FILES = {"a.txt": b"alpha", "folder/b.bin": bytes(range(256)) * 5000, "empty": b""}
@@ -61,27 +61,27 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes
     return into.getvalue()
 
 
-def staged(name: str, content: bytes, touch: StepContext) -> Container:
+def staged(name: str, content: bytes, context: StepContext) -> Container:
     """The container, as it lies in the work bucket."""
-    put = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=content)
+    put = context.s3.put_object(Bucket=context.work_bucket, Key="staging/c", Body=content)
     reader = StagedReader(
-        touch.s3,
-        touch.work_bucket,
+        context.s3,
+        context.work_bucket,
         Staged("staging/c", put["ETag"], len(content), {}),
-        touch.remaining,
+        context.remaining,
     )
-    return Container(name, len(content), reader, touch.remaining)
+    return Container(name, len(content), reader, context.remaining)
 
 
-def found_in(name: str, content: bytes, touch: StepContext) -> dict[str, bytes]:
+def found_in(name: str, content: bytes, context: StepContext) -> dict[str, bytes]:
     """What `members` finds in a container, staged for it."""
-    container = staged(name, content, touch)
+    container = staged(name, content, context)
     return {member.name: b"".join(member.blocks) for member in container.members()}
 
 
-def refused(name: str, content: bytes, touch: StepContext) -> Refused:
+def refused(name: str, content: bytes, context: StepContext) -> Refused:
     with pytest.raises(Refused) as caught:
-        found_in(name, content, touch)
+        found_in(name, content, context)
     return caught.value
 
 
@@ -97,59 +97,59 @@ CONTAINERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_kind_of_container_gives_its_files_and_not_its_folders(
-    touch: StepContext, name: str
+    context: StepContext, name: str
 ) -> None:
-    assert found_in(name, CONTAINERS[name](FILES), touch) == FILES
+    assert found_in(name, CONTAINERS[name](FILES), context) == FILES
 
 
-def test_a_bzip2_of_one_file_is_that_file(touch: StepContext) -> None:
-    assert found_in("maps/map.tif.bz2", bz2.compress(b"abc"), touch) == {"map.tif": b"abc"}
+def test_a_bzip2_of_one_file_is_that_file(context: StepContext) -> None:
+    assert found_in("maps/map.tif.bz2", bz2.compress(b"abc"), context) == {"map.tif": b"abc"}
 
 
-def test_a_gzip_in_several_parts_is_read_to_its_end(touch: StepContext) -> None:
+def test_a_gzip_in_several_parts_is_read_to_its_end(context: StepContext) -> None:
     whole = tarred(FILES)
     parts = gzip.compress(whole[:700]) + gzip.compress(whole[700:])
 
-    assert found_in("x.tar.gz", parts, touch) == FILES
+    assert found_in("x.tar.gz", parts, context) == FILES
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_members_that_nobody_reads_are_passed_over(touch: StepContext, name: str) -> None:
+def test_members_that_nobody_reads_are_passed_over(context: StepContext, name: str) -> None:
     content = CONTAINERS[name](FILES)
-    container = staged(name, content, touch)
+    container = staged(name, content, context)
 
     assert [member.name for member in container.members()] == list(FILES)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_becomes_one_object_of_its_members(
-    touch: StepContext, payloads: PayloadServer, name: str
+    context: StepContext, payloads: PayloadServer, name: str
 ) -> None:
     url = payloads.serve(f"/{name}", CONTAINERS[name](FILES))
 
-    done = drive(work({"kind": "container", "url": url, "name": name}), touch)
+    done = drive(step_input({"kind": "container", "url": url, "name": name}), context)
 
     assert done.ended_well, done.outcomes
-    assert done.work.data["files"] == 3
-    archive = held(touch, touch.archive_bucket)
+    assert done.step_input.data["files"] == 3
+    archive = held(context, context.archive_bucket)
     assert all(archive[content_key(content)] == content for content in FILES.values())
     assert len(archive) == 4  # the container itself is not kept
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.work_bucket) == {}
 
 
 def test_a_large_container_with_a_large_member_is_unpacked(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     files = {"big": b"0123456789abcdef" * 600_000, "small": b"x"}
     url = payloads.serve("/x.zip", zipped(files, zipfile.ZIP_STORED))
 
-    done = drive(work({"kind": "container", "url": url, "name": "x.zip"}), touch)
+    done = drive(step_input({"kind": "container", "url": url, "name": "x.zip"}), context)
 
     assert done.ended_well
-    assert held(touch, touch.archive_bucket)[content_key(files["big"])] == files["big"]
+    assert held(context, context.archive_bucket)[content_key(files["big"])] == files["big"]
 
 
-def test_unpacking_goes_on_where_it_stopped(touch: StepContext, payloads: PayloadServer) -> None:
+def test_unpacking_goes_on_where_it_stopped(context: StepContext, payloads: PayloadServer) -> None:
     files = {f"{n}.txt": b"%d" % n for n in range(50)}
     url = payloads.serve("/x.tar", tarred(files))
     puts: list[str] = []
@@ -158,19 +158,19 @@ def test_unpacking_goes_on_where_it_stopped(touch: StepContext, payloads: Payloa
     def count(params: dict[str, Any], **_: Any) -> None:
         puts.append(params["Key"])
 
-    touch.s3.meta.events.register("provide-client-params.s3.PutObject", count)
-    limited = replace(touch, remaining=lambda: 600.0 if len(puts) < stop_at[0] else 5.0)
+    context.s3.meta.events.register("provide-client-params.s3.PutObject", count)
+    limited = replace(context, remaining=lambda: 600.0 if len(puts) < stop_at[0] else 5.0)
     try:
-        driven = drive(work({"kind": "container", "url": url, "name": "x.tar"}), limited)
+        driven = drive(step_input({"kind": "container", "url": url, "name": "x.tar"}), limited)
         waited, first = driven.last, len(puts)
         stop_at[0] = 10_000
         driven.go_on(limited)
     finally:
-        touch.s3.meta.events.unregister("provide-client-params.s3.PutObject", count)
+        context.s3.meta.events.unregister("provide-client-params.s3.PutObject", count)
 
     assert isinstance(waited, Snooze)
     assert driven.ended_well
-    assert driven.work.data["files"] == 50
+    assert driven.step_input.data["files"] == 50
     assert len(puts) - first < 20
     assert payloads.asked("GET") == ["/x.tar"]
 
@@ -195,29 +195,29 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
-def test_a_name_that_leads_astray_is_refused(touch: StepContext, kind: str, name: str) -> None:
+def test_a_name_that_leads_astray_is_refused(context: StepContext, kind: str, name: str) -> None:
     content = CONTAINERS[kind]({"fine": b"", name: b"x"})
 
-    assert refused(kind, content, touch).code is Failure.CONTAINER_LIMIT
+    assert refused(kind, content, context).code is Failure.CONTAINER_LIMIT
 
 
 @pytest.mark.parametrize(
     ("name", "kept"), [("./a/b", "a/b"), ("a//b", "a/b"), ("naïve\u3000é.txt", "naïve\u3000é.txt")]
 )
-def test_a_name_is_kept_in_its_plain_form(touch: StepContext, name: str, kept: str) -> None:
-    assert found_in("x.tar", tarred({name: b"x"}), touch) == {kept: b"x"}
+def test_a_name_is_kept_in_its_plain_form(context: StepContext, name: str, kept: str) -> None:
+    assert found_in("x.tar", tarred({name: b"x"}), context) == {kept: b"x"}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_files_of_one_name_are_refused(touch: StepContext) -> None:
+def test_two_files_of_one_name_are_refused(context: StepContext) -> None:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as archive:
         archive.writestr("a", b"1")
         archive.writestr("a", b"2")
 
-    assert refused("x.zip", into.getvalue(), touch).code is Failure.CONTAINER_LIMIT
+    assert refused("x.zip", into.getvalue(), context).code is Failure.CONTAINER_LIMIT
     twice = tarred({"a": b"1", "./a": b"2"})
-    assert refused("x.tar", twice, touch).code is Failure.CONTAINER_LIMIT
+    assert refused("x.tar", twice, context).code is Failure.CONTAINER_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -232,37 +232,37 @@ def test_two_files_of_one_name_are_refused(touch: StepContext) -> None:
     ],
 )
 def test_a_tar_member_that_is_no_plain_file_is_refused(
-    touch: StepContext, kind: bytes, fields: dict[str, str]
+    context: StepContext, kind: bytes, fields: dict[str, str]
 ) -> None:
-    assert refused("x.tar", tar_member("a", kind, **fields), touch).code is Failure.BAD_CONTAINER
+    assert refused("x.tar", tar_member("a", kind, **fields), context).code is Failure.BAD_CONTAINER
 
 
-def test_a_link_in_a_zip_is_refused(touch: StepContext) -> None:
+def test_a_link_in_a_zip_is_refused(context: StepContext) -> None:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as archive:
         info = zipfile.ZipInfo("a")
         info.external_attr = 0o120777 << 16
         archive.writestr(info, "/etc/passwd")
 
-    assert refused("x.zip", into.getvalue(), touch).code is Failure.BAD_CONTAINER
+    assert refused("x.zip", into.getvalue(), context).code is Failure.BAD_CONTAINER
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_packed_by_a_method_without_bounds_is_refused(
-    touch: StepContext, method: int
+    context: StepContext, method: int
 ) -> None:
     content = zipped({"a": b"x" * 100}, method)
 
-    assert refused("x.zip", content, touch).code is Failure.BAD_CONTAINER
+    assert refused("x.zip", content, context).code is Failure.BAD_CONTAINER
 
 
-def test_an_encrypted_zip_is_refused(touch: StepContext) -> None:
+def test_an_encrypted_zip_is_refused(context: StepContext) -> None:
     content = bytearray(zipped({"a": b"x"}))
     for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.rindex(signature) + flags_at
         content[at] |= 1
 
-    refusal = refused("x.zip", bytes(content), touch)
+    refusal = refused("x.zip", bytes(content), context)
 
     assert refusal.code is Failure.BAD_CONTAINER
     assert "encrypted" in refusal.message
@@ -289,15 +289,15 @@ def test_an_encrypted_zip_is_refused(touch: StepContext) -> None:
         ("x.rar", b"Rar!"),
     ],
 )
-def test_a_broken_container_is_refused(touch: StepContext, name: str, content: bytes) -> None:
-    assert refused(name, content, touch).code is Failure.BAD_CONTAINER
+def test_a_broken_container_is_refused(context: StepContext, name: str, content: bytes) -> None:
+    assert refused(name, content, context).code is Failure.BAD_CONTAINER
 
 
-def test_a_zip_whose_member_is_not_what_its_checksum_says_is_refused(touch: StepContext) -> None:
+def test_a_zip_whose_member_is_not_what_its_checksum_says_is_refused(context: StepContext) -> None:
     content = bytearray(zipped({"a": b"x" * 1000}, zipfile.ZIP_STORED))
     content[content.index(b"xxxx")] = ord("y")
 
-    assert refused("x.zip", bytes(content), touch).code is Failure.BAD_CONTAINER
+    assert refused("x.zip", bytes(content), context).code is Failure.BAD_CONTAINER
 
 
 # Bombs
@@ -310,9 +310,9 @@ def _read_through(found: Iterator[Member]) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.bz2", "x.bz2"])
-def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(touch: StepContext, name: str) -> None:
+def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(context: StepContext, name: str) -> None:
     content = CONTAINERS[name]({"bomb": bytes(80 * 1024**2)})
-    container = staged(name, content, touch)
+    container = staged(name, content, context)
     tracemalloc.start()
 
     with pytest.raises(Refused) as caught:
@@ -324,14 +324,14 @@ def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(touch: StepContext, na
     assert peak < 40 * 1024**2
 
 
-def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(touch: StepContext) -> None:
+def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(context: StepContext) -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type = tarfile.GNUTYPE_LONGNAME
     header.size = 60 * 1024**2
     content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + b"a" * header.size, 1)
     tracemalloc.start()
 
-    refusal = refused("x.tar.gz", content, touch)
+    refusal = refused("x.tar.gz", content, context)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
@@ -339,24 +339,24 @@ def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(touch: StepCo
     assert peak < 40 * 1024**2
 
 
-def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(touch: StepContext) -> None:
+def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(context: StepContext) -> None:
     content = bytearray(zipped({"a": b"x"}, zipfile.ZIP_STORED))
     at = content.rindex(b"PK\x01\x02") + 24
     content[at : at + 4] = struct.pack("<L", 4_000_000)
 
-    assert refused("x.zip", bytes(content), touch).code is Failure.BAD_CONTAINER
+    assert refused("x.zip", bytes(content), context).code is Failure.BAD_CONTAINER
 
 
-def test_too_many_files_are_refused(touch: StepContext) -> None:
+def test_too_many_files_are_refused(context: StepContext) -> None:
     content = zipped({str(n): b"" for n in range(container_limits.MAX_FILES + 1)})
 
-    assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
+    assert refused("x.zip", content, context).code is Failure.CONTAINER_LIMIT
 
 
-def test_a_zip_with_a_directory_too_long_to_hold_is_refused(touch: StepContext) -> None:
+def test_a_zip_with_a_directory_too_long_to_hold_is_refused(context: StepContext) -> None:
     content = zipped({"a" * 200 + str(n): b"" for n in range(17_500)}, zipfile.ZIP_STORED)
 
-    assert refused("x.zip", content, touch).code is Failure.CONTAINER_LIMIT
+    assert refused("x.zip", content, context).code is Failure.CONTAINER_LIMIT
 
 
 @settings(
@@ -370,28 +370,28 @@ def test_a_zip_with_a_directory_too_long_to_hold_is_refused(touch: StepContext) 
     cut=st.floats(0.3, 1),
 )
 def test_however_a_container_is_broken_it_is_refused_or_read(
-    touch: StepContext, name: str, changes: list[tuple[float, int]], cut: float
+    context: StepContext, name: str, changes: list[tuple[float, int]], cut: float
 ) -> None:
     content = bytearray(CONTAINERS[name]({"a.txt": b"alpha" * 50, "b/c": b"x" * 700}))
     for where, value in changes:
         content[int(where * len(content))] = value
 
     try:
-        found = found_in(name, bytes(content[: int(cut * len(content)) or 1]), touch)
+        found = found_in(name, bytes(content[: int(cut * len(content)) or 1]), context)
     except Refused as refusal:
         assert refusal.code in {Failure.BAD_CONTAINER, Failure.CONTAINER_LIMIT}  # noqa: PT017
     else:
         assert found
 
 
-def test_what_unpacks_badly_stores_no_object(touch: StepContext, payloads: PayloadServer) -> None:
+def test_what_unpacks_badly_stores_no_object(context: StepContext, payloads: PayloadServer) -> None:
     url = payloads.serve("/x.tar", tarred({"a": b"1"})[:1536])
 
-    driven = drive(work({"kind": "container", "url": url, "name": "x.tar"}), touch)
+    driven = drive(step_input({"kind": "container", "url": url, "name": "x.tar"}), context)
 
     assert isinstance(driven.last, Fail)
     assert (driven.last.code, driven.last.retryable) == (Failure.BAD_CONTAINER, False)
-    assert not [key for key in held(touch, touch.archive_bucket) if key.startswith("objects/")]
+    assert not [key for key in held(context, context.archive_bucket) if key.startswith("objects/")]
 
 
 LONG = 4 * 1024**2  # bytes of a window
@@ -408,11 +408,11 @@ LONG = 4 * 1024**2  # bytes of a window
     ids=["an endless name", "zeros at the end", "empty parts", "empty parts of bzip2"],
 )
 def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
-    touch: StepContext, name: str, content: bytes
+    context: StepContext, name: str, content: bytes
 ) -> None:
     """A library reads on and on in it, by itself, and no member comes."""
     place = [0]
-    short = replace(touch, remaining=lambda: 600.0 if place[0] < LONG else 5.0)
+    short = replace(context, remaining=lambda: 600.0 if place[0] < LONG else 5.0)
     container = staged(name, content, short)
     reader = container.reader
 
@@ -428,11 +428,13 @@ def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
     assert reader.tell() == LONG
 
 
-def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(touch: StepContext) -> None:
+def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(
+    context: StepContext,
+) -> None:
     """As on a retry, when the files that are there already are not asked for again."""
     content = gzip.compress(tarred({"zeros": bytes(32 * 1024**2)}))
     left = iter([600.0] * 10)
-    container = staged("x.tar.gz", content, replace(touch, remaining=lambda: next(left, 5.0)))
+    container = staged("x.tar.gz", content, replace(context, remaining=lambda: next(left, 5.0)))
 
     with pytest.raises(Refused) as caught:
         list(container.members())

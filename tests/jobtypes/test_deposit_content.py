@@ -25,7 +25,7 @@ from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import content_key, held, sha256, work
+from tests.jobtypes.deposits import content_key, held, sha256, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 MIB = 1024**2
@@ -39,63 +39,63 @@ def blocks(body: bytes, size: int = 1_000_003) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [0, 1, MIB, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20_000_000])
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
 def test_a_file_of_any_size_lies_under_its_digest(
-    touch: StepContext, size: int, known: bool
+    context: StepContext, size: int, known: bool
 ) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     wanted = Wanted("x", algorithm="sha-256", digest=sha256(body)) if known else Wanted("x")
 
-    stored = keep(blocks(body), wanted, "staging/j/x", touch)
+    stored = keep(blocks(body), wanted, "staging/j/x", context)
 
     assert (stored.size, stored.digests, stored.key) == (
         size,
         {"sha-256": sha256(body)},
         content_key(body),
     )
-    assert held(touch, touch.archive_bucket) == {content_key(body): body}
+    assert held(context, context.archive_bucket) == {content_key(body): body}
 
 
-def test_a_file_that_is_kept_already_is_read_but_not_sent_again(touch: StepContext) -> None:
+def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StepContext) -> None:
     body = b"0123456789" * MIB
     known = Wanted("x", algorithm="sha-256", digest=sha256(body))
-    keep(blocks(body), known, "staging/j/x", touch)
+    keep(blocks(body), known, "staging/j/x", context)
     sent: list[str] = []
 
     def note(model: object, **_: object) -> None:
         sent.append(getattr(model, "name", ""))
 
-    touch.s3.meta.events.register("before-call.s3", note)
+    context.s3.meta.events.register("before-call.s3", note)
     try:
-        keep(blocks(body), known, "staging/j/x", touch)
+        keep(blocks(body), known, "staging/j/x", context)
         with pytest.raises(Refused):
-            keep(blocks(body[:-1] + b"x"), known, "staging/j/x", touch)
+            keep(blocks(body[:-1] + b"x"), known, "staging/j/x", context)
     finally:
-        touch.s3.meta.events.unregister("before-call.s3", note)
+        context.s3.meta.events.unregister("before-call.s3", note)
 
     assert sent == ["HeadObject", "HeadObject"]
 
 
-def test_a_file_too_large_for_one_copy_is_copied_in_pieces(touch: StepContext) -> None:
+def test_a_file_too_large_for_one_copy_is_copied_in_pieces(context: StepContext) -> None:
     body = bytes(range(256)) * 48_000
-    staged = stage(blocks(body), Wanted("x"), "staging/j/x", touch)
+    staged = stage(blocks(body), Wanted("x"), "staging/j/x", context)
 
-    copy_in_pieces(staged, content_key(body), touch, piece=5 * MIB)
+    copy_in_pieces(staged, content_key(body), context, piece=5 * MIB)
 
-    assert held(touch, touch.archive_bucket) == {content_key(body): body}
+    assert held(context, context.archive_bucket) == {content_key(body): body}
 
 
-def test_more_than_the_limit_is_refused_as_soon_as_it_comes(touch: StepContext) -> None:
+def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StepContext) -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * MIB
 
     with pytest.raises(Refused) as caught:
-        keep(endless(), Wanted("x", limit=20 * MIB), "staging/j/x", touch)
+        keep(endless(), Wanted("x", limit=20 * MIB), "staging/j/x", context)
 
     assert caught.value.code is Failure.TOO_LARGE
-    assert held(touch, touch.archive_bucket) == {}
+    assert held(context, context.archive_bucket) == {}
 
 
-def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(touch: StepContext) -> None:
+def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(context: StepContext) -> None:
     came = []
 
     def endless() -> Iterator[bytes]:
@@ -104,25 +104,25 @@ def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(touch: StepC
             yield b"x" * MIB
 
     with pytest.raises(Refused) as caught:
-        keep(endless(), Wanted("x", size=3 * MIB), "staging/j/x", touch)
+        keep(endless(), Wanted("x", size=3 * MIB), "staging/j/x", context)
 
     assert (caught.value.code, len(came)) == (Failure.SIZE_MISMATCH, 4)
 
 
 def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
-    touch: StepContext,
+    context: StepContext,
 ) -> None:
-    staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", touch)
-    stage(iter([b"new bytes"]), Wanted("x"), "staging/j/c", touch)
-    reader = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining)
+    staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", context)
+    stage(iter([b"new bytes"]), Wanted("x"), "staging/j/c", context)
+    reader = StagedReader(context.s3, context.work_bucket, staged, context.remaining)
 
-    with pytest.raises(touch.s3.exceptions.ClientError):
+    with pytest.raises(context.s3.exceptions.ClientError):
         reader.read(3)
 
 
-def test_without_room_for_a_large_file_the_worker_stops_in_time(touch: StepContext) -> None:
+def test_without_room_for_a_large_file_the_worker_stops_in_time(context: StepContext) -> None:
     rooms = [content.HEAVY.acquire() for _ in range(8)]
-    short = replace(touch, remaining=lambda: 12.05)
+    short = replace(context, remaining=lambda: 12.05)
     try:
         with pytest.raises(Refused) as caught:
             keep(blocks(b"x" * 3 * MIB), Wanted("x"), "staging/j/x", short)
@@ -153,12 +153,12 @@ def test_the_largest_file_we_take_goes_in_the_smallest_parts() -> None:
     st.lists(st.tuples(st.sampled_from(["seek", "end", "read"]), st.integers(0, 300)), max_size=30)
 )
 def test_a_staged_file_reads_like_any_file(
-    touch: StepContext, moves: list[tuple[str, int]]
+    context: StepContext, moves: list[tuple[str, int]]
 ) -> None:
     body = bytes(range(256))
-    etag = touch.s3.put_object(Bucket=touch.work_bucket, Key="staging/c", Body=body)["ETag"]
+    etag = context.s3.put_object(Bucket=context.work_bucket, Key="staging/c", Body=body)["ETag"]
     staged = Staged("staging/c", etag, len(body), {})
-    ours = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining, window=32)
+    ours = StagedReader(context.s3, context.work_bucket, staged, context.remaining, window=32)
     theirs = io.BytesIO(body)
 
     for move, number in moves:
@@ -194,7 +194,7 @@ class _Swallowing:
 
 
 def test_two_hundred_megabytes_pass_through_in_forty(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     def pour(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
@@ -207,7 +207,7 @@ def test_two_hundred_megabytes_pass_through_in_forty(
     s3 = _Swallowing()
     tracemalloc.start()
 
-    stored = fetch_one(work({}), replace(touch, s3=s3), file)  # type: ignore[arg-type]
+    stored = fetch_one(step_input({}), replace(context, s3=s3), file)  # type: ignore[arg-type]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 

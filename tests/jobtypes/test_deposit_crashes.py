@@ -27,7 +27,7 @@ from tests.jobtypes.deposits import (
     forget_objects,
     held,
     sha256,
-    work,
+    step_input,
 )
 from tests.jobtypes.payload_server import PayloadServer, saying
 
@@ -49,8 +49,8 @@ class Trouble:
     answer is lost, and the worker lives to clear up behind itself.
     """
 
-    def __init__(self, touch: StepContext, dies: bool) -> None:
-        self._events = touch.s3.meta.events
+    def __init__(self, context: StepContext, dies: bool) -> None:
+        self._events = context.s3.meta.events
         self._lock = threading.Lock()
         self._dies = dies
         self._dead = False
@@ -126,32 +126,32 @@ KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
 _EVERY = {"listed": 17, "container": 17, "large": 2}  # of many like calls, not each is troubled
 
 
-def end_of(touch: StepContext) -> Any:
+def end_of(context: StepContext) -> Any:
     """What a deposit leaves: the archive, its manifest, and the record but for its time."""
-    archive = etags(touch, touch.archive_bucket)
+    archive = etags(context, context.archive_bucket)
     (key,) = [key for key in archive if key.startswith("objects/")]
-    manifest = touch.s3.get_object(Bucket=touch.archive_bucket, Key=key)["Body"].read()
-    latest = touch.objects.latest(json.loads(manifest)["ark"])
+    manifest = context.s3.get_object(Bucket=context.archive_bucket, Key=key)["Body"].read()
+    latest = context.objects.latest(json.loads(manifest)["ark"])
     assert latest
     record = {name: value for name, value in vars(latest).items() if name != "at"}
     whole = {key: etag for key, etag in archive.items() if "-" not in etag}  # not by how it was cut
     return whole, archive.keys(), manifest, record
 
 
-def clear(touch: StepContext) -> None:
-    for bucket in (touch.archive_bucket, touch.work_bucket):
-        empty(touch.s3, bucket)
+def clear(context: StepContext) -> None:
+    for bucket in (context.archive_bucket, context.work_bucket):
+        empty(context.s3, bucket)
     forget_objects()
 
 
-def drive_through(trouble: Trouble, job: StepInput, touch: StepContext) -> None:
+def drive_through(trouble: Trouble, job: StepInput, context: StepContext) -> None:
     """Run the steps; a step that met trouble is run again, as it would be by the next worker."""
     for _, step in DEPOSIT.steps:
         try:
-            outcome = step(job, touch)
+            outcome = step(job, context)
         except (Died, Lost):
             trouble.replace_worker()
-            outcome = step(job, touch)
+            outcome = step(job, context)
         assert isinstance(outcome, Done | Skipped), outcome
         if isinstance(outcome, Done):
             job = replace(job, data={**job.data, **outcome.result})
@@ -160,66 +160,66 @@ def drive_through(trouble: Trouble, job: StepInput, touch: StepContext) -> None:
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_to_the_same_end(
-    touch: StepContext, payloads: PayloadServer, kind: str, dies: bool
+    context: StepContext, payloads: PayloadServer, kind: str, dies: bool
 ) -> None:
     entry = KINDS[kind](payloads)
-    trouble = Trouble(touch, dies)
+    trouble = Trouble(context, dies)
     with trouble.lurking(0):
-        drive_through(trouble, work(entry), touch)
-    undisturbed = end_of(touch)
+        drive_through(trouble, step_input(entry), context)
+    undisturbed = end_of(context)
 
     sweep = range(1, trouble.calls + 1, _EVERY.get(kind, 1))
     for at in sweep:
-        clear(touch)
+        clear(context)
         with trouble.lurking(at):
-            drive_through(trouble, work(entry), touch)
+            drive_through(trouble, step_input(entry), context)
 
-        assert end_of(touch) == undisturbed, f"trouble at call {at}"
-        assert etags(touch, touch.work_bucket) == {}
+        assert end_of(context) == undisturbed, f"trouble at call {at}"
+        assert etags(context, context.work_bucket) == {}
     assert trouble.came == len(sweep)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_step_may_run_twice(touch: StepContext, payloads: PayloadServer, kind: str) -> None:
+def test_every_step_may_run_twice(context: StepContext, payloads: PayloadServer, kind: str) -> None:
     entry = KINDS[kind](payloads)
-    job = work(entry)
-    assert drive(job, touch).ended_well
-    once = end_of(touch)
-    clear(touch)
+    job = step_input(entry)
+    assert drive(job, context).ended_well
+    once = end_of(context)
+    clear(context)
 
     for name, step in DEPOSIT.steps[:-1]:
-        first, second = step(job, touch), step(job, touch)
+        first, second = step(job, context), step(job, context)
         assert first == second, name
         if isinstance(first, Done):
             job = replace(job, data={**job.data, **first.result})
-    DEPOSIT.steps[-1][1](job, touch)
+    DEPOSIT.steps[-1][1](job, context)
 
-    assert end_of(touch) == once
+    assert end_of(context) == once
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_workers_at_the_same_job_come_to_one_end(
-    touch: StepContext, payloads: PayloadServer, kind: str
+    context: StepContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
-    assert drive(work(entry), touch).ended_well
-    alone = end_of(touch)
-    clear(touch)
+    assert drive(step_input(entry), context).ended_well
+    alone = end_of(context)
+    clear(context)
 
     def come_by(_: int) -> bool:
         try:
-            return drive(work(entry), touch).ended_well
+            return drive(step_input(entry), context).ended_well
         except ClientError:
             return False  # the other one was done, and had cleared away what this one was reading
 
     with ThreadPoolExecutor(2) as pool:
         assert any(pool.map(come_by, range(2)))
 
-    assert end_of(touch) == alone
+    assert end_of(context) == alone
 
 
 def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     turns = iter(range(100))
 
@@ -231,39 +231,39 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
     entry = {"kind": "manifest", "url": url, "name": "object.checkm"}
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: drive(work(entry), touch), range(2)))
+        list(pool.map(lambda _: drive(step_input(entry), context), range(2)))
 
-    _, _, manifest, record = end_of(touch)
-    archive = held(touch, touch.archive_bucket)
+    _, _, manifest, record = end_of(context)
+    archive = held(context, context.archive_bucket)
     files = json.loads(manifest)["files"]
     assert record["version"] == 1
     assert all(sha256(archive[file["key"]]) == file["digests"]["sha-256"] for file in files)
 
 
-def test_the_first_list_of_what_was_stored_is_the_one_that_counts(touch: StepContext) -> None:
+def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: StepContext) -> None:
     first, second = (Stored("x", size, {"sha-256": str(size) * 64}) for size in (1, 2))
 
-    assert receipts.conclude("j", [first], touch) == (first,)
-    assert receipts.conclude("j", [second], touch) == (first,)
-    assert receipts.concluded("j", touch) == (first,)
+    assert receipts.conclude("j", [first], context) == (first,)
+    assert receipts.conclude("j", [second], context) == (first,)
+    assert receipts.concluded("j", context) == (first,)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
 def test_a_worker_goes_on_with_its_own_list_when_another_is_done_and_clears_up(
-    touch: StepContext, first: bool
+    context: StepContext, first: bool
 ) -> None:
     stored = Stored("x", 1, {"sha-256": "1" * 64})
     if not first:
-        receipts.conclude("j", [stored], touch)
+        receipts.conclude("j", [stored], context)
 
     def clear_up(**_: Any) -> None:
-        touch.s3.delete_object(Bucket=touch.work_bucket, Key="staging/j/stored.jsonl")
+        context.s3.delete_object(Bucket=context.work_bucket, Key="staging/j/stored.jsonl")
 
-    touch.s3.meta.events.register("after-call.s3.PutObject", clear_up)
+    context.s3.meta.events.register("after-call.s3.PutObject", clear_up)
     try:
-        concluded = receipts.conclude("j", [stored], touch)
+        concluded = receipts.conclude("j", [stored], context)
     finally:
-        touch.s3.meta.events.unregister("after-call.s3.PutObject", clear_up)
+        context.s3.meta.events.unregister("after-call.s3.PutObject", clear_up)
 
     assert concluded == (stored,)
 
@@ -280,14 +280,14 @@ class S3Semantics:
     """Conflicts with the first of every two conditional writes; hides what it may not list; wants
     parts of five megabytes; knows conditions on copies."""
 
-    def __init__(self, touch: StepContext) -> None:
-        self._touch = touch
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
         self._conflicted: set[str] = set()
         self.said: list[str] = []
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        events = self._touch.s3.meta.events
+        events = self._context.s3.meta.events
         hooks = {
             "before-call.s3.PutObject": self._conflict,
             "before-call.s3.CompleteMultipartUpload": self._complete,
@@ -319,7 +319,7 @@ class S3Semantics:
         url = urlsplit(params["url"])
         bucket, key = (url.hostname or "").partition(".")[0], url.path[1:]
         upload_id = params["query_string"]["uploadId"]
-        parts = self._touch.s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
+        parts = self._context.s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
         if any(part["Size"] < 5 * 1024**2 for part in parts[:-1]):
             return self._say(400, "EntityTooSmall")
         return self._conflict(params)
@@ -339,21 +339,21 @@ class S3Semantics:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unkind_s3_changes_nothing_in_the_end(
-    touch: StepContext, payloads: PayloadServer, kind: str
+    context: StepContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
-    assert drive(work(entry), touch).ended_well
-    alone = end_of(touch)
-    clear(touch)
-    aws_semantics = S3Semantics(touch)
+    assert drive(step_input(entry), context).ended_well
+    alone = end_of(context)
+    clear(context)
+    aws_semantics = S3Semantics(context)
 
     with aws_semantics.answering():
-        driven = drive(work(entry), touch)
+        driven = drive(step_input(entry), context)
         for _ in range(3):
             if isinstance(driven.last, Fail):
                 assert driven.last.retryable, driven.last
-                driven.go_on(touch)
+                driven.go_on(context)
 
     assert driven.ended_well, driven.last
     assert "ConditionalRequestConflict" in aws_semantics.said
-    assert end_of(touch) == alone
+    assert end_of(context) == alone

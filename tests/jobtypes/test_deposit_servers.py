@@ -15,7 +15,7 @@ from jobyard.domain.jobs.job_type import Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.conftest import QUICK
-from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, work
+from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, step_input
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
 
 SHELF = b"hello from the shelf\n"
@@ -31,10 +31,10 @@ def server() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def here(touch: StepContext, server: RawServer) -> Iterator[StepContext]:
-    """What a step may touch, the server's files included."""
+def here(context: StepContext, server: RawServer) -> Iterator[StepContext]:
+    """The context of a step, the server's files included."""
     fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=QUICK)
-    yield replace(touch, fetch=fetch)
+    yield replace(context, fetch=fetch)
     fetch.close()
 
 
@@ -77,7 +77,7 @@ def test_whatever_head_does_get_decides(
 ) -> None:
     server.answers = {"HEAD /a.txt": head, "GET /a.txt": raw(SIZED)}
 
-    done = drive(work(file_entry(server.url("/a.txt"), **given)), here)
+    done = drive(step_input(file_entry(server.url("/a.txt"), **given)), here)
 
     assert done.ended_well, done.last
     assert held(here, here.archive_bucket)[content_key(SHELF)] == SHELF
@@ -99,7 +99,7 @@ def test_what_get_says_is_what_is_told(
         line = b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n"
         server.answers[f"{method} /a.txt"] = raw(line)
 
-    stop = drive(work(file_entry(server.url("/a.txt"), "a.txt")), here).last
+    stop = drive(step_input(file_entry(server.url("/a.txt"), "a.txt")), here).last
 
     assert isinstance(stop, Fail)
     assert stop.code is code
@@ -114,7 +114,7 @@ def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
         server.answers[f"HEAD /{name}"] = raw(b"")
         server.answers[f"GET /{name}"] = raw(SIZED)
 
-    assert drive(work(listed(server, *names)), here).ended_well
+    assert drive(step_input(listed(server, *names)), here).ended_well
     assert len(server.asked("HEAD")) < 20
 
 
@@ -135,7 +135,7 @@ def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
 
 def test_a_file_that_comes_later_is_waited_for(here: StepContext, server: RawServer) -> None:
     server.answers["/a.txt"] = later_then(2)
-    driven = drive(work(file_entry(server.url("/a.txt"), "a.txt", **MD5)), here)
+    driven = drive(step_input(file_entry(server.url("/a.txt"), "a.txt", **MD5)), here)
 
     for _ in range(2):
         assert isinstance(driven.last, Snooze)
@@ -152,7 +152,7 @@ def test_a_busy_server_that_says_when_is_asked_again_then(
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 " + status + b"\r\nRetry-After: 120\r\n\r\n")
 
-    wait = drive(work(file_entry(server.url("/a.txt"))), here).last
+    wait = drive(step_input(file_entry(server.url("/a.txt"))), here).last
 
     assert isinstance(wait, Snooze)
     assert wait.seconds == 120.0
@@ -162,7 +162,7 @@ def test_a_nested_manifest_may_come_later_too(here: StepContext, server: RawServ
     entry = listed(server)
     server.answers["/object.checkm"] = raw(LATER)
 
-    wait = drive(work(entry), here).last
+    wait = drive(step_input(entry), here).last
 
     assert isinstance(wait, Snooze)
     assert wait.asked is Failure.PAYLOAD_BUSY
@@ -176,7 +176,7 @@ def test_files_that_come_later_are_all_asked_for_at_once(
         body = name.encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         server.answers[f"/{name}"] = later_then(name < "2", raw(head + body))
-    driven = drive(work(listed(server, *names)), here)
+    driven = drive(step_input(listed(server, *names)), here)
 
     assert isinstance(driven.last, Snooze)
     assert (driven.last.seconds, driven.last.progressed) == (5.0, True)
@@ -190,7 +190,7 @@ def test_what_fails_decides_over_what_comes_later(here: StepContext, server: Raw
     server.answers["HEAD /1.txt"] = raw(SIZED)
     server.answers["GET /1.txt"] = raw(b"HTTP/1.1 404 Not Found\r\n\r\n")
 
-    stop = drive(work(listed(server, "0.txt", "1.txt")), here).last
+    stop = drive(step_input(listed(server, "0.txt", "1.txt")), here).last
 
     assert isinstance(stop, Fail)
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
@@ -206,7 +206,7 @@ def test_bytes_that_have_the_manifests_digest_are_the_file(
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
     server.answers["/a.txt"] = raw(answer)
 
-    assert drive(work(file_entry(server.url("/a.txt"), **MD5)), here).ended_well
+    assert drive(step_input(file_entry(server.url("/a.txt"), **MD5)), here).ended_well
 
 
 @pytest.mark.parametrize("given", [{}, {"size": 21}, MD5], ids=["nothing", "size", "digest"])
@@ -219,7 +219,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
     start = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n" + length + b"\r\n"
     server.answers["/a.txt"] = raw(start + packed)
 
-    stop = drive(work(file_entry(server.url("/a.txt"), **given)), here).last
+    stop = drive(step_input(file_entry(server.url("/a.txt"), **given)), here).last
 
     assert isinstance(stop, Fail)
     assert (stop.code, stop.retryable) == (Failure.PAYLOAD_REFUSED, False)
@@ -234,7 +234,7 @@ def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = raw(SIZED + b"\r\n", stays=True)
 
-    driven = drive(work(file_entry(server.url("/a.txt"), **given)), here)
+    driven = drive(step_input(file_entry(server.url("/a.txt"), **given)), here)
 
     assert driven.ended_well is ("digest" in given)
     assert driven.ended_well or "more than the 21 bytes" in getattr(driven.last, "message", "")
@@ -249,7 +249,7 @@ def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
 
-    assert drive(work(file_entry(server.url("/a.txt"), **given)), here).ended_well
+    assert drive(step_input(file_entry(server.url("/a.txt"), **given)), here).ended_well
 
 
 def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
@@ -258,7 +258,7 @@ def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 22)
 
-    stop = drive(work(file_entry(server.url("/a.txt"), size=21)), here).last
+    stop = drive(step_input(file_entry(server.url("/a.txt"), size=21)), here).last
 
     assert isinstance(stop, Fail)
     assert stop.code is Failure.SIZE_MISMATCH
@@ -282,7 +282,7 @@ def test_a_file_that_is_in_the_archive_is_not_sent_again(
     start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
     server.answers["HEAD /a"] = raw(start)
     server.answers["GET /a"] = raw(start + body)
-    first = drive(work(file_entry(server.url("/a"), local=["m-1"])), here)
+    first = drive(step_input(file_entry(server.url("/a"), local=["m-1"])), here)
     made: list[str] = []
 
     def note(model: Any, **_: Any) -> None:
@@ -291,7 +291,7 @@ def test_a_file_that_is_in_the_archive_is_not_sent_again(
     here.s3.meta.events.register("before-call.s3", note)
     try:
         entry = file_entry(server.url("/a"), "other.txt", local=["m-1"])
-        second = drive(work(entry, job=1), here)
+        second = drive(step_input(entry, job=1), here)
     finally:
         here.s3.meta.events.unregister("before-call.s3", note)
 
@@ -308,10 +308,10 @@ def test_a_version_holds_the_files_of_its_own_row_and_no_others(
     first = file_entry(server.url("/1"), "letter.txt", local=["l-1"], title="The letter")
     second = file_entry(server.url("/2"), "letter-translated.txt", local=["l-1"])
 
-    drive(work(first), here)
-    done = drive(work(second, job=1), here)
+    drive(step_input(first), here)
+    done = drive(step_input(second, job=1), here)
 
-    ark = done.work.data["ark"].replace(":/", "-").replace("/", "-")
+    ark = done.step_input.data["ark"].replace(":/", "-").replace("/", "-")
     version = json.loads(held(here, here.archive_bucket)[f"objects/{ark}/v2.json"])
     assert [each["name"] for each in version["files"]] == ["letter-translated.txt"]
     assert version["metadata"]["what"] == "(:unav)"

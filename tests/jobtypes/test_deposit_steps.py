@@ -14,7 +14,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, Skipped, Snooze
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, work
+from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, step_input
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 
 SMALL = b"a small map"
@@ -30,19 +30,19 @@ def stopped(driven: Any) -> Fail:
 
 
 def test_a_small_file_becomes_an_object_of_one_version(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     entry = file_entry(url, creator="The survey", title="A map", local=["m-1"])
 
-    done = drive(work(entry), touch)
+    done = drive(step_input(entry), context)
 
     assert done.ended_well
-    ark = done.work.data["ark"]
-    version = touch.objects.latest(ark)
+    ark = done.step_input.data["ark"]
+    version = context.objects.latest(ark)
     assert version
     assert (version.version, version.files, version.bytes) == (1, 1, len(SMALL))
-    archive = held(touch, touch.archive_bucket)
+    archive = held(context, context.archive_bucket)
     key = f"objects/{ark.replace(':/', '-').replace('/', '-')}/v1.json"
     assert archive.keys() == {content_key(SMALL), key}
     assert archive[content_key(SMALL)] == SMALL
@@ -62,55 +62,59 @@ def test_a_small_file_becomes_an_object_of_one_version(
             "key": content_key(SMALL),
         }
     ]
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.work_bucket) == {}
 
 
-def test_a_small_file_costs_few_requests_to_s3(touch: StepContext, payloads: PayloadServer) -> None:
+def test_a_small_file_costs_few_requests_to_s3(
+    context: StepContext, payloads: PayloadServer
+) -> None:
     calls: list[str] = []
     entry = file_entry(payloads.serve("/map.tif", SMALL))
 
     def note(model: Any, **_: Any) -> None:
         calls.append(model.name)
 
-    touch.s3.meta.events.register("before-call.s3", note)
+    context.s3.meta.events.register("before-call.s3", note)
     try:
-        drive(work(entry), touch)
+        drive(step_input(entry), context)
     finally:
-        touch.s3.meta.events.unregister("before-call.s3", note)
+        context.s3.meta.events.unregister("before-call.s3", note)
 
     assert calls == ["PutObject", "PutObject"]
 
 
 @pytest.mark.parametrize("given", [{}, {"algorithm": "sha-256", "digest": sha256(LARGE)}])
 def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
-    touch: StepContext, payloads: PayloadServer, given: dict[str, str]
+    context: StepContext, payloads: PayloadServer, given: dict[str, str]
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", LARGE), **given)
 
-    done = drive(work(entry), touch)
+    done = drive(step_input(entry), context)
 
     assert done.ended_well
-    assert held(touch, touch.archive_bucket)[content_key(LARGE)] == LARGE
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.archive_bucket)[content_key(LARGE)] == LARGE
+    assert held(context, context.work_bucket) == {}
 
 
 @pytest.mark.parametrize(("algorithm", "letters"), [("md5", 32), ("sha-512", 128)])
 def test_the_digest_that_was_asked_for_is_checked_and_kept(
-    touch: StepContext, payloads: PayloadServer, algorithm: str, letters: int
+    context: StepContext, payloads: PayloadServer, algorithm: str, letters: int
 ) -> None:
     digest = hashlib.new(algorithm.replace("-", ""), SMALL).hexdigest()
     url = payloads.serve("/map.tif", SMALL)
 
-    good = drive(work(file_entry(url, algorithm=algorithm, digest=digest.upper())), touch)
-    bad = drive(work(file_entry(url, algorithm=algorithm, digest="0" * letters), job=1), touch)
+    good = drive(step_input(file_entry(url, algorithm=algorithm, digest=digest.upper())), context)
+    bad = drive(
+        step_input(file_entry(url, algorithm=algorithm, digest="0" * letters), job=1), context
+    )
 
-    assert good.work.data["digests"] == {"sha-256": sha256(SMALL), algorithm: digest}
+    assert good.step_input.data["digests"] == {"sha-256": sha256(SMALL), algorithm: digest}
     assert stopped(bad).code is Failure.DIGEST_MISMATCH
     assert not stopped(bad).retryable
 
 
 def test_an_object_of_a_nested_manifest_has_all_its_files(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     contents = {f"folder/{n:03d}.txt": f"text {n}".encode() for n in range(70)} | {"big": LARGE}
     rows = [
@@ -119,45 +123,45 @@ def test_an_object_of_a_nested_manifest_has_all_its_files(
     ]
     url = payloads.serve("/object.checkm", checkm(*rows))
 
-    done = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+    done = drive(step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context)
 
     assert done.ended_well
-    assert (done.work.data["files"], done.work.data["bytes"]) == (
+    assert (done.step_input.data["files"], done.step_input.data["bytes"]) == (
         71,
         sum(map(len, contents.values())),
     )
-    archive = held(touch, touch.archive_bucket)
+    archive = held(context, context.archive_bucket)
     assert all(archive[content_key(content)] == content for content in contents.values())
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.work_bucket) == {}
 
 
 def test_a_manifest_that_was_uploaded_itself_is_one_object(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     rows = [
         {"line": n, "kind": "file", "url": payloads.serve(f"/{n}", b"x" * n), "name": f"{n}.txt"}
         for n in range(1, 4)
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    touch.s3.put_object(Bucket=touch.work_bucket, Key="work/b/files.jsonl", Body=text.encode())
+    context.s3.put_object(Bucket=context.work_bucket, Key="work/b/files.jsonl", Body=text.encode())
     entry = {"kind": "files", "files_key": "work/b/files.jsonl", "count": 3, "name": "map.checkm"}
 
-    done = drive(work(entry, parameters={"title": "A map", "local": "m-1; m-2"}), touch)
+    done = drive(step_input(entry, parameters={"title": "A map", "local": "m-1; m-2"}), context)
 
     assert done.ended_well
-    version = touch.objects.latest(done.work.data["ark"])
+    version = context.objects.latest(done.step_input.data["ark"])
     assert version
     assert (version.files, version.local_ids) == (3, ("m-1", "m-2"))
-    assert held(touch, touch.work_bucket).keys() == {"work/b/files.jsonl"}
+    assert held(context, context.work_bucket).keys() == {"work/b/files.jsonl"}
 
 
-def test_a_file_may_come_from_a_listed_place_in_s3(touch: StepContext) -> None:
-    touch.s3.put_object(Bucket="depositors-bucket", Key="open/map.tif", Body=SMALL)
+def test_a_file_may_come_from_a_listed_place_in_s3(context: StepContext) -> None:
+    context.s3.put_object(Bucket="depositors-bucket", Key="open/map.tif", Body=SMALL)
 
-    done = drive(work(file_entry("s3://depositors-bucket/open/map.tif")), touch)
+    done = drive(step_input(file_entry("s3://depositors-bucket/open/map.tif")), context)
 
     assert done.ended_well
-    assert held(touch, touch.archive_bucket)[content_key(SMALL)] == SMALL
+    assert held(context, context.archive_bucket)[content_key(SMALL)] == SMALL
 
 
 @pytest.mark.parametrize(
@@ -172,16 +176,16 @@ def test_a_file_may_come_from_a_listed_place_in_s3(touch: StepContext) -> None:
         "depositors-bucket",
     ],
 )
-def test_a_file_may_not_come_from_anywhere_else_in_s3(touch: StepContext, place: str) -> None:
-    touch = replace(touch, s3_sources=(*touch.s3_sources, "jobyard-archive", "jobyard-work/"))
+def test_a_file_may_not_come_from_anywhere_else_in_s3(context: StepContext, place: str) -> None:
+    context = replace(context, s3_sources=(*context.s3_sources, "jobyard-archive", "jobyard-work/"))
 
-    stop = stopped(drive(work(file_entry(f"s3://{place}")), touch))
+    stop = stopped(drive(step_input(file_entry(f"s3://{place}")), context))
 
     assert (stop.code, stop.retryable) == (Failure.ADDRESS_NOT_ALLOWED, False)
 
 
-def test_a_file_that_s3_does_not_have_is_not_found(touch: StepContext) -> None:
-    stop = stopped(drive(work(file_entry("s3://depositors-bucket/open/none")), touch))
+def test_a_file_that_s3_does_not_have_is_not_found(context: StepContext) -> None:
+    stop = stopped(drive(step_input(file_entry("s3://depositors-bucket/open/none")), context))
 
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
 
@@ -214,11 +218,11 @@ class _UnreliableS3:
     ],
 )
 def test_what_goes_wrong_in_s3_has_the_same_codes(
-    touch: StepContext, s3: Any, code: Failure
+    context: StepContext, s3: Any, code: Failure
 ) -> None:
     entry = file_entry("s3://depositors-bucket/open/map.tif", size=9)
 
-    stop = stopped(drive(work(entry), replace(touch, s3=s3)))
+    stop = stopped(drive(step_input(entry), replace(context, s3=s3)))
 
     assert (stop.code, stop.retryable) == (code, True)
 
@@ -227,9 +231,9 @@ def test_what_goes_wrong_in_s3_has_the_same_codes(
 
 
 def test_a_missing_file_fails_before_anything_is_fetched(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
-    driven = drive(work(file_entry(payloads.url("/none"))), touch)
+    driven = drive(step_input(file_entry(payloads.url("/none"))), context)
 
     assert list(driven.outcomes) == ["estimating"]
     assert (stopped(driven).code, stopped(driven).retryable) == (Failure.PAYLOAD_NOT_FOUND, False)
@@ -237,13 +241,13 @@ def test_a_missing_file_fails_before_anything_is_fetched(
 
 
 def test_all_missing_files_of_an_object_are_counted(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     rows = [f"{payloads.url(f'/{n}')} |  |  |  |  | {n}.txt" for n in range(5)]
     rows.append(f"{payloads.serve('/there', SMALL)} |  |  |  |  | there.txt")
     url = payloads.serve("/object.checkm", checkm(*rows))
 
-    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+    driven = drive(step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context)
 
     assert stopped(driven).code is Failure.PAYLOAD_NOT_FOUND
     assert "0.txt" in stopped(driven).message
@@ -252,55 +256,57 @@ def test_all_missing_files_of_an_object_are_counted(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
 def test_a_server_without_head_is_asked_with_get(
-    touch: StepContext, payloads: PayloadServer, status: int
+    context: StepContext, payloads: PayloadServer, status: int
 ) -> None:
     url = payloads.behave("/map.tif", without_head(SMALL, status))
 
-    done = drive(work(file_entry(url)), touch)
+    done = drive(step_input(file_entry(url)), context)
 
     assert done.ended_well
     assert isinstance(done.outcomes["provisioning"], Skipped)
 
 
 def test_what_is_too_large_fails_before_it_is_fetched(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/map.tif", saying(200, {"Content-Length": str(9 * 1024**3)}))
 
-    driven = drive(work(file_entry(url)), touch)
+    driven = drive(step_input(file_entry(url)), context)
 
     assert list(driven.outcomes) == ["estimating", "provisioning"]
     assert stopped(driven).code is Failure.TOO_LARGE
     assert payloads.asked("GET") == ["/map.tif"]  # whose answer says so too; its body is not read
 
 
-def test_what_turns_out_too_large_is_not_read(touch: StepContext, payloads: PayloadServer) -> None:
+def test_what_turns_out_too_large_is_not_read(
+    context: StepContext, payloads: PayloadServer
+) -> None:
     def lie(request: BaseHTTPRequestHandler) -> None:
         length = "10" if request.command == "HEAD" else str(9 * 1024**3)
         saying(200, {"Content-Length": length})(request)
 
-    driven = drive(work(file_entry(payloads.behave("/map.tif", lie))), touch)
+    driven = drive(step_input(file_entry(payloads.behave("/map.tif", lie))), context)
 
     assert list(driven.outcomes)[-1] == "downloading"
     assert stopped(driven).code is Failure.TOO_LARGE
 
 
-def test_a_listing_of_too_many_files_is_not_even_read(touch: StepContext) -> None:
+def test_a_listing_of_too_many_files_is_not_even_read(context: StepContext) -> None:
     entry = {"kind": "files", "files_key": "nowhere", "count": 10_001, "name": "map.checkm"}
 
-    assert stopped(drive(work(entry), touch)).code is Failure.TOO_LARGE
+    assert stopped(drive(step_input(entry), context)).code is Failure.TOO_LARGE
 
 
 def test_of_very_many_files_only_the_first_thousand_are_asked_for(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x", b"12345")
     row = {"kind": "file", "url": url, "name": "x", "size": 5}
     text = b"".join(json.dumps(row).encode() + b"\n" for _ in range(1_005))
-    touch.s3.put_object(Bucket=touch.work_bucket, Key="work/b/files.jsonl", Body=text)
+    context.s3.put_object(Bucket=context.work_bucket, Key="work/b/files.jsonl", Body=text)
     entry = {"kind": "files", "files_key": "work/b/files.jsonl", "name": "map.checkm"}
 
-    outcome = DEPOSIT.steps[0][1](work(entry), touch)
+    outcome = DEPOSIT.steps[0][1](step_input(entry), context)
 
     assert outcome == Done({"files": 1_005, "largest": 5, "bytes": 5_025})
     assert len(payloads.asked("HEAD")) == 1_000
@@ -308,7 +314,7 @@ def test_of_very_many_files_only_the_first_thousand_are_asked_for(
 
 
 def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     rows = [
         f"{payloads.url('/a')} | sha-256 | {'0' * 64} | ten |  | a.txt",
@@ -316,7 +322,7 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
     ]
     url = payloads.serve("/object.checkm", checkm(*rows))
 
-    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+    driven = drive(step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context)
 
     assert stopped(driven).code is Failure.BAD_MANIFEST
     assert "line 6, column" in stopped(driven).message
@@ -326,14 +332,14 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
 
 
 def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     names = ("A.txt", "a.txt", "CON", "b.", "c:d")
     rows = [f"{payloads.serve(f'/{n}', b'x')} |  |  |  |  | {name}" for n, name in enumerate(names)]
     url = payloads.serve("/object.checkm", checkm(*rows))
 
     outcome = DEPOSIT.steps[0][1](
-        work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch
+        step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context
     )
 
     assert isinstance(outcome, Done)
@@ -343,24 +349,26 @@ def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
     assert "line 10" not in outcome.message
 
 
-def test_a_manifest_of_manifests_is_no_object(touch: StepContext, payloads: PayloadServer) -> None:
+def test_a_manifest_of_manifests_is_no_object(
+    context: StepContext, payloads: PayloadServer
+) -> None:
     row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
     text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")
     text = text.replace(b" | mrt:mimeType", b"")  # a column that the other profile does not have
     url = payloads.serve("/object.checkm", text)
 
-    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+    driven = drive(step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context)
 
     assert stopped(driven).code is Failure.BAD_MANIFEST
     assert "object.checkm has 1 error: line 2, column" in stopped(driven).message
 
 
 def test_a_nested_manifest_over_five_megabytes_is_too_large(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/object.checkm", checkm() + b"# " + b"x" * 5_000_000)
 
-    driven = drive(work({"kind": "manifest", "url": url, "name": "object.checkm"}), touch)
+    driven = drive(step_input({"kind": "manifest", "url": url, "name": "object.checkm"}), context)
 
     assert stopped(driven).code is Failure.TOO_LARGE
 
@@ -397,7 +405,7 @@ def test_a_nested_manifest_over_five_megabytes_is_too_large(
     ],
 )
 def test_what_goes_wrong_in_the_download_has_its_code(
-    touch: StepContext,
+    context: StepContext,
     payloads: PayloadServer,
     raw: bytes,
     fields: dict[str, Any],
@@ -407,7 +415,7 @@ def test_what_goes_wrong_in_the_download_has_its_code(
     def behave(request: BaseHTTPRequestHandler) -> None:
         (saying(405) if request.command == "HEAD" else sending(raw))(request)
 
-    driven = drive(work(file_entry(payloads.behave("/map.tif", behave), **fields)), touch)
+    driven = drive(step_input(file_entry(payloads.behave("/map.tif", behave), **fields)), context)
 
     stop = stopped(driven)
     assert (list(driven.outcomes)[-1], stop.code, stop.retryable) == (
@@ -417,11 +425,11 @@ def test_what_goes_wrong_in_the_download_has_its_code(
     )
     assert stop.retry_after == (7.0 if code is Failure.PAYLOAD_SERVER_ERROR else None)
     assert "map.tif" in stop.message
-    assert held(touch, touch.archive_bucket) == {}
+    assert held(context, context.archive_bucket) == {}
 
 
 def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
         raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
@@ -429,26 +437,26 @@ def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
 
     url = payloads.behave("/map.tif", behave)
 
-    assert drive(work(file_entry(url, size=3)), touch).ended_well
+    assert drive(step_input(file_entry(url, size=3)), context).ended_well
 
 
 @pytest.mark.parametrize("digest", ["", "0" * 64])
 def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
-    touch: StepContext, payloads: PayloadServer, digest: str
+    context: StepContext, payloads: PayloadServer, digest: str
 ) -> None:
     wrong = {"algorithm": "sha-256", "digest": digest} if digest else {"size": len(LARGE) + 1}
     url = payloads.behave("/map.tif", without_head(LARGE))
 
-    stop = stopped(drive(work(file_entry(url, **wrong)), touch))
+    stop = stopped(drive(step_input(file_entry(url, **wrong)), context))
 
     assert stop.code is (Failure.DIGEST_MISMATCH if digest else Failure.SIZE_MISMATCH)
-    for bucket in (touch.archive_bucket, touch.work_bucket):
-        assert held(touch, bucket) == {}
-        assert "Uploads" not in touch.s3.list_multipart_uploads(Bucket=bucket)
+    for bucket in (context.archive_bucket, context.work_bucket):
+        assert held(context, bucket) == {}
+        assert "Uploads" not in context.s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_a_worker_whose_time_is_up_stops_cleanly_in_a_file(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     def left() -> Iterator[float]:
         yield from [600.0] * 13
@@ -458,10 +466,10 @@ def test_a_worker_whose_time_is_up_stops_cleanly_in_a_file(
     times = left()
     entry = file_entry(payloads.behave("/map.tif", without_head(LARGE)))
 
-    stop = stopped(drive(work(entry), replace(touch, remaining=lambda: next(times))))
+    stop = stopped(drive(step_input(entry), replace(context, remaining=lambda: next(times))))
 
     assert (stop.code, stop.retryable) == (Failure.TIMEOUT, True)
-    assert "Uploads" not in touch.s3.list_multipart_uploads(Bucket=touch.work_bucket)
+    assert "Uploads" not in context.s3.list_multipart_uploads(Bucket=context.work_bucket)
 
 
 def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
@@ -471,7 +479,7 @@ def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
 
 
 def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(40, payloads)
     time_left = [12.5]
@@ -482,29 +490,29 @@ def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
             time_left[0] = 11.9
 
     payloads.behave("/20", give_once)
-    driven = drive(work(entry), replace(touch, remaining=lambda: time_left[0]))
+    driven = drive(step_input(entry), replace(context, remaining=lambda: time_left[0]))
     fetched_before = len(payloads.asked("GET"))
 
     assert isinstance(driven.last, Snooze)
     assert "next one goes on" in driven.last.message
-    assert driven.go_on(touch).ended_well
+    assert driven.go_on(context).ended_well
     again = payloads.asked("GET")[fetched_before:]
     assert len(again) < 25
-    assert held(touch, touch.work_bucket) == {}
+    assert held(context, context.work_bucket) == {}
 
 
 def test_a_requeue_fetches_only_what_is_missing(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(10, payloads)
     payloads.behave("/9", without_head(b"", 405))
     payloads.behave("/9", lambda request: _head_only(request))
-    driven = drive(work(entry), touch)
+    driven = drive(step_input(entry), context)
     assert stopped(driven).code is Failure.PAYLOAD_NOT_FOUND
     payloads.behaviours.clear()
     payloads.requests.clear()
 
-    driven.go_on(touch)
+    driven.go_on(context)
 
     assert driven.ended_well
     assert payloads.asked("GET") == ["/9"]
@@ -515,7 +523,7 @@ def _head_only(request: BaseHTTPRequestHandler) -> None:
 
 
 def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(4, payloads)
 
@@ -526,7 +534,7 @@ def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
         payloads.behave(f"/{n}", busy)
     payloads.behave("/3", _head_only)
 
-    stop = stopped(drive(work(entry), touch))
+    stop = stopped(drive(step_input(entry), context))
 
     assert stop.code in {Failure.PAYLOAD_NOT_FOUND, Failure.PAYLOAD_SERVER_ERROR}
     assert stop.retryable is (stop.code is Failure.PAYLOAD_SERVER_ERROR)
@@ -536,63 +544,71 @@ def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
 
 
 def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
-    first = drive(work(file_entry(url, local=["m-1"])), touch)
+    first = drive(step_input(file_entry(url, local=["m-1"])), context)
     payloads.serve("/map.tif", SMALL + b", corrected")
 
-    second = drive(work(file_entry(url, local=["m-1", "m-2"]), job=1), touch)
-    by_ark = drive(work(file_entry(url, primary=first.work.data["ark"], title="T"), job=2), touch)
+    second = drive(step_input(file_entry(url, local=["m-1", "m-2"]), job=1), context)
+    by_ark = drive(
+        step_input(file_entry(url, primary=first.step_input.data["ark"], title="T"), job=2), context
+    )
 
-    assert second.work.data["ark"] == first.work.data["ark"] == by_ark.work.data["ark"]
-    versions = [each.work.data["version"] for each in (first, second, by_ark)]
+    assert (
+        second.step_input.data["ark"]
+        == first.step_input.data["ark"]
+        == by_ark.step_input.data["ark"]
+    )
+    versions = [each.step_input.data["version"] for each in (first, second, by_ark)]
     assert versions == [1, 2, 3]
 
 
 def test_another_spelling_of_an_ark_is_the_same_object(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
-    first = drive(work(file_entry(url, primary="ark:99999/m3-a1", local=["m-1"])), touch)
+    first = drive(step_input(file_entry(url, primary="ark:99999/m3-a1", local=["m-1"])), context)
     payloads.serve("/map.tif", SMALL + b", corrected")
-    second = drive(work(file_entry(url, primary="ark:/99999/m3a1", local=["m-1"]), job=1), touch)
+    second = drive(
+        step_input(file_entry(url, primary="ark:/99999/m3a1", local=["m-1"]), job=1), context
+    )
 
-    assert [each.work.data["ark"] for each in (first, second)] == ["ark:/99999/m3a1"] * 2
-    assert [each.work.data["version"] for each in (first, second)] == [1, 2]
+    assert [each.step_input.data["ark"] for each in (first, second)] == ["ark:/99999/m3a1"] * 2
+    assert [each.step_input.data["version"] for each in (first, second)] == [1, 2]
 
 
 def test_identical_content_makes_no_new_version(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL), local=["m-1"])
-    first = drive(work(entry), touch)
+    first = drive(step_input(entry), context)
 
-    again = drive(work(entry, job=1), touch)
+    again = drive(step_input(entry, job=1), context)
 
     assert again.ended_well
-    assert again.work.data["version"] == 1
+    assert again.step_input.data["version"] == 1
     assert isinstance(again.outcomes["recording"], Skipped)
     storing = again.outcomes["storing"]
     assert isinstance(storing, Done)
     assert "identical to version 1" in storing.message
-    latest = touch.objects.latest(first.work.data["ark"])
+    latest = context.objects.latest(first.step_input.data["ark"])
     assert latest
-    assert latest.job_id == first.work.job_id
+    assert latest.job_id == first.step_input.job_id
 
 
 def test_identifiers_of_different_objects_are_refused_for_good(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
-    first = drive(work(file_entry(url, local=["m-1"])), touch)
-    drive(work(file_entry(url, local=["m-2"]), job=1), touch)
+    first = drive(step_input(file_entry(url, local=["m-1"])), context)
+    drive(step_input(file_entry(url, local=["m-2"]), job=1), context)
 
-    both = drive(work(file_entry(url, local=["m-1", "m-2"]), job=2), touch)
-    other = file_entry(url, local=["m-2"], primary=first.work.data["ark"])
-    wrong = drive(work(other, job=3), touch)
-    elsewhere = replace(work(file_entry(url, primary=first.work.data["ark"]), job=4))
-    foreign = drive(replace(elsewhere, collection="books"), touch)
+    both = drive(step_input(file_entry(url, local=["m-1", "m-2"]), job=2), context)
+    other = file_entry(url, local=["m-2"], primary=first.step_input.data["ark"])
+    wrong = drive(step_input(other, job=3), context)
+    elsewhere = replace(step_input(file_entry(url, primary=first.step_input.data["ark"]), job=4))
+    foreign = drive(replace(elsewhere, collection="books"), context)
 
     for driven in (both, wrong, foreign):
         stop = stopped(driven)
@@ -600,11 +616,11 @@ def test_identifiers_of_different_objects_are_refused_for_good(
 
 
 def test_a_primary_identifier_that_is_no_ark_is_refused(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
 
-    stop = stopped(drive(work(file_entry(url, primary="../../x")), touch))
+    stop = stopped(drive(step_input(file_entry(url, primary="../../x")), context))
 
     assert stop.code is Failure.BAD_MANIFEST
 
@@ -613,20 +629,20 @@ def test_a_primary_identifier_that_is_no_ark_is_refused(
 
 
 def test_the_callback_is_called_once_with_what_became_of_the_job(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(204))
 
-    done = drive(work(entry, parameters={"callback_url": callback}), touch)
+    done = drive(step_input(entry, parameters={"callback_url": callback}), context)
 
     assert done.ended_well
     ((headers, body),) = payloads.bodies
-    assert headers["idempotency-key"] == done.work.job_id
+    assert headers["idempotency-key"] == done.step_input.job_id
     assert json.loads(body) == {
-        "batch_id": done.work.batch_id,
-        "job_id": done.work.job_id,
-        "ark": done.work.data["ark"],
+        "batch_id": done.step_input.batch_id,
+        "job_id": done.step_input.job_id,
+        "ark": done.step_input.data["ark"],
         "version": 1,
         "status": "succeeded",
     }
@@ -634,12 +650,12 @@ def test_the_callback_is_called_once_with_what_became_of_the_job(
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_callback_server_that_fails_is_called_again(
-    touch: StepContext, payloads: PayloadServer, status: int
+    context: StepContext, payloads: PayloadServer, status: int
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(status))
 
-    stop = stopped(drive(work(entry, parameters={"callback_url": callback}), touch))
+    stop = stopped(drive(step_input(entry, parameters={"callback_url": callback}), context))
 
     assert (stop.code, stop.retryable) == (Failure.CALLBACK_FAILED, True)
 
@@ -654,13 +670,13 @@ def test_a_callback_server_that_fails_is_called_again(
     ],
 )
 def test_any_other_answer_of_a_callback_is_only_noted(
-    touch: StepContext, payloads: PayloadServer, callback: str, words: str
+    context: StepContext, payloads: PayloadServer, callback: str, words: str
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     payloads.behave("/moved", saying(302, {"Location": "/hook"}))
     url = payloads.url(callback) if callback.startswith("/") else callback
 
-    done = drive(work(entry, parameters={"callback_url": url}), touch)
+    done = drive(step_input(entry, parameters={"callback_url": url}), context)
 
     assert done.ended_well
     assert isinstance(done.last, Done)
@@ -668,11 +684,11 @@ def test_any_other_answer_of_a_callback_is_only_noted(
 
 
 def test_a_callback_that_nobody_answers_is_tried_again(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", sending(b""))
 
-    stop = stopped(drive(work(entry, parameters={"callback_url": callback}), touch))
+    stop = stopped(drive(step_input(entry, parameters={"callback_url": callback}), context))
 
     assert (stop.code, stop.retryable) == (Failure.CALLBACK_FAILED, True)

@@ -17,7 +17,7 @@ from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.step_context import StepContext
-from tests.jobtypes.deposits import drive, file_entry, held, work
+from tests.jobtypes.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 ARK = "ark:/99999/jmap"
@@ -27,42 +27,42 @@ STORED = [name for name, _ in DEPOSIT.steps].index("storing") + 1
 def numbered(count: int, payloads: PayloadServer) -> list[StepInput]:
     """Jobs that each bring other content for one object."""
     return [
-        work(file_entry(payloads.serve(f"/{n}", b"%d" % n), primary=ARK), job=n)
+        step_input(file_entry(payloads.serve(f"/{n}", b"%d" % n), primary=ARK), job=n)
         for n in range(count)
     ]
 
 
-def until_stored(job: StepInput, touch: StepContext) -> StepInput:
+def until_stored(job: StepInput, context: StepContext) -> StepInput:
     """The job after storing, its version not yet recorded."""
     for _, step in DEPOSIT.steps[:STORED]:
-        outcome = step(job, touch)
+        outcome = step(job, context)
         if isinstance(outcome, Done):
             job = replace(job, data={**job.data, **outcome.result})
     return job
 
 
-def manifests(touch: StepContext) -> dict[int, str]:
+def manifests(context: StepContext) -> dict[int, str]:
     """Which job's manifest each version of the object is."""
-    found = held(touch, touch.archive_bucket)
+    found = held(context, context.archive_bucket)
     documents = [json.loads(found[key]) for key in found if key.startswith("objects/")]
     return {document["version"]: document["job_id"] for document in documents}
 
 
-def recording(job: StepInput, touch: StepContext) -> Any:
-    return dict(DEPOSIT.steps)["recording"](job, touch)
+def recording(job: StepInput, context: StepContext) -> Any:
+    return dict(DEPOSIT.steps)["recording"](job, context)
 
 
 def test_a_version_that_is_being_stored_is_waited_for(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
-    until_stored(first, touch)
+    until_stored(first, context)
 
-    waiting = drive(second, touch)
+    waiting = drive(second, context)
 
     assert isinstance(waiting.last, Snooze)
     assert first.job_id in waiting.last.message
-    assert manifests(touch) == {1: first.job_id}
+    assert manifests(context) == {1: first.job_id}
 
 
 class Overtaken:
@@ -81,41 +81,41 @@ class Overtaken:
 
 
 def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_the_same(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
-    overtaken = Overtaken(touch.objects, lambda: recording(until_stored(job, touch), touch))
+    overtaken = Overtaken(context.objects, lambda: recording(until_stored(job, context), context))
 
-    stored = until_stored(job, replace(touch, objects=overtaken))
+    stored = until_stored(job, replace(context, objects=overtaken))
 
     assert stored.data["version"] == 1
     assert "same" not in stored.data
 
 
 def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
-    left = until_stored(first, touch)
-    later = replace(touch, now=lambda: touch.now() + timedelta(minutes=30))
+    left = until_stored(first, context)
+    later = replace(context, now=lambda: context.now() + timedelta(minutes=30))
 
     done = drive(second, later)
     late = recording(left, later)
 
-    assert done.work.data["version"] == 2
+    assert done.step_input.data["version"] == 2
     assert isinstance(late, Done)
     assert late.result["version"] == 3
-    assert manifests(touch) == {1: first.job_id, 2: second.job_id, 3: first.job_id}
-    latest = touch.objects.latest(ARK)
+    assert manifests(context) == {1: first.job_id, 2: second.job_id, 3: first.job_id}
+    latest = context.objects.latest(ARK)
     assert latest
     assert (latest.version, latest.job_id) == (3, first.job_id)
 
 
 def test_a_job_that_loses_the_number_takes_the_next_one(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
-    stored = until_stored(job, touch)
+    stored = until_stored(job, context)
 
     class Raced:
         """Objects where another job is quicker, once."""
@@ -123,55 +123,55 @@ def test_a_job_that_loses_the_number_takes_the_next_one(
         raced = False
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(touch.objects, name)
+            return getattr(context.objects, name)
 
         def record(self, version: ObjectVersion) -> None:
             if not self.raced:
                 self.raced = True
                 others = replace(version, job_id="another", manifest_digest="0" * 64)
-                touch.objects.record(others)
+                context.objects.record(others)
                 raise StaleState("another was quicker")
-            touch.objects.record(version)
+            context.objects.record(version)
 
-    outcome = recording(stored, replace(touch, objects=Raced()))
+    outcome = recording(stored, replace(context, objects=Raced()))
 
     assert isinstance(outcome, Done)
     assert outcome.result["version"] == 2
-    latest = touch.objects.latest(ARK)
+    latest = context.objects.latest(ARK)
     assert latest
     assert (latest.version, latest.job_id) == (2, job.job_id)
 
 
 def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     jobs = numbered(4, payloads)
 
     def through(job: StepInput) -> int:
-        driven = drive(job, touch)
+        driven = drive(job, context)
         while isinstance(driven.last, Snooze):
-            driven.go_on(touch)
+            driven.go_on(context)
         assert driven.ended_well, driven.last
-        return int(driven.work.data["version"])
+        return int(driven.step_input.data["version"])
 
     with ThreadPoolExecutor(4) as pool:
         versions = list(pool.map(through, jobs))
 
     assert len(set(versions)) == 4
     recorded = {version: job.job_id for version, job in zip(versions, jobs, strict=True)}
-    assert recorded.items() <= manifests(touch).items()
+    assert recorded.items() <= manifests(context).items()
 
 
 def test_a_job_records_one_version_however_often_it_comes_by(
-    touch: StepContext, payloads: PayloadServer
+    context: StepContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
-    done = drive(job, touch)
+    done = drive(job, context)
 
-    again = drive(job, touch)
+    again = drive(job, context)
 
-    assert again.work.data["version"] == done.work.data["version"] == 1
-    assert manifests(touch) == {1: job.job_id}
+    assert again.step_input.data["version"] == done.step_input.data["version"] == 1
+    assert manifests(context) == {1: job.job_id}
 
 
 @given(st.text(), st.text())
@@ -186,7 +186,7 @@ def test_a_job_mints_one_ark_and_two_jobs_mint_two(one: str, other: str) -> None
     [([], ()), (["a", "b"], ("a", "b")), (["a", "a"], ("a",)), ("a; b;;a", ("a", "b"))],
 )
 def test_local_ids_come_as_a_list_or_as_one_text(local: Any, ids: tuple[str, ...]) -> None:
-    job = work({"kind": "files", "name": "x"}, parameters={"local": local})
+    job = step_input({"kind": "files", "name": "x"}, parameters={"local": local})
 
     assert described(job).local == ids
 

@@ -63,7 +63,7 @@ class Members:
 
     client: Any
     interceptor: CallInterceptor
-    touch: StepContext
+    context: StepContext
     names: dict[str, str] = field(default_factory=dict)
 
     def put(self, number: int, due: Mapping[str, str] | None = None, **more: Any) -> str:
@@ -124,14 +124,14 @@ class Members:
 
 @pytest.fixture
 def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Members]:
-    """An empty table, and a touch with all the time there is."""
+    """An empty table, and a step context with all the time there is."""
     with tests.tables.borrowed(binding):
         interceptor = CallInterceptor()
         interceptor.attach(tables.client())
         raw = clients.client("dynamodb", emulator)
         _make(raw, "S")
         nothing: Any = None
-        touch = StepContext(
+        context = StepContext(
             s3=nothing,
             work_bucket="",
             archive_bucket="",
@@ -146,7 +146,7 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
             now=lambda: NOON,
             remaining=lambda: 600.0,
         )
-        yield Members(raw, interceptor, touch)
+        yield Members(raw, interceptor, context)
         raw.delete_table(TableName="members")
 
 
@@ -183,9 +183,9 @@ def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
     return StepInput("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
 
 
-def run(work: StepInput, touch: StepContext) -> Outcome:
+def run(step_input: StepInput, context: StepContext) -> Outcome:
     """One attempt that waits for nothing."""
-    return sweeping(work, touch, pause=lambda _: None)
+    return sweeping(step_input, context, pause=lambda _: None)
 
 
 def counts(outcome: Outcome) -> tuple[int, int, int | None]:
@@ -205,8 +205,8 @@ def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -
     today = members.put(90002, {"S": "2026-11-25"})
     before = members.all()
 
-    work = a_job()
-    outcome = SWEEP.steps[0][1](work, members.touch)
+    step_input = a_job()
+    outcome = SWEEP.steps[0][1](step_input, members.context)
 
     assert isinstance(outcome, Done)
     assert outcome.result == {"records": {"processed": 206, "failed": 0, "total": 206}}
@@ -215,21 +215,21 @@ def test_what_is_due_is_changed_and_counted_and_nothing_else(members: Members) -
     assert {name: members.all()[name] for name in untouched} == {
         name: before[name] for name in untouched
     }
-    assert checkpoints.get(work.job_id).counts == outcome.result["records"]
+    assert checkpoints.get(step_input.job_id).counts == outcome.result["records"]
 
 
 @pytest.mark.parametrize("number", [0, 1, PAGE, 2 * PAGE])
 def test_a_sweep_ends_however_its_records_fit_its_pages(members: Members, number: int) -> None:
     members.put_due(number)
 
-    assert counts(run(a_job(), members.touch)) == (number, 0, number)
+    assert counts(run(a_job(), members.context)) == (number, 0, number)
 
 
 def test_a_sweep_means_its_own_moment_however_late_it_runs(members: Members) -> None:
     members.put(1, {"S": "2026-11-20"})
     members.put(2, {"S": "2026-11-25"})
 
-    outcome = run(a_job(at=NOON - timedelta(days=3)), members.touch)
+    outcome = run(a_job(at=NOON - timedelta(days=3)), members.context)
 
     assert counts(outcome) == (1, 0, 1)
     assert members.expired() == {"M00001"}
@@ -250,7 +250,7 @@ def test_moments_are_texts_or_numbers(
     members.put(1, {kind: due})
     members.put(2, {kind: later})
 
-    outcome = run(a_job(due={"name": "expires_on", "format": form}), members.touch)
+    outcome = run(a_job(due={"name": "expires_on", "format": form}), members.context)
 
     assert counts(outcome) == (1, 0, 1)
     assert members.expired() == {"M00001"}
@@ -263,7 +263,7 @@ def test_a_tables_key_may_have_two_attributes(members: Members) -> None:
         members.put(1, county={"S": county})
     members.put(2, county={"S": "C01"}, legal_hold={"BOOL": True})
 
-    outcome = run(a_job(key=["county", "member_id"]), members.touch)
+    outcome = run(a_job(key=["county", "member_id"]), members.context)
 
     assert counts(outcome) == (2, 1, 3)
     assert isinstance(outcome, Fail)
@@ -274,7 +274,7 @@ def test_five_thousand_voters_are_swept_and_the_due_are_expired(members: Members
     due = voters.fill_table(members.client, NOON)
     parameters = json.loads((ROOT / "examples/voters/sweep.json").read_text())
 
-    outcome = run(replace(a_job(), parameters=parameters), members.touch)
+    outcome = run(replace(a_job(), parameters=parameters), members.context)
 
     assert counts(outcome) == (due, 0, due)
     found = members.client.query(
@@ -296,7 +296,7 @@ def test_what_cannot_be_changed_is_counted_once_and_told(members: Members) -> No
     members.put(90002, legal_hold={"BOOL": True})
     members.put(90003, legal_hold={"BOOL": False})
 
-    outcome = run(a_job(), members.touch)
+    outcome = run(a_job(), members.context)
 
     assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.RECORDS_FAILED, False)
@@ -312,7 +312,7 @@ def test_of_many_failures_the_first_ten_are_told(members: Members) -> None:
     for number in range(12):
         members.put(number, legal_hold={"BOOL": True})
 
-    outcome = run(a_job(), members.touch)
+    outcome = run(a_job(), members.context)
 
     assert isinstance(outcome, Fail)
     assert counts(outcome) == (0, 12, 12)
@@ -325,7 +325,7 @@ def test_a_record_that_would_grow_too_large_fails_alone(members: Members) -> Non
     members.put(7, page={"S": "x" * 409_500})
     change = {"set": {"status": "expired", "why": "y" * 100}}
 
-    outcome = run(a_job(change=change), members.touch)
+    outcome = run(a_job(change=change), members.context)
 
     assert counts(outcome) == (3, 1, 4)
     assert isinstance(outcome, Fail)
@@ -336,16 +336,16 @@ def test_a_requeued_sweep_tries_what_failed_and_counts_nothing_anew(members: Mem
     members.put_due(PAGE + 3)
     for number in (90001, 90002):
         members.put(number, legal_hold={"BOOL": True})
-    work = a_job()
-    assert counts(run(work, members.touch)) == (PAGE + 3, 2, PAGE + 5)
+    step_input = a_job()
+    assert counts(run(step_input, members.context)) == (PAGE + 3, 2, PAGE + 5)
     members.change("M90001", legal_hold={"BOOL": False})
 
-    again = run(work, members.touch)
+    again = run(step_input, members.context)
 
     assert counts(again) == (PAGE + 4, 1, PAGE + 5)
     members.change("M90002", legal_hold={"BOOL": False})
-    assert counts(run(work, members.touch)) == (PAGE + 5, 0, PAGE + 5)
-    assert counts(run(work, members.touch)) == (PAGE + 5, 0, PAGE + 5)
+    assert counts(run(step_input, members.context)) == (PAGE + 5, 0, PAGE + 5)
+    assert counts(run(step_input, members.context)) == (PAGE + 5, 0, PAGE + 5)
 
 
 # Others at work
@@ -379,7 +379,7 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
         members.change("M00007", case={"S": "18"})  # of no account
 
     with members.interceptor.listening(Meanwhile(members.interceptor, happens)):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert counts(outcome) == (15, 2, 17)
     assert members.expired() == {
@@ -390,12 +390,14 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
 
 def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
     due = members.put_due(3 * PAGE)
-    work = a_job()
+    step_input = a_job()
     second: list[Outcome] = []
-    meeting = Meanwhile(members.interceptor, lambda: second.append(run(work, members.touch)))
+    meeting = Meanwhile(
+        members.interceptor, lambda: second.append(run(step_input, members.context))
+    )
 
     with members.interceptor.listening(meeting):
-        first = run(work, members.touch)
+        first = run(step_input, members.context)
 
     assert meeting.met == 1
     assert counts(first) == counts(second[0]) == (len(due), 0, len(due))
@@ -405,11 +407,11 @@ def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
 def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
     due = members.put_due(5 * PAGE)
     held = members.put(90001, legal_hold={"BOOL": True})
-    work, start = a_job(), Barrier(2)
+    step_input, start = a_job(), Barrier(2)
 
     def worker() -> Outcome:
         start.wait()
-        return run(work, members.touch)
+        return run(step_input, members.context)
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = [future.result() for future in [pool.submit(worker) for _ in range(2)]]
@@ -422,10 +424,10 @@ def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
 def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> None:
     due = members.put_due(2 * PAGE)
     second: list[Outcome] = []
-    meeting = Meanwhile(members.interceptor, lambda: second.append(run(a_job(), members.touch)))
+    meeting = Meanwhile(members.interceptor, lambda: second.append(run(a_job(), members.context)))
 
     with members.interceptor.listening(meeting):
-        first = run(a_job(), members.touch)
+        first = run(a_job(), members.context)
 
     assert counts(first)[0] + counts(second[0])[0] == len(due)
 
@@ -475,7 +477,7 @@ def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
     _two_pages(members)
 
     with members.interceptor.listening(heard := FailAt(0, "", _die)):
-        run(a_job(), members.touch)
+        run(a_job(), members.context)
 
     assert [call.operation for call in heard.calls] == [
         "GetItem",
@@ -494,17 +496,17 @@ def test_a_sweep_of_two_pages_makes_so_many_calls(members: Members) -> None:
 def test_a_worker_that_dies_at_any_call_leaves_what_the_next_goes_on_with(
     members: Members, number: int, when: str
 ) -> None:
-    due, work = _two_pages(members), a_job()
+    due, step_input = _two_pages(members), a_job()
     with members.interceptor.listening(FailAt(number, when, _die)), pytest.raises(Died):
-        run(work, members.touch)
-    left = checkpoints.get(work.job_id)
+        run(step_input, members.context)
+    left = checkpoints.get(step_input.job_id)
     assert left.processed == len(members.expired())
 
-    outcome = run(work, members.touch)
+    outcome = run(step_input, members.context)
 
     assert counts(outcome) == (due, 1, due + 1)
     assert len(members.expired()) == due
-    assert checkpoints.get(work.job_id).version > left.version
+    assert checkpoints.get(step_input.job_id).version > left.version
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -515,7 +517,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_counts_nothing_twice(
     due = _two_pages(members)
 
     with members.interceptor.listening(FailAt(number, when, _lose)):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert counts(outcome) == (due, 1, due + 1)
     assert len(members.expired()) == due
@@ -528,7 +530,7 @@ def test_conflicts_and_throttles_are_borne(
     due = members.put_due(4 * PAGE)
 
     with members.interceptor.listening(met := profile()):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert met.met
     assert counts(outcome) == (len(due), 0, len(due))
@@ -554,7 +556,7 @@ def test_the_index_may_have_its_attributes_from_the_table_s_own_key(members: Mem
 
     outcome = run(
         a_job(key=["status", "member_id"], change={"remove": ["expires_on"]}, unless=None),
-        members.touch,
+        members.context,
     )
 
     assert counts(outcome) == (3, 0, 3)
@@ -567,7 +569,7 @@ def test_a_table_that_stays_busy_is_tried_again_later(members: Members, operatio
     busy = Refusing(operation, "ProvisionedThroughputExceededException")
 
     with members.interceptor.listening(busy):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (Failure.TABLE_BUSY, True)
@@ -578,15 +580,15 @@ def test_a_table_that_gets_busy_does_not_count_against_a_sweep_that_did_a_part(
     members: Members,
 ) -> None:
     members.put_due(2 * PAGE)
-    work = a_job()
+    step_input = a_job()
 
     with members.interceptor.listening(Refusing("TransactWriteItems", "ThrottlingException", 2)):
-        outcome = run(work, members.touch)
+        outcome = run(step_input, members.context)
 
     assert isinstance(outcome, Snooze)
     assert outcome.progressed
     assert outcome.seconds > 0
-    assert counts(run(work, members.touch)) == (2 * PAGE, 0, 2 * PAGE)
+    assert counts(run(step_input, members.context)) == (2 * PAGE, 0, 2 * PAGE)
 
 
 class Unprocessed(Listener):
@@ -610,18 +612,18 @@ def test_what_a_read_hands_back_is_asked_for_again(
     members.put(1, legal_hold={"BOOL": True})
 
     with members.interceptor.listening(Unprocessed(times)):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert isinstance(outcome, Fail)
     assert outcome.code == failed
 
 
 def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Members) -> None:
-    due, work = members.put_due(4 * PAGE + 1), a_job()
+    due, step_input = members.put_due(4 * PAGE + 1), a_job()
     went_through = []
     for _ in range(20):
         times = iter((600.0, 10.0))  # for one page
-        outcome = run(work, replace(members.touch, remaining=lambda: next(times)))  # noqa: B023
+        outcome = run(step_input, replace(members.context, remaining=lambda: next(times)))  # noqa: B023
         if not isinstance(outcome, Snooze):
             break
         assert outcome.progressed
@@ -635,13 +637,13 @@ def test_a_sweep_longer_than_its_workers_time_goes_on_with_the_next(members: Mem
 
 def test_a_worker_without_time_has_done_nothing(members: Members) -> None:
     members.put_due(3)
-    work = a_job()
+    step_input = a_job()
 
-    outcome = run(work, replace(members.touch, remaining=lambda: 3.0))
+    outcome = run(step_input, replace(members.context, remaining=lambda: 3.0))
 
     assert isinstance(outcome, Snooze)
     assert not outcome.progressed
-    assert checkpoints.get(work.job_id) == Checkpoint(work.job_id)
+    assert checkpoints.get(step_input.job_id) == Checkpoint(step_input.job_id)
 
 
 # Refusals
@@ -662,7 +664,7 @@ def test_a_sweep_that_cannot_be_is_refused_in_words(
 ) -> None:
     members.put(1)
 
-    outcome = run(a_job(**changes), members.touch)
+    outcome = run(a_job(**changes), members.context)
 
     assert isinstance(outcome, Fail)
     assert (outcome.code, outcome.retryable) == (code, False)
@@ -671,9 +673,9 @@ def test_a_sweep_that_cannot_be_is_refused_in_words(
 
 
 def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Members) -> None:
-    touch = replace(members.touch, sweep_tables=("gone",))
+    context = replace(members.context, sweep_tables=("gone",))
 
-    outcome = run(a_job(table="gone"), touch)
+    outcome = run(a_job(table="gone"), context)
 
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.BAD_PARAMETERS
@@ -682,7 +684,7 @@ def test_a_table_that_is_listed_and_not_there_is_no_fault_of_ours(members: Membe
 
 def test_a_table_that_we_have_no_right_to_is_said_to_be_that(members: Members) -> None:
     with members.interceptor.listening(Refusing("Query", "AccessDeniedException")):
-        outcome = run(a_job(), members.touch)
+        outcome = run(a_job(), members.context)
 
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.TABLE_NOT_ALLOWED
@@ -692,7 +694,7 @@ def test_only_a_schedule_starts_a_sweep(members: Members) -> None:
     members.put(1)
     of_a_manifest = replace(a_job(), batch_id="b1", entry={"url": "https://example.org/a"})
 
-    outcome = run(of_a_manifest, members.touch)
+    outcome = run(of_a_manifest, members.context)
 
     assert isinstance(outcome, Fail)
     assert outcome.code is Failure.BAD_PARAMETERS

@@ -18,12 +18,12 @@ class Script:
     answers: list[Outcome | BaseException] = field(default_factory=list)
     told: list[StepInput] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
-    touch: Any = None  # the last step's
+    context: Any = None  # the last step's
 
-    def step(self, work: StepInput, touch: Any) -> Outcome:
+    def step(self, step_input: StepInput, context: Any) -> Outcome:
         """Do the next thing in the script."""
-        self.told.append(work)
-        self.touch = touch
+        self.told.append(step_input)
+        self.context = context
         self.during()
         answer = self.answers.pop(0) if self.answers else Done()
         if isinstance(answer, BaseException):
@@ -43,7 +43,7 @@ def scripted(retries: int = 1) -> Iterator[Script]:
     types[NAME] = JobType(
         NAME,
         "Scripted",
-        steps=(("doing", lambda work, touch: script.step(work, touch)),),
+        steps=(("doing", lambda step_input, context: script.step(step_input, context)),),
         retry=RetryPolicy(retries=retries, first=5.0),
         scheduled=True,
         check=_anything,

@@ -303,7 +303,7 @@ def test_a_failed_job_calls_back_with_its_code(harness: Harness, payloads: Paylo
 def test_a_job_whose_step_raised_calls_back_once_it_has_failed_for_good(
     harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def odd(_work: Any, _touch: Any) -> Any:
+    def odd(_step_input: Any, _context: Any) -> Any:
         raise LookupError("a secret of the house")
 
     monkeypatch.setitem(cast("dict[str, Any]", steps.STEPS), "estimating", odd)

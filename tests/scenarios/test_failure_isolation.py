@@ -84,8 +84,8 @@ def steps(answers: Callable[[str], Outcome]) -> Iterator[None]:
     """Deposits answer for a file of that name what `answers` says, and nothing is fetched."""
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
 
-    def answering(work: StepInput, _touch: Any) -> Outcome:
-        return answers(work.entry["name"])
+    def answering(step_input: StepInput, _context: Any) -> Outcome:
+        return answers(step_input.entry["name"])
 
     was = types["deposit"]
     types["deposit"] = JobType("deposit", "Deposit", (("answering", answering),))

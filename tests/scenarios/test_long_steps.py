@@ -41,7 +41,9 @@ def deposits(**steps: Callable[[StepInput], Outcome]) -> Iterator[None]:
     """Deposits have these steps."""
     types: dict[str, JobType] = TYPES  # type: ignore[assignment]
     was = types["deposit"]
-    named = tuple((name, lambda work, _, step=step: step(work)) for name, step in steps.items())
+    named = tuple(
+        (name, lambda step_input, _, step=step: step(step_input)) for name, step in steps.items()
+    )
     types["deposit"] = JobType("deposit", "Deposit", named)
     try:
         yield
@@ -71,11 +73,11 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 ) -> None:
     found: list[Any] = []
 
-    def slow(work: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> Outcome:
         began = harness.now()
         harness.later(1.6)
-        step = seen_at_work(work.job_id)
-        found.append((step, queries.job(work.job_id, harness.looking()), began))
+        step = seen_at_work(step_input.job_id)
+        found.append((step, queries.job(step_input.job_id, harness.looking()), began))
         return Done({"bytes": 1})
 
     with deposits(first=done, slow=slow, last=done):
@@ -112,14 +114,14 @@ def test_a_job_whose_steps_are_short_is_written_twice(harness: Harness, payloads
 
 
 def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payloads) -> None:
-    def slow(work: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> Outcome:
         harness.later(1.6)
-        assert seen_at_work(work.job_id)
+        assert seen_at_work(step_input.job_id)
         return Fail(Failure.TOO_LARGE, "too large")
 
-    def raising(work: StepInput) -> Outcome:
+    def raising(step_input: StepInput) -> Outcome:
         harness.later(1.6)
-        assert seen_at_work(work.job_id)
+        assert seen_at_work(step_input.job_id)
         raise OSError("no more")
 
     for step, code in ((slow, "TOO_LARGE"), (raising, "STEP_ERROR")):
@@ -134,10 +136,10 @@ def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payload
 
 
 def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: Payloads) -> None:
-    def slow(work: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> Outcome:
         harness.later(1.6)
-        assert seen_at_work(work.job_id)
-        commands.send_job_event(work.job_id, "force_fail", harness.asking())
+        assert seen_at_work(step_input.job_id)
+        commands.send_job_event(step_input.job_id, "force_fail", harness.asking())
         return Done()
 
     with deposits(slow=slow):

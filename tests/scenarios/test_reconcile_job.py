@@ -32,12 +32,12 @@ class Killed(BaseException):
 
 def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0) -> Outcome:
     """Have a reconcile job look through everything, however often it has to come again."""
-    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    touch = replace(harness.worker().touch(600), remaining=remaining)
+    step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
+    context = replace(harness.worker().touch(600), remaining=remaining)
     ((_, looking),) = RECONCILE.steps
-    outcome = looking(work, touch)
+    outcome = looking(step_input, context)
     while isinstance(outcome, Snooze):
-        outcome = looking(work, touch)
+        outcome = looking(step_input, context)
     return outcome
 
 

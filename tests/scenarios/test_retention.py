@@ -68,13 +68,13 @@ def retain(
 ) -> Outcome:
     """Have a retention job run to its end, however often it has to come again."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
-    work = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    touch = harness.worker().touch(600)
-    touch = replace(touch, remaining=remaining or (lambda: 600.0))
+    step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
+    context = harness.worker().touch(600)
+    context = replace(context, remaining=remaining or (lambda: 600.0))
     (_, archiving), *_ = RETENTION.steps
-    outcome = archiving(work, touch)
+    outcome = archiving(step_input, context)
     while isinstance(outcome, Snooze):
-        outcome = archiving(work, touch)
+        outcome = archiving(step_input, context)
     return outcome
 
 

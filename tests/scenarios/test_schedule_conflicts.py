@@ -622,9 +622,9 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
     def cancel() -> None:
         (run,) = now(schedule).active
         schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
-        left.append(script.touch.remaining())
+        left.append(script.context.remaining())
         harness.later(3)
-        left.append(script.touch.remaining())
+        left.append(script.context.remaining())
 
     script.during = cancel
     minute(harness, "2026-11-25T00:00:01Z")

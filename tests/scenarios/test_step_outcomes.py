@@ -26,10 +26,10 @@ RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, tries=1)
 
 def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRecord:
     """The record after an attempt whose only step answers `outcome`."""
-    job_type = JobType("count", "Count", (("counting", lambda _work, _touch: outcome),))
-    work = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
-    touch: Any = None
-    attempted = run_steps(job_type, Progress(record), work, touch, lambda: at)
+    job_type = JobType("count", "Count", (("counting", lambda _step_input, _context: outcome),))
+    step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
+    context: Any = None
+    attempted = run_steps(job_type, Progress(record), step_input, context, lambda: at)
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 

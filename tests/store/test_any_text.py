@@ -63,7 +63,7 @@ def place() -> JobAddress:
 def step_that(raises: Exception | None, answers: Outcome | None) -> JobType:
     """A job type whose one step does that."""
 
-    def step(_work: StepInput, _touch: object) -> Outcome:
+    def step(_step_input: StepInput, _context: object) -> Outcome:
         if raises:
             raise raises
         assert answers
@@ -95,9 +95,9 @@ def outcomes(text: str) -> list[JobType]:
 def performed(job: JobRecord, job_type: JobType) -> JobRecord:
     """The job after an attempt, as a worker comes to it."""
     progress = Progress(job)
-    work = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
+    step_input = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
     try:
-        attempted = run_steps(job_type, progress, work, None, lambda: NOON)  # type: ignore[arg-type]
+        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON)  # type: ignore[arg-type]
     except (OSError, UnicodeError):
         attempted = unexpected_failure(progress, NOON)
     assert attempted

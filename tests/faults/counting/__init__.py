@@ -9,10 +9,12 @@ from jobyard.jobtypes.step_context import StepContext
 PREFIX = "counted/"
 
 
-def leaving_a_mark(work: StepInput, touch: StepContext) -> Outcome:
+def leaving_a_mark(step_input: StepInput, context: StepContext) -> Outcome:
     """Put the job's object, whether there is one or not."""
-    touch.s3.put_object(
-        Bucket=touch.archive_bucket, Key=f"{PREFIX}{work.job_id}", Body=work.job_id.encode()
+    context.s3.put_object(
+        Bucket=context.archive_bucket,
+        Key=f"{PREFIX}{step_input.job_id}",
+        Body=step_input.job_id.encode(),
     )
     return Done()
 

@@ -32,7 +32,7 @@ def job_type_of(name: str) -> JobType:
 
 
 def _gone(name: str) -> JobType:
-    def finding_its_type(work: StepInput, touch: object) -> Outcome:
+    def finding_its_type(step_input: StepInput, context: object) -> Outcome:
         known = ", ".join(TYPES)
         words = f"there is no job type {name!r} any more; there are {known}"
         return Fail(Failure.JOB_TYPE_GONE, words)

@@ -109,7 +109,7 @@ class RetryPolicy:
 
 
 def _tells_nobody(
-    _work: StepInput, _touch: Any, _code: str, _message: str, _requeues: int
+    _step_input: StepInput, _context: Any, _code: str, _message: str, _requeues: int
 ) -> Mapping[str, Any]:
     return {}
 

@@ -34,20 +34,20 @@ _WORDS = {
 
 
 def _step(name: str) -> Callable[[StepInput, Any], Outcome]:
-    def take(work: StepInput, touch: Any) -> Outcome:
+    def take(step_input: StepInput, context: Any) -> Outcome:
         from jobyard.jobtypes.deposit.steps import STEPS
 
-        return STEPS[name](work, touch)
+        return STEPS[name](step_input, context)
 
     return take
 
 
 def _failed(
-    work: StepInput, touch: Any, code: str, message: str, requeues: int
+    step_input: StepInput, context: Any, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     from jobyard.jobtypes.deposit.steps import tell_failed
 
-    return tell_failed(work, touch, code, message, requeues)
+    return tell_failed(step_input, context, code, message, requeues)
 
 
 DEPOSIT = JobType(

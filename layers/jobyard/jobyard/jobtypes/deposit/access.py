@@ -8,27 +8,27 @@ from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.step_context import StepContext
 
 
-def authorize(work: StepInput, touch: StepContext) -> Collection:
+def authorize(step_input: StepInput, context: StepContext) -> Collection:
     """The job's collection, if who submitted the job may still deposit into it. It is asked before
     the object is identified and before each write, since a requeued job goes on where it stopped.
 
     Raises:
         Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once the right is given.
     """
-    collection = touch.collection()
-    words = refusal(work.collection, collection, work.depositor)
+    collection = context.collection()
+    words = refusal(step_input.collection, collection, step_input.depositor)
     if collection is None or words:
         raise Refused(Failure.DEPOSIT_NOT_ALLOWED, words)
     return collection
 
 
-def check_ownership(latest: ObjectVersion | None, work: StepInput) -> None:
+def check_ownership(latest: ObjectVersion | None, step_input: StepInput) -> None:
     """See that an object is the collection's: it belongs to the one it was first deposited in.
 
     Raises:
         Refused: IDENTIFIER_CONFLICT, it is another's.
     """
-    if latest and latest.collection != work.collection:
+    if latest and latest.collection != step_input.collection:
         raise belongs_elsewhere(latest.ark)
 
 

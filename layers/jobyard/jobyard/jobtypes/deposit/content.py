@@ -103,7 +103,7 @@ class Hashing:
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
-def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: StepContext) -> Stored:
+def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StepContext) -> Stored:
     """Bring a file into the archive. Doing it again changes nothing.
 
     Raises:
@@ -111,29 +111,31 @@ def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: StepC
             STEP_ERROR, another worker came between.
     """
     hashing = Hashing(wanted.algorithm)
-    with _begun(checked(blocks, wanted, touch, hashing), touch) as (small, large):
+    with _begun(checked(blocks, wanted, context, hashing), context) as (small, large):
         if small is not None:
             stored = Stored(wanted.name, hashing.size, hashing.digests())
-            _put_small(small, stored.key, touch)
+            _put_small(small, stored.key, context)
             return stored
         if wanted.algorithm == SHA256 and wanted.digest:
-            _keep_known(large, wanted, touch)
+            _keep_known(large, wanted, context)
             return Stored(wanted.name, hashing.size, hashing.digests())
-        etag = _Upload(touch.s3, touch.work_bucket, staging_key, wanted).send(large)
+        etag = _Upload(context.s3, context.work_bucket, staging_key, wanted).send(large)
     stored = Stored(wanted.name, hashing.size, hashing.digests())
-    _adopt(Staged(staging_key, etag, hashing.size, stored.digests), touch)
+    _adopt(Staged(staging_key, etag, hashing.size, stored.digests), context)
     return stored
 
 
-def stage(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, touch: StepContext) -> Staged:
+def stage(
+    blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StepContext
+) -> Staged:
     """Bring a file into the work bucket.
 
     Raises:
         Refused: as `keep`.
     """
-    s3, into = touch.s3, touch.work_bucket
+    s3, into = context.s3, context.work_bucket
     hashing = Hashing(wanted.algorithm)
-    with _begun(checked(blocks, wanted, touch, hashing), touch) as (small, large):
+    with _begun(checked(blocks, wanted, context, hashing), context) as (small, large):
         if small is not None:
             etag = s3.put_object(Bucket=into, Key=staging_key, Body=small)["ETag"]
         else:
@@ -147,7 +149,7 @@ def part_bytes(size: int) -> int:
 
 
 def checked(
-    blocks: Iterable[bytes], wanted: Wanted, touch: StepContext, hashing: Hashing | None = None
+    blocks: Iterable[bytes], wanted: Wanted, context: StepContext, hashing: Hashing | None = None
 ) -> Iterator[bytes]:
     """The blocks, hashed; ends in a refusal when they are not what was wanted.
 
@@ -156,7 +158,7 @@ def checked(
     """
     hashing = hashing or Hashing(wanted.algorithm)
     for block in blocks:
-        if touch.remaining() <= RESERVE_S:
+        if context.remaining() <= RESERVE_S:
             words = f"{wanted.name}: the worker's time was up in the middle of the file"
             raise Refused(Failure.TIMEOUT, words)
         hashing.update(block)
@@ -179,14 +181,14 @@ def checked(
 
 @contextmanager
 def _begun(
-    flow: Iterator[bytes], touch: StepContext
+    flow: Iterator[bytes], context: StepContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
     """The whole of a small stream, at its end; else None and the stream, from its start."""
     start = bytearray()
     with ExitStack() as room:
         for block in flow:
             if len(start) <= _LIGHT_BYTES < len(start) + len(block):
-                room.enter_context(_room(touch))
+                room.enter_context(_room(context))
             start += block
             if len(start) > SMALL_BYTES:
                 begun = [start]
@@ -202,8 +204,8 @@ def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes |
 
 
 @contextmanager
-def _room(touch: StepContext) -> Iterator[None]:
-    if not HEAVY.acquire(timeout=max(touch.remaining() - RESERVE_S, 0)):
+def _room(context: StepContext) -> Iterator[None]:
+    if not HEAVY.acquire(timeout=max(context.remaining() - RESERVE_S, 0)):
         raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
     try:
         yield
@@ -211,37 +213,37 @@ def _room(touch: StepContext) -> Iterator[None]:
         HEAVY.release()
 
 
-def _put_small(body: bytearray, key: str, touch: StepContext) -> None:
+def _put_small(body: bytearray, key: str, context: StepContext) -> None:
     """Send a small file unless it is there. A very small one is sent at once: to ask costs more."""
-    if len(body) > _ASKED_FOR_BYTES and bucket.exists(touch.s3, touch.archive_bucket, key):
+    if len(body) > _ASKED_FOR_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
         return
-    bucket.put_new(touch.s3, touch.archive_bucket, key, body)
+    bucket.put_new(context.s3, context.archive_bucket, key, body)
 
 
-def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, touch: StepContext) -> None:
+def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StepContext) -> None:
     """Send a file to the key of the digest it must have; only read it when it is there already."""
     key = content_key(wanted.digest)
-    if bucket.exists(touch.s3, touch.archive_bucket, key):
+    if bucket.exists(context.s3, context.archive_bucket, key):
         for _ in blocks:
             pass
         return
-    with _unless_kept(key, touch):
-        _Upload(touch.s3, touch.archive_bucket, key, wanted, only_new=True).send(blocks)
+    with _unless_kept(key, context):
+        _Upload(context.s3, context.archive_bucket, key, wanted, only_new=True).send(blocks)
 
 
-def _adopt(staged: Staged, touch: StepContext) -> None:
+def _adopt(staged: Staged, context: StepContext) -> None:
     """Copy a staged file to its place in the archive: those very bytes and no others."""
     key = content_key(staged.digests[SHA256])
-    if bucket.exists(touch.s3, touch.archive_bucket, key):
+    if bucket.exists(context.s3, context.archive_bucket, key):
         return
-    with _unless_kept(key, touch):
+    with _unless_kept(key, context):
         if staged.size > _COPY_AT_ONCE:
-            copy_in_pieces(staged, key, touch)
+            copy_in_pieces(staged, key, context)
             return
-        touch.s3.copy_object(
-            Bucket=touch.archive_bucket,
+        context.s3.copy_object(
+            Bucket=context.archive_bucket,
             Key=key,
-            CopySource={"Bucket": touch.work_bucket, "Key": staged.key},
+            CopySource={"Bucket": context.work_bucket, "Key": staged.key},
             CopySourceIfMatch=staged.etag,
             IfNoneMatch="*",
             ContentType=bucket.CONTENT_TYPE,
@@ -250,7 +252,7 @@ def _adopt(staged: Staged, touch: StepContext) -> None:
 
 
 @contextmanager
-def _unless_kept(key: str, touch: StepContext) -> Iterator[None]:
+def _unless_kept(key: str, context: StepContext) -> Iterator[None]:
     """A write that found the file kept already has done its work: the digest is the key.
 
     Raises:
@@ -261,24 +263,26 @@ def _unless_kept(key: str, touch: StepContext) -> Iterator[None]:
     except ClientError as error:
         if not bucket.is_refused_write(error):
             raise
-        if not bucket.exists(touch.s3, touch.archive_bucket, key):
+        if not bucket.exists(context.s3, context.archive_bucket, key):
             words = "another worker came between while the file was written"
             raise Refused(Failure.STEP_ERROR, words) from error
 
 
-def copy_in_pieces(staged: Staged, key: str, touch: StepContext, piece: int = _COPY_PIECE) -> None:
+def copy_in_pieces(
+    staged: Staged, key: str, context: StepContext, piece: int = _COPY_PIECE
+) -> None:
     """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
-    with _multipart(touch.s3, touch.archive_bucket, key) as upload_id:
+    with _multipart(context.s3, context.archive_bucket, key) as upload_id:
 
         def copy(number: int) -> "CompletedPartTypeDef":
             first = (number - 1) * piece
             last = min(first + piece, staged.size) - 1
-            copied = touch.s3.upload_part_copy(
-                Bucket=touch.archive_bucket,
+            copied = context.s3.upload_part_copy(
+                Bucket=context.archive_bucket,
                 Key=key,
                 UploadId=upload_id,
                 PartNumber=number,
-                CopySource={"Bucket": touch.work_bucket, "Key": staged.key},
+                CopySource={"Bucket": context.work_bucket, "Key": staged.key},
                 CopySourceIfMatch=staged.etag,
                 CopySourceRange=f"bytes={first}-{last}",
             )
@@ -286,8 +290,8 @@ def copy_in_pieces(staged: Staged, key: str, touch: StepContext, piece: int = _C
 
         with ThreadPoolExecutor(_COPIES) as pool:
             parts = list(pool.map(copy, range(1, -(-staged.size // piece) + 1)))
-        touch.s3.complete_multipart_upload(
-            Bucket=touch.archive_bucket,
+        context.s3.complete_multipart_upload(
+            Bucket=context.archive_bucket,
             Key=key,
             UploadId=upload_id,
             MultipartUpload={"Parts": parts},

@@ -21,34 +21,38 @@ from jobyard.jobtypes.step_context import StepContext
 _AT_ONCE = 4  # files of one object on their way
 
 
-def fetch_one(work: StepInput, touch: StepContext, file: File, staged_as: str = "file") -> Stored:
+def fetch_one(
+    step_input: StepInput, context: StepContext, file: File, staged_as: str = "file"
+) -> Stored:
     """Fetch a file.
 
     Raises:
         Refused, FetchRefused: it cannot be kept, or not be had.
     """
-    with _opened(file, touch) as blocks:
-        return keep(blocks, file.wanted, staging(work.job_id, staged_as), touch)
+    with _opened(file, context) as blocks:
+        return keep(blocks, file.wanted, staging(step_input.job_id, staged_as), context)
 
 
-def fetch_all(work: StepInput, touch: StepContext, files: tuple[File, ...]) -> tuple[Stored, ...]:
+def fetch_all(
+    step_input: StepInput, context: StepContext, files: tuple[File, ...]
+) -> tuple[Stored, ...]:
     """Fetch the files of an object, those not yet there.
 
     Raises:
         Refused, FetchRefused: as `fetch_one`, for the file that decides.
         NotYet: the worker's time was up, but some files came: the next attempt goes on.
     """
-    sheets = _Sheets(work.job_id, touch)
+    sheets = _Sheets(step_input.job_id, context)
     for place in range(0, len(files), receipts.SHEET):
         sheets.turn_to(place)
         here = enumerate(files[place : place + receipts.SHEET], start=place)
         missing = {each: file for each, file in here if each not in sheets.noted}
         with sheets.kept():
-            _fetch_missing(missing, sheets, work, touch)
-    return receipts.conclude(work.job_id, sheets.all(), touch)
+            _fetch_missing(missing, sheets, step_input, context)
+    return receipts.conclude(step_input.job_id, sheets.all(), context)
 
 
-def unpack(work: StepInput, touch: StepContext, file: File) -> tuple[Stored, ...]:
+def unpack(step_input: StepInput, context: StepContext, file: File) -> tuple[Stored, ...]:
     """Fetch a container and bring its members into the archive, those not yet there.
 
     What is to be remarked of it is noted in the receipts.
@@ -56,35 +60,35 @@ def unpack(work: StepInput, touch: StepContext, file: File) -> tuple[Stored, ...
     Raises:
         Refused, FetchRefused, NotYet: as `fetch_all`.
     """
-    sheets = _Sheets(work.job_id, touch)
-    staged = receipts.container(work.job_id, touch)
+    sheets = _Sheets(step_input.job_id, context)
+    staged = receipts.container(step_input.job_id, context)
     if staged is None:
-        staged = _stage_container(work, touch, file)
+        staged = _stage_container(step_input, context, file)
         sheets.fresh += 1
-    reader = StagedReader(touch.s3, touch.work_bucket, staged, touch.remaining)
-    container = Container(file.wanted.name, staged.size, reader, touch.remaining)
+    reader = StagedReader(context.s3, context.work_bucket, staged, context.remaining)
+    container = Container(file.wanted.name, staged.size, reader, context.remaining)
     with sheets.kept():
         for place, member in enumerate(container.members()):
             if place % receipts.SHEET == 0:
                 sheets.turn_to(place)
             if place not in sheets.noted:
-                staged_as = staging(work.job_id, "member")
-                sheets.add(place, keep(member.blocks, Wanted(member.name), staged_as, touch))
-    receipts.note_remarks(work.job_id, container.remarks, touch)
-    return receipts.conclude(work.job_id, sheets.all(), touch)
+                staged_as = staging(step_input.job_id, "member")
+                sheets.add(place, keep(member.blocks, Wanted(member.name), staged_as, context))
+    receipts.note_remarks(step_input.job_id, container.remarks, context)
+    return receipts.conclude(step_input.job_id, sheets.all(), context)
 
 
-def _stage_container(work: StepInput, touch: StepContext, file: File) -> Staged:
-    with _opened(file, touch) as blocks:
-        staged = stage(blocks, file.wanted, staging(work.job_id, "container"), touch)
-    receipts.note_container(work.job_id, staged, touch)
+def _stage_container(step_input: StepInput, context: StepContext, file: File) -> Staged:
+    with _opened(file, context) as blocks:
+        staged = stage(blocks, file.wanted, staging(step_input.job_id, "container"), context)
+    receipts.note_container(step_input.job_id, staged, context)
     return staged
 
 
 @contextmanager
-def _opened(file: File, touch: StepContext) -> Iterator[Iterator[bytes]]:
+def _opened(file: File, context: StepContext) -> Iterator[Iterator[bytes]]:
     try:
-        with payloads.opened(file.url, touch) as payload:
+        with payloads.opened(file.url, context) as payload:
             yield payloads.blocks(payload, file.wanted)
     except FetchRefused as refusal:
         raise refusal.about(file.wanted.name) from refusal
@@ -93,9 +97,9 @@ def _opened(file: File, touch: StepContext) -> Iterator[Iterator[bytes]]:
 class _Sheets:
     """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
 
-    def __init__(self, job_id: str, touch: StepContext) -> None:
+    def __init__(self, job_id: str, context: StepContext) -> None:
         self._job_id = job_id
-        self._touch = touch
+        self._context = context
         self._done: list[Stored] = []
         self._number = 0
         self._bytes = 0
@@ -108,7 +112,7 @@ class _Sheets:
         self._write()
         self._done += self._in_order()
         self._number = place // receipts.SHEET
-        self.noted = receipts.sheet(self._job_id, self._number, self._touch)
+        self.noted = receipts.sheet(self._job_id, self._number, self._context)
         self._bytes += sum(stored.size for stored in self.noted.values())
 
     def add(self, place: int, stored: Stored) -> None:
@@ -153,12 +157,12 @@ class _Sheets:
 
     def _write(self) -> None:
         if self._unwritten:
-            receipts.note(self._job_id, self._number, self.noted, self._touch)
+            receipts.note(self._job_id, self._number, self.noted, self._context)
             self._unwritten = False
 
 
 def _fetch_missing(
-    missing: dict[int, File], sheets: _Sheets, work: StepInput, touch: StepContext
+    missing: dict[int, File], sheets: _Sheets, step_input: StepInput, context: StepContext
 ) -> None:
     """Fetch files, several at once. After a refusal no further one is begun, but for one that says
     when to come again: what has to be brought from tape is asked for together.
@@ -170,7 +174,7 @@ def _fetch_missing(
     refused: list[tuple[bool, bool, int, Refused | FetchRefused]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         going: dict[Future[Stored], int] = {
-            pool.submit(fetch_one, work, touch, file, f"files/{place}"): place
+            pool.submit(fetch_one, step_input, context, file, f"files/{place}"): place
             for place, file in missing.items()
         }
         for future in as_completed(going):

@@ -66,25 +66,25 @@ def is_listed(entry: Mapping[str, Any]) -> bool:
     return entry["kind"] in {"manifest", "files"}
 
 
-def rows(work: StepInput, touch: StepContext) -> Rows:
+def rows(step_input: StepInput, context: StepContext) -> Rows:
     """The rows of a listed object's files, in order.
 
     Raises:
         Refused: TOO_LARGE, there are too many; BAD_MANIFEST, DIGEST_MISMATCH and the like.
         FetchRefused: a nested manifest cannot be had.
     """
-    if work.entry.get("count", 0) > MAX_FILES:  # before they are all read
+    if step_input.entry.get("count", 0) > MAX_FILES:  # before they are all read
         raise _too_many()
-    text = bucket.read(touch.s3, touch.work_bucket, _rows_key(work))
-    found = _nested(work, touch) if text is None else Rows(text.splitlines())
+    text = bucket.read(context.s3, context.work_bucket, _rows_key(step_input))
+    found = _nested(step_input, context) if text is None else Rows(text.splitlines())
     if len(found.lines) > MAX_FILES:
         raise _too_many()
     return found
 
 
-def write_down(work: StepInput, touch: StepContext, found: Rows) -> None:
+def write_down(step_input: StepInput, context: StepContext, found: Rows) -> None:
     """Keep the rows of a nested manifest for the later steps; the first list written counts."""
-    bucket.put_new(touch.s3, touch.work_bucket, _rows_key(work), b"".join(found.lines))
+    bucket.put_new(context.s3, context.work_bucket, _rows_key(step_input), b"".join(found.lines))
 
 
 def files(found: Rows) -> tuple[File, ...]:
@@ -103,7 +103,7 @@ def file(fields: Mapping[str, Any]) -> File:
     return File(fields["url"], wanted)
 
 
-def estimate(listed: tuple[File, ...], touch: StepContext) -> Estimate:
+def estimate(listed: tuple[File, ...], context: StepContext) -> Estimate:
     """Ask the servers for their files' sizes, and whether they have them at all.
 
     They are asked with HEAD, about which servers err in every way. So what HEAD says only counts
@@ -114,10 +114,10 @@ def estimate(listed: tuple[File, ...], touch: StepContext) -> Estimate:
     """
     asked, rest = listed[:LOOKED_AT], listed[LOOKED_AT:]
     mute: set[str] = set()
-    found = _of_each(asked, lambda file: _size(file, mute, touch))
+    found = _of_each(asked, lambda file: _size(file, mute, context))
     sizes = _known(found)
     if max(sizes, default=0) > MAX_FILE_BYTES or sum(sizes) > MAX_OBJECT_BYTES:
-        found = _of_each(asked, lambda file: _confirmed(file, touch))
+        found = _of_each(asked, lambda file: _confirmed(file, context))
         sizes = _known(found)
     refused = [each for each in found if isinstance(each, FetchRefused)]
     if refused:
@@ -137,32 +137,32 @@ def _known(found: list[Size]) -> list[int]:
     return [each for each in found if isinstance(each, int)]
 
 
-def _size(file: File, mute: set[str], touch: StepContext) -> Size:
+def _size(file: File, mute: set[str], context: StepContext) -> Size:
     """What HEAD says. Servers of `mute` are not asked any more: they did not answer it."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in mute:
         return file.wanted.size
     try:
-        said = payloads.length(file.url, touch)
+        said = payloads.length(file.url, context)
     except FetchRefused as refusal:
         if refusal.status in _NO_HEAD:
             return file.wanted.size
         if payloads.is_in_bucket(file.url) or refusal.code is Failure.TIMEOUT:
             return refusal.about(file.wanted.name)
         if not refusal.retryable:
-            return _confirmed(file, touch)
+            return _confirmed(file, context)
         if refusal.status is None:
             mute.add(server)
         said = None
     return said if file.wanted.size is None else file.wanted.size
 
 
-def _confirmed(file: File, touch: StepContext) -> Size:
+def _confirmed(file: File, context: StepContext) -> Size:
     """What GET says, but for what may pass: the download will see."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
     try:
-        with payloads.opened(file.url, touch) as payload:
+        with payloads.opened(file.url, context) as payload:
             said = payload.length
     except FetchRefused as refusal:
         return file.wanted.size if refusal.retryable else refusal.about(file.wanted.name)
@@ -184,15 +184,15 @@ def _too_many() -> Refused:
     return Refused(Failure.TOO_LARGE, f"the object has more than {MAX_FILES} files")
 
 
-def _rows_key(work: StepInput) -> str:
-    return work.entry.get("files_key") or staging(work.job_id, "files.jsonl")
+def _rows_key(step_input: StepInput) -> str:
+    return step_input.entry.get("files_key") or staging(step_input.job_id, "files.jsonl")
 
 
-def _nested(work: StepInput, touch: StepContext) -> Rows:
+def _nested(step_input: StepInput, context: StepContext) -> Rows:
     """The rows of the manifest that describes the object."""
-    manifest = file(work.entry)
+    manifest = file(step_input.entry)
     name = manifest.wanted.name
-    reading = Reading(_manifest_blocks(manifest, touch), filename=name, profile=OBJECT_PROFILE)
+    reading = Reading(_manifest_blocks(manifest, context), filename=name, profile=OBJECT_PROFILE)
     found: list[bytes] = []
     wrong: list[Finding] = []
     warned: list[Finding] = []
@@ -216,7 +216,7 @@ def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 
-def _manifest_blocks(manifest: File, touch: StepContext) -> Iterator[bytes]:
+def _manifest_blocks(manifest: File, context: StepContext) -> Iterator[bytes]:
     wanted = replace(manifest.wanted, limit=MANIFEST_BYTES)
-    with payloads.opened(manifest.url, touch) as payload:
-        yield from checked(payloads.blocks(payload, wanted), wanted, touch)
+    with payloads.opened(manifest.url, context) as payload:
+        yield from checked(payloads.blocks(payload, wanted), wanted, context)

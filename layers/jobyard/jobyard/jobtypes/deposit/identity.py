@@ -46,9 +46,9 @@ class Description:
         }
 
 
-def described(work: StepInput) -> Description:
+def described(step_input: StepInput) -> Description:
     """The description in the job's row, or in the submission when that is the object's manifest."""
-    fields = work.parameters if work.entry["kind"] == "files" else work.entry
+    fields = step_input.parameters if step_input.entry["kind"] == "files" else step_input.entry
     return Description(
         primary=_primary(fields),
         local=_listed(fields.get("local", ())),
@@ -63,29 +63,29 @@ def lock(entry: Mapping[str, Any]) -> str:
     return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
 
 
-def identify(work: StepInput, touch: StepContext) -> str:
+def identify(step_input: StepInput, context: StepContext) -> str:
     """The ark of the job's object: the one given, the local ids' own, or one made for this job.
 
     Raises:
         Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is
             not an ark; ARK_NOT_ALLOWED, it is one that the collection may not give to an object.
     """
-    collection = access.authorize(work, touch)
-    said = described(work)
+    collection = access.authorize(step_input, context)
+    said = described(step_input)
     if said.primary:
-        _refuse_strange(said.primary, work, collection, touch)
-    ark = said.primary or mint(work.job_id)
+        _refuse_strange(said.primary, step_input, collection, context)
+    ark = said.primary or mint(step_input.job_id)
     if not said.local:
         return ark
     try:
-        owner = touch.objects.identify(work.collection, sorted(said.local), ark)
+        owner = context.objects.identify(step_input.collection, sorted(said.local), ark)
     except IdentifierConflict as conflict:
         raise _conflict(str(conflict)) from conflict
     if said.primary and owner != said.primary:
         raise _conflict(f"{', '.join(said.local)} belongs to {owner}, not to {said.primary}")
     if owner != ark:
         # The local ids may have been given to an ark by a job that never deposited it.
-        access.check_ownership(touch.objects.latest(owner), work)
+        access.check_ownership(context.objects.latest(owner), step_input)
     return owner
 
 
@@ -96,17 +96,17 @@ def mint(job_id: str) -> str:
 
 
 def _refuse_strange(
-    primary: str, work: StepInput, collection: Collection, touch: StepContext
+    primary: str, step_input: StepInput, collection: Collection, context: StepContext
 ) -> None:
     if not normal_ark(primary):
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"
         raise Refused(Failure.BAD_MANIFEST, words, recoverable=False)
-    latest = touch.objects.latest(primary)
-    access.check_ownership(latest, work)
+    latest = context.objects.latest(primary)
+    access.check_ownership(latest, step_input)
     if latest is not None:
         return
     for whole in containing(primary):
-        access.check_ownership(touch.objects.latest(whole), work)
+        access.check_ownership(context.objects.latest(whole), step_input)
     if _MINTED.match(primary):
         words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
         raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)

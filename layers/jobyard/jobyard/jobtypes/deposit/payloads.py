@@ -42,28 +42,28 @@ def is_in_bucket(url: str) -> bool:
     return url.startswith("s3://")
 
 
-def length(url: str, touch: StepContext) -> int | None:
+def length(url: str, context: StepContext) -> int | None:
     """How many bytes its server says the file has; None when it does not say.
 
     Raises:
         FetchRefused: it cannot be asked, or there is no such file.
     """
     if not is_in_bucket(url):
-        return touch.fetch.head(url, touch.remaining)
-    bucket, key = _place(url, touch)
+        return context.fetch.head(url, context.remaining)
+    bucket, key = _place(url, context)
     with _telling():
-        return touch.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
+        return context.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
 @contextmanager
-def opened(url: str, touch: StepContext) -> Iterator[Payload]:
+def opened(url: str, context: StepContext) -> Iterator[Payload]:
     """The file, ready to be read.
 
     Raises:
         FetchRefused: it cannot be had.
     """
     if not is_in_bucket(url):
-        with touch.fetch.get(url, touch.remaining) as answer:
+        with context.fetch.get(url, context.remaining) as answer:
             try:
                 yield answer
             except Refused as refusal:
@@ -72,11 +72,11 @@ def opened(url: str, touch: StepContext) -> Iterator[Payload]:
                     raise FetchRefused(Failure.PAYLOAD_REFUSED, words) from refusal
                 raise
         return
-    bucket, key = _place(url, touch)
+    bucket, key = _place(url, context)
     with _telling():
-        found = touch.s3.get_object(Bucket=bucket, Key=key)
+        found = context.s3.get_object(Bucket=bucket, Key=key)
     with closing(found["Body"]) as body:  # by itself it would hand out the bare socket's stream
-        yield _InBucket(found["ContentLength"], body, touch)
+        yield _InBucket(found["ContentLength"], body, context)
 
 
 def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
@@ -102,12 +102,12 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
 class _InBucket:
     length: int
     body: "StreamingBody"
-    touch: StepContext
+    context: StepContext
     framed: bool = True
 
     def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
         while True:
-            if self.touch.remaining() <= RESERVE_S:
+            if self.context.remaining() <= RESERVE_S:
                 words = "the worker's time was up in the middle of a file"
                 raise FetchRefused(Failure.TIMEOUT, words)
             try:
@@ -120,16 +120,16 @@ class _InBucket:
             yield block
 
 
-def _place(url: str, touch: StepContext) -> tuple[str, str]:
+def _place(url: str, context: StepContext) -> tuple[str, str]:
     match = _S3_URL.fullmatch(url)
     if match is None:
         raise FetchRefused(
             Failure.ADDRESS_NOT_ALLOWED, "the URL is not of the form s3://bucket/key"
         )
     bucket, key = match.groups()
-    ours = bucket in {touch.work_bucket, touch.archive_bucket}
+    ours = bucket in {context.work_bucket, context.archive_bucket}
     listed = any(
-        f"{bucket}/{key}".startswith(f"{source.rstrip('/')}/") for source in touch.s3_sources
+        f"{bucket}/{key}".startswith(f"{source.rstrip('/')}/") for source in context.s3_sources
     )
     if ours or not listed:
         words = f"payloads may not be read from this place in the bucket {bucket}"

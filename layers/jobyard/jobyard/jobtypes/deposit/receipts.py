@@ -15,67 +15,67 @@ from jobyard.jobtypes.step_context import StepContext
 SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
 
 
-def sheet(job_id: str, number: int, touch: StepContext) -> dict[int, Stored]:
+def sheet(job_id: str, number: int, context: StepContext) -> dict[int, Stored]:
     """What is noted on a sheet: files by their place in the object's list."""
-    text = bucket.read(touch.s3, touch.work_bucket, _sheet_key(job_id, number)) or b""
+    text = bucket.read(context.s3, context.work_bucket, _sheet_key(job_id, number)) or b""
     lines = map(json.loads, text.splitlines())
     return {place: Stored(**stored) for place, stored in lines}
 
 
-def note(job_id: str, number: int, stored: Mapping[int, Stored], touch: StepContext) -> None:
+def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StepContext) -> None:
     """Write a sheet anew."""
-    touch.s3.put_object(
-        Bucket=touch.work_bucket,
+    context.s3.put_object(
+        Bucket=context.work_bucket,
         Key=_sheet_key(job_id, number),
         Body=b"".join(_line([place, vars(each)]) for place, each in sorted(stored.items())),
     )
 
 
-def conclude(job_id: str, stored: Iterable[Stored], touch: StepContext) -> tuple[Stored, ...]:
+def conclude(job_id: str, stored: Iterable[Stored], context: StepContext) -> tuple[Stored, ...]:
     """Write the list of all files, and return the one that counts: the first that was written.
 
     A list that was written and is gone was cleared away by a worker who was done with the job.
     """
     mine = tuple(stored)
     body = b"".join(_line(vars(each)) for each in mine)
-    if bucket.put_new(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"), body):
+    if bucket.put_new(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"), body):
         return mine
-    return concluded(job_id, touch) or mine
+    return concluded(job_id, context) or mine
 
 
-def concluded(job_id: str, touch: StepContext) -> tuple[Stored, ...] | None:
+def concluded(job_id: str, context: StepContext) -> tuple[Stored, ...] | None:
     """The list of all files; None when not all of them are there yet."""
-    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "stored.jsonl"))
+    text = bucket.read(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"))
     if text is None:
         return None
     return tuple(Stored(**json.loads(line)) for line in text.splitlines())
 
 
-def container(job_id: str, touch: StepContext) -> Staged | None:
+def container(job_id: str, context: StepContext) -> Staged | None:
     """The container that was staged for the job, unless it was staged anew since; else None."""
-    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "container.json"))
+    text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 
 
-def note_container(job_id: str, staged: Staged, touch: StepContext) -> None:
+def note_container(job_id: str, staged: Staged, context: StepContext) -> None:
     """Write down that the container is staged, and which bytes it has."""
-    touch.s3.put_object(
-        Bucket=touch.work_bucket,
+    context.s3.put_object(
+        Bucket=context.work_bucket,
         Key=staging(job_id, "container.json"),
         Body=_line(vars(staged)),
     )
 
 
-def note_remarks(job_id: str, remarks: str, touch: StepContext) -> None:
+def note_remarks(job_id: str, remarks: str, context: StepContext) -> None:
     """Write down what is to be remarked of a container, if anything is."""
     if remarks:
         key = staging(job_id, "remarks.txt")
-        touch.s3.put_object(Bucket=touch.work_bucket, Key=key, Body=remarks.encode())
+        context.s3.put_object(Bucket=context.work_bucket, Key=key, Body=remarks.encode())
 
 
-def remarks(job_id: str, touch: StepContext) -> str:
+def remarks(job_id: str, context: StepContext) -> str:
     """What was to be remarked of the container; "" for nothing."""
-    text = bucket.read(touch.s3, touch.work_bucket, staging(job_id, "remarks.txt"))
+    text = bucket.read(context.s3, context.work_bucket, staging(job_id, "remarks.txt"))
     return (text or b"").decode()
 
 

@@ -29,9 +29,9 @@ Step = Callable[[StepInput, StepContext], Outcome]
 def _answering(step: Step) -> Step:
     """The step, with what it refuses as the outcome that it is."""
 
-    def answer(work: StepInput, touch: StepContext) -> Outcome:
+    def answer(step_input: StepInput, context: StepContext) -> Outcome:
         try:
-            return step(work, touch)
+            return step(step_input, context)
         except NotYet as wait:
             return Snooze(wait.seconds, wait.message, wait.progressed)
         except FetchRefused as refusal:
@@ -55,31 +55,31 @@ def _answering(step: Step) -> Step:
     return answer
 
 
-def estimating(work: StepInput, touch: StepContext) -> Outcome:
+def estimating(step_input: StepInput, context: StepContext) -> Outcome:
     """List the object's files and ask their servers how large they are."""
     remarks = ""
-    if not file_list.is_listed(work.entry):
-        estimate = file_list.estimate((file_list.file(work.entry),), touch)
+    if not file_list.is_listed(step_input.entry):
+        estimate = file_list.estimate((file_list.file(step_input.entry),), context)
         result: dict[str, Any] = {"files": 1}
     else:
-        rows = file_list.rows(work, touch)
-        estimate = file_list.estimate(file_list.files(rows), touch)
+        rows = file_list.rows(step_input, context)
+        estimate = file_list.estimate(file_list.files(rows), context)
         result = {"files": len(rows.lines), "largest": estimate.largest}
         remarks = rows.remarks
-        if work.entry["kind"] == "manifest":
-            file_list.write_down(work, touch, rows)
+        if step_input.entry["kind"] == "manifest":
+            file_list.write_down(step_input, context, rows)
             result["staged"] = True
     if estimate.total is not None:
         result["bytes"] = estimate.total
     return Done(result, remarks)
 
 
-def provisioning(work: StepInput, touch: StepContext) -> Outcome:
+def provisioning(step_input: StepInput, context: StepContext) -> Outcome:
     """Refuse what is too large to begin with; there is no disk to wait for."""
-    total = work.data.get("bytes")
+    total = step_input.data.get("bytes")
     if total is None:
         return Skipped("no server told a size; it is watched while the files come")
-    largest = work.data.get("largest", total)
+    largest = step_input.data.get("largest", total)
     if largest > MAX_FILE_BYTES:
         words = f"a file has {largest} bytes; {MAX_FILE_BYTES} are allowed"
         raise Refused(Failure.TOO_LARGE, words)
@@ -89,64 +89,70 @@ def provisioning(work: StepInput, touch: StepContext) -> Outcome:
     return Done()
 
 
-def downloading(work: StepInput, touch: StepContext) -> Outcome:
+def downloading(step_input: StepInput, context: StepContext) -> Outcome:
     """Bring the files into the archive under their digests, checked against the manifest's."""
-    stored = _brought(work, touch)
+    stored = _brought(step_input, context)
     result: dict[str, Any] = {
         "files": len(stored),
         "bytes": sum(each.size for each in stored),
     }
-    if work.entry["kind"] == "file" and result["bytes"] <= SMALL_BYTES:
+    if step_input.entry["kind"] == "file" and result["bytes"] <= SMALL_BYTES:
         return Done({**result, "digests": dict(stored[0].digests)})
-    remarks = receipts.remarks(work.job_id, touch) if work.entry["kind"] == "container" else ""
+    remarks = (
+        receipts.remarks(step_input.job_id, context)
+        if step_input.entry["kind"] == "container"
+        else ""
+    )
     return Done({**result, "staged": True}, remarks)
 
 
-def _brought(work: StepInput, touch: StepContext) -> tuple[Stored, ...]:
+def _brought(step_input: StepInput, context: StepContext) -> tuple[Stored, ...]:
     """The object's files, in the archive: as the job's receipts say, else fetched now.
 
     A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
     """
-    kind = work.entry["kind"]
-    small = kind == "file" and work.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
-    stored = None if small else receipts.concluded(work.job_id, touch)
+    kind = step_input.entry["kind"]
+    small = kind == "file" and step_input.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
+    stored = None if small else receipts.concluded(step_input.job_id, context)
     if stored is not None:
         return stored
     if kind == "container":
-        return unpack(work, touch, file_list.file(work.entry))
-    if file_list.is_listed(work.entry):
-        return fetch_all(work, touch, file_list.files(file_list.rows(work, touch)))
-    one = fetch_one(work, touch, file_list.file(work.entry))
-    return (one,) if one.size <= SMALL_BYTES else receipts.conclude(work.job_id, [one], touch)
+        return unpack(step_input, context, file_list.file(step_input.entry))
+    if file_list.is_listed(step_input.entry):
+        return fetch_all(step_input, context, file_list.files(file_list.rows(step_input, context)))
+    one = fetch_one(step_input, context, file_list.file(step_input.entry))
+    return (
+        (one,) if one.size <= SMALL_BYTES else receipts.conclude(step_input.job_id, [one], context)
+    )
 
 
-def _stored(work: StepInput, touch: StepContext) -> tuple[Stored, ...]:
+def _stored(step_input: StepInput, context: StepContext) -> tuple[Stored, ...]:
     """What downloading brought. Once its receipts are cleared away, it is brought again."""
-    if digests := work.data.get("digests"):
-        return (Stored(work.entry["name"], work.data["bytes"], digests),)
-    return _brought(work, touch)
+    if digests := step_input.data.get("digests"):
+        return (Stored(step_input.entry["name"], step_input.data["bytes"], digests),)
+    return _brought(step_input, context)
 
 
-def processing(work: StepInput, touch: StepContext) -> Outcome:
+def processing(step_input: StepInput, context: StepContext) -> Outcome:
     """Find or make the object's identifier."""
-    return Done({"ark": identify(work, touch)})
+    return Done({"ark": identify(step_input, context)})
 
 
-def storing(work: StepInput, touch: StepContext) -> Outcome:
+def storing(step_input: StepInput, context: StepContext) -> Outcome:
     """Write the manifest of the object's next version."""
-    authorize(work, touch)
-    kept = keep_version(work, touch, work.data["ark"], _stored(work, touch))
+    authorize(step_input, context)
+    kept = keep_version(step_input, context, step_input.data["ark"], _stored(step_input, context))
     return Done(_version(kept), _nothing_new(kept))
 
 
-def recording(work: StepInput, touch: StepContext) -> Outcome:
+def recording(step_input: StepInput, context: StepContext) -> Outcome:
     """Record the version, so that it counts."""
-    if work.data.get("same"):
+    if step_input.data.get("same"):
         return Skipped("the version is recorded already")
-    authorize(work, touch)
-    data = work.data
+    authorize(step_input, context)
+    data = step_input.data
     kept = Kept(data["version"], data["manifest"], data["files"], data["bytes"])
-    recorded = record(work, touch, data["ark"], kept, lambda: _stored(work, touch))
+    recorded = record(step_input, context, data["ark"], kept, lambda: _stored(step_input, context))
     return Done(_version(recorded), _nothing_new(recorded))
 
 
@@ -164,25 +170,29 @@ def _nothing_new(kept: Kept) -> str:
     return f"nothing new: identical to version {kept.version}" if kept.same else ""
 
 
-def notify(work: StepInput, touch: StepContext) -> Outcome:
+def notify(step_input: StepInput, context: StepContext) -> Outcome:
     """Call back whom the submission names, and clear what was staged."""
-    url = work.parameters.get("callback_url")
-    message = _call_back(url, work, touch) if url else ""
-    noted = {_NOTED: clean(message, _NOTED_BYTES)} if message or work.data.get(_NOTED) else {}
-    if work.data.get("staged"):
-        bucket.remove_all(touch.s3, touch.work_bucket, staging(work.job_id))
+    url = step_input.parameters.get("callback_url")
+    message = _call_back(url, step_input, context) if url else ""
+    noted = {_NOTED: clean(message, _NOTED_BYTES)} if message or step_input.data.get(_NOTED) else {}
+    if step_input.data.get("staged"):
+        bucket.remove_all(context.s3, context.work_bucket, staging(step_input.job_id))
     return Done(noted, message) if url else Skipped("the submission names no callback")
 
 
-def _call_back(url: str, work: StepInput, touch: StepContext) -> str:
+def _call_back(url: str, step_input: StepInput, context: StepContext) -> str:
     """Post what became of the job; what went wrong for good is only worth a message.
 
     Raises:
         Refused: CALLBACK_FAILED, the server failed or did not answer in time.
     """
-    said = {"ark": work.data["ark"], "version": work.data["version"], "status": "succeeded"}
+    said = {
+        "ark": step_input.data["ark"],
+        "version": step_input.data["version"],
+        "status": "succeeded",
+    }
     try:
-        status = _post(url, said, work, touch, work.job_id, touch.remaining)
+        status = _post(url, said, step_input, context, step_input.job_id, context.remaining)
     except FetchRefused as refusal:
         if refusal.code is Failure.TIMEOUT:
             raise
@@ -197,39 +207,41 @@ def _call_back(url: str, work: StepInput, touch: StepContext) -> str:
 
 
 def tell_failed(
-    work: StepInput, touch: StepContext, code: str, message: str, requeues: int
+    step_input: StepInput, context: StepContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     """Call back, once, about a job that failed for good; what went wrong is kept with the job."""
-    url = work.parameters.get("callback_url")
+    url = step_input.parameters.get("callback_url")
     if not url or code == Failure.CALLBACK_FAILED:  # then it was called already
         return {}
     said = {"status": "failed", "code": code, "message": message}
-    began = touch.now()
+    began = context.now()
 
     def remaining() -> float:
-        left = _FAILED_CALL_S - (touch.now() - began).total_seconds()
-        return min(left, touch.remaining())
+        left = _FAILED_CALL_S - (context.now() - began).total_seconds()
+        return min(left, context.remaining())
 
     try:
-        status = _post(url, said, work, touch, f"{work.job_id}.failed.{requeues}", remaining)
+        status = _post(
+            url, said, step_input, context, f"{step_input.job_id}.failed.{requeues}", remaining
+        )
     except FetchRefused as refusal:
         return {_NOTED: clean(f"no callback: {refusal.message}", _NOTED_BYTES)}
     if 200 <= status < 300:
-        return {_NOTED: ""} if work.data.get(_NOTED) else {}
+        return {_NOTED: ""} if step_input.data.get(_NOTED) else {}
     return {_NOTED: f"the callback was answered with {status}"}
 
 
 def _post(
     url: str,
     said: Mapping[str, Any],
-    work: StepInput,
-    touch: StepContext,
+    step_input: StepInput,
+    context: StepContext,
     key: str,
     remaining: Callable[[], float],
 ) -> int:
-    body = {"batch_id": work.batch_id, "job_id": work.job_id, **said}
+    body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **said}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-    return touch.fetch.post(url, json.dumps(body).encode(), headers, remaining)
+    return context.fetch.post(url, json.dumps(body).encode(), headers, remaining)
 
 
 STEPS: Mapping[str, Step] = {

@@ -43,7 +43,9 @@ class Kept:
     same: bool = False
 
 
-def keep_version(work: StepInput, touch: StepContext, ark: str, stored: tuple[Stored, ...]) -> Kept:
+def keep_version(
+    step_input: StepInput, context: StepContext, ark: str, stored: tuple[Stored, ...]
+) -> Kept:
     """Write the manifest of the object's next version, if there is anything new in it.
 
     A job has one version of an object, however often it comes by.
@@ -52,36 +54,36 @@ def keep_version(work: StepInput, touch: StepContext, ark: str, stored: tuple[St
         NotYet: another job has taken the number and not recorded it yet.
         Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
-    mine = touch.objects.of_job(ark, work.job_id)
+    mine = context.objects.of_job(ark, step_input.job_id)
     if mine:
         return _recorded(mine)
-    latest = touch.objects.latest(ark)
-    check_ownership(latest, work)
-    content = _content(work, ark, stored)
-    if latest and _holds(latest, content, touch):
-        return replace(_recorded(latest), same=latest.job_id != work.job_id)
+    latest = context.objects.latest(ark)
+    check_ownership(latest, step_input)
+    content = _content(step_input, ark, stored)
+    if latest and _holds(latest, content, context):
+        return replace(_recorded(latest), same=latest.job_id != step_input.job_id)
     version = latest.version if latest else 0
     while True:
         version += 1
-        body = _json({**content, **_origin(work), "version": version})
+        body = _json({**content, **_origin(step_input), "version": version})
         key = version_key(ark, version)
-        if bucket.put_new(touch.s3, touch.archive_bucket, key, body):
+        if bucket.put_new(context.s3, context.archive_bucket, key, body):
             return _kept(version, body)
-        found = touch.s3.get_object(Bucket=touch.archive_bucket, Key=key)
+        found = context.s3.get_object(Bucket=context.archive_bucket, Key=key)
         body = found["Body"].read()
         kept = json.loads(body)
-        if kept["collection"] != work.collection:
+        if kept["collection"] != step_input.collection:
             raise belongs_elsewhere(ark)  # it was first there, whether its job recorded it or not
         owner = kept["job_id"]
-        if owner == work.job_id:
+        if owner == step_input.job_id:
             return _kept(version, body)
-        if touch.now() - found["LastModified"] < _ABANDONED:
+        if context.now() - found["LastModified"] < _ABANDONED:
             raise NotYet(_WAIT_S, f"job {owner} is storing version {version} of {ark}")
 
 
 def record(
-    work: StepInput,
-    touch: StepContext,
+    step_input: StepInput,
+    context: StepContext,
     ark: str,
     kept: Kept,
     stored: Callable[[], tuple[Stored, ...]],
@@ -93,46 +95,46 @@ def record(
         Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
     for _ in range(_RACES):
-        mine = touch.objects.of_job(ark, work.job_id)
+        mine = context.objects.of_job(ark, step_input.job_id)
         if mine:
             return _recorded(mine)
-        latest = touch.objects.latest(ark)
-        check_ownership(latest, work)
+        latest = context.objects.latest(ark)
+        check_ownership(latest, step_input)
         if not latest or latest.version < kept.version:
             try:
-                touch.objects.record(_version(work, touch, ark, kept))
+                context.objects.record(_version(step_input, context, ark, kept))
             except StaleState:
                 pass  # another job took it in this moment
             else:
                 return kept
-        kept = keep_version(work, touch, ark, stored())
+        kept = keep_version(step_input, context, ark, stored())
         if kept.same:
             return kept
     raise NotYet(_WAIT_S, f"other jobs are recording versions of {ark}")
 
 
-def _version(work: StepInput, touch: StepContext, ark: str, kept: Kept) -> ObjectVersion:
+def _version(step_input: StepInput, context: StepContext, ark: str, kept: Kept) -> ObjectVersion:
     return ObjectVersion(
         ark=ark,
         version=kept.version,
-        collection=work.collection,
-        batch_id=work.batch_id,
-        job_id=work.job_id,
+        collection=step_input.collection,
+        batch_id=step_input.batch_id,
+        job_id=step_input.job_id,
         files=kept.files,
         bytes=kept.bytes,
         manifest_digest=kept.digest,
-        local_ids=described(work).local,
-        at=touch.now(),
+        local_ids=described(step_input).local,
+        at=context.now(),
     )
 
 
-def _content(work: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
+def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
     """What makes a version differ from another: files by name, identifiers, metadata."""
-    said = described(work)
+    said = described(step_input)
     return {
         "format": FORMAT,
         "ark": ark,
-        "collection": work.collection,
+        "collection": step_input.collection,
         "local_ids": list(said.local),
         "metadata": said.metadata(ark),
         "bytes": sum(each.size for each in stored),
@@ -148,20 +150,20 @@ def _content(work: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str,
     }
 
 
-def _origin(work: StepInput) -> dict[str, Any]:
+def _origin(step_input: StepInput) -> dict[str, Any]:
     """Where a version comes from. A URL is kept without its query: that may carry a signature."""
-    source = {"kind": work.entry["kind"], "name": work.entry["name"]}
-    if url := work.entry.get("url"):
+    source = {"kind": step_input.entry["kind"], "name": step_input.entry["name"]}
+    if url := step_input.entry.get("url"):
         source["url"] = without_secrets(urlunsplit((*urlsplit(url)[:3], "", "")))
-    return {"batch_id": work.batch_id, "job_id": work.job_id, "source": source}
+    return {"batch_id": step_input.batch_id, "job_id": step_input.job_id, "source": source}
 
 
-def _holds(latest: ObjectVersion, content: Mapping[str, Any], touch: StepContext) -> bool:
+def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StepContext) -> bool:
     """Whether the latest version has just this content."""
     if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
         return False
     key = version_key(latest.ark, latest.version)
-    body = bucket.read(touch.s3, touch.archive_bucket, key)
+    body = bucket.read(context.s3, context.archive_bucket, key)
     if body is None or hashlib.sha256(body).hexdigest() != latest.manifest_digest:
         return False
     held = json.loads(body)

@@ -10,12 +10,12 @@ from jobyard.jobtypes.step_context import StepContext
 MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
-def reconciling(work: StepInput, touch: StepContext) -> Outcome:
+def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
     """Look at every batch that is open or may be under repair, and at every schedule with runs."""
-    at = touch.checkpoints.get(work.job_id)
-    began, upkeep = at.version, touch.upkeep()
+    at = context.checkpoints.get(step_input.job_id)
+    began, upkeep = at.version, context.upkeep()
     while not at.ended:
-        if touch.remaining() < MARGIN_S:
+        if context.remaining() < MARGIN_S:
             words = f"looked at {at.total:,} so far"
             return Snooze(0, words, progressed=at.version > began)
         at = upkeep.look(at)

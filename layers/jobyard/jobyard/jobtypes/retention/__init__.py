@@ -21,19 +21,19 @@ MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
 
 
-def archiving(work: StepInput, touch: StepContext) -> Outcome:
+def archiving(step_input: StepInput, context: StepContext) -> Outcome:
     """Archive every batch and every occurrence that is old enough, and remove it then.
 
     Ended before and begun again, by a requeue, it goes through what is still there: what failed.
     """
-    at = touch.checkpoints.get(work.job_id)
-    began, upkeep = at.version, touch.upkeep()
+    at = context.checkpoints.get(step_input.job_id)
+    began, upkeep = at.version, context.upkeep()
     if at.ended and at.failed:
         at = at.again()
     while not at.ended:
         seen = at.version
-        if touch.remaining() >= MARGIN_S:
-            at = upkeep.archive(at, lambda: touch.remaining() - MARGIN_S)
+        if context.remaining() >= MARGIN_S:
+            at = upkeep.archive(at, lambda: context.remaining() - MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
             return Snooze(_BREATH_S, words, progressed=at.version > began)

@@ -10,10 +10,10 @@ from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInpu
 from jobyard.jobtypes.sweep.plan import Plan
 
 
-def _sweeping(work: StepInput, touch: Any) -> Outcome:
+def _sweeping(step_input: StepInput, context: Any) -> Outcome:
     from jobyard.jobtypes.sweep.steps import sweeping
 
-    return sweeping(work, touch)
+    return sweeping(step_input, context)
 
 
 SWEEP = JobType(

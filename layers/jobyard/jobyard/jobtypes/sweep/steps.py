@@ -23,34 +23,34 @@ _WHY = 80  # characters of why a record could not be changed
 
 
 def sweeping(
-    work: StepInput, touch: StepContext, pause: Callable[[float], None] = time.sleep
+    step_input: StepInput, context: StepContext, pause: Callable[[float], None] = time.sleep
 ) -> Outcome:
     """Change every record that is due at the moment the job stands for, whenever it runs.
 
     Ended before and begun again, by a requeue, it goes through what is still due: what failed.
     """
     try:
-        plan = Plan.of(work.parameters)
-        moment = _moment(work)
+        plan = Plan.of(step_input.parameters)
+        moment = _moment(step_input)
     except InvalidParameters as refusal:
         return Fail(Failure.BAD_PARAMETERS, str(refusal))
-    if plan.table not in touch.sweep_tables:
-        allowed = ", ".join(touch.sweep_tables) or "none"
+    if plan.table not in context.sweep_tables:
+        allowed = ", ".join(context.sweep_tables) or "none"
         words = f"sweeps may not change {plan.table}; tables they may change: {allowed}"
         return Fail(Failure.TABLE_NOT_ALLOWED, words)
-    table = Table(touch.dynamodb, plan, plan.latest(moment), pause)
-    at = touch.checkpoints.get(work.job_id)
+    table = Table(context.dynamodb, plan, plan.latest(moment), pause)
+    at = context.checkpoints.get(step_input.job_id)
     began = at.version
     if at.ended and at.failed:
         at = at.again()
     try:
         while not at.ended:
-            if touch.remaining() < MARGIN_S:
+            if context.remaining() < MARGIN_S:
                 words = f"went through {plural(at.total, 'record')} so far"
                 return Snooze(0, words, progressed=at.version > began)
-            at = _next_page(at, table, touch)
+            at = _next_page(at, table, context)
     except TableRefused as refusal:
-        at = touch.checkpoints.get(work.job_id)
+        at = context.checkpoints.get(step_input.job_id)
         retryable, result = refusal.code in RETRIED, {"records": at.counts}
         if retryable and at.version > began:
             return Snooze(BREATH_S, refusal.words, progressed=True)
@@ -61,14 +61,14 @@ def sweeping(
     return Done(result)
 
 
-def _moment(work: StepInput) -> datetime:
-    given = work.entry.get("scheduled_for")
+def _moment(step_input: StepInput) -> datetime:
+    given = step_input.entry.get("scheduled_for")
     if not isinstance(given, str):
         raise InvalidParameters("scheduled_for", "a sweep is started by a schedule")
     return datetime.fromisoformat(given)
 
 
-def _next_page(at: Checkpoint, table: Table, touch: StepContext) -> Checkpoint:
+def _next_page(at: Checkpoint, table: Table, context: StepContext) -> Checkpoint:
     """The checkpoint after the next page, or the one that another worker wrote meanwhile.
 
     A record that changed since the index told of it is read again. Due no more, or gone, it is left
@@ -83,11 +83,11 @@ def _next_page(at: Checkpoint, table: Table, touch: StepContext) -> Checkpoint:
     for tries in range(1, TRIES + 1):
         told = [(name_of(key), why[:_WHY]) for key, why in failures.items()]
         after = at.after(len(changes), told, page.next)
-        written = table.write(changes, touch.checkpoints.written(at, after, touch.now()))
+        written = table.write(changes, context.checkpoints.written(at, after, context.now()))
         if written.done:
             return after
         if written.overtaken:
-            return touch.checkpoints.get(at.job_id)
+            return context.checkpoints.get(at.job_id)
         if written.unfit:
             failures |= written.unfit
             changes = {key: seen for key, seen in changes.items() if key not in written.unfit}
