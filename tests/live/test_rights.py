@@ -226,7 +226,8 @@ def _holds_that_end(admin: ApiUser, payloads: Payloads, aws: Aws, physical: dict
     batch_id = admin.submit(wanted, collection="brief", filename="held.csv")
     payloads.status = {"/held.txt": 503}
     job_of = admin.submit(wanted, collection="broken", filename="held.csv")
-    admin.await_state(f"/api/batches/{job_of}", "processing")
+    while not admin.get(f"/api/batches/{job_of}")["counts"]["total"]:
+        time.sleep(0.1)  # it is processing before its manifest is read
     while not admin.get(f"/api/jobs/{job_of}.0.0")["failure_code"]:
         time.sleep(0.1)
     _hold(admin, "collection:broken")
