@@ -55,7 +55,7 @@ def test_every_point_has_a_verdict(points: dict[int, str]) -> None:
     assert [number for number, words in points.items() if not words.startswith(VERDICTS)] == []
 
 
-def test_the_verdicts_are_counted_right(page: str, points: dict[int, str]) -> None:
+def test_the_page_counts_its_verdicts_right(page: str, points: dict[int, str]) -> None:
     found = Counter(words.split()[0].rstrip(":") for words in points.values())
     told = re.search(
         r"Of the (\d+) points (\d+) are held, (\d+) are designed around, (\d+) are open", page
@@ -68,20 +68,20 @@ def test_the_verdicts_are_counted_right(page: str, points: dict[int, str]) -> No
     ]
 
 
-def test_what_holds_a_point_is_a_test(points: dict[int, str]) -> None:
+def test_a_held_point_names_a_test(points: dict[int, str]) -> None:
     for number, words in points.items():
         if words.startswith("held"):
             assert "::" in words, number
 
 
-def test_every_test_the_page_names_is_there(page: str) -> None:
+def test_every_test_on_the_page_exists(page: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
 
     assert [f"{file}::{name}" for file, name in named if name not in _functions(file)] == []
     assert len(named) > POINTS
 
 
-def test_every_file_the_page_names_is_there(page: str) -> None:
+def test_every_file_on_the_page_exists(page: str) -> None:
     named = re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|md|json|yaml))(?:::\w+)?`", page)
 
     assert [name for name in named if not (ROOT / name).is_file()] == []
@@ -98,7 +98,7 @@ def test_every_unkindness_the_page_names_is_there(page: str) -> None:
     assert named - {each.name for each in source.body if isinstance(each, ast.ClassDef)} == set()
 
 
-def test_the_idle_month_is_added_up_from_the_template(page: str, resources: Resources) -> None:
+def test_the_idle_month_is_calculated_from_the_template(page: str, resources: Resources) -> None:
     told = {row[0].split(",")[0]: row[1:] for row in _rows(page, "## An idle month")}
     lines = _idle_month(resources)
 

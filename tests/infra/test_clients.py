@@ -42,7 +42,7 @@ def test_every_client_is_made_with_a_configuration() -> None:
     assert bare == []
 
 
-def test_every_configuration_says_retries_and_patience() -> None:
+def test_every_configuration_sets_retries_and_timeouts() -> None:
     """But those that only add something to one that does."""
     silent = []
     for path in sources():

@@ -28,7 +28,7 @@ AT_MOST = {
 }
 
 
-def test_nothing_writes_to_a_disk_but_what_is_summed_here() -> None:
+def test_only_known_modules_write_to_the_disk() -> None:
     found = {
         str(path.relative_to(ROOT / "layers/jobyard/jobyard"))
         if path.is_relative_to(ROOT / "layers")
@@ -41,7 +41,7 @@ def test_nothing_writes_to_a_disk_but_what_is_summed_here() -> None:
     assert found - _BY_HAND == AT_MOST.keys()
 
 
-def test_every_function_has_the_disk_that_it_may_fill(resources: Resources) -> None:
+def test_every_function_has_enough_disk(resources: Resources) -> None:
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         given = function["Properties"].get("EphemeralStorage", {"Size": _DEFAULT_MB})["Size"]
         assert sum(AT_MOST.values()) < given * _MB, name

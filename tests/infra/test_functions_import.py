@@ -43,7 +43,7 @@ def environment(template: dict[str, Any], resources: Resources) -> dict[str, str
 
 
 @pytest.mark.parametrize("module", HANDLERS)
-def test_a_function_starts_from_its_layers_alone_and_without_the_x_ray_sdk(
+def test_a_function_imports_from_its_layers_alone_and_without_the_x_ray_sdk(
     module: str, path: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
     program = PROGRAM.format(path=path, environment=environment, module=module)
@@ -84,9 +84,7 @@ print("all")
 """
 
 
-def test_the_layers_descriptions_of_aws_are_whole_enough_to_ask_with(
-    path: list[str], tmp_path: Path
-) -> None:
+def test_the_trimmed_service_data_is_enough_for_our_calls(path: list[str], tmp_path: Path) -> None:
     services = (ROOT / "layers" / "vendor" / "services.txt").read_text().split()
     program = ASKING.format(path=path, asked=ASKED)
 

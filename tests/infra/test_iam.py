@@ -46,7 +46,7 @@ UNBOUNDED = {
 
 
 @pytest.mark.parametrize("role", CALLS)
-def test_a_role_may_do_what_its_functions_do_and_no_more(resources: Resources, role: str) -> None:
+def test_a_role_grants_what_its_functions_call_and_no_more(resources: Resources, role: str) -> None:
     allowed: dict[str, set[str]] = {}
     for action, resource in grants(resources, role):
         if action not in BESIDES:
@@ -76,13 +76,13 @@ def test_a_role_may_do_what_its_functions_do_and_no_more(resources: Resources, r
         ("ReportRole", "dynamodb:Query", "${SweepTables.Arn}/index/by_expiry", False),
     ],
 )
-def test_rights_are_looked_up_by_index_and_prefix_as_aws_does(
+def test_permissions_match_by_index_and_prefix(
     resources: Resources, role: str, call: str, on: str, allowed: bool
 ) -> None:
     assert grants_all(resources, role, call, on) is allowed
 
 
-def test_every_folder_of_functions_has_its_role_here(resources: Resources) -> None:
+def test_the_table_has_every_role_of_a_function(resources: Resources) -> None:
     used = {
         written(function["Properties"]["Role"]).removeprefix("${").removesuffix(".Arn}")
         for function in of_type(resources, "AWS::Lambda::Function").values()
@@ -115,7 +115,7 @@ def test_what_is_granted_on_everything_has_a_reason(resources: Resources) -> Non
         assert unbounded <= UNBOUNDED.keys(), role
 
 
-def test_whatever_is_traced_or_logged_has_the_right_before_it_is_made(
+def test_roles_name_their_managed_policies(
     resources: Resources,
 ) -> None:
     """Lambda and Step Functions check the role when they are told to trace or to log. A role that
@@ -129,13 +129,13 @@ def test_whatever_is_traced_or_logged_has_the_right_before_it_is_made(
         assert policy["Properties"].keys() == {"Description", "PolicyDocument"}
 
 
-def test_no_right_is_granted_twice(resources: Resources) -> None:
+def test_no_permission_is_granted_twice(resources: Resources) -> None:
     for role in of_type(resources, "AWS::IAM::Role"):
         granted = grant_list(resources, role)
         assert len(granted) == len(set(granted)), role
 
 
-def test_mail_is_sent_in_one_name_only(resources: Resources) -> None:
+def test_mail_has_one_sender(resources: Resources) -> None:
     (statement,) = (
         one for one in statements(resources, "ReportRole") if "ses:SendEmail" in one["Action"]
     )
@@ -161,7 +161,7 @@ def test_a_function_writes_to_its_own_logs_only(resources: Resources) -> None:
         assert logs == own, role
 
 
-def test_workers_touch_no_manifest_and_depositors_uploads_nothing_else(
+def test_workers_have_no_access_to_manifests_and_the_api_only_writes_them(
     resources: Resources,
 ) -> None:
     prefixes = {
@@ -199,7 +199,7 @@ def test_the_batch_machine_may_run_a_distributed_map(resources: Resources) -> No
         assert (action, "${WorkBucket.Arn}/work/*") in granted
 
 
-def test_a_machine_is_not_there_before_its_rights(template: dict[str, Any]) -> None:
+def test_a_machine_is_created_after_its_policy(template: dict[str, Any]) -> None:
     assert template["Resources"]["BatchMachine"]["DependsOn"] == "BatchMapPolicy"
 
 
@@ -216,7 +216,7 @@ def test_a_machine_may_call_the_functions_of_its_states(
         assert called == {f"${{{name}.Arn}}" for name in names}
 
 
-def test_sweeps_change_only_the_tables_that_were_allowed(resources: Resources) -> None:
+def test_sweeps_change_only_the_allowed_tables(resources: Resources) -> None:
     policy = resources["SweepTablesPolicy"]
 
     assert policy["Condition"] == "HasSweepTables"
@@ -235,7 +235,7 @@ def test_sweeps_change_only_the_tables_that_were_allowed(resources: Resources) -
     ]
 
 
-def test_payloads_are_read_by_s3_urls_only_where_it_was_allowed(resources: Resources) -> None:
+def test_s3_urls_read_only_from_the_allowed_buckets(resources: Resources) -> None:
     policy = resources["S3SourcesPolicy"]
 
     assert policy["Condition"] == "HasS3Sources"

@@ -61,7 +61,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_an_old_python_is_told_what_is_needed(machine: Machine) -> None:
+def test_an_old_python_is_refused_with_the_needed_version(machine: Machine) -> None:
     machine.give("python3", OLD)
 
     done = machine.install("dev")
@@ -70,14 +70,14 @@ def test_an_old_python_is_told_what_is_needed(machine: Machine) -> None:
     assert "needs Python 3.11 or newer, and here is Python 3.9.1" in done.stderr
 
 
-def test_no_python_at_all_is_told_so(machine: Machine) -> None:
+def test_a_missing_python_is_reported(machine: Machine) -> None:
     done = machine.install("dev")
 
     assert done.returncode == 1
     assert "needs Python 3.11 or newer, and here is no python3" in done.stderr
 
 
-def test_a_python_that_was_named_and_does_not_suit_is_named(machine: Machine) -> None:
+def test_an_unsuitable_named_python_is_refused(machine: Machine) -> None:
     machine.give("python3", NEW)
     machine.give("mine", OLD)
 
@@ -86,14 +86,14 @@ def test_a_python_that_was_named_and_does_not_suit_is_named(machine: Machine) ->
     assert (done.returncode, "PYTHON=mine is not a Python of 3.11" in done.stderr) == (1, True)
 
 
-def test_a_name_that_stands_for_nothing_is_passed_over(machine: Machine) -> None:
+def test_a_broken_shim_is_skipped(machine: Machine) -> None:
     machine.give("python3.13", "echo no such version >&2; exit 127")
     machine.give("python3", NEW)
 
     assert machine.install("emulator").returncode == 0
 
 
-def test_a_python_without_venv_is_told_which_package_has_it(machine: Machine) -> None:
+def test_a_python_without_venv_names_the_missing_package(machine: Machine) -> None:
     machine.give("python3", 'case "$2" in *venv*) exit 1 ;; esac')
 
     done = machine.install("dev")
@@ -101,7 +101,7 @@ def test_a_python_without_venv_is_told_which_package_has_it(machine: Machine) ->
     assert (done.returncode, "python3-venv" in done.stderr) == (1, True)
 
 
-def test_without_a_network_the_first_install_says_so(machine: Machine) -> None:
+def test_the_first_install_reports_a_missing_network(machine: Machine) -> None:
     machine.give("python3", NEW)
 
     done = machine.install("emulator", PIP="1")
@@ -112,7 +112,7 @@ def test_without_a_network_the_first_install_says_so(machine: Machine) -> None:
     assert not (machine.project / ".venv-emulator").exists()
 
 
-def test_it_says_how_far_it_is_while_it_takes_its_time(machine: Machine) -> None:
+def test_an_install_shows_its_progress(machine: Machine) -> None:
     machine.give("python3", NEW)
     pip = (
         "Collecting one\\n" * 15 + "Processing two\\n" * 6 + "Installing collected packages: one\\n"
@@ -127,7 +127,7 @@ def test_it_says_how_far_it_is_while_it_takes_its_time(machine: Machine) -> None
     assert done.stdout == ""
 
 
-def test_what_is_there_is_not_made_again(machine: Machine) -> None:
+def test_an_up_to_date_environment_is_kept(machine: Machine) -> None:
     machine.give("python3", NEW)
 
     runs = [machine.install("emulator") for _ in range(3)]
@@ -136,7 +136,7 @@ def test_what_is_there_is_not_made_again(machine: Machine) -> None:
     assert (machine.project / "made").read_text() == "made\n"
 
 
-def test_it_is_made_again_when_the_lock_changes(machine: Machine) -> None:
+def test_a_changed_lock_file_rebuilds_the_environment(machine: Machine) -> None:
     machine.give("python3", NEW)
     machine.install("emulator")
     lock = machine.project / "requirements" / "emulator.txt"
@@ -147,7 +147,7 @@ def test_it_is_made_again_when_the_lock_changes(machine: Machine) -> None:
     assert (machine.project / "made").read_text() == "made\n" * 2
 
 
-def test_what_was_there_survives_an_install_that_fails(machine: Machine) -> None:
+def test_a_failed_install_keeps_the_old_environment(machine: Machine) -> None:
     machine.give("python3", NEW)
     machine.install("emulator")
     (machine.project / ".venv-emulator" / "kept").touch()
@@ -160,7 +160,7 @@ def test_what_was_there_survives_an_install_that_fails(machine: Machine) -> None
     assert (machine.project / ".venv-emulator" / "kept").exists()
 
 
-def test_an_install_that_was_cut_short_is_made_again(machine: Machine) -> None:
+def test_an_interrupted_install_is_repeated(machine: Machine) -> None:
     machine.give("python3", NEW)
     machine.install("emulator")
     (machine.project / ".venv-emulator" / "made-of").unlink()

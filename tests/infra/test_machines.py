@@ -51,7 +51,9 @@ def batch(definitions: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(definitions["BatchMachine"])
 
 
-def test_the_machines_have_no_fault(definitions: dict[str, Any], around: Surroundings) -> None:
+def test_the_lint_finds_no_fault_in_the_machines(
+    definitions: dict[str, Any], around: Surroundings
+) -> None:
     for definition in definitions.values():
         assert faults(definition, around) == []
 
@@ -176,12 +178,12 @@ def test_the_lint_finds(kind: str, batch: dict[str, Any], around: Surroundings) 
     assert any(words in fault for fault in found), found
 
 
-def test_the_definitions_are_json_before_anything_is_put_in() -> None:
+def test_the_definitions_are_json_before_substitution() -> None:
     for path in Path(ROOT, "infra/statemachines").glob("*.asl.json"):
         assert "States" in json.loads(path.read_text())
 
 
-def test_what_is_put_in_is_what_the_definitions_ask_for(template: dict[str, Any]) -> None:
+def test_every_placeholder_is_substituted(template: dict[str, Any]) -> None:
     for resource in of_type(template["Resources"], "AWS::Serverless::StateMachine").values():
         text = Path(ROOT, resource["Properties"]["DefinitionUri"]).read_text()
         for name, value in resource["Properties"]["DefinitionSubstitutions"].items():
@@ -202,26 +204,26 @@ def test_a_failed_child_does_not_fail_the_map(batch: dict[str, Any]) -> None:
     assert batch["States"]["Execute"]["ToleratedFailurePercentage"] == 100
 
 
-def test_a_chunk_is_read_by_the_names_its_index_has(batch: dict[str, Any]) -> None:
+def test_a_map_reads_the_fields_of_the_chunk_index(batch: dict[str, Any]) -> None:
     selected = batch["States"]["Execute"]["ItemSelector"]
     read = {path.removeprefix("$$.Map.Item.Value.") for path in selected.values() if "$$" in path}
 
     assert read == {field.name for field in fields(Chunk)}
 
 
-def test_as_many_passes_as_settle_allows_fit_into_a_history(batch: dict[str, Any]) -> None:
+def test_the_passes_of_an_execution_fit_into_its_history(batch: dict[str, Any]) -> None:
     events = events_in_a_pass(batch, ("Execute", "Settle", "Settled", "Wait"))
 
     assert events * FRESH_AFTER < 25_000 / 2  # AWS's bound; the other half is for retries
 
 
-def test_one_state_more_in_the_circle_is_counted(batch: dict[str, Any]) -> None:
+def test_one_more_state_in_the_loop_is_counted(batch: dict[str, Any]) -> None:
     circle = ("Execute", "Settle", "Settled", "Wait")
 
     assert events_in_a_pass(batch, (*circle, "Report")) == events_in_a_pass(batch, circle) + 5
 
 
-def test_two_passes_over_a_chunk_have_two_causes(batch: dict[str, Any]) -> None:
+def test_two_passes_over_a_chunk_have_different_causes(batch: dict[str, Any]) -> None:
     def cause(number: int) -> str:
         state = NextStep("b", "execute", ExecutionRun("main", number)).document()
         chosen = {
@@ -233,13 +235,13 @@ def test_two_passes_over_a_chunk_have_two_causes(batch: dict[str, Any]) -> None:
     assert cause(1) != cause(2)
 
 
-def test_a_time_to_wait_for_is_written_as_aws_reads_it() -> None:
+def test_a_wait_has_a_timestamp_that_aws_accepts() -> None:
     at = datetime(2026, 11, 22, 13, 30, 0, 1, tzinfo=timezone(timedelta(hours=1)))
 
     assert NextStep("b", "again", until=at).document()["until"] == "2026-11-22T12:30:01Z"
 
 
-def test_what_a_machine_carries_is_small_whatever_the_batch() -> None:
+def test_the_state_is_small_for_every_batch() -> None:
     largest = NextStep(
         batch_id="b" + "a" * 20,
         next="again",
@@ -254,7 +256,7 @@ def test_what_a_machine_carries_is_small_whatever_the_batch() -> None:
     assert len(json.dumps(largest.document())) < 10_000  # of 256 KiB
 
 
-def test_the_names_of_executions_are_such_as_aws_takes() -> None:
+def test_aws_accepts_the_names_of_executions() -> None:
     """1 to 80 characters, none of those that mean something elsewhere."""
     place = JobAddress(batch_id_of(b""), 999_999, 999)
     run = "r" + "f" * 12  # as a request names it
@@ -289,7 +291,7 @@ ANSWERED: list[tuple[str, str, Where]] = [
 
 
 @pytest.mark.parametrize(("machine", "task", "where"), ANSWERED)
-def test_what_is_billed_are_the_states_up_to_the_next_task(
+def test_a_task_bills_the_states_up_to_the_next_task(
     definitions: dict[str, Any], machine: str, task: str, where: Where
 ) -> None:
     states = definitions[machine]["States"]
@@ -297,12 +299,12 @@ def test_what_is_billed_are_the_states_up_to_the_next_task(
     assert len(_entered(states, task, where)) == NextStep("b", where).transitions
 
 
-def test_every_answer_there_is_is_billed_by_the_machines() -> None:
+def test_every_next_step_is_billed() -> None:
     assert {where for _, _, where in ANSWERED} == set(get_args(Where))
 
 
 @pytest.mark.parametrize("where", ["again", "settle"])
-def test_a_job_by_itself_bills_the_states_up_to_the_next_task(
+def test_a_single_job_bills_the_states_up_to_the_next_task(
     definitions: dict[str, Any], where: Where
 ) -> None:
     entered = _entered(definitions["JobMachine"]["States"], "ExecuteJob", where)
@@ -310,7 +312,7 @@ def test_a_job_by_itself_bills_the_states_up_to_the_next_task(
     assert _billed("execute/job.py", following=NextStep("b", where)) == len(entered)
 
 
-def test_a_chunk_bills_the_start_of_its_child_and_every_state_of_it(batch: dict[str, Any]) -> None:
+def test_a_chunk_bills_the_start_and_the_states_of_its_child(batch: dict[str, Any]) -> None:
     assert _billed("execute/chunk.py") == 1 + len(_child(batch["States"]))
 
 

@@ -11,7 +11,7 @@ _WORDS = {10: "ten"}
 
 
 @pytest.mark.parametrize("page", ["operating.md", "aws.md"])
-def test_the_pages_say_how_often_a_mail_is_tried(page: str) -> None:
+def test_the_pages_say_how_often_a_mail_is_retried(page: str) -> None:
     text = " ".join(Path(ROOT / "docs" / page).read_text().split())
 
     assert f"tried {_WORDS[QUICK_TRIES]} times, a minute apart" in text

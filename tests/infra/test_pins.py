@@ -7,7 +7,7 @@ from cli.local.artifacts import pinned
 from cli.local.emulator import ROOT
 
 
-def test_what_the_project_asks_for_is_what_is_locked() -> None:
+def test_the_lock_file_has_the_requirements_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = [
         *project["project"]["dependencies"],

@@ -102,7 +102,7 @@ LONGEST_STACK_NAME = "jobyard-production-of-the-university-library"
 # ---- What is kept
 
 
-def test_tables_are_those_the_store_knows(resources: Resources) -> None:
+def test_the_tables_match_the_store(resources: Resources) -> None:
     found = {}
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
         properties = table["Properties"]
@@ -116,7 +116,7 @@ def test_tables_are_those_the_store_knows(resources: Resources) -> None:
     assert found == TABLES
 
 
-def test_tables_are_paid_by_use_restorable_and_encrypted_for_nothing(resources: Resources) -> None:
+def test_tables_are_on_demand_restorable_and_encrypted_for_free(resources: Resources) -> None:
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
         properties = table["Properties"]
 
@@ -136,7 +136,7 @@ DATA = ["AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Cognito::UserPool"]
 
 
 @pytest.mark.parametrize("kind", DATA)
-def test_what_holds_data_outlives_its_stack(resources: Resources, kind: str) -> None:
+def test_data_is_retained_when_its_stack_is_deleted(resources: Resources, kind: str) -> None:
     for name, resource in of_type(resources, kind).items():
         assert resource["DeletionPolicy"] == "Retain", name
         assert resource["UpdateReplacePolicy"] == "Retain", name
@@ -184,7 +184,7 @@ def test_buckets_answer_over_tls_only(resources: Resources) -> None:
         ]
 
 
-def test_unfinished_uploads_and_staged_files_are_cleared_away(resources: Resources) -> None:
+def test_unfinished_uploads_and_staged_files_expire(resources: Resources) -> None:
     for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
         rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
         assert any("AbortIncompleteMultipartUpload" in rule for rule in rules), name
@@ -195,7 +195,7 @@ def test_unfinished_uploads_and_staged_files_are_cleared_away(resources: Resourc
     assert staging["NoncurrentVersionExpiration"]["NoncurrentDays"] > 0
 
 
-def test_no_rule_ends_what_is_archived(resources: Resources) -> None:
+def test_no_lifecycle_rule_deletes_from_the_archive(resources: Resources) -> None:
     rules = resources["ArchiveBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
 
     assert [set(rule) for rule in rules] == [{"Id", "Status", "AbortIncompleteMultipartUpload"}]
@@ -214,7 +214,7 @@ def test_only_the_intake_bucket_sends_events(resources: Resources) -> None:
 # ---- The functions
 
 
-def test_the_functions_are_those_of_the_house(resources: Resources) -> None:
+def test_every_function_has_its_handler(resources: Resources) -> None:
     found = {
         name: function["Properties"]["Handler"]
         for name, function in of_type(resources, "AWS::Lambda::Function").items()
@@ -224,13 +224,13 @@ def test_the_functions_are_those_of_the_house(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize("handler", FUNCTIONS.values())
-def test_every_handler_is_there(handler: str) -> None:
+def test_every_handler_exists(handler: str) -> None:
     module = handler.rpartition(".")[0].replace(".", "/")
 
     assert Path(ROOT, "functions", f"{module}.py").exists()
 
 
-def test_every_function_is_traced_and_logs_where_lines_expire(resources: Resources) -> None:
+def test_every_function_is_traced_and_its_logs_expire(resources: Resources) -> None:
     groups = of_type(resources, "AWS::Logs::LogGroup")
     used = []
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
@@ -248,14 +248,14 @@ def test_every_function_is_traced_and_logs_where_lines_expire(resources: Resourc
         assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}, name
 
 
-def test_every_function_of_a_folder_has_the_folder_s_role(resources: Resources) -> None:
+def test_a_function_has_the_role_of_its_folder(resources: Resources) -> None:
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         folder = FUNCTIONS[name].split(".")[0]
 
         assert written(function["Properties"]["Role"]) == f"${{{folder.capitalize()}Role.Arn}}"
 
 
-def test_the_api_answers_before_the_gateway_gives_up(resources: Resources) -> None:
+def test_the_api_times_out_before_the_gateway(resources: Resources) -> None:
     (integration,) = of_type(resources, "AWS::ApiGatewayV2::Integration").values()
     gateway_ms = integration["Properties"]["TimeoutInMillis"]
 
@@ -264,7 +264,7 @@ def test_the_api_answers_before_the_gateway_gives_up(resources: Resources) -> No
     assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
 
 
-def test_the_environment_is_what_wire_reads(resources: Resources) -> None:
+def test_the_environment_has_what_wire_reads(resources: Resources) -> None:
     source = Path(ROOT, "layers/jobyard/jobyard/wiring.py").read_text()
     read = set(re.findall(r'env\["(JOBYARD_\w+)"\]', source))
     read |= {f"JOBYARD_{name.removesuffix('Table').upper()}_TABLE" for name in TABLES}
@@ -275,7 +275,7 @@ def test_the_environment_is_what_wire_reads(resources: Resources) -> None:
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == metrics.NAMESPACE
 
 
-def test_the_environment_fits_with_the_longest_names(resources: Resources) -> None:
+def test_the_environment_is_below_4_kb_with_the_longest_names(resources: Resources) -> None:
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         variables = function["Properties"]["Environment"]["Variables"]
         size = sum(len(key) + len(_longest(value)) for key, value in variables.items())
@@ -283,7 +283,7 @@ def test_the_environment_fits_with_the_longest_names(resources: Resources) -> No
         assert size < 4096 - 500, name  # 4 KB is AWS's limit; the rest is for what people set
 
 
-def test_the_minute_s_call_is_never_made_up_for(resources: Resources) -> None:
+def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
     configured = [
         config["Properties"]
         for config in of_type(resources, "AWS::Lambda::EventInvokeConfig").values()
@@ -302,7 +302,7 @@ def test_the_minute_s_call_is_never_made_up_for(resources: Resources) -> None:
 # ---- Who may wake what
 
 
-def test_every_function_that_a_rule_or_the_api_wakes_permits_it(resources: Resources) -> None:
+def test_rules_and_the_api_may_invoke_their_functions(resources: Resources) -> None:
     permitted = {
         (written(one["FunctionName"]), one["Principal"], written(one["SourceArn"]))
         for one in (
@@ -322,7 +322,7 @@ def test_every_function_that_a_rule_or_the_api_wakes_permits_it(resources: Resou
     assert permitted == woken
 
 
-def test_events_that_reach_nobody_are_kept(resources: Resources) -> None:
+def test_undeliverable_events_go_to_the_dead_letter_queue(resources: Resources) -> None:
     allowed = json.dumps(resources["DeadLettersPolicy"]["Properties"]["PolicyDocument"])
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Properties"]["Targets"]:
@@ -332,7 +332,7 @@ def test_events_that_reach_nobody_are_kept(resources: Resources) -> None:
             assert f'["{name}", "Arn"]' in allowed
 
 
-def test_a_manifest_that_lands_starts_the_batch_machine(resources: Resources) -> None:
+def test_a_new_manifest_starts_the_batch_machine(resources: Resources) -> None:
     rule = resources["ManifestRule"]["Properties"]
     (target,) = rule["Targets"]
 
@@ -348,7 +348,7 @@ def test_a_manifest_that_lands_starts_the_batch_machine(resources: Resources) ->
     assert written(target["RoleArn"]) == "${ManifestRuleRole.Arn}"
 
 
-def test_an_execution_that_cannot_speak_any_more_is_spoken_of(resources: Resources) -> None:
+def test_a_failed_execution_raises_an_alarm_and_is_recovered(resources: Resources) -> None:
     rule = resources["FailedExecutionRule"]["Properties"]
 
     assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
@@ -362,7 +362,7 @@ def test_an_execution_that_cannot_speak_any_more_is_spoken_of(resources: Resourc
     ]
 
 
-def test_only_the_api_s_own_description_is_open(resources: Resources) -> None:
+def test_only_the_api_documentation_is_public(resources: Resources) -> None:
     routes = {
         route["Properties"]["RouteKey"]: route["Properties"]["AuthorizationType"]
         for route in of_type(resources, "AWS::ApiGatewayV2::Route").values()
@@ -388,7 +388,7 @@ def test_a_group_is_a_role(resources: Resources) -> None:
     assert tuple(groups) == ROLES
 
 
-def test_the_sign_in_page_has_what_it_needs_to_appear(resources: Resources) -> None:
+def test_the_sign_in_page_has_its_branding(resources: Resources) -> None:
     (domain,) = of_type(resources, "AWS::Cognito::UserPoolDomain").values()
     (page,) = of_type(resources, "AWS::Cognito::ManagedLoginBranding").values()
 
@@ -397,7 +397,7 @@ def test_the_sign_in_page_has_what_it_needs_to_appear(resources: Resources) -> N
     assert resources["UserPool"]["Properties"]["UserPoolTier"] == "ESSENTIALS"
 
 
-def test_a_role_that_is_taken_away_is_gone_soon(resources: Resources) -> None:
+def test_access_tokens_expire_soon(resources: Resources) -> None:
     client = resources["UserPoolClient"]["Properties"]
 
     assert (client["AccessTokenValidity"], client["TokenValidityUnits"]["AccessToken"]) == (
@@ -406,12 +406,12 @@ def test_a_role_that_is_taken_away_is_gone_soon(resources: Resources) -> None:
     )
 
 
-def test_role_names_have_no_blanks_to_be_split_at() -> None:
+def test_role_names_have_no_spaces() -> None:
     """API Gateway hands a token's groups on as one text, "[admin viewer]"."""
     assert [role for role in ROLES if " " in role] == []
 
 
-def test_nobody_makes_their_own_account(resources: Resources) -> None:
+def test_only_admins_create_users(resources: Resources) -> None:
     pool = resources["UserPool"]["Properties"]
 
     assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
@@ -421,7 +421,7 @@ def test_nobody_makes_their_own_account(resources: Resources) -> None:
 # ---- Watching
 
 
-def test_every_alarm_names_a_metric_that_something_emits(resources: Resources) -> None:
+def test_every_alarm_watches_a_metric_that_is_emitted(resources: Resources) -> None:
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
         given = properties.get("Dimensions", [])
@@ -431,7 +431,7 @@ def test_every_alarm_names_a_metric_that_something_emits(resources: Resources) -
         assert not fault, f"{name}: {fault}"
 
 
-def test_every_line_of_the_dashboard_is_a_metric_that_something_emits(
+def test_every_dashboard_line_is_a_metric_that_is_emitted(
     resources: Resources,
 ) -> None:
     body = json.loads(resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
@@ -444,7 +444,7 @@ def test_every_line_of_the_dashboard_is_a_metric_that_something_emits(
         assert not _not_emitted(namespace, metric, dimensions), line
 
 
-def test_every_alarm_tells_and_is_silent_when_nothing_runs(resources: Resources) -> None:
+def test_every_alarm_notifies_and_is_quiet_without_data(resources: Resources) -> None:
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
 
@@ -480,7 +480,7 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     } <= watched
 
 
-def test_the_alarm_for_failed_jobs_watches_every_type_there_is_and_will_be(
+def test_the_failed_jobs_alarm_covers_every_job_type(
     resources: Resources,
 ) -> None:
     (row,) = resources["FailedJobsAlarm"]["Properties"]["Dimensions"]
@@ -488,14 +488,14 @@ def test_the_alarm_for_failed_jobs_watches_every_type_there_is_and_will_be(
     assert row == {"Name": "service", "Value": "jobyard"}
 
 
-def test_operators_are_told_what_to_do_about_every_alarm(resources: Resources) -> None:
+def test_every_alarm_is_in_the_runbook(resources: Resources) -> None:
     words = Path(ROOT, "docs/operating.md").read_text()
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
 
     assert [name for name in alarms if not re.search(rf"\b{name}\b", words)] == []
 
 
-def test_the_alarm_for_open_maps_comes_before_aws_makes_them_wait(resources: Resources) -> None:
+def test_the_map_runs_alarm_comes_before_the_limit(resources: Resources) -> None:
     alarm = resources["OpenMapRunsAlarm"]["Properties"]
 
     assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 900)  # of 1,000
@@ -511,7 +511,7 @@ def test_no_metric_has_an_id_among_its_dimensions() -> None:
     ]
 
 
-def test_alarms_are_not_lost_to_a_key_cloudwatch_may_not_use(resources: Resources) -> None:
+def test_cloudwatch_can_publish_to_the_alarm_topic(resources: Resources) -> None:
     assert "KmsMasterKeyId" not in resources["AlarmTopic"].get("Properties", {})
 
 
@@ -537,7 +537,7 @@ def test_a_nested_stack_gets_the_parameters_it_declares(
     assert [name for name, one in declared.items() if "Default" in one] == []
 
 
-def test_alarms_have_names_that_meet_no_other(resources: Resources) -> None:
+def test_alarms_have_generated_names(resources: Resources) -> None:
     """While CloudFormation moves an alarm to another stack, both exist."""
     for kind, name in {
         "AWS::CloudWatch::Alarm": "AlarmName",
@@ -547,7 +547,7 @@ def test_alarms_have_names_that_meet_no_other(resources: Resources) -> None:
             assert name not in one["Properties"], logical
 
 
-def test_concurrency_is_reserved_only_if_asked_for(template: dict[str, Any]) -> None:
+def test_concurrency_is_reserved_only_on_request(template: dict[str, Any]) -> None:
     """A new account has 10 in all, and refuses any reservation."""
     function = template["Resources"]["ExecuteChunkFunction"]["Properties"]
 
@@ -557,25 +557,25 @@ def test_concurrency_is_reserved_only_if_asked_for(template: dict[str, Any]) -> 
     }
 
 
-def test_execute_is_parallel_within_what_a_new_table_takes(template: dict[str, Any]) -> None:
+def test_the_workers_stay_below_the_limit_of_a_new_table(template: dict[str, Any]) -> None:
     """4,000 write units a second by AWS: doubled only within half an hour."""
     workers = template["Parameters"]["MaxConcurrency"]["Default"]
 
     assert workers * OVERLAP * 2 <= 4_000 / 2  # jobs of a second, two units each; half is spare
 
 
-def test_no_function_has_more_layers_than_lambda_takes(resources: Resources) -> None:
+def test_no_function_has_too_many_layers(resources: Resources) -> None:
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         assert len(function["Properties"]["Layers"]) <= 5, name
 
 
-def test_a_stack_needs_nothing_to_be_said(template: dict[str, Any]) -> None:
+def test_every_parameter_has_a_default(template: dict[str, Any]) -> None:
     without = [name for name, one in template["Parameters"].items() if "Default" not in one]
 
     assert without == []
 
 
-def test_the_outputs_are_what_programs_look_for(template: dict[str, Any]) -> None:
+def test_the_outputs_are_those_the_cli_reads(template: dict[str, Any]) -> None:
     wanted = {output_name(field.name) for field in fields(Stack) if field.name != "name"}
 
     assert wanted <= template["Outputs"].keys()
@@ -614,7 +614,7 @@ def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str
     return ""
 
 
-def test_two_people_cannot_have_names_that_differ_by_case(resources: Resources) -> None:
+def test_user_names_ignore_case(resources: Resources) -> None:
     """It cannot be changed later, and a pool is case-sensitive unless it says so."""
     (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
 
