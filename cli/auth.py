@@ -1,4 +1,4 @@
-"""Who one is: login, logout, whoami."""
+"""Commands for signing in: login, logout, whoami, token."""
 
 import sys
 from typing import Annotated
@@ -22,26 +22,30 @@ def login(
         typer.Option(
             "--as",
             metavar="ROLE",
-            help=f"One of the local stack's demo people: {', '.join(ROLES)}.",
+            help=f"Sign in as a demo user of the local stack: {', '.join(ROLES)}.",
         ),
     ] = "",
     username: Annotated[
-        str, typer.Option(help="Anybody else; the password is asked for, or read from a pipe.")
+        str, typer.Option(help="Sign in as this user. Prompts for the password, or reads a pipe.")
     ] = "",
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Sign in. On the local stack you are the demo's `admin` until you sign in as someone else.
+    """Sign in to a stack.
 
-    The tokens are kept in .jobyard/ of the project for the local stack and in ~/.config/jobyard/
-    for stacks on AWS, readable by you alone, and renewed by themselves for a working day.
+    On the local stack you are the demo user `admin` until you sign in as someone else.
+
+    Tokens are stored in .jobyard/ of the project for the local stack, and in ~/.config/jobyard/
+    for stacks on AWS. Only you can read them. They are renewed automatically for a working day.
     """
     deployment = ctx.obj.deployment(stack)
     if role and username:
         raise typer.BadParameter("give --as or --username, not both")
     if role and role not in deployment.passwords:
-        there = ", ".join(deployment.passwords) or "no demo people there"
-        raise typer.BadParameter(f"{role!r} is none of: {there}", param_hint="--as")
+        if not deployment.passwords:
+            raise typer.BadParameter("this stack has no demo users", param_hint="--as")
+        users = ", ".join(deployment.passwords)
+        raise typer.BadParameter(f"{role!r} is not one of {users}", param_hint="--as")
     if role:
         opened = session.sign_in(deployment, role, deployment.passwords[role])
     else:
@@ -52,22 +56,22 @@ def login(
 
 @app.command()
 def logout(ctx: typer.Context, stack: StackName = "") -> None:
-    """Forget the tokens. On the local stack you are `admin` again."""
+    """Sign out and delete the stored tokens. On the local stack you are `admin` again."""
     deployment = ctx.obj.deployment(stack)
-    words = "signed out" if session.sign_out(deployment) else "nobody was signed in"
+    words = "signed out" if session.sign_out(deployment) else "you were not signed in"
     terminal.console().print(words)
 
 
 @app.command()
 def whoami(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
-    """Who you are to which stack, and what you may be."""
+    """Show the stack, the signed-in user and their roles."""
     deployment = ctx.obj.deployment(stack)
     _show_session(deployment, session.open_session(deployment), as_json=as_json)
 
 
 @app.command()
 def token(ctx: typer.Context, stack: StackName = "") -> None:
-    """Print an access token, for curl and other programs. It is good for minutes."""
+    """Print an access token for curl and other programs. It expires within minutes."""
     deployment = ctx.obj.deployment(stack)
     typer.echo(SessionTokens(deployment, session.open_session(deployment)).token())
 
@@ -87,19 +91,19 @@ def _show_session(deployment: Deployment, opened: Session, *, as_json: bool) -> 
             (
                 ("stack", deployment.name),
                 ("API", opened.api_url),
-                ("you are", opened.username),
-                ("roles", ", ".join(opened.roles) or "none: an admin has to give you one"),
+                ("user", opened.username),
+                ("roles", ", ".join(opened.roles) or "none: ask an admin for one"),
             )
         )
     )
 
 
 def _challenge(name: str) -> str:
-    return _secret("New password" if name == "NEW_PASSWORD_REQUIRED" else "Code of your app")
+    return _secret("New password" if name == "NEW_PASSWORD_REQUIRED" else "Authenticator code")
 
 
 def _secret(words: str) -> str:
-    """Asked for on a terminal, else the next line of what is piped in."""
+    """Prompt on a terminal; otherwise read the next line of standard input."""
     if sys.stdin.isatty():
         return str(typer.prompt(words, hide_input=True, err=True))
     return sys.stdin.readline().rstrip("\n")

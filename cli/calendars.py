@@ -1,4 +1,4 @@
-"""`jobyard calendar`: the named calendars that leave times of schedules out."""
+"""`jobyard calendar`: manage the named calendars that schedules follow."""
 
 import re
 from contextlib import suppress
@@ -13,7 +13,7 @@ from cli.show import Rows, section, show_list
 from cli.terminal import local_time
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 
-app = typer.Typer(no_args_is_help=True, help="Named calendars, which leave times out.")
+app = typer.Typer(no_args_is_help=True, help="Manage the calendars that schedules follow.")
 
 Name = Annotated[str, typer.Argument(parser=options.calendar_name, metavar="NAME")]
 Version = Annotated[
@@ -21,33 +21,33 @@ Version = Annotated[
     typer.Option(
         parser=options.whole_number(),
         metavar="N",
-        help="The version you have seen: over another, nothing.",
+        help="Only if this is still the calendar's version.",
     ),
 ]
-_NOT_SETTINGS = {"version", "history", "links"}  # what the API tells of a calendar besides
+_NOT_SETTINGS = {"version", "history", "links"}  # fields of the API's document only
 _WINDOW = re.compile(r"(?:(?P<days>[a-z,]+)\b ?)?(?:(?P<since>[\d:]+)-(?P<until>[\d:]+))?")
 
 
 @app.callback()
 def calendar() -> None:
-    """Named calendars, which leave times of schedules out."""
+    """Manage the calendars that schedules follow."""
 
 
 @app.command("list")
 def list_all(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
-    """All calendars."""
+    """List all calendars."""
     found = ctx.obj.api(stack).get("/calendars")
     rows: Rows = [
         (each["name"], each["title"], _excluded(each), _windows(each), str(each["version"]))
         for each in found["items"]
     ]
-    columns = ("!calendar", "title", "nothing starts", "but only", "!version")
+    columns = ("!calendar", "title", "excludes", "includes only", "!version")
     show_list(found, columns, rows, "calendar", as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Json = False) -> None:
-    """One calendar, with who changed it and why."""
+    """Show a calendar and its history."""
     found = ctx.obj.api(stack).get(f"/calendars/{name}")
     if as_json:
         terminal.print_json(found)
@@ -65,35 +65,36 @@ def put(
     ctx: typer.Context,
     name: Name,
     reason: Reason,
-    title: Annotated[str, typer.Option(help="What people call it.")] = "",
+    title: Annotated[str, typer.Option(help="A title, for people.")] = "",
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="DATE", help="Nothing starts then: 2026-12-25, or 2026-12-28..2027-01-01."
+            metavar="DATE", help="Days without runs: 2026-12-25, or 2026-12-28..2027-01-01."
         ),
     ] = None,
     include: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WINDOW", help="It does only then: 'mon,tue 22:00-04:00', 'sat,sun', or times."
+            metavar="WINDOW",
+            help="Run only in this window: 'mon,tue 22:00-04:00', 'sat,sun' or '22:00-04:00'.",
         ),
     ] = None,
     version: Version = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Make a calendar, or replace what one says. --exclude and --include may be repeated."""
+    """Create or replace a calendar. --exclude and --include may be repeated."""
     wanted: Document = {
         "title": title,
         "exclude": [_dates(text) for text in exclude or ()],
         "include": [_window(text) for text in include or ()],
     }
-    calendar_of({"name": name, **wanted})  # what it refuses need not be sent
+    calendar_of({"name": name, **wanted})  # refuse before sending
     seen = {} if version is None else {"version": version}
     api: ApiClient = ctx.obj.api(stack)
     before: Document = {}
     if not as_json:
-        with suppress(ApiError):  # there may be none yet
+        with suppress(ApiError):  # it may not exist yet
             before = api.get(f"/calendars/{name}")
     found = api.put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
     if as_json:
@@ -101,10 +102,10 @@ def put(
         return
     _show(found)
     if not (found["exclude"] or found["include"]):
-        terminal.console().print("it refuses nothing")
+        terminal.console().print("it excludes nothing")
     if before and _settings(before) != _settings(found):
         console = terminal.console()
-        console.print("\n[bold underline]Before it said[/]")
+        console.print("\n[bold underline]Before[/]")
         console.print(terminal.key_values(_settings(before)))
 
 
@@ -117,7 +118,7 @@ def delete(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Delete a calendar that no schedule names."""
+    """Delete a calendar that no schedule uses."""
     gone = ctx.obj.api(stack).delete(f"/calendars/{name}", reason=reason, version=version)
     if as_json:
         terminal.print_json(gone)
@@ -138,26 +139,26 @@ def _show(found: Document) -> None:
 
 
 def _settings(found: Document) -> tuple[tuple[str, str], ...]:
-    """What a calendar says, in words."""
+    """The settings of a calendar as labelled text."""
     return (
         ("title", found["title"]),
-        ("nothing starts", _excluded(found)),
-        ("but only", _windows(found)),
+        ("excludes", _excluded(found)),
+        ("includes only", _windows(found)),
     )
 
 
 def _dates(text: str) -> Any:
-    """A date, or the range of `2026-12-28..2027-01-01`."""
+    """A date, or a range from `2026-12-28..2027-01-01`, as the API takes it."""
     first, dots, last = text.partition("..")
     return {"from": first, "to": last} if dots else text
 
 
 def _window(text: str) -> dict[str, Any]:
-    """The window of `mon,tue 22:00-04:00`; either part may be left out."""
+    """A window from `mon,tue 22:00-04:00`, as the API takes it. Either part is optional."""
     found = _WINDOW.fullmatch(text)
     if not text or not found:
         raise typer.BadParameter(
-            f"{text!r} is no window: give 'mon,tue 22:00-04:00', 'sat,sun' or '22:00-04:00'",
+            f"{text!r} is not a window: give 'mon,tue 22:00-04:00', 'sat,sun' or '22:00-04:00'",
             param_hint="--include",
         )
     days, since, until = found.group("days", "since", "until")
@@ -174,10 +175,10 @@ def _windows(found: Document) -> str:
 
 
 def calendar_from(found: Any) -> Calendar:
-    """The calendar of a JSON document, be it one that somebody wrote or the API's with all it has.
+    """The calendar in a JSON document: a hand-written one, or the API's with all its fields.
 
     Raises:
-        InvalidRule: it spells none.
+        InvalidRule: the document is not a calendar.
     """
     if isinstance(found, dict):
         found = {name: said for name, said in found.items() if name not in _NOT_SETTINGS}

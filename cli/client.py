@@ -1,7 +1,7 @@
-"""The API's client: documents in and out, problems as one refusal, repeats that are safe.
+"""HTTP client of the API: JSON documents in and out, problems as ApiError, safe retries.
 
-Every change carries an Idempotency-Key and is sent again with the same key when the connection
-breaks or the server fails, so that nothing is done twice.
+Every change carries an Idempotency-Key. A retry after a broken connection or a server error sends
+the same key, so that nothing is done twice.
 """
 
 import re
@@ -26,7 +26,7 @@ PAGE = 100
 
 
 class ApiError(JobyardError):
-    """The API refused. `status` is HTTP's; `problem` is its document, {} when it sent none."""
+    """The API answered with an error. `problem` is its RFC 9457 document, {} if there is none."""
 
     def __init__(self, words: str, status: int, problem: Document) -> None:
         super().__init__(words)
@@ -39,39 +39,39 @@ class ApiUnreachable(JobyardError):
 
 
 class UploadUncertain(JobyardError):
-    """Something was sent, and nobody knows whether it arrived."""
+    """The upload was sent, but its success is unknown."""
 
 
-# Where the API says a field stands, which whoever gave flags never saw.
+# Locations of fields in the API's messages, which mean nothing to someone who typed options.
 _BODY_FIELD = re.compile(r"(^|; )body\.(?:rule\.)?(?=[\w.\[\]]+: )")
 
-# How sending fails after the other side may have had all of it.
+# Errors after which the server may have received the whole request.
 _MAYBE_DELIVERED = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
 
 
 class TokenSource(Protocol):
-    """Who asks: hands out the access token."""
+    """Supplies access tokens."""
 
     def token(self) -> str:
-        """An access token that is good now."""
+        """A valid access token."""
 
     def renew(self) -> str:
-        """Another one, because the API refused the last."""
+        """A new access token, because the API rejected the last one."""
 
 
 @dataclass(frozen=True)
 class VersionedDocument:
-    """A document and its version. `document` is None when it is still the version asked about."""
+    """A document and its ETag. `document` is None if it has not changed."""
 
     document: Document | None
     etag: str
 
 
 class ApiClient:
-    """The API of one stack, asked by one person.
+    """A client of one stack's API for one user.
 
-    `who` says who that is, to one whose role may not do what was asked. `transport` is the network
-    unless a test brings its own; `pause` waits between repeats.
+    `who` describes the user and is added to the message of a 403. Tests replace `transport`, the
+    network, and `pause`, which waits between retries.
     """
 
     def __init__(
@@ -87,25 +87,25 @@ class ApiClient:
         self._bearer = bearer
         self._who = who
         self._pause = pause
-        # A proxy cannot reach this machine's own loopback address.
+        # A proxy cannot reach the loopback address of this machine.
         self._http = httpx.Client(
             transport=transport, mounts={"all://127.0.0.1": transport}, timeout=TIMEOUT
         )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close all connections."""
         self._http.close()
 
     def get(self, path: str, **query: Any) -> Document:
-        """A document. `query` parameters that are empty are left out.
+        """GET a document. Empty `query` parameters are left out.
 
         Raises:
-            Refused, Unreachable: there is no answer, or not the one asked for. So do all others.
+            ApiError, ApiUnreachable: like all methods of this class.
         """
         return _document(self._request("GET", path, query=query))
 
     def get_if_changed(self, path: str, etag: str = "") -> VersionedDocument:
-        """A document if it has changed since it was of version `etag`."""
+        """GET a document if it has changed since `etag`."""
         headers = {"If-None-Match": etag} if etag else {}
         answer = self._request("GET", path, headers=headers)
         if answer.status_code == httpx.codes.NOT_MODIFIED:
@@ -113,9 +113,9 @@ class ApiClient:
         return VersionedDocument(_document(answer), answer.headers.get("ETag", ""))
 
     def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
-        """A list with its pages put together, `limit` items at most.
+        """GET a list, following its pages up to `limit` items.
 
-        `cursor` of the answer is where the rest begins, None when there is no rest.
+        `cursor` of the result continues the list; None means that it is complete.
         """
         items: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
@@ -128,37 +128,37 @@ class ApiClient:
                 return {**page, "items": items, "cursor": cursor}
 
     def post(self, path: str, body: Document) -> Document:
-        """Ask for a change."""
+        """POST a document."""
         return _document(self._request("POST", path, body=body))
 
     def put(self, path: str, body: Document) -> Document:
-        """Set something."""
+        """PUT a document."""
         return _document(self._request("PUT", path, body=body))
 
     def patch(self, path: str, body: Document) -> Document:
-        """Change some of something."""
+        """PATCH a document."""
         return _document(self._request("PATCH", path, body=body))
 
     def delete(self, path: str, **query: Any) -> Document:
-        """Take something away."""
+        """DELETE a resource."""
         return _document(self._request("DELETE", path, query=query))
 
     def start_delete(self, path: str, **query: Any) -> tuple[Document, bool]:
-        """Take something away; and whether the API goes on with that after its answer."""
+        """DELETE a resource. The second value is True if the deletion continues (202)."""
         answer = self._request("DELETE", path, query=query)
         return _document(answer), answer.status_code == httpx.codes.ACCEPTED
 
     def upload(self, upload: Document, content: IO[bytes]) -> None:
-        """Send a file's content where the API said, as the form it gave.
+        """Upload content with the presigned form that the API returned.
 
         Raises:
-            Unsure: it was sent whole, and nobody said whether it arrived. Sent twice it might be
-                taken for two manifests, so it is not.
+            UploadUncertain: everything was sent, but no answer came. It is not sent again, because
+                S3 might count it as two manifests.
         """
 
         def build() -> httpx.Request:
             content.seek(0)
-            form = {"file": ("manifest", content)}  # its own name may be no UTF-8
+            form = {"file": ("manifest", content)}  # the file's own name may not be UTF-8
             return self._http.build_request(
                 "POST", upload["url"], data=upload["fields"], files=form
             )
@@ -168,13 +168,13 @@ class ApiClient:
         except _MAYBE_DELIVERED as error:
             raise UploadUncertain(
                 f"it is not known whether the manifest arrived ({type(error).__name__}); "
-                "see what has become of the batch before you submit it again"
+                "check the batch before you submit it again"
             ) from error
         if answer.is_error:
             raise ApiError(_s3_error(answer), answer.status_code, {})
 
     def download(self, url: str, target: Path) -> None:
-        """Write what a link of the API leads to into `target`."""
+        """Download a presigned link of the API to `target`."""
         try:
             with self._http.stream("GET", url) as answer:
                 if answer.is_error:
@@ -185,7 +185,7 @@ class ApiClient:
                         file.write(block)
         except httpx.TransportError as error:
             raise ApiUnreachable(
-                f"{target.name} did not arrive ({type(error).__name__})"
+                f"{target.name} could not be downloaded ({type(error).__name__})"
             ) from error
 
     def _request(
@@ -225,9 +225,9 @@ class ApiClient:
         build: Callable[[], httpx.Request],
         unsure: tuple[type[httpx.TransportError], ...] = (),
     ) -> httpx.Response:
-        """The answer to a request, made anew and sent again while nobody has really answered.
+        """Send a request and retry it while the connection fails or the server is unavailable.
 
-        What fails as one of `unsure` is not sent again, and raised.
+        `build` makes the request anew each time. Errors in `unsure` are raised, not retried.
         """
         for pause_s in _delays():
             try:
@@ -252,20 +252,20 @@ class ApiClient:
 
 
 def _delays() -> Iterator[float]:
-    """Seconds to wait after each try but the last."""
+    """Seconds to wait after each try except the last."""
     for number in range(TRIES - 1):
         yield FIRST_DELAY_S * 3**number
 
 
 def _is_retryable(answer: httpx.Response) -> bool:
-    """Whether a repeat may help: the server is busy or broken, or at work on the first try."""
+    """Whether a retry may help: throttled, a server error, or the first try still runs."""
     busy = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     at_work = answer.status_code == httpx.codes.CONFLICT and "Retry-After" in answer.headers
     return busy or at_work or answer.is_server_error
 
 
 def _retry_after(answer: httpx.Response) -> float:
-    """The seconds a server asks for; 0 when it names none, or a date."""
+    """Seconds in Retry-After; 0 if it is missing or a date."""
     asked = answer.headers.get("Retry-After", "")
     return float(asked) if asked.isdecimal() else 0.0
 
@@ -277,7 +277,7 @@ def _document(answer: httpx.Response) -> Document:
         document = None
     if not isinstance(document, dict):
         where = answer.request.url.copy_with(query=None)
-        raise ApiError(f"what {where} answers is not of Jobyard's API", answer.status_code, {})
+        raise ApiError(f"{where} did not answer like Jobyard's API", answer.status_code, {})
     return document
 
 
@@ -295,16 +295,16 @@ def _error_of(answer: httpx.Response, who: str) -> ApiError:
     if answer.status_code == httpx.codes.FORBIDDEN and who:
         words = f"{words}; {who}"
     if answer.is_server_error and "request_id" in problem:
-        words = f"{words} (request {problem['request_id']})"  # what an operator finds it by
+        words = f"{words} (request {problem['request_id']})"  # an operator finds the log by it
     return ApiError(words, answer.status_code, problem)
 
 
 def _s3_error(answer: httpx.Response) -> str:
-    """What S3 says in its XML, which is short and flat."""
+    """The message of an S3 error document."""
     code = _between(answer.text, "<Code>", "</Code>")
     message = _between(answer.text, "<Message>", "</Message>")
     if code == "EntityTooLarge":
-        return "the manifest is larger than this stack takes"
+        return "the manifest is larger than this stack accepts"
     return f"S3 answered {answer.status_code} {code}: {message}"
 
 

@@ -1,4 +1,4 @@
-"""`jobyard collection`: what objects belong to, and who may deposit in it."""
+"""`jobyard collection`: manage collections and who may deposit in them."""
 
 from typing import Annotated
 
@@ -10,24 +10,24 @@ from cli.options import Json, Reason, StackName
 from cli.show import Limit, Rows, section, show_list
 from cli.terminal import local_time
 
-app = typer.Typer(no_args_is_help=True, help="Collections, and who may deposit in them.")
+app = typer.Typer(no_args_is_help=True, help="Manage collections and who may deposit in them.")
 
 Name = Annotated[str, typer.Argument(parser=options.collection_name, metavar="NAME")]
 Users = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PERSON", help="User names; may be repeated."),
+    typer.Argument(metavar="USER", help="User name; may be repeated."),
 ]
 Groups = Annotated[
     list[str] | None,
-    typer.Option("--group", metavar="GROUP", help="A group of the user pool; may be repeated."),
+    typer.Option("--group", metavar="GROUP", help="Group of the user pool; may be repeated."),
 ]
 Owner = Annotated[
-    str, typer.Option(metavar="PERSON", help="Who owns it, by user name.", show_default=False)
+    str, typer.Option(metavar="USER", help="User name of the owner.", show_default=False)
 ]
 Naans = Annotated[
     list[str] | None,
     typer.Option(
-        "--naan", metavar="NAAN", help="Arks of this authority may be given; may be repeated."
+        "--naan", metavar="NAAN", help="Objects may have arks of this NAAN; may be repeated."
     ),
 ]
 Notify = Annotated[
@@ -35,21 +35,21 @@ Notify = Annotated[
     typer.Option(
         metavar="ADDRESS",
         parser=options.recipient,
-        help="Told when a submission names nobody; may be repeated.",
+        help="Gets reports of batches that name no recipient; may be repeated.",
     ),
 ]
 
 
 @app.callback()
 def collection() -> None:
-    """Collections, and who may deposit in them."""
+    """Manage collections and who may deposit in them."""
 
 
 @app.command("list")
 def list_all(
     ctx: typer.Context, limit: Limit = 100, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """The collections you may know of, by name."""
+    """List the collections you may see, by name."""
     found = ctx.obj.api(stack).list_items("/collections", limit)
     rows: Rows = [
         (
@@ -61,13 +61,13 @@ def list_all(
         )
         for each in found["items"]
     ]
-    columns = ("!collection", "owner", "!you may deposit", "who may", "held")
+    columns = ("!collection", "owner", "!you may deposit", "depositors", "on hold")
     show_list(found, columns, rows, "collection", as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, name: Name, stack: StackName = "", as_json: Json = False) -> None:
-    """One collection: who may deposit, and who changed that and why."""
+    """Show a collection: its owner, its depositors and its history."""
     _show(ctx.obj.api(stack).get(f"/collections/{name}"), as_json=as_json)
 
 
@@ -77,23 +77,23 @@ def create(
     name: Name,
     reason: Annotated[
         str,
-        typer.Option(parser=options.reason, metavar="TEXT", help="Why.", show_default=False),
+        typer.Option(parser=options.reason, metavar="TEXT", help="The reason.", show_default=False),
     ] = "",
     owner: Owner = "",
     allow: Annotated[
         list[str] | None,
-        typer.Option(metavar="PERSON", help="May deposit, by user name; may be repeated."),
+        typer.Option(metavar="USER", help="This user may deposit; may be repeated."),
     ] = None,
     group: Groups = None,
     naan: Naans = None,
     notify: Notify = None,
     drops: Annotated[
-        bool, typer.Option("--drops", help="Manifests may be dropped in the bucket for it.")
+        bool, typer.Option("--drops", help="Accept manifests dropped in the intake bucket.")
     ] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Make a collection. Only its owner and admins may deposit until others are allowed to."""
+    """Create a collection. Only its owner and admins may deposit until you allow others."""
     wanted: Document = {
         "name": name,
         "people": allow or [],
@@ -114,29 +114,32 @@ def edit(
     reason: Reason,
     owner: Owner = "",
     naan: Naans = None,
-    no_naans: Annotated[bool, typer.Option("--no-naans", help="No arks may be given.")] = False,
+    no_naans: Annotated[bool, typer.Option("--no-naans", help="Allow no arks.")] = False,
     notify: Notify = None,
     no_notify: Annotated[
-        bool, typer.Option("--no-notify", help="Nobody is told by the collection.")
+        bool, typer.Option("--no-notify", help="The collection has no recipients of its own.")
     ] = False,
     drops: Annotated[
         bool | None,
         typer.Option(
             "--drops/--no-drops",
-            help="Whether manifests may be dropped in the bucket for it.",
+            help="Whether to accept manifests dropped in the intake bucket.",
             show_default=False,
         ),
     ] = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Change a collection. NAANs and addresses that are given replace all that were there.
+    """Change a collection. --naan and --notify replace all existing values.
 
-    An owner may take NAANs away; only an admin adds one.
+    An owner may remove NAANs; only an admin may add one.
     """
-    for given, none, flag in ((naan, no_naans, "naan"), (notify, no_notify, "notify")):
-        if given and none:
-            raise typer.BadParameter(f"either --{flag} or none of them", param_hint=f"--{flag}")
+    for values, none, option, no_option in (
+        (naan, no_naans, "--naan", "--no-naans"),
+        (notify, no_notify, "--notify", "--no-notify"),
+    ):
+        if values and none:
+            raise typer.BadParameter(f"give {option} or {no_option}, not both", param_hint=option)
     wanted: Document = {
         **({"owner": owner} if owner else {}),
         **({"naans": naan or []} if naan or no_naans else {}),
@@ -144,7 +147,7 @@ def edit(
         **({} if drops is None else {"drops": drops}),
     }
     if not wanted:
-        raise typer.BadParameter("say what is to change: --owner, --naan, --notify or --drops")
+        raise typer.BadParameter("nothing to change: give --owner, --naan, --notify or --drops")
     api: ApiClient = ctx.obj.api(stack)
     found = api.patch(f"/collections/{name}", {"reason": reason, **wanted})
     _show(found, as_json=as_json)
@@ -160,7 +163,7 @@ def allow(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Let people, or groups of the user pool, deposit into a collection."""
+    """Allow users, or groups of the user pool, to deposit in a collection."""
     wanted = _principals(person, group, reason)
     _show(ctx.obj.api(stack).post(f"/collections/{name}/allow", wanted), as_json=as_json)
 
@@ -175,14 +178,14 @@ def deny(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Take away the right to deposit. What has not been written yet is stopped."""
+    """Revoke the right to deposit. Deposits that have not been written yet are stopped."""
     wanted = _principals(person, group, reason)
     _show(ctx.obj.api(stack).post(f"/collections/{name}/deny", wanted), as_json=as_json)
 
 
 def _principals(people: list[str] | None, groups: list[str] | None, reason: str) -> Document:
     if not (people or groups):
-        raise typer.BadParameter("name somebody: PERSON, or --group GROUP")
+        raise typer.BadParameter("give a USER or --group GROUP")
     return {"people": people or [], "groups": groups or [], "reason": reason}
 
 
@@ -193,10 +196,10 @@ def _show(found: Document, *, as_json: bool) -> None:
     facts = (
         ("collection", found["name"]),
         ("owner", found["owner"]),
-        ("may deposit", _depositors(found)),
-        ("NAANs", ", ".join(found["naans"]) or "none: no ark may be given"),
-        ("tells", ", ".join(found["notify"]) or "who submits"),
-        ("held", _held(found) or "no"),
+        ("depositors", _depositors(found)),
+        ("NAANs", ", ".join(found["naans"]) or "none: objects may not have arks"),
+        ("reports to", ", ".join(found["notify"]) or "the submitter"),
+        ("on hold", _held(found) or "no"),
         ("you may", _rights(found)),
     )
     terminal.console().print(terminal.key_values(facts))
@@ -204,14 +207,14 @@ def _show(found: Document, *, as_json: bool) -> None:
         (local_time(each["at"]), each["event"], each["what"], each["actor"], each["reason"])
         for each in found["history"]
     ]
-    section("History", ("!at", "!event", "what", "by", "reason"), changes)
+    section("History", ("!at", "!event", "change", "by", "reason"), changes)
 
 
 def _depositors(found: Document) -> str:
     names = [each["name"] for each in found["people"]]
     names += [f"group {group}" for group in found["groups"]]
-    names += ["whoever drops manifests in the bucket"] if found["drops"] else []
-    return ", ".join(names) or "its owner and admins only"
+    names += ["anyone who can write to the intake bucket"] if found["drops"] else []
+    return ", ".join(names) or "only its owner and admins"
 
 
 def _held(found: Document) -> str:
@@ -225,5 +228,5 @@ def _held(found: Document) -> str:
 
 def _rights(found: Document) -> str:
     rights = ["deposit"] if found["may_deposit"] else []
-    rights += ["change it"] if found["may_edit"] else []
-    return " and ".join(rights) or "look at it"
+    rights += ["edit"] if found["may_edit"] else []
+    return " and ".join(rights) or "view"

@@ -1,4 +1,4 @@
-"""The commands that ask for a change: retry, hold, release, cancel, delete and the like."""
+"""Commands that change batches, jobs and holds: retry, hold, release, cancel, delete and more."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ def retry(
     reason: Annotated[
         str,
         typer.Option(
-            parser=options.reason, metavar="TEXT", help="Why. Needed, unless it is a preview."
+            parser=options.reason, metavar="TEXT", help="The reason. Required without --preview."
         ),
     ] = "",
     code: Annotated[
@@ -34,26 +34,27 @@ def retry(
         typer.Option(
             parser=options.failure_code,
             metavar="CODE",
-            help="Only jobs that failed for this; may be repeated.",
+            help="Only jobs with this failure code; may be repeated.",
         ),
     ] = None,
-    preview: Annotated[bool, typer.Option(help="Only say how many jobs that would be.")] = False,
+    preview: Annotated[bool, typer.Option(help="Only count the jobs; retry nothing.")] = False,
     watch: Watch = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Try failed jobs again, from the step after the last good one.
+    """Retry failed jobs from the first step that did not succeed.
 
-    All failed jobs of a batch, those that failed for a CODE, or one job, also one of a schedule.
-    Jobs that cannot be tried again are counted, and end the command with 1, as does a preview that
-    finds none to try. With --watch the exit code is 0 if no job of the batch is failed any more;
-    the batch itself stays failed until `update-reporting`.
+    Retries all failed jobs of a batch, those with a failure CODE, or one job.
+
+    Exits with 1 if some jobs cannot be retried, or if there is nothing to retry. With --watch the
+    exit code is 0 if the batch has no failed job left; the batch itself stays failed until
+    `update-reporting`.
     """
     if not (reason or preview):
-        raise typer.BadParameter("give a reason, or ask for a --preview", param_hint="--reason")
+        raise typer.BadParameter("give a reason, or use --preview", param_hint="--reason")
     if _is_of_schedule(target):
         if code or preview or watch:
-            words = "--code, --preview and --watch are for batches and their jobs"
+            words = "--code, --preview and --watch apply to batches and their jobs only"
             raise typer.BadParameter(words, param_hint="BATCH|JOB")
         _send_event(ctx, "requeue", target, reason, stack=stack, as_json=as_json)
         return
@@ -80,19 +81,19 @@ def retry(
 
 
 def _show_retried(asked: Document, tense: str) -> None:
-    """How many jobs a retry takes, and how many it cannot."""
+    """Print how many jobs are retried and how many cannot be. `tense` is "will" or "would"."""
     refused = asked.get("refused", 0)
     tried = plural(asked["matched"] - refused, "job")
-    terminal.console().print(f"{tried} {tense} be tried again")
+    terminal.console().print(f"{tried} {tense} be retried")
     if refused:
-        words = "cannot: whoever deposits has to submit what they are for again"
+        words = "cannot be retried: the depositor has to submit these objects again"
         terminal.console().print(f"{plural(refused, 'job')} {words}", style="red")
 
 
 def _watch_retry(
     ctx: typer.Context, api: ApiClient, batch_id: str, operation_id: str, *, as_json: bool
 ) -> bool:
-    """Watch a retry to its end, and show what was refused; whether anything was."""
+    """Watch a retry until it ends, then show the jobs it refused. True if there were any."""
     over = progress.is_over_with(api, batch_id, operation_id)
     try:
         watch_to_end(
@@ -109,7 +110,7 @@ _SHOWN_REFUSALS = 20  # jobs of a retry
 
 
 def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
-    """Show the jobs that a retry was refused for, and why; whether there were any."""
+    """Show the jobs that a retry refused, with the reasons. True if there were any."""
     shown = 0
     path: str | None = f"/batches/{batch_id}/retries/{operation_id}"
     cursor: Document = {}
@@ -138,23 +139,22 @@ def hold(
         typer.Option(
             parser=options.future_time,
             metavar="TIME",
-            help="When it ends by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
+            help="When the hold ends: 30m, 2h, 1d, 18:00 or 2030-01-31T18:00.  [default: never]",
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace the hold that is on SCOPE already.")
+        bool, typer.Option("--replace", help="Replace the hold that SCOPE already has.")
     ] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Hold what would start: a job, `collection:NAME`, `type:NAME` or `everything`.
+    """Stop work from starting: a job, `collection:NAME`, `type:NAME` or `everything`.
 
-    What runs goes on. A scope that is on hold already is refused, with the words of who holds it;
-    --replace takes it over.
+    Running jobs continue. A scope that is already on hold is refused unless you --replace its hold.
     """
     if options.is_job_id(target):
         if until or replace:
-            words = "a job is held until it is released; --until and --replace are for scopes"
+            words = "--until and --replace apply to scopes; a job is held until it is released"
             raise typer.BadParameter(words)
         _send_event(ctx, "hold", target, reason, stack=stack, as_json=as_json)
         return
@@ -177,7 +177,7 @@ def release(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Release what is held: a job, a batch, or everything a hold on SCOPE holds."""
+    """Release a job, a batch, or everything that a hold on SCOPE holds."""
     if options.is_job_id(target) or is_batch_id(target):
         _send_event(ctx, "release", target, reason, stack=stack, as_json=as_json)
         return
@@ -186,9 +186,9 @@ def release(
         terminal.print_json(lifted)
         return
     number = lifted.get("released", 0)
-    held = f"; it held {plural(number, 'batch')}" if number else ""
+    held = f", with {plural(number, 'batch')}" if number else ""
     if goes_on:
-        held += " and more, which are let go within the next minutes"
+        held += "; the rest of its work is released within minutes"
     terminal.console().print(f"{target} is released{held}", markup=False)
 
 
@@ -200,7 +200,7 @@ def cancel(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Stop a batch or a job. What runs ends, nothing else starts, and the batch reports."""
+    """Cancel a batch or a job. Running jobs end, no others start, and the batch is reported."""
     _send_event(ctx, "cancel", target, reason, stack=stack, as_json=as_json)
 
 
@@ -208,7 +208,7 @@ def cancel(
 def force_fail(
     ctx: typer.Context, target: JobId, reason: Reason, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """Make a job fail that has not ended, so that its batch can."""
+    """Fail a job that has not ended, so that its batch can end."""
     _send_event(ctx, "force_fail", target, reason, stack=stack, as_json=as_json)
 
 
@@ -217,12 +217,12 @@ def delete(
     ctx: typer.Context,
     target: BatchOrJob,
     reason: Reason,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Give up a failed or held batch or job. A tombstone with its history remains."""
-    terminal.confirm(f"Give up {target} for good?", yes=yes)
+    """Delete a failed or held batch or job. Its history stays readable."""
+    terminal.confirm(f"Delete {target}? This cannot be undone.", yes=yes)
     _send_event(ctx, "delete", target, reason, stack=stack, as_json=as_json)
 
 
@@ -235,7 +235,7 @@ def update_reporting(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Report a failed batch again, if the outcome of any job has changed since the last report."""
+    """Report a failed batch again if the outcome of a job has changed since the last report."""
     api = ctx.obj.api(stack)
     asked = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
     if watch:
@@ -259,13 +259,15 @@ def _show_state(target: str, asked: Document, *, as_json: bool) -> None:
     terminal.console().print(f"{target} is", terminal.state(asked["state"]))
     if _is_of_schedule(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
-        terminal.console().print(terminal.next_commands([(shown, "how its schedule stands")]))
+        terminal.console().print(terminal.next_commands([(shown, "show its schedule")]))
     elif asked["state"] not in {"held", "deleted"}:
         _suggest_watch(_origin_of(target))
 
 
 def _suggest_watch(batch_id: str) -> None:
-    terminal.console().print(terminal.next_commands([(f"jobyard watch {batch_id}", "how it goes")]))
+    terminal.console().print(
+        terminal.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
+    )
 
 
 def _is_of_schedule(target: str) -> bool:
@@ -274,6 +276,6 @@ def _is_of_schedule(target: str) -> bool:
 
 
 def _origin_of(target: str) -> str:
-    """What a job is of, if `target` is one."""
+    """The batch or schedule of a job; `target` itself if it is not a job id."""
     place = JobAddress.of(target)
     return place.origin_id if place else target

@@ -1,4 +1,4 @@
-"""What `make demo` runs: three manifests from the first byte to the last mail, on this laptop."""
+"""`make demo`: submits three manifests locally, repairs a failure and shows the mails."""
 
 import shutil
 import tempfile
@@ -26,7 +26,7 @@ from cli.local.mail import Mail
 from jobyard.domain.plurals import plural
 
 EXAMPLES = ROOT / "examples" / "deposit"
-LATE_FILE = Path("containers") / "ratification.zip"  # the file that is missing at first
+LATE_FILE = Path("containers") / "ratification.zip"  # missing at first
 COLLECTION = "demo"
 MAIL_LINES = 20
 
@@ -34,22 +34,23 @@ MAIL_LINES = 20
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
     port: Annotated[
-        int | None, typer.Option(envvar="JOBYARD_PORT", help=f"The stack's.  [default: {PORT}]")
+        int | None,
+        typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
     ] = None,
     files_port: Annotated[
-        int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Where the example files are served.")
+        int, typer.Option(envvar="JOBYARD_FILES_PORT", help="Port that serves the example files.")
     ] = deployment.FILES_PORT,
 ) -> None:
-    """Deposit the files of examples/deposit, repair what fails, and show what was told to whom."""
+    """Deposit the files of examples/deposit, repair what fails, and show the reports."""
     asked = DemoOptions(
         keep,
         port,
         files_port,
         commands=(
-            ("jobyard local mail", "these mails in full"),
-            ("jobyard batches", "the batches; then jobyard batch, jobs, job"),
-            ("jobyard lifecycle batch", "the states of a batch, and who may do what in each"),
-            ("jobyard --help", "everything else"),
+            ("jobyard local mail", "show these mails in full"),
+            ("jobyard batches", "list the batches; then try jobyard batch, jobs, job"),
+            ("jobyard lifecycle batch", "show the states of a batch, and who may send which event"),
+            ("jobyard --help", "list all commands"),
         ),
         page=("docs/", "manifests, deposits, operating, the API, job types"),
     )
@@ -62,19 +63,19 @@ def demo(
 
 @dataclass(frozen=True)
 class ServedFiles:
-    """The folder that is served, where, and a folder beside it for the demo's own sessions."""
+    """The example files: their folder and URL, and a folder for the demo's sessions."""
 
     folder: Path
     sessions: Path
     base_url: str
 
     def add_late_file(self) -> None:
-        """Put the file that is missing at first where it belongs."""
+        """Add the file that was missing."""
         shutil.copyfile(EXAMPLES / LATE_FILE, self.folder / LATE_FILE)
 
 
 class _FileHandler(SimpleHTTPRequestHandler):
-    """Serves a folder as a good server does: length, version, HEAD; and says nothing of it."""
+    """Serves a folder with ETags, and logs nothing."""
 
     protocol_version = "HTTP/1.1"
 
@@ -90,15 +91,15 @@ class _FileHandler(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serve_files(port: int) -> Iterator[ServedFiles]:
-    """The example files on loopback, all but the late one, with the manifests filled in.
+    """Serve the example files on loopback, except the late one. Manifests get their real URLs.
 
     Raises:
-        EmulatorError: the port is taken; the message says by whom.
+        EmulatorError: the port is in use; the message says by what.
     """
     taken_by = emulator.port_owner(port)
     if taken_by is not None:
         raise EmulatorError(
-            f"port {port}, for the example files, is taken by {taken_by}: choose another with "
+            f"port {port}, for the example files, is used by {taken_by}: choose another with "
             "--files-port, or JOBYARD_FILES_PORT for make"
         )
     with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as made:
@@ -129,18 +130,18 @@ def _play(runner: DemoRunner, files: ServedFiles) -> None:
     made = [_submit(runner, files, api, name) for name in ("objects.checkm", "containers.csv")]
     refused = _submit(runner, files, api, "refused.checkm")
 
-    runner.section("Every line becomes a job; here they go")
+    runner.section("Every entry becomes a job")
     _watch(runner, api, [*made, refused])
 
-    runner.section("The refused manifest: what is wrong, by line and column")
+    runner.section("The refused manifest: its errors, by line and column")
     runner.run("depositor", "findings", refused)
 
-    runner.section("The missing file is put where it belongs, and an operator tries again")
+    runner.section("The missing file is added, and an operator retries the job")
     files.add_late_file()
     runner.run("operator", "jobs", made[1], "--state", "failed")
     runner.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
 
-    runner.section("An administrator has the batch reported again: only what changed is told")
+    runner.section("An admin has the batch reported again: the report lists only the changes")
     runner.run("admin", "update-reporting", made[1], "--reason", "repaired", "--watch")
 
     runner.section("The mails that were sent")
@@ -149,7 +150,7 @@ def _play(runner: DemoRunner, files: ServedFiles) -> None:
 
 
 def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None:
-    """Make the manifest of an object's folder, as its depositor would."""
+    """Make the manifest of an object's folder."""
     base_url = f"{files.base_url}/{folder}"
     target = folder.with_suffix(".checkm")
     words = ("manifest", "make", str(folder), "--base-url", base_url, "--output", str(target))

@@ -1,4 +1,4 @@
-"""What the demos are told on: the local stack, and commands typed and run as one of its people."""
+"""Runs the demos: starts the local stack, then shows and runs commands as its demo users."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,18 +21,18 @@ from cli.main import app
 from cli.session import CliContext, Deployment
 from jobyard.domain.errors import JobyardError
 
-_Resource = TypeVar("_Resource")  # what a story brings beside the stack
+_Resource = TypeVar("_Resource")  # what a demo needs besides the stack
 
 
 class DemoFailed(JobyardError):
-    """A command of a demo ended as it should not; what it said stands above."""
+    """A command of a demo failed, or succeeded when it should have been refused."""
 
 
 @contextmanager
 def local_stack(
     port: int | None, files_port: int | None, stays: bool, console: Console
 ) -> Iterator[Emulator]:
-    """The local stack, started if it does not run, and stopped at the end unless it `stays`."""
+    """The local stack, started if necessary, and stopped at the end unless it `stays`."""
 
     def say(words: str) -> None:
         console.print(Text(words, style="dim"), soft_wrap=True)
@@ -49,17 +49,19 @@ def local_stack(
     finally:
         if not stays and emulator.stop(HOME):
             if why := emulator.save_error(HOME):
-                say(f"What it held last is not saved: {why}.")
+                say(f"Its latest changes were not saved: {why}.")
             console.print(
-                "[dim]The stack is stopped, and keeps what it holds: "
+                "[dim]The stack is stopped and keeps its data: "
                 "[/][bold]make local[/][dim] starts it again.[/]"
             )
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What was asked of a demo, and where to look after it: commands with what each does, a page
-    with what it is about. Without a port the stack has its own."""
+    """Options of a demo, and what it suggests at its end: commands, and a page to read.
+
+    Each is a pair with a description. Without a port the stack keeps its own.
+    """
 
     keep: bool
     port: int | None
@@ -73,15 +75,18 @@ def run_demo(
     around: AbstractContextManager[_Resource],
     tell: Callable[[_Resource, Emulator, Console], None],
 ) -> None:
-    """Tell a story on the local stack, inside of what it brings; then where to look, and how long
-    it took. What it refuses is said in words, and ends the program with 1."""
+    """Play a demo on the local stack, then print what to try next and how long it took.
+
+    Raises:
+        typer.Exit: with 1 after printing the error of a command or of the stack.
+    """
     console = terminal.console()
     began = time.monotonic()
     try:
         stays = demo.keep or emulator.running(HOME) is not None
         with around as brought, local_stack(demo.port, demo.files_port, stays, console) as running:
             tell(brought, running, console)
-            up = [] if stays else [("make local", "the stack again, to stay; it holds all of this")]
+            up = [] if stays else [("make local", "start the stack again, with all of this")]
             console.print("\n[bold cyan]Where to look next[/]\n")
             console.print(terminal.next_commands([*up, *demo.commands]))
             page, about = demo.page
@@ -94,9 +99,9 @@ def run_demo(
 
 
 class DemoRunner:
-    """What a demo's acts share. `run` shows a command as one would type it, and runs it.
+    """Shows commands as one would type them, and runs them as demo users.
 
-    `sessions` is a folder for the people who are signed in during the demo, and not beyond.
+    `sessions` is a temporary folder for the sessions of these users.
     """
 
     def __init__(self, console: Console, sessions: Path, endpoint: str) -> None:
@@ -105,7 +110,7 @@ class DemoRunner:
         self._sessions = sessions
 
     def section(self, title: str) -> None:
-        """Begin the next part of the story."""
+        """Print the title of the next part."""
         self.console.print(f"\n[bold cyan]{title}[/]\n")
 
     def show_command(self, command: str) -> None:
@@ -113,19 +118,19 @@ class DemoRunner:
         self.console.print(Text.assemble(("$ ", "dim"), (command, "bold")), soft_wrap=True)
 
     def run(self, user: str, *words: str) -> None:
-        """Run a command as one of the demo's people.
+        """Show and run a command as `user`.
 
         Raises:
-            DemoFailed: it was refused.
+            DemoFailed: the command failed.
         """
         if self._fails(user, words):
-            raise DemoFailed(f"`{words[0]}` did not end as it should")
+            raise DemoFailed(f"`{words[0]}` failed")
 
     def expect_refusal(self, user: str, *words: str) -> None:
-        """Run a command that this user may not send.
+        """Show and run a command that `user` is not authorized to send.
 
         Raises:
-            DemoFailed: it was not refused.
+            DemoFailed: the command succeeded.
         """
         if not self._fails(user, words):
             raise DemoFailed(f"`{words[0]}` was not refused")
@@ -139,7 +144,7 @@ class DemoRunner:
             return bool(end.exit_code)
 
     def as_user(self, user: str) -> CliContext:
-        """The CLI's surroundings with `user` signed in, apart from whoever is signed in here."""
+        """A CLI context with `user` signed in. It does not touch the stored session."""
 
         def deployed(_: str) -> Deployment:
             session_file = self._sessions / f"{user}.json"

@@ -1,4 +1,4 @@
-"""What `make demo-schedules` runs: VoteCal's Job Management before and after a sweep."""
+"""`make demo-schedules`: schedules a sweep on the local stack and shows it before and after."""
 
 import json
 import tempfile
@@ -21,7 +21,7 @@ from jobyard.domain.schedules.wall_clock import WEEKDAYS
 TITLE = "Expired Confidential Voter Status Sweep"
 PARAMETERS = "examples/voters/sweep.json"
 SUNDAYS = ("--kind", "weekly", "--weekdays", "sun", "--at", "02:00")
-SCHEDULE_NOTE = HOME / "demo-schedule"  # the id of the schedule that the latest demo made
+SCHEDULE_NOTE = HOME / "demo-schedule"  # has the id of the latest demo's schedule
 IN_MARCH = ("--anchor", "2027-03-01", "--from", "2027-03-01T00:00:00Z")
 _POLL_S = 0.3
 _LEAD_S = 4.0  # enough for two commands
@@ -31,21 +31,22 @@ _TIMEOUT_S = 120.0
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running.")] = False,
     port: Annotated[
-        int | None, typer.Option(envvar="JOBYARD_PORT", help=f"The stack's.  [default: {PORT}]")
+        int | None,
+        typer.Option(envvar="JOBYARD_PORT", help=f"The stack's port.  [default: {PORT}]"),
     ] = None,
 ) -> None:
-    """Schedule a sweep of 5,000 made-up voters, run it, and look at it before and after."""
+    """Schedule a sweep of 5,000 made-up voters, run it, and show it before and after."""
     asked = DemoOptions(
         keep,
         port,
         None,
         commands=(
-            ("jobyard schedule history ID", "what became of each of its times, and why"),
-            ("jobyard schedule list --system", "what Jobyard does for itself"),
-            ("jobyard lifecycle schedule", "the states of a schedule"),
-            ("jobyard schedule --help", "everything else"),
+            ("jobyard schedule history ID", "list what happened at each scheduled time"),
+            ("jobyard schedule list --system", "list the schedules that Jobyard itself runs"),
+            ("jobyard lifecycle schedule", "show the states of a schedule"),
+            ("jobyard schedule --help", "list all schedule commands"),
         ),
-        page=("docs/schedules.md", "rules, clocks, policies, limits"),
+        page=("docs/schedules.md", "rules, clock changes, policies, limits"),
     )
     run_demo(
         asked,
@@ -62,12 +63,10 @@ def _play(runner: DemoRunner) -> None:
     voters.fill_table(dynamodb, datetime.now(UTC))
     _show_counts(runner, dynamodb)
 
-    runner.section(
-        "When the sweep would run, before anything is made: clocks change on 14 March 2027"
-    )
+    runner.section("Preview when the sweep would run: clocks change on 14 March 2027")
     runner.run("admin", "schedule", "preview", *SUNDAYS, *IN_MARCH, "--count", "3")
 
-    runner.section("An administrator schedules it")
+    runner.section("An admin schedules it")
     delete_earlier(api, SCHEDULE_NOTE, runner.console)
     runner.show_command(
         f'jobyard schedule create --title "{TITLE}" --type sweep --parameters @{PARAMETERS} '
@@ -81,14 +80,14 @@ def _play(runner: DemoRunner) -> None:
     runner.run("admin", "schedule", "list")
     runner.run("admin", "schedule", "show", schedule_id)
 
-    runner.section("It is for administrators alone")
+    runner.section("Only admins may run it")
     runner.expect_refusal("operator", "schedule", "run", schedule_id, "--reason", "now, please")
 
-    runner.section("It is run now, beside its own times")
+    runner.section("Run it now, besides its regular runs")
     runner.run("admin", "schedule", "run", schedule_id, "--reason", "to show it")
     _wait_for_end(runner, api, schedule_id)
 
-    runner.section("Job Management and Job Details after it")
+    runner.section("Job Management and Job Details after it has run")
     runner.run("admin", "schedule", "list")
     runner.run("admin", "schedule", "show", schedule_id)
 
@@ -96,13 +95,13 @@ def _play(runner: DemoRunner) -> None:
     _show_counts(runner, dynamodb)
 
     runner.section(
-        "A time that comes while the schedule is suspended has a record too, and says why"
+        "A run that is skipped while the schedule is suspended has a record too, with its reason"
     )
     _skip_one(runner, schedule_id)
 
 
 def schedule_document() -> Document:
-    """The schedule, as the API takes it."""
+    """The schedule as a document of the API."""
     return {
         "title": TITLE,
         "job_type": "sweep",
@@ -112,23 +111,23 @@ def schedule_document() -> Document:
 
 
 def delete_earlier(api: ApiClient, noted: Path, console: Console) -> None:
-    """Delete the schedule whose id an earlier demo left in `noted`, unless it runs.
+    """Delete the schedule whose id an earlier demo wrote to `noted`, unless a job of it is running.
 
-    Others of the same title are somebody's own.
+    Other schedules with the same title stay: they may be somebody's own.
     """
     earlier = noted.read_text() if noted.exists() else ""
     for there in api.list_items("/schedules")["items"] if earlier else ():
         if there["schedule_id"] != earlier:
             continue
         if there["running"]:
-            console.print(f"[dim]schedule {earlier} of an earlier demo runs, and stays[/]")
+            console.print(f"[dim]schedule {earlier} of an earlier demo is running, and stays[/]")
             continue
-        api.delete(f"/schedules/{earlier}", reason="the demo begins anew")
+        api.delete(f"/schedules/{earlier}", reason="the demo starts again")
         console.print(f"[dim]schedule {earlier} of an earlier demo is deleted[/]")
 
 
 def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
-    """Give the schedule a time that comes at once, let it pass, and take it back."""
+    """Suspend the schedule over a run that is due at once, then restore its rule."""
     due_at = datetime.now(voters.ZONE) + timedelta(seconds=_LEAD_S)
     at = ("--weekdays", WEEKDAYS[due_at.weekday()], "--at", f"{due_at:%H:%M:%S}")
     schedule = ("schedule", "edit", schedule_id)
@@ -141,10 +140,10 @@ def _skip_one(runner: DemoRunner, schedule_id: str) -> None:
 
 
 def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
-    """Wait until no job runs; while one does, show Job Management once.
+    """Wait until the job has ended. While it runs, show Job Management once.
 
     Raises:
-        DemoFailed: it takes too long, or did not go well.
+        DemoFailed: the job failed or took too long.
     """
     seen, until = False, time.monotonic() + _TIMEOUT_S
     while time.monotonic() < until:
@@ -161,7 +160,7 @@ def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
 
 
 def _show_counts(runner: DemoRunner, dynamodb: Any) -> None:
-    """Show how many voters have which confidential status."""
+    """Show the number of voters by confidential status."""
     found: Counter[str] = Counter()
     for page in dynamodb.get_paginator("scan").paginate(TableName=voters.TABLE):
         for voter in page["Items"]:

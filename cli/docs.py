@@ -1,7 +1,7 @@
-"""Fills in what the docs take from the tables: `python -m cli.docs` writes docs/job-lifecycles.md.
+"""Generates the lifecycles in docs/job-lifecycles.md: `python -m cli.docs`.
 
-The prose is written by hand. Between `<!-- lifecycle NAME -->` and `<!-- end -->` stands what is
-generated, and a test refuses a page that is stale.
+The prose is written by hand. The text between `<!-- lifecycle NAME -->` and `<!-- end -->` is
+generated; a test fails when it is out of date.
 """
 
 import re
@@ -17,7 +17,7 @@ _MARKER = re.compile(r"(<!-- lifecycle (\w+) -->\n).*?(<!-- end -->\n)", re.DOTA
 
 
 def fill(text: str) -> str:
-    """`text` with each marked place filled with the lifecycle it names.
+    """`text` with each marked section replaced by the lifecycle that it names.
 
     Raises:
         NotFound: a place names a lifecycle there is not.
@@ -28,7 +28,7 @@ def fill(text: str) -> str:
 
 
 def section(lifecycle: Lifecycle) -> str:
-    """The diagram and the tables of a lifecycle, in Markdown."""
+    """The diagram and tables of a lifecycle, in Markdown."""
     states = [
         (
             f"`{each.name}`",

@@ -1,4 +1,4 @@
-"""`jobyard lifecycle`: the tables of the domain, printed. Nothing has to run for that."""
+"""`jobyard lifecycle`: prints the lifecycles of the domain. Needs no running stack."""
 
 from typing import Annotated
 
@@ -18,11 +18,9 @@ app = typer.Typer()
 def lifecycle(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(LIFECYCLES)}.")],
     as_json: Json = False,
-    mermaid: Annotated[
-        bool, typer.Option("--mermaid", help="Print a diagram, as docs/job-lifecycles.md has it.")
-    ] = False,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid diagram.")] = False,
 ) -> None:
-    """The states of a batch, a job, a task or a schedule, and the moves between them."""
+    """Show the states of a batch, job, task or schedule, and their transitions."""
     if as_json and mermaid:
         raise typer.BadParameter("give --json or --mermaid, not both")
     try:

@@ -1,4 +1,4 @@
-"""`jobyard`: the command. It puts the commands together and says in words what went wrong."""
+"""The `jobyard` command: assembles all commands and prints errors as text."""
 
 import importlib
 from importlib import metadata
@@ -14,24 +14,24 @@ from cli import auth, commands, lifecycles, show, submit, terminal
 from cli.session import CliContext
 from jobyard.domain.errors import JobyardError
 
-# Groups whose modules take long to import: only when one of them is called.
+# Command groups whose modules are slow to import. They are imported when they are called.
 LAZY_GROUPS = {
-    "local": ("cli.local.commands", "The stack on this laptop: up, down, status, mail, logs."),
+    "local": ("cli.local.commands", "Run the stack on this laptop: up, down, status, mail, logs."),
     "manifest": ("cli.manifest", "Check a manifest, or make one for a folder."),
-    "collection": ("cli.collection", "Collections, and who may deposit in them."),
-    "schedule": ("cli.schedules", "Jobs that recur: when they will, and when they did."),
-    "calendar": ("cli.calendars", "Named calendars, which leave times of schedules out."),
+    "collection": ("cli.collection", "Manage collections and who may deposit in them."),
+    "schedule": ("cli.schedules", "Manage recurring jobs."),
+    "calendar": ("cli.calendars", "Manage the calendars that schedules follow."),
 }
 
 
 class CommandGroup(TyperGroup):
-    """The commands of `jobyard`. A refusal is its words on standard error and exit code 1."""
+    """The top-level commands. An error is printed on standard error and exits with 1."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return [*super().list_commands(ctx), *LAZY_GROUPS]
 
     def get_command(self, ctx: typer.Context, name: str) -> Any:  # type: ignore[override]
-        """A command; of those in LATE only what help says of it."""
+        """A command. A lazy group is only a stub with its help text."""
         if name in LAZY_GROUPS:
             return TyperGroup(name=name, help=LAZY_GROUPS[name][1])
         return super().get_command(ctx, name)
@@ -52,13 +52,13 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # whoever read has seen enough
+            raise  # the reader closed the pipe
         except (JobyardError, OSError) as error:
             words = str(error)
         except UnicodeEncodeError as error:
-            words = f"{terminal.printable_path(error.object[:80])}: this is no UTF-8"
+            words = f"{terminal.printable_path(error.object[:80])}: this is not UTF-8"
         except (httpx.HTTPError, httpx.InvalidURL, ClientError, BotoCoreError) as error:
-            words = f"the stack does not answer as it should: {error}"
+            words = f"the stack gave an unexpected answer: {error}"
         terminal.print_error(words)
         raise typer.Exit(1)
 
@@ -69,8 +69,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Without --stack all commands talk to the local stack, as the demo's admin unless you "
-    "sign in as someone else.",
+    epilog="Without --stack, all commands use the local stack. There you are the demo user `admin` "
+    "until you sign in as someone else.",
 )
 for module in (submit, show, commands, auth, lifecycles):
     app.add_typer(module.app)
@@ -85,10 +85,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def main(
     ctx: typer.Context,
-    version: Annotated[  # its callback has told it
+    version: Annotated[  # the callback prints it
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Jobyard: manifests become jobs, files in an archive, and one report in the inbox."""
+    """Jobyard: a serverless job service. Submit manifests, schedule jobs, watch and repair them."""
     ctx.obj = ctx.obj or CliContext()

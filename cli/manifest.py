@@ -1,6 +1,6 @@
-"""`jobyard manifest`: check a manifest before it is submitted, and make one for a folder.
+"""`jobyard manifest`: check a manifest before submitting it, or make one for a folder.
 
-Neither needs a deployment: the rules are the domain's own, those that ingest applies.
+Neither needs a stack: they apply the rules of the domain, as ingest does.
 """
 
 import errno
@@ -40,9 +40,9 @@ from jobyard.domain.urls import without_secrets
 
 app = typer.Typer(no_args_is_help=True, help="Check a manifest, or make one for a folder.")
 
-SHOWN_FINDINGS = 1_000  # findings of a level that a listing shows: less than floods a terminal
-SHOWN_NAMES = 10  # names that no manifest can hold which are told
-EXIT_ERRORS, EXIT_UNREADABLE = 1, 2  # exit codes: the input has errors; there is nothing to work on
+SHOWN_FINDINGS = 1_000  # findings of each level that a listing shows
+SHOWN_NAMES = 10  # invalid file names that an error shows
+EXIT_ERRORS, EXIT_UNREADABLE = 1, 2
 
 _BLOCK = 1_048_576
 _HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
@@ -53,7 +53,7 @@ _HASHES: dict[str, Callable[[], "hashlib._Hash"]] = {
 
 
 class ProfileName(StrEnum):
-    """The profiles, as the command line offers them."""
+    """Values of --profile."""
 
     INGEST = "mrt-ingest-manifest"
     BATCH = "mrt-batch-manifest"
@@ -62,7 +62,7 @@ class ProfileName(StrEnum):
 
 
 class Algorithm(StrEnum):
-    """The digest algorithms, as the command line offers them."""
+    """Values of --algorithm."""
 
     MD5 = "md5"
     SHA_256 = "sha-256"
@@ -73,17 +73,16 @@ class Algorithm(StrEnum):
 def check(
     file: Annotated[str, typer.Argument(help="The manifest; - is standard input.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+        bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
     ] = False,
     profile: Annotated[
         ProfileName | None,
-        typer.Option(help="What the manifest is to be.  [default: what it says itself]"),
+        typer.Option(help="The expected profile.  [default: what the manifest declares]"),
     ] = None,
 ) -> None:
-    """Check a manifest: Checkm, CSV or JSON Lines.
+    """Check a manifest in Checkm, CSV or JSON Lines.
 
-    Exit code 0: no errors, it can be submitted. 1: errors, no object would be created. 2: there
-    is no such file, or it cannot be read.
+    Exits with 0 if it can be submitted, 1 if it has errors, 2 if it cannot be read.
     """
     try:
         with _open(file) as stream:
@@ -93,7 +92,7 @@ def check(
             else:
                 _print_listing(reading, printable_path(file))
     except BrokenPipeError:
-        raise  # whoever read has seen enough
+        raise  # the reader closed the pipe
     except OSError as error:
         print_error(f"{printable_path(file)} cannot be read: {error.strerror or error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
@@ -116,8 +115,10 @@ def _blocks(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _print_document(reading: Reading) -> None:
-    """Print JSON. Findings lie on disk until the verdict, which comes first, is known; as many are
-    kept as of a batch."""
+    """Print JSON. Findings are spooled to disk, because the verdict comes first in the document.
+
+    Their number is limited as in a batch.
+    """
     with TemporaryFile() as spool:
         for finding in _kept_findings(reading):
             spool.write(b", " if spool.tell() else b"")
@@ -143,7 +144,7 @@ def _kept_findings(reading: Reading) -> Iterator[Finding]:
 
 
 def _print_listing(reading: Reading, file: str) -> None:
-    """Print a line a finding, and what they come to."""
+    """Print a line for each finding, then the verdict."""
     console = SafeConsole(highlight=False, soft_wrap=True)
     kept = BoundedFindings(SHOWN_FINDINGS)
     for _, findings in reading:
@@ -152,7 +153,7 @@ def _print_listing(reading: Reading, file: str) -> None:
     more = sum(kept.more.values())
     if more:
         most = max(kept.more.values()) + SHOWN_FINDINGS
-        which = "them all" if most <= KEPT else f"up to {KEPT:,} of each level"
+        which = "all of them" if most <= KEPT else f"up to {KEPT:,} of each level"
         console.print(f"… and {more} more: --json lists {which}")
     console.print(_summary(reading, file))
 
@@ -167,35 +168,33 @@ def _summary(reading: Reading, file: str) -> Text:
     levels = (("error", reading.errors), ("warning", reading.warnings))
     counts = [plural(count, level) for level, count in levels if count]
     if reading.verdict == "error":
-        verdict = Text("NO OBJECTS will be created", style="bold red")
+        verdict = Text("no objects will be created", style="bold red")
     else:
         noun = "file" if reading.per_object else "row"
         made = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
         verdict = Text(f"{made} will be created ({reading.profile})", style="green")
-    return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'nothing to remark'}")
+    return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'no errors or warnings'}")
 
 
 @app.command()
 def make(
-    folder: Annotated[
-        Path, typer.Argument(help="The folder whose files the manifest lists.", metavar="DIR")
-    ],
+    folder: Annotated[Path, typer.Argument(help="The folder whose files to list.", metavar="DIR")],
     base_url: Annotated[
         str,
-        typer.Option(help="Where the folder can be fetched from: https://…, http://… or s3://…"),
+        typer.Option(help="URL of the folder: https://…, http://… or s3://…"),
     ],
-    profile: Annotated[ProfileName, typer.Option(help="What a file is.")] = ProfileName.INGEST,
-    algorithm: Annotated[
-        Algorithm, typer.Option(help="How the files are digested.")
-    ] = Algorithm.SHA_256,
+    profile: Annotated[
+        ProfileName, typer.Option(help="The manifest's profile.")
+    ] = ProfileName.INGEST,
+    algorithm: Annotated[Algorithm, typer.Option(help="The digest algorithm.")] = Algorithm.SHA_256,
     output: Annotated[
         Path | None, typer.Option(help="The file to write.  [default: standard output]")
     ] = None,
 ) -> None:
-    """Make a Checkm manifest for the files of a folder.
+    """Make a Checkm manifest of the files in a folder, sorted by path.
 
-    Files come sorted by path. Hidden ones, links to folders and files that the profile does not
-    take are left out, each with a word. What is written passes `check`.
+    Skips hidden files, links to folders and files that the profile does not accept, with a message
+    for each. The manifest passes `check`.
     """
     task = _MakeRequest(folder, base_url.rstrip("/"), PROFILES[profile], algorithm, output)
     try:
@@ -210,7 +209,7 @@ def make(
         print_error(str(error))
         raise typer.Exit(EXIT_ERRORS) from error
     except BrokenPipeError:
-        raise  # whoever read has seen enough
+        raise  # the reader closed the pipe
     except OSError as error:
         print_error(f"{printable_path(error.filename or folder)}: {error.strerror or error}")
         raise typer.Exit(EXIT_UNREADABLE) from error
@@ -220,7 +219,7 @@ def make(
 
 @dataclass(frozen=True)
 class _MakeRequest:
-    """What `make` is asked for."""
+    """The arguments of `make`."""
 
     folder: Path
     base_url: str
@@ -229,18 +228,18 @@ class _MakeRequest:
     output: Path | None
 
     def url(self, name: str) -> str:
-        """Where the file called `name` can be fetched from. Keys in S3 are literal."""
+        """URL of the file `name`. It is percent-encoded, except in s3:// URLs."""
         is_s3 = self.base_url.lower().startswith("s3://")
         return f"{self.base_url}/{name if is_s3 else quote(name)}"
 
 
 def _check_base_url(task: _MakeRequest) -> None:
     if not is_utf8(task.base_url):
-        raise BadRequest(f"--base-url {printable_path(task.base_url)} is no UTF-8")
+        raise BadRequest(f"--base-url {printable_path(task.base_url)} is not UTF-8")
     fault = url_checks.fault(f"{task.base_url}/x")
     if not fault and task.base_url.startswith("http"):
         parts = urlsplit(task.base_url)
-        fault = "has a query or a fragment: it has to be a folder" * bool(
+        fault = "has a query or a fragment: give the URL of a folder" * bool(
             parts.query or parts.fragment
         )
     if fault:
@@ -248,16 +247,16 @@ def _check_base_url(task: _MakeRequest) -> None:
 
 
 def _files_of(task: _MakeRequest) -> list[tuple[str, int]]:
-    """Name and bytes of each file, sorted by name; a word for every one that is left out."""
+    """Name and size in bytes of each file, sorted by name. Prints a message for skipped files."""
     if not task.folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(task.folder))
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(task.folder))
     files = []
     for path, why in _walk(task.folder):
         name = path.relative_to(task.folder).as_posix()
         if not why and task.output and path.resolve() == task.output.resolve():
-            why = "is the manifest to be written"
+            why = "is the output file"
         if not why and kind_of(name) not in task.profile.accepts:
-            why = f"is not of {task.profile.name}"
+            why = f"is not accepted by {task.profile.name}"
         if why:
             typer.echo(f"skipped {name!a}: {why}", err=True)
         else:
@@ -265,16 +264,16 @@ def _files_of(task: _MakeRequest) -> list[tuple[str, int]]:
     if strange := [name for name, _ in files if not is_utf8(name)]:
         told = ", ".join(map(printable_path, strange[:SHOWN_NAMES]))
         more = f" and {len(strange) - SHOWN_NAMES} more" if len(strange) > SHOWN_NAMES else ""
-        raise BadRequest(f"no manifest can hold names that are no UTF-8: {told}{more}; rename them")
+        raise BadRequest(f"file names must be UTF-8, these are not: {told}{more}; rename them")
     if not files:
         raise BadRequest(
-            f"{printable_path(task.folder)} holds no file that {task.profile.name} takes"
+            f"{printable_path(task.folder)} has no file that {task.profile.name} accepts"
         )
     return sorted(files)
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every file below `folder`, with the reason if it is to be left out, else ""."""
+    """Every file below `folder`, with the reason to skip it, or ""."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
         if entry.name.startswith("."):
@@ -284,13 +283,13 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
         elif entry.is_dir():
             yield path, "is a link to a folder"
         elif not entry.is_file():
-            yield path, "is not a file" if path.exists() else "is a link to nothing"
+            yield path, "is not a file" if path.exists() else "is a broken link"
         else:
             yield path, ""
 
 
 def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
-    """Refuse names that a manifest cannot hold before hours go into digests."""
+    """Refuse invalid names before spending hours on digests."""
     entries = (Entry(0, task.profile.kind, task.url(name), name) for name, _ in files)
     reading = Reading(writer.manifest(entries, task.profile), filename="manifest.checkm")
     faults = [
@@ -306,7 +305,7 @@ def _check_names(task: _MakeRequest, files: Sequence[tuple[str, int]]) -> None:
 def _hashed_entries(
     task: _MakeRequest, files: Sequence[tuple[str, int]], advance: Callable[[int], None]
 ) -> Iterator[Entry]:
-    """The entry of each file; its size is that of the bytes that were digested."""
+    """The entry of each file. Its size is that of the bytes that were hashed."""
     for name, _ in files:
         digest, size = _HASHES[task.algorithm](), 0
         with (task.folder / name).open("rb") as stream:
@@ -320,7 +319,7 @@ def _hashed_entries(
 
 @contextmanager
 def _atomic_output(output: Path | None) -> Iterator[IO[bytes]]:
-    """A stream to `output`, which appears whole or not at all."""
+    """A stream to `output`, which is created whole or not at all."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -336,7 +335,7 @@ def _atomic_output(output: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar over `total` bytes on standard error, and what advances it."""
+    """A progress bar of `total` bytes on standard error. Yields the function that advances it."""
     columns = (
         TextColumn("digesting"),
         BarColumn(),

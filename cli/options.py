@@ -1,4 +1,7 @@
-"""What many commands take, spelled once."""
+"""Options, arguments and their parsers that several commands share.
+
+A parser returns the value, or raises typer.BadParameter, which is a usage error (exit code 2).
+"""
 
 import re
 from collections.abc import Callable
@@ -19,7 +22,7 @@ from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.domain.text import REASON_BYTES
 
 Json = Annotated[
-    bool, typer.Option("--json", help="Print the API's JSON document and nothing else.")
+    bool, typer.Option("--json", help="Print the API's JSON document, and nothing else.")
 ]
 StackName = Annotated[
     str,
@@ -28,61 +31,58 @@ StackName = Annotated[
         metavar="NAME",
         envvar="JOBYARD_STACK",
         show_default=False,
-        help="An AWS stack by its CloudFormation name.  [default: the local stack]",
+        help="CloudFormation name of a stack on AWS.  [default: the local stack]",
     ),
 ]
 
 
 def reason(text: str) -> str:
-    """Why, as it was typed, in as many bytes as are kept; more is a usage error.
-
-    What came as no UTF-8 from the terminal is marked.
-    """
+    """A reason of at most REASON_BYTES. Bytes that are not UTF-8 become replacement characters."""
     words = text.encode(errors="surrogateescape").decode(errors="replace")
     size = len(words.encode())
     if size > REASON_BYTES:
-        raise typer.BadParameter(f"{size} bytes of UTF-8; {REASON_BYTES} at the most are kept")
+        raise typer.BadParameter(f"the text has {size} bytes of UTF-8; the limit is {REASON_BYTES}")
     return words
 
 
 Reason = Annotated[
-    str, typer.Option(parser=reason, metavar="TEXT", help="Why. It stays in the history.")
+    str, typer.Option(parser=reason, metavar="TEXT", help="The reason, kept in the history.")
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Stay and show the progress until the end.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show progress until the batch ends.")]
 
 Value = TypeVar("Value", bound=StrEnum)
 
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(?::\d\d)?")
-_ONE_DIGIT_HOUR = re.compile(r"(?:^|(?<=[T ]))(?=\d:\d\d)")  # where one digit is said of two
+_ONE_DIGIT_HOUR = re.compile(r"(?:^|(?<=[T ]))(?=\d:\d\d)")  # 9:00, as people type 09:00
 _DURATION = re.compile(r"(\d+)([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def whole_number(least: int = 0, most: int | None = None) -> Callable[[str | int], int]:
-    """A parser of whole numbers within bounds; another is a usage error."""
+    """A parser of whole numbers from `least` to `most`."""
 
     def parser(text: str | int) -> int:
         allowed = f"from {least} to {most}" if most else f"of at least {least}"
         if not str(text).isdecimal() or not least <= int(text) <= (most or int(text)):
-            raise typer.BadParameter(f"{str(text)!r} is no whole number {allowed}")
+            raise typer.BadParameter(f"{str(text)!r} is not a whole number {allowed}")
         return int(text)
 
     return parser
 
 
 def one_of(words: type[Value]) -> Callable[[str], Value]:
-    """A parser of the words of an enumeration; another is a usage error."""
+    """A parser of the values of an enumeration."""
 
     def parser(text: str) -> Value:
         if text not in set(words):
-            raise typer.BadParameter(f"{text!r} is none; there are {', '.join(words)}")
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(words)}")
         return words(text)
 
     return parser
 
 
 def recipient(text: str) -> str:
-    """`text` if it is an e-mail address, or a list of some; another is a usage error."""
+    """An e-mail address, or a comma-separated list of them."""
     found = addresses(text)
     if found.bad or not found.good:
         raise typer.BadParameter(found.bad[0].words if found.bad else f"{text!r}: {SHAPE}")
@@ -90,47 +90,51 @@ def recipient(text: str) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Whether `text` is the id of a job, of a batch or of a schedule."""
+    """Whether `text` has the form of a job id, of a batch's job or a schedule's."""
     place = JobAddress.of(text)
     return place is not None and (place.is_of_schedule or is_batch_id(place.origin_id))
 
 
 def batch_id(text: str) -> str:
-    """`text` if it has the form of a batch id; a wrong one is a usage error."""
+    """A batch id. For another kind of id the error names the command to use."""
     if is_schedule_id(text):
-        raise typer.BadParameter(f"that is a schedule: `jobyard schedule show {text}`")
+        raise typer.BadParameter(f"this is a schedule: use `jobyard schedule show {text}`")
     if is_job_id(text):
-        raise typer.BadParameter(f"that is a job: `jobyard job {text}`")
+        raise typer.BadParameter(f"this is a job: use `jobyard job {text}`")
     if not is_batch_id(text):
-        raise typer.BadParameter(f"{text!r} is no batch id; one is b and 20 of a to z, 2 to 7")
+        raise typer.BadParameter(
+            f"{text!r} is not a batch id: those are b and 20 characters of a-z and 2-7"
+        )
     return text
 
 
 def job_id(text: str) -> str:
-    """`text` if it has the form of a job id; a wrong one is a usage error."""
+    """A job id."""
     if not is_job_id(text):
         raise typer.BadParameter(
-            f"{text!r} is no job id; one is BATCH.CHUNK.POSITION or SCHEDULE.0.MILLISECONDS"
+            f"{text!r} is not a job id: those are BATCH.CHUNK.POSITION or SCHEDULE.0.MILLISECONDS"
         )
     return text
 
 
 def schedule_id(text: str) -> str:
-    """`text` if it has the form of a schedule id; a wrong one is a usage error."""
+    """A schedule id."""
     if not is_schedule_id(text):
-        raise typer.BadParameter(f"{text!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
+        raise typer.BadParameter(
+            f"{text!r} is not a schedule id: those are s and 20 characters of a-z and 2-7"
+        )
     return text
 
 
 def batch_or_schedule_id(text: str) -> str:
-    """`text` if it has the form of a batch id or of a schedule id; else it is a usage error."""
+    """A batch id or a schedule id."""
     if not (is_batch_id(text) or is_schedule_id(text)):
-        raise typer.BadParameter(f"{text!r} is no id of a batch or of a schedule")
+        raise typer.BadParameter(f"{text!r} is neither a batch id nor a schedule id")
     return text
 
 
 def calendar_name(text: str) -> str:
-    """`text` if a calendar may be called so; a wrong one is a usage error."""
+    """A valid calendar name."""
     try:
         return calendar_of({"name": text}).name
     except InvalidRule as error:
@@ -138,33 +142,33 @@ def calendar_name(text: str) -> str:
 
 
 def collection_name(text: str) -> str:
-    """A collection's name; another text is a usage error."""
+    """A valid collection name."""
     if not re.fullmatch(NAME, text):
         raise typer.BadParameter(
-            f"{text!r} is no name of a collection: 1 to 64 letters, digits, '.', '_' and '-', "
-            "a letter or digit first"
+            f"{text!r} is not a collection name: use 1 to 64 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
         )
     return text
 
 
 def batch_or_job(text: str) -> str:
-    """`text` if it is the id of a batch or a job."""
+    """A batch id or a job id."""
     if not (is_batch_id(text) or is_job_id(text)):
-        raise typer.BadParameter(f"{text!r} is no id of a batch or of a job")
+        raise typer.BadParameter(f"{text!r} is neither a batch id nor a job id")
     return text
 
 
 def job_or_scope(text: str) -> str:
-    """`text` if it is the id of a job or names the scope of a hold."""
+    """A job id or the scope of a hold."""
     if is_job_id(text):
         return text
     if is_batch_id(text):
-        raise typer.BadParameter("a batch is not held by itself: hold its collection or its jobs")
+        raise typer.BadParameter("a batch cannot be held: hold its collection or its jobs")
     return _scope(text)
 
 
 def held_target(text: str) -> str:
-    """`text` if it is the id of a job or a batch or names the scope of a hold."""
+    """A job id, a batch id or the scope of a hold."""
     return text if is_job_id(text) or is_batch_id(text) else _scope(text)
 
 
@@ -172,20 +176,22 @@ def _scope(text: str) -> str:
     try:
         return checked_scope(text)
     except BadRequest as error:
-        raise typer.BadParameter(f"{error}; or give the id of a job") from error
+        raise typer.BadParameter(f"{error}; or give a job id") from error
 
 
 def failure_code(text: str) -> str:
-    """`text` in capitals if it is a failure code."""
+    """A failure code, in capitals."""
     code = text.upper()
     if code not in set(Failure):
-        raise typer.BadParameter(f"{text!r} is no failure code; there are {', '.join(Failure)}")
+        raise typer.BadParameter(f"{text!r} is not a failure code: use one of {', '.join(Failure)}")
     return code
 
 
 def future_time(text: str) -> str:
-    """A time as the API takes it: of `2h` from now, of a date and a time, or of a time that comes
-    next. A zone may follow; without one it is the reader's own.
+    """A time as ISO 8601 in UTC, for the API.
+
+    `text` is a duration from now (`2h`), a time of day that comes next (`18:00`), or a date and a
+    time. A zone may follow; the default is the zone of this machine.
     """
     length = _DURATION.fullmatch(text)
     try:
@@ -197,8 +203,8 @@ def future_time(text: str) -> str:
         return at.astimezone(UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, InvalidRule):
         raise typer.BadParameter(
-            f"{text!r} is no time: give 30m, 2h, 1d, 18:00, 2030-01-31T18:00, or that with a zone "
-            "behind it, as in 2030-01-31T18:00Z or '18:00 America/Los_Angeles'"
+            f"{text!r} is not a time: give 30m, 2h, 1d, 18:00 or 2030-01-31T18:00; a zone may "
+            "follow, as in 2030-01-31T18:00Z or '18:00 America/Los_Angeles'"
         ) from None
 
 
@@ -217,13 +223,13 @@ def _parsed_time(text: str) -> datetime:
 
 
 def two_digit_hour(text: str) -> str:
-    """`text` with its hour in two digits: 09:00 for 9:00."""
+    """`text` with a two-digit hour: 9:00 becomes 09:00."""
     return _ONE_DIGIT_HOUR.sub("0", text)
 
 
 def name_value(text: str) -> str:
-    """`text` if it is `name=value`."""
+    """Text of the form `name=value`."""
     name, separator, _ = text.partition("=")
     if not (name and separator):
-        raise typer.BadParameter(f"{text!r} is not of the form name=value")
+        raise typer.BadParameter(f"{text!r} does not have the form NAME=VALUE")
     return text

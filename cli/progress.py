@@ -1,4 +1,4 @@
-"""Watching batches: a live picture on a terminal, a line a change elsewhere, until they end."""
+"""Shows the progress of batches until they end: live on a terminal, else a line per change."""
 
 import time
 from collections import deque
@@ -17,13 +17,13 @@ from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.lifecycle import StateType
 from jobyard.domain.plurals import plural
 
-FAST_FOR_S = 5.0  # so long it looks more often than once a second: most small batches end within
+FAST_FOR_S = 5.0  # poll fast at first: most small batches end within this time
 FAST_POLL_S = 0.3
 POLL_S = 1.0
 RATE_WINDOW_S = 20.0
-LINE_EVERY_S = 10.0  # where nobody looks at a terminal, as long as the state stays the same
+LINE_EVERY_S = 10.0  # without a terminal, while the state stays the same
 
-# What a bar is made of, from its left end to its right.
+# Job states in a progress bar, from left to right.
 SEGMENTS = (
     "succeeded",
     "partially_succeeded",
@@ -41,27 +41,27 @@ ACTIVE = ("running", "paused", "scheduled")
 
 
 def is_over(batch: Document) -> bool:
-    """Whether nothing more will happen to a batch unless a person acts.
+    """Whether a batch has ended or waits for a person.
 
-    A failed batch whose jobs are being repaired is not over yet.
+    A failed batch with jobs that are being retried is not over.
     """
     settled = BATCH.state(batch["state"]).type in {StateType.TERMINAL, StateType.INTERACTION}
     return settled and not any(batch["counts"].get(name) for name in ACTIVE)
 
 
 def is_good(batch: Document) -> bool:
-    """Whether a batch that is over went well."""
+    """Whether a batch completed."""
     return bool(batch["state"] == "completed")
 
 
 def is_repaired(batch: Document) -> bool:
-    """Whether no job of a batch is failed any more; only a new report can say so of the batch."""
+    """Whether a batch has no failed job left. Its own state stays failed until the next report."""
     return not batch["counts"].get("failed")
 
 
 @dataclass
 class WatchedBatch:
-    """A batch as it was seen last, and how fast it has been going."""
+    """A batch as last fetched, with samples of its progress."""
 
     api: ApiClient
     batch_id: str
@@ -70,40 +70,40 @@ class WatchedBatch:
     seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def refresh(self, at: float) -> bool:
-        """Ask how it stands; True when that has changed. `at` is seconds of any one clock."""
-        looked = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
-        if looked.document is not None:
-            self.batch, self.etag = looked.document, looked.etag
+        """Fetch the batch. True if it has changed. `at` is seconds of a monotonic clock."""
+        fetched = self.api.get_if_changed(f"/batches/{self.batch_id}", self.etag)
+        if fetched.document is not None:
+            self.batch, self.etag = fetched.document, fetched.etag
         self.seen.append((at, self.ended))
         while at - self.seen[0][0] > RATE_WINDOW_S:
             self.seen.popleft()
-        return looked.document is not None
+        return fetched.document is not None
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many jobs are in each state."""
+        """Jobs by state."""
         counts: Mapping[str, int] = self.batch["counts"]
         return counts
 
     @property
     def ended(self) -> int:
-        """How many jobs have ended, well or badly."""
+        """Number of jobs that have ended."""
         return sum(self.counts.get(name, 0) for name in ENDED)
 
     @property
     def total(self) -> int:
-        """How many jobs there are; 0 until the manifest is read."""
+        """Number of jobs; 0 until the manifest has been read."""
         return self.counts.get("total", 0)
 
     @property
     def rate(self) -> float:
-        """Jobs that ended per second, lately."""
+        """Jobs that ended per second, over the last RATE_WINDOW_S."""
         (first_at, first), (last_at, last) = self.seen[0], self.seen[-1]
         return (last - first) / (last_at - first_at) if last_at > first_at else 0.0
 
     @property
     def pace(self) -> str:
-        """How fast it goes and how long that will take, in words; "" when nobody can say."""
+        """The rate and the time left, as text; "" if unknown."""
         rate = self.rate
         if rate <= 0 or is_over(self.batch) or self.ended >= self.total:
             return ""
@@ -112,7 +112,7 @@ class WatchedBatch:
 
     @property
     def why(self) -> str:
-        """What it waits for and until when."""
+        """What the batch waits for, and until when."""
         return waiting_for(self.batch.get("why") or "", self.batch.get("until"))
 
 
@@ -123,9 +123,9 @@ def watch(
     pause: Callable[[float], None] = time.sleep,
     is_over: Callable[[Document], bool] = is_over,
 ) -> list[Document]:
-    """Show how batches go until all are over; the answer is how each ended.
+    """Show the progress of batches until all are over. Returns their final documents.
 
-    On a terminal it is a picture that moves, elsewhere lines. No `console`, nothing shown.
+    A terminal gets a live display, anything else lines. Without a `console` nothing is shown.
     """
     watched = [WatchedBatch(api, batch_id) for batch_id in batch_ids]
     looks = _changes(watched, pause, is_over)
@@ -144,7 +144,7 @@ def _changes(
     pause: Callable[[float], None],
     is_over: Callable[[Document], bool],
 ) -> Iterator[WatchedBatch]:
-    """Each batch as often as it has changed, until all are over."""
+    """Poll the batches until all are over. Yields a batch each time it has changed."""
     slept = 0.0
     going = list(watched)
     while True:
@@ -176,7 +176,7 @@ def _show_lines(looks: Iterator[WatchedBatch], console: Console) -> None:
 
 
 def line(watched: WatchedBatch) -> str:
-    """How a batch stands, for a log."""
+    """The state of a batch as one line, for logs."""
     batch = watched.batch
     clock = datetime.now(UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
     parts = [f"{clock} {batch['batch_id']} {batch['state']}"]
@@ -190,7 +190,7 @@ def line(watched: WatchedBatch) -> str:
 def _show_live(
     watched: Sequence[WatchedBatch], looks: Iterator[WatchedBatch], console: Console
 ) -> None:
-    first = next(looks, None)  # nothing to draw before that; a refusal comes out plain
+    first = next(looks, None)  # fetch before drawing, so that an error is printed as plain text
     if first is None:
         return
 
@@ -225,7 +225,7 @@ def _bar_line(watched: WatchedBatch, console: Console) -> RenderableType:
 
 
 def bar(counts: Mapping[str, int], width: int, *, ascii_only: bool = False) -> Text:
-    """Jobs by state as one bar of `width` cells; a state with any job at all can be seen."""
+    """A bar of `width` cells, divided by job state. Every state with a job gets a cell."""
     full, rest = ("#", "-") if ascii_only else ("━", "─")
     drawn = Text()
     for name, cells in zip(SEGMENTS, _cells(counts, width), strict=True):
@@ -237,7 +237,7 @@ def bar(counts: Mapping[str, int], width: int, *, ascii_only: bool = False) -> T
 
 
 def _cells(counts: Mapping[str, int], width: int) -> list[int]:
-    """How many of `width` cells each segment gets: its share, but at least one if it has any."""
+    """Cells for each segment: its share of `width`, at least one if it has a job."""
     numbers = [counts.get(name, 0) for name in SEGMENTS]
     total = sum(numbers)
     if not total:
@@ -261,11 +261,11 @@ def _legend(watched: WatchedBatch) -> Text:
     return legend
 
 
-# How it ended
+# Results
 
 
 def show_end(api: ApiClient, batch: Document, console: Console) -> None:
-    """How a batch ended, why if that was said, what was told to whom, and what to do next."""
+    """Show how a batch ended: its result, failures, last report and useful next commands."""
     console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
     for group in batch.get("failure_groups") or ():
         console.print(f"  {group['count']} x {group['code']}: {group['sentence']}", markup=False)
@@ -282,54 +282,54 @@ def show_end(api: ApiClient, batch: Document, console: Console) -> None:
 def _outcome(batch: Document) -> str:
     counts = batch["counts"]
     if batch["state"] == "failed" and counts["total"] and is_repaired(batch):
-        return f"its jobs are repaired ({counts_text(counts)}), which has not been reported yet"
+        return f"its jobs are repaired ({counts_text(counts)}), but not reported yet"
     return batch.get("message") or counts_text(counts)
 
 
 def report_text(report: Document) -> str:
-    """What became of a report, in words."""
+    """Recipients and delivery of a report, as text."""
     delivery = report["delivery"]
     to = ", ".join(report["to"]) or "nobody"
     trouble = f" ({delivery['error']})" if delivery.get("error") else ""
-    missed = f"; not told: {words}" if (words := undeliverable(delivery)) else ""
+    missed = f"; undeliverable: {words}" if (words := undeliverable(delivery)) else ""
     return f"report {report['seq']} to {to}: {delivery['state']}{trouble}{missed}"
 
 
 def undeliverable(found: Document) -> str:
-    """Who cannot be told, and why; "" when everybody can."""
+    """Addresses that cannot be reached, with the reasons; "" if there are none."""
     return "; ".join(f"{each['address']}: {each['why']}" for each in found.get("untold") or ())
 
 
 def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
-    """The commands that make sense now, and what each does: nothing that would be refused."""
+    """Commands that are useful and allowed now, each with what it does."""
     batch_id, counts, groups = batch["batch_id"], batch["counts"], batch.get("failure_groups")
     is_failed = batch["state"] == "failed"
     offered = []
     if batch.get("findings_count"):
-        offered.append((f"jobyard findings {batch_id}", "what was found in the manifest, by line"))
+        offered.append((f"jobyard findings {batch_id}", "show what is wrong in the manifest"))
     if counts.get("failed") and batch["state"] != "deleted":
-        offered.append((f"jobyard jobs {batch_id} --state failed", "which jobs failed, and why"))
+        offered.append((f"jobyard jobs {batch_id} --state failed", "show the failed jobs"))
     final = sum(group.get("final", 0) for group in groups or ())
     if is_failed and counts.get("failed", 0) > final:
-        offered.append((f'jobyard retry {batch_id} --reason "…"', "try them again; for operators"))
+        offered.append((f'jobyard retry {batch_id} --reason "…"', "retry them (operators)"))
     if is_failed and counts.get("total"):
         offered.append(
             (
                 f'jobyard update-reporting {batch_id} --reason "…"',
-                "report what has changed; for administrators",
+                "report the changes (admins)",
             )
         )
     if batch["state"] in {"completed", "cancelled"} and counts.get("total"):
-        offered.append((f"jobyard jobs {batch_id}", "every job"))
+        offered.append((f"jobyard jobs {batch_id}", "show all jobs"))
     if is_reported:
-        offered.append((f"jobyard reports {batch_id} --download .", "the report's files"))
+        offered.append((f"jobyard reports {batch_id} --download .", "download the report"))
     return offered
 
 
 def is_over_with(api: ApiClient, batch_id: str, operation_id: str) -> Callable[[Document], bool]:
-    """`is_over` for a batch that an operation has just been asked of.
+    """`is_over` for a batch with a new operation.
 
-    The operation begins a moment later, and until then the batch looks as if nothing was asked.
+    The operation starts a moment later; until then the batch looks unchanged.
     """
     path = f"/batches/{batch_id}/retries/{operation_id}"
     return lambda batch: is_over(batch) and api.get(path)["state"] == "done"

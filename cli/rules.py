@@ -1,4 +1,4 @@
-"""Rules of recurrence on the command line: as JSON, or in flags of their own."""
+"""Recurrence rules on the command line: as JSON, or as options."""
 
 import json
 from collections.abc import Mapping
@@ -10,60 +10,65 @@ import typer
 
 from cli import options, terminal
 
-# Flags of a rule. All three commands that take them read them with `fields_of`.
+# Options for a rule. Commands that take them read them with `rule_fields`.
 RuleJson = Annotated[
     str | None,
     typer.Option(
         "--rule",
         metavar="JSON|@FILE",
-        help="""The rule, as in {"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}.""",
+        help="""The rule: {"kind": "daily", "at": "09:00", "anchor": "2026-11-25"}.""",
     ),
 ]
 Kind = Annotated[str | None, typer.Option(help="once, hourly, daily, weekly or monthly.")]
 Every = Annotated[
     int | None,
     typer.Option(
-        parser=options.whole_number(1), metavar="N", help="Every N hours, days, weeks or months."
+        parser=options.whole_number(1),
+        metavar="N",
+        help="Run every N hours, days, weeks or months.",
     ),
 ]
-Weekdays = Annotated[str | None, typer.Option(metavar="DAYS", help="Of a weekly rule: mon,wed.")]
+Weekdays = Annotated[
+    str | None, typer.Option(metavar="DAYS", help="Weekdays of a weekly rule: mon,wed.")
+]
 Day = Annotated[
-    str | None, typer.Option(metavar="DAY", help="Of a monthly rule: 1 to 31, or last.")
+    str | None, typer.Option(metavar="DAY", help="Day of a monthly rule: 1 to 31, or last.")
 ]
 At = Annotated[
     str | None,
-    typer.Option(metavar="HH:MM", help="The time of day in the rule's zone, which may follow."),
+    typer.Option(metavar="HH:MM", help="Time of day; a zone may follow."),
 ]
-Zone = Annotated[str | None, typer.Option(metavar="NAME", help="As in America/Los_Angeles.")]
+Zone = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Time zone, such as America/Los_Angeles.")
+]
 Anchor = Annotated[
     str | None,
     typer.Option(
         metavar="DATE",
-        help="The day from which it counts, or 2026-11-25T09:00 with the time; else today, also "
-        "when that time is past.",
+        help="First day, or 2026-11-25T09:00 with the time.  [default: today]",
     ),
 ]
 End = Annotated[
-    str | None, typer.Option(metavar="DATE", help="The last day, or 2026-12-31T12:00 with a time.")
+    str | None, typer.Option(metavar="DATE", help="Last day, or 2026-12-31T12:00 with a time.")
 ]
 Times = Annotated[
     str | None,
     typer.Option(
         parser=lambda text: text and str(options.whole_number(1)(text)),
         metavar="N",
-        help="How many times in all, from the anchor on.",
+        help="Number of occurrences, counted from the anchor.",
     ),
 ]
 Dst = Annotated[
     str | None,
     typer.Option(
-        metavar="WORDS",
-        help="When clocks change: shift or skip a time left out, run once or twice at one that "
-        "comes twice; else shift,once.",
+        metavar="POLICY",
+        help="When clocks change: shift or skip a time that does not exist, run once or twice at "
+        "a time that comes twice.  [default: shift,once]",
     ),
 ]
 
-_FLAGS = {  # of each field of a rule
+_FLAGS = {  # field of a rule: the option that sets it
     "kind": "kind",
     "every": "every",
     "weekdays": "weekdays",
@@ -75,16 +80,16 @@ _FLAGS = {  # of each field of a rule
     "count": "times",
     "dst": "dst",
 }
-_REMOVABLE = {"weekdays", "day", "end", "count"}  # by an empty flag
+_REMOVABLE = {"weekdays", "day", "end", "count"}  # an empty option removes these fields
 
 
 def rule_fields(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a rule that a command's flags give, as its JSON document has them.
+    """The fields of a rule document that a command's options set; {} if there are none.
 
-    {} when none does; other flags are passed over. An empty flag takes its field away: None.
+    An option with an empty value removes its field: the value is None.
 
     Raises:
-        typer.BadParameter: a flag is empty whose field cannot be taken away.
+        typer.BadParameter: an option is empty and its field cannot be removed.
     """
     given = {name: flags.get(flag) for name, flag in _FLAGS.items()}
     at, _, zone = (given["at"] or "").strip().partition(" ")
@@ -96,7 +101,7 @@ def rule_fields(flags: Mapping[str, Any]) -> dict[str, Any]:
 def _value(field: str, given: str | int) -> Any:
     if given == "":
         if field not in _REMOVABLE:
-            raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
+            raise typer.BadParameter("the value is empty", param_hint=f"--{_FLAGS[field]}")
         return None
     if field in {"at", "anchor", "end"}:
         return options.two_digit_hour(str(given).strip()).replace(" ", "T")
@@ -108,38 +113,41 @@ def _value(field: str, given: str | int) -> Any:
 
 
 def rule_document(rule: str | None, fields: dict[str, Any]) -> Any:
-    """The document of a rule, of `--rule` or of the fields that flags gave; one of them is given.
+    """The rule document from `--rule` or from `fields`; exactly one must be given.
 
     Raises:
-        typer.BadParameter: none or both are given, `--rule` is no JSON, or a flag takes away what
-            is not there.
+        typer.BadParameter: none or both are given, `--rule` is not JSON, or a field is removed.
     """
     if rule is not None and fields:
-        raise typer.BadParameter("give the rule as JSON or in flags, not both", param_hint="--rule")
+        raise typer.BadParameter(
+            "give the rule as JSON or as options, not both", param_hint="--rule"
+        )
     if rule is None and not fields:
-        raise typer.BadParameter("give a rule: --rule JSON, or --kind and its flags")
+        raise typer.BadParameter("give a rule: --rule JSON, or --kind and its options")
     for field, value in fields.items():
         if value is None:
-            raise typer.BadParameter("this is empty", param_hint=f"--{_FLAGS[field]}")
+            raise typer.BadParameter("the value is empty", param_hint=f"--{_FLAGS[field]}")
     return fields if rule is None else read_json("--rule", rule)
 
 
 def merged(there: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """The document of a rule that is `there`, with some fields otherwise, None for no longer. One
-    of another kind keeps only when it is due on its days."""
+    """The rule document `there` with `fields` applied; a None removes a field.
+
+    If the kind changes, only time, zone, anchor and DST policy are kept.
+    """
     kept = dict(there)
     if fields.get("kind", there["kind"]) != there["kind"]:
         kept = {name: there[name] for name in ("at", "zone", "anchor", "dst")}
     if "T" in fields.get("anchor", ""):
-        del kept["at"]  # the new anchor has it
+        del kept["at"]  # the new anchor has the time
     return {name: value for name, value in {**kept, **fields}.items() if value is not None}
 
 
 def read_json(option: str, text: str) -> Any:
-    """The JSON that an option holds, or names the file of.
+    """The JSON in an option's value, or in the file it names as `@FILE`.
 
     Raises:
-        typer.BadParameter: it is none, or there is no such file.
+        typer.BadParameter: the text is not JSON, or the file cannot be read.
     """
     if not text.startswith("@"):
         return parse_json(option, text)
@@ -147,7 +155,7 @@ def read_json(option: str, text: str) -> Any:
         return parse_json(option, Path(text[1:]).read_bytes())
     except FileNotFoundError:
         raise typer.BadParameter(
-            f"there is no file {terminal.printable_path(text[1:])}", param_hint=option
+            f"{terminal.printable_path(text[1:])} does not exist", param_hint=option
         ) from None
     except OSError as error:
         words = f"{text[1:]!r} cannot be read: {error.strerror}"
@@ -155,20 +163,20 @@ def read_json(option: str, text: str) -> Any:
 
 
 def parse_json(option: str, text: str | bytes) -> Any:
-    """The JSON that an option holds.
+    """The JSON in an option's value.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not JSON.
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        words = f"this is no JSON: {error}; @FILE names a file that holds some"
+        words = f"this is not JSON: {error}; use @FILE to read it from a file"
         raise typer.BadParameter(words, param_hint=option) from error
 
 
 def instant(text: str) -> datetime:
-    """The instant (UTC) that `text` spells: a date, a time and an offset or Z."""
+    """An instant in UTC, from a date, a time and an offset or Z."""
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
@@ -176,5 +184,5 @@ def instant(text: str) -> datetime:
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"{text!r} is no instant: give 2026-11-25T17:00:00Z, or an offset in place of the Z"
+            f"{text!r} is not an instant: give 2026-11-25T17:00:00Z, or an offset instead of Z"
         ) from None

@@ -1,4 +1,4 @@
-"""How schedules look on a terminal, in VoteCal's words: Job Management and Job Details."""
+"""Shows schedules on a terminal, under VoteCal's headings: Job Management and Job Details."""
 
 import json
 from collections.abc import Iterable
@@ -18,17 +18,17 @@ _NEXT = "Next Scheduled Run Time"
 
 
 def next_run_text(found: Document) -> str:
-    """When a schedule runs next, or why it will not."""
+    """When a schedule runs next, or why it does not."""
     if found["next_run"]:
-        return f"it runs next {_next_run_times(found)}"
-    return f"no job will run: {found['why']}" if found["why"] else "no job will run"
+        return f"next run: {_next_run_times(found)}"
+    return f"no next run: {found['why']}" if found["why"] else "no next run"
 
 
 def _next_run_times(found: Document) -> str:
-    """When a schedule runs next, on the clocks of its zone and on those here."""
+    """The next run in the schedule's zone and in the zone of this machine."""
     if not found["next_run"]:
         return "none"
-    return f"{_next(found)} in {found['zone']}, {local_time(found['next_run'])} here"
+    return f"{_next(found)} in {found['zone']} ({local_time(found['next_run'])} your time)"
 
 
 def _next(found: Document) -> str:
@@ -36,18 +36,17 @@ def _next(found: Document) -> str:
 
 
 def wait_text(found: Document) -> str:
-    """Why a schedule does not run as its rule says, and until when, on the clocks of its zone."""
+    """Why a schedule does not follow its rule now, and until when, in its zone."""
     return waiting_for(found["why"], found["until"], partial(zoned_time, zone=found["zone"]))
 
 
 def zoned_time(iso: str, zone: str = "") -> str:
-    """A time on the clocks of `zone`; where they are not known, or were not its own, on those of
-    its offset.
+    """A time in `zone`: `Sun 2027-03-07 02:00:00 PST`.
 
-    `Sun 2027-03-07 02:00:00 PST`, or `Sun 2027-03-07 02:00 -08:00`.
+    With an unknown zone, or an offset that is not the zone's: `Sun 2027-03-07 02:00 -08:00`.
     """
     at = datetime.fromisoformat(iso)
-    with suppress(InvalidRule):  # none is given, or one that this machine has never heard of
+    with suppress(InvalidRule):  # no zone, or one that this machine does not know
         named = at.astimezone(zone_called(zone))
         if at.tzinfo is UTC or named.utcoffset() == at.utcoffset():
             return named.strftime("%a %Y-%m-%d %H:%M:%S %Z")
@@ -57,7 +56,7 @@ def zoned_time(iso: str, zone: str = "") -> str:
 
 
 def show_all(found: Document, *, as_json: bool) -> None:
-    """Job Management: a row for each schedule, its times on the clocks of its zone."""
+    """Show schedules in a table (Job Management), with times in their zones."""
     rows: Rows = [
         (
             each["schedule_id"],
@@ -76,7 +75,7 @@ def show_all(found: Document, *, as_json: bool) -> None:
 
 
 def show_one(found: Document, newest: list[Document]) -> None:
-    """Job Details: the schedule, its next runs, and the `newest` of what became of its times."""
+    """Show one schedule (Job Details) with its next runs and its `newest` occurrences."""
     terminal.console().print(
         terminal.key_values(
             (
@@ -89,14 +88,17 @@ def show_one(found: Document, newest: list[Document]) -> None:
                 ("why", wait_text(found)),
                 ("running", ", ".join(found["running"])),
                 *_policy(found).items(),
-                ("made", f"{zoned_time(found['created_at'], found['zone'])} by {found['owner']}"),
-                ("you may", terminal.commands_for(found["actions"])),
+                (
+                    "created",
+                    f"{zoned_time(found['created_at'], found['zone'])} by {found['owner']}",
+                ),
+                ("actions", terminal.commands_for(found["actions"])),
             )
         )
     )
     if found["completed"]:
         _show_completed(found["completed"], found["zone"])
-    section("Next runs", ("!in its zone", "!UTC", "~note"), _runs(found))
+    section("Next runs", ("!time in zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
     section("History", *history(found, partial(zoned_time, zone=found["zone"])))
 
@@ -121,9 +123,9 @@ def _show_completed(completed: Document, zone: str) -> None:
 
 def _catch_up_text(missed: Document) -> str:
     if missed["which"] == "none":
-        return "nothing is made up for"
-    most = f"up to {missed['most']}" if missed["which"] == "all" else "the latest"
-    return f"{most} made up for, none older than {missed['oldest_h']} h"
+        return "do not catch up"
+    which = f"up to {missed['most']} runs" if missed["which"] == "all" else "the latest run"
+    return f"catch up on {which}, at most {missed['oldest_h']} h old"
 
 
 def _runs(found: Document) -> Rows:
@@ -150,31 +152,31 @@ def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...],
         )
         for each in items
     ]
-    columns = ("!in its zone", "!Status", "!late", "!took", "~records", "~about it", "~job")
+    columns = ("!time in zone", "!Status", "!delay", "!duration", "~records", "~details", "~job")
     return columns, rows
 
 
 def _details(each: Document) -> str:
-    """Why there is no job, why it failed or who stopped it, and who wanted it."""
+    """Why there is no job, or why it failed or was stopped, and who started it by hand."""
     if each["reason"]:
         return ": ".join(part for part in (each["sentence"], each["words"]) if part)
     codes = each["failure_codes"]
     parts = [each["sentence"], ", ".join(codes) if codes else each["message"]]
     if each["actor"]:
-        parts.append(f"run now by {each['actor']}: {each['words']}")
+        parts.append(f"started by {each['actor']}: {each['words']}")
     if each["trigger"] == "catch_up":
-        parts.append("made up for")
+        parts.append("caught up")
     return "; ".join(part for part in parts if part)
 
 
 def show_history(found: Document, zone: str, *, as_json: bool) -> None:
-    """What became of a schedule's times. `zone` is its own, "" where nobody knows."""
+    """Show a schedule's occurrences. `zone` is the schedule's, "" if unknown."""
     show_list(found, *_occurrences(found["items"], zone), "occurrence", as_json=as_json)
 
 
 def show_edited(before: Document, edited: Document) -> None:
-    """A schedule after a change: what is otherwise than `before`, and its next runs side by side
-    with those there would have been."""
+    """Show what an edit changed: settings that differ from `before`, and the next runs, old and
+    new."""
     found = edited["schedule"]
     console = terminal.console()
     console.print(found["schedule_id"], "is", state(found["state"]))
@@ -187,19 +189,19 @@ def show_edited(before: Document, edited: Document) -> None:
     if changes:
         console.print(terminal.key_values(changes))
     if edited["runs_before"] == edited["runs_after"]:
-        console.print(f"its next runs stay as they were; {next_run_text(found)}", markup=False)
+        console.print(f"its next runs are unchanged; {next_run_text(found)}", markup=False)
         return
     runs = (
         [zoned_time(each["local"], before["zone"]) for each in edited["runs_before"]],
         [zoned_time(each["local"], found["zone"]) for each in edited["runs_after"]],
     )
-    section("Next runs", ("!before", "!now"), list(zip_longest(*runs, fillvalue="-")))
+    section("Next runs", ("!before", "!after"), list(zip_longest(*runs, fillvalue="-")))
     if not found["next_run"]:
         console.print(next_run_text(found), markup=False)
 
 
 def _settings(found: Document) -> dict[str, str]:
-    """What an edit can change, in words."""
+    """The settings that an edit can change, as labelled text."""
     named = {"title": found["title"], "Recurrence pattern": found["sentence"]}
     return named | _policy(found)
 
@@ -207,7 +209,7 @@ def _settings(found: Document) -> dict[str, str]:
 def _policy(found: Document) -> dict[str, str]:
     return {
         "when clocks change": ", ".join(found["dst"]),
-        "missed": _catch_up_text(found["missed"]),
+        "missed runs": _catch_up_text(found["missed"]),
         "overlap": found["overlap"],
         "calendar": found["calendar"],
         "parameters": json.dumps(found["parameters"]) if found["parameters"] else "",

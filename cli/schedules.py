@@ -1,4 +1,4 @@
-"""`jobyard schedule`: jobs that recur. A preview needs no stack: the domain reckons it."""
+"""`jobyard schedule`: manage recurring jobs. `preview` needs no stack: the domain computes it."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,29 +15,29 @@ from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missing, Overlap
 
-app = typer.Typer(no_args_is_help=True, help="Jobs that recur: when they will, and when they did.")
+app = typer.Typer(no_args_is_help=True, help="Manage recurring jobs.")
 
-MAX_PREVIEW = 100_000  # of a preview: of a rule that comes daily, centuries
+MAX_PREVIEW = 100_000  # occurrences; of a daily rule that is centuries
 WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
-Title = Annotated[str, typer.Option(help="What people call it.")]
+Title = Annotated[str, typer.Option(help="A title, for people.")]
 Parameters = Annotated[
     str | None,
-    typer.Option(metavar="JSON|@FILE", help="What its jobs are told, a JSON object."),
+    typer.Option(metavar="JSON|@FILE", help="Parameters of the job type, a JSON object."),
 ]
 Missed = Annotated[
     Missing | None,
     typer.Option(
         parser=options.one_of(Missing),
         metavar="|".join(Missing),
-        help="Which of the times that were missed are made up for; else latest.",
+        help="Which missed runs to catch up on.  [default: latest]",
     ),
 ]
 CatchUpLimit = Annotated[
     int | None,
     typer.Option(
-        parser=options.whole_number(1), metavar="N", help="With --missed all: the newest N."
+        parser=options.whole_number(1), metavar="N", help="With --missed all: at most the newest N."
     ),
 ]
 MaxAge = Annotated[
@@ -46,7 +46,7 @@ MaxAge = Annotated[
         "--oldest",
         parser=options.whole_number(1),
         metavar="HOURS",
-        help="With --missed: none that is older.",
+        help="With --missed: only runs missed within the last HOURS.",
     ),
 ]
 OverlapPolicy = Annotated[
@@ -55,23 +55,23 @@ OverlapPolicy = Annotated[
         "--overlap",
         parser=options.one_of(Overlap),
         metavar="|".join(Overlap),
-        help="When a run meets the one before it; else forbid.",
+        help="What to do when the previous run has not ended.  [default: forbid]",
     ),
 ]
 CalendarName = Annotated[
-    str | None, typer.Option("--calendar", metavar="NAME", help="Its calendar.")
+    str | None, typer.Option("--calendar", metavar="NAME", help="The calendar to follow.")
 ]
 
 
 @app.callback()
 def schedule() -> None:
-    """Jobs that recur: when they will, and when they did."""
+    """Manage recurring jobs."""
 
 
 def _word(text: str) -> str:
     known = {word.lower(): word for word in WORDS}
     if text.lower().replace("_", " ") not in known:
-        raise typer.BadParameter(f"{text!r} is none; there are {', '.join(WORDS)}")
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(WORDS)}")
     return known[text.lower().replace("_", " ")]
 
 
@@ -83,24 +83,24 @@ def show_list(
         typer.Option(parser=_word, metavar="WORD", help=f"Only those: {', '.join(WORDS)}."),
     ] = None,
     system: Annotated[
-        bool, typer.Option("--system", help="Jobyard's own, instead of people's.")
+        bool, typer.Option("--system", help="List the schedules that Jobyard itself runs.")
     ] = False,
     limit: Annotated[
         int,
         typer.Option(
             parser=options.whole_number(1),
             metavar="N",
-            help="Show at most so many; pages are fetched for it.",
+            help="Show at most N.",
         ),
     ] = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Job Management: every schedule with its status and its next run."""
+    """List schedules with their status and next run (VoteCal's Job Management)."""
     wanted = {"word": word, "system": "true" if system else None}
     found = ctx.obj.api(stack).list_items("/schedules", limit, **wanted)
     if system and not word and not found["items"] and not as_json:
-        terminal.console().print("none yet: the clock makes them within a minute")
+        terminal.console().print("none yet: the scheduler creates them within a minute")
         return
     schedule_view.show_all(found, as_json=as_json)
 
@@ -109,7 +109,7 @@ def show_list(
 def show(
     ctx: typer.Context, schedule_id: ScheduleId, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """Job Details: when it runs, how the last run came out, the next ten and the last ten."""
+    """Show a schedule, its last and next ten runs and its history (VoteCal's Job Details)."""
     api = ctx.obj.api(stack)
     found = api.get(f"/schedules/{schedule_id}")
     if as_json:
@@ -129,18 +129,18 @@ def history(
         typer.Option(
             parser=options.whole_number(1),
             metavar="N",
-            help="Show at most so many; pages are fetched for it.",
+            help="Show at most N.",
         ),
     ] = 50,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """What became of its times, newest first: those without a job too, each with its reason."""
+    """List what happened at each scheduled time, newest first. Skipped runs are included."""
     api: ApiClient = ctx.obj.api(stack)
     found = api.list_items(f"/schedules/{schedule_id}/occurrences", limit)
     zone = ""
     if not as_json:
-        with suppress(ApiError):  # a deleted one has a history still
+        with suppress(ApiError):  # a deleted schedule still has a history
             zone = api.get(f"/schedules/{schedule_id}")["zone"]
     schedule_view.show_history(found, zone, as_json=as_json)
 
@@ -149,7 +149,7 @@ def history(
 def create(
     ctx: typer.Context,
     title: Title,
-    job_type: Annotated[str, typer.Option("--type", help="What its jobs do, as in sweep.")],
+    job_type: Annotated[str, typer.Option("--type", help="The job type to run, such as sweep.")],
     parameters: Parameters = None,
     rule: rules.RuleJson = None,
     kind: rules.Kind = None,
@@ -170,7 +170,7 @@ def create(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Make a schedule. Its first run is known at once."""
+    """Create a schedule and show its first run."""
     fields = rules.rule_fields(ctx.params)
     wanted: Document = {
         "title": title,
@@ -186,7 +186,7 @@ def create(
     console.print(f"schedule [bold]{made['schedule_id']}[/]")
     console.print(f"{made['sentence']}; {schedule_view.next_run_text(made)}", markup=False)
     shown = f"jobyard schedule show {made['schedule_id']}"
-    console.print(terminal.next_commands([(shown, "how it stands")]))
+    console.print(terminal.next_commands([(shown, "show the schedule")]))
 
 
 @app.command()
@@ -194,7 +194,7 @@ def edit(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     reason: Reason,
-    title: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    title: Annotated[str | None, typer.Option(help="A title, for people.")] = None,
     parameters: Parameters = None,
     rule: rules.RuleJson = None,
     kind: rules.Kind = None,
@@ -213,23 +213,23 @@ def edit(
     overlap: OverlapPolicy = None,
     calendar: Annotated[
         str | None,
-        typer.Option("--calendar", metavar="NAME", help='Its calendar; "" for none.'),
+        typer.Option("--calendar", metavar="NAME", help='The calendar to follow; "" for none.'),
     ] = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Change a schedule, and see how its next runs change.
+    """Change a schedule and show how its next runs change.
 
-    Flags of the rule change that much of it, and what is not named stays as it is.
-    An empty --end "", --times, --weekdays or --day takes that away.
+    Options of the rule change only those parts of it. An empty value (--end "") removes --end,
+    --times, --weekdays or --day.
     """
     fields = rules.rule_fields(ctx.params)
     wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
     if title == "":
-        raise typer.BadParameter("this is empty", param_hint="--title")
+        raise typer.BadParameter("the value is empty", param_hint="--title")
     wanted |= {"title": title} if title else {}
     if not (wanted or fields) and rule is None:
-        raise typer.BadParameter("say what is to be otherwise, beside the reason")
+        raise typer.BadParameter("nothing to change: give at least one option besides --reason")
     if rule is not None:
         wanted["rule"] = rules.rule_document(rule, fields)
     api: ApiClient = ctx.obj.api(stack)
@@ -253,13 +253,13 @@ def suspend(
         typer.Option(
             parser=options.future_time,
             metavar="TIME",
-            help="When it is resumed by itself: 30m, 2h, 1d, 18:00, or 2030-01-31T18:00.",
+            help="When to resume: 30m, 2h, 1d, 18:00 or 2030-01-31T18:00.  [default: never]",
         ),
     ] = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Let its times pass, each noted as skipped. What runs goes on."""
+    """Suspend a schedule. Its runs are recorded as skipped; a running job continues."""
     wanted: Document = {"reason": reason} | ({"until": until} if until else {})
     _show_state(
         ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", wanted), as_json=as_json
@@ -274,7 +274,7 @@ def resume(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Let its times count again, from now on."""
+    """Resume a suspended schedule. Runs that were skipped are not caught up on."""
     api: ApiClient = ctx.obj.api(stack)
     _show_state(api.post(f"/schedules/{schedule_id}/resume", {"reason": reason}), as_json=as_json)
 
@@ -287,19 +287,19 @@ def run(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Have a job run at once, beside its times."""
+    """Run a job of the schedule now. Its regular runs stay as they are."""
     made = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
     if as_json:
         terminal.print_json(made)
         return
     console = terminal.console()
     if not made["job_id"]:
-        console.print("it waits for the run before it to end")
+        console.print("the job starts when the previous run has ended")
         shown = f"jobyard schedule history {schedule_id}"
-        console.print(terminal.next_commands([(shown, "what becomes of it")]))
+        console.print(terminal.next_commands([(shown, "watch for it")]))
         return
     console.print(f"job [bold]{made['job_id']}[/]")
-    console.print(terminal.next_commands([(f"jobyard job {made['job_id']}", "how it goes")]))
+    console.print(terminal.next_commands([(f"jobyard job {made['job_id']}", "show the job")]))
 
 
 @app.command()
@@ -307,12 +307,12 @@ def delete(
     ctx: typer.Context,
     schedule_id: ScheduleId,
     reason: Reason,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you are sure.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Give it up: it has no times any more. The history of its jobs stays."""
-    terminal.confirm(f"Give up {schedule_id} for good?", yes=yes)
+    """Delete a schedule. Nothing runs any more; the history of its jobs stays readable."""
+    terminal.confirm(f"Delete {schedule_id}? This cannot be undone.", yes=yes)
     _show_state(
         ctx.obj.api(stack).delete(f"/schedules/{schedule_id}", reason=reason), as_json=as_json
     )
@@ -329,13 +329,13 @@ def _show_state(found: Document, *, as_json: bool) -> None:
     if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
         console.print(schedule_view.next_run_text(found), markup=False)
     elif found["until"]:
-        console.print("none of its times is left after that")
+        console.print("its rule has no more runs after that")
 
 
 def _settings(
     parameters: str | None, missed: Document, overlap: Overlap | None, calendar: str | None
 ) -> Document:
-    """The settings that flags give, as the API takes them."""
+    """The settings that options give, as fields of the API."""
     given: Document = {
         "parameters": None if parameters is None else rules.read_json("--parameters", parameters),
         "missed": missed or None,
@@ -348,7 +348,7 @@ def _settings(
 def _missed(missed: Missing | None, most: int | None, oldest_h: int | None) -> Document:
     if missed is None:
         if most or oldest_h:
-            raise typer.BadParameter("--most and --oldest say more of --missed; give that too")
+            raise typer.BadParameter("--most and --oldest need --missed")
         return {}
     given = {"which": missed.value, "most": most, "oldest_h": oldest_h}
     return {name: value for name, value in given.items() if value is not None}
@@ -380,22 +380,22 @@ def show_preview(
             "--from",
             parser=rules.instant,
             metavar="INSTANT",
-            help="Show those from this instant on, as 2026-11-25T17:00:00Z; else from now on.",
+            help="Start at this instant, such as 2026-11-25T17:00:00Z.  [default: now]",
         ),
     ] = None,
     calendar: Annotated[
         str,
         typer.Option(
             metavar="JSON|@FILE",
-            help='Leave out what it refuses: {"name": …, "exclude": […]}, as `jobyard calendar '
-            "show NAME --json` prints it.",
+            help='Follow this calendar: {"name": …, "exclude": […]}, as printed by `jobyard '
+            "calendar show NAME --json`.",
         ),
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """When a rule comes due: the next occurrences, those on days when clocks change with a note.
+    """Show the next occurrences of a rule, with a note on days when clocks change.
 
-    There are fewer where the rule ends. Nothing has to run for this.
+    Needs no running stack.
     """
     since = start or datetime.now(UTC)
     fields = rules.rule_fields(ctx.params)
@@ -412,8 +412,8 @@ def _calendar(text: str) -> Calendar:
     if text.startswith(("{", "@")):
         return calendars.calendar_from(rules.read_json("--calendar", text))
     raise typer.BadParameter(
-        "a preview asks no stack, so it needs the calendar's JSON, or @FILE with it: "
-        "`jobyard calendar show NAME --json` prints that",
+        "preview does not ask a stack: give the calendar's JSON, or @FILE. "
+        "`jobyard calendar show NAME --json` prints it",
         param_hint="--calendar",
     )
 
@@ -424,14 +424,14 @@ def _show(
     console = terminal.console()
     console.print(rule.sentence(), markup=False)
     if calendar:
-        console.print(f"without what calendar {calendar.name} refuses", markup=False)
+        console.print(f"except where calendar {calendar.name} excludes it", markup=False)
     console.print()
     if not found:
         refused = calendar if rule.first_from(since) else None
         console.print(
-            f"Calendar {refused.name} refuses all of its times."
+            f"Calendar {refused.name} excludes all occurrences."
             if refused
-            else "It does not come due any more."
+            else "The rule has no more occurrences."
         )
         return
     documents = (each.document() for each in found)
@@ -439,4 +439,4 @@ def _show(
         (schedule_view.zoned_time(each["local"], rule.zone), each["utc"], each["note"])
         for each in documents
     ]
-    terminal.show_table(("!in its zone", "!UTC", "~note"), rows)
+    terminal.show_table(("!time in zone", "!UTC", "~note"), rows)

@@ -1,4 +1,4 @@
-"""Who asks, and of which stack: finds the stack, signs in, keeps the tokens and renews them."""
+"""Stacks and sessions: finds a stack, signs a user in, stores tokens and renews them."""
 
 import base64
 import json
@@ -17,30 +17,30 @@ from cli.local import demo_users, emulator
 from cli.local.stack import Stack
 from jobyard.domain.errors import JobyardError
 
-LOCAL = "local"  # what the stack on this laptop is called in words
-LOCAL_USER = "admin"  # who one is on the local stack until one signs in as somebody else
-RENEW_BEFORE_S = 30.0  # a token that ends within these seconds is renewed first
+LOCAL = "local"  # the name of the local stack in messages
+LOCAL_USER = "admin"  # the local stack's default user
+RENEW_BEFORE_S = 30.0  # renew a token this long before it expires
 
 
 class SignInRequired(JobyardError):
-    """Nobody is signed in, or not any more; the message says what to call."""
+    """Nobody is signed in, or the session has expired. The message names the command to use."""
 
 
 class SignInFailed(JobyardError):
-    """The username, the password or a code is wrong."""
+    """Cognito rejected the username, the password or a code."""
 
 
 class StackNotRunning(JobyardError):
-    """The local stack is down."""
+    """The local stack is not running."""
 
 
 class AwsAccessError(JobyardError):
-    """AWS cannot be asked: no credentials, no region, no permission or no network."""
+    """AWS cannot be reached: no credentials, no region, no permission or no network."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One person signed in to one stack: all that a command needs of either."""
+    """A signed-in user of a stack, as stored in the session file."""
 
     api_url: str
     user_pool: str
@@ -51,7 +51,7 @@ class Session:
 
     @property
     def claims(self) -> dict[str, Any]:
-        """What the access token says of its owner; the API checks it, not we."""
+        """Claims of the access token, not verified here: the API does that."""
         payload = self.access_token.split(".")[1]
         claims: dict[str, Any] = json.loads(
             base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
@@ -60,22 +60,22 @@ class Session:
 
     @property
     def expires_at(self) -> datetime:
-        """When the access token ends."""
+        """When the access token expires."""
         return datetime.fromtimestamp(self.claims["exp"], UTC)
 
     @property
     def roles(self) -> list[str]:
-        """The person's roles; Cognito calls them groups."""
+        """The user's roles, which are their Cognito groups."""
         return list(self.claims.get("cognito:groups", []))
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployed stack as the CLI reaches it. `kept` is the file its session is kept in.
+    """How the CLI reaches a deployed stack.
 
-    `cognito` makes a client for a user pool; `passwords` are the demo's people, none on AWS, and
-    `person` is the one of them who asks until somebody signs in.
-    `address` is what the API's URL begins with: on a laptop it tells kept sessions of other ports.
+    `cognito` makes a client for a user pool. `passwords` has the demo users (none on AWS), of whom
+    `default_user` is signed in at first. `url_prefix` begins the API's URL; it reveals a session
+    that belongs to a local stack on another port.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Deployment:
 
     @property
     def login(self) -> str:
-        """The command that signs in here."""
+        """The command that signs in to this stack."""
         return "jobyard login --as ROLE" if self.passwords else f"jobyard login --stack {self.name}"
 
 
@@ -96,7 +96,7 @@ def find_deployment(name: str) -> Deployment:
     """The AWS stack `name`, or the local one when no name is given.
 
     Raises:
-        NotRunning: the local stack is down.
+        StackNotRunning: there is no name, and the local stack is not running.
     """
     if not name:
         return local_deployment(emulator.HOME)
@@ -105,16 +105,16 @@ def find_deployment(name: str) -> Deployment:
 
 
 def local_deployment(home: Path) -> Deployment:
-    """The local stack whose emulator lives in `home`.
+    """The local stack in the folder `home`.
 
     Raises:
-        NotRunning: nothing runs there.
+        StackNotRunning: no emulator runs there.
     """
     running = emulator.running(home)
     if running is None:
         raise StackNotRunning(
-            "the local stack is not running: start it with `jobyard local up` or `make local`, "
-            "or name an AWS stack with --stack"
+            "the local stack is not running: start it with `jobyard local up`, or name a stack on "
+            "AWS with --stack"
         )
     endpoint = running.endpoint
     return Deployment(
@@ -132,10 +132,10 @@ def local_deployment(home: Path) -> Deployment:
 
 
 def open_session(deployment: Deployment) -> Session:
-    """The session kept for `deployment`; on the local stack a new one when none is.
+    """The stored session of `deployment`. On the local stack it signs in the default user.
 
     Raises:
-        SignInNeeded: nobody is signed in.
+        SignInRequired: nobody is signed in.
     """
     saved = _read(deployment.session_file)
     if saved and saved.api_url.startswith(deployment.url_prefix):
@@ -143,7 +143,7 @@ def open_session(deployment: Deployment) -> Session:
     username = saved.username if saved else deployment.default_user
     if username not in deployment.passwords:
         raise SignInRequired(
-            f"you are not signed in to stack {deployment.name}: `{deployment.login}`"
+            f"you are not signed in to stack {deployment.name}: run `{deployment.login}`"
         )
     return sign_in(deployment, username, deployment.passwords[username])
 
@@ -154,11 +154,14 @@ def sign_in(
     password: str,
     answer: Callable[[str], str] = lambda challenge: "",
 ) -> Session:
-    """Sign `username` in and keep the session. `answer` is asked what else Cognito wants to know:
-    NEW_PASSWORD_REQUIRED or SOFTWARE_TOKEN_MFA.
+    """Sign in and store the session.
+
+    `answer` responds to Cognito's challenges NEW_PASSWORD_REQUIRED and SOFTWARE_TOKEN_MFA.
 
     Raises:
-        SignInRefused: Cognito does not take what it was told. NoStack: there is no such stack.
+        SignInFailed: Cognito rejects the credentials or asks for another challenge.
+        NoStack: there is no such stack.
+        AwsAccessError: Cognito cannot be reached.
     """
     stack = deployment.locate()
     cognito = deployment.cognito(stack.user_pool)
@@ -172,7 +175,7 @@ def sign_in(
         while "ChallengeName" in told:
             name = told["ChallengeName"]
             if name not in _CHALLENGE_RESPONSES:
-                raise SignInFailed(f"Cognito asks for {name}, which this program cannot give")
+                raise SignInFailed(f"Cognito asks for {name}, which jobyard does not support")
             told = cognito.respond_to_auth_challenge(
                 ClientId=client,
                 ChallengeName=name,
@@ -203,7 +206,7 @@ _CHALLENGE_RESPONSES = {
 
 
 def sign_out(deployment: Deployment) -> bool:
-    """Forget the session here and end it at Cognito; False when nobody was signed in."""
+    """Delete the stored session and revoke it at Cognito. False if there was none."""
     saved = _read(deployment.session_file)
     if saved is None:
         return False
@@ -213,28 +216,28 @@ def sign_out(deployment: Deployment) -> bool:
             Token=saved.refresh_token, ClientId=saved.user_pool_client
         )
     except (ClientError, BotoCoreError):
-        return True  # it is forgotten here, and ends by itself within hours
+        return True  # it is deleted here, and expires within hours
     return True
 
 
 class SessionTokens:
-    """Hands out the access token of a session, and renews it silently when it ends."""
+    """The access tokens of a session, renewed before they expire."""
 
     def __init__(self, deployment: Deployment, session: Session) -> None:
         self._deployment = deployment
         self.session = session
 
     def token(self) -> str:
-        """An access token that is good now."""
+        """A valid access token."""
         if self.session.expires_at.timestamp() - time.time() < RENEW_BEFORE_S:
             return self.renew()
         return self.session.access_token
 
     def renew(self) -> str:
-        """Another access token.
+        """A new access token.
 
         Raises:
-            SignInNeeded: the session has ended.
+            SignInRequired: the session has expired.
         """
         self.session = _renew(self._deployment, self.session)
         return self.session.access_token
@@ -248,11 +251,11 @@ def _renew(deployment: Deployment, session: Session) -> Session:
             AuthParameters={"REFRESH_TOKEN": session.refresh_token},
         )
     except ClientError as error:
-        # A local stack that was reset has other people and keys, but the same names.
+        # A local stack that was reset has new users and keys, but the same usernames.
         if session.username in deployment.passwords:
             return sign_in(deployment, session.username, deployment.passwords[session.username])
         raise SignInRequired(
-            f"your sign-in to stack {deployment.name} has ended: `{deployment.login}`"
+            f"your session on stack {deployment.name} has expired: run `{deployment.login}`"
         ) from error
     except BotoCoreError as error:
         raise AwsAccessError(str(error)) from error
@@ -275,11 +278,11 @@ def _read(session_file: Path) -> Session | None:
     except FileNotFoundError:
         return None
     except (TypeError, ValueError):
-        return None  # of another version of this program: as good as none
+        return None  # written by another version of this program
 
 
 def _write(session_file: Path, session: Session) -> None:
-    """Keep `session` for its owner's eyes only; a reader sees the old file or the new."""
+    """Store `session` atomically, readable only by its owner."""
     session_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = session_file.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
@@ -288,7 +291,7 @@ def _write(session_file: Path, session: Session) -> None:
     unfinished.replace(session_file)
 
 
-# Finding stacks. What is imported here takes 0.5 s; no command with a good token has to spend it.
+# Finding stacks. These imports take 0.5 s, so a command with a valid token does not make them.
 
 
 def _find_local_stack(endpoint: str) -> Stack:
@@ -311,13 +314,13 @@ def _find_aws_stack(name: str) -> Stack:
     try:
         return stack.read(boto3.session.Session().client("cloudformation"), name)
     except ClientError as error:
-        raise AwsAccessError(f"CloudFormation refuses: {_error_text(error)}") from error
+        raise AwsAccessError(f"CloudFormation refused: {_error_text(error)}") from error
     except BotoCoreError as error:
         raise AwsAccessError(f"stack {name} cannot be looked up: {error}") from error
 
 
 def _aws_cognito(user_pool: str) -> Any:
-    """A client that signs nothing: signing in needs no AWS credentials."""
+    """A client without AWS credentials, which signing in does not need."""
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -328,19 +331,19 @@ def _aws_cognito(user_pool: str) -> Any:
     )
 
 
-# What commands are handed
+# The context of commands
 
 
 @dataclass(frozen=True)
 class CliContext:
-    """The world a command acts in. Tests bring their own."""
+    """What a command needs from outside. Tests replace it."""
 
     deployment: Callable[[str], Deployment] = find_deployment
     transport: httpx.BaseTransport | None = None
     pause: Callable[[float], None] = time.sleep
 
     def api(self, stack: str, session: Session | None = None) -> ApiClient:
-        """The API of `stack`, asked by whoever is signed in there or by `session`."""
+        """A client of the stack's API for `session`, by default the signed-in user."""
         deployment = self.deployment(stack)
         bearer = SessionTokens(deployment, session or open_session(deployment))
         roles = ", ".join(bearer.session.roles) or "no role"

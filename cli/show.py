@@ -1,4 +1,4 @@
-"""The commands that show: batches, jobs, holds, findings, reports."""
+"""Commands that only read: batches, jobs, costs, findings, reports, holds."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Limit = Annotated[
     typer.Option(
         parser=options.whole_number(1),
         metavar="N",
-        help="Show at most so many; pages are fetched for it.",
+        help="Show at most N.",
     ),
 ]
 Rows = list[tuple[str | Text, ...]]
@@ -41,15 +41,15 @@ def batches(
         typer.Option(
             parser=options.one_of(BatchState),
             metavar="STATE",
-            help=f"Only those in this state: {', '.join(BatchState)}.",
+            help=f"Only in this state: {', '.join(BatchState)}.",
         ),
     ] = None,
-    collection: Annotated[str, typer.Option(help="Only those of this collection.")] = "",
+    collection: Annotated[str, typer.Option(help="Only of this collection.")] = "",
     limit: Limit = 20,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Batches, newest first."""
+    """List batches, newest first."""
     found = ctx.obj.api(stack).list_items("/batches", limit, state=state, collection=collection)
     rows: Rows = [
         (
@@ -62,7 +62,7 @@ def batches(
         )
         for each in found["items"]
     ]
-    columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waits")
+    columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waiting for")
     show_list(found, columns, rows, "batch", as_json=as_json)
 
 
@@ -70,7 +70,7 @@ def batches(
 def batch(
     ctx: typer.Context, batch_id: BatchId, stack: StackName = "", as_json: Json = False
 ) -> None:
-    """One batch: how it stands, why, and what happened to it."""
+    """Show a batch: its state, its counts, its failures and its history."""
     found = ctx.obj.api(stack).get(f"/batches/{batch_id}")
     if as_json:
         terminal.print_json(found)
@@ -81,7 +81,7 @@ def batch(
             (
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
-                ("waits", _wait_text(found)),
+                ("waiting for", _wait_text(found)),
                 ("message", found.get("message") or ""),
                 ("jobs", terminal.counts_text(found["counts"])),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
@@ -90,11 +90,11 @@ def batch(
                 ("submitted", f"{local_time(found['submitted_at'])} by {found['submitter']}"),
                 ("ended", local_time(found["ended_at"]) if found.get("ended_at") else ""),
                 ("reports to", ", ".join(found.get("notify") or ())),
-                ("cannot tell", undeliverable(found)),
+                ("undeliverable", undeliverable(found)),
                 ("findings", str(found["findings_count"] or "")),
-                ("looks like", found["similar_to"]),
+                ("similar to", found["similar_to"]),
                 ("note", found["note"]),
-                ("you may", terminal.commands_for(found.get("actions") or ())),
+                ("actions", terminal.commands_for(found.get("actions") or ())),
             )
         )
     )
@@ -102,7 +102,7 @@ def batch(
         (str(group["count"]), group["code"], group["sentence"])
         for group in found.get("failure_groups", ())
     ]
-    section("Failures", ("jobs", "!code", "what it means"), groups)
+    section("Failures", ("jobs", "!code", "meaning"), groups)
     section("History", *history(found))
 
 
@@ -115,14 +115,14 @@ def jobs(
         typer.Option(
             parser=options.one_of(JobState),
             metavar="STATE",
-            help=f"Only those in this state: {', '.join(JobState)}.",
+            help=f"Only in this state: {', '.join(JobState)}.",
         ),
     ] = None,
     limit: Limit = 100,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """A batch's jobs, in the order of its manifest."""
+    """List the jobs of a batch, in the order of its manifest."""
     found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/jobs", limit, state=state)
     rows: Rows = [
         (
@@ -139,7 +139,7 @@ def jobs(
 
 @app.command()
 def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json = False) -> None:
-    """One job: its steps, its attempts, and what happened to it."""
+    """Show a job: its state, result, steps, attempts and history."""
     found = ctx.obj.api(stack).get(f"/jobs/{job_id}")
     if as_json:
         terminal.print_json(found)
@@ -148,24 +148,27 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
     results: Rows = [
         (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         for name, value in (found.get("result") or {}).items()
-        if name != "records"  # they are told above
+        if name != "records"  # shown above
     ]
     console.print(
         terminal.key_values(
             (
                 ("job", found["job_id"]),
                 ("state", state(found["state"])),
-                ("waits", _wait_text(found)),
+                ("waiting for", _wait_text(found)),
                 ("failure", _failure_text(found)),
                 ("records", records(found.get("records") or {})),
                 ("schedule", found.get("schedule_id") or ""),
-                ("for", local_time(found["scheduled_for"]) if found.get("scheduled_for") else ""),
+                (
+                    "scheduled for",
+                    local_time(found["scheduled_for"]) if found.get("scheduled_for") else "",
+                ),
                 ("run now by", _run_now_by(found)),
                 ("file", found["name"]),
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
                 ("requeued", str(found.get("requeues") or "")),
-                ("you may", terminal.commands_for(found.get("actions") or ())),
+                ("actions", terminal.commands_for(found.get("actions") or ())),
             )
         )
     )
@@ -204,7 +207,7 @@ def cost(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """What a batch, or a schedule up to now, used of AWS, and what that costs."""
+    """Show what a batch or a schedule has used of AWS, and its price."""
     kind = "schedules" if is_schedule_id(of) else "batches"
     found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
     if as_json:
@@ -221,13 +224,13 @@ def cost(
         if each["quantity"]
     ]
     console = terminal.console()
-    console.print(terminal.table(("used", "!quantity", "price", "!US dollars"), rows))
+    console.print(terminal.table(("usage", "!quantity", "price", "!US dollars"), rows))
     per_job = found.get("dollars_per_job")
-    million = f", {per_job * 1e6:,.2f} for a million such jobs" if per_job else ""
-    console.print(f"in all {found['dollars']:.6f} US dollars{million}")
+    million = f", {per_job * 1e6:,.2f} per million jobs" if per_job else ""
+    console.print(f"total {found['dollars']:.6f} US dollars{million}")
     console.print(
-        f"prices of {found['priced_on']}, {found['region']}, without a free tier; not in it: the "
-        "clock, requests, logs, and a month of keeping its records",
+        f"prices of {found['priced_on']} in {found['region']}, without the free tier; not "
+        "included: the scheduler, API requests, logs, and storage of its records",
         style="dim",
     )
 
@@ -240,7 +243,7 @@ def findings(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """What was found in a batch's manifest, by line and column."""
+    """List the errors and warnings in a batch's manifest, by line and column."""
     found = ctx.obj.api(stack).list_items(f"/batches/{batch_id}/findings", limit)
     rows: Rows = [
         (
@@ -261,12 +264,14 @@ def reports(
     batch_id: BatchId,
     download: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Put every report's files there."),
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Download the files of all reports to DIR."
+        ),
     ] = None,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """What was told about a batch, to whom, and whether it arrived."""
+    """List the reports of a batch, their recipients and their delivery."""
     api = ctx.obj.api(stack)
     found = api.get(f"/batches/{batch_id}/reports")
     written = []
@@ -292,12 +297,12 @@ def reports(
     for target in written:
         console.print(f"  {target}", markup=False, soft_wrap=True)
     if not found["items"]:
-        console.print("nothing was reported yet")
+        console.print("no reports yet")
 
 
 @app.command()
 def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
-    """What is on hold, by whom, why and until when."""
+    """List what is on hold: by whom, why, and until when."""
     found = ctx.obj.api(stack).get("/holds")
     rows: Rows = [
         (
@@ -322,11 +327,12 @@ def show_list(
         return
     console = terminal.console()
     if not rows:
-        console.print(f"no {noun}" if noun != "batch" else "no batch: `jobyard submit` makes one")
+        hint = ": submit a manifest with `jobyard submit`" if noun == "batch" else ""
+        console.print(f"no {noun} found{hint}")
         return
     terminal.show_table(columns, rows)
     if found.get("cursor"):
-        console.print(f"[dim]that is {plural(len(rows), noun)}, not all: --limit shows more[/]")
+        console.print(f"[dim]showing the first {plural(len(rows), noun)}: use --limit for more[/]")
 
 
 def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
@@ -338,7 +344,7 @@ def section(title: str, columns: tuple[str, ...], rows: Rows) -> None:
 def history(
     found: Document, shown: Callable[[str], str] = local_time
 ) -> tuple[tuple[str, ...], Rows]:
-    """What happened to something, each with its time as `shown`."""
+    """Columns and rows of a history. `shown` formats the times."""
     rows: Rows = [
         (
             shown(entry["at"]),
@@ -349,17 +355,17 @@ def history(
         )
         for entry in found.get("history", ())
     ]
-    return ("!at", "!event", "move", "by", "reason"), rows
+    return ("!at", "!event", "transition", "by", "reason"), rows
 
 
 def _hold_end(hold: Document) -> str:
     if not hold["in_force"]:
-        return "over"
-    return local_time(hold["until"]) if hold["until"] else "it is released"
+        return "ended"
+    return local_time(hold["until"]) if hold["until"] else "released"
 
 
 def _run_now_by(found: Document) -> str:
-    """Who had a schedule's job run now, and why; "" when it runs by its time."""
+    """Who started a schedule's job by hand, and why; "" for a job that ran on time."""
     return f"{found['actor']}: {found['words']}" if found.get("actor") else ""
 
 
@@ -387,6 +393,6 @@ def _problem_text(found: Document) -> str:
 
 
 def _file_name(batch_id: str, seq: int, name: str) -> str:
-    """`all_csv` of report 1 is `BATCH-1-all.csv`."""
+    """File name of a report's file: `all_csv` of report 1 is `BATCH-1-all.csv`."""
     stem, _, suffix = name.rpartition("_")
     return f"{batch_id}-{seq}-{stem}.{suffix}" if stem else f"{batch_id}-{seq}-report.{name}"

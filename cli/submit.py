@@ -1,4 +1,4 @@
-"""Submitting a manifest, and watching what becomes of it."""
+"""Commands that submit a manifest and watch batches."""
 
 import json
 import os
@@ -17,9 +17,9 @@ from cli.options import Json, StackName, Watch
 
 app = typer.Typer()
 
-MAX_PIPED_BYTES = 1 << 30  # bytes that are read of a pipe: twice what any stack takes
+MAX_PIPED_BYTES = 1 << 30  # twice the largest manifest a stack accepts
 _BLOCK = 1 << 20
-_EXTENSIONS = {b"#": "checkm", b"{": "jsonl", b"[": "jsonl"}  # by how a manifest begins
+_EXTENSIONS = {b"#": "checkm", b"{": "jsonl", b"[": "jsonl"}  # by the first character
 
 
 @app.command()
@@ -27,50 +27,50 @@ def submit(
     ctx: typer.Context,
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="A manifest, or an object's; - is standard input."),
+        typer.Argument(metavar="FILE", help="The manifest; - is standard input."),
     ],
-    collection: Annotated[str, typer.Option(help="Where its objects belong.")] = "default",
-    job_type: Annotated[str, typer.Option(help="What is done with each entry.")] = "deposit",
+    collection: Annotated[str, typer.Option(help="The collection to submit to.")] = "default",
+    job_type: Annotated[str, typer.Option(help="The job type to run for each entry.")] = "deposit",
     profile: Annotated[
-        str, typer.Option(help="What a row is, if the manifest does not say so itself.")
+        str, typer.Option(help="The manifest's profile.  [default: what the manifest declares]")
     ] = "",
     notify: Annotated[
         list[str] | None,
         typer.Option(
             parser=options.recipient,
             metavar="ADDRESS",
-            help="Who gets the report, instead of you; repeatable.",
+            help="Send the report to this address instead of yours; may be repeated.",
         ),
     ] = None,
-    no_mail: Annotated[bool, typer.Option("--no-mail", help="Nobody gets the report.")] = False,
-    callback_url: Annotated[str, typer.Option(help="Called for each job that ends.")] = "",
+    no_mail: Annotated[bool, typer.Option("--no-mail", help="Send no report.")] = False,
+    callback_url: Annotated[str, typer.Option(help="URL to call when a job ends.")] = "",
     filename: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="What it is called there.  [default: its own name; of a pipe manifest.checkm, "
-            ".csv or .jsonl, by what is in it]",
+            help="Name of the manifest.  [default: the file's name; for a pipe manifest.checkm, "
+            ".csv or .jsonl, by its content]",
         ),
     ] = "",
-    note: Annotated[str, typer.Option(help="A word to whoever looks at it later.")] = "",
+    note: Annotated[str, typer.Option(help="A note, shown with the batch.")] = "",
     parameter: Annotated[
         list[str] | None,
         typer.Option(
             parser=options.name_value,
             metavar="NAME=VALUE",
-            help="For the job type; repeatable. NAME:=VALUE takes JSON, as in limit:=3.",
+            help="Parameter of the job type; may be repeated. NAME:=VALUE takes JSON: limit:=3.",
         ),
     ] = None,
     watch: Watch = False,
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Submit a manifest: every line of it becomes a job.
+    """Submit a manifest. Each of its entries becomes a job.
 
-    With --watch the exit code tells how the batch ended: 0 completed, 1 anything else.
+    With --watch the exit code is 0 if the batch completed, else 1.
     """
     if no_mail and notify:
-        raise typer.BadParameter("nobody gets the report, or they do", param_hint="--no-mail")
+        raise typer.BadParameter("give --no-mail or --notify, not both", param_hint="--no-mail")
     optional = {
         "profile": profile,
         "notify": notify,
@@ -90,7 +90,7 @@ def submit(
         try:
             api.upload(made["upload"], content)
         except UploadUncertain as error:
-            raise UploadUncertain(f"{error}: `jobyard batch {batch_id}`") from error
+            raise UploadUncertain(f"{error}: run `jobyard batch {batch_id}`") from error
     if not as_json:
         terminal.console().print(f"batch [bold]{batch_id}[/]")
     if watch:
@@ -99,7 +99,7 @@ def submit(
         terminal.print_json(made)
     else:
         terminal.console().print(
-            terminal.next_commands([(f"jobyard watch {batch_id}", "how it goes")])
+            terminal.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])
         )
 
 
@@ -110,7 +110,7 @@ def watch(
     stack: StackName = "",
     as_json: Json = False,
 ) -> None:
-    """Show how batches go until they end. Ends with 0 if all of them completed, else with 1."""
+    """Show the progress of batches until they end. Exits with 0 if all completed, else with 1."""
     watch_to_end(ctx, ctx.obj.api(stack), *batch_id, as_json=as_json)
 
 
@@ -122,13 +122,17 @@ def watch_to_end(
     is_over: Callable[[Document], bool] = progress.is_over,
     is_good: Callable[[Document], bool] = progress.is_good,
 ) -> None:
-    """Watch batches to their end, show it, and end the command with 0 if all are good, else 1."""
+    """Watch batches until `is_over` and show their results.
+
+    Raises:
+        typer.Exit: with 1 if a batch is not `is_good`, with 130 after Ctrl-C.
+    """
     console = None if as_json else terminal.console()
     try:
         ended = progress.watch(api, batch_ids, console, ctx.obj.pause, is_over)
     except KeyboardInterrupt:
         ids = " ".join(batch_ids)
-        terminal.print_error(f"It goes on without you. Look again with `jobyard watch {ids}`")
+        terminal.print_error(f"The batch keeps running. To watch it again: `jobyard watch {ids}`")
         raise typer.Exit(130) from None
     if as_json:
         terminal.print_json(ended[0] if len(ended) == 1 else {"items": ended})
@@ -141,19 +145,20 @@ def watch_to_end(
 
 @contextmanager
 def _open(file: str) -> Iterator[IO[bytes]]:
-    """The manifest, to be read as often as it has to be sent. What is a pipe is kept meanwhile.
+    """Open the manifest as a seekable stream, so that an upload can be repeated.
+
+    A pipe is copied to a temporary file.
 
     Raises:
-        typer.BadParameter: there is none, or nothing in it.
+        typer.BadParameter: the file does not exist, is empty, or is larger than MAX_PIPED_BYTES.
     """
     with _open_stream(file) as stream, TemporaryFile() as kept:
         content: IO[bytes] = stream
         if _is_piped(file):
             while block := stream.read(_BLOCK):
                 if kept.tell() > MAX_PIPED_BYTES:
-                    raise typer.BadParameter(
-                        f"{_display_name(file)} does not end", param_hint="FILE"
-                    )
+                    words = f"{_display_name(file)} is larger than {MAX_PIPED_BYTES:,} bytes"
+                    raise typer.BadParameter(words, param_hint="FILE")
                 kept.write(block)
             content = kept
         if not content.seek(0, os.SEEK_END):
@@ -177,19 +182,19 @@ def _open_stream(file: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _is_piped(file: str) -> bool:
-    """Whether a manifest has no name of its own, and may be read once only."""
+    """Whether `file` is a pipe: it has no name of its own and can be read only once."""
     return file == "-" or file.startswith(("/dev/", "/proc/")) or not Path(file).is_file()
 
 
 def _manifest_name(file: str, content: IO[bytes]) -> str:
-    """A manifest's own name. A pipe has none: its content says what its ending would be.
+    """The manifest's file name. For a pipe it is `manifest` with an extension for the content.
 
     Raises:
-        typer.BadParameter: it is no UTF-8, as all that is kept of a batch is.
+        typer.BadParameter: the name is not UTF-8.
     """
     if not _is_piped(file):
         if not terminal.is_utf8(Path(file).name):
-            words = "its name is no UTF-8: rename it, or say --filename NAME"
+            words = "its name is not UTF-8: rename it, or give --filename NAME"
             raise typer.BadParameter(f"{_display_name(file)}: {words}", param_hint="FILE")
         return Path(file).name
     begin = content.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]

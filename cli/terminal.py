@@ -1,4 +1,4 @@
-"""How things look on a terminal: colours of states, times, tables. JSON goes past all of this."""
+"""Terminal output: colours of states, times, tables, prompts, errors, JSON."""
 
 import codecs
 import io
@@ -19,14 +19,14 @@ from rich.text import Text
 from cli.client import Document
 from jobyard.domain.text import clean, is_clean
 
-UNKNOWN_WIDTH = 80  # of a terminal that says it has none
-PIPED_WIDTH = 200  # columns when nobody looks: a program reads it, and must find ids whole
+UNKNOWN_WIDTH = 80  # for a terminal that reports no width
+PIPED_WIDTH = 200  # for a pipe: wide enough to keep ids in one piece
 
-LEAST_WIDTH = 10  # of a column that may be broken; narrower, a table is no table any more
+LEAST_WIDTH = 10  # of a column that may wrap
 
-_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # others are called as their event is
+_EVENT_COMMANDS = {"requeue": "retry", "run_now": "run"}  # where it differs from the event's name
 
-STYLES = {  # VoteCal's words too, in lower case with underscores
+STYLES = {  # by state or label, in lower case with underscores
     "succeeded": "green",
     "completed": "green",
     "partially_succeeded": "yellow",
@@ -53,7 +53,7 @@ STYLES = {  # VoteCal's words too, in lower case with underscores
 }
 
 
-# What a terminal shows that knows no such letters; others it is shown by their numbers.
+# Replacements on a terminal that cannot show these characters. Others become escapes.
 _ASCII = {"…": "...", "→": "->", "—": "--", "━": "#", "─": "-", "\ufffd": "?"}
 
 
@@ -73,9 +73,9 @@ codecs.register_error("plainly", _to_ascii)
 
 
 def prepare_streams() -> None:
-    """Have all output be possible: where there is none, and on a terminal that is no UTF-8."""
+    """Make output safe when a standard stream is closed or is not UTF-8."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # it was closed, as by >&-
+        if getattr(sys, name) is None:  # closed, as by >&-
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -83,8 +83,10 @@ def prepare_streams() -> None:
 
 
 class SafeConsole(Console):
-    """A console that shows no control character, and nothing that turns the line around, of what
-    it is given to print: it may come from anybody."""
+    """A console that removes control and bidirectional characters from what it prints.
+
+    File names, notes and messages come from outside and must not control the terminal.
+    """
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -101,7 +103,7 @@ def _cleaned(text: str) -> str:
 
 
 def console() -> Console:
-    """Standard output, as wide as the terminal. Where nobody looks COLUMNS may make it wider."""
+    """Standard output, as wide as the terminal. For a pipe, COLUMNS may make it wider."""
     width = SafeConsole().width
     if not sys.stdout.isatty():
         return SafeConsole(highlight=False, width=max(PIPED_WIDTH, width))
@@ -109,20 +111,19 @@ def console() -> Console:
 
 
 def print_error(words: str) -> None:
-    """Say on standard error what went wrong."""
+    """Print an error on standard error."""
     SafeConsole(stderr=True, highlight=False, soft_wrap=True).print(
         words, style="red", markup=False
     )
 
 
 def printable_path(path: str | os.PathLike[str]) -> str:
-    """A path as it can be shown, also by what prints without a `Screen`: of bytes that are no UTF-8
-    their numbers."""
+    """A path without control characters. Bytes that are not UTF-8 are escaped."""
     return clean(os.fsencode(path).decode("utf-8", "backslashreplace"), sys.maxsize)
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name of a file is UTF-8, which a manifest and a document can hold."""
+    """Whether a file name is valid UTF-8, as manifests and JSON require."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -131,25 +132,25 @@ def is_utf8(name: str) -> bool:
 
 
 def prompt(question: str) -> str:
-    """What somebody types, asked on standard error so that standard output stays a document."""
+    """A line from standard input. The question goes to standard error, to keep JSON output pure."""
     typer.echo(f"{question} ", nl=False, err=True)
     return sys.stdin.readline().strip()
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on if it is `yes` anyway, or somebody says so.
+    """Ask for confirmation, unless `yes`.
 
     Raises:
-        typer.Abort: nobody does.
+        typer.Abort: the answer is not yes.
     """
     if not yes and prompt(f"{question} [y/N]").lower() not in {"y", "yes"}:
         if not sys.stdin.isatty():
-            print_error("nobody agreed: where nobody can be asked, say --yes")
+            print_error("not confirmed: use --yes where nobody can answer")
         raise typer.Abort
 
 
 def print_json(document: Document | list[Document]) -> None:
-    """The one JSON document a program asked for. What a terminal cannot show is escaped in it."""
+    """Print a JSON document. Characters that the terminal cannot show are escaped."""
     encoding = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
     lines = json.dumps(document, indent=2, ensure_ascii=encoding != "utf-8").split("\n")
     typer.echo("\n".join(map(_escaped, lines)))
@@ -162,12 +163,12 @@ def _escaped(line: str) -> str:
 
 
 def state(name: str) -> Text:
-    """A state in its colour."""
+    """A state, coloured."""
     return Text(name, style=STYLES.get(name.lower().replace(" ", "_"), ""))
 
 
 def local_time(iso: str | None) -> str:
-    """A time of the API's in the reader's zone; today's with the zone instead of the date."""
+    """A time from the API in the zone of this machine. Today's has the zone instead of a date."""
     if not iso:
         return "-"
     at = datetime.fromisoformat(iso).astimezone()
@@ -176,7 +177,7 @@ def local_time(iso: str | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two units that matter."""
+    """A duration in its two largest units."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -188,7 +189,7 @@ def duration(seconds: float) -> str:
 
 
 def waiting_for(why: str, until: str | None, shown: Callable[[str], str] = local_time) -> str:
-    """Why something waits and until when, as `shown`; "" when it waits for nothing."""
+    """Why something waits, and until when; "" if it does not wait. `shown` formats the time."""
     if not until:
         return why
     left = (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds()
@@ -197,13 +198,13 @@ def waiting_for(why: str, until: str | None, shown: Callable[[str], str] = local
 
 
 def counts_text(counts: Mapping[str, int]) -> str:
-    """Counts in words, those of no job left out."""
+    """Job counts as text, without the zeros."""
     told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
     return ", ".join(told) or "no jobs"
 
 
 def records(found: Mapping[str, int | None]) -> str:
-    """How many records a job has gone through; "" when it counts none."""
+    """How many records a job has processed, as text; "" if it counts none."""
     if found.get("processed") is None:
         return ""
     total = "" if found["total"] is None else f" of {found['total']}"
@@ -212,11 +213,11 @@ def records(found: Mapping[str, int | None]) -> str:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a plain table so that nothing of it is lost. Piped, each row is one line.
+    """Print a table without truncating anything. In a pipe each row is one line.
 
-    A column whose name begins with "!" is never broken. Where a terminal is too narrow, cells of
-    columns whose names begin with "~" go below their row, with the column's name before them;
-    where it is too narrow even so, each cell has a line of its own.
+    A column whose name begins with "!" never wraps. On a narrow terminal, cells of columns whose
+    names begin with "~" go below their row, labelled. If that is still too wide, every cell gets a
+    line of its own.
     """
     on = console()
     heads = [Text(name.lstrip("!~"), "bold") for name in columns]
@@ -243,7 +244,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
 
 
 def _least_width(columns: Sequence[str], widths: Sequence[int]) -> int:
-    """How many columns of a terminal a table needs whose cells may be broken, or go below."""
+    """The least width of a table whose cells may wrap or go below their row."""
     needed = [
         width if name.startswith("!") else min(width, LEAST_WIDTH)
         for name, width in zip(columns, widths, strict=True)
@@ -253,7 +254,7 @@ def _least_width(columns: Sequence[str], widths: Sequence[int]) -> int:
 
 
 def _show_vertically(on: Console, heads: Sequence[Text], rows: Iterable[Sequence[Text]]) -> None:
-    """Each row as lines, of a cell with its name before it."""
+    """Print each cell on a line of its own, labelled."""
     for number, row in enumerate(rows):
         if number:
             on.print()
@@ -263,19 +264,19 @@ def _show_vertically(on: Console, heads: Sequence[Text], rows: Iterable[Sequence
 
 
 def _single_line(cell: str | Text) -> Text:
-    """A cell that takes the columns it will be shown in."""
+    """A cell as one clean line, so that its width can be measured."""
     if not isinstance(cell, Text):
         return Text(clean(" ".join(cell.split("\n")), sys.maxsize))
     return cell
 
 
 def _widths(rows: Sequence[Sequence[Text]]) -> list[int]:
-    """How many columns of a terminal the widest cell of each column takes."""
+    """The width of each column's widest cell."""
     return [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
 
 
 def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Each row as a line, its cells below those of the row before."""
+    """Each row as one line, with aligned columns."""
     widths = _widths(rows)
     for row in rows:
         line = Text()
@@ -286,7 +287,7 @@ def _aligned(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
 
 
 def _pack(parts: Iterable[Text], width: int) -> list[Text]:
-    """The parts on as few lines as `width` allows without breaking one of them."""
+    """The parts on as few lines of `width` as possible, without breaking a part."""
     lines: list[Text] = []
     for part in parts:
         if lines and lines[-1].cell_len + 3 + part.cell_len <= width:
@@ -297,7 +298,7 @@ def _pack(parts: Iterable[Text], width: int) -> list[Text]:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
-    """A plain table. A column whose name begins with "!" is never broken or cut."""
+    """A plain table. A column whose name begins with "!" never wraps."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         whole = column.startswith("!")
@@ -308,7 +309,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> T
 
 
 def key_values(rows: Iterable[tuple[str, RenderableType]]) -> Table:
-    """Names and values below each other; empty values are left out."""
+    """A two-column list of names and values. Empty values are left out."""
     made = Table.grid(padding=(0, 2))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
@@ -319,7 +320,7 @@ def key_values(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 
 
 def next_commands(lines: Iterable[tuple[str, str]]) -> Table:
-    """What to call next, and what it does."""
+    """Commands, each with what it does."""
     made = Table.grid(padding=(0, 3))
     made.add_column(no_wrap=True)
     made.add_column()
@@ -329,10 +330,10 @@ def next_commands(lines: Iterable[tuple[str, str]]) -> Table:
 
 
 def commands_for(events: Iterable[str]) -> str:
-    """The commands that send these events, in the events' order."""
+    """The names of the commands that send `events`, in that order."""
     return ", ".join(_EVENT_COMMANDS.get(event, event.replace("_", "-")) for event in events)
 
 
 def _as_text(cell: RenderableType) -> RenderableType:
-    """Words from outside are not markup."""
+    """Text that is not interpreted as rich markup."""
     return Text(cell) if isinstance(cell, str) else cell

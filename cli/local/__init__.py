@@ -1,1 +1,1 @@
-"""The laptop: start the emulator, deploy template.yaml to it, make people, show their mail."""
+"""The local stack: starts the emulator, deploys template.yaml, creates demo users, shows mail."""

@@ -7,17 +7,17 @@ import botocore.session
 from botocore.config import Config
 
 REGION = "us-east-1"
-# The emulator's own account and its root key; they open nothing anywhere else.
+# The emulator's account and root key. They are valid nowhere else.
 ACCOUNT = "000000000000"
 KEY = "test"
 
 
-# No profile, whatever the caller's AWS_PROFILE says: one that is not there would stop us.
+# Ignore AWS_PROFILE: boto3 fails if the profile does not exist.
 _NO_PROFILE = {"profile": (None, None, None, None)}
 
 
 def session() -> Any:
-    """The emulator's root, who never reads the caller's AWS settings."""
+    """A session of the emulator's root user, independent of the caller's AWS settings."""
     return boto3.session.Session(
         aws_access_key_id=KEY,
         aws_secret_access_key=KEY,
@@ -27,7 +27,7 @@ def session() -> Any:
 
 
 def client(service: str, endpoint: str) -> Any:
-    """A client of `service` at the emulator."""
+    """A client of `service` on the emulator."""
     return session().client(
         service,
         endpoint_url=endpoint,

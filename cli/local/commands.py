@@ -1,4 +1,4 @@
-"""`jobyard local`: the stack on a laptop."""
+"""`jobyard local`: run the stack on this laptop."""
 
 import json
 import time
@@ -18,8 +18,8 @@ from cli.local import clients, demo_stack, demo_users, deployment, emulator, mai
 from cli.local.emulator import HOME, PORT, Emulator
 from jobyard.domain.errors import JobyardError
 
-app = typer.Typer(help="The stack on this laptop.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+app = typer.Typer(help="Run the stack on this laptop.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
 
 
 @app.command()
@@ -33,16 +33,16 @@ def up(
     files_port: Annotated[
         int | None,
         typer.Option(
-            help="Port on 127.0.0.1 that payloads may be fetched from.  [default: the one it had, "
+            help="Port on 127.0.0.1 from which jobs may fetch files.  [default: the previous one, "
             f"{deployment.FILES_PORT} at first]",
             envvar="JOBYARD_FILES_PORT",
             min=1,
             max=65535,
         ),
     ] = None,
-    iam: Annotated[bool, typer.Option(help="Enforce IAM, the functions' roles included.")] = False,
+    iam: Annotated[bool, typer.Option(help="Enforce IAM policies, as AWS does.")] = False,
 ) -> None:
-    """Start the emulator, deploy template.yaml to it, make the demo's people and collections."""
+    """Start the emulator, deploy template.yaml to it, and create demo users and collections."""
     with _errors_as_text(), emulator.exclusive(HOME, _say):
         running = _running_or_started(port, iam=iam)
         deployed = demo_stack.deploy(running, files_port, _say)
@@ -51,17 +51,17 @@ def up(
 
 @app.command()
 def down() -> None:
-    """Stop the emulator and its workers. What it holds is kept.
+    """Stop the emulator and its workers. Its data is kept.
 
-    Ends with 1 if what it held last could not be saved.
+    Exits with 1 if the latest changes could not be saved.
     """
     with _errors_as_text():
         if not emulator.stop(HOME):
-            terminal.console().print("nothing runs")
+            terminal.console().print("the local stack is not running")
         elif why := emulator.save_error(HOME):
             raise emulator.EmulatorError(
-                f"stopped, but what it held last is not saved: {why}. "
-                "It keeps what was saved before that."
+                f"stopped, but its latest changes were not saved: {why}. "
+                "Everything saved before that is kept."
             )
         else:
             terminal.console().print("stopped")
@@ -69,9 +69,9 @@ def down() -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Where the API, the AWS endpoint, the buckets and the machines are, and the demo's people.
+    """Show the addresses of the API, buckets and state machines, and the demo users.
 
-    Ends with 1 if nothing runs.
+    Exits with 1 if the local stack is not running.
     """
     with _errors_as_text():
         running = emulator.running(HOME)
@@ -79,7 +79,9 @@ def status(as_json: Json = False) -> None:
             if as_json:
                 terminal.print_json({"running": False})
             else:
-                terminal.console().print("nothing runs: start it with [bold]jobyard local up[/]")
+                terminal.console().print(
+                    "the local stack is not running: start it with [bold]jobyard local up[/]"
+                )
             raise typer.Exit(1)
         deployed = stack.read(clients.client("cloudformation", running.endpoint), deployment.STACK)
         if as_json:
@@ -90,16 +92,16 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def reset() -> None:
-    """Stop the emulator and throw away everything it holds."""
+    """Stop the emulator and delete all its data."""
     with _errors_as_text(), emulator.exclusive(HOME, _say):
         emulator.stop(HOME)
         emulator.delete_state(HOME)
-    terminal.console().print("gone; [bold]jobyard local up[/] starts anew")
+    terminal.console().print("all data is deleted; [bold]jobyard local up[/] starts again")
 
 
 @app.command("mail")
 def mails(as_json: Json = False) -> None:
-    """The mails that were sent, oldest first."""
+    """Show the mails that were sent, oldest first."""
     with _errors_as_text():
         found = mail.sent(_running().endpoint)
     if as_json:
@@ -117,11 +119,13 @@ def mails(as_json: Json = False) -> None:
 @app.command()
 def logs(
     function: Annotated[
-        str, typer.Argument(help="Only this function's, as Open or ExecuteChunk.")
+        str, typer.Argument(help="Only of this function, such as Open or ExecuteChunk.")
     ] = "",
-    minutes: Annotated[int, typer.Option(help="How far back.", min=1, max=10**6)] = 10,
+    minutes: Annotated[
+        int, typer.Option(help="Only of the last N minutes.", min=1, max=10**6)
+    ] = 10,
 ) -> None:
-    """What the functions logged, oldest first."""
+    """Show the logs of the functions, oldest first."""
     since_ms = int((time.time() - minutes * 60) * 1000)
     with _errors_as_text():
         rows = _log_lines(_running().endpoint, function, since_ms)
@@ -138,8 +142,8 @@ def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
         return emulator.start(HOME, port or PORT, iam=iam, say=_say)
     if (port or running.port, iam) != (running.port, running.iam):
         raise emulator.EmulatorError(
-            f"it runs already, on port {running.port} {'with' if running.iam else 'without'} IAM: "
-            "`jobyard local down` first"
+            f"it is already running, on port {running.port} "
+            f"{'with' if running.iam else 'without'} IAM: run `jobyard local down` first"
         )
     emulator.wait_until_ready(running, _say)
     return running
@@ -148,7 +152,9 @@ def _running_or_started(port: int | None, *, iam: bool) -> Emulator:
 def _running() -> Emulator:
     running = emulator.running(HOME)
     if running is None:
-        raise emulator.EmulatorError("nothing runs: start it with `jobyard local up`")
+        raise emulator.EmulatorError(
+            "the local stack is not running: start it with `jobyard local up`"
+        )
     return running
 
 
@@ -158,19 +164,19 @@ def _say(words: str) -> None:
 
 @contextmanager
 def _errors_as_text() -> Iterator[None]:
-    """Whatever is refused or fails meanwhile is said in words, and ends the command with 1."""
+    """Print expected errors as text and exit with 1."""
     try:
         yield
     except JobyardError as error:
         words = str(error)
     except (ClientError, BotoCoreError, httpx.HTTPError) as error:
         words = (
-            f"the emulator does not answer as it should: {error}. It may have been stopped "
-            f"meanwhile; {HOME / emulator.LOG} has what it says. `jobyard local up` again mends "
-            "that, after `jobyard local down` if need be."
+            f"the emulator gave an unexpected answer: {error}. It may have been stopped in the "
+            f"meantime; its log is {HOME / emulator.LOG}. To recover, run `jobyard local down` "
+            "and `jobyard local up`."
         )
     except OSError as error:
-        words = f"this machine refuses: {error}"
+        words = f"the operating system refused: {error}"
     else:
         return
     terminal.print_error(words)
@@ -198,7 +204,7 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         "API": f"{deployed.api_url}/api/docs",
         "AWS endpoint": f"{running.endpoint}  (region {clients.REGION}, keys {clients.KEY})",
         "files": f"http://{emulator.HOST}:{deployment.files_port(running.endpoint)}/"
-        "  (where payloads may be served)",
+        "  (jobs may fetch files from here)",
         "intake": f"s3://{deployed.intake_bucket}/manifests/COLLECTION/",
         "work": f"s3://{deployed.work_bucket}",
         "archive": f"s3://{deployed.archive_bucket}",
@@ -211,7 +217,7 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
 
 
 def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, str, str]]:
-    """What was logged, in order of time; of one function lines of the same moment as they came."""
+    """(milliseconds, function, message) of each log line, sorted by time; the sort is stable."""
     resources = clients.client("cloudformation", endpoint).describe_stack_resources(
         StackName=deployment.STACK
     )["StackResources"]
@@ -222,7 +228,7 @@ def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, s
     }
     if function and function not in groups:
         raise typer.BadParameter(
-            f"there is no function {function!r}; there are {', '.join(sorted(groups))}",
+            f"{function!r} is not one of {', '.join(sorted(groups))}",
             param_hint="FUNCTION",
         )
     found = []
@@ -239,10 +245,10 @@ def _log_lines(endpoint: str, function: str, since_ms: int) -> list[tuple[int, s
 
 
 def logged_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Lines of a function's log with the times they tell themselves.
+    """Log lines with the timestamps in their JSON, where they have one.
 
-    The emulator has them all at the end of an invocation. What tells none at its beginning has the
-    time of what follows.
+    The emulator stamps all lines with the end of the invocation. A START line takes the timestamp
+    of the line after it.
     """
     times = [_logged_time(message) for _, message in lines]
     for number, (at_ms, message) in enumerate(lines):

@@ -1,4 +1,4 @@
-"""The demo's collections: whoever may submit may deposit into them, dropping included."""
+"""The demo's collections. Every depositor, operator and admin may deposit in them."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -10,10 +10,10 @@ from cli.client import ApiClient, ApiError
 from cli.local import demo_users
 from cli.local.stack import Stack
 
-DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is where `jobyard submit` goes
+DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is the default of `jobyard submit`
 GROUPS = ("depositor", "operator", "admin")
-NAANS = ("99999", "12345")  # of examples: nobody's arks are to be had for the asking
-# Where manifests of the field are tried as they are: arks of some of its archives, too.
+NAANS = ("99999", "12345")  # reserved for examples
+# The collection for trying real manifests unchanged, with arks of existing archives.
 CASES = "cases"
 FIELD_NAANS = (
     *("99152", "99166", "13030", "12148", "20775", "21198", "26677", "27927", "28722"),
@@ -22,7 +22,7 @@ FIELD_NAANS = (
 
 
 class _AdminTokens:
-    """The demo's admin, signed in when first asked."""
+    """Access tokens of the demo user `admin`, signed in on first use."""
 
     def __init__(self, cognito: Any, client_id: str) -> None:
         self._cognito, self._client_id = cognito, client_id
@@ -43,11 +43,12 @@ def ensure(
     names: Iterable[str] = DEMO,
     transport: httpx.BaseTransport | None = None,
 ) -> None:
-    """Make these collections where they are missing, as the demo's admin, who has to be there.
-    `transport` is the network unless a test brings its own.
+    """Create missing collections as the demo user `admin`, who must exist.
+
+    Tests replace `transport`, the network.
 
     Raises:
-        Refused, Unreachable: the API does not do it.
+        ApiError, ApiUnreachable: the API refuses or does not answer.
     """
     admin = _AdminTokens(cognito, deployed.user_pool_client)
     with closing(ApiClient(deployed.api_url, admin, transport=transport)) as api:
@@ -70,4 +71,4 @@ def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
             api.post("/collections", wanted)
         except ApiError as refused:
             if refused.status != 409:  # somebody made it at the same time
-                raise
+                raise  # 409: another process created it at the same time

@@ -1,4 +1,4 @@
-"""The stack on this laptop: what the template declares, and the demo's people and collections."""
+"""Deploys the local stack: the template, the demo users and the demo collections."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from cli.local.stack import Stack
 
 
 def deploy(running: Emulator, files_port: int | None, say: Callable[[str], None]) -> Stack:
-    """Deploy the project to an emulator that runs, and make whom and what the demo needs.
+    """Deploy the project to a running emulator, and create the demo's users and collections.
 
-    Files may be fetched from `files_port`; None is the port of the last deployment.
+    Jobs may fetch files from `files_port`; None means the port of the last deployment.
 
     Raises:
-        DeploymentError: the template cannot be deployed. Refused, Unreachable: by the API.
+        DeploymentError: the template cannot be deployed. ApiError, ApiUnreachable: by the API.
     """
     files_port = files_port or deployment.files_port(running.endpoint)
     deployed = deployment.deploy(

@@ -1,4 +1,4 @@
-"""The demo's people: one for each role, with a password anyone may know."""
+"""The demo users of the local stack: one for each role, with a well-known password."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ DEMO = tuple(DemoUser(role, PASSWORD, role, f"{role}@example.org") for role in R
 
 
 def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
-    """Make the demo's people where they are missing; their passwords are set anew."""
+    """Create missing demo users, and reset the passwords of all."""
     for user in DEMO:
         try:
             cognito.admin_create_user(
@@ -46,7 +46,7 @@ def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
 
 
 def sign_in(cognito: Any, client_id: str, user: DemoUser) -> str:
-    """An access token of `user`."""
+    """An access token for `user`."""
     answer = cognito.initiate_auth(
         ClientId=client_id,
         AuthFlow="USER_PASSWORD_AUTH",

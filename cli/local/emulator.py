@@ -1,4 +1,4 @@
-"""Starts, finds and stops the emulator's process."""
+"""Starts, finds and stops the emulator process."""
 
 import fcntl
 import json
@@ -20,21 +20,21 @@ from cli.local import snapshots
 from jobyard.domain.errors import JobyardError
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".jobyard"  # everything a laptop's stack keeps; `jobyard local reset` empties it
+HOME = ROOT / ".jobyard"  # all data of the local stack; `jobyard local reset` deletes it
 PYTHON = ROOT / ".venv-emulator" / "bin" / "python"
 PORT = 4914
 HOST = "127.0.0.1"
 LOG = "emulator.log"
 
-# How long to wait for an emulator that gives no sign. One that loads or saves gives them.
+# Timeouts for an emulator that shows no activity. One that loads or saves shows it.
 START_TIMEOUT_S = 60.0
 NOTE_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 20.0
-PATIENCE_S = 3.0  # after which waiting is worth a word
+PATIENCE_S = 3.0  # after this, tell the user why it takes so long
 _TAIL = 64 * 1024
 
 
-# The emulators this very process started: it has to take note of their ends.
+# The emulators that this process started. It must reap them.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -44,12 +44,12 @@ class EmulatorError(JobyardError):
 
 @dataclass(frozen=True)
 class Emulator:
-    """An emulator that runs. `home` is where its state, its log and its workers' folders lie."""
+    """A running emulator. `home` has its state, its log and its workers' folders."""
 
     home: Path
     port: int
     pid: int
-    iam: bool  # whether it enforces IAM, the roles of the template included
+    iam: bool  # whether it enforces IAM policies
 
     @property
     def endpoint(self) -> str:
@@ -61,15 +61,13 @@ class Emulator:
 
 
 def silent(_: str) -> None:
-    """For whoever wants no words about what takes long."""
+    """Ignore progress messages."""
 
 
 @contextmanager
 def exclusive(home: Path, say: Callable[[str], None] = silent) -> Iterator[None]:
-    """Wait until nobody else starts or resets the stack of `home`, and keep them waiting."""
-    with _locked(
-        home / "up.lock", lambda: say("another `jobyard local up` is at work here: waiting for it")
-    ):
+    """Hold the lock for starting or resetting the stack in `home`."""
+    with _locked(home / "up.lock", lambda: say("waiting for another `jobyard local up`")):
         yield
 
 
@@ -84,8 +82,8 @@ def start(
     """Start an emulator and wait until it answers.
 
     Raises:
-        EmulatorError: the port is taken, the emulator is not installed, it ended at once, or what
-            was kept is damaged.
+        EmulatorError: the port is in use, the emulator is not installed, it ended at once, or its
+            saved state is damaged.
     """
     if not PYTHON.exists():
         raise EmulatorError("the emulator is not installed here: run `make local` once")
@@ -98,13 +96,13 @@ def start(
 def _started(
     home: Path, port: int, *, iam: bool, persist: bool, say: Callable[[str], None]
 ) -> Emulator:
-    """An emulator that was just started, and has noted where it is."""
+    """Start the process and wait until it has written its port to the lock file."""
     if running(home) is not None:
-        raise EmulatorError("one runs already: `jobyard local down` first")
+        raise EmulatorError("the emulator is already running: run `jobyard local down` first")
     taken_by = port_owner(port)
     if taken_by is not None:
         raise EmulatorError(
-            f"port {port} is taken by {taken_by}: "
+            f"port {port} is used by {taken_by}: "
             "choose another with --port, or JOBYARD_PORT for make"
         )
     _clear(home)
@@ -122,7 +120,7 @@ def _started(
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # it and its workers are one group, ended together
+        start_new_session=True,  # one process group with its workers, so that they end together
     )
     log.close()
     _children[process.pid] = process
@@ -132,10 +130,10 @@ def _started(
 
 
 def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) -> None:
-    """Wait until the emulator answers, for as long as it shows that it loads what it kept.
+    """Wait until the emulator answers. While it loads its state, the timeout starts again.
 
     Raises:
-        EmulatorError: it ended, or gives no sign.
+        EmulatorError: it ended, or shows no activity.
     """
     began = time.monotonic()
     said = False
@@ -148,15 +146,15 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
             raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.log)}")
         if not said and time.monotonic() - began > PATIENCE_S:
             said = True
-            say("the emulator loads what it kept")
+            say("the emulator is loading its saved state")
         time.sleep(0.05)
 
 
 def running(home: Path) -> Emulator | None:
-    """The emulator that runs from `home`, if one does.
+    """The emulator that runs in `home`, if there is one.
 
     Raises:
-        EmulatorError: one is there but never says where.
+        EmulatorError: a process holds the lock but does not write its port.
     """
     lock = _lock_file(home)
     deadline = time.monotonic() + NOTE_TIMEOUT_S
@@ -165,29 +163,32 @@ def running(home: Path) -> Emulator | None:
         if note:
             return Emulator(home=home, **{name: note[name] for name in ("port", "pid", "iam")})
         if time.monotonic() > deadline:
-            raise EmulatorError(f"a process holds {lock} and says nothing: end it by hand")
-        time.sleep(0.02)  # it has just begun, and writes as soon as it has the lock
+            raise EmulatorError(f"a process holds {lock} but does not answer: end it by hand")
+        time.sleep(0.02)  # it has just started, and writes once it has the lock
     return None
 
 
 def stop(home: Path, *, save_s: float = STOP_TIMEOUT_S) -> bool:
-    """End the emulator of `home` and its workers; True if there was one. Its state is saved, if
-    it gives a sign of that every `save_s` or sooner; `unsaved` tells if it was not."""
+    """Stop the emulator in `home` and its workers. True if there was one.
+
+    It saves its state first. It is killed if it shows no activity for `save_s`; `save_error` then
+    has the reason.
+    """
     emulator = running(home)
     if emulator is not None and not _terminate(emulator, save_s):
-        killed = {"not_saved": f"it gave no sign for {save_s:.0f} seconds and was killed"}
+        killed = {"not_saved": f"it showed no activity for {save_s:.0f} seconds and was killed"}
         _lock_file(home).write_text(json.dumps(killed))
     _clear(home)
     return emulator is not None
 
 
 def save_error(home: Path) -> str:
-    """Why the emulator that ended last saved nothing at its end; "" if it did."""
+    """Why the last emulator could not save at its end; "" if it could."""
     return str(_note(home).get("not_saved", ""))
 
 
 def delete_state(home: Path) -> None:
-    """Throw away what the emulator of `home` keeps. It must have been stopped."""
+    """Delete the state of the emulator in `home`, which must have been stopped."""
     for kept in (*snapshots.FOLDERS, "objects", "workers"):
         shutil.rmtree(home / kept, ignore_errors=True)
     (home / LOG).unlink(missing_ok=True)
@@ -202,7 +203,7 @@ def is_ready(emulator: Emulator) -> bool:
 
 
 def port_owner(port: int) -> str | None:
-    """Who listens on `port` of the loopback address, in words; None when it is free."""
+    """A description of the program that listens on `port` of loopback; None if it is free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -213,16 +214,16 @@ def port_owner(port: int) -> str | None:
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
+    """A port that is free now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str, str]:
-    """The emulator's whole environment: nothing of the caller's, who may have AWS credentials.
+    """The emulator's whole environment. It has nothing of the caller's, such as AWS credentials.
 
-    Its workers inherit it, and with it a folder of their own for what they leave behind.
+    Its workers inherit it, with a folder for their temporary files.
     """
     workers = home / "workers"
     workers.mkdir(parents=True, exist_ok=True)
@@ -231,7 +232,7 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
         "HOME": str(workers),
         "TMPDIR": str(workers),
         "LANG": "C.UTF-8",
-        "BIND_HOST": HOST,  # its default is every address of the machine
+        "BIND_HOST": HOST,  # the default is every address of the machine
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": HOST,
         "SFTP_ENABLED": "0",
@@ -242,7 +243,9 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
     if persist:
         environment |= {
             "PERSIST_STATE": "1",
-            "STATE_DIR": str(home / snapshots.KEYS),  # and saves where emulator_server.py says
+            "STATE_DIR": str(
+                home / snapshots.KEYS
+            ),  # emulator_server.py decides where snapshots go
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(home / "objects"),
         }
@@ -251,7 +254,7 @@ def _environment(home: Path, port: int, *, iam: bool, persist: bool) -> dict[str
 
 @contextmanager
 def _locked(path: Path, on_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Wait until no other process has the lock of `path`, and have it."""
+    """Hold a file lock on `path`; wait for it if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
         try:
@@ -276,7 +279,7 @@ def _is_locked(lock: Path) -> bool:
 
 
 def _note(home: Path) -> dict[str, Any]:
-    """What the emulator noted in its lock file; nothing while it writes."""
+    """The emulator's note in its lock file; {} while it is being written."""
     try:
         note = json.loads(_lock_file(home).read_text())
     except (OSError, ValueError):
@@ -285,10 +288,10 @@ def _note(home: Path) -> dict[str, Any]:
 
 
 def _clear(home: Path) -> None:
-    """Clear away what an emulator that was killed left behind."""
+    """Clean up after an emulator that was killed."""
     home.mkdir(parents=True, exist_ok=True)
     for pid in [pid for pid, process in _children.items() if process.poll() is not None]:
-        del _children[pid]  # that was killed: its end is taken note of
+        del _children[pid]  # it was killed, and `poll` has reaped it
     if running(home) is None:
         shutil.rmtree(home / "workers", ignore_errors=True)
 
@@ -298,13 +301,13 @@ def _repaired(home: Path) -> str:
         return snapshots.repair(home)
     except snapshots.DamagedSnapshots as error:
         raise EmulatorError(
-            f"no save of what the stack held is whole: {error}. Put back a copy of yours, or throw "
-            "away everything with `jobyard local reset`. Nothing was changed."
+            f"no snapshot of the stack is complete: {error}. Restore a copy of yours, or delete "
+            "everything with `jobyard local reset`. Nothing was changed."
         ) from error
 
 
 class _ActivityTimeout:
-    """A wait that begins anew with every sign of the emulator: it touches its lock file."""
+    """A timeout that starts again whenever the emulator touches its lock file."""
 
     def __init__(self, emulator: Emulator, patience_s: float) -> None:
         self._lock = _lock_file(emulator.home)
@@ -323,7 +326,7 @@ class _ActivityTimeout:
 
 
 def _terminate(emulator: Emulator, patience_s: float = STOP_TIMEOUT_S) -> bool:
-    """Ask the process to end, wait, then end its whole group. Whether it ended by itself."""
+    """Terminate the process, then kill its group. True if it ended by itself."""
     pid = emulator.pid
     wait = _ActivityTimeout(emulator, patience_s)
     try:
@@ -333,7 +336,7 @@ def _terminate(emulator: Emulator, patience_s: float = STOP_TIMEOUT_S) -> bool:
         by_itself = not _is_alive(pid)
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
-        by_itself = True  # it has ended, and its workers with it
+        by_itself = True  # it has ended, with its workers
     if pid in _children:
         _children.pop(pid).wait()
     return by_itself
@@ -352,10 +355,10 @@ def _is_alive(pid: int) -> bool:
 def _exit_reason(emulator: Emulator) -> str:
     lines = _log_tail(emulator.log)
     for line in reversed(lines.splitlines()):
-        if line.startswith("cannot take up"):
+        if line.startswith("cannot load"):
             return (
-                f"the emulator {line}. It lies unchanged in {emulator.home}: put back a copy of "
-                "yours, or throw away everything with `jobyard local reset`."
+                f"the emulator {line}. It is unchanged in {emulator.home}: restore a copy of "
+                "yours, or delete everything with `jobyard local reset`."
             )
     return f"the emulator ended at once:\n{lines}"
 
@@ -368,7 +371,7 @@ def _log_tail(log: Path) -> str:
 
 
 def _port_owners(port: int) -> Iterator[str]:
-    """The programs that listen on `port`, as far as this machine tells."""
+    """Descriptions of the programs that listen on `port`, as far as this system tells."""
     found = shutil.which("lsof")
     if found:
         told = subprocess.run(
@@ -393,4 +396,4 @@ def _port_owners(port: int) -> Iterator[str]:
                 name = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
                 yield f"`{name[:80]}` (process {process.name})"
         except OSError:
-            continue  # it has ended, or is somebody else's
+            continue  # it has ended, or belongs to another user

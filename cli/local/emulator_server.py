@@ -1,14 +1,14 @@
-"""The emulator's process: MiniStack, saving its state every few seconds.
+"""The emulator's process: MiniStack, with a snapshot of its state every few seconds.
 
-Run by path with the interpreter of .venv-emulator, whose pins differ from the project's, so it
-imports nothing of ours but what needs the standard library only. Apart because MiniStack by itself
-saves on SIGTERM only, over what it saved before, and begins with nothing when it cannot read that:
-a laptop that loses power would lose everything.
+MiniStack itself saves only on SIGTERM, over its previous state, and starts empty if it cannot read
+that: after a power failure everything would be lost.
 
-Its whole configuration is its environment (see `cli.local.emulator`). It holds the lock file named
-by its first argument for as long as it lives, and notes in it where it is: that lock, and not a
-pid which may have become somebody else's, says whether it runs. While it loads what was kept, and
-while it saves at its end, it touches that file: whoever waits for it sees that it is at work.
+This file is run by path with the interpreter of .venv-emulator, which has other packages. So it
+imports only those of our modules that need nothing but the standard library.
+
+Its whole configuration is its environment (see `cli.local.emulator`). It locks the file named by
+its first argument while it runs, and writes its pid and port to it. A pid alone could have been
+reused. It touches the file while it loads, and while it saves at its end, to show activity.
 """
 
 import copy
@@ -28,38 +28,40 @@ from typing import Any
 
 LOCK = Path(sys.argv[1])
 HOME = LOCK.parent
-sys.path[0] = str(Path(__file__).resolve().parents[2])  # ours is the project, not this folder
+sys.path[0] = str(
+    Path(__file__).resolve().parents[2]
+)  # import from the project, not from this folder
 
 from ministack.core import persistence  # type: ignore[import-not-found]  # noqa: E402
 
 from cli.local import snapshots  # noqa: E402
 
-# Where services look for what was kept. Cognito reads the environment, and has its keys there.
+# The state that services load. Cognito reads the environment instead, for its keys.
 persistence.STATE_DIR = str(HOME / snapshots.LAST)
 
 import ministack.app as ministack  # type: ignore[import-not-found]  # noqa: E402
 
 SAVE_EVERY_S = 5.0
-# Saving holds up the emulator's one thread: at most this share of its time goes into it. Only the
-# time that the saver itself works counts: on a loaded machine, or a slow disk, it mostly waits.
+# Saving blocks the emulator's one thread, so it gets at most this share of the time. Only CPU time
+# counts: on a loaded machine or a slow disk the saver mostly waits.
 SAVE_SHARE = 0.05
 TOUCH_EVERY_S = 0.5
-TRIES = 3  # to read a service that changes while it is read
-EXCLUSIVE_S = 30.0  # for the last try all others wait, this long at most
+TRIES = 3  # attempts to read a service that changes while it is read
+EXCLUSIVE_S = 30.0  # in the last attempt other threads wait, at most this long
 
-MAILS = "sent_mails"  # MiniStack keeps them in memory only
+MAILS = "sent_mails"  # MiniStack has them in memory only
 
 saving = threading.Lock()
 load_state = persistence.load_state
 
 
 class NotSaved(Exception):
-    """Nothing was saved; the message says why."""
+    """Nothing was saved. The message says why."""
 
 
 def load_snapshot() -> None:
-    """Take up what was kept, all of it or nothing; from then on there is something to save."""
-    # Until then SIGTERM just ends the process.
+    """Load the last snapshot, all of it or nothing, then start saving."""
+    # Until then SIGTERM ends the process without saving.
     as_it_was = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     at = "objects"
     loaded = False
@@ -76,26 +78,26 @@ def load_snapshot() -> None:
         loaded = True
     finally:
         if not loaded:
-            # Going on without would save nothing over what is there.
+            # Continuing would overwrite the snapshot with an empty state.
             logging.exception("loading %s", at)
-            log(f"cannot take up what was kept: {at}: {sys.exc_info()[1]}")
+            log(f"cannot load its saved state: {at}: {sys.exc_info()[1]}")
             os._exit(1)
     signal.signal(signal.SIGTERM, as_it_was)
     threading.Thread(target=save_forever, name="saver", daemon=True).start()
 
 
 def _saved_state(key: str) -> Any:
-    """What was kept as `key`. MiniStack's own reader answers None for what it cannot read."""
+    """The saved state of `key`. MiniStack's own reader returns None for an unreadable file."""
     if not Path(persistence.STATE_DIR, f"{key}.json").exists():
         return None
     kept = load_state(key)
     if kept is None:
-        raise NotSaved(f"{key}.json cannot be read, or is a later MiniStack's")
+        raise NotSaved(f"{key}.json cannot be read, or is from a later MiniStack")
     return kept
 
 
 def _objects_failed() -> bool:
-    """Load the objects, which happens where S3 is imported first, and failing is only logged."""
+    """Load the S3 objects and return whether that failed. MiniStack only logs such an error."""
     told: list[str] = []
 
     class Listener(logging.Handler):
@@ -110,18 +112,18 @@ def _objects_failed() -> bool:
 
 
 def save() -> None:
-    """Save everything, or nothing.
+    """Save everything or nothing.
 
     Raises:
-        NotSaved: a stack is being changed, or the disk does not take it.
+        NotSaved: a stack is being deployed, or writing fails.
     """
     with saving:
         stacks = ministack._get_module("cloudformation")._stacks._data
         if any(stack["StackStatus"].endswith("_IN_PROGRESS") for stack in list(stacks.values())):
-            raise NotSaved("the stack is being changed")
+            raise NotSaved("the stack is being deployed")
         try:
             folder = snapshots.begin(HOME)
-            # Functions' code lies in the save too, in files that are named by their content.
+            # The functions' code is part of the snapshot, in files named by their content.
             ministack._get_module("lambda_svc").CODE_BLOB_DIR = str(folder / "lambda-blobs")
             for key, get_state in ministack._build_persistence_save_dict().items():
                 save_service(folder, key, get_state)
@@ -133,12 +135,12 @@ def save() -> None:
 
 
 def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
-    """Write what a service keeps. Of one that cannot be read what was saved before stays."""
+    """Save the state of a service. If it cannot be read, its previous state is kept."""
     for tried in range(1, TRIES + 1):
         try:
             with exclusive_thread(tried == TRIES):
                 state = get_state()
-                if state is None:  # it could not be imported, and knows nothing of what it kept
+                if state is None:  # it could not be imported, so it has no state to save
                     return
                 wrapped = {
                     "__ministack_format__": persistence._state_format_version(key),
@@ -147,9 +149,9 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
                 content = json.dumps(wrapped, default=persistence._json_default).encode()
         except RuntimeError as error:  # it grew while it was read
             if tried == TRIES:
-                log(f"{key} is kept as it was saved before: {error}")
+                log(f"{key} keeps its previous state: {error}")
         except (TypeError, ValueError, LookupError, AttributeError, NameError) as error:
-            log(f"{key} is kept as it was saved before: {error!r}")
+            log(f"{key} keeps its previous state: {error!r}")
             return
         else:
             snapshots.put(folder, f"{key}.json", content)
@@ -162,7 +164,7 @@ def sent_mails() -> Any:
 
 @contextmanager
 def exclusive_thread(wanted: bool) -> Iterator[None]:
-    """If `wanted`, no other thread runs meanwhile, unless this one waits for the disk."""
+    """If `wanted`, keep other threads from running, except while this one waits for the disk."""
     before = sys.getswitchinterval()
     if wanted:
         sys.setswitchinterval(EXCLUSIVE_S)
@@ -174,7 +176,7 @@ def exclusive_thread(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def signs_of_life() -> Iterator[None]:
-    """Touch the lock file meanwhile."""
+    """Touch the lock file regularly, to show activity."""
     done = threading.Event()
 
     def touch() -> None:
@@ -196,12 +198,12 @@ def save_forever() -> None:
         try:
             save()
         except NotSaved as error:
-            log(f"could not save, will try again: {error}")
+            log(f"could not save, will retry: {error}")
         pause_s = max(SAVE_EVERY_S, (time.thread_time() - began) / SAVE_SHARE)
 
 
 def log(words: str) -> None:
-    with suppress(OSError):  # a full disk: the next save may find room
+    with suppress(OSError):  # the disk may be full
         print(words, file=sys.stderr, flush=True)  # noqa: T201
 
 
@@ -211,7 +213,7 @@ def main() -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit(f"another emulator runs on {HOME}")
+            sys.exit(f"another emulator is running in {HOME}")
 
         def note(**more: Any) -> None:
             lock.seek(0)
@@ -220,8 +222,7 @@ def main() -> None:
             lock.flush()
 
         def save_and_end(_: object) -> None:
-            """The end: executions that still run would hold the process for as long as their
-            functions do."""
+            """Save and exit at once, without waiting for running executions."""
             with signs_of_life():
                 try:
                     save()

@@ -1,4 +1,4 @@
-"""The mails that were sent: the emulator delivers none and keeps them all."""
+"""Reads the mails that were sent. The emulator stores them and delivers none."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,11 +1,10 @@
-"""What the emulator keeps, in whole saves: written beside the last one, then renamed.
+"""Snapshots of the emulator's state, written to a new folder and then renamed.
 
-A save is a folder with a list of its files and their digests, written last: a folder without the
-list was never finished. The one before it is kept. Whenever a process is killed, in whatever it
-does here, `mend` finds the newest save that is whole.
+A snapshot is a folder with a list of its files and their digests. The list is written last, so a
+folder without it is incomplete. The previous snapshot is kept. A process may be killed at any
+moment: `repair` finds the newest complete snapshot.
 
-Standard library only: the emulator's own process, which has other packages than the project,
-writes with it.
+Standard library only, because the emulator's process has other packages than the project.
 """
 
 import hashlib
@@ -16,19 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LAST, PREVIOUS, UNFINISHED = "state", "state.before", "state.unfinished"
-DAMAGED = "state.damaged"  # a last save that could not be read, for a person to look at
-KEYS = "keys"  # what the emulator signs tokens with; it writes each once, by itself
+DAMAGED = "state.damaged"  # a last snapshot that could not be read, kept for inspection
+KEYS = "keys"  # keys that the emulator signs tokens with; it writes each once
 CHECKSUMS = "whole.json"
-_OBSOLETE = "state.gone"  # a save on its way out
+_OBSOLETE = "state.gone"  # being deleted
 FOLDERS = (LAST, PREVIOUS, UNFINISHED, DAMAGED, KEYS, _OBSOLETE)
 
 
 class DamagedSnapshots(Exception):
-    """No save is whole; the message says what is wrong with each."""
+    """No snapshot is complete. The message says what is wrong with each."""
 
 
 def begin(home: Path) -> Path:
-    """A folder to write the next save in. It has the files of the last one, until they are put."""
+    """A folder for the next snapshot, with links to the files of the last one."""
     unfinished = home / UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -45,7 +44,7 @@ def begin(home: Path) -> Path:
 
 
 def put(folder: Path, name: str, content: bytes) -> None:
-    """Write a file of the save that was begun in `folder`, if it is another than the last one's."""
+    """Write a file of the new snapshot in `folder`, if it differs from the last one's."""
     path = folder / name
     if path.exists() and path.read_bytes() == content:
         return
@@ -54,11 +53,11 @@ def put(folder: Path, name: str, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)  # the link to the last save's file goes, the file itself stays
+    beside.replace(path)  # replaces the link; the last snapshot's file stays
 
 
 def finish(home: Path, at: datetime) -> None:
-    """Make the save that was begun the last one, and the last one the one before."""
+    """Complete the new snapshot. It becomes the last one, and the last one the previous."""
     unfinished = home / UNFINISHED
     digests = {
         path.relative_to(unfinished).as_posix(): _digest(path)
@@ -71,17 +70,17 @@ def finish(home: Path, at: datetime) -> None:
 
 
 def abandon(home: Path) -> None:
-    """Throw away a save that cannot be finished."""
+    """Delete a snapshot that cannot be completed."""
     shutil.rmtree(home / UNFINISHED, ignore_errors=True)
 
 
 def repair(home: Path) -> str:
-    """Have the newest whole save be the last one; in words what was lost by that, mostly nothing.
+    """Make the newest complete snapshot the last one. Returns a message if changes were lost.
 
-    Nothing may be running on `home`.
+    No emulator may be running in `home`.
 
     Raises:
-        DamagedError: there are saves, and none is whole. Nothing is touched.
+        DamagedSnapshots: there are snapshots, but none is complete. Nothing is changed.
     """
     damages = {}
     for name in (UNFINISHED, LAST, PREVIOUS):
@@ -101,11 +100,11 @@ def repair(home: Path) -> str:
     words = ""
     if name == PREVIOUS:
         at = _saved_at(home / PREVIOUS)
-        words = f"what was kept is taken from the save before the last, of {at}"
+        words = f"the state is that of the previous snapshot, of {at}"
         if LAST in damages:
             shutil.rmtree(home / DAMAGED, ignore_errors=True)
             (home / LAST).rename(home / DAMAGED)
-            words = f"the last save is damaged ({damages[LAST]}) and lies in {DAMAGED}; {words}"
+            words = f"the last snapshot is damaged ({damages[LAST]}), see {DAMAGED}; {words}"
         (home / PREVIOUS).rename(home / LAST)
     abandon(home)
     shutil.rmtree(home / _OBSOLETE, ignore_errors=True)
@@ -118,7 +117,7 @@ def _rotate(home: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
     if last.exists():
         if before.exists():
-            before.rename(gone)  # at once, not file by file: half a save is none
+            before.rename(gone)  # at once, not file by file
         last.rename(before)
     (home / UNFINISHED).rename(last)
     _sync(home)
@@ -126,17 +125,17 @@ def _rotate(home: Path) -> None:
 
 
 def _damage(folder: Path) -> str:
-    """What is wrong with a save, in words; "" when it is whole."""
+    """What is wrong with a snapshot; "" if it is complete."""
     if not (folder / CHECKSUMS).exists():
-        # Older saves had no list and were written in place, file by file.
-        return "never finished" if folder.name == UNFINISHED else _unreadable(folder)
+        # Snapshots of older versions had no list and were written in place.
+        return "incomplete" if folder.name == UNFINISHED else _unreadable(folder)
     try:
         digests = json.loads((folder / CHECKSUMS).read_bytes())["files"]
         for name, digest in digests.items():
             if not (folder / name).exists():
                 return f"{name} is missing"
             if _digest(folder / name) != digest:
-                return f"{name} is not what was saved"
+                return f"{name} has changed since it was saved"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         return f"{CHECKSUMS} cannot be read: {error}"
     return ""
@@ -160,7 +159,7 @@ def _saved_at(folder: Path) -> str:
 
 
 def _keep_older_keys(home: Path) -> None:
-    """Keys lay in the state itself once."""
+    """Copy keys out of the state of an older version."""
     keys = home / KEYS
     older = [*(home / LAST).glob("cognito-*.pem"), *(home / LAST).glob("cognito-pool-keys/*.pem")]
     for path in older:

@@ -1,4 +1,4 @@
-"""The example's table: voters made up by chance, some of them confidential until a day."""
+"""The example's table of random voters, some of them confidential until a day."""
 
 import random
 import time
@@ -12,16 +12,16 @@ from botocore.exceptions import ClientError
 TABLE, INDEX = "voters", "by_expiry"
 VOTERS, CONFIDENTIAL, DUE = 5000, 2000, 1200  # DUE of the CONFIDENTIAL ones have expired
 ZONE = ZoneInfo("America/Los_Angeles")
-_SEED = 58  # the counties there are; any number would do, but always the same
+_SEED = 58  # any constant
 _COUNTIES = 58
-_DAYS = 400  # the furthest that a day of expiry is from today
-_BATCH_SIZE = 25  # a BatchWriteItem takes; source: DynamoDB API reference
+_DAYS = 400  # maximum distance of an expiry day from today
+_BATCH_SIZE = 25  # limit of BatchWriteItem; source: DynamoDB API reference
 
 
 def voters(today: date) -> Iterator[dict[str, Any]]:
-    """The voters as DynamoDB writes them, always the same but for the days, which go by `today`.
+    """The voters as DynamoDB items. Only the expiry days depend on `today`.
 
-    What has expired did so before today; what has not is at least two days from it.
+    Due ones expired before today; the others expire in two days or later.
     """
     chance = random.Random(_SEED)
     confidential = dict.fromkeys(chance.sample(range(VOTERS), CONFIDENTIAL))
@@ -46,10 +46,7 @@ def voters(today: date) -> Iterator[dict[str, Any]]:
 
 
 def fill_table(dynamodb: Any, now: datetime) -> int:
-    """Make the table where it is missing, and write all voters as they are before a sweep.
-
-    The answer is how many are due.
-    """
+    """Create the table if necessary and reset all voters. Returns how many are due."""
     _ensure_table(dynamodb)
     all_voters = list(voters(now.astimezone(ZONE).date()))
     for at in range(0, len(all_voters), _BATCH_SIZE):

@@ -78,7 +78,7 @@ def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi)
     )
 
     told = " ".join(shown.stdout.split())
-    assert "nothing starts 25 December 2026; 28 December 2026 to 1 January 2027" in told
+    assert "excludes 25 December 2026; 28 December 2026 to 1 January 2027" in told
     assert "version 3" in told
     assert api.bodies("PUT") == [
         {
@@ -120,7 +120,7 @@ def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
     api.answers("PUT /calendars/holidays", calendar(exclude=["2026-12-31"], include=[]))
 
     shown = run("calendar", "put", "holidays", *WHY, "--exclude", "2026-12-31").stdout
-    now, _, before = shown.partition("Before it said")
+    now, _, before = shown.partition("Before\n")
 
     assert "31 December 2026" in now
     assert "25 December 2026" in before
@@ -133,5 +133,5 @@ def test_a_calendar_that_refuses_nothing_says_so(run: Run, api: FakeApi) -> None
 
     shown = run("calendar", "put", "holidays", *WHY).stdout
 
-    assert "it refuses nothing" in shown
+    assert "it excludes nothing" in shown
     assert "Before" not in shown

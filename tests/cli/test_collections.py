@@ -144,6 +144,6 @@ def test_nobody_else_is_told_so(run: Run, api: FakeApi) -> None:
 
     told = " ".join(run("collection", "show", "maps").stdout.split())
 
-    assert "its owner and admins only" in told
-    assert "none: no ark may be given" in told
-    assert "you may look at it" in told
+    assert "only its owner and admins" in told
+    assert "none: objects may not have arks" in told
+    assert "you may view" in told

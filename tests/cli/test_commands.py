@@ -89,7 +89,7 @@ def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: Fake
     assert api.bodies("POST") == [
         {"preview": False, "reason": WHY[1], "code": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
     ]
-    assert "3 jobs will be tried again" in asked.stdout
+    assert "3 jobs will be retried" in asked.stdout
 
 
 def test_one_job_can_be_tried_again(run: Run, api: FakeApi) -> None:
@@ -106,7 +106,7 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
     asked = run("retry", BATCH, "--preview")
 
     assert api.bodies("POST") == [{"preview": True}]
-    assert asked.stdout == "2 jobs would be tried again\n"
+    assert asked.stdout == "2 jobs would be retried\n"
     assert run("retry", BATCH).exit_code == 2
 
 
@@ -118,7 +118,7 @@ def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
 
     asked = run("retry", JOB, "--preview")
 
-    assert (asked.exit_code, asked.stdout) == (1, "0 jobs would be tried again\n")
+    assert (asked.exit_code, asked.stdout) == (1, "0 jobs would be retried\n")
     assert run("retry", JOB, "--preview", "--json").exit_code == 1
 
 
@@ -132,7 +132,7 @@ def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
     asked = run("retry", BATCH, *(("--preview",) if preview else WHY))
 
     assert asked.exit_code == 1
-    assert f"2 jobs {'would' if preview else 'will'} be tried again" in asked.stdout
+    assert f"2 jobs {'would' if preview else 'will'} be retried" in asked.stdout
     assert "1 job cannot" in asked.stdout
     as_json = run("retry", BATCH, *WHY, "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
@@ -224,7 +224,7 @@ def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> No
 
     assert api.bodies("PUT") == [{"reason": WHY[1], "until": "2030-01-31T17:00:00+00:00"}]
     assert "collection:maps is on hold until 2030-01-31" in held.stdout
-    assert "it held 2 batches" in released.stdout
+    assert "with 2 batches" in released.stdout
 
 
 def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: FakeApi) -> None:
@@ -245,7 +245,7 @@ def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
 
     released = run("release", "everything", *WHY)
 
-    assert "it held 25 batches and more, which are let go within the next" in released.stdout
+    assert "with 25 batches; the rest of its work is released within" in released.stdout
 
 
 def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
@@ -289,7 +289,7 @@ def test_a_reason_is_told_in_bytes_what_is_too_much_of_it(run: Run, api: FakeApi
     asked = run("cancel", BATCH, "--reason", "\u65e5" * 167)
 
     assert asked.exit_code == 2
-    assert "501 bytes of UTF-8; 500 at the most" in " ".join(asked.stderr.split())
+    assert "501 bytes of UTF-8; the limit is" in " ".join(asked.stderr.split())
     assert api.requests == []
 
 

@@ -32,7 +32,7 @@ def test_a_group_that_is_imported_late_has_its_commands(group: str, run: Run) ->
 
 
 def test_the_help_says_who_one_is_without_signing_in(run: Run) -> None:
-    assert "the demo's admin" in run("--help").stdout
+    assert "the demo user" in run("--help").stdout
 
 
 def test_a_misspelt_command_is_a_usage_error_with_a_suggestion(run: Run, api: FakeApi) -> None:

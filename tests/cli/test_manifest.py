@@ -91,19 +91,19 @@ def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path)
     finding, summary = result.stdout.splitlines()
     assert finding.startswith(f'{file}:6:1 error fileUrl "gopher://x.y/a" must begin with')
     assert finding.endswith("(URL_BAD)")
-    assert summary == f"{file}: NO OBJECTS will be created: 1 error"
+    assert summary == f"{file}: no objects will be created: 1 error"
     assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(
     ("text", "summary"),
     [
-        (GOOD, "1 object of 1 file will be created (mrt-ingest-manifest): nothing to remark"),
+        (GOOD, "1 object of 1 file will be created (mrt-ingest-manifest): no errors or warnings"),
         (WARNED, "1 object of 1 file will be created (mrt-ingest-manifest): 1 warning"),
         (
             "fileUrl,fileName,title\nhttp://x.y/a,a,\nhttp://x.y/b,b,\n",
             "2 objects of 2 rows will be created (mrt-single-file-batch-manifest): "
-            "nothing to remark",
+            "no errors or warnings",
         ),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_pat
     lines = run("check", file).stdout.splitlines()
 
     assert len(lines) == SHOWN_FINDINGS + 2
-    assert lines[-2] == "… and 5 more: --json lists them all"
+    assert lines[-2] == "… and 5 more: --json lists all of them"
     assert len(check_json(file)["findings"]) == SHOWN_FINDINGS + 5
 
 
@@ -146,7 +146,7 @@ def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
     lines = run("check", file).stdout.splitlines()
 
     assert "(URL_BAD)" in lines[-3]
-    assert lines[-2] == "… and 7 more: --json lists them all"
+    assert lines[-2] == "… and 7 more: --json lists all of them"
 
 
 def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_what_is_made_is_sorted_quoted_digested_and_says_what_it_skipped(
         "skipped '.hidden': is hidden",
         "skipped 'b/.git': is hidden",
         "skipped 'loop': is a link to a folder",
-        "skipped 'nowhere': is a link to nothing",
+        "skipped 'nowhere': is a broken link",
     ]
     assert "5 files written" in result.stderr
 
@@ -264,7 +264,7 @@ def test_a_manifest_does_not_list_itself(folder: Path) -> None:
     for _ in range(2):
         result = run("make", folder, "--base-url", "https://x", "--output", output)
 
-    assert "skipped 'manifest.checkm': is the manifest to be written" in result.stderr
+    assert "skipped 'manifest.checkm': is the output file" in result.stderr
     assert "manifest.checkm" not in output.read_text()
     assert not list(folder.glob(".*.part"))
 
@@ -301,7 +301,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     result = run("make", tmp_path, "--base-url", "https://x", "--profile", "mrt-batch-manifest")
 
     assert result.exit_code == 1
-    assert "holds no file that mrt-batch-manifest takes" in result.stderr
+    assert "has no file that mrt-batch-manifest accepts" in result.stderr
 
 
 def test_a_folder_that_is_none_is_unusable(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_a_folder_that_is_none_is_unusable(tmp_path: Path) -> None:
         result = run("make", folder, "--base-url", "https://x")
 
         assert result.exit_code == 2
-        assert "is no folder" in result.stderr
+        assert "is not a folder" in result.stderr
 
 
 def test_the_command_line_offers_what_the_domain_knows() -> None:

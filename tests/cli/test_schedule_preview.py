@@ -121,7 +121,7 @@ def test_what_a_calendar_refuses_is_left_out(run: Run) -> None:
 
     assert [each["local"][:10] for each in found] == ["2026-11-25", "2026-12-09"]
     shown = run("schedule", "preview", *words, "--calendar", calendar).stdout
-    assert "without what calendar holidays refuses" in shown
+    assert "except where calendar holidays excludes it" in shown
 
 
 def test_a_preview_takes_the_calendar_that_the_command_for_it_prints(
@@ -146,8 +146,8 @@ def test_a_calendar_that_refuses_every_time_is_named(run: Run) -> None:
     shown = run("schedule", "preview", "--rule", rule, "--calendar", never).stdout
     over = run("schedule", "preview", "--rule", ONCE, "--calendar", never).stdout
 
-    assert "Calendar moon refuses all of its times." in shown
-    assert "It does not come due any more." in over
+    assert "Calendar moon excludes all occurrences." in shown
+    assert "The rule has no more occurrences." in over
 
 
 def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
@@ -155,7 +155,7 @@ def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
 
     assert len(previewed(run, "--rule", ending, "--from", BEFORE)) == 3
     assert previewed(run, "--rule", ONCE) == []
-    assert "does not come due any more" in run("schedule", "preview", "--rule", ONCE).stdout
+    assert "has no more occurrences" in run("schedule", "preview", "--rule", ONCE).stdout
 
 
 def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
@@ -172,16 +172,16 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
     ("words", "code", "said"),
     [
         ((), 2, "give a rule"),
-        (("--rule", "{"), 2, "this is no JSON"),
-        (("--rule", "[" * 100_000), 2, "this is no JSON"),
+        (("--rule", "{"), 2, "this is not JSON"),
+        (("--rule", "[" * 100_000), 2, "this is not JSON"),
         (("--rule", ONCE, "--kind", "daily"), 2, "not both"),
         (("--rule", ONCE, "--count", "0"), 2, "--count"),
         (("--rule", ONCE, "--count", "100001"), 2, "--count"),
-        (("--rule", ONCE, "--from", "2026-11-25T09:00"), 2, "is no instant"),
-        (("--rule", ONCE, "--from", "0001-01-01T00:00+14:00"), 2, "is no instant"),
+        (("--rule", ONCE, "--from", "2026-11-25T09:00"), 2, "is not an instant"),
+        (("--rule", ONCE, "--from", "0001-01-01T00:00+14:00"), 2, "is not an instant"),
         (("--rule", ONCE, "--calendar", "holidays"), 2, "jobyard calendar show NAME"),
-        (("--rule", ONCE, "--calendar", "{"), 2, "this is no JSON"),
-        (("--rule", ONCE, "--calendar", "@/no/file"), 2, "there is no file /no/file"),
+        (("--rule", ONCE, "--calendar", "{"), 2, "this is not JSON"),
+        (("--rule", ONCE, "--calendar", "@/no/file"), 2, "/no/file does not exist"),
         (("--rule", ONCE, "--calendar", "{}"), 1, "name: up to 64"),
         (("--rule", '"daily"'), 1, "rule: a JSON object"),
         (("--kind", "yearly"), 1, "kind: one of once, hourly"),
@@ -189,7 +189,7 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
         (("--kind", "daily", "--at", "09:00", "--every", "0"), 2, "whole number of at least 1"),
         (("--kind", "daily", "--at", "09:00", "--every", "999"), 1, "every: a whole number"),
         (("--kind", "daily", "--at", "09:00", "--times", "0"), 2, "whole number of at least 1"),
-        (("--rule", "@nothing-there"), 2, "there is no file nothing-there"),
+        (("--rule", "@nothing-there"), 2, "nothing-there does not exist"),
         (("--rule", "@/"), 2, "'/' cannot be read: Is a directory"),
         (("--kind", "monthly", "--at", "09:00", "--day", "32"), 1, "day: a whole number"),
         (("--kind", "weekly", "--at", "09:00", "--weekdays", "Monday"), 1, "weekdays: a list"),

@@ -217,7 +217,7 @@ def test_a_list_is_filtered_by_word_and_by_whose_they_are(
 
     shown = run("schedule", "list", *flags)
 
-    assert shown.stdout == "no schedule\n"
+    assert shown.stdout == "no schedule found\n"
     assert [each.replace("%20", "+") for each in api.asked()] == [f"GET /schedules{query}"]
 
 
@@ -226,7 +226,7 @@ def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeAp
 
     shown = run("schedule", "list", "--system")
 
-    assert shown.stdout == "none yet: the clock makes them within a minute\n"
+    assert shown.stdout == "none yet: the scheduler creates them within a minute\n"
     assert api.asked() == ["GET /schedules?system=true&limit=100"]
 
 
@@ -254,8 +254,8 @@ def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: Fa
 
     for shown in (some, none):
         assert "until Sat 2030-02-02 20:00:00 PST" in shown.stdout
-    assert "it runs next Fri 2030-02-01 09:00:00 PST" in some.stdout
-    assert "none of its times is left after that" in none.stdout
+    assert "next run: Fri 2030-02-01 09:00:00 PST" in some.stdout
+    assert "its rule has no more runs after that" in none.stdout
 
 
 def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
@@ -306,8 +306,8 @@ def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: Fake
 
     shown = run("schedule", "history", SCHEDULE).stdout
 
-    assert "run now by admin: to see" in shown
-    assert "made up for" in shown
+    assert "started by admin: to see" in shown
+    assert "caught up" in shown
     assert "Skipped (calendar)" in shown
 
 
@@ -359,7 +359,7 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
             "records 4321 of 4444 processed, 123 failed",
         ):
             assert each in page
-        for each in ("run now by administrator: the counties wait for it", calendar):
+        for each in ("started by administrator: the counties wait for it", calendar):
             assert each in " ".join(page.split())
 
 
@@ -431,7 +431,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
         }
     ]
     assert SCHEDULE in made.stdout
-    assert "it runs next Fri 2030-02-01 09:00:00 PST" in made.stdout
+    assert "next run: Fri 2030-02-01 09:00:00 PST" in made.stdout
 
 
 @pytest.mark.parametrize(
@@ -461,7 +461,7 @@ def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) 
     made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
 
     assert made.exit_code == 2
-    assert "there is no file /no/such/file" in made.stderr
+    assert "/no/such/file does not exist" in made.stderr
 
 
 def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: FakeApi) -> None:
@@ -498,11 +498,11 @@ def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi)
     assert told[:-1] == [
         f"{SCHEDULE} is active",
         "title: Expired Confidential Voter Status Sweep → Sweep",
-        "missed: the latest made up for, none older than 24 h → nothing is made up for",
+        "missed runs: catch up on the latest run, at most 24 h old → do not catch up",
         "overlap: forbid → allow",
         "calendar: none → holidays",
     ]
-    assert told[-1].startswith("its next runs stay as they were; it runs next Fri 2030-02-01")
+    assert told[-1].startswith("its next runs are unchanged; next run: Fri 2030-02-01")
 
 
 def test_a_change_to_a_schedule_says_something(run: Run, api: FakeApi) -> None:
@@ -553,11 +553,11 @@ def test_where_there_is_no_rule_yet_nothing_can_be_taken_away(flag: str, run: Ru
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--every", "x"), "'x' is no whole number"),
-        (("--times", "-1"), "'-1' is no whole number"),
-        (("--oldest", "0"), "'0' is no whole number of at least 1"),
-        (("--overlap", "never"), "there are forbid, allow, replace, queue_one"),
-        (("--missed", "some"), "there are none, latest, all"),
+        (("--every", "x"), "'x' is not a whole number"),
+        (("--times", "-1"), "'-1' is not a whole number"),
+        (("--oldest", "0"), "'0' is not a whole number of at least 1"),
+        (("--overlap", "never"), "not one of forbid, allow, replace, queue_one"),
+        (("--missed", "some"), "not one of none, latest, all"),
     ],
 )
 def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, run: Run) -> None:
@@ -600,7 +600,7 @@ def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
         run("schedule", "resume", SCHEDULE, *WHY),
     ]
 
-    assert [f"no job will run: {why}" in each.stdout for each in shown] == [True] * 3
+    assert [f"no next run: {why}" in each.stdout for each in shown] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -636,7 +636,7 @@ def test_a_run_tells_its_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
     api.answers(f"POST {PATH}/run_now", occurrence(), occurrence(verdict="wait", job_id=""))
 
     assert f"jobyard job {JOB}" in run("schedule", "run", SCHEDULE, *WHY).stdout
-    assert "waits for the run before" in run("schedule", "run", SCHEDULE, *WHY).stdout
+    assert "starts when the previous run has ended" in run("schedule", "run", SCHEDULE, *WHY).stdout
 
 
 def test_deleting_asks_first(run: Run, api: FakeApi) -> None:

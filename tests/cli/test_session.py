@@ -63,7 +63,7 @@ def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
     opened = session.sign_in(on_aws, "someone", "secret")
     cognito.is_over = True
 
-    with pytest.raises(SignInRequired, match=r"has ended: `jobyard login --stack prod`"):
+    with pytest.raises(SignInRequired, match=r"has expired: run `jobyard login --stack prod`"):
         SessionTokens(on_aws, opened).renew()
 
 
@@ -126,7 +126,7 @@ def test_logout_makes_one_admin_again(run: Run, cognito: FakeCognito) -> None:
     run("login", "--as", "operator")
 
     assert run("logout").stdout == "signed out\n"
-    assert run("logout").stdout == "nobody was signed in\n"
+    assert run("logout").stdout == "you were not signed in\n"
     assert "revoked" in cognito.calls
     assert json.loads(run("whoami", "--json").stdout)["username"] == "admin"
 
@@ -157,7 +157,7 @@ def test_the_demos_people_are_not_on_aws(run: Run) -> None:
     signed_in = run("login", "--stack", "prod", "--as", "admin")
 
     assert signed_in.exit_code == 2
-    assert "no demo people there" in signed_in.stderr
+    assert "has no demo users" in signed_in.stderr
 
 
 def test_an_ended_token_is_renewed_silently_in_the_middle_of_a_command(

@@ -97,8 +97,8 @@ def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi)
     assert "DynamoDB write units" in shown
     assert "$0.625 for 1,000,000" in shown
     assert "SES mails" not in shown
-    assert "in all 0.001281 US dollars, 1.28 for a million such jobs" in shown
-    assert "prices of 2026-10-04, us-east-1" in shown
+    assert "total 0.001281 US dollars, 1.28 per million jobs" in shown
+    assert "prices of 2026-10-04 in us-east-1" in shown
 
 
 def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api: FakeApi) -> None:
@@ -124,7 +124,7 @@ def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None
 
     shown = run("batches", "--limit", "2")
 
-    assert "that is 2 batches, not all: --limit shows more" in shown.stdout
+    assert "showing the first 2 batches: use --limit for more" in shown.stdout
 
 
 def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi) -> None:
@@ -225,7 +225,7 @@ def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
     }
     api.answers("GET /holds", {"items": [hold]})
 
-    assert "over" in run("holds").stdout
+    assert "ended" in run("holds").stdout
 
 
 @pytest.mark.parametrize(
@@ -270,10 +270,10 @@ def test_what_one_may_do_is_told_by_the_names_of_commands(
         (("watch", f"s{'a' * 20}.0.1900000000000"), f"jobyard job s{'a' * 20}.0.1900000000000"),
         (("batch", JOB), f"jobyard job {JOB}"),
         (("jobs", "s" + "a" * 20), f"jobyard schedule show s{'a' * 20}"),
-        (("batch", "nope"), "is no batch id"),
-        (("cost", "nope"), "is no id of a batch or of a schedule"),
-        (("jobs", BATCH, "--limit", "x"), "'x' is no whole number of at least 1"),
-        (("batches", "--state", "open"), "there are pending, held"),
+        (("batch", "nope"), "is not a batch id"),
+        (("cost", "nope"), "is neither a batch id nor a schedule id"),
+        (("jobs", BATCH, "--limit", "x"), "'x' is not a whole number of at least 1"),
+        (("batches", "--state", "open"), "not one of pending, held"),
     ],
 )
 def test_an_id_of_something_else_is_answered_with_the_command_for_that(

@@ -51,7 +51,7 @@ def in_words(done: subprocess.CompletedProcess[bytes]) -> bytes:
 
 @pytest.fixture
 def strange(tmp_path: Path) -> Path:
-    """A folder with files whose names are no UTF-8."""
+    """A folder with files whose names are not UTF-8."""
     folder = tmp_path / "folder"
     folder.mkdir()
     try:
@@ -73,9 +73,9 @@ def test_a_name_that_is_no_utf8_is_refused_in_words(
     missing = run("submit", os.fsdecode(b"\xff.csv"))
 
     assert made.exit_code == 1
-    assert r"names that are no UTF-8: caf\xe9.csv, caf\xe9.txt" in made.stderr
+    assert r"these are not: caf\xe9.csv, caf\xe9.txt" in made.stderr
     assert sent.exit_code == 2
-    assert r"caf\xe9.csv: its name is no UTF-8" in " ".join(sent.stderr.split())
+    assert r"caf\xe9.csv: its name is not UTF-8" in " ".join(sent.stderr.split())
     assert r"caf\xe9.csv" in checked.stdout
     assert checked.exit_code == 1
     assert (based.exit_code, r"https://x/\xe9" in based.stderr) == (1, True)
@@ -243,7 +243,7 @@ def test_an_answer_that_is_not_the_apis_is_told_as_that(
 
     done = run("batches")
 
-    assert (done.exit_code, "is not of Jobyard's API" in done.stderr) == (1, True)
+    assert (done.exit_code, "did not answer like Jobyard's API" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("width", [30, 50])
@@ -328,7 +328,7 @@ def test_a_time_without_a_date_is_the_next_one(text: str) -> None:
     "text", ["", "25:00", "9", "9:0", "99999999999d", "2030-13-01", "9:00 Nowhere", "9:00Z UTC"]
 )
 def test_what_is_no_time_is_a_usage_error(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no time"):
+    with pytest.raises(typer.BadParameter, match="is not a time"):
         options.future_time(text)
 
 

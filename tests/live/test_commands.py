@@ -123,7 +123,7 @@ def test_another_port_needs_another_start(project: Project, running: dict[str, A
     done = project.local("up", "--port", str(emulator.free_port()))
 
     assert done.returncode == 1
-    assert "it runs already" in done.stderr
+    assert "it is already running" in done.stderr
 
 
 def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ def test_mails_and_logs_are_shown(project: Project, running: dict[str, Any]) -> 
     assert '"opened"' in project.local("logs", "Open").stdout
     unknown = project.local("logs", "Opn")
     assert unknown.returncode == 2
-    assert "there is no function 'Opn'" in unknown.stderr
+    assert "'Opn' is not one of" in unknown.stderr
 
     project.local("down")
     assert project.up().returncode == 0

@@ -83,7 +83,7 @@ def test_a_taken_port_is_refused_with_the_name_of_who_has_it(home: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
-        with pytest.raises(EmulatorError, match=rf"port {port} is taken by .*\(process \d+\)"):
+        with pytest.raises(EmulatorError, match=rf"port {port} is used by .*\(process \d+\)"):
             emulator.start(home, port)
 
 
@@ -209,7 +209,7 @@ def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> Non
     (refused,) = [error for each in begun if (error := each.exception())]
 
     assert isinstance(refused, EmulatorError)
-    assert " runs " in str(refused)
+    assert "running" in str(refused)
     (started,) = [each.result() for each in begun if not each.exception()]
     _holds_all(started)
 
@@ -221,14 +221,14 @@ def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> 
 
     started = emulator.start(full, emulator.free_port(), say=said.append)
 
-    assert "the last save is damaged (dynamodb.json is not what was saved)" in said[0]
+    assert "the last snapshot is damaged (dynamodb.json has changed since it was saved)" in said[0]
     _holds_all(started)
 
 
 def test_saves_that_are_all_damaged_are_refused_with_what_to_do(full: Path) -> None:
     (full / snapshots.LAST / "s3.json").write_text("")
 
-    with pytest.raises(EmulatorError, match=r"s3\.json is not what was saved.*local reset"):
+    with pytest.raises(EmulatorError, match=r"s3\.json has changed.*local reset"):
         emulator.start(full, emulator.free_port())
 
 
@@ -238,7 +238,7 @@ def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) ->
     later = full / snapshots.LAST / "dynamodb.json"
     later.write_text('{"__ministack_format__": 99, "payload": {}}')
 
-    with pytest.raises(EmulatorError, match=r"(?s)cannot take up what was kept: dynamodb.*reset"):
+    with pytest.raises(EmulatorError, match=r"(?s)cannot load its saved state: dynamodb.*reset"):
         emulator.start(full, emulator.free_port())
 
     assert json.loads(later.read_text())["__ministack_format__"] == 99

@@ -174,7 +174,7 @@ def test_a_damaged_save_is_put_aside_for_the_one_before(
 
     words = snapshots.repair(tmp_path)
 
-    assert "the last save is damaged" in words
+    assert "the last snapshot is damaged" in words
     assert "2026-03-01 12:00:00 UTC" in words
     assert saved(tmp_path) == {1}
     assert (tmp_path / snapshots.DAMAGED / name).read_bytes() == damage
@@ -197,7 +197,7 @@ def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -
 
     for _ in range(2):
         with pytest.raises(
-            snapshots.DamagedSnapshots, match=r"dynamodb\.json is not what was saved"
+            snapshots.DamagedSnapshots, match=r"dynamodb\.json has changed since it was saved"
         ):
             snapshots.repair(tmp_path)
 
