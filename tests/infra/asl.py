@@ -1,7 +1,6 @@
-"""A lint of state machines: what AWS refuses or ends an execution for, and an emulator lets pass.
+"""A lint for state machines: it finds what the emulator accepts and AWS refuses or fails at.
 
-`faults` looks at a definition after substitution and answers sentences; none means none found.
-Each check names the point it is for; the numbers are AWS's.
+`faults` checks a definition after substitution. Each fault is a sentence. The limits are AWS's.
 """
 
 import re
@@ -22,8 +21,8 @@ NUMBERS = {
     "TimeoutSeconds",
     "ToleratedFailurePercentage",
 }
-# What every call of a function has to try again, by AWS's best practice for Step Functions, and
-# what stands for a function that raised or ran out of time.
+# The errors that every call of a function must retry: those of AWS's best practices for Step
+# Functions, and those of a function that raised an exception or timed out.
 RETRIED = {
     "Lambda.TooManyRequestsException",
     "Lambda.ServiceException",
@@ -33,9 +32,9 @@ RETRIED = {
     "States.Timeout",
 }
 LIMIT = "States.DataLimitExceeded"
-# Every error a machine may name; source: the Step Functions developer guide, and the Amazon States
-# Language's appendix A. An error of another name is never met, and nobody says so.
-NAMED = RETRIED | {
+# Every error name that exists. Sources: the Step Functions developer guide; the Amazon States
+# Language, appendix A. Step Functions accepts any other name and never matches it.
+KNOWN = RETRIED | {
     LIMIT,
     "States.ALL",
     "States.BranchFailed",
@@ -46,49 +45,49 @@ NAMED = RETRIED | {
     "States.ResultWriterFailed",
     "Lambda.ClientExecutionTimeoutException",
     "StepFunctions.ExecutionAlreadyExistsException",
-    "ExecutionAlreadyExists",  # the emulator's word for it
+    "ExecutionAlreadyExists",  # the emulator's name for it
 }
 ENDS = {"Succeed", "Fail"}
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a machine's tasks are: by resource, the seconds a function may take and what it gives.
+class Functions:
+    """The functions that a machine calls, by resource: their timeouts and the fields they return.
 
-    A function that is not in `gives` promises nothing.
+    A function that is not in `returns` guarantees no field.
     """
 
-    takes_s: Mapping[str, int]
-    gives: Mapping[str, Collection[str]]
+    timeout_s: Mapping[str, int]
+    returns: Mapping[str, Collection[str]]
 
 
-def faults(definition: Definition, around: Surroundings) -> list[str]:
-    """Everything that is wrong with a machine, in the order of its states."""
-    return [*_of_scope(definition, around, child=False), *_numbers(definition)]
+def faults(definition: Definition, functions: Functions) -> list[str]:
+    """All faults of a machine, in the order of its states."""
+    return [*_of_scope(definition, functions, child=False), *_numbers(definition)]
 
 
-def events_in_a_pass(definition: Definition, circle: Collection[str]) -> int:
-    """History events of one round of the states in `circle`, without retries."""
+def events_in_a_pass(definition: Definition, loop: Collection[str]) -> int:
+    """The history events of one pass through the states of `loop`, without retries."""
     events = {"Task": 5, "Choice": 2, "Wait": 2, "Map": 4, "Pass": 2}
-    return sum(events[definition["States"][name]["Type"]] for name in circle)
+    return sum(events[definition["States"][name]["Type"]] for name in loop)
 
 
-def _of_scope(scope: Definition, around: Surroundings, *, child: bool) -> Iterator[str]:
+def _of_scope(scope: Definition, functions: Functions, *, child: bool) -> Iterator[str]:
     states: Mapping[str, Any] = scope["States"]
     if scope.get("StartAt") not in states:
-        yield f"StartAt names no state: {scope.get('StartAt')}"
+        yield f"StartAt names {scope.get('StartAt')}, which is not a state"
     reached = {scope.get("StartAt")}
     for name, state in states.items():
         for target in _targets(state):
             reached.add(target)
             if target not in states:
-                yield f"{name} goes to {target}, which is no state"
-        if not _leads_on(state):
-            yield f"{name} has no way on and is no end"
+                yield f"{name} goes to {target}, which is not a state"
+        if not _has_way_out(state):
+            yield f"{name} has no next state and no end"
     for name in states.keys() - reached:
-        yield f"nothing goes to {name}"
+        yield f"{name} cannot be reached"
     for name, state in states.items():
-        yield from _of_state(name, state, states, around, child=child)
+        yield from _of_state(name, state, states, functions, child=child)
         yield from _of_errors(name, state)
 
 
@@ -96,80 +95,80 @@ def _of_state(
     name: str,
     state: Definition,
     states: Mapping[str, Any],
-    around: Surroundings,
+    functions: Functions,
     *,
     child: bool,
 ) -> Iterator[str]:
     match state["Type"]:
         case "Task":
-            yield from _of_task(name, state, around, child=child)
+            yield from _of_task(name, state, functions, child=child)
         case "Map":
-            yield from _of_map(name, state, around)
+            yield from _of_map(name, state, functions)
         case "Choice" if child:
-            yield f"{name} is a Choice in a Map's child: a transition for every chunk"
+            yield f"{name} is a Choice in a Map's child, which costs a transition for every chunk"
         case "Wait" if child:
-            yield f"{name} waits in a Map's child: it would hold a Map open"
+            yield f"{name} waits in a Map's child, which keeps the Map open"
     if state["Type"] == "Choice" and "Default" not in state:
-        yield f"{name} has no Default: what it does not know ends the execution"
+        yield f"{name} has no Default: an unknown value fails the execution"
     if not child:
-        missing = _asked(state) - _given(name, states, around)
+        missing = _required(state) - _guaranteed(name, states, functions)
         if missing:
-            yield f"{name} reads {', '.join(sorted(missing))}, which not every way to it gives"
+            yield f"{name} reads {', '.join(sorted(missing))}, which not every path to it sets"
     if "Catch" in state:
         yield from _of_catch(name, state["Catch"])
 
 
-def _of_task(name: str, state: Definition, around: Surroundings, *, child: bool) -> Iterator[str]:
+def _of_task(name: str, state: Definition, functions: Functions, *, child: bool) -> Iterator[str]:
     resource = state["Resource"]
     timeout = state.get("TimeoutSeconds")
     if timeout is None:
-        yield f"{name} has no TimeoutSeconds: a lost answer would hang it for a year"
-    elif float(timeout) < around.takes_s.get(resource, 0) + 10:
-        yield f"{name} gives up before its function does, which then runs beside its successor"
+        yield f"{name} has no TimeoutSeconds: it would wait a year for a lost answer"
+    elif float(timeout) < functions.timeout_s.get(resource, 0) + 10:
+        yield f"{name} times out before its function, which then runs beside its successor"
     retried = {error for retry in state.get("Retry", ()) for error in retry["ErrorEquals"]}
-    if resource in around.takes_s and not retried >= RETRIED:
-        yield f"{name} does not try again after {', '.join(sorted(RETRIED - retried))}"
+    if resource in functions.timeout_s and not retried >= RETRIED:
+        yield f"{name} does not retry {', '.join(sorted(RETRIED - retried))}"
     if not retried:
-        yield f"{name} tries nothing again"
+        yield f"{name} retries nothing"
     if child and state.get("OutputPath", "") is not None:
-        yield f"{name} gives something to the Map, whose result is one array of them all"
+        yield f"{name} returns a result to the Map, which collects all results in one array"
     if not child and "Catch" not in state:
         yield f"{name} catches nothing"
     if "${" in str(resource):
-        yield f"{name} has a resource that nothing was put in for: {resource}"
+        yield f"{name} has a placeholder without a value: {resource}"
 
 
-def _of_map(name: str, state: Definition, around: Surroundings) -> Iterator[str]:
+def _of_map(name: str, state: Definition, functions: Functions) -> Iterator[str]:
     if state.get("ResultPath", "") is not None:
-        yield f"{name} keeps its result: over 256 KiB of it ends the execution"
+        yield f"{name} keeps its result: more than 256 KiB fails the execution"
     if "Catch" not in state:
         yield f"{name} catches nothing"
     read = state.get("ItemReader", {}).get("Parameters", {})
     if "VersionId.$" not in read:
-        yield f"{name} reads whichever version of its index there is by then"
+        yield f"{name} reads the latest version of its index, not a certain one"
     own = [path for path in _paths_in(state.get("ItemSelector", {})) if "$$.Execution" in path]
     if own:
-        yield f"{name} hands its children {own[0]}, which is the same in every pass"
+        yield f"{name} passes {own[0]} to its children, which is the same in every pass"
     processor = state["ItemProcessor"]
     if "$$.Execution" in str(processor["States"]):
-        yield f"{name} has children that look at $$.Execution: there it is the child's own"
+        yield f"{name} has children that read $$.Execution, which is the child's own there"
     if processor["ProcessorConfig"]["Mode"] == "DISTRIBUTED" and "MaxConcurrency" in state:
-        yield f"{name} has its concurrency in the definition: take it from the input"
-    yield from _of_scope(processor, around, child=True)
+        yield f"{name} has its concurrency in the definition, not from the input"
+    yield from _of_scope(processor, functions, child=True)
 
 
 def _of_errors(name: str, state: Definition) -> Iterator[str]:
     for each in (*state.get("Retry", ()), *state.get("Catch", ())):
-        for error in sorted(set(each["ErrorEquals"]) - NAMED):
-            yield f"{name} names an error that there is not: {error}"
+        for error in sorted(set(each["ErrorEquals"]) - KNOWN):
+            yield f"{name} names an error that does not exist: {error}"
 
 
 def _of_catch(name: str, catches: list[Mapping[str, Any]]) -> Iterator[str]:
     caught = [error for catch in catches for error in catch["ErrorEquals"]]
     if "States.ALL" not in caught or catches[-1]["ErrorEquals"] != ["States.ALL"]:
-        yield f"{name} does not end its Catch with States.ALL by itself"
+        yield f"{name} does not end its Catch with States.ALL alone"
     if LIMIT not in caught or caught.index(LIMIT) > caught.index("States.ALL"):
-        yield f"{name} does not name {LIMIT}, which States.ALL does not catch"
+        yield f"{name} does not catch {LIMIT}, which States.ALL does not include"
 
 
 def _targets(state: Definition) -> Iterator[str]:
@@ -178,7 +177,7 @@ def _targets(state: Definition) -> Iterator[str]:
         yield branch["Next"]
 
 
-def _leads_on(state: Definition) -> bool:
+def _has_way_out(state: Definition) -> bool:
     if state["Type"] in ENDS:
         return "Next" not in state
     if state["Type"] == "Choice":
@@ -186,8 +185,8 @@ def _leads_on(state: Definition) -> bool:
     return ("Next" in state) != (state.get("End") is True)
 
 
-def _asked(state: Definition) -> set[str]:
-    """The fields of its input that a state breaks without: of $, not of the context $$."""
+def _required(state: Definition) -> set[str]:
+    """The fields of the input that a state needs: of $, not of the context $$."""
     paths = [choice["Variable"] for choice in state.get("Choices", ()) if "Variable" in choice]
     paths += [state[key] for key in ("TimestampPath", "MaxConcurrencyPath") if key in state]
     for key in ("ItemSelector", "Parameters"):
@@ -203,27 +202,27 @@ def _paths_in(template: Any) -> list[str]:
     return paths + [path for value in template.values() for path in _paths_in(value)]
 
 
-def _given(name: str, states: Mapping[str, Any], around: Surroundings) -> set[str]:
-    """The fields that are there whichever way `name` was come by, but by a Catch.
+def _guaranteed(name: str, states: Mapping[str, Any], functions: Functions) -> set[str]:
+    """The fields that every path to `name` sets, without the paths through a Catch.
 
-    A function gives what it promises; every other state hands on what it was handed.
+    A task sets the fields that its function returns. Every other state passes its input on.
     """
-    return _handed(name, states, around, frozenset())
+    return _set_before(name, states, functions, frozenset())
 
 
-def _handed(
-    name: str, states: Mapping[str, Any], around: Surroundings, passed: frozenset[str]
+def _set_before(
+    name: str, states: Mapping[str, Any], functions: Functions, visited: frozenset[str]
 ) -> set[str]:
-    ways = []
+    paths = []
     for before, state in states.items():
-        straight = {target for target in _targets({**state, "Catch": ()})}
-        if name not in straight or before in passed:
+        targets = set(_targets({**state, "Catch": ()}))
+        if name not in targets or before in visited:
             continue
         if state["Type"] == "Task" and state.get("ResultPath", "") is not None:
-            ways.append(set(around.gives.get(state["Resource"], ())))
+            paths.append(set(functions.returns.get(state["Resource"], ())))
         else:
-            ways.append(_handed(before, states, around, passed | {name}))
-    return set.intersection(*ways) if ways else set()
+            paths.append(_set_before(before, states, functions, visited | {name}))
+    return set.intersection(*paths) if paths else set()
 
 
 def _numbers(found: Any, where: str = "$") -> Iterator[str]:
@@ -234,7 +233,7 @@ def _numbers(found: Any, where: str = "$") -> Iterator[str]:
         return
     for key, value in found.items():
         if key in NUMBERS and not isinstance(value, int | float):
-            yield f"{where}.{key} is {value!r}, and AWS wants a number"
+            yield f"{where}.{key} is {value!r}, but AWS expects a number"
         if key == "Timestamp" and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(value)):
-            yield f"{where}.{key} is {value!r}, and AWS wants T and Z in it"
+            yield f"{where}.{key} is {value!r}, but AWS expects T and Z in it"
         yield from _numbers(value, f"{where}.{key}")

@@ -1,4 +1,4 @@
-"""The state machines are such as AWS runs, and not only the emulator."""
+"""AWS accepts and runs the state machines, not only the emulator."""
 
 import ast
 import copy
@@ -21,14 +21,14 @@ from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.runs import ExecutionRun, NextStep, Where
-from tests.infra.asl import Surroundings, events_in_a_pass, faults
+from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type
 
 LAMBDA = "arn:aws:lambda:us-east-1:123456789012:function:"
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
-# What the functions that a Choice or a Map comes after always give: the whole next state.
+# The functions before a Choice or a Map always return the whole next state.
 FOLLOWING = set(NextStep("b", "end").document())
-GIVES = {
+RETURNS = {
     f"{LAMBDA}OpenFunction": FOLLOWING,
     f"{LAMBDA}SettleFunction": FOLLOWING,
     f"{LAMBDA}ExecuteJobFunction": FOLLOWING | {"chunk", "position"},
@@ -38,12 +38,12 @@ Break = Callable[[dict[str, Any]], Any]
 
 
 @pytest.fixture
-def around(resources: Resources) -> Surroundings:
-    takes_s = {
+def functions(resources: Resources) -> Functions:
+    timeout_s = {
         f"{LAMBDA}{name}": function["Properties"]["Timeout"]
         for name, function in of_type(resources, "AWS::Lambda::Function").items()
     }
-    return Surroundings(takes_s, GIVES)
+    return Functions(timeout_s, RETURNS)
 
 
 @pytest.fixture
@@ -52,28 +52,28 @@ def batch(definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_lint_finds_no_fault_in_the_machines(
-    definitions: dict[str, Any], around: Surroundings
+    definitions: dict[str, Any], functions: Functions
 ) -> None:
     for definition in definitions.values():
-        assert faults(definition, around) == []
+        assert faults(definition, functions) == []
 
 
 BREAKS: dict[str, tuple[Break, str]] = {
     "a dangling Next": (
         lambda states: states["Wait"].update(Next="Nowhere"),
-        "Wait goes to Nowhere, which is no state",
+        "Wait goes to Nowhere, which is not a state",
     ),
-    "a state nothing goes to": (
+    "a state that cannot be reached": (
         lambda states: states.update(Lost={"Type": "Succeed"}),
-        "nothing goes to Lost",
+        "Lost cannot be reached",
     ),
-    "a state without a way on": (
+    "a state without a next state": (
         lambda states: states["Wait"].pop("Next"),
-        "Wait has no way on and is no end",
+        "Wait has no next state and no end",
     ),
     "a number in quotes": (
         lambda states: states["Open"].update(TimeoutSeconds="910"),
-        "AWS wants a number",
+        "AWS expects a number",
     ),
     "concurrency in the definition": (
         lambda states: states["Execute"].update(MaxConcurrency=40),
@@ -85,19 +85,19 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "a timeout shorter than the function's": (
         lambda states: states["Report"].update(TimeoutSeconds=900),
-        "Report gives up before its function does",
+        "Report times out before its function",
     ),
     "a task without a Retry": (
         lambda states: states["Report"].pop("Retry"),
-        "Report tries nothing again",
+        "Report retries nothing",
     ),
     "a Retry that misses timeouts": (
         lambda states: states["Report"]["Retry"][-1].update(ErrorEquals=["States.TaskFailed"]),
-        "Report does not try again after States.Timeout",
+        "Report does not retry States.Timeout",
     ),
     "a Catch of States.ALL alone": (
         lambda states: states["Open"]["Catch"].pop(0),
-        "Open does not name States.DataLimitExceeded",
+        "Open does not catch States.DataLimitExceeded",
     ),
     "a task without a Catch": (
         lambda states: states["Settle"].pop("Catch"),
@@ -113,7 +113,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "a child with a result": (
         lambda states: _child(states)["ExecuteChunk"].pop("OutputPath"),
-        "ExecuteChunk gives something to the Map",
+        "ExecuteChunk returns a result to the Map",
     ),
     "a child that waits": (
         lambda states: _child(states).update(
@@ -127,53 +127,53 @@ BREAKS: dict[str, tuple[Break, str]] = {
     ),
     "a Choice on a field that may be absent": (
         lambda states: states["Settled"]["Choices"][0].update(Variable="$.held"),
-        "Settled reads held, which not every way to it gives",
+        "Settled reads held, which not every path to it sets",
     ),
-    "a Map that reads what is not there": (
+    "a Map that reads a missing field": (
         lambda states: states["Execute"]["ItemReader"]["Parameters"].update({"Key.$": "$.index"}),
-        "Execute reads index, which not every way to it gives",
+        "Execute reads index, which not every path to it sets",
     ),
-    "an error nobody raises": (
+    "an error that does not exist": (
         lambda states: states["Open"]["Catch"][0].update(ErrorEquals=["States.DataLimitExeeded"]),
-        "Open names an error that there is not: States.DataLimitExeeded",
+        "Open names an error that does not exist: States.DataLimitExeeded",
     ),
-    "an index of no certain version": (
+    "an index without a version": (
         lambda states: states["Execute"]["ItemReader"]["Parameters"].pop("VersionId.$"),
-        "Execute reads whichever version of its index",
+        "Execute reads the latest version of its index",
     ),
     "a cause that is the same in every pass": (
         lambda states: states["Execute"]["ItemSelector"].update({"pass.$": "$$.Execution.Name"}),
-        "Execute hands its children $$.Execution.Name",
+        "Execute passes $$.Execution.Name to its children",
     ),
-    "a child that takes itself for its parent": (
+    "a child that reads the parent's execution": (
         lambda states: _child(states)["ExecuteChunk"].update(
             Parameters={"run.$": "$$.Execution.Id"}
         ),
-        "Execute has children that look at $$.Execution",
+        "Execute has children that read $$.Execution",
     ),
     "a Retry that misses throttling": (
         lambda states: _child(states)["ExecuteChunk"]["Retry"].pop(0),
-        "ExecuteChunk does not try again after Lambda.TooManyRequestsException",
+        "ExecuteChunk does not retry Lambda.TooManyRequestsException",
     ),
-    "a time that is no time to AWS": (
+    "a timestamp that AWS refuses": (
         lambda states: states.update(
             Wait={"Type": "Wait", "Timestamp": "2026-11-22 12:00:00", "Next": "Execute"}
         ),
-        "AWS wants T and Z in it",
+        "AWS expects T and Z in it",
     ),
-    "a placeholder nothing was put in for": (
+    "a placeholder without a value": (
         lambda states: states["Open"].update(Resource="${OpenFuncton}"),
-        "nothing was put in for",
+        "a placeholder without a value",
     ),
 }
 
 
 @pytest.mark.parametrize("kind", BREAKS)
-def test_the_lint_finds(kind: str, batch: dict[str, Any], around: Surroundings) -> None:
+def test_the_lint_finds(kind: str, batch: dict[str, Any], functions: Functions) -> None:
     breaks, words = BREAKS[kind]
     breaks(batch["States"])
 
-    found = faults(batch, around)
+    found = faults(batch, functions)
 
     assert any(words in fault for fault in found), found
 
@@ -214,13 +214,13 @@ def test_a_map_reads_the_fields_of_the_chunk_index(batch: dict[str, Any]) -> Non
 def test_the_passes_of_an_execution_fit_into_its_history(batch: dict[str, Any]) -> None:
     events = events_in_a_pass(batch, ("Execute", "Settle", "Settled", "Wait"))
 
-    assert events * FRESH_AFTER < 25_000 / 2  # AWS's bound; the other half is for retries
+    assert events * FRESH_AFTER < 25_000 / 2  # AWS's limit; half of it is for retries
 
 
 def test_one_more_state_in_the_loop_is_counted(batch: dict[str, Any]) -> None:
-    circle = ("Execute", "Settle", "Settled", "Wait")
+    loop = ("Execute", "Settle", "Settled", "Wait")
 
-    assert events_in_a_pass(batch, (*circle, "Report")) == events_in_a_pass(batch, circle) + 5
+    assert events_in_a_pass(batch, (*loop, "Report")) == events_in_a_pass(batch, loop) + 5
 
 
 def test_two_passes_over_a_chunk_have_different_causes(batch: dict[str, Any]) -> None:
@@ -257,7 +257,7 @@ def test_the_state_is_small_for_every_batch() -> None:
 
 
 def test_aws_accepts_the_names_of_executions() -> None:
-    """1 to 80 characters, none of those that mean something elsewhere."""
+    """1 to 80 characters; source: the Step Functions API, StartExecution."""
     place = JobAddress(batch_id_of(b""), 999_999, 999)
     run = "r" + "f" * 12  # as a request names it
     commands = {"open", "operation", "settle", *COMMANDS.values()}
@@ -270,8 +270,8 @@ def test_aws_accepts_the_names_of_executions() -> None:
 
 
 def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]) -> None:
-    """What a Map's children give is put together, and is no larger than a state may be, although
-    the Map drops it."""
+    """AWS collects the results of all children, and limits them to the size of a state, although
+    the Map drops them."""
     child = _child(batch["States"])["ExecuteChunk"]
     given = {} if child.get("OutputPath", "$") is None else batch["States"]["Execute"]
     together = json.dumps([given] * MOST_CHUNKS, separators=(",", ":"))
@@ -280,8 +280,8 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
     assert MOST_CHUNKS * LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
 
 
-# What each task may answer, and how many transitions its function then bills.
-ANSWERED: list[tuple[str, str, Where]] = [
+# Each next step that a task can return; its function bills the transitions that follow.
+NEXT_STEPS: list[tuple[str, str, Where]] = [
     *(("BatchMachine", "Open", where) for where in ("execute", "settle", "report", "end")),
     *(("BatchMachine", "Settle", where) for where in ("again", "report", "fresh", "end")),
     *(("JobMachine", "Settle", where) for where in ("report", "end")),
@@ -290,7 +290,7 @@ ANSWERED: list[tuple[str, str, Where]] = [
 ]
 
 
-@pytest.mark.parametrize(("machine", "task", "where"), ANSWERED)
+@pytest.mark.parametrize(("machine", "task", "where"), NEXT_STEPS)
 def test_a_task_bills_the_states_up_to_the_next_task(
     definitions: dict[str, Any], machine: str, task: str, where: Where
 ) -> None:
@@ -300,7 +300,7 @@ def test_a_task_bills_the_states_up_to_the_next_task(
 
 
 def test_every_next_step_is_billed() -> None:
-    assert {where for _, _, where in ANSWERED} == set(get_args(Where))
+    assert {where for _, _, where in NEXT_STEPS} == set(get_args(Where))
 
 
 @pytest.mark.parametrize("where", ["again", "settle"])
@@ -324,7 +324,7 @@ def test_a_report_bills_the_states_up_to_the_end(definitions: dict[str, Any], ma
 
 
 def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:
-    """The states entered from `task`, which answers `where`, up to the next function's."""
+    """`task` and the states after it, up to the next one that calls a function."""
     entered = [task]
     following = states[task]["Next"]
     while True:
@@ -346,7 +346,7 @@ def _chosen(choice: dict[str, Any], where: Where) -> str:
 
 
 def _billed(file: str, **names: Any) -> int:
-    """What a handler says it bills in transitions: the sum of what it sets and adds."""
+    """The transitions that a handler bills: the sum of what its code sets and adds."""
     billed = []
     for node in ast.walk(ast.parse(Path(ROOT, "functions", file).read_text())):
         pairs: list[tuple[ast.expr, ast.expr]] = []
