@@ -13,13 +13,13 @@ from tests.infra.template_reader import Resources, expanded_of, with_nested
 
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
-    """template.yaml, its short intrinsics written out."""
+    """template.yaml, its short intrinsics in their long form."""
     return deployment.read_template(ROOT)
 
 
 @pytest.fixture(scope="session")
 def expanded(template: dict[str, Any]) -> dict[str, Any]:
-    """What the SAM transform makes of it."""
+    """template.yaml after the SAM transform."""
     return expanded_of(template)
 
 
@@ -31,7 +31,7 @@ def resources(expanded: dict[str, Any]) -> Resources:
 
 @pytest.fixture(scope="session")
 def definitions(template: dict[str, Any]) -> dict[str, Any]:
-    """The machines' definitions by logical id, substituted as CloudFormation does it: as text."""
+    """The definitions of the machines by logical id, with CloudFormation's substitutions."""
     found = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::StateMachine":

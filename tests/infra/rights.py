@@ -1,7 +1,7 @@
-"""Which calls each folder of functions makes, what AWS asks for them, and what the roles grant.
+"""The calls of each folder of functions, the actions that AWS checks, and what the roles grant.
 
-`tests/infra/test_iam.py` compares the table with the roles; `tests/live/test_rights.py` compares it
-with the calls that the deployed functions make.
+`tests/infra/test_iam.py` compares the table with the roles. `tests/live/test_rights.py` compares it
+with the calls of the deployed functions.
 """
 
 import re
@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.infra.template_reader import Resources, of_type, written
 
-# What AWS asks for a call, where it is not the call's own name. Sources: the Service Authorization
-# Reference, and the developer guide for PartiQL and multipart uploads.
+# The actions that AWS checks for a call, where they differ from the call's name. Sources: the
+# Service Authorization Reference; the developer guides on PartiQL and on multipart uploads.
 ACTIONS = {
     "dynamodb:BatchExecuteStatement(INSERT)": ["dynamodb:PartiQLInsert"],
     "dynamodb:BatchExecuteStatement(UPDATE)": ["dynamodb:PartiQLUpdate"],
@@ -19,7 +19,7 @@ ACTIONS = {
     "dynamodb:TransactWriteItems(Delete)": ["dynamodb:DeleteItem"],
     "dynamodb:TransactWriteItems(Update)": ["dynamodb:UpdateItem"],
     "s3:CompleteMultipartUpload": ["s3:PutObject"],
-    "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject on what is copied
+    "s3:CopyObject": ["s3:PutObject"],  # and s3:GetObject on the source
     "s3:CreateMultipartUpload": ["s3:PutObject"],
     "s3:DeleteObjects": ["s3:DeleteObject"],
     "s3:DeleteObjects(VersionId)": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
@@ -30,11 +30,11 @@ ACTIONS = {
     "s3:ListObjectsV2": ["s3:ListBucket"],
     "s3:PostObject": ["s3:PutObject"],
     "s3:UploadPart": ["s3:PutObject"],
-    "s3:UploadPartCopy": ["s3:PutObject"],  # and s3:GetObject on what is copied
+    "s3:UploadPartCopy": ["s3:PutObject"],  # and s3:GetObject on the source
     "ses:SendEmail": ["ses:SendEmail"],
 }
 
-# The calls of each folder of functions/, by what they are made on.
+# The calls of each folder of functions/, by resource.
 CALLS: dict[str, dict[str, list[str]]] = {
     "IngestRole": {
         "BatchesTable": ["dynamodb:GetItem", "dynamodb:PutItem"],
@@ -258,30 +258,30 @@ CALLS: dict[str, dict[str, list[str]]] = {
     },
 }
 
-# Granted although no call of ours asks for it, each with its reason.
+# Actions that are granted although our code makes no such call, each with its reason.
 BESIDES = {
-    "dynamodb:BatchExecuteStatement": "the emulator's word for the PartiQL rights",
-    "logs:CreateLogStream": "Lambda itself writes the log",
-    "logs:PutLogEvents": "Lambda itself writes the log",
-    "s3:ListBucket": "else a missing object answers 403 instead of 404",
-    "sqs:SendMessage": "Lambda itself sends what failed to the dead letters",
-    "xray:GetSamplingRules": "active tracing, by Lambda itself",
-    "xray:GetSamplingTargets": "active tracing, by Lambda itself",
-    "xray:PutTelemetryRecords": "active tracing, by Lambda itself",
-    "xray:PutTraceSegments": "active tracing, by Lambda itself",
+    "dynamodb:BatchExecuteStatement": "the emulator's name for the PartiQL actions",
+    "logs:CreateLogStream": "Lambda writes the log",
+    "logs:PutLogEvents": "Lambda writes the log",
+    "s3:ListBucket": "without it S3 answers 403 for a missing object, not 404",
+    "sqs:SendMessage": "Lambda sends failed events to the dead-letter queue",
+    "xray:GetSamplingRules": "Lambda sends the traces",
+    "xray:GetSamplingTargets": "Lambda sends the traces",
+    "xray:PutTelemetryRecords": "Lambda sends the traces",
+    "xray:PutTraceSegments": "Lambda sends the traces",
 }
 
 MACHINE = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:"
 EXECUTION = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:"
 BATCH = "${AWS::StackName}-batch"
-SWEPT = "arn:${AWS::Partition}:dynamodb:*:*:table/${Tables}"  # each table of the parameter
-MET = {"HasSweepTables"}  # conditions of policies that are met where sweeps are run
+SWEPT = "arn:${AWS::Partition}:dynamodb:*:*:table/${Tables}"  # each table of SweepTables
+MET = {"HasSweepTables"}  # conditions that hold in the tested deployment
 
 
 def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
     """A role's statements: its own, and those of the policies that name it or that it names.
 
-    Payloads by s3 URLs are left out.
+    Without S3SourcesPolicy, whose condition is not met.
     """
     documents = [
         policy["PolicyDocument"] for policy in resources[role]["Properties"].get("Policies", ())
@@ -300,12 +300,12 @@ def statements(resources: Resources, role: str) -> list[dict[str, Any]]:
 
 
 def grants(resources: Resources, role: str) -> set[tuple[str, str]]:
-    """(action, resource as text) of everything a role may do."""
+    """(action, resource as text) of all permissions of a role."""
     return set(grant_list(resources, role))
 
 
 def grant_list(resources: Resources, role: str) -> list[tuple[str, str]]:
-    """(action, resource as text), as often as a role is granted it."""
+    """(action, resource as text) for each grant, with duplicates."""
     found = []
     for statement in statements(resources, role):
         assert statement["Effect"] == "Allow"
@@ -317,14 +317,14 @@ def grant_list(resources: Resources, role: str) -> list[tuple[str, str]]:
 
 
 def _written(resource: Any) -> str:
-    if isinstance(resource, dict) and "Fn::Split" in resource:  # of a list, what each of it is
+    if isinstance(resource, dict) and "Fn::Split" in resource:  # each element of the list
         each = written(resource["Fn::Split"][1])
         return each.replace(SWEPT, "${SweepTables.Arn}")
     return written(resource)
 
 
 def thing_of(resource: str) -> str:
-    """The logical id an ARN is of, or its executions are; * of one of everything."""
+    """The logical id of the resource that an ARN belongs to; "*" for all resources."""
     if resource.startswith((MACHINE, EXECUTION)):
         name = resource.rpartition("${AWS::StackName}-")[2].split(":")[0]
         return f"{name.capitalize()}Machine"
@@ -332,7 +332,7 @@ def thing_of(resource: str) -> str:
 
 
 def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:
-    """Whether AWS would let `role` make `call` on `on`, an ARN as the template would write it."""
+    """Whether AWS would allow `role` the `call` on the resource `on`, an ARN as in the template."""
     granted = grants(resources, role)
     return all(
         any(action == asked and _matches(on, pattern) for action, pattern in granted)
@@ -341,6 +341,6 @@ def grants_all(resources: Resources, role: str, call: str, on: str) -> bool:
 
 
 def _matches(on: str, pattern: str) -> bool:
-    """Whether an ARN is one of a pattern of IAM, whose * stands for anything."""
+    """Whether an ARN matches an IAM pattern, in which * matches anything."""
     parts = (re.escape(part) for part in pattern.split("*"))
     return re.fullmatch(".*".join(parts), on) is not None

@@ -10,14 +10,13 @@ from cli.local.emulator import ROOT
 
 Resources = dict[str, dict[str, Any]]
 
-OWN_JOB_WRITE_UNITS = 32.0  # of a job of the system's that finds nothing to do; counted there too
-IDLE_READ_UNITS = (
-    10.0  # of a minute with nothing to do; tests/scenarios/test_idle_minute.py counts them
-)
+# Counted by tests/scenarios/test_idle_minute.py.
+OWN_JOB_WRITE_UNITS = 32.0  # of a system job that finds no work
+IDLE_READ_UNITS = 10.0  # of a minute without work
 
 
 def expanded_of(template: dict[str, Any]) -> dict[str, Any]:
-    """What the SAM transform makes of a template, as if it had been packaged."""
+    """A template after the SAM transform, as if it had been packaged."""
     packaged = copy.deepcopy(template)
     packaged["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions.zip"
     for resource in packaged["Resources"].values():
@@ -58,7 +57,7 @@ def _with_values(part: Any, values: dict[str, Any]) -> Any:
 
 
 def of_type(resources: Resources, kind: str) -> Resources:
-    """The resources of one type, by logical id; never empty."""
+    """The resources of one type by logical id, at least one."""
     found = {name: one for name, one in resources.items() if one["Type"] == kind}
     assert found, f"the template has no {kind}"
     return found
@@ -67,7 +66,7 @@ def of_type(resources: Resources, kind: str) -> Resources:
 def written(value: Any) -> str:
     """`value` with its references in ${}: {"Fn::GetAtt": ["A", "Arn"]} is "${A.Arn}".
 
-    Of an If, both branches are given, with a bar between.
+    An If becomes both branches, with a bar between them.
     """
     if isinstance(value, str):
         return value

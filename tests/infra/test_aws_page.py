@@ -1,4 +1,4 @@
-"""docs/aws.md says what is so: its tests and files are there, its sums are the template's."""
+"""docs/aws.md is true: its tests and files exist, its costs follow from the templates."""
 
 import ast
 import re
@@ -29,7 +29,8 @@ UNIT = {price.kind: price.dollars / price.per for price in PRICES}
 
 
 class Line(NamedTuple):
-    """A line of the idle month: how many, and both prices in dollars."""
+    """A line of the idle month: a number, the full price, and the price beyond the free tier, in
+    dollars."""
 
     what: str
     number: int
@@ -44,7 +45,7 @@ def page() -> str:
 
 @pytest.fixture(scope="module")
 def points(page: str) -> dict[int, str]:
-    """The verdict on each point, by its number."""
+    """The verdict on each point, by number."""
     rows = [row for row in _rows(page, "## The points") if row[0].isdigit()]
     assert len({row[0] for row in rows}) == len(rows)
     return {int(row[0]): row[2] for row in rows}
@@ -118,7 +119,7 @@ def test_the_front_page_has_the_same_sums(resources: Resources) -> None:
 
 
 def _idle_month(resources: Resources) -> list[Line]:
-    """The lines of the idle month, in whole cents."""
+    """The lines of the idle month, rounded to cents."""
     return [
         line._replace(full=round(line.full, 2), rest=round(line.rest, 2))
         for line in _exactly(resources)
@@ -126,7 +127,7 @@ def _idle_month(resources: Resources) -> list[Line]:
 
 
 def _exactly(resources: Resources) -> Iterator[Line]:
-    """What is paid for when nothing runs; prices and allowances are those of AWS's price pages."""
+    """The cost of a stack that runs nothing. Source of prices and free tier: AWS's price pages."""
     alarms = len(of_type(resources, "AWS::CloudWatch::Alarm"))
     yield Line("alarms", alarms, 0.10 * alarms, 0.10 * max(alarms - 10, 0))
     written = len(_metrics_of_the_minute())
@@ -151,7 +152,7 @@ def _exactly(resources: Resources) -> Iterator[Line]:
 
 
 def _runs_a_month(job_type: JobType) -> int:
-    """How many jobs of its own the system starts in thirty days."""
+    """The number of system jobs in thirty days."""
     assert job_type.rule is not None
     start = datetime(2026, 11, 1, tzinfo=UTC)
     times = recurrence_of(job_type.rule).from_(start)
@@ -159,14 +160,14 @@ def _runs_a_month(job_type: JobType) -> int:
 
 
 def _targets(resources: Resources) -> list[dict[str, Any]]:
-    """What the minute rule wakes."""
+    """The targets of the minute rule."""
     targets: list[dict[str, Any]] = resources["MinuteRule"]["Properties"]["Targets"]
     return targets
 
 
 def _metrics_of_the_minute() -> set[str]:
-    """The metrics that the minute rule's functions emit whatever there is; each is one to pay for,
-    as it has no dimension but the service."""
+    """The metrics that the minute rule's functions always emit. Each costs once, because its only
+    dimension is the service."""
     source = ast.parse((ROOT / "functions" / "report" / "outbox_tick.py").read_text())
     named = {
         getattr(metrics, node.attr)
@@ -180,7 +181,7 @@ def _metrics_of_the_minute() -> set[str]:
 
 
 def _rows(page: str, heading: str) -> Iterator[list[str]]:
-    """The rows of the first table below a heading, without its head."""
+    """The rows of the first table below a heading, without the header."""
     table = re.findall(r"^\|.*\|$", page.split(heading)[1].split("\n## ")[0], re.MULTILINE)
     for row in table[2:]:
         yield [cell.strip() for cell in row[1:-1].split("|")]
@@ -188,6 +189,6 @@ def _rows(page: str, heading: str) -> Iterator[list[str]]:
 
 @cache
 def _functions(file: str) -> set[str]:
-    """The names of the functions a test file defines."""
+    """The names of the functions in a test file."""
     source = ast.parse((ROOT / file).read_text())
     return {each.name for each in source.body if isinstance(each, ast.FunctionDef)}

@@ -1,4 +1,4 @@
-"""No client of AWS is left to an SDK's defaults, which change from one version to the next."""
+"""Every AWS client sets its configuration, because the SDK's defaults change between versions."""
 
 import ast
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cli.local.emulator import ROOT
 
-SAID = {"retries", "connect_timeout", "read_timeout"}
-MAKERS = {"client", "create_client"}
+REQUIRED = {"retries", "connect_timeout", "read_timeout"}
+FACTORIES = {"client", "create_client"}
 
 
 def calls(text: str, names: set[str]) -> Iterator[ast.Call]:
-    """The calls in `text` of what ends with one of `names`, those without arguments left out."""
+    """The calls with arguments in `text` of functions that have one of `names`."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and (node.args or node.keywords):
             called = node.func
@@ -21,7 +21,7 @@ def calls(text: str, names: set[str]) -> Iterator[ast.Call]:
 
 
 def place(node: ast.expr) -> tuple[int, int]:
-    """Where in its file a node begins."""
+    """Line and column of a node."""
     return node.lineno, node.col_offset
 
 
@@ -31,19 +31,19 @@ def sources() -> Iterator[Path]:
 
 
 def test_every_client_is_made_with_a_configuration() -> None:
-    made = [(path, call) for path in sources() for call in calls(path.read_text(), MAKERS)]
+    made = [(path, call) for path in sources() for call in calls(path.read_text(), FACTORIES)]
     bare = [
         f"{path.name}:{call.lineno}"
         for path, call in made
         if not any(each.arg == "config" for each in call.keywords)
     ]
 
-    assert len(made) >= 4  # else they are made by another word, and this looks at nothing
+    assert len(made) >= 4  # otherwise clients are made in a way that this test does not see
     assert bare == []
 
 
 def test_every_configuration_sets_retries_and_timeouts() -> None:
-    """But those that only add something to one that does."""
+    """A configuration that is merged into another one may leave them out."""
     silent = []
     for path in sources():
         text = path.read_text()
@@ -51,7 +51,7 @@ def test_every_configuration_sets_retries_and_timeouts() -> None:
         silent += [
             f"{path.name}:{call.lineno}"
             for call in calls(text, {"Config"})
-            if place(call) not in added and not {each.arg for each in call.keywords} >= SAID
+            if place(call) not in added and not {each.arg for each in call.keywords} >= REQUIRED
         ]
 
     assert silent == []

@@ -1,4 +1,4 @@
-"""What a function can write to its disk fits onto it."""
+"""What a function can write to its disk fits."""
 
 import ast
 from pathlib import Path
@@ -12,14 +12,14 @@ from tests.infra.template_reader import Resources, of_type
 
 _DEFAULT_MB = 512  # of /tmp; source: Lambda developer guide, Configure ephemeral storage
 _MB = 1024 * 1024
-# Whatever writes to a disk begins with one of these: a name of a module, or of what it gives.
+# Modules, functions and methods that write to a disk.
 _WRITERS = {"tempfile", "mkdtemp", "mkstemp", "shutil", "write_bytes", "write_text", "extractall"}
-# What is on a worker's disk at a time, at the most, by module: one part of the archive, packed. A
-# record has 16 KiB at the most. A row says no more than the line it was, although JSON writes some
-# letters as six: packed, that is a quarter more.
+# The most that a module has on a worker's disk at a time: one compressed part of the archive. A
+# record has at most 16 KiB. A row holds no more than its line, but JSON escapes some letters with
+# six characters. Compressed, that is a quarter more.
 RECORD_BYTES = 16 * 1024
 ROW_BYTES = LINE_BYTES * 5 // 4
-_BY_HAND = {"functions/api/openapi/markdown.py"}  # prints a page of docs/; no function calls it
+_BY_HAND = {"functions/api/openapi/markdown.py"}  # writes a page of docs/; no function calls it
 AT_MOST = {
     "services/retention/archive.py": max(
         batch_retention.JOBS * (ROW_BYTES + RECORD_BYTES),

@@ -1,4 +1,4 @@
-"""Every function starts with nothing on its path but what Lambda will have there."""
+"""Every function can be imported with the path it has on Lambda."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] == "aws_xray_sd
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The path of a function: its code, and its two layers."""
+    """The path of a function: its code and its two layers."""
     build = tmp_path_factory.mktemp("build")
     vendor = artifacts.vendor_layer(ROOT / "layers" / "vendor", build)
     return [str(folder) for folder in (ROOT / "functions", ROOT / "layers" / "jobyard", vendor)]
@@ -33,7 +33,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment(template: dict[str, Any], resources: Resources) -> dict[str, str]:
-    """A function's environment in a deployment for which nothing was set."""
+    """A function's environment in a deployment with default parameters."""
     functions = of_type(resources, "AWS::Lambda::Function")
     variables = functions["OpenFunction"]["Properties"]["Environment"]["Variables"]
     defaults = {f"${{{name}}}": str(one["Default"]) for name, one in template["Parameters"].items()}
@@ -59,16 +59,16 @@ def test_a_function_imports_from_its_layers_alone_and_without_the_x_ray_sdk(
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
 
-# A request of each service, and what it is asked with: botocore reads the service's description for
-# all of it. Nothing goes out.
-ASKED = {
+# A call to each service with its parameters: botocore reads the service's data for all of it. No
+# request is sent.
+CALLS = {
     "cognito-idp": ("list_user_pools", {"MaxResults": 1}),
     "dynamodb": ("list_tables", {}),
     "s3": ("head_bucket", {"Bucket": "somebodys"}),
     "sesv2": ("get_account", {}),
     "stepfunctions": ("list_state_machines", {}),
 }
-ASKING = """
+CALLING = """
 import sys
 sys.path[:0] = {path!r}
 import botocore.awsrequest, botocore.session
@@ -76,7 +76,7 @@ session = botocore.session.get_session()
 session.set_credentials("a", "b")
 raw = type("Raw", (), {{"stream": lambda self: iter(())}})()
 answer = botocore.awsrequest.AWSResponse("", 204, {{}}, raw)
-for service, (name, given) in {asked!r}.items():
+for service, (name, given) in {calls!r}.items():
     client = session.create_client(service, region_name="us-east-1")
     client.meta.events.register("before-send", lambda **_: answer)
     getattr(client, name)(**given)
@@ -86,7 +86,7 @@ print("all")
 
 def test_the_trimmed_service_data_is_enough_for_our_calls(path: list[str], tmp_path: Path) -> None:
     services = (ROOT / "layers" / "vendor" / "services.txt").read_text().split()
-    program = ASKING.format(path=path, asked=ASKED)
+    program = CALLING.format(path=path, calls=CALLS)
 
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", program],
@@ -96,5 +96,5 @@ def test_the_trimmed_service_data_is_enough_for_our_calls(path: list[str], tmp_p
         check=False,
     )
 
-    assert sorted(ASKED) == services
+    assert sorted(CALLS) == services
     assert (done.returncode, done.stdout.strip()) == (0, "all"), done.stderr

@@ -1,8 +1,8 @@
-"""Each role may do what its functions do on AWS, and nothing else.
+"""Each role grants what its functions need on AWS, and nothing else.
 
-A green run on the emulator proves less than it seems: it asks other rights than AWS for some calls
-and none at all for others. So the calls are written down here, AWS's action for each is looked up
-in a table, and the roles are compared with that.
+A green run on the emulator does not prove that: it checks other actions than AWS for some calls and
+none for others. So `rights.py` lists the calls and the action that AWS checks for each, and these
+tests compare the roles with the list.
 """
 
 import json
@@ -26,9 +26,9 @@ from tests.infra.rights import (
 )
 from tests.infra.template_reader import Resources, of_type, written
 
-# Actions that may be granted on everything, each with its reason.
+# Actions that may be granted on all resources, each with its reason.
 UNBOUNDED = {
-    "dynamodb:BatchExecuteStatement": "means nothing on AWS; the emulator asks it of *",
+    "dynamodb:BatchExecuteStatement": "AWS has no such action; the emulator checks it for *",
     "logs:CreateLogDelivery": "log deliveries have no ARN",
     "logs:DeleteLogDelivery": "log deliveries have no ARN",
     "logs:DescribeLogGroups": "log deliveries have no ARN",
@@ -37,7 +37,7 @@ UNBOUNDED = {
     "logs:ListLogDeliveries": "log deliveries have no ARN",
     "logs:PutResourcePolicy": "log deliveries have no ARN",
     "logs:UpdateLogDelivery": "log deliveries have no ARN",
-    "ses:SendEmail": "bounded by the sender; the emulator asks it of *",
+    "ses:SendEmail": "restricted by the sender; the emulator checks it for *",
     "xray:GetSamplingRules": "X-Ray has no resources here",
     "xray:GetSamplingTargets": "X-Ray has no resources here",
     "xray:PutTelemetryRecords": "X-Ray has no resources here",
@@ -97,7 +97,7 @@ def test_no_role_has_a_wildcard_among_its_actions(resources: Resources) -> None:
 
 
 def test_every_action_that_is_granted_exists(resources: Resources) -> None:
-    """IAM takes a misspelt action without a word, and so does cfn-lint."""
+    """IAM and cfn-lint accept a misspelt action."""
     known = json.loads(files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text())
     unknown = {
         action
@@ -106,7 +106,7 @@ def test_every_action_that_is_granted_exists(resources: Resources) -> None:
         if action.partition(":")[2].lower() not in known[action.partition(":")[0]]["Actions"]
     }
 
-    assert unknown == {"dynamodb:BatchExecuteStatement"}  # the emulator's own word
+    assert unknown == {"dynamodb:BatchExecuteStatement"}  # the emulator's name for PartiQL
 
 
 def test_what_is_granted_on_everything_has_a_reason(resources: Resources) -> None:
@@ -118,8 +118,8 @@ def test_what_is_granted_on_everything_has_a_reason(resources: Resources) -> Non
 def test_roles_name_their_managed_policies(
     resources: Resources,
 ) -> None:
-    """Lambda and Step Functions check the role when they are told to trace or to log. A role that
-    names its policies has them by then; one that is named by a policy may get it later."""
+    """Lambda and Step Functions check the role when tracing or logging is switched on. A role that
+    names its policies has them by then. A policy that names the role may be attached later."""
     traced = [*CALLS, "BatchMachineRole", "JobMachineRole"]
     for role in traced:
         assert {"Ref": "TracingPolicy"} in resources[role]["Properties"]["ManagedPolicyArns"], role
@@ -189,7 +189,7 @@ def test_only_workers_write_to_the_archive_and_nobody_deletes_there(resources: R
 
 
 def test_the_batch_machine_may_run_a_distributed_map(resources: Resources) -> None:
-    """AWS asks for these; the emulator asks a machine's role for nothing, and SAM writes none."""
+    """AWS checks these. The emulator does not check a machine's role, and SAM grants none."""
     granted = grants(resources, "BatchMachineRole")
 
     assert ("states:StartExecution", f"{MACHINE}{BATCH}") in granted

@@ -1,4 +1,4 @@
-"""Setting up says in words what is missing, and does nothing when nothing is."""
+"""requirements/install reports what is missing, and does nothing when nothing is."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ TOOLS = ("awk", "cat", "cksum", "dirname", "mktemp", "mv", "rm", "sed", "sh", "t
 
 
 class Machine:
-    """A machine on which the project lies, with the Pythons it is given and no others."""
+    """A machine with a copy of the project, and only the Pythons that a test installs."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -26,17 +26,17 @@ class Machine:
         for tool in TOOLS:
             (self.programs / tool).symlink_to(str(shutil.which(tool)))
 
-    def give(self, name: str, script: str) -> None:
-        """Put a program on the path."""
+    def add(self, name: str, script: str) -> None:
+        """Add a program to the path."""
         path = self.programs / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
-    def install(self, *names: str, **said: str) -> subprocess.CompletedProcess[str]:
+    def install(self, *names: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["requirements/install", *names],
             cwd=self.project,
-            env={"PATH": str(self.programs), "TMPDIR": str(self.project)} | said,
+            env={"PATH": str(self.programs), "TMPDIR": str(self.project)} | variables,
             capture_output=True,
             text=True,
             check=False,
@@ -44,7 +44,7 @@ class Machine:
 
 
 OLD = 'case "$1" in --version) echo Python 3.9.1 ;; *) exit 1 ;; esac'
-# Suits, has venv, makes an environment whose pip does what $PIP says, and counts the times.
+# A Python that suits: it has venv, creates environments whose pip exits with $PIP, and counts them.
 NEW = f"""case "$1" in
     --version) echo Python 3.12.1 ;;
     -m) echo made >>"$TMPDIR/made"
@@ -62,7 +62,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_an_old_python_is_refused_with_the_needed_version(machine: Machine) -> None:
-    machine.give("python3", OLD)
+    machine.add("python3", OLD)
 
     done = machine.install("dev")
 
@@ -78,8 +78,8 @@ def test_a_missing_python_is_reported(machine: Machine) -> None:
 
 
 def test_an_unsuitable_named_python_is_refused(machine: Machine) -> None:
-    machine.give("python3", NEW)
-    machine.give("mine", OLD)
+    machine.add("python3", NEW)
+    machine.add("mine", OLD)
 
     done = machine.install("dev", PYTHON="mine")
 
@@ -87,14 +87,14 @@ def test_an_unsuitable_named_python_is_refused(machine: Machine) -> None:
 
 
 def test_a_broken_shim_is_skipped(machine: Machine) -> None:
-    machine.give("python3.13", "echo no such version >&2; exit 127")
-    machine.give("python3", NEW)
+    machine.add("python3.13", "echo no such version >&2; exit 127")
+    machine.add("python3", NEW)
 
     assert machine.install("emulator").returncode == 0
 
 
 def test_a_python_without_venv_names_the_missing_package(machine: Machine) -> None:
-    machine.give("python3", 'case "$2" in *venv*) exit 1 ;; esac')
+    machine.add("python3", 'case "$2" in *venv*) exit 1 ;; esac')
 
     done = machine.install("dev")
 
@@ -102,7 +102,7 @@ def test_a_python_without_venv_names_the_missing_package(machine: Machine) -> No
 
 
 def test_the_first_install_reports_a_missing_network(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
 
     done = machine.install("emulator", PIP="1")
 
@@ -113,7 +113,7 @@ def test_the_first_install_reports_a_missing_network(machine: Machine) -> None:
 
 
 def test_an_install_shows_its_progress(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
     pip = (
         "Collecting one\\n" * 15 + "Processing two\\n" * 6 + "Installing collected packages: one\\n"
     )
@@ -128,7 +128,7 @@ def test_an_install_shows_its_progress(machine: Machine) -> None:
 
 
 def test_an_up_to_date_environment_is_kept(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
 
     runs = [machine.install("emulator") for _ in range(3)]
 
@@ -137,7 +137,7 @@ def test_an_up_to_date_environment_is_kept(machine: Machine) -> None:
 
 
 def test_a_changed_lock_file_rebuilds_the_environment(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
     machine.install("emulator")
     lock = machine.project / "requirements" / "emulator.txt"
     lock.write_text(lock.read_text() + "another==1.0\n")
@@ -148,7 +148,7 @@ def test_a_changed_lock_file_rebuilds_the_environment(machine: Machine) -> None:
 
 
 def test_a_failed_install_keeps_the_old_environment(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
     machine.install("emulator")
     (machine.project / ".venv-emulator" / "kept").touch()
     lock = machine.project / "requirements" / "emulator.txt"
@@ -161,7 +161,7 @@ def test_a_failed_install_keeps_the_old_environment(machine: Machine) -> None:
 
 
 def test_an_interrupted_install_is_repeated(machine: Machine) -> None:
-    machine.give("python3", NEW)
+    machine.add("python3", NEW)
     machine.install("emulator")
     (machine.project / ".venv-emulator" / "made-of").unlink()
 

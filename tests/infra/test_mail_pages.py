@@ -1,4 +1,4 @@
-"""What the pages say of mail is what the code does."""
+"""The documentation of mail retries matches the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The lock files, the project's own requirements and the layer's are of one mind."""
+"""The lock files, pyproject.toml and the vendor layer have the same versions."""
 
 import re
 import tomllib
@@ -9,14 +9,14 @@ from cli.local.emulator import ROOT
 
 def test_the_lock_file_has_the_requirements_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [
+    required = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["dev"],
         *project["build-system"]["requires"],
     ]
     locked = _locked("requirements/dev.txt")
 
-    for requirement in asked:
+    for requirement in required:
         name, _, version = re.sub(r"\[.*?\]", "", requirement).partition("==")
         assert _plain(name) in locked, requirement
         assert version in ("", locked[_plain(name)]), requirement
@@ -34,5 +34,5 @@ def _locked(path: str) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    """Names of packages as the index compares them."""
+    """A package name in its normalized form; source: PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,4 +1,4 @@
-"""AWS's own tools find nothing wrong with the template, and build what Lambda can hold."""
+"""AWS's tools accept the templates, and the build fits into Lambda."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 
 ENVIRONMENT = ROOT / ".venv-sam"
-UNZIPPED = 250 * 2**20  # what a function and its layers may come to, by AWS
+UNZIPPED = 250 * 2**20  # AWS's limit for a function and its layers
 
 Sam = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
 def sam(tmp_path_factory: pytest.TempPathFactory) -> Sam:
-    """Runs the SAM CLI away from the network and from whoever's AWS settings; what it printed."""
+    """Runs the SAM CLI without the user's AWS settings, and returns its output."""
     program = ENVIRONMENT / "bin" / "sam"
     assert program.exists(), "the SAM CLI is not installed here: run `make sam`"
     home = tmp_path_factory.mktemp("home")
@@ -49,7 +49,7 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> Sam:
 
 @pytest.fixture(scope="module")
 def built(sam: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `sam build` makes: a folder for each function and each layer."""
+    """The output of `sam build`: a folder for each function, layer and nested stack."""
     folder = tmp_path_factory.mktemp("built")
     sam("build", "--build-dir", str(folder))
     return folder
@@ -84,7 +84,7 @@ def test_the_nested_template_is_built(built: Path) -> None:
 def test_what_is_built_fits_into_lambda(built: Path) -> None:
     layers = sum(_size(built / layer) for layer in ("JobyardLayer", "VendorLayer"))
 
-    assert layers + _size(built / "OpenFunction") < UNZIPPED / 4  # smaller starts sooner
+    assert layers + _size(built / "OpenFunction") < UNZIPPED / 4  # a small package starts faster
 
 
 def test_the_vendor_layer_is_for_lambda_and_complete(built: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_vendor_layer_is_for_lambda_and_complete(built: Path) -> None:
 
 
 def test_no_layer_has_the_x_ray_sdk(built: Path) -> None:
-    """Active tracing needs none, and it would cost every cold start a third of a second."""
+    """Active tracing does not need it, and it costs a third of a second at every cold start."""
     assert not (built / "VendorLayer" / "python" / "aws_xray_sdk").exists()
 
 

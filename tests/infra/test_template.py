@@ -1,4 +1,4 @@
-"""template.yaml keeps what is kept, closes what is closed, watches what can break."""
+"""The templates protect data, restrict access and monitor what can fail."""
 
 import json
 import re
@@ -63,8 +63,8 @@ TABLES: dict[str, tuple[str, str, dict[str, tuple[str, str]], bool]] = {
     "RequestsTable": ("id", "", {}, True),
 }
 
-# Properties by which a resource gets a physical name. One that survives its stack under such a
-# name stands in the way of the next.
+# Properties that give a resource a physical name. A retained resource with a fixed name would block
+# the next deployment.
 NAMES = {
     "AlarmName",
     "BucketName",
@@ -79,10 +79,10 @@ NAMES = {
     "TopicName",
     "UserPoolName",
 }
-# Names inside another resource, where they can meet nothing.
+# Types whose names are local to another resource, and cannot collide.
 INNER = {"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::Lambda::Permission"}
 
-# What AWS emits by itself, with the dimensions it does so.
+# The metrics that AWS emits, with their dimensions.
 SERVICE_METRICS = {
     ("AWS/Lambda", "Errors"): {"FunctionName"},
     ("AWS/Lambda", "Throttles"): {"FunctionName"},
@@ -99,7 +99,7 @@ ACCOUNT = "123456789012"
 LONGEST_STACK_NAME = "jobyard-production-of-the-university-library"
 
 
-# ---- What is kept
+# ---- Data
 
 
 def test_the_tables_match_the_store(resources: Resources) -> None:
@@ -124,8 +124,8 @@ def test_tables_are_on_demand_restorable_and_encrypted_for_free(resources: Resou
         assert properties["PointInTimeRecoverySpecification"] == {
             "PointInTimeRecoveryEnabled": True
         }, name
-        # Without it a table is encrypted all the same, with DynamoDB's own key; any other key is
-        # KMS's, which charges for every use.
+        # Without it DynamoDB encrypts a table with a key of its own. Any other key is in KMS, which
+        # charges for every use.
         assert "SSESpecification" not in properties, name
         assert properties["DeletionProtectionEnabled"] == {
             "Fn::If": ["ProtectData", True, False]
@@ -211,7 +211,7 @@ def test_only_the_intake_bucket_sends_events(resources: Resources) -> None:
     assert sending == {"IntakeBucket"}
 
 
-# ---- The functions
+# ---- Functions
 
 
 def test_every_function_has_its_handler(resources: Resources) -> None:
@@ -259,7 +259,7 @@ def test_the_api_times_out_before_the_gateway(resources: Resources) -> None:
     (integration,) = of_type(resources, "AWS::ApiGatewayV2::Integration").values()
     gateway_ms = integration["Properties"]["TimeoutInMillis"]
 
-    assert gateway_ms <= 30_000  # more is accepted by every tool and refused by AWS
+    assert gateway_ms <= 30_000  # AWS refuses more; no tool does
     assert resources["ApiFunction"]["Properties"]["Timeout"] * 1000 < gateway_ms
     assert integration["Properties"]["PayloadFormatVersion"] == "2.0"
 
@@ -280,7 +280,7 @@ def test_the_environment_is_below_4_kb_with_the_longest_names(resources: Resourc
         variables = function["Properties"]["Environment"]["Variables"]
         size = sum(len(key) + len(_longest(value)) for key, value in variables.items())
 
-        assert size < 4096 - 500, name  # 4 KB is AWS's limit; the rest is for what people set
+        assert size < 4096 - 500, name  # AWS's limit is 4 KB; 500 bytes are for parameters
 
 
 def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
@@ -299,7 +299,7 @@ def test_a_missed_minute_is_not_retried(resources: Resources) -> None:
         assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
 
 
-# ---- Who may wake what
+# ---- Events and invocations
 
 
 def test_rules_and_the_api_may_invoke_their_functions(resources: Resources) -> None:
@@ -327,7 +327,7 @@ def test_undeliverable_events_go_to_the_dead_letter_queue(resources: Resources) 
     for name, rule in of_type(resources, "AWS::Events::Rule").items():
         for target in rule["Properties"]["Targets"]:
             if name == "MinuteRule":
-                continue  # the next minute does better
+                continue  # the next minute does the same work
             assert written(target["DeadLetterConfig"]["Arn"]) == "${DeadLetters.Arn}", name
             assert f'["{name}", "Arn"]' in allowed
 
@@ -376,7 +376,7 @@ def test_only_the_api_documentation_is_public(resources: Resources) -> None:
     }
 
 
-# ---- People
+# ---- Users
 
 
 def test_a_group_is_a_role(resources: Resources) -> None:
@@ -407,7 +407,7 @@ def test_access_tokens_expire_soon(resources: Resources) -> None:
 
 
 def test_role_names_have_no_spaces() -> None:
-    """API Gateway hands a token's groups on as one text, "[admin viewer]"."""
+    """API Gateway passes the groups of a token on as one text, "[admin viewer]"."""
     assert [role for role in ROLES if " " in role] == []
 
 
@@ -418,7 +418,7 @@ def test_only_admins_create_users(resources: Resources) -> None:
     assert pool["DeletionProtection"] == {"Fn::If": ["ProtectData", "ACTIVE", "INACTIVE"]}
 
 
-# ---- Watching
+# ---- Monitoring
 
 
 def test_every_alarm_watches_a_metric_that_is_emitted(resources: Resources) -> None:
@@ -462,7 +462,7 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
     errors = {("Errors", f"${{{name}}}") for name in FUNCTIONS}
     assert errors - watched == {
         ("Errors", "${ExecutionFailureFunction}")
-    }  # it has the dead letters' alarm
+    }  # DeadLettersAlarm covers it
     on_failure = resources["ExecutionFailureFunctionEventInvokeConfig"]["Properties"][
         "DestinationConfig"
     ]
@@ -502,7 +502,7 @@ def test_the_map_runs_alarm_comes_before_the_limit(resources: Resources) -> None
 
 
 def test_no_metric_has_an_id_among_its_dimensions() -> None:
-    """Each set of dimensions is a metric of its own, at $0.30 a month."""
+    """Each set of dimensions is a metric, and costs $0.30 a month."""
     allowed = {"service", "job_type", "failure_code"}
 
     assert {name for each in metrics.DIMENSIONS.values() for name in each} == allowed
@@ -515,11 +515,11 @@ def test_cloudwatch_can_publish_to_the_alarm_topic(resources: Resources) -> None
     assert "KmsMasterKeyId" not in resources["AlarmTopic"].get("Properties", {})
 
 
-# ---- The templates themselves
+# ---- The templates as a whole
 
 
 def test_a_nested_stack_holds_no_data(expanded: dict[str, Any], resources: Resources) -> None:
-    """To move a resource between stacks is to replace it: data, and the topic with its
+    """CloudFormation replaces a resource that moves between stacks. So data, and the topic with its
     subscribers, stay in template.yaml."""
     nested = {one["Type"] for name, one in resources.items() if name not in expanded["Resources"]}
 
@@ -538,7 +538,7 @@ def test_a_nested_stack_gets_the_parameters_it_declares(
 
 
 def test_alarms_have_generated_names(resources: Resources) -> None:
-    """While CloudFormation moves an alarm to another stack, both exist."""
+    """An alarm that moves to another stack exists twice for a moment."""
     for kind, name in {
         "AWS::CloudWatch::Alarm": "AlarmName",
         "AWS::CloudWatch::Dashboard": "DashboardName",
@@ -548,7 +548,7 @@ def test_alarms_have_generated_names(resources: Resources) -> None:
 
 
 def test_concurrency_is_reserved_only_on_request(template: dict[str, Any]) -> None:
-    """A new account has 10 in all, and refuses any reservation."""
+    """AWS refuses any reservation in a new account, which has 10 in all."""
     function = template["Resources"]["ExecuteChunkFunction"]["Properties"]
 
     assert template["Parameters"]["WorkerConcurrency"]["Default"] == 0
@@ -558,10 +558,10 @@ def test_concurrency_is_reserved_only_on_request(template: dict[str, Any]) -> No
 
 
 def test_the_workers_stay_below_the_limit_of_a_new_table(template: dict[str, Any]) -> None:
-    """4,000 write units a second by AWS: doubled only within half an hour."""
+    """A new table takes 4,000 write units a second, and needs half an hour to double that."""
     workers = template["Parameters"]["MaxConcurrency"]["Default"]
 
-    assert workers * OVERLAP * 2 <= 4_000 / 2  # jobs of a second, two units each; half is spare
+    assert workers * OVERLAP * 2 <= 4_000 / 2  # one-second jobs, two units each; half is spare
 
 
 def test_no_function_has_too_many_layers(resources: Resources) -> None:
@@ -592,7 +592,7 @@ def _keys(keyed: dict[str, Any]) -> tuple[str, str]:
 
 
 def _longest(value: Any) -> str:
-    """`value` as long as AWS would make it: generated names are stack, logical id, 13 letters."""
+    """`value` with the longest generated names: stack name, logical id, 13 letters."""
     text = written(value)
     text = text.replace("${AWS::StackName}", LONGEST_STACK_NAME)
     text = re.sub(r"\$\{([A-Za-z]+)(\.\w+)?\}", rf"{LONGEST_STACK_NAME}-\1-ABCDEFGHIJKLM", text)
@@ -615,7 +615,7 @@ def _not_emitted(namespace: str, metric: str, dimensions: dict[str, str]) -> str
 
 
 def test_user_names_ignore_case(resources: Resources) -> None:
-    """It cannot be changed later, and a pool is case-sensitive unless it says so."""
+    """A pool is case-sensitive by default, and AWS does not allow to change that later."""
     (pool,) = of_type(resources, "AWS::Cognito::UserPool").values()
 
     assert pool["Properties"]["UsernameConfiguration"] == {"CaseSensitive": False}

@@ -1,4 +1,4 @@
-"""Time zones come with the vendor layer, not from the machine."""
+"""Time zones come from the vendor layer, not from the system."""
 
 import os
 import subprocess
