@@ -15,7 +15,7 @@ from jobyard.domain.errors import Forbidden, JobyardError
 from jobyard.domain.jobs.job import JOB
 from jobyard.domain.lifecycle import ROLES
 from jobyard.services.access import READERS
-from jobyard.services.commands import Actor
+from jobyard.services.context import Actor
 from jobyard.services.schedules.access import check_admin
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.domain.hold import Hold
-from jobyard.services.commands import Actor, CommandContext
+from jobyard.services.context import Actor, CommandContext
 from jobyard.services.holds import lift_ended
 from jobyard.services.recovery import reconcile
 from jobyard.services.schedules.clock import TickResult, start_due_schedules

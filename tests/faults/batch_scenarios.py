@@ -21,9 +21,11 @@ from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.deposit.keys import content_key
-from jobyard.services import commands
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import CommandContext
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import list_jobs
 from jobyard.store import operations, reports
 from tests.call_interceptor import Call, Listener
@@ -116,7 +118,7 @@ class BatchScenario:
         self.scenario_run.runner.payloads.status = {"/c.txt": 404}
         self.happens(self)
         self.scenario_run.ask(
-            lambda asked: commands.send_batch_event(self.batch_id, "update_reporting", asked)
+            lambda asked: send_batch_event(self.batch_id, "update_reporting", asked)
         )
         self._let_be_told()
 
@@ -147,7 +149,7 @@ class BatchScenario:
         for job in self.between:
             if job["state"] == "failed":
                 self.scenario_run.ask(
-                    lambda asked, of=job["job_id"]: commands.send_job_event(of, "requeue", asked)
+                    lambda asked, of=job["job_id"]: send_job_event(of, "requeue", asked)
                 )
 
     def steered(self) -> None:
@@ -186,7 +188,7 @@ class BatchScenario:
 
     def _retry_and_be_gone(self, asked: CommandContext) -> None:
         with suppress(Unsaid):
-            commands.retry(self.batch_id, Filter(JobState.FAILED), asked)
+            batch_operations.retry(self.batch_id, Filter(JobState.FAILED), asked)
 
     # What came of it
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pynamodb.exceptions import PynamoDBException
 
 from jobyard.domain.errors import StaleState
-from jobyard.services.commands import CommandContext
+from jobyard.services.context import CommandContext
 from jobyard.store import tables
 from tests.call_interceptor import Call, Listener
 from tests.faults.injection import Fault, FunctionDied, Injector, Point

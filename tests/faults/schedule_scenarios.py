@@ -18,7 +18,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, Outcome, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
-from jobyard.services.commands import CommandContext
+from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.clock import TickResult, start_due_schedules

@@ -26,8 +26,11 @@ from jobyard.domain.batches.report import Report, ReportKind
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.jobs.job import OPEN_STATES as OPEN_JOBS
 from jobyard.domain.jobs.job import JobState
-from jobyard.services import commands
 from jobyard.services import holds as hold_commands
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import BatchView, JobView, list_jobs
 from jobyard.store import reports
 from tests.call_interceptor import Answer, Call, Listener
@@ -37,7 +40,7 @@ from tests.scenarios.machines import Function
 
 REFUSALS = (InvalidTransition, Forbidden, StaleState, NotFound, Gone)
 _numbers = count(1)
-Act = Callable[[commands.CommandContext], Any]
+Act = Callable[[CommandContext], Any]
 JOB_EVENTS = ["hold", "release", "cancel", "delete", "requeue", "force_fail"]
 BATCH_EVENTS = ["release", "cancel", "delete", "update_reporting"]
 FILES = st.lists(st.booleans(), min_size=1, max_size=3)
@@ -102,8 +105,8 @@ class Scenario(RuleBasedStateMachine):
         if noun == "hold":
             return partial(self._place, 5)
         if noun == "batch":
-            return partial(commands.send_batch_event, batch_id, event)
-        return partial(commands.send_job_event, f"{batch_id}.{noun}", event)
+            return partial(send_batch_event, batch_id, event)
+        return partial(send_job_event, f"{batch_id}.{noun}", event)
 
     # What happens
 
@@ -131,7 +134,7 @@ class Scenario(RuleBasedStateMachine):
         for path in self.harness.payloads.status:
             self.harness.payloads.status[path] = 200
         self.retry(which)
-        self._do(partial(commands.send_batch_event, self._batch(which), "update_reporting"))
+        self._do(partial(send_batch_event, self._batch(which), "update_reporting"))
 
     @rule(which=WHICH, data=st.data())
     def ask_a_batch(self, which: int, data: st.DataObject) -> None:
@@ -139,7 +142,7 @@ class Scenario(RuleBasedStateMachine):
         batch_id = self._batch(which)
         open_to_it = self.harness.batch(batch_id).actions
         event = data.draw(st.sampled_from([*open_to_it * 3, *BATCH_EVENTS]))
-        self._do(partial(commands.send_batch_event, batch_id, event))
+        self._do(partial(send_batch_event, batch_id, event))
 
     @rule(which=WHICH, data=st.data())
     def ask_a_job(self, which: int, data: st.DataObject) -> None:
@@ -147,17 +150,17 @@ class Scenario(RuleBasedStateMachine):
         if jobs := self._jobs(self._batch(which)):
             job = data.draw(st.sampled_from(jobs))
             event = data.draw(st.sampled_from([*job.actions * 3, *JOB_EVENTS]))
-            self._do(partial(commands.send_job_event, job.job.place.job_id, event))
+            self._do(partial(send_job_event, job.job.place.job_id, event))
 
     @rule(which=WHICH)
     def retry(self, which: int) -> None:
-        self._do(partial(commands.retry, self._batch(which), Filter(JobState.FAILED)))
+        self._do(partial(operations.retry, self._batch(which), Filter(JobState.FAILED)))
 
     @rule(minutes=st.sampled_from([0, 5]))
     def hold(self, minutes: int) -> None:
         self._do(partial(self._place, minutes))
 
-    def _place(self, minutes: int, request: commands.CommandContext) -> None:
+    def _place(self, minutes: int, request: CommandContext) -> None:
         """Hold all batches for some minutes; for 0, until that is lifted."""
         until = request.now() + timedelta(minutes=minutes) if minutes else None
         hold_commands.place_hold(f"collection:{self.collection}", until, request)
@@ -258,7 +261,7 @@ def history_has_no_gap(batch: Batch, jobs: Sequence[JobView]) -> None:
         assert [after for _, after in moves[:-1]] == [before for before, _ in moves[1:]]
 
 
-def _try(act: Act, request: commands.CommandContext) -> None:
+def _try(act: Act, request: CommandContext) -> None:
     try:
         act(request)
     except REFUSALS:

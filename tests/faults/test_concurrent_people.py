@@ -14,12 +14,15 @@ from jobyard.domain.batches.batch import BATCH, HistoryEntry
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
-from jobyard.services import commands
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Actor, CommandContext
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.batches import submissions
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import Actor, CommandContext
 from jobyard.services.jobs.attempt import started
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import list_jobs
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, operations
@@ -106,10 +109,10 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
     job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
     if state == JobState.HELD:
         for job_id in job_ids:
-            commands.send_job_event(job_id, "hold", harness.asking())
+            send_job_event(job_id, "hold", harness.asking())
     if state == JobState.RUNNING:
         for job_id in job_ids:
-            place = commands.JobAddress.of(job_id)
+            place = JobAddress.of(job_id)
             assert place
             job = new_job(place, harness.now())
             cause = ExecutionRun(MAIN, 1).cause(place.chunk, 1)
@@ -150,14 +153,12 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
     tried = 0
     for at, job_id in enumerate(job_ids, start=1):
         two = Two(harness)
-        met = two.at_once(
-            lambda request, job=job_id: commands.send_job_event(job, event, request), at
-        )  # type: ignore[misc]
+        met = two.at_once(lambda request, job=job_id: send_job_event(job, event, request), at)  # type: ignore[misc]
         tried += met
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
     for job_id in theirs:
-        commands.send_job_event(job_id, event, harness.asking())
+        send_job_event(job_id, event, harness.asking())
 
     assert 5 <= tried < len(job_ids)
     assert come_to(harness, batch_id) == come_to(harness, undisturbed_id)
@@ -172,8 +173,8 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     collection = f"batches-{next(_numbers)}"
     event = harness.put(manifest, name="may.checkm", collection=collection)
     if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
-        promise = commands.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
-        batch, _ = commands.submit(promise, 10**6, harness.asking())
+        promise = submissions.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
+        batch, _ = submissions.submit(promise, 10**6, harness.asking())
         return batch.batch_id
     match state:
         case "held":
@@ -196,7 +197,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
 ) -> None:
     alone = batch_in(state, harness, payloads)
-    commands.send_batch_event(alone, event, harness.asking())
+    send_batch_event(alone, event, harness.asking())
     baseline = come_to(harness, alone)
 
     at, met = 0, True
@@ -205,7 +206,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
         batch_id = batch_in(state, harness, payloads)
         two = Two(harness)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request), at
+            lambda request, batch=batch_id: send_batch_event(batch, event, request), at
         )  # type: ignore[misc]
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
@@ -250,11 +251,11 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
         before = entries_of(job_id)
         two = Two(harness)
         tried += two.at_once(
-            lambda request, job=job_id: commands.send_job_event(job, event, request),  # type: ignore[misc]
+            lambda request, job=job_id: send_job_event(job, event, request),  # type: ignore[misc]
             at,
-            lambda request, job=job_id: commands.send_job_event(job, others, request),  # type: ignore[misc]
+            lambda request, job=job_id: send_job_event(job, others, request),  # type: ignore[misc]
         )
-        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(JobAddress.of(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
@@ -266,7 +267,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 def entries_of(job_id: str) -> int:
     """How long the history of a job is."""
-    place = commands.JobAddress.of(job_id)
+    place = JobAddress.of(job_id)
     assert place
     job = jobs.get(place)
     return len(job.history) if job else 0
@@ -283,9 +284,9 @@ def test_of_two_who_send_a_batch_different_events_one_is_first(
         before = len(harness.batch(batch_id).batch.history)
         two = Two(harness)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.send_batch_event(batch, event, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: send_batch_event(batch, event, request),  # type: ignore[misc]
             at,
-            lambda request, batch=batch_id: commands.send_batch_event(batch, others, request),  # type: ignore[misc]
+            lambda request, batch=batch_id: send_batch_event(batch, others, request),  # type: ignore[misc]
         )
         batch = harness.batch(batch_id).batch
         sent = {"one": event, "other": others}
@@ -319,10 +320,10 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         batch_id, (job_id,) = jobs_in(state, harness, payloads, 1)
 
         def ask_job(request: CommandContext, job_id: str = job_id) -> None:
-            with_gone(lambda: commands.send_job_event(job_id, of_job, request))
+            with_gone(lambda: send_job_event(job_id, of_job, request))
 
         def ask_batch(request: CommandContext, batch_id: str = batch_id) -> None:
-            commands.send_batch_event(batch_id, of_batch, request)
+            send_batch_event(batch_id, of_batch, request)
 
         two = Two(harness)
         presses = (ask_batch, ask_job) if first == "batch" else (ask_job, ask_batch)
@@ -333,7 +334,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         harness.machines.run_all()
 
         batch = harness.batch(batch_id).batch
-        job = jobs.get(commands.JobAddress.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(JobAddress.of(job_id))  # type: ignore[arg-type]
         assert two.won, (at, two)
         assert told_by(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it
@@ -366,7 +367,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     state: JobState, event: str, harness: Harness, payloads: Payloads
 ) -> None:
     alone, _ = jobs_in(state, harness, payloads, 2)
-    commands.start_operation(alone, event, Filter(state), harness.asking())
+    batch_operations.start_operation(alone, event, Filter(state), harness.asking())
     baseline = come_to(harness, alone)
 
     at, met = 0, True
@@ -375,7 +376,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
         batch_id, _ = jobs_in(state, harness, payloads, 2)
         two = Two(harness)
         met = two.at_once(
-            lambda request, batch=batch_id: commands.start_operation(
+            lambda request, batch=batch_id: batch_operations.start_operation(
                 batch, event, Filter(state), request
             ),  # type: ignore[misc]
             at,

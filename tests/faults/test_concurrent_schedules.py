@@ -25,7 +25,7 @@ from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import CommandContext
+from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.clock import TickResult, start_due_schedules

@@ -14,8 +14,8 @@ from cli.local import clients
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.jobs.job import JOB, JobAddress, new_job
 from jobyard.domain.lifecycle import Cause
-from jobyard.services import commands
 from jobyard.services.jobs.chunk_runner import Worker, run_chunk
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Call, CallInterceptor, Listener
@@ -54,8 +54,8 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     batch_id = harness.open({"input": event, "execution": "forty"})["batch_id"]
     told = []
     for n in range(40):
-        commands.send_job_event(f"{batch_id}.{n}.0", "hold", harness.asking())
-        job = commands.send_job_event(f"{batch_id}.{n}.0", "release", harness.asking())
+        send_job_event(f"{batch_id}.{n}.0", "hold", harness.asking())
+        job = send_job_event(f"{batch_id}.{n}.0", "release", harness.asking())
         told.append({"batch_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
     together = threading.Barrier(40)
 

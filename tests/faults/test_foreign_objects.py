@@ -21,9 +21,10 @@ from jobyard.domain.objects import ObjectVersion
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import collections as changing
-from jobyard.services import commands
+from jobyard.services.batches import operations, submissions
+from jobyard.services.batches.submissions import Submission
 from jobyard.services.collections import CollectionEdit, PersonNamed
-from jobyard.services.commands import Actor, Submission
+from jobyard.services.context import Actor
 from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
 from tests.call_interceptor import Call, Listener
@@ -99,7 +100,7 @@ class Field:
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
         )
-        batch, upload = commands.submit(wanted, 10**6, self.harness.asking(who))
+        batch, upload = submissions.submit(wanted, 10**6, self.harness.asking(who))
         assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
         self.land(upload.fields["key"], text)
         return batch.batch_id
@@ -342,7 +343,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     field: Field, key: str
 ) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    promised, _ = commands.submit(wanted, 10**6, field.harness.asking(FRIEND))
+    promised, _ = submissions.submit(wanted, 10**6, field.harness.asking(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
 
     batch_id = field.land(where, field.row("", "box:1"))
@@ -356,7 +357,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
 def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
     wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
 
-    batch, upload = commands.submit(wanted, 10**6, field.harness.asking(person("depositor")))
+    batch, upload = submissions.submit(wanted, 10**6, field.harness.asking(person("depositor")))
 
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = [each for each in policy["conditions"] if isinstance(each, dict)]
@@ -370,7 +371,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    _, upload = commands.submit(wanted, 10**6, field.harness.asking(who))
+    _, upload = submissions.submit(wanted, 10**6, field.harness.asking(who))
     field.change(field.theirs, people=people)
 
     batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
@@ -388,7 +389,7 @@ def requeue(field: Field, job: JobRecord) -> None:
     operator = person("operator")
     field.harness.ask_job(job.place.job_id, "requeue", person=operator)
     batch_id = job.place.origin_id
-    commands.retry(batch_id, Filter(JobState.FAILED), field.harness.asking(operator))
+    operations.retry(batch_id, Filter(JobState.FAILED), field.harness.asking(operator))
     field.harness.machines.run_all()
 
 

@@ -9,8 +9,8 @@ import pytest
 from jobyard.domain.batches.operation import MOST_AT_ONCE, Filter
 from jobyard.domain.errors import OperationInProgress, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.services import commands
-from jobyard.services.commands import Actor
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.context import Actor
 from jobyard.store import jobs, operations
 from tests.people import sub_of
 from tests.scenarios.harness import Harness, Payloads, single_files
@@ -54,7 +54,7 @@ def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
 
     def retry(number: int) -> str:
         try:
-            commands.retry(batch_id, FAILED, harness.asking(person(f"person {number}")))
+            batch_operations.retry(batch_id, FAILED, harness.asking(person(f"person {number}")))
         except OperationInProgress as refusal:
             return str(refusal)
         return ""
@@ -80,11 +80,11 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
     batch_id = failed(2)
     paths = [f"/{view}" for view in names_of(harness, batch_id)]
     payloads.status = dict.fromkeys(paths, 404)
-    commands.retry(batch_id, FAILED, harness.asking())
+    batch_operations.retry(batch_id, FAILED, harness.asking())
     harness.machines.run_all()
     payloads.status = {}
 
-    commands.retry(batch_id, FAILED, harness.asking())
+    batch_operations.retry(batch_id, FAILED, harness.asking())
     harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [2, 2]
@@ -100,10 +100,10 @@ def names_of(harness: Harness, batch_id: str) -> list[str]:
 def test_the_same_request_finds_its_own_retry(harness: Harness, failed: Failed) -> None:
     batch_id = failed(2)
 
-    first = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
-    again = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
+    first = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
+    again = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
     harness.machines.run_all()
-    late = commands.retry(batch_id, FAILED, harness.asking(key="mine"))
+    late = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
 
     assert first == again
     assert late.operation_id == first.operation_id
@@ -116,10 +116,10 @@ def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
     batch_id = failed(2)
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        commands.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.asking())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     with pytest.raises(OperationInProgress):
-        commands.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.asking())
 
     harness.later(61)
     harness.minute()
@@ -142,11 +142,11 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
         job_id = JobAddress(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
-    commands.retry(batch_id, one(0), harness.asking())
-    commands.retry(batch_id, one(1), harness.asking())
+    batch_operations.retry(batch_id, one(0), harness.asking())
+    batch_operations.retry(batch_id, one(1), harness.asking())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
         with pytest.raises(OperationInProgress):
-            commands.retry(batch_id, wanted, harness.asking())
+            batch_operations.retry(batch_id, wanted, harness.asking())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).counts["failed"] == 1
@@ -158,12 +158,12 @@ def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
     batch_id = failed(number)
     ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
-        commands.retry(
+        batch_operations.retry(
             batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.asking()
         )
 
     with pytest.raises(OperationInProgress, match=f"{MOST_AT_ONCE} operations are under way"):
-        commands.retry(
+        batch_operations.retry(
             batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.asking()
         )
 
@@ -180,7 +180,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
-        operation = commands.retry(batch_id, wanted, harness.asking())
+        operation = batch_operations.retry(batch_id, wanted, harness.asking())
         operations.end(operation, harness.now())
 
     with ThreadPoolExecutor(8) as pool:
@@ -200,7 +200,7 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     from jobyard.domain.batches.chunks import MOST_CHUNKS
 
     batch_id = failed(1)
-    operation = commands.retry(batch_id, FAILED, harness.asking())
+    operation = batch_operations.retry(batch_id, FAILED, harness.asking())
     operations.end(operation, harness.now())
     state = harness.batch(batch_id).batch.state
     for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):

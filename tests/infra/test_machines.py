@@ -17,8 +17,8 @@ from jobyard.domain.batches.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import place_of
+from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import FRESH_AFTER
-from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import batch_execution, job_execution
 from jobyard.services.runs import ExecutionRun, NextStep, Where
 from tests.infra.asl import Functions, events_in_a_pass, faults

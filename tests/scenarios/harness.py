@@ -19,6 +19,7 @@ from jobyard.domain.batches.chunks import MAIN, Chunk
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.jobtypes.http_client import HttpClient
+from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.open import (
     OpenContext,
     batch_of_key,
@@ -28,10 +29,11 @@ from jobyard.services.batches.open import (
 )
 from jobyard.services.batches.resume import resume
 from jobyard.services.batches.settle import SettleContext, give_up, settle
-from jobyard.services.commands import Actor, CommandContext, send_batch_event, send_job_event
+from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_ended
 from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import SHARDS, Meter
 from jobyard.services.queries import BatchView, QueryContext, backlog, batch

@@ -17,11 +17,14 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import Snooze
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import steps
-from jobyard.services import commands, queries
 from jobyard.services import holds as hold_commands
-from jobyard.services.batches import open
+from jobyard.services import queries
+from jobyard.services.batches import open, operations, submissions
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import list_jobs
 from jobyard.services.recovery import reconcile
 from jobyard.services.runs import ExecutionRun
@@ -267,7 +270,7 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     batch_id = harness.drop(manifest)
     payloads.status.clear()
 
-    operation = commands.retry(
+    operation = operations.retry(
         batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), harness.asking()
     )
     harness.machines.run_all()
@@ -555,8 +558,8 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
     with_c_back(payloads)
-    commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
-    commands.send_job_event(f"{batch_id}.1.0", "force_fail", harness.asking(reason="stuck"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.1.0", "force_fail", harness.asking(reason="stuck"))
 
     harness.machines.run_all()
 
@@ -574,22 +577,22 @@ def test_a_depositor_sees_only_what_they_submitted(harness: Harness, payloads: P
     with pytest.raises(NotFound):
         queries.batch(batch_id, harness.looking(DEPOSITOR))
     with pytest.raises(NotFound):
-        commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking(DEPOSITOR))
+        send_job_event(f"{batch_id}.0.0", "requeue", harness.asking(DEPOSITOR))
 
 
 def test_only_an_administrator_updates_reports(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    operator = commands.Actor(sub_of("operator"), "operator", frozenset({"operator"}))
+    operator = Actor(sub_of("operator"), "operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="for admin"):
-        commands.send_batch_event(batch_id, "update_reporting", harness.asking(operator))
+        send_batch_event(batch_id, "update_reporting", harness.asking(operator))
 
 
 def test_a_job_of_a_completed_batch_is_not_requeued(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(single_files(payloads, THREE))
 
     with pytest.raises(InvalidTransition):
-        commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+        send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
 
 
 def test_the_jobs_of_a_deleted_batch_are_gone(harness: Harness, payloads: Payloads) -> None:
@@ -605,9 +608,9 @@ def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Pay
     with_c_back(payloads)
 
     for _ in range(2):
-        commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
     harness.machines.run_all()
-    commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
     harness.machines.run_all()
 
     job = jobs.get(JobAddress(batch_id, 1, 0))
@@ -620,10 +623,10 @@ def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="one"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="one"))
 
     with pytest.raises((InvalidTransition, StaleState)):
-        commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="two"))
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="two"))
 
 
 # Reports
@@ -823,10 +826,10 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
 
     with pytest.raises(InvalidTransition, match="at work"):
-        commands.send_batch_event(batch_id, "delete", harness.asking())
+        send_batch_event(batch_id, "delete", harness.asking())
 
 
 def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: Payloads) -> None:
@@ -883,10 +886,10 @@ def test_a_list_shows_the_counts_that_were_reported(harness: Harness, payloads: 
 def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     harness: Harness, payloads: Payloads
 ) -> None:
-    submission = commands.Submission(
+    submission = submissions.Submission(
         "promised", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    batch, _ = commands.submit(submission, 10**6, harness.asking(DEPOSITOR))
+    batch, _ = submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
     for number in range(2):
         name = f"{batch.batch_id}/may.checkm"
         event = harness.put(single_files(payloads, THREE), name=name, collection="promised")
@@ -930,8 +933,10 @@ def held_by_a_late_worker(harness: Harness, opened: dict[str, Any], hold: Hold) 
 
 
 def test_a_hold_is_lifted_though_a_promised_manifest_never_came(harness: Harness) -> None:
-    submission = commands.Submission("never", "m.checkm", "deposit", "", ("d@example.org",), {}, "")
-    commands.submit(submission, 10**6, harness.asking(DEPOSITOR))
+    submission = submissions.Submission(
+        "never", "m.checkm", "deposit", "", ("d@example.org",), {}, ""
+    )
+    submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
     hold_commands.place_hold("collection:never", None, harness.asking(reason="maintenance"))
     harness.later(3600)
 
@@ -1011,18 +1016,16 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
     request = harness.asking()
-    commands.send_batch_event(batch_id, "update_reporting", request)
+    send_batch_event(batch_id, "update_reporting", request)
 
     with pytest.raises(InvalidTransition, match="its batch is update_reporting"):
-        commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
 
 
-UNTOLD: dict[str, Callable[[str, commands.CommandContext], Any]] = {
-    "requeue": lambda batch, who: commands.send_job_event(f"{batch}.1.0", "requeue", who),
-    "retry": lambda batch, who: commands.retry(batch, Filter(JobState.FAILED), who),
-    "update_reporting": lambda batch, who: commands.send_batch_event(
-        batch, "update_reporting", who
-    ),
+UNTOLD: dict[str, Callable[[str, CommandContext], Any]] = {
+    "requeue": lambda batch, who: send_job_event(f"{batch}.1.0", "requeue", who),
+    "retry": lambda batch, who: operations.retry(batch, Filter(JobState.FAILED), who),
+    "update_reporting": lambda batch, who: send_batch_event(batch, "update_reporting", who),
 }
 
 
@@ -1068,7 +1071,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     batch_id = harness.drop(manifest)
     payloads.status["/busy.txt"] = 503  # tried again by itself, in later passes
 
-    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     harness.machines.run_all()
 
     gone = jobs.get(JobAddress(batch_id, 0, 0))

@@ -17,9 +17,12 @@ from jobyard.domain.errors import AlreadyHeld, StaleState
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
-from jobyard.services import commands, queries
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import Actor
+from jobyard.services import queries
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import Actor
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.store import batches, chunks, holds
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.scenarios.harness import Harness, Payloads, single_files, source_of
@@ -90,9 +93,7 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
     assert scope is not None
     holds.delete(scope)
     opened = harness.open({"input": event, "execution": collection})
-    commands.send_job_event(
-        f"{opened['batch_id']}.0.0", "hold", harness.asking(reason="look first")
-    )
+    send_job_event(f"{opened['batch_id']}.0.0", "hold", harness.asking(reason="look first"))
     holds.put(scope)
     state = opened
     for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
@@ -105,7 +106,7 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def cancelled_just_now(harness: Harness, payloads: Payloads, collection: str) -> str:
     batch_id = begun(harness, payloads, collection)
-    commands.send_batch_event(batch_id, "cancel", harness.asking())
+    send_batch_event(batch_id, "cancel", harness.asking())
     return batch_id
 
 
@@ -132,10 +133,10 @@ def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
     holds.delete(scope)
     batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
     manifest(payloads, collection)
-    commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
-    commands.send_job_event(f"{batch_id}.0.0", "hold", harness.asking(reason="look first"))
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.0.0", "hold", harness.asking(reason="look first"))
     holds.put(scope)
-    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     harness.machines.run_all()
     return batch_id
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.services.commands import send_batch_event
+from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.reports import files
 from jobyard.services.reports.mail import SLICE_JOBS
 from jobyard.store import jobs, reports

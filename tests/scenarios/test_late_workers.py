@@ -11,8 +11,7 @@ from jobyard.domain.batches.chunks import MAIN, Chunk, Passage
 from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.services import commands
-from jobyard.services.batches import rows
+from jobyard.services.batches import operations, rows
 from jobyard.services.jobs import chunk_runner
 from jobyard.services.jobs.chunk_runner import give_up_chunk, run_chunk
 from jobyard.services.runs import ExecutionRun
@@ -133,7 +132,7 @@ def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
     payloads.status["/b.txt"] = 404
     batch_id = harness.drop(single_files(payloads, TWO), collection="twins")
     payloads.status.clear()
-    operation = commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     plainly = harness.machines.invoke
 
     def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, StepInput
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
-from jobyard.services import commands, queries
+from jobyard.services import queries
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, schedules
@@ -139,7 +140,7 @@ def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: P
     def slow(step_input: StepInput) -> Outcome:
         harness.later(1.6)
         assert seen_at_work(step_input.job_id)
-        commands.send_job_event(step_input.job_id, "force_fail", harness.asking())
+        send_job_event(step_input.job_id, "force_fail", harness.asking())
         return Done()
 
     with deposits(slow=slow):

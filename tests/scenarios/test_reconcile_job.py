@@ -13,7 +13,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Done, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
-from jobyard.services import commands
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.recovery import FAILED_BATCHES_CHECKED, reconcile
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
@@ -59,7 +59,7 @@ def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
         harness.machines.invoke = plainly
         raise Killed
 
-    commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
     harness.machines.invoke = invoke
     with pytest.raises(Killed):
         harness.machines.run_all()

@@ -13,8 +13,10 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.services import commands
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.executions import Executions
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
 from jobyard.services.runs import RECOVERY_PASSES
 from jobyard.store import batches, jobs
@@ -97,11 +99,11 @@ def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
     carry_on(harness, death)
     let_minutes_pass(harness, death, batch_id)
     payloads.status.clear()
-    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     carry_on(harness, death)
     harness.minute()
     carry_on(harness, death)
-    commands.send_batch_event(batch_id, "update_reporting", harness.asking())
+    send_batch_event(batch_id, "update_reporting", harness.asking())
     carry_on(harness, death)
     let_minutes_pass(harness, death, batch_id)
     found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
@@ -276,7 +278,7 @@ def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_executio
     with monkeypatch.context() as patch:
         patch.setattr(harness.machines, "start_execution", killed)
         with pytest.raises(Killed):
-            commands.send_batch_event(batch_id, "cancel", harness.asking())
+            send_batch_event(batch_id, "cancel", harness.asking())
 
     harness.later(59)
     assert minutely(harness) == 0
@@ -299,11 +301,11 @@ def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
             raise Killed
         return answer
 
-    commands.send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
     harness.machines.invoke = invoke
     with pytest.raises(Killed):
         harness.machines.run_all()
-    commands.send_batch_event(batch_id, "update_reporting", harness.asking())
+    send_batch_event(batch_id, "update_reporting", harness.asking())
 
     harness.later(61)
     minutely(harness)

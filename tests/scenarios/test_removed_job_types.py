@@ -9,7 +9,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
-from jobyard.services import commands, queries
+from jobyard.services import queries
+from jobyard.services.batches import operations
 from jobyard.services.recovery import reconcile
 from jobyard.services.retention.work_slice import kept_for
 from jobyard.store import jobs
@@ -62,7 +63,7 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
         reconcile(harness.starting, harness.now())
         assert kept_for("deposit").days > 0
 
-    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     harness.machines.run_all()
     harness.ask_batch(batch_id, "update_reporting")
     assert harness.batch(batch_id).batch.state == "completed"

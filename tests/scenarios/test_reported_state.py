@@ -11,7 +11,11 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.services import commands, queries
+from jobyard.services import queries
+from jobyard.services.batches import operations, submissions
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import BatchView, batches
 from jobyard.services.settings import UPLOAD_TIME
 from jobyard.store import jobs
@@ -65,7 +69,7 @@ def test_a_list_tells_a_repaired_batch_from_a_broken_one(
 ) -> None:
     broken = failed(harness, payloads, collection)
     repaired = failed(harness, payloads, collection)
-    commands.retry(repaired, FAILED, harness.asking())
+    batch_operations.retry(repaired, FAILED, harness.asking())
     harness.machines.run_all()
 
     shown = {view.batch.batch_id: view for view in listed(harness, collection)}
@@ -90,7 +94,7 @@ def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
 ) -> None:
     batch_id = failed(harness, payloads, collection)
 
-    commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
 
     (view,) = listed(harness, collection)
     assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
@@ -176,10 +180,10 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
     make_final(batch_id, 1)
     one = Filter(JobState.FAILED, job_ids=frozenset({f"{batch_id}.0.0"}))
 
-    meant = commands.preview_operation(batch_id, "requeue", one, harness.asking())
+    meant = operations.preview_operation(batch_id, "requeue", one, harness.asking())
     assert (meant.total, meant.refused) == (1, 1)
     with pytest.raises(InvalidTransition, match="its ark is another object's"):
-        commands.retry(batch_id, one, harness.asking())
+        batch_operations.retry(batch_id, one, harness.asking())
 
 
 def test_a_retry_of_all_says_how_many_it_cannot_take(
@@ -188,8 +192,8 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     batch_id = failed(harness, payloads, collection)
     make_final(batch_id, 1)
 
-    meant = commands.preview_operation(batch_id, "requeue", FAILED, harness.asking())
-    operation = commands.retry(batch_id, FAILED, harness.asking())
+    meant = operations.preview_operation(batch_id, "requeue", FAILED, harness.asking())
+    operation = batch_operations.retry(batch_id, FAILED, harness.asking())
     harness.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
@@ -201,15 +205,15 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert harness.batch(batch_id).why == why
     with pytest.raises(InvalidTransition, match="cannot be requeued"):
-        commands.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.asking())
 
 
 # A batch that was never uploaded
 
 
 def promised(harness: Harness, collection: str, name: str = "m.checkm") -> str:
-    submission = commands.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
-    batch, _ = commands.submit(submission, 10**6, harness.asking(DEPOSITOR))
+    submission = submissions.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
+    batch, _ = submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
     return batch.batch_id
 
 
@@ -280,7 +284,7 @@ def test_a_cancel_that_the_machine_was_not_told_of_is_taken_up(
     batch_id = promised(harness, "promised")
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        commands.send_batch_event(batch_id, "cancel", harness.asking())
+        send_batch_event(batch_id, "cancel", harness.asking())
     harness.machines.start_execution = start  # type: ignore[method-assign]
 
     harness.later(61)

@@ -21,7 +21,8 @@ from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.retention import RETENTION
-from jobyard.services import commands
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import batch, job, list_batches
 from jobyard.services.retention import schedules as schedule_retention
 from jobyard.services.schedules.access import job_of_schedule
@@ -134,7 +135,7 @@ def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection=collection)
     payloads.status.clear()
-    commands.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    batch_operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
     harness.machines.run_all()
     harness.ask_batch(batch_id, "update_reporting")
     harness.tick(batch_id)
@@ -213,7 +214,7 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
     for look in (
         lambda: batch(batch_id, harness.looking()),
         lambda: job(f"{batch_id}.0.0", harness.looking()),
-        lambda: commands.send_job_event(f"{batch_id}.0.0", "requeue", harness.asking()),
+        lambda: send_job_event(f"{batch_id}.0.0", "requeue", harness.asking()),
     ):
         with pytest.raises(Gone, match=words):
             look()

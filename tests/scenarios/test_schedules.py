@@ -25,7 +25,7 @@ from jobyard.domain.schedules.schedule import (
 )
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
-from jobyard.services.commands import CommandContext
+from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec

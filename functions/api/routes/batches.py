@@ -33,8 +33,11 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import all_addresses
 from jobyard.domain.urls import text_without_secrets
-from jobyard.services import commands, queries
-from jobyard.services.commands import Submission
+from jobyard.services import queries
+from jobyard.services.batches import operations, submissions
+from jobyard.services.batches import operations as batch_operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.batches.submissions import Submission
 from jobyard.services.queries import BatchView
 from jobyard.services.settings import MANIFEST_BYTES
 
@@ -108,7 +111,7 @@ def submit_batch(submission: documents.Submission) -> Response[documents.Submitt
         _check_callback(submission.callback_url, request)
     if submission.notify is None:
         request = request.with_email()
-    batch, upload = commands.submit(
+    batch, upload = submissions.submit(
         _submission(submission), MANIFEST_BYTES, request.command_context()
     )
     submitted = documents.Submitted(
@@ -252,12 +255,14 @@ def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.
     )
     own = request.link(f"batches/{batch_id}")
     if retry.preview:
-        meant = commands.preview_operation(batch_id, "requeue", wanted, request.command_context())
+        meant = operations.preview_operation(batch_id, "requeue", wanted, request.command_context())
         shown = documents.Retried(
             operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
         )
         return Response(200, "application/json", shown)
-    operation = commands.retry(batch_id, wanted, request.command_context(retry.reason or ""))
+    operation = batch_operations.retry(
+        batch_id, wanted, request.command_context(retry.reason or "")
+    )
     address = f"{own}/retries/{operation.operation_id}"
     accepted = documents.Retried(
         operation_id=operation.operation_id,
@@ -414,7 +419,7 @@ def ask_batch(
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
         raise NotFound(f"there is no event {event!r} of batches; there are {known}")
-    batch = commands.send_batch_event(batch_id, event, request.command_context(asked.reason))
+    batch = send_batch_event(batch_id, event, request.command_context(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, request))
 
 

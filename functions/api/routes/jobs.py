@@ -23,8 +23,9 @@ from jobyard.domain.errors import (
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
-from jobyard.services import commands, queries
-from jobyard.services.commands import CommandContext
+from jobyard.services import queries
+from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import JobView
 from jobyard.services.schedules.access import SCHEDULE_JOB_EVENTS
 
@@ -210,7 +211,7 @@ def ask_job(
 def _asked(job_id: str, event: str, asked: CommandContext) -> JobRecord:
     place = JobAddress.of(job_id)
     if place is None or not place.is_of_schedule:
-        return commands.send_job_event(job_id, event, asked)
+        return send_job_event(job_id, event, asked)
     from jobyard.services.schedules.jobs import (
         send_occurrence_event,  # it brings all that runs jobs
     )

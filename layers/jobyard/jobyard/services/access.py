@@ -1,11 +1,17 @@
-"""Who may know of a collection, and who may deposit into it.
+"""Who may know of a batch, a job or a collection, and who may deposit into one.
 
-Apart from the services that change collections, which bring more: a submission needs none of it.
+Apart from the services that change them, which bring more: a submission needs none of it.
 """
 
+from datetime import datetime
+
+from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.collection import Collection, Depositor, refusal
-from jobyard.domain.errors import Forbidden, NotFound
-from jobyard.store import collections
+from jobyard.domain.errors import Forbidden, Gone, NotFound
+from jobyard.domain.ids import is_batch_id
+from jobyard.domain.jobs.job import JobAddress
+from jobyard.services.context import Actor
+from jobyard.store import batches, collections
 
 READERS = frozenset({"viewer", "operator", "admin"})  # who sees all batches, and all collections
 _SUBMITTERS = frozenset({"depositor", "operator", "admin"})
@@ -59,3 +65,47 @@ def authorize_deposit(name: str, who: Depositor) -> Collection:
         f"there is no collection {name!r} that you may deposit into: ask its owner or an admin to "
         f"allow you (jobyard collection allow {name} YOUR-NAME)"
     )
+
+
+def visible_batch(batch_id: str, person: Actor, now: datetime) -> Batch:
+    """The batch, if `person` may see it.
+
+    Raises:
+        NotFound: there is none, or none this person may know of.
+        Gone: it was promised and never came, or it was archived.
+    """
+    if not is_batch_id(batch_id):
+        raise NotFound(f"{batch_id!r} is no batch id; one is b and 20 of a to z, 2 to 7")
+    try:
+        batch = batches.get(batch_id, now)
+    except Gone:
+        tombstone = batches.tombstone(batch_id)
+        if tombstone is None:
+            raise
+        _check_visible(tombstone.batch, person)
+        raise Gone(tombstone.words) from None
+    _check_visible(batch, person)
+    return batch
+
+
+def _check_visible(batch: Batch, person: Actor) -> None:
+    own = "depositor" in person.roles and batch.is_of(person.sub)
+    if not (own or person.roles & READERS):
+        raise NotFound(f"there is no batch {batch.batch_id}")
+
+
+def visible_job(job_id: str, person: Actor, now: datetime) -> tuple[Batch, JobAddress]:
+    """The batch of a job and the job's place in it, if `person` may see it.
+
+    Raises:
+        NotFound, Gone: there is no such job, or none this person may know of.
+    """
+    place = JobAddress.of(job_id)
+    if place is None:
+        raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
+    batch = visible_batch(place.origin_id, person, now)
+    if batch.state is BatchState.DELETED:
+        raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
+    if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
+        raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
+    return batch, place

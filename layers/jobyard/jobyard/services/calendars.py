@@ -2,7 +2,7 @@
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
-from jobyard.services.commands import CommandContext, require_reason
+from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars, schedules
 

@@ -8,7 +8,7 @@ from typing import Any
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import Forbidden, InvalidTransition, StaleState
 from jobyard.services.access import may_edit, visible_collection
-from jobyard.services.commands import Actor, CommandContext, require_reason
+from jobyard.services.context import Actor, CommandContext, require_reason
 from jobyard.store import collections
 
 

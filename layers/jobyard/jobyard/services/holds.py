@@ -25,7 +25,8 @@ from jobyard.domain.errors import (
 from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
-from jobyard.services.commands import CommandContext, start_operation
+from jobyard.services.batches.operations import start_operation
+from jobyard.services.context import CommandContext
 from jobyard.store import batches, chunks, holds, operations
 
 _LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs

@@ -21,8 +21,8 @@ from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import Schedule
+from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
-from jobyard.services.commands import COMMANDS
 from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs, key_values, operations, schedules

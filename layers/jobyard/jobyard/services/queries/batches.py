@@ -10,8 +10,8 @@ from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
-from jobyard.services.access import READERS
-from jobyard.services.commands import Actor, visible_batch
+from jobyard.services.access import READERS, visible_batch
+from jobyard.services.context import Actor
 from jobyard.services.queries.context import QueryContext, held_by, hold_on
 from jobyard.store import batches, chunks
 from jobyard.store.batches import BatchPage

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jobyard.domain.batches.batch import Batch, HistoryEntry
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.services.commands import Actor
+from jobyard.services.context import Actor
 from jobyard.services.settings import Settings
 from jobyard.store import holds
 

@@ -21,8 +21,9 @@ from jobyard.domain.jobs.task import state_of_only_task
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.jobtypes import job_type_of
+from jobyard.services.access import visible_batch, visible_job
 from jobyard.services.batches import rows
-from jobyard.services.commands import is_open_to, visible_batch, visible_job
+from jobyard.services.batches.commands import is_open_to
 from jobyard.services.jobs.attempt import NO_FAILURES
 from jobyard.services.queries.context import QueryContext, held_by
 from jobyard.services.schedules.access import (

@@ -8,8 +8,8 @@ from typing import Any
 from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, tally
 from jobyard.domain.batches.report import Report
 from jobyard.domain.manifests.findings import without_zeros
+from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
-from jobyard.services.commands import visible_batch
 from jobyard.services.queries.context import QueryContext
 from jobyard.store import jobs, operations, reports
 

@@ -32,7 +32,7 @@ from jobyard.domain.schedules.schedule import (
     place_of,
 )
 from jobyard.jobtypes import TYPES, job_type_of
-from jobyard.services.commands import CommandContext, require_reason
+from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.schedules.access import (
     active_schedule,
     check_admin,

@@ -27,7 +27,7 @@ from jobyard.domain.schedules.planning import ended
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.domain.schedules.schedule import ActiveJob as Going
 from jobyard.jobtypes import job_type_of
-from jobyard.services.commands import CommandContext, require_reason
+from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.executions import Executions
 from jobyard.services.jobs import attempt
 from jobyard.services.jobs.attempt import (

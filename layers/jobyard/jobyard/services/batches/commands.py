@@ -1,0 +1,62 @@
+"""What people do to a batch: one declared move, written, then the machine told of it.
+
+The move is written first. If the machine could not be told, the same request sent again finds its
+own move, takes it for done and tells the machine; an execution of the same name starts once.
+"""
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.chunks import summed
+from jobyard.domain.errors import InvalidTransition
+from jobyard.services.access import visible_batch
+from jobyard.services.context import CommandContext, require_reason
+from jobyard.store import batches, chunks, operations
+
+# What may be asked of the jobs of a batch in these states. A report that is being written is let
+# be: a job requeued under it would be told as it stood before.
+REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
+_OPEN_TO_JOBS = REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
+# What the batch machine is told after a person's event.
+COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
+
+
+def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch:
+    """Send a batch a person's event.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or not any more.
+        InvalidTransition: its state does not know the event. Forbidden: not for this person.
+        StaleState: someone else moved it at the same time.
+        BadRequest: no reason is given.
+    """
+    batch = visible_batch(batch_id, asking.person, asking.now())
+    last = batch.history[-1] if batch.history else None
+    if not (last and last.cause == asking.run and last.event == event):
+        require_reason(asking, event)
+        move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
+        if event == "update_reporting" and not batch.last_report:
+            raise InvalidTransition(f"batch {batch_id} was never reported")
+        if event == "update_reporting" and not batch.entries:
+            raise InvalidTransition(
+                f"batch {batch_id} never had a job; there is nothing to compare"
+            )
+        if event == "delete" and _is_at_work(batch_id):
+            raise InvalidTransition(
+                f"jobs of batch {batch_id} are at work; force fail or await them"
+            )
+        ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
+        batch = batches.apply(batch, move, **ended)
+    command = COMMANDS.get(event)
+    if command:
+        asking.starting.batch(batch_id, command, asking.run)
+    return batch
+
+
+def _is_at_work(batch_id: str) -> bool:
+    counts = summed(record.counts for record in chunks.of_batch(batch_id))
+    busy = counts.get("running", 0) + counts.get("scheduled", 0)
+    return bool(busy) or operations.is_any_running(batch_id)
+
+
+def is_open_to(batch: Batch, event: str) -> bool:
+    """Whether a job of the batch may be sent `event`, as far as the batch is concerned."""
+    return batch.state in (REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)

@@ -1,0 +1,126 @@
+"""Operations: one event sent to many jobs of a batch, chunk by chunk, by the machine."""
+
+from dataclasses import dataclass
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.operation import Filter, Operation
+from jobyard.domain.errors import BadRequest, InvalidTransition
+from jobyard.domain.jobs.job import JOB, JobAddress, JobState
+from jobyard.services.access import visible_batch
+from jobyard.services.batches.commands import REPAIRABLE
+from jobyard.services.context import CommandContext, require_reason
+from jobyard.store import chunks, jobs, operations
+
+_RELEASABLE = REPAIRABLE | {BatchState.UPDATE_REPORTING}  # which waits for what is held
+_JOB_IDS = 1000  # ids one operation may name; more are a filter's work
+
+
+@dataclass(frozen=True)
+class MatchingJobs:
+    """The jobs of a batch that are meant: how many, and the chunks they lie in.
+
+    `refused` of them cannot be requeued; `words` say why of the first, where the jobs were read.
+    """
+
+    total: int
+    chunks: tuple[int, ...]
+    refused: int = 0
+    words: str = ""
+
+
+def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
+    """What `wanted` matches of a batch, by the counts.
+
+    With job ids it is exact; the counts of a chunk that is being worked on may lag.
+    """
+    if wanted.job_ids:
+        places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.of(job_id))]
+        found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
+        final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
+        words = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
+        numbers = tuple(sorted({job.place.chunk for job in found}))
+        return MatchingJobs(len(found), numbers, len(final), words)
+    total, refused = 0, 0
+    numbers_found: list[int] = []
+    for record in chunks.of_batch(batch_id):
+        number = wanted.matching(record)
+        if number > 0:
+            total += number
+            refused += wanted.refused(record)
+            numbers_found.append(record.chunk)
+    return MatchingJobs(total, tuple(numbers_found), refused)
+
+
+def retry(batch_id: str, wanted: Filter, asking: CommandContext) -> Operation:
+    """Requeue all failed jobs that match, as one tracked operation.
+
+    Raises:
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for one job; also when none
+        matches. OperationInProgress: a retry of the same jobs is under way.
+    """
+    return start_operation(batch_id, "requeue", wanted, asking)
+
+
+def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandContext) -> Operation:
+    """Send `event` to all jobs of a batch that match, as one tracked operation.
+
+    Raises:
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState: as for one job;
+        InvalidTransition
+            also when none matches. OperationInProgress: one that excludes it is under way.
+    """
+    batch = visible_batch(batch_id, asking.person, asking.now())
+    operation = operations.find(batch_id, asking.run)
+    if operation is None:
+        _check_operable(batch, event, wanted, asking)
+        require_reason(asking, event)
+        meant = matching_jobs(batch_id, wanted)
+        if not meant.total:
+            raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
+        if event == "requeue" and meant.refused == meant.total:
+            which = "the failed job" if meant.total == 1 else f"all {meant.total} failed jobs"
+            why = f" ({meant.words})" if meant.words else ""
+            raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
+        operation = operations.put_new(
+            Operation(
+                batch_id=batch_id,
+                operation_id=asking.run,
+                event=event,
+                filter=wanted,
+                actor=asking.person.name,
+                reason=asking.reason,
+                asked_at=asking.now(),
+                matched=meant.total,
+                refused=meant.refused if event == "requeue" else 0,
+                chunks=meant.chunks,
+                sub=asking.person.sub,
+            ),
+            batch.state,
+        )
+    asking.starting.batch(batch_id, "operation", asking.run)
+    return operation
+
+
+def preview_operation(
+    batch_id: str, event: str, wanted: Filter, asking: CommandContext
+) -> MatchingJobs:
+    """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
+
+    Raises:
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `operate`; none matching is
+        0.
+    """
+    batch = visible_batch(batch_id, asking.person, asking.now())
+    _check_operable(batch, event, wanted, asking)
+    return matching_jobs(batch_id, wanted)
+
+
+def _check_operable(batch: Batch, event: str, wanted: Filter, asking: CommandContext) -> None:
+    JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
+    foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
+    if len(wanted.job_ids) > _JOB_IDS or foreign:
+        raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")
+    if batch.state not in (_RELEASABLE if event == "release" else REPAIRABLE):
+        raise InvalidTransition(
+            f"batch {batch.batch_id} is {batch.state}: cannot {event} jobs of it"
+        )

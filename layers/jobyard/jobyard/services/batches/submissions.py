@@ -1,0 +1,107 @@
+"""Submitting a manifest: a batch is promised, and the answer says where to upload the manifest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import BadRequest, StaleState
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.mail_addresses import Addresses, addresses
+from jobyard.jobtypes import TYPES, takes_no_manifests
+from jobyard.services.access import authorize_deposit
+from jobyard.services.context import CommandContext
+from jobyard.services.settings import UPLOAD_TIME
+from jobyard.store import batches
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a depositor says about a manifest before uploading it.
+
+    `notify` is who is told how it ended: nobody when empty, None when the depositor left it open.
+    """
+
+    collection: str
+    filename: str
+    job_type: str
+    profile: str
+    notify: tuple[str, ...] | None
+    parameters: Mapping[str, Any]
+    note: str
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """Where and how to POST the manifest, as an HTML form would. Good until `expires_at`."""
+
+    url: str
+    fields: Mapping[str, str]
+    expires_at: datetime
+
+
+def submit(
+    submission: Submission, maximum: int, asking: CommandContext
+) -> tuple[Batch, UploadForm]:
+    """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
+
+    The same request sent again is answered with the batch it promised before.
+
+    Raises:
+        Forbidden, NotFound: the person may not deposit into the collection, or knows of none of
+        that
+            name.
+        BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
+        Gone: it was promised before and never uploaded.
+    """
+    collection = authorize_deposit(submission.collection, asking.person.depositor)
+    if words := takes_no_manifests(submission.job_type):
+        raise BadRequest(words)
+    TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
+    now = asking.now()
+    told = _told(submission, collection, asking)
+    batch = Batch(
+        batch_id=batch_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
+        state=BatchState.PENDING,
+        version=0,
+        collection=submission.collection,
+        submitter=asking.person.name,
+        submitter_sub=asking.person.sub,
+        submitter_groups=asking.person.groups & {*collection.groups, "admin"},
+        job_type=submission.job_type,
+        filename=submission.filename,
+        submitted_at=now,
+        profile=submission.profile,
+        notify=told.good,
+        untold=told.bad,
+        parameters=submission.parameters,
+        note=submission.note,
+        upload_until=now + UPLOAD_TIME,
+    )
+    try:
+        batch = batches.put_new(batch)
+    except StaleState:
+        batch = batches.get(batch.batch_id, now)
+    return batch, _upload(batch, maximum, asking)
+
+
+def _told(submission: Submission, collection: Collection, asking: CommandContext) -> Addresses:
+    """Who is told: whom the submission names, else the collection, else who submits, else the
+    deployment's people."""
+    if submission.notify is not None:
+        return Addresses(submission.notify)
+    if collection.notify:
+        return Addresses(collection.notify)
+    return addresses(asking.person.email or asking.settings.mail_to)
+
+
+def _upload(batch: Batch, maximum: int, asking: CommandContext) -> UploadForm:
+    post = asking.s3.generate_presigned_post(
+        asking.settings.intake_bucket,
+        batch.upload_key,
+        Conditions=[["content-length-range", 1, maximum]],
+        ExpiresIn=int(UPLOAD_TIME.total_seconds()),
+    )
+    return UploadForm(post["url"], post["fields"], batch.submitted_at + UPLOAD_TIME)

@@ -1,0 +1,83 @@
+"""Who acts, and what an action works with: the deployment, its clients, the clock, the key."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.collection import Depositor
+from jobyard.domain.errors import BadRequest
+from jobyard.domain.lifecycle import ROLES, Cause
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.services.executions import Executions
+from jobyard.services.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks. Their id, `sub`, decides; a name is shown, and may be given anew to another.
+
+    `groups` are all they are in, roles or not. `email` is where reports go when a submission names
+    nobody.
+    """
+
+    sub: str
+    name: str
+    groups: frozenset[str]
+    email: str = ""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The groups that are roles."""
+        return self.groups & ROLES
+
+    @property
+    def depositor(self) -> Depositor:
+        """They as those whose right to deposit is asked for."""
+        return Depositor(self.sub, self.groups)
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """What asking needs: the deployment, S3, the state machines, the clock, and who asks why.
+
+    `key` is unique per request and the same when the request is repeated. `skipped` hears of the
+    times of schedules that the request found had come and no job was started for.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    machines: "SFNClient"
+    now: Callable[[], datetime]
+    person: Actor
+    key: str
+    reason: str = ""
+    skipped: Callable[[Sequence[Occurrence]], None] = lambda _: None
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of what is asked."""
+        return Cause(self.run, self.person.name, self.reason, self.person.sub)
+
+    @property
+    def starting(self) -> Executions:
+        """How to tell the state machines."""
+        return Executions(self.settings, self.machines)
+
+    @property
+    def run(self) -> str:
+        """The name of the run this request may begin; short, for it lies in every job of it."""
+        return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
+
+
+def require_reason(asking: CommandContext, event: str) -> None:
+    """Raises:
+    BadRequest: no reason is given.
+    """
+    if not asking.reason.strip():
+        raise BadRequest(f"{event} needs a reason: say why, for those who look later")

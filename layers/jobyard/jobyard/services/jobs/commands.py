@@ -1,0 +1,38 @@
+"""What people do to a job. The move is written first, then the machine told of it."""
+
+from jobyard.domain.errors import InvalidTransition, NotFound
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
+from jobyard.services.access import visible_job
+from jobyard.services.batches.commands import is_open_to
+from jobyard.services.context import CommandContext, require_reason
+from jobyard.store import jobs
+
+
+def send_job_event(job_id: str, event: str, asking: CommandContext) -> JobRecord:
+    """Send a job a person's event; one that starts it again starts it by itself.
+
+    Raises:
+        NotFound, Gone: there is no such job, or its batch is no more.
+        InvalidTransition: its state, or its batch's, does not know the event. Forbidden: not for
+        this
+            person. StaleState: someone else moved it. BadRequest: no reason is given.
+    """
+    batch, place = visible_job(job_id, asking.person, asking.now())
+    stored = jobs.get(place)
+    if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
+        job = stored
+    else:
+        if place.position >= batch.size_of(place.chunk):
+            raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
+        before = stored or new_job(place, asking.now())
+        JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
+        require_reason(asking, event)
+        if not is_open_to(batch, event):
+            raise InvalidTransition(f"its batch is {batch.state}: cannot {event} a job of it")
+        after = apply_event(before, event, asking.now(), asking.cause)
+        job = jobs.apply(before, after, batch.state)
+    if job.state is JobState.SCHEDULED:
+        asking.starting.job(place, asking.run)
+    elif job.state is not JobState.HELD:
+        asking.starting.batch(batch.batch_id, "settle", asking.run)
+    return job
