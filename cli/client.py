@@ -115,7 +115,7 @@ class ApiClient:
     def list_items(self, path: str, limit: int | None = None, **query: Any) -> Document:
         """GET a list, following its pages up to `limit` items.
 
-        `cursor` of the result continues the list; None means that it is complete.
+        `next_cursor` of the result continues the list; None means that it is complete.
         """
         items: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
@@ -123,9 +123,9 @@ class ApiClient:
             wanted = PAGE if limit is None else min(PAGE, limit - len(items))
             page = self.get(path, **query, cursor=cursor, limit=wanted)
             items += page["items"]
-            cursor = page.get("cursor")
+            cursor = page.get("next_cursor")
             if not cursor or (limit is not None and len(items) >= limit):
-                return {**page, "items": items, "cursor": cursor}
+                return {**page, "items": items, "next_cursor": cursor}
 
     def post(self, path: str, body: Document) -> Document:
         """POST a document."""

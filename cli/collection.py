@@ -100,7 +100,7 @@ def create(
         "groups": group or [],
         "naans": naan or [],
         "notify": notify or [],
-        "drops": drops,
+        "accepts_drops": drops,
         **({"owner": owner} if owner else {}),
         **({"reason": reason} if reason else {}),
     }
@@ -144,7 +144,7 @@ def edit(
         **({"owner": owner} if owner else {}),
         **({"naans": naan or []} if naan or no_naans else {}),
         **({"notify": notify or []} if notify or no_notify else {}),
-        **({} if drops is None else {"drops": drops}),
+        **({} if drops is None else {"accepts_drops": drops}),
     }
     if not wanted:
         raise typer.BadParameter("nothing to change: give --owner, --naan, --notify or --drops")
@@ -204,7 +204,7 @@ def _show(found: Document, *, as_json: bool) -> None:
     )
     terminal.console().print(terminal.key_values(facts))
     changes: Rows = [
-        (local_time(each["at"]), each["event"], each["what"], each["actor"], each["reason"])
+        (local_time(each["at"]), each["event"], each["changes"], each["actor"], each["reason"])
         for each in found["history"]
     ]
     section("History", ("!at", "!event", "change", "by", "reason"), changes)
@@ -213,16 +213,18 @@ def _show(found: Document, *, as_json: bool) -> None:
 def _depositors(found: Document) -> str:
     names = [each["name"] for each in found["people"]]
     names += [f"group {group}" for group in found["groups"]]
-    names += ["anyone who can write to the intake bucket"] if found["drops"] else []
+    names += ["anyone who can write to the intake bucket"] if found["accepts_drops"] else []
     return ", ".join(names) or "only its owner and admins"
 
 
 def _held(found: Document) -> str:
-    hold = found["held"]
+    hold = found["hold"]
     if not hold:
         return ""
     return (
-        f"{hold['why']}, until {local_time(hold['until'])}" if hold["until"] else str(hold["why"])
+        f"{hold['description']}, until {local_time(hold['until'])}"
+        if hold["until"]
+        else str(hold["description"])
     )
 
 

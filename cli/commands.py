@@ -62,14 +62,14 @@ def retry(
     batch_id = _origin_of(target)
     named = {
         "reason": reason,
-        "code": code,
+        "failure_codes": code,
         "job_ids": [target] if target != batch_id else None,
     }
     wanted: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
     asked = api.post(f"/batches/{batch_id}/retries", wanted)
     if not as_json:
         _show_retried(asked, "would" if preview else "will")
-    refused = bool(asked.get("refused")) or not asked["matched"]
+    refused = bool(asked.get("not_retryable")) or not asked["matched"]
     if watch and not preview:
         refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
     elif as_json:
@@ -82,7 +82,7 @@ def retry(
 
 def _show_retried(asked: Document, tense: str) -> None:
     """Print how many jobs are retried and how many cannot be. `tense` is "will" or "would"."""
-    refused = asked.get("refused", 0)
+    refused = asked.get("not_retryable", 0)
     tried = plural(asked["matched"] - refused, "job")
     terminal.console().print(f"{tried} {tense} be retried")
     if refused:
@@ -124,8 +124,8 @@ def _show_refused(api: ApiClient, batch_id: str, operation_id: str) -> bool:
                 terminal.console().print(f"and more: `jobyard jobs {batch_id} --state failed`")
                 return True
             terminal.console().print(f"{each['job_id']}: {each['message']}", markup=False)
-        cursor = {"cursor": found.get("cursor")}
-        path = path if found.get("cursor") else None
+        cursor = {"cursor": found.get("next_cursor")}
+        path = path if found.get("next_cursor") else None
     return bool(shown)
 
 
@@ -185,7 +185,7 @@ def release(
     if as_json:
         terminal.print_json(lifted)
         return
-    number = lifted.get("released", 0)
+    number = lifted.get("released_batches", 0)
     held = f", with {plural(number, 'batch')}" if number else ""
     if goes_on:
         held += "; the rest of its work is released within minutes"

@@ -119,7 +119,7 @@ def delete_earlier(api: ApiClient, noted: Path, console: Console) -> None:
     for there in api.list_items("/schedules")["items"] if earlier else ():
         if there["schedule_id"] != earlier:
             continue
-        if there["running"]:
+        if there["running_job_ids"]:
             console.print(f"[dim]schedule {earlier} of an earlier demo is running, and stays[/]")
             continue
         api.delete(f"/schedules/{earlier}", reason="the demo starts again")
@@ -147,7 +147,7 @@ def _wait_for_end(runner: DemoRunner, api: ApiClient, schedule_id: str) -> None:
     """
     seen, until = False, time.monotonic() + _TIMEOUT_S
     while time.monotonic() < until:
-        word = api.get(f"/schedules/{schedule_id}")["word"]
+        word = api.get(f"/schedules/{schedule_id}")["label"]
         if word == "Completed":
             return
         if word != "In Progress":

@@ -33,8 +33,8 @@ def section(lifecycle: Lifecycle) -> str:
         (
             f"`{each.name}`",
             each.type.value,
-            " / ".join(dict.fromkeys(each.words.values())),
-            each.meaning,
+            " / ".join(dict.fromkeys(each.labels.values())),
+            each.description,
         )
         for each in lifecycle.states
     ]

@@ -40,8 +40,8 @@ def _show(found: Lifecycle, console: Console) -> None:
         (
             terminal.state(state.name),
             state.type.value,
-            " / ".join(dict.fromkeys(state.words.values())),
-            state.meaning,
+            " / ".join(dict.fromkeys(state.labels.values())),
+            state.description,
         )
         for state in found.states
     ]

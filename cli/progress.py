@@ -113,7 +113,7 @@ class WatchedBatch:
     @property
     def why(self) -> str:
         """What the batch waits for, and until when."""
-        return waiting_for(self.batch.get("why") or "", self.batch.get("until"))
+        return waiting_for(self.batch.get("waiting_reason") or "", self.batch.get("waiting_until"))
 
 
 def watch(
@@ -268,7 +268,9 @@ def show_end(api: ApiClient, batch: Document, console: Console) -> None:
     """Show how a batch ended: its result, failures, last report and useful next commands."""
     console.print(Text.assemble(state(batch["state"]), ": ", _outcome(batch)))
     for group in batch.get("failure_groups") or ():
-        console.print(f"  {group['count']} x {group['code']}: {group['sentence']}", markup=False)
+        console.print(
+            f"  {group['count']} x {group['failure_code']}: {group['description']}", markup=False
+        )
     if batch["history"] and batch["history"][-1]["reason"]:
         console.print(f"  {batch['history'][-1]['reason']}", markup=False)
     reports = api.get(f"/batches/{batch['batch_id']}/reports")["items"]
@@ -283,7 +285,7 @@ def _outcome(batch: Document) -> str:
     counts = batch["counts"]
     if batch["state"] == "failed" and counts["total"] and is_repaired(batch):
         return f"its jobs are repaired ({counts_text(counts)}), but not reported yet"
-    return batch.get("message") or counts_text(counts)
+    return batch.get("failure_message") or counts_text(counts)
 
 
 def report_text(report: Document) -> str:
@@ -297,7 +299,9 @@ def report_text(report: Document) -> str:
 
 def undeliverable(found: Document) -> str:
     """Addresses that cannot be reached, with the reasons; "" if there are none."""
-    return "; ".join(f"{each['address']}: {each['why']}" for each in found.get("untold") or ())
+    return "; ".join(
+        f"{each['address']}: {each['reason']}" for each in found.get("undeliverable") or ()
+    )
 
 
 def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
@@ -309,7 +313,7 @@ def next_steps(batch: Document, *, is_reported: bool) -> list[tuple[str, str]]:
         offered.append((f"jobyard findings {batch_id}", "show what is wrong in the manifest"))
     if counts.get("failed") and batch["state"] != "deleted":
         offered.append((f"jobyard jobs {batch_id} --state failed", "show the failed jobs"))
-    final = sum(group.get("final", 0) for group in groups or ())
+    final = sum(group.get("not_retryable", 0) for group in groups or ())
     if is_failed and counts.get("failed", 0) > final:
         offered.append((f'jobyard retry {batch_id} --reason "…"', "retry them (operators)"))
     if is_failed and counts.get("total"):

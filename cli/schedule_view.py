@@ -19,25 +19,27 @@ _NEXT = "Next Scheduled Run Time"
 
 def next_run_text(found: Document) -> str:
     """When a schedule runs next, or why it does not."""
-    if found["next_run"]:
+    if found["next_run_at"]:
         return f"next run: {_next_run_times(found)}"
-    return f"no next run: {found['why']}" if found["why"] else "no next run"
+    return f"no next run: {found['waiting_reason']}" if found["waiting_reason"] else "no next run"
 
 
 def _next_run_times(found: Document) -> str:
     """The next run in the schedule's zone and in the zone of this machine."""
-    if not found["next_run"]:
+    if not found["next_run_at"]:
         return "none"
-    return f"{_next(found)} in {found['zone']} ({local_time(found['next_run'])} your time)"
+    return f"{_next(found)} in {found['zone']} ({local_time(found['next_run_at'])} your time)"
 
 
 def _next(found: Document) -> str:
-    return zoned_time(found["next_run"], found["zone"]) if found["next_run"] else "-"
+    return zoned_time(found["next_run_at"], found["zone"]) if found["next_run_at"] else "-"
 
 
 def wait_text(found: Document) -> str:
     """Why a schedule does not follow its rule now, and until when, in its zone."""
-    return waiting_for(found["why"], found["until"], partial(zoned_time, zone=found["zone"]))
+    return waiting_for(
+        found["waiting_reason"], found["waiting_until"], partial(zoned_time, zone=found["zone"])
+    )
 
 
 def zoned_time(iso: str, zone: str = "") -> str:
@@ -61,10 +63,10 @@ def show_all(found: Document, *, as_json: bool) -> None:
         (
             each["schedule_id"],
             f"{each['title']} ({each['job_type']})",
-            state(each["word"]),
+            state(each["label"]),
             _next(each),
-            zoned_time(each["latest"]["ended_at"], each["zone"])
-            if each["latest"] and each["latest"]["ended_at"]
+            zoned_time(each["latest_run"]["ended_at"], each["zone"])
+            if each["latest_run"] and each["latest_run"]["ended_at"]
             else "",
             wait_text(each),
         )
@@ -80,13 +82,13 @@ def show_one(found: Document, newest: list[Document]) -> None:
         terminal.key_values(
             (
                 ("Job Type", f"{found['title']} ({found['job_type']})"),
-                ("Status", state(found["word"])),
+                ("Status", state(found["label"])),
                 ("Scheduled Time", _next_run_times(found)),
-                ("Recurrence pattern", found["sentence"]),
+                ("Recurrence pattern", found["description"]),
                 ("schedule", found["schedule_id"]),
                 ("state", state(found["state"])),
                 ("why", wait_text(found)),
-                ("running", ", ".join(found["running"])),
+                ("running", ", ".join(found["running_job_ids"])),
                 *_policy(found).items(),
                 (
                     "created",
@@ -96,8 +98,8 @@ def show_one(found: Document, newest: list[Document]) -> None:
             )
         )
     )
-    if found["completed"]:
-        _show_completed(found["completed"], found["zone"])
+    if found["latest_occurrence"]:
+        _show_completed(found["latest_occurrence"], found["zone"])
     section("Next runs", ("!time in zone", "!UTC", "~note"), _runs(found))
     section("Last runs", *_occurrences(newest, found["zone"]))
     section("History", *history(found, partial(zoned_time, zone=found["zone"])))
@@ -109,11 +111,11 @@ def _show_completed(completed: Document, zone: str) -> None:
     console.print(
         terminal.key_values(
             (
-                ("Status", state(completed["word"])),
+                ("Status", state(completed["label"])),
                 ("Time of completion", zoned_time(completed["ended_at"], zone)),
                 ("Duration", _duration(completed["duration_s"])),
                 ("Failure codes", ", ".join(completed["failure_codes"])),
-                ("Records processed", records(completed)),
+                ("Records processed", records(completed["records"] or {})),
                 ("message", completed["message"]),
                 ("job", completed["job_id"]),
             )
@@ -124,8 +126,8 @@ def _show_completed(completed: Document, zone: str) -> None:
 def _catch_up_text(missed: Document) -> str:
     if missed["which"] == "none":
         return "do not catch up"
-    which = f"up to {missed['most']} runs" if missed["which"] == "all" else "the latest run"
-    return f"catch up on {which}, at most {missed['oldest_h']} h old"
+    which = f"up to {missed['limit']} runs" if missed["which"] == "all" else "the latest run"
+    return f"catch up on {which}, at most {missed['max_age_h']} h old"
 
 
 def _runs(found: Document) -> Rows:
@@ -143,10 +145,10 @@ def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...],
     rows: Rows = [
         (
             zoned_time(each["local"], zone),
-            state(each["word"]),
-            _duration(each["lateness_s"]),
+            state(each["label"]),
+            _duration(each["start_delay_s"]),
             _duration(each["duration_s"]),
-            records(each),
+            records(each["records"] or {}),
             _details(each),
             each["job_id"],
         )
@@ -158,12 +160,12 @@ def _occurrences(items: Iterable[Document], zone: str) -> tuple[tuple[str, ...],
 
 def _details(each: Document) -> str:
     """Why there is no job, or why it failed or was stopped, and who started it by hand."""
-    if each["reason"]:
-        return ": ".join(part for part in (each["sentence"], each["words"]) if part)
+    if each["skip_reason"]:
+        return ": ".join(part for part in (each["description"], each["reason"]) if part)
     codes = each["failure_codes"]
-    parts = [each["sentence"], ", ".join(codes) if codes else each["message"]]
+    parts = [each["description"], ", ".join(codes) if codes else each["message"]]
     if each["actor"]:
-        parts.append(f"started by {each['actor']}: {each['words']}")
+        parts.append(f"started by {each['actor']}: {each['reason']}")
     if each["trigger"] == "catch_up":
         parts.append("caught up")
     return "; ".join(part for part in parts if part)
@@ -188,21 +190,21 @@ def show_edited(before: Document, edited: Document) -> None:
     ]
     if changes:
         console.print(terminal.key_values(changes))
-    if edited["runs_before"] == edited["runs_after"]:
+    if edited["next_runs_before"] == edited["next_runs_after"]:
         console.print(f"its next runs are unchanged; {next_run_text(found)}", markup=False)
         return
     runs = (
-        [zoned_time(each["local"], before["zone"]) for each in edited["runs_before"]],
-        [zoned_time(each["local"], found["zone"]) for each in edited["runs_after"]],
+        [zoned_time(each["local"], before["zone"]) for each in edited["next_runs_before"]],
+        [zoned_time(each["local"], found["zone"]) for each in edited["next_runs_after"]],
     )
     section("Next runs", ("!before", "!after"), list(zip_longest(*runs, fillvalue="-")))
-    if not found["next_run"]:
+    if not found["next_run_at"]:
         console.print(next_run_text(found), markup=False)
 
 
 def _settings(found: Document) -> dict[str, str]:
     """The settings that an edit can change, as labelled text."""
-    named = {"title": found["title"], "Recurrence pattern": found["sentence"]}
+    named = {"title": found["title"], "Recurrence pattern": found["description"]}
     return named | _policy(found)
 
 

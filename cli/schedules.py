@@ -13,12 +13,12 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import Upcoming, preview
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missing, Overlap
+from jobyard.domain.schedules.schedule import MissedPolicy, OverlapPolicy
 
 app = typer.Typer(no_args_is_help=True, help="Manage recurring jobs.")
 
 MAX_PREVIEW = 100_000  # occurrences; of a daily rule that is centuries
-WORDS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
+LABELS = ("Idle", "In Progress", "Completed", "Failed", "waiting")
 
 ScheduleId = Annotated[str, typer.Argument(parser=options.schedule_id, metavar="SCHEDULE")]
 Title = Annotated[str, typer.Option(help="A title, for people.")]
@@ -27,10 +27,10 @@ Parameters = Annotated[
     typer.Option(metavar="JSON|@FILE", help="Parameters of the job type, a JSON object."),
 ]
 Missed = Annotated[
-    Missing | None,
+    MissedPolicy | None,
     typer.Option(
-        parser=options.one_of(Missing),
-        metavar="|".join(Missing),
+        parser=options.one_of(MissedPolicy),
+        metavar="|".join(MissedPolicy),
         help="Which missed runs to catch up on.  [default: latest]",
     ),
 ]
@@ -49,12 +49,12 @@ MaxAge = Annotated[
         help="With --missed: only runs missed within the last HOURS.",
     ),
 ]
-OverlapPolicy = Annotated[
-    Overlap | None,
+Overlap = Annotated[
+    OverlapPolicy | None,
     typer.Option(
         "--overlap",
-        parser=options.one_of(Overlap),
-        metavar="|".join(Overlap),
+        parser=options.one_of(OverlapPolicy),
+        metavar="|".join(OverlapPolicy),
         help="What to do when the previous run has not ended.  [default: forbid]",
     ),
 ]
@@ -68,19 +68,19 @@ def schedule() -> None:
     """Manage recurring jobs."""
 
 
-def _word(text: str) -> str:
-    known = {word.lower(): word for word in WORDS}
+def _label(text: str) -> str:
+    known = {label.lower(): label for label in LABELS}
     if text.lower().replace("_", " ") not in known:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(WORDS)}")
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LABELS)}")
     return known[text.lower().replace("_", " ")]
 
 
 @app.command("list")
 def show_list(
     ctx: typer.Context,
-    word: Annotated[
+    label: Annotated[
         str | None,
-        typer.Option(parser=_word, metavar="WORD", help=f"Only those: {', '.join(WORDS)}."),
+        typer.Option(parser=_label, metavar="LABEL", help=f"Only those: {', '.join(LABELS)}."),
     ] = None,
     system: Annotated[
         bool, typer.Option("--system", help="List the schedules that Jobyard itself runs.")
@@ -97,9 +97,9 @@ def show_list(
     as_json: Json = False,
 ) -> None:
     """List schedules with their status and next run (VoteCal's Job Management)."""
-    wanted = {"word": word, "system": "true" if system else None}
+    wanted = {"label": label, "system": "true" if system else None}
     found = ctx.obj.api(stack).list_items("/schedules", limit, **wanted)
-    if system and not word and not found["items"] and not as_json:
+    if system and not label and not found["items"] and not as_json:
         terminal.console().print("none yet: the scheduler creates them within a minute")
         return
     schedule_view.show_all(found, as_json=as_json)
@@ -165,7 +165,7 @@ def create(
     missed: Missed = None,
     most: CatchUpLimit = None,
     oldest_h: MaxAge = None,
-    overlap: OverlapPolicy = None,
+    overlap: Overlap = None,
     calendar: CalendarName = None,
     stack: StackName = "",
     as_json: Json = False,
@@ -184,7 +184,7 @@ def create(
         return
     console = terminal.console()
     console.print(f"schedule [bold]{made['schedule_id']}[/]")
-    console.print(f"{made['sentence']}; {schedule_view.next_run_text(made)}", markup=False)
+    console.print(f"{made['description']}; {schedule_view.next_run_text(made)}", markup=False)
     shown = f"jobyard schedule show {made['schedule_id']}"
     console.print(terminal.next_commands([(shown, "show the schedule")]))
 
@@ -210,7 +210,7 @@ def edit(
     missed: Missed = None,
     most: CatchUpLimit = None,
     oldest_h: MaxAge = None,
-    overlap: OverlapPolicy = None,
+    overlap: Overlap = None,
     calendar: Annotated[
         str | None,
         typer.Option("--calendar", metavar="NAME", help='The calendar to follow; "" for none.'),
@@ -326,14 +326,14 @@ def _show_state(found: Document, *, as_json: bool) -> None:
     console.print(found["schedule_id"], "is", terminal.state(found["state"]))
     if found["state"] == "suspended":
         console.print(schedule_view.wait_text(found), markup=False)
-    if found["next_run"] or found["state"] not in {"suspended", "deleted"}:
+    if found["next_run_at"] or found["state"] not in {"suspended", "deleted"}:
         console.print(schedule_view.next_run_text(found), markup=False)
-    elif found["until"]:
+    elif found["waiting_until"]:
         console.print("its rule has no more runs after that")
 
 
 def _settings(
-    parameters: str | None, missed: Document, overlap: Overlap | None, calendar: str | None
+    parameters: str | None, missed: Document, overlap: OverlapPolicy | None, calendar: str | None
 ) -> Document:
     """The settings that options give, as fields of the API."""
     given: Document = {
@@ -345,12 +345,12 @@ def _settings(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _missed(missed: Missing | None, most: int | None, oldest_h: int | None) -> Document:
+def _missed(missed: MissedPolicy | None, most: int | None, oldest_h: int | None) -> Document:
     if missed is None:
         if most or oldest_h:
             raise typer.BadParameter("--most and --oldest need --missed")
         return {}
-    given = {"which": missed.value, "most": most, "oldest_h": oldest_h}
+    given = {"which": missed.value, "limit": most, "max_age_h": oldest_h}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -422,7 +422,7 @@ def _show(
     rule: Recurrence, calendar: Calendar | None, found: list[Upcoming], since: datetime
 ) -> None:
     console = terminal.console()
-    console.print(rule.sentence(), markup=False)
+    console.print(rule.description(), markup=False)
     if calendar:
         console.print(f"except where calendar {calendar.name} excludes it", markup=False)
     console.print()

@@ -82,7 +82,7 @@ def batch(
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
                 ("waiting for", _wait_text(found)),
-                ("message", found.get("message") or ""),
+                ("message", found.get("failure_message") or ""),
                 ("jobs", terminal.counts_text(found["counts"])),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
                 ("job type", found["job_type"]),
@@ -92,14 +92,14 @@ def batch(
                 ("reports to", ", ".join(found.get("notify") or ())),
                 ("undeliverable", undeliverable(found)),
                 ("findings", str(found["findings_count"] or "")),
-                ("similar to", found["similar_to"]),
+                ("similar to", found["duplicate_of"]),
                 ("note", found["note"]),
                 ("actions", terminal.commands_for(found.get("actions") or ())),
             )
         )
     )
     groups: Rows = [
-        (str(group["count"]), group["code"], group["sentence"])
+        (str(group["count"]), group["failure_code"], group["description"])
         for group in found.get("failure_groups", ())
     ]
     section("Failures", ("jobs", "!code", "meaning"), groups)
@@ -167,7 +167,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
                 ("file", found["name"]),
                 ("URL", found["url"]),
                 ("line", str(found["line"] or "")),
-                ("requeued", str(found.get("requeues") or "")),
+                ("requeued", str(found.get("requeue_count") or "")),
                 ("actions", terminal.commands_for(found.get("actions") or ())),
             )
         )
@@ -189,8 +189,8 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
             local_time(each["started_at"]),
             local_time(each.get("ended_at")),
             each.get("step") or "",
-            each.get("code") or "",
-            each.get("message") or "",
+            each.get("failure_code") or "",
+            each.get("failure_message") or "",
         )
         for each in found.get("attempts", ())
     ]
@@ -290,7 +290,7 @@ def reports(
     console = terminal.console()
     for report in found["items"]:
         console.print(
-            f"{local_time(report['at'])}  {report['kind']}: {report_text(report)}; "
+            f"{local_time(report['created_at'])}  {report['kind']}: {report_text(report)}; "
             f"{terminal.counts_text(report['counts'])}",
             markup=False,
         )
@@ -308,7 +308,7 @@ def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> N
         (
             each["scope"],
             each["owner"],
-            local_time(each["since"]),
+            local_time(each["placed_at"]),
             _hold_end(each),
             each["reason"],
         )
@@ -331,7 +331,7 @@ def show_list(
         console.print(f"no {noun} found{hint}")
         return
     terminal.show_table(columns, rows)
-    if found.get("cursor"):
+    if found.get("next_cursor"):
         console.print(f"[dim]showing the first {plural(len(rows), noun)}: use --limit for more[/]")
 
 
@@ -359,14 +359,14 @@ def history(
 
 
 def _hold_end(hold: Document) -> str:
-    if not hold["in_force"]:
+    if not hold["is_active"]:
         return "ended"
     return local_time(hold["until"]) if hold["until"] else "released"
 
 
 def _run_now_by(found: Document) -> str:
     """Who started a schedule's job by hand, and why; "" for a job that ran on time."""
-    return f"{found['actor']}: {found['words']}" if found.get("actor") else ""
+    return f"{found['actor']}: {found['reason']}" if found.get("actor") else ""
 
 
 def _job_counts(found: Document) -> Text:
@@ -379,7 +379,7 @@ def _job_counts(found: Document) -> Text:
 
 
 def _wait_text(found: Document) -> str:
-    return waiting_for(found.get("why") or "", found.get("until"))
+    return waiting_for(found.get("waiting_reason") or "", found.get("waiting_until"))
 
 
 def _failure_text(found: Document) -> str:
@@ -393,6 +393,6 @@ def _problem_text(found: Document) -> str:
 
 
 def _file_name(batch_id: str, seq: int, name: str) -> str:
-    """File name of a report's file: `all_csv` of report 1 is `BATCH-1-all.csv`."""
+    """File name of a report's file: `jobs_csv` of report 1 is `BATCH-1-jobs.csv`."""
     stem, _, suffix = name.rpartition("_")
     return f"{batch_id}-{seq}-{stem}.{suffix}" if stem else f"{batch_id}-{seq}-report.{name}"

@@ -64,7 +64,7 @@ def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
             "name": name,
             "groups": list(GROUPS),
             "naans": [*NAANS, *(FIELD_NAANS if name == CASES else ())],
-            "drops": True,
+            "accepts_drops": True,
             "reason": "for the demo",
         }
         try:

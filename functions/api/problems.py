@@ -131,8 +131,8 @@ _PASSING = frozenset(
 class FieldError(BaseModel):
     """One field that is wrong."""
 
-    where: str = Field(description="The field: `body.notify[0]`, `query.limit`.")
-    allowed: str = Field(description="What may stand there.")
+    field: str = Field(description="The field: `body.notify[0]`, `query.limit`.")
+    message: str = Field(description="What may stand there.")
 
 
 class Problem(BaseModel):
@@ -180,7 +180,7 @@ def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) ->
     """The answer that tells of `error`; `url` is where the API lies."""
     kind = next(kind for kind in (*type(error).__mro__, InternalError) if kind in STATUS)
     wrong = [
-        FieldError(where=clean(where, _WHERE_BYTES), allowed=clean(words, _DETAIL_BYTES))
+        FieldError(field=clean(where, _WHERE_BYTES), message=clean(words, _DETAIL_BYTES))
         for where, words in _errors_of(error)
     ]
     problem = Problem(

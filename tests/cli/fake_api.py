@@ -95,14 +95,14 @@ def batch(state: str = "processing", **changes: Any) -> dict[str, Any]:
         "submitted_at": NOW,
         "started_at": NOW,
         "ended_at": None,
-        "why": "",
-        "until": None,
+        "waiting_reason": "",
+        "waiting_until": None,
         "counts": counts,
         "failure_groups": [],
-        "message": "",
+        "failure_message": "",
         "notify": ["depositor@example.org"],
         "findings_count": 0,
-        "similar_to": "",
+        "duplicate_of": "",
         "note": "",
         "history": [entry("start", "pending", "processing")],
         "actions": ["cancel"],
@@ -120,9 +120,9 @@ def job(state: str = "failed", **changes: Any) -> dict[str, Any]:
         "name": "coast.tif",
         "url": "https://files.example.org/coast.tif",
         "state": state,
-        "word": state.capitalize(),
-        "why": "waits for a person to requeue or delete it",
-        "until": None,
+        "label": state.capitalize(),
+        "waiting_reason": "waits for a person to requeue or delete it",
+        "waiting_until": None,
         "step": "estimating",
         "steps": [
             {
@@ -138,13 +138,13 @@ def job(state: str = "failed", **changes: Any) -> dict[str, Any]:
                 "started_at": NOW,
                 "ended_at": NOW,
                 "step": "estimating",
-                "code": "PAYLOAD_NOT_FOUND",
-                "message": "404 from files.example.org",
+                "failure_code": "PAYLOAD_NOT_FOUND",
+                "failure_message": "404 from files.example.org",
             }
         ],
         "failure_code": "PAYLOAD_NOT_FOUND",
         "failure_message": "404 from files.example.org",
-        "requeues": 0,
+        "requeue_count": 0,
         "result": {},
         "history": [entry("fail", "running", "failed")],
         "actions": ["requeue"],
@@ -172,12 +172,12 @@ def report(**changes: Any) -> dict[str, Any]:
     return {
         "seq": 1,
         "kind": "first",
-        "at": NOW,
+        "created_at": NOW,
         "to": ["depositor@example.org"],
-        "delivery": {"state": "sent", "at": NOW, "message_id": "m-1", "error": ""},
+        "delivery": {"state": "sent", "updated_at": NOW, "message_id": "m-1", "error": ""},
         "counts": {"succeeded": 2, "failed": 1},
         "files": {
-            "all_csv": f"{URL}/files/jobs.csv",
+            "jobs_csv": f"{URL}/files/jobs.csv",
             "failures_csv": f"{URL}/files/failures.csv",
             "json": f"{URL}/files/report.json",
             "html": f"{URL}/files/report.html",
@@ -189,4 +189,4 @@ def report(**changes: Any) -> dict[str, Any]:
 def pages(*found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Pages of a list with cursors c1, c2 and so on between them."""
     for number, items in enumerate(found, start=1):
-        yield {"items": items, "cursor": f"c{number}" if number < len(found) else None}
+        yield {"items": items, "next_cursor": f"c{number}" if number < len(found) else None}

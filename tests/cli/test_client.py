@@ -117,7 +117,7 @@ def test_pages_are_put_together(api: FakeApi, client: ApiClient) -> None:
 
     found = client.list_items("/batches", state="failed", collection="")
 
-    assert found == {"items": [{"n": 1}, {"n": 2}, {"n": 3}], "cursor": None}
+    assert found == {"items": [{"n": 1}, {"n": 2}, {"n": 3}], "next_cursor": None}
     assert api.asked() == [
         "GET /batches?state=failed&limit=100",
         "GET /batches?state=failed&cursor=c1&limit=100",
@@ -132,7 +132,7 @@ def test_a_limit_fetches_no_page_too_many_and_says_where_the_rest_begins(
     found = client.list_items("/batches", 3)
 
     assert [each["n"] for each in found["items"]] == [1, 2, 3]
-    assert found["cursor"] == "c2"
+    assert found["next_cursor"] == "c2"
     assert [request.url.params["limit"] for request in api.requests] == ["3", "1"]
 
 

@@ -20,15 +20,19 @@ def collection(**changes: Any) -> dict[str, Any]:
         "groups": ["students"],
         "naans": ["13030"],
         "notify": ["maps@example.org"],
-        "drops": True,
-        "held": {"scope": "everything", "why": "everything is held by ops: moving", "until": NOW},
+        "accepts_drops": True,
+        "hold": {
+            "scope": "everything",
+            "description": "everything is held by ops: moving",
+            "until": NOW,
+        },
         "may_deposit": True,
         "may_edit": False,
         "version": 2,
         "history": [
             {
                 "event": "allow",
-                "what": "anna",
+                "changes": "anna",
                 "at": NOW,
                 "actor": "curator",
                 "actor_id": "52fbd64e-9749-47f9-869d-ab14df2960a0",
@@ -41,7 +45,7 @@ def collection(**changes: Any) -> dict[str, Any]:
     }
 
 
-PAGE = {"items": [collection()], "cursor": None}
+PAGE = {"items": [collection()], "next_cursor": None}
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("list",), "GET /collections", PAGE),
     (("show", "maps"), "GET /collections/maps", collection()),
@@ -96,7 +100,7 @@ def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
         "groups": ["students"],
         "naans": ["13030"],
         "notify": ["maps@example.org"],
-        "drops": True,
+        "accepts_drops": True,
         "reason": "new",
     }
 
@@ -107,7 +111,7 @@ def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
         (("--owner", "bo"), {"owner": "bo"}),
         (("--naan", "1", "--naan", "2"), {"naans": ["1", "2"]}),
         (("--no-naans",), {"naans": []}),
-        (("--no-notify", "--no-drops"), {"notify": [], "drops": False}),
+        (("--no-notify", "--no-drops"), {"notify": [], "accepts_drops": False}),
     ],
 )
 def test_an_edit_sends_what_is_to_be_otherwise_and_nothing_else(
@@ -139,7 +143,9 @@ def test_what_cannot_be_meant_is_told_before_anything_is_sent(
 
 
 def test_nobody_else_is_told_so(run: Run, api: FakeApi) -> None:
-    bare = collection(people=[], groups=[], drops=False, held=None, naans=[], may_deposit=False)
+    bare = collection(
+        people=[], groups=[], accepts_drops=False, hold=None, naans=[], may_deposit=False
+    )
     api.answers("GET /collections/maps", bare)
 
     told = " ".join(run("collection", "show", "maps").stdout.split())

@@ -87,7 +87,7 @@ def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: Fake
     asked = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
 
     assert api.bodies("POST") == [
-        {"preview": False, "reason": WHY[1], "code": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
+        {"preview": False, "reason": WHY[1], "failure_codes": ["PAYLOAD_NOT_FOUND", "TIMEOUT"]}
     ]
     assert "3 jobs will be retried" in asked.stdout
 
@@ -113,7 +113,7 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
 def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
     run: Run, api: FakeApi
 ) -> None:
-    answer = {"operation_id": None, "matched": 0, "refused": 0}
+    answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
     asked = run("retry", JOB, "--preview")
@@ -126,7 +126,7 @@ def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
 def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
-    answer = {"operation_id": "r1", "matched": 3, "refused": 1}
+    answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
     asked = run("retry", BATCH, *(("--preview",) if preview else WHY))
@@ -152,13 +152,13 @@ def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
 ) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
     api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
-    done = {"state": "done", "cursor": None}
+    done = {"state": "done", "next_cursor": None}
     accepted = {"job_id": f"{BATCH}.0.1", "outcome": "succeeded", "message": ""}
     refused = {"job_id": JOB, "outcome": "refused", "message": "someone else changed it first"}
     api.answers(
         f"GET /batches/{BATCH}/retries/r1",
         done,
-        {**done, "outcomes": [accepted], "cursor": "c1"},
+        {**done, "outcomes": [accepted], "next_cursor": "c1"},
         {**done, "outcomes": [refused]},
     )
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
@@ -217,7 +217,9 @@ def test_an_update_that_finds_no_change_says_so(run: Run, api: FakeApi) -> None:
 
 def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> None:
     api.answers("PUT /holds/collection:maps", {"scope": "collection:maps"})
-    api.answers("DELETE /holds/collection:maps", {"scope": "collection:maps", "released": 2})
+    api.answers(
+        "DELETE /holds/collection:maps", {"scope": "collection:maps", "released_batches": 2}
+    )
 
     held = run("hold", "collection:maps", *WHY, "--until", "2030-01-31T18:00+01:00")
     released = run("release", "collection:maps", *WHY)
@@ -240,7 +242,7 @@ def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: Fak
 
 
 def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
-    begun = httpx.Response(202, json={"scope": "everything", "released": 25})
+    begun = httpx.Response(202, json={"scope": "everything", "released_batches": 25})
     api.answers("DELETE /holds/everything", begun)
 
     released = run("release", "everything", *WHY)
@@ -249,7 +251,7 @@ def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
 
 
 def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: FakeApi) -> None:
-    api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released": 0})
+    api.answers("DELETE /holds/type:sweep", {"scope": "type:sweep", "released_batches": 0})
 
     released = run("release", "type:sweep", *WHY)
 

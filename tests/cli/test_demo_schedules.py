@@ -94,9 +94,9 @@ def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
     made = tmp_path / "demo-schedule"
     if noted:
         made.write_text(noted)
-    same = {"title": demo_schedules.TITLE, "running": running}
+    same = {"title": demo_schedules.TITLE, "running_job_ids": running}
     items = [{"schedule_id": each, **same} for each in ("s1", "s2", "s3")]
-    api.answers("GET /schedules", {"items": items, "cursor": None})
+    api.answers("GET /schedules", {"items": items, "next_cursor": None})
     api.answers("DELETE /schedules/s2", {})
 
     demo_schedules.delete_earlier(surroundings.api(""), made, runner.console)

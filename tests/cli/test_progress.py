@@ -47,7 +47,9 @@ def versions(*found: dict[str, object]) -> Iterator[httpx.Response]:
 
 def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiClient) -> None:
     console = screen()
-    going = batch(running=2, scheduled=5, succeeded=3, why="waits for its jobs", until=NOW)
+    going = batch(
+        running=2, scheduled=5, succeeded=3, waiting_reason="waits for its jobs", waiting_until=NOW
+    )
     api.answers(f"GET /batches/{BATCH}", going, batch("completed", succeeded=10))
 
     ended = progress.watch(client, [BATCH], console, api.paused.append)
@@ -64,7 +66,7 @@ def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: ApiCl
     api.answers(
         f"GET /batches/{BATCH}",
         *versions(
-            batch("pending", why="waits for the machine to open it"),
+            batch("pending", waiting_reason="waits for the machine to open it"),
             batch(running=2, scheduled=1),
             batch("failed", succeeded=2, failed=1),
         ),
@@ -185,7 +187,7 @@ def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
     api.answers(
         f"GET /batches/{BATCH}/reports", {"items": [report(), report(seq=2, delivery=bounced)]}
     )
-    group = {"code": "TIMEOUT", "sentence": "The job did not end in time.", "count": 2}
+    group = {"failure_code": "TIMEOUT", "description": "The job did not end in time.", "count": 2}
 
     progress.show_end(client, batch("failed", failed=2, failure_groups=[group]), console)
 
@@ -201,7 +203,9 @@ def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClien
     api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
 
     progress.show_end(
-        client, batch("failed", message="the manifest has 6 errors", findings_count=6), console
+        client,
+        batch("failed", failure_message="the manifest has 6 errors", findings_count=6),
+        console,
     )
 
     assert "failed: the manifest has 6 errors" in drawn(console)
@@ -221,7 +225,12 @@ def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClien
                 "failed",
                 failed=2,
                 failure_groups=[
-                    {"code": "BAD_MANIFEST", "sentence": "No.", "count": 2, "final": 2}
+                    {
+                        "failure_code": "BAD_MANIFEST",
+                        "description": "No.",
+                        "count": 2,
+                        "not_retryable": 2,
+                    }
                 ],
             ),
             ["jobs", "update-reporting"],

@@ -15,7 +15,7 @@ from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import calendar
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.next_runs import MOST_REFUSED, preview
-from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import IN_TIME, MOST_AT_ONCE
 from jobyard.domain.schedules.recurrence import Gap, Kind, Repeated
 from jobyard.domain.schedules.rule_parsing import MOST, MOST_TIMES, recurrence_of
@@ -24,8 +24,8 @@ from jobyard.domain.schedules.schedule import (
     MOST_ACTIVE,
     Latest,
     Missed,
-    Missing,
-    Overlap,
+    MissedPolicy,
+    OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
@@ -55,13 +55,16 @@ def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
     listed = PAGE.split("<!-- skips")[1].split("-->\n", 1)[1].split("<!-- /skips")[0]
 
     rows = [
-        f"| {skip.value} | {skip.sentence} | {'yes ' if skip.is_trouble else ''}|" for skip in Skip
+        f"| {skip.value} | {skip.description} | {'yes ' if skip.is_trouble else ''}|"
+        for skip in SkipReason
     ]
     assert listed.splitlines()[2:] == rows
 
 
-@pytest.mark.parametrize("words", [Missing, Overlap, Gap, Repeated], ids=lambda each: each.__name__)
-def test_the_page_has_a_row_for_every_word_of_the_settings(words: type[Overlap]) -> None:
+@pytest.mark.parametrize(
+    "words", [MissedPolicy, OverlapPolicy, Gap, Repeated], ids=lambda each: each.__name__
+)
+def test_the_page_has_a_row_for_every_word_of_the_settings(words: type[OverlapPolicy]) -> None:
     assert [word for word in words if f"\n| `{word}`" not in PAGE] == []
 
 
@@ -74,8 +77,8 @@ def test_the_page_names_every_trigger_verdict_and_state() -> None:
 def test_the_settings_that_count_if_nothing_is_said_are_marked() -> None:
     assert f"| `{Policy().missed.which}` (the default)" in PAGE
     assert f"| `{Policy().overlap}` (the default)" in PAGE
-    assert f"the newest `most` ({Missed().most})" in PAGE
-    assert f"`oldest_h` hours ({Missed().oldest_h})" in PAGE
+    assert f"the newest `limit` ({Missed().most})" in PAGE
+    assert f"`max_age_h` hours ({Missed().oldest_h})" in PAGE
 
 
 def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
@@ -151,7 +154,7 @@ def test_the_four_words_are_those_of_the_page(latest: JobState | None, word: str
         latest=latest and Latest(NOON, NOON, latest, NOON),
     )
 
-    assert schedule.word == word
+    assert schedule.label == word
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| {word} |")]
     assert latest in (None, JobState.SUCCEEDED) or latest.value in row
 

@@ -37,26 +37,24 @@ def occurrence(**changes: Any) -> dict[str, Any]:
     """An occurrence as the API shows it."""
     return {
         "schedule_id": SCHEDULE,
-        "at": NOW,
+        "scheduled_for": NOW,
         "local": "2030-01-31T04:00:00-08:00",
         "trigger": "schedule",
         "verdict": "run",
-        "reason": None,
-        "sentence": "",
-        "words": "",
+        "skip_reason": None,
+        "description": "",
+        "reason": "",
         "actor": "",
         "job_id": JOB,
         "state": "failed",
-        "word": "Failed",
+        "label": "Failed",
         "started_at": NOW,
         "ended_at": NOW,
         "duration_s": 90.0,
-        "lateness_s": 4.0,
+        "start_delay_s": 4.0,
         "failure_codes": ["RECORDS_FAILED"],
         "message": "2 of 12 records could not be changed",
-        "processed": 10,
-        "failed": 2,
-        "total": 12,
+        "records": {"processed": 10, "failed": 2, "total": 12},
         "links": {},
         **changes,
     }
@@ -64,18 +62,17 @@ def occurrence(**changes: Any) -> dict[str, Any]:
 
 def skipped() -> dict[str, Any]:
     """An occurrence without a job."""
-    nothing = ("state", "started_at", "ended_at", "duration_s", "lateness_s")
-    counts = ("processed", "failed", "total")
+    nothing = ("state", "started_at", "ended_at", "duration_s", "start_delay_s")
     return occurrence(
         verdict="skip",
-        reason="CALENDAR",
-        sentence="Skipped (calendar)",
-        words="calendar holidays excludes 31 January 2030",
-        word="Skipped",
+        skip_reason="CALENDAR",
+        description="Skipped (calendar)",
+        reason="calendar holidays excludes 31 January 2030",
+        label="Skipped",
         job_id="",
         failure_codes=[],
         message="",
-        **dict.fromkeys((*nothing, *counts)),
+        **dict.fromkeys((*nothing, "records")),
     )
 
 
@@ -87,38 +84,44 @@ def schedule(**changes: Any) -> dict[str, Any]:
         "job_type": "sweep",
         "is_system": False,
         "state": "active",
-        "word": "Failed",
-        "sentence": "Every day at 09:00 (America/Los_Angeles), from 25 November 2026",
+        "label": "Failed",
+        "description": "Every day at 09:00 (America/Los_Angeles), from 25 November 2026",
         "zone": "America/Los_Angeles",
-        "next_run": LATER,
+        "next_run_at": LATER,
         "resume_at": None,
-        "why": "",
-        "until": None,
-        "running": [],
-        "latest": {"job_id": JOB, "at": NOW, "state": "failed", "word": "Failed", "ended_at": NOW},
+        "waiting_reason": "",
+        "waiting_until": None,
+        "running_job_ids": [],
+        "latest_run": {
+            "job_id": JOB,
+            "scheduled_for": NOW,
+            "state": "failed",
+            "label": "Failed",
+            "ended_at": NOW,
+        },
         "actions": ["suspend", "edit", "run_now", "delete"],
         "links": {},
         "rule": RULE,
         "dst": ["shift", "once"],
-        "missed": {"which": "latest", "most": 10, "oldest_h": 24},
+        "missed": {"which": "latest", "limit": 10, "max_age_h": 24},
         "overlap": "forbid",
         "calendar": "",
         "parameters": {"table": "voters"},
         "owner": "admin",
         "created_at": NOW,
         "next_runs": [run_at()],
-        "completed": occurrence(),
+        "latest_occurrence": occurrence(),
         "history": [],
         **changes,
     }
 
 
-EDITED = {"schedule": schedule(), "runs_before": [run_at()], "runs_after": []}
+EDITED = {"schedule": schedule(), "next_runs_before": [run_at()], "next_runs_after": []}
 # Each command, the request it makes, and what that is answered.
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
-    (("list",), "GET /schedules", {"items": [schedule()], "cursor": None}),
+    (("list",), "GET /schedules", {"items": [schedule()], "next_cursor": None}),
     (("show", SCHEDULE), f"GET {PATH}", schedule()),
-    (("history", SCHEDULE), f"GET {PATH}/occurrences", {"items": [skipped()], "cursor": None}),
+    (("history", SCHEDULE), f"GET {PATH}/occurrences", {"items": [skipped()], "next_cursor": None}),
     (
         ("create", "--title", "x", "--type", "sweep", "--rule", json.dumps(RULE)),
         "POST /schedules",
@@ -166,7 +169,9 @@ def test_what_is_answered_can_be_read(
 ) -> None:
     api.answers(f"GET {PATH}", schedule())
     api.answers(asked, document)
-    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": None})
+    api.answers(
+        f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "next_cursor": None}
+    )
 
     shown = run("schedule", *words)
 
@@ -187,8 +192,10 @@ def test_no_change_goes_out_without_a_reason_or_of_something_else(
 
 
 def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -> None:
-    going = schedule(word="In Progress", next_run=None, why="suspended by admin: moving")
-    api.answers("GET /schedules", {"items": [schedule(), going], "cursor": None})
+    going = schedule(
+        label="In Progress", next_run_at=None, waiting_reason="suspended by admin: moving"
+    )
+    api.answers("GET /schedules", {"items": [schedule(), going], "next_cursor": None})
 
     lines = run("schedule", "list").stdout.splitlines()
 
@@ -205,15 +212,15 @@ def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -
     ("flags", "query"),
     [
         ((), "?limit=100"),
-        (("--word", "in progress"), "?word=In+Progress&limit=100"),
-        (("--word", "WAITING", "--limit", "5"), "?word=waiting&limit=5"),
-        (("--system", "--word", "idle"), "?word=Idle&system=true&limit=100"),
+        (("--label", "in progress"), "?label=In+Progress&limit=100"),
+        (("--label", "WAITING", "--limit", "5"), "?label=waiting&limit=5"),
+        (("--system", "--label", "idle"), "?label=Idle&system=true&limit=100"),
     ],
 )
 def test_a_list_is_filtered_by_word_and_by_whose_they_are(
     flags: tuple[str, ...], query: str, run: Run, api: FakeApi
 ) -> None:
-    api.answers("GET /schedules", {"items": [], "cursor": None})
+    api.answers("GET /schedules", {"items": [], "next_cursor": None})
 
     shown = run("schedule", "list", *flags)
 
@@ -222,7 +229,7 @@ def test_a_list_is_filtered_by_word_and_by_whose_they_are(
 
 
 def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeApi) -> None:
-    api.answers("GET /schedules", {"items": [], "cursor": None})
+    api.answers("GET /schedules", {"items": [], "next_cursor": None})
 
     shown = run("schedule", "list", "--system")
 
@@ -233,10 +240,10 @@ def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeAp
 def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: FakeApi) -> None:
     move = {"event": "suspend", "from": "active", "to": "suspended", "actor": "admin"}
     entry = {**move, "at": "2030-01-30T05:06:07Z", "reason": "moving"}
-    why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
+    why = {"waiting_reason": "suspended by admin: moving", "waiting_until": "2030-02-03T04:00:00Z"}
     found = schedule(state="suspended", history=[entry], created_at="2030-01-02T03:04:05Z", **why)
     api.answers(f"GET {PATH}", found)
-    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "next_cursor": None})
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -246,9 +253,9 @@ def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: Fak
 
 
 def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: FakeApi) -> None:
-    why = {"why": "suspended by admin: moving", "until": "2030-02-03T04:00:00Z"}
+    why = {"waiting_reason": "suspended by admin: moving", "waiting_until": "2030-02-03T04:00:00Z"}
     found = schedule(state="suspended", **why)
-    api.answers(f"POST {PATH}/suspend", found, {**found, "next_run": None})
+    api.answers(f"POST {PATH}/suspend", found, {**found, "next_run_at": None})
 
     some, none = (run("schedule", "suspend", SCHEDULE, *WHY, "--until", "9d") for _ in range(2))
 
@@ -259,7 +266,7 @@ def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: Fa
 
 
 def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
-    shown = run("schedule", "list", "--word", "busy")
+    shown = run("schedule", "list", "--label", "busy")
 
     assert shown.exit_code == 2
     assert api.requests == []
@@ -267,7 +274,9 @@ def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
 
 def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}", schedule(next_runs=[run_at(), run_at() | {"note": "Clocks go"}]))
-    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "cursor": "c1"})
+    api.answers(
+        f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "next_cursor": "c1"}
+    )
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -288,9 +297,11 @@ def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
 
 
 def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi) -> None:
-    bare = schedule(completed=None, latest=None, word="Idle", next_run=None, next_runs=[])
+    bare = schedule(
+        latest_occurrence=None, latest_run=None, label="Idle", next_run_at=None, next_runs=[]
+    )
     api.answers(f"GET {PATH}", bare)
-    api.answers(f"GET {PATH}/occurrences", {"items": [], "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": [], "next_cursor": None})
 
     shown = run("schedule", "show", SCHEDULE).stdout
 
@@ -300,7 +311,7 @@ def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi
 
 
 def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
-    wanted = occurrence(trigger="manual", actor="admin", words="to see", failure_codes=[])
+    wanted = occurrence(trigger="manual", actor="admin", reason="to see", failure_codes=[])
     late = occurrence(trigger="catch_up", failure_codes=[])
     api.answers(f"GET {PATH}/occurrences", *pages([wanted], [late], [skipped()]))
 
@@ -316,23 +327,21 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
 ) -> None:
     calendar = "calendar state-offices does not allow a time at 04:00 on Thursday 31 January 2030"
     went = occurrence(
-        lateness_s=3599.0,
+        start_delay_s=3599.0,
         duration_s=3599.0,
         trigger="manual",
         actor="administrator",
-        words="the counties wait for it",
-        processed=4321,
-        failed=123,
-        total=4444,
+        reason="the counties wait for it",
+        records={"processed": 4321, "failed": 123, "total": 4444},
     )
     odd = occurrence(local="2030-01-31T04:00:07-08:00")
     why = "suspended by administrator: the table is being moved to another account"
-    brief = schedule(word="In Progress", why=why)
-    api.answers("GET /schedules", {"items": [brief], "cursor": None})
+    brief = schedule(label="In Progress", waiting_reason=why)
+    api.answers("GET /schedules", {"items": [brief], "next_cursor": None})
     api.answers(f"GET {PATH}", schedule())
     api.answers(
         f"GET {PATH}/occurrences",
-        {"items": [went, skipped() | {"words": calendar}, odd], "cursor": None},
+        {"items": [went, skipped() | {"reason": calendar}, odd], "next_cursor": None},
     )
 
     listed, shown, told = (
@@ -365,9 +374,11 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
 
 def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
     words = "the table is being moved, " * 20
-    api.answers("GET /schedules", {"items": [schedule(why=words)] * 2, "cursor": None})
-    found = occurrence(trigger="manual", actor="admin", words=words)
-    api.answers(f"GET {PATH}/occurrences", {"items": [found, skipped()], "cursor": None})
+    api.answers(
+        "GET /schedules", {"items": [schedule(waiting_reason=words)] * 2, "next_cursor": None}
+    )
+    found = occurrence(trigger="manual", actor="admin", reason=words)
+    api.answers(f"GET {PATH}/occurrences", {"items": [found, skipped()], "next_cursor": None})
 
     listed = run("schedule", "list").stdout.splitlines()
     told = run("schedule", "history", SCHEDULE).stdout.splitlines()
@@ -384,7 +395,7 @@ def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
 ) -> None:
     api.answers(f"GET {PATH}", schedule(zone="Europe/Berlin"), schedule(zone="Sea/Atlantis"))
     items = [occurrence(), occurrence(local="2030-01-31T13:00:07+01:00")]
-    api.answers(f"GET {PATH}/occurrences", {"items": items, "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": items, "next_cursor": None})
 
     moved, unknown = (run("schedule", "history", SCHEDULE).stdout for _ in range(2))
 
@@ -395,7 +406,7 @@ def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
 
 def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}", problem(410, "it is deleted"))
-    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence()], "cursor": None})
+    api.answers(f"GET {PATH}/occurrences", {"items": [occurrence()], "next_cursor": None})
 
     shown = run("schedule", "history", SCHEDULE)
 
@@ -425,7 +436,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
             "job_type": "sweep",
             "rule": {"kind": "weekly", "weekdays": ["mon", "wed"], "at": "09:00", "zone": "UTC"},
             "parameters": {"table": "voters"},
-            "missed": {"which": "all", "most": 3, "oldest_h": 48},
+            "missed": {"which": "all", "limit": 3, "max_age_h": 48},
             "overlap": "queue_one",
             "calendar": "holidays",
         }
@@ -468,8 +479,8 @@ def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: Fak
     api.answers(f"GET {PATH}", schedule())
     changed = {
         "schedule": schedule(),
-        "runs_before": [run_at()],
-        "runs_after": [run_at(local="2030-02-01T10:30:00-08:00"), run_at()],
+        "next_runs_before": [run_at()],
+        "next_runs_after": [run_at(local="2030-02-01T10:30:00-08:00"), run_at()],
     }
     api.answers(f"PATCH {PATH}", changed)
 
@@ -486,7 +497,8 @@ def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi)
     after = schedule(overlap="allow", missed={"which": "none"}, calendar="holidays", title="Sweep")
     api.answers(f"GET {PATH}", schedule())
     api.answers(
-        f"PATCH {PATH}", {"schedule": after, "runs_before": [run_at()], "runs_after": [run_at()]}
+        f"PATCH {PATH}",
+        {"schedule": after, "next_runs_before": [run_at()], "next_runs_after": [run_at()]},
     )
 
     shown = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", "--missed", "none")
@@ -587,10 +599,12 @@ def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
 
 def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
     why = "calendar holidays refuses all of its times"
-    bare = schedule(next_run=None, next_runs=[], why=why)
+    bare = schedule(next_run_at=None, next_runs=[], waiting_reason=why)
     api.answers("POST /schedules", bare)
     api.answers(f"GET {PATH}", schedule())
-    api.answers(f"PATCH {PATH}", {"schedule": bare, "runs_before": [run_at()], "runs_after": []})
+    api.answers(
+        f"PATCH {PATH}", {"schedule": bare, "next_runs_before": [run_at()], "next_runs_after": []}
+    )
     api.answers(f"POST {PATH}/resume", bare)
     flags = ("--title", "x", "--type", "sweep", "--kind", "daily", "--at", "09:00")
 
@@ -624,7 +638,7 @@ def test_a_rule_that_is_changed_by_fields_is_a_rule(
 
 
 def test_a_suspension_may_have_an_end(run: Run, api: FakeApi) -> None:
-    api.answers(f"POST {PATH}/suspend", schedule(state="suspended", next_run=None))
+    api.answers(f"POST {PATH}/suspend", schedule(state="suspended", next_run_at=None))
 
     shown = run("schedule", "suspend", SCHEDULE, *WHY, "--until", "2030-01-31T18:00:00+00:00")
 
@@ -640,7 +654,7 @@ def test_a_run_tells_its_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
 
 
 def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
-    api.answers(f"DELETE {PATH}", schedule(state="deleted", next_run=None))
+    api.answers(f"DELETE {PATH}", schedule(state="deleted", next_run_at=None))
 
     refused = run("schedule", "delete", SCHEDULE, *WHY, typed="n\n")
     agreed = run("schedule", "delete", SCHEDULE, *WHY, typed="y\n")
@@ -686,7 +700,7 @@ def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
 
 def test_a_job_that_goes_on_has_no_total_and_says_who_wanted_it(run: Run, api: FakeApi) -> None:
     so_far = {"processed": 891, "failed": 0, "total": None}
-    found = of_schedule() | {"records": so_far, "actor": "admin", "words": "moving"}
+    found = of_schedule() | {"records": so_far, "actor": "admin", "reason": "moving"}
     api.answers(f"GET /jobs/{JOB}", found)
 
     shown = run("job", JOB).stdout
@@ -700,8 +714,12 @@ def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
     run: Run, api: FakeApi
 ) -> None:
     stopped = occurrence(state="cancelled", failure_codes=[], message="cancelled by admin: moving")
-    waits = skipped() | {"verdict": "wait", "reason": None, "sentence": "Waiting (run active)"}
-    page = {"items": [stopped, waits | {"words": ""}], "cursor": None}
+    waits = skipped() | {
+        "verdict": "wait",
+        "skip_reason": None,
+        "description": "Waiting (run active)",
+    }
+    page = {"items": [stopped, waits | {"reason": ""}], "next_cursor": None}
     api.answers(f"GET {PATH}/occurrences", page)
 
     shown = run("schedule", "history", SCHEDULE).stdout

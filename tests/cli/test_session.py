@@ -163,7 +163,7 @@ def test_the_demos_people_are_not_on_aws(run: Run) -> None:
 def test_an_ended_token_is_renewed_silently_in_the_middle_of_a_command(
     run: Run, api: FakeApi, cognito: FakeCognito, surroundings: CliContext
 ) -> None:
-    api.answers("GET /holds", problem(401, "Unauthorized"), {"items": [], "cursor": None})
+    api.answers("GET /holds", problem(401, "Unauthorized"), {"items": [], "next_cursor": None})
 
     shown = run("holds", "--json")
 

@@ -26,7 +26,7 @@ def cost() -> dict[str, object]:
         "batch_id": BATCH,
         "dollars": 0.00128125,
         "dollars_per_job": 0.00000128125,
-        "milliseconds": 0,
+        "billed_ms": 0,
         "lines": [line, line | {"kind": "mails", "title": "SES mails", "quantity": 0.0}],
         "priced_on": "2026-10-04",
         "region": "us-east-1",
@@ -35,11 +35,11 @@ def cost() -> dict[str, object]:
 
 
 READS = [
-    (("batches",), "GET /batches", {"items": [batch()], "cursor": None}),
+    (("batches",), "GET /batches", {"items": [batch()], "next_cursor": None}),
     (("batch", BATCH), f"GET /batches/{BATCH}", batch()),
-    (("jobs", BATCH), f"GET /batches/{BATCH}/jobs", {"items": [job()], "cursor": None}),
+    (("jobs", BATCH), f"GET /batches/{BATCH}/jobs", {"items": [job()], "next_cursor": None}),
     (("job", JOB), f"GET /jobs/{JOB}", job()),
-    (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "cursor": None}),
+    (("findings", BATCH), f"GET /batches/{BATCH}/findings", {"items": [], "next_cursor": None}),
     (("cost", BATCH), f"GET /batches/{BATCH}/cost", cost()),
     (("cost", SCHEDULE), f"GET /schedules/{SCHEDULE}/cost", cost()),
     (("reports", BATCH), f"GET /batches/{BATCH}/reports", {"items": [report()]}),
@@ -109,8 +109,8 @@ def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api:
 
 
 def test_batches_are_filtered_and_say_what_they_wait_for(run: Run, api: FakeApi) -> None:
-    held = batch("held", why="everything is held by admin: power", until=NOW)
-    api.answers("GET /batches", {"items": [held], "cursor": None})
+    held = batch("held", waiting_reason="everything is held by admin: power", waiting_until=NOW)
+    api.answers("GET /batches", {"items": [held], "next_cursor": None})
 
     shown = run("batches", "--state", "held", "--collection", "maps")
 
@@ -133,7 +133,7 @@ def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi)
     shown = json.loads(run("batches", "--limit", "2", "--json").stdout)
 
     assert len(shown["items"]) == 2
-    assert shown["cursor"] == "c1"
+    assert shown["next_cursor"] == "c1"
 
 
 def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
@@ -146,7 +146,7 @@ def test_pages_of_jobs_are_followed(run: Run, api: FakeApi) -> None:
 
 
 def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, api: FakeApi) -> None:
-    group = {"code": "SIZE_MISMATCH", "sentence": "The file is not as long.", "count": 2}
+    group = {"failure_code": "SIZE_MISMATCH", "description": "The file is not as long.", "count": 2}
     failed = batch("failed", failed=2, failure_groups=[group], actions=["update_reporting"])
     api.answers(f"GET /batches/{BATCH}", failed)
 
@@ -180,7 +180,9 @@ def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
         "message": "must begin with https://",
     }
     of_line = finding | {"line": 8, "column": None}
-    api.answers(f"GET /batches/{BATCH}/findings", {"items": [finding, of_line], "cursor": None})
+    api.answers(
+        f"GET /batches/{BATCH}/findings", {"items": [finding, of_line], "next_cursor": None}
+    )
 
     lines = run("findings", BATCH).stdout.splitlines()
 
@@ -197,7 +199,7 @@ def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_pat
 
     assert shown.exit_code == 0
     assert {path.name: path.read_text() for path in (tmp_path / "new").iterdir()} == {
-        f"{BATCH}-1-all.csv": "jobs.csv",
+        f"{BATCH}-1-jobs.csv": "jobs.csv",
         f"{BATCH}-1-report.json": "report.json",
         f"{BATCH}-1-report.html": "report.html",
     }
@@ -219,9 +221,9 @@ def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
         "scope": "type:deposit",
         "owner": "operator",
         "reason": "power",
-        "since": NOW,
+        "placed_at": NOW,
         "until": NOW,
-        "in_force": False,
+        "is_active": False,
     }
     api.answers("GET /holds", {"items": [hold]})
 

@@ -171,8 +171,8 @@ def test_closed_streams_and_pipes_that_end_are_no_trouble(ending: str, tmp_path:
 def test_what_the_api_answers_cannot_drive_the_terminal(
     api: FakeApi, run: Run, looked_at: LookedAt
 ) -> None:
-    evil = batch(filename=EVIL, note=EVIL, message=EVIL, submitter=EVIL)
-    api.answers("GET /batches", _answer({"items": [evil], "cursor": None}))
+    evil = batch(filename=EVIL, note=EVIL, failure_message=EVIL, submitter=EVIL)
+    api.answers("GET /batches", _answer({"items": [evil], "next_cursor": None}))
     api.answers(f"GET /batches/{BATCH}", _answer(evil))
     found = job(name=EVIL, result={"headers": {"x": EVIL}})
     api.answers(f"GET /jobs/{JOB}", _answer(found))
@@ -250,7 +250,7 @@ def test_an_answer_that_is_not_the_apis_is_told_as_that(
 def test_a_narrow_terminal_loses_nothing_of_a_table(
     width: int, api: FakeApi, looked_at: LookedAt
 ) -> None:
-    api.answers("GET /batches", {"items": [batch(), batch()], "cursor": None})
+    api.answers("GET /batches", {"items": [batch(), batch()], "next_cursor": None})
 
     shown = looked_at(width, "batches")
 
@@ -260,7 +260,7 @@ def test_a_narrow_terminal_loses_nothing_of_a_table(
 
 @pytest.mark.parametrize("width", [0, 1, 7])
 def test_no_terminal_is_too_narrow_for_words(width: int, api: FakeApi, looked_at: LookedAt) -> None:
-    api.answers("GET /batches", {"items": [batch()], "cursor": None})
+    api.answers("GET /batches", {"items": [batch()], "next_cursor": None})
     api.answers(f"GET /batches/{BATCH}", batch())
     api.answers(f"GET /jobs/{JOB}", job())
 
@@ -353,7 +353,7 @@ def test_a_time_that_is_shown_has_its_date_or_its_zone(monkeypatch: pytest.Monke
 
 
 def test_exit_codes_are_what_the_readme_says(run: Run, api: FakeApi) -> None:
-    api.answers("GET /batches", {"items": [], "cursor": None})
+    api.answers("GET /batches", {"items": [], "next_cursor": None})
     api.answers(f"GET /batches/{BATCH}", httpx.Response(404, json={"detail": "there is none"}))
 
     assert run("batches").exit_code == 0

@@ -15,7 +15,7 @@ from jobyard.domain.jobs.job import Attempt, JobRecord, JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.schedules.next_runs import next_runs
-from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import (
     IN_TIME,
     MOST_AT_ONCE,
@@ -32,8 +32,8 @@ from jobyard.domain.schedules.schedule import (
     SCHEDULE,
     ActiveJob,
     Missed,
-    Missing,
-    Overlap,
+    MissedPolicy,
+    OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
@@ -64,8 +64,8 @@ RULES = st.fixed_dictionaries(
 )
 POLICIES = st.builds(
     Policy,
-    st.builds(Missed, st.sampled_from(Missing), st.integers(1, 5), st.integers(1, 72)),
-    st.sampled_from(Overlap),
+    st.builds(Missed, st.sampled_from(MissedPolicy), st.integers(1, 5), st.integers(1, 72)),
+    st.sampled_from(OverlapPolicy),
 )
 
 
@@ -130,7 +130,7 @@ def test_each_time_is_decided_once_and_in_order(
             assert len(decision.occurrences) <= MOST_AT_ONCE
             made += decision.occurrences
             schedule = decision.schedule
-        assert policy.overlap is Overlap.ALLOW or len(schedule.active) <= 1
+        assert policy.overlap is OverlapPolicy.ALLOW or len(schedule.active) <= 1
         assert len(schedule.active) <= MOST_ACTIVE
         assert schedule.queued is None or schedule.active
         while runs_end and schedule.active:
@@ -143,20 +143,20 @@ def test_each_time_is_decided_once_and_in_order(
         assert (each.reason is None) is (each.verdict is not Verdict.SKIP)
         refused = calendar is not None and calendar.refusal(each.at, schedule.rule.zone)
         assert not (refused and each.verdict is not Verdict.SKIP)
-        assert (each.reason is Skip.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
+        assert (each.reason is SkipReason.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
         late = each.decided_at - each.at
         if each.trigger is Trigger.CATCH_UP:
             assert IN_TIME < late <= timedelta(hours=policy.missed.oldest_h)
-            assert policy.missed.which is not Missing.NONE
+            assert policy.missed.which is not MissedPolicy.NONE
 
 
 def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
     schedule = schedule_of({"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-01"})
 
-    decision = plan(schedule, None, START + timedelta(days=3), CLOCK, Skip.EDITED)
+    decision = plan(schedule, None, START + timedelta(days=3), CLOCK, SkipReason.EDITED)
 
     assert decision
-    assert {each.reason for each in decision.occurrences} == {Skip.EDITED}
+    assert {each.reason for each in decision.occurrences} == {SkipReason.EDITED}
     assert decision.started == ()
 
 
@@ -227,24 +227,24 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
     late: timedelta, trigger: Trigger
 ) -> None:
     made = plan(schedule_of(DAILY), None, NINE + late, CLOCK)
-    never = plan(schedule_of(DAILY, Policy(Missed(Missing.NONE))), None, NINE + late, CLOCK)
+    never = plan(schedule_of(DAILY, Policy(Missed(MissedPolicy.NONE))), None, NINE + late, CLOCK)
 
     assert made
     assert never
     assert [(each.verdict, each.trigger) for each in made.occurrences] == [(Verdict.RUN, trigger)]
-    missed = None if trigger is Trigger.SCHEDULE else Skip.MISSED
+    missed = None if trigger is Trigger.SCHEDULE else SkipReason.MISSED
     assert [each.reason for each in never.occurrences] == [missed]
 
 
 @pytest.mark.parametrize(
     ("late", "reason"),
-    [(timedelta(hours=5) - MOMENT, None), (timedelta(hours=5), Skip.TOO_OLD)],
+    [(timedelta(hours=5) - MOMENT, None), (timedelta(hours=5), SkipReason.TOO_OLD)],
     ids=["less than five hours old", "five hours old"],
 )
 def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
-    late: timedelta, reason: Skip | None
+    late: timedelta, reason: SkipReason | None
 ) -> None:
-    policy = Policy(Missed(Missing.LATEST, oldest_h=5))
+    policy = Policy(Missed(MissedPolicy.LATEST, oldest_h=5))
 
     decision = plan(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
 
@@ -263,13 +263,13 @@ def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> 
 
 
 @pytest.mark.parametrize(
-    ("overlap", "made_up_for"), [(Overlap.ALLOW, [1, 2, 3, 4]), (Overlap.REPLACE, [4])]
+    ("overlap", "made_up_for"), [(OverlapPolicy.ALLOW, [1, 2, 3, 4]), (OverlapPolicy.REPLACE, [4])]
 )
 def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_up_for(
-    overlap: Overlap, made_up_for: list[int]
+    overlap: OverlapPolicy, made_up_for: list[int]
 ) -> None:
     rule = {"kind": "hourly", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
-    schedule = schedule_of(rule, Policy(Missed(Missing.ALL, 4, 24), overlap))
+    schedule = schedule_of(rule, Policy(Missed(MissedPolicy.ALL, 4, 24), overlap))
 
     decision = plan(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
 
@@ -278,7 +278,7 @@ def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_u
         NINE + timedelta(hours=hours) for hours in made_up_for
     ]
     others = [each.reason for each in decision.occurrences if each.verdict is Verdict.SKIP]
-    assert others == [Skip.MISSED] * (5 - len(made_up_for))
+    assert others == [SkipReason.MISSED] * (5 - len(made_up_for))
 
 
 def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:
@@ -317,12 +317,12 @@ def test_after_a_suspension_that_ended_early_the_next_run_is_the_rule_s_own() ->
     ("state", "trigger", "verdict", "reason"),
     [
         (ScheduleState.ACTIVE, Trigger.SCHEDULE, Verdict.RUN, None),
-        (ScheduleState.SUSPENDED, Trigger.SCHEDULE, Verdict.SKIP, Skip.SUSPENDED),
+        (ScheduleState.SUSPENDED, Trigger.SCHEDULE, Verdict.SKIP, SkipReason.SUSPENDED),
         (ScheduleState.SUSPENDED, Trigger.MANUAL, Verdict.RUN, None),
     ],
 )
 def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted_it(
-    state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: Skip | None
+    state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: SkipReason | None
 ) -> None:
     schedule = replace(schedule_of(DAILY), state=state, queued=NINE)
     waiting = Occurrence(

@@ -39,8 +39,8 @@ def test_every_state_is_declared_once(
 @pytest.mark.parametrize("lifecycle", LIFECYCLES.values(), ids=LIFECYCLES.keys())
 def test_every_state_says_what_it_means_and_has_words(lifecycle: Lifecycle) -> None:
     for state in lifecycle.states:
-        assert state.meaning.endswith(".")
-        assert state.words
+        assert state.description.endswith(".")
+        assert state.labels
 
 
 SEED_MOVES = [

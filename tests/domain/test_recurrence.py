@@ -302,7 +302,7 @@ def test_time_ends_without_an_error(kind: str, zone: str) -> None:
     ],
 )
 def test_a_rule_is_said_in_plain_language(document: dict[str, Any], words: str) -> None:
-    assert recurrence_of(document).sentence() == words
+    assert recurrence_of(document).description() == words
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import Done, Fail, Outcome, StepInput
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, Overlap, Policy, moment_of
+from jobyard.domain.schedules.schedule import Missed, OverlapPolicy, Policy, moment_of
 from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
@@ -99,7 +99,7 @@ class ScheduleScenario:
         self._clock("14:00")
         self._person("14:30")
         scenario_run.ask(lambda asked: schedule_commands.resume(schedule_id, asked))
-        queueing = ScheduleEdit(overlap=Overlap.QUEUE_ONE)
+        queueing = ScheduleEdit(overlap=OverlapPolicy.QUEUE_ONE)
         scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, queueing, asked))
 
         self._clock("15:00", run=False)
@@ -108,7 +108,7 @@ class ScheduleScenario:
         self._clock("16:20")
 
         self._person("16:30")
-        replacing = ScheduleEdit(overlap=Overlap.REPLACE)
+        replacing = ScheduleEdit(overlap=OverlapPolicy.REPLACE)
         scenario_run.ask(lambda asked: schedule_commands.edit(schedule_id, replacing, asked))
         self._clock("17:00", run=False)
         self._clock("18:00", run=False)

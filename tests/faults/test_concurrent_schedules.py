@@ -19,11 +19,11 @@ import pytest
 from cli.local import clients
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
 from jobyard.domain.jobs.job import OPEN_STATES, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule
+from jobyard.domain.schedules.schedule import Missed, MissedPolicy, OverlapPolicy, Policy, Schedule
 from jobyard.services import holds as hold_commands
 from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
@@ -264,7 +264,7 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
     harness: Harness, script: Script
 ) -> None:
     """Eight schedules whose job ends in the moment their next time comes."""
-    all_of_them = [watched(harness, Policy(overlap=Overlap.QUEUE_ONE)) for _ in range(8)]
+    all_of_them = [watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE)) for _ in range(8)]
     harness.at = DUE
     tick(harness)
     harness.at = DUE + timedelta(hours=1)
@@ -284,7 +284,7 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
 
     for those in all_of_them:
         audit(those, script)
-        assert {each.reason for each in those.history} <= {None, Skip.ONE_WAITS}
+        assert {each.reason for each in those.history} <= {None, SkipReason.ONE_WAITS}
 
 
 # Two at once, call by call
@@ -351,7 +351,7 @@ MEETINGS: list[tuple[Doing, Doing]] = [
     *((each, work) for each in (run_now, delete, cancel)),
     *((run_now, each) for each in (delete, suspend, run_now)),
 ]
-OVERLAPS = [Overlap.FORBID, Overlap.QUEUE_ONE, Overlap.REPLACE]
+OVERLAPS = [OverlapPolicy.FORBID, OverlapPolicy.QUEUE_ONE, OverlapPolicy.REPLACE]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_of_two_at_one_schedule_neither_is_lost_and_nothing_is_done_twice(
 
 
 def meetings(
-    one: Doing, other: Doing, overlap: Overlap, harness: Harness, script: Script
+    one: Doing, other: Doing, overlap: OverlapPolicy, harness: Harness, script: Script
 ) -> Iterator[bool]:
     """Whether the one still had a call for the other to come before: the first, the second, ….
 
@@ -410,7 +410,7 @@ def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
     at, met = 0, True
     while met:
         at += 1
-        those = watched(harness, Policy(overlap=Overlap.QUEUE_ONE))
+        those = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
         if event == "resume":
             suspend(those)
         asked = harness.asking(key=f"twice {next(_numbers)}")
@@ -449,7 +449,7 @@ def suspend_for_a_while(watched: Watched) -> None:
 
 def change_overlap(watched: Watched) -> None:
     """A person has its runs meet in another way."""
-    known = [*Overlap]
+    known = [*OverlapPolicy]
     other = known[(known.index(watched.stored.policy.overlap) + 1) % len(known)]
     watched.ask(
         lambda asked: schedule_commands.edit(watched.id, ScheduleEdit(overlap=other), asked)
@@ -510,8 +510,8 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
     for again in range(20 if everything else 1):
         seed = (turn * 100 + again) * 10 + number
         dice = random.Random(seed)
-        missed = Missed(dice.choice([*Missing]), dice.randint(1, 4), dice.choice([1, 24]))
-        those = watched(harness, Policy(missed, dice.choice([*Overlap])))
+        missed = Missed(dice.choice([*MissedPolicy]), dice.randint(1, 4), dice.choice([1, 24]))
+        those = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
         told = live(those, script, dice)
         for kept in list(holds.every()):
             hold_commands.lift_hold(kept.scope, harness.asking(key=f"lift {next(_numbers)}"))

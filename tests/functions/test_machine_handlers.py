@@ -18,9 +18,9 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report, Repor
 from jobyard.domain.hold import Hold
 from jobyard.domain.ids import batch_id_of_object
 from jobyard.domain.metrics import DIMENSIONS
-from jobyard.domain.schedules.occurrence import Skip, Verdict
+from jobyard.domain.schedules.occurrence import SkipReason, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, Missing, Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy, Schedule, ScheduleState
 from jobyard.services.batches.open import source_of
 from jobyard.services.executions import job_execution
 from jobyard.store import batches, holds, occurrences, reports, schedules, tables, usage
@@ -355,7 +355,7 @@ def test_a_mail_that_came_to_nothing_is_counted_for_a_while(
 def scheduled(
     name: str,
     due: timedelta,
-    missed: Missing = Missing.LATEST,
+    missed: MissedPolicy = MissedPolicy.LATEST,
     state: ScheduleState = ScheduleState.ACTIVE,
 ) -> Schedule:
     """A daily schedule that has been due for a while; the only one there is."""
@@ -400,7 +400,7 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    schedule = scheduled("missed", timedelta(hours=2), Missing.NONE)
+    schedule = scheduled("missed", timedelta(hours=2), MissedPolicy.NONE)
 
     told = functions["schedule.scheduler_tick"].handler({}, Context())
 
@@ -408,15 +408,15 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     found = metrics_of(capsys)
     lines = [vars(line) for line in caplog.records if line.message == "skipped"]
     assert told["started"] == 0
-    assert occurrence.reason is Skip.MISSED
+    assert occurrence.reason is SkipReason.MISSED
     assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
-    assert [line["reason"] for line in lines] == [Skip.MISSED]
+    assert [line["reason"] for line in lines] == [SkipReason.MISSED]
 
 
 def test_the_minute_counts_each_time_that_was_missed(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scheduled("misseddaily", timedelta(days=2, hours=2), Missing.NONE)
+    scheduled("misseddaily", timedelta(days=2, hours=2), MissedPolicy.NONE)
 
     functions["schedule.scheduler_tick"].handler({}, Context())
 
@@ -476,7 +476,7 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
     functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    assert occurrence.reason is Skip.SUSPENDED
+    assert occurrence.reason is SkipReason.SUSPENDED
     assert metrics_of(capsys) == {}
 
 
@@ -550,7 +550,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     (told,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert told.outcome
     assert (told.outcome.state, told.outcome.message != "") == ("failed", True)
-    assert schedules.get(schedule.schedule_id).word == "Failed"
+    assert schedules.get(schedule.schedule_id).label == "Failed"
 
 
 def test_an_execution_that_failed_is_followed_at_once_and_only_once(

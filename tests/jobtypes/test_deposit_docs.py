@@ -31,7 +31,7 @@ def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
 
     expected = [
-        (code.value, code.sentence, "yes" if code in RETRIED else "no")
+        (code.value, code.description, "yes" if code in RETRIED else "no")
         for code in Failure
         if code not in OF_ANY_JOB | OF_SWEEPS
     ]

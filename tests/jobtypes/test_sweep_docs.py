@@ -27,7 +27,7 @@ def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
         Failure.RECORDS_FAILED,
     ]
     for code, sentence, retried in rows:
-        assert sentence == Failure(code).sentence
+        assert sentence == Failure(code).description
         assert retried == ("yes" if code in RETRIED else "no")
 
 

@@ -20,7 +20,13 @@ from cli.local.stack import Stack
 from tests.live.api_user import ApiUser
 from tests.scenarios.harness import Payloads, serving
 
-COLLECTIONS = (*demo_collections.DEMO, "brief", "broken", "quiet", "drops")  # those of the tests
+COLLECTIONS = (
+    *demo_collections.DEMO,
+    "brief",
+    "broken",
+    "quiet",
+    "accepts_drops",
+)  # those of the tests
 BY_NAME = {person.username: person for person in demo_users.DEMO}
 
 

@@ -169,7 +169,7 @@ def _large_files(admin: ApiUser, payloads: Payloads) -> None:
     batch_id = admin.submit("\n".join([*lines, ""]), filename="large.csv")
     batch = admin.await_state(f"/api/batches/{batch_id}", "failed")
     assert batch["counts"]["succeeded"] == 2, batch["failure_groups"]
-    assert [group["code"] for group in batch["failure_groups"]] == ["DIGEST_MISMATCH"]
+    assert [group["failure_code"] for group in batch["failure_groups"]] == ["DIGEST_MISMATCH"]
     admin.post(f"/api/batches/{batch_id}/delete", reason="it was wrong on purpose")
 
 
@@ -275,7 +275,7 @@ def _schedules(admin: ApiUser, aws: Aws) -> None:
     job_id = admin.post(f"{path}/run_now", **why)["job_id"]
     admin.get(f"{path}/occurrences")
     admin.await_state(f"/api/jobs/{job_id}", "succeeded", "failed")
-    while admin.get(path)["running"]:
+    while admin.get(path)["running_job_ids"]:
         time.sleep(0.1)
     assert admin.get("/api/schedules")["items"][0]["word"] in {"Completed", "Failed"}
     assert admin.api.patch(path, json=why | {"calendar": ""}).is_success
@@ -309,7 +309,7 @@ def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack)
     assert _invoke(aws, physical["ExecutionFailureFunction"], {"detail": stopped}) == {
         "taken_up": 0
     }
-    assert admin.get(path)["running"]
+    assert admin.get(path)["running_job_ids"]
     changed = why | {"overlap": "replace", "rule": _soon()}
     assert admin.api.patch(path, json=changed).is_success
     _await_clock(admin, path, aws, physical)
@@ -333,7 +333,7 @@ def _await_clock(admin: ApiUser, path: str, aws: Aws, physical: dict[str, str]) 
 
 def _await_rest(admin: ApiUser, path: str) -> None:
     """Wait until no job of the schedule runs any more."""
-    while admin.get(path)["running"]:
+    while admin.get(path)["running_job_ids"]:
         time.sleep(0.1)
 
 

@@ -73,11 +73,11 @@ def test_the_minute_rule_starts_a_job_when_its_time_has_come(
     (run,) = admin.get(f"{paths['active']}/occurrences")["items"]
 
     assert (run["trigger"], run["verdict"], run["state"]) == ("schedule", "run", "succeeded")
-    assert datetime.fromisoformat(run["at"]) == due
-    assert (run["processed"], run["failed"]) == (voters.DUE, 0)
-    assert 0 <= run["lateness_s"] < 120
-    assert (schedule["word"], schedule["state"]) == ("Completed", "active")
-    assert datetime.fromisoformat(schedule["next_run"]) == due + DAY
+    assert datetime.fromisoformat(run["scheduled_for"]) == due
+    assert (run["records"]["processed"], run["records"]["failed"]) == (voters.DUE, 0)
+    assert 0 <= run["start_delay_s"] < 120
+    assert (schedule["label"], schedule["state"]) == ("Completed", "active")
+    assert datetime.fromisoformat(schedule["next_run_at"]) == due + DAY
 
 
 def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
@@ -85,9 +85,9 @@ def test_a_suspended_schedule_s_time_passes_and_says_by_whom_and_why(
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['suspended']}/occurrences")["items"]
 
-    assert (skipped["verdict"], skipped["reason"]) == ("skip", "SUSPENDED")
-    assert skipped["sentence"] == "Skipped (schedule suspended)"
-    assert skipped["words"] == "suspended by admin: an audit"
+    assert (skipped["verdict"], skipped["skip_reason"]) == ("skip", "SUSPENDED")
+    assert skipped["description"] == "Skipped (schedule suspended)"
+    assert skipped["reason"] == "suspended by admin: an audit"
     assert skipped["job_id"] == ""
 
 
@@ -96,8 +96,8 @@ def test_a_time_that_the_calendar_leaves_out_is_skipped_and_says_so(
 ) -> None:
     (skipped,) = api_user("admin").get(f"{paths['closed']}/occurrences")["items"]
 
-    assert (skipped["verdict"], skipped["reason"]) == ("skip", "CALENDAR")
-    assert skipped["words"] == f"calendar closed excludes {due:%-d %B %Y}"
+    assert (skipped["verdict"], skipped["skip_reason"]) == ("skip", "CALENDAR")
+    assert skipped["reason"] == f"calendar closed excludes {due:%-d %B %Y}"
 
 
 def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_once(
@@ -110,11 +110,11 @@ def test_a_schedule_that_is_resumed_has_its_next_run_and_one_wanted_now_runs_at_
     asked = admin.post(f"{path}/run_now", reason="to see")
     run = await_newest(admin, path, "manual")
 
-    assert datetime.fromisoformat(resumed["next_run"]) == due + DAY
+    assert datetime.fromisoformat(resumed["next_run_at"]) == due + DAY
     assert (run["job_id"], run["state"]) == (asked["job_id"], "succeeded")
-    assert (run["actor"], run["words"]) == ("admin", "to see")
+    assert (run["actor"], run["reason"]) == ("admin", "to see")
     assert admin.get(f"/api/jobs/{run['job_id']}")["state"] == "succeeded"
-    assert admin.get(path)["next_run"] == resumed["next_run"]
+    assert admin.get(path)["next_run_at"] == resumed["next_run_at"]
 
 
 @pytest.mark.parametrize("role", ["viewer", "depositor", "operator"])

@@ -34,7 +34,7 @@ def test_a_successful_batch_sends_one_mail(
     assert "OK" in sent.subject
     assert sent.to == ("depositor@example.org",)
     reports = depositor.get(f"/api/batches/{batch_id}/reports")["items"]
-    page = httpx.get(reports[0]["files"]["all_csv"], trust_env=False)
+    page = httpx.get(reports[0]["files"]["jobs_csv"], trust_env=False)
     assert page.text.count("Completed") == 3
 
 
@@ -48,7 +48,7 @@ def test_a_failed_batch_sends_one_mail_and_none_when_deleted(
 
     admin.post(f"{path}/delete", reason="it will not be resubmitted")
 
-    assert batch["failure_groups"][0]["code"] == "PAYLOAD_NOT_FOUND"
+    assert batch["failure_groups"][0]["failure_code"] == "PAYLOAD_NOT_FOUND"
     assert admin.get(path)["state"] == "deleted"
     (sent,) = admin.mails_of(batch_id)
     assert "FAIL" in sent.subject
@@ -140,7 +140,7 @@ def test_a_held_collection_waits_and_says_why(
     assert operator.api.put(scope, json={"reason": "maintenance"}).is_success
     batch_id = operator.submit(single_files(payloads, THREE), collection="quiet")
     held = operator.await_state(f"/api/batches/{batch_id}", "held")
-    assert "maintenance" in held["why"]
+    assert "maintenance" in held["waiting_reason"]
 
     assert operator.api.delete(scope).is_success
 

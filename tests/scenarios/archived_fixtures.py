@@ -13,7 +13,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report, Repor
 from jobyard.domain.cost import Usage
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, place_of
 from jobyard.services.batches import rows
@@ -186,7 +186,7 @@ def occurred(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence
                 Trigger.SCHEDULE,
                 verdict,
                 at,
-                reason=Skip.CALENDAR if verdict is Verdict.SKIP else None,
+                reason=SkipReason.CALENDAR if verdict is Verdict.SKIP else None,
                 job_type=schedule.job_type,
                 outcome=outcome if is_run else None,
             )

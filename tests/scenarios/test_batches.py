@@ -646,7 +646,7 @@ def test_the_files_of_a_report_name_every_job_and_no_formula(
     failures = harness.s3.get_object(Bucket="work", Key=report.files["failures.csv"])["Body"].read()
     assert [row["job_id"] for row in rows] == [f"{batch_id}.0.0", f"{batch_id}.0.1"]
     assert rows[0]["name"] == "'=1+1.txt"
-    assert rows[0]["word"] == "Completed"
+    assert rows[0]["label"] == "Completed"
     assert failures.decode().count("PAYLOAD_NOT_FOUND") == 1
 
 

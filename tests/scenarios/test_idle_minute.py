@@ -53,5 +53,5 @@ def test_a_job_of_the_system_that_finds_nothing_writes_as_much_as_is_told(harnes
         harness.minute()
         harness.machines.run_all()
 
-    assert schedules.get(system_schedule_id("reconcile")).word == "Completed"
+    assert schedules.get(system_schedule_id("reconcile")).label == "Completed"
     assert charged.units == OWN_JOB_WRITE_UNITS

@@ -63,7 +63,7 @@ def job_of(schedule: Schedule) -> JobRecord:
 
 def word(schedule: Schedule) -> str:
     """What the list shows."""
-    return schedules.get(schedule.schedule_id).word
+    return schedules.get(schedule.schedule_id).label
 
 
 @dataclass
@@ -165,7 +165,7 @@ def is_told(schedule: Schedule, script: Script) -> None:
     assert [entry.event for entry in job_of(schedule).history].count("succeed") == 1
     assert len(script.told) == 1
     stored = schedules.get(schedule.schedule_id)
-    assert (stored.word, stored.active, stored.look_at) == ("Completed", (), None)
+    assert (stored.label, stored.active, stored.look_at) == ("Completed", (), None)
 
 
 def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_once(

@@ -129,7 +129,7 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_taken_up(harness: Harnes
     assert started == 1
     assert isinstance(outcome, Done)
     assert outcome.result["taken_up"] == 1
-    assert schedules.get(retention).word == "Completed"
+    assert schedules.get(retention).label == "Completed"
 
 
 # Schedules of their own

@@ -52,12 +52,12 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
     with without("deposit"):
         view = harness.batch(batch_id)
         assert view.batch.state == "failed"
-        assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.sentence, 3)]
+        assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.description, 3)]
         (mail,) = harness.mails_of(batch_id)
         assert "FAIL" in mail.subject
         job = queries.job(f"{batch_id}.0.0", harness.looking())
         assert "there is no job type 'deposit' any more" in job.job.failure_message
-        assert (job.word, "requeue" in job.actions) == ("failed", True)
+        assert (job.label, "requeue" in job.actions) == ("failed", True)
         page = queries.list_jobs(batch_id, harness.looking(), state="failed", after=(0, 0), limit=9)
         assert len(page.items) == 3
         reconcile(harness.starting, harness.now())

@@ -781,4 +781,4 @@ def test_retention_runs_by_its_own_schedule_every_night(years: Harness) -> None:
     (ran,) = occurrences.newest(retention, limit=5)
     assert ran.outcome is not None
     assert (ran.outcome.state, ran.outcome.processed) == (JobState.SUCCEEDED, 1)
-    assert schedules.get(retention).word == "Completed"
+    assert schedules.get(retention).label == "Completed"

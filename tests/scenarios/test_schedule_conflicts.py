@@ -14,15 +14,15 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Fail, JobType
 from jobyard.domain.schedules.calendar import calendar_of
-from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import next_run
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     HISTORY_BYTES,
     MOST_ACTIVE,
     Missed,
-    Missing,
-    Overlap,
+    MissedPolicy,
+    OverlapPolicy,
     Policy,
     ScheduleState,
 )
@@ -109,7 +109,7 @@ def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decide
 @pytest.mark.parametrize("at", ["2026-11-25T08:59:59.999700Z", "2026-11-25T09:00:00Z"])
 def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(harness: Harness, at: str) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY, Policy(overlap=Overlap.ALLOW))
+    schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.ALLOW))
     harness.at = instant(at)
 
     schedule_commands.run_now(schedule.schedule_id, harness.asking())
@@ -148,7 +148,7 @@ class Between(Listener):
 
 def test_what_one_clock_skipped_is_told_though_another_came_between(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(Missed(Missing.NONE)))
+    schedule = made(harness, HOURLY, Policy(Missed(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
     others: list[clock.TickResult] = []
 
@@ -173,11 +173,11 @@ def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script:
     script.answers = [Fail(Failure.RECORDS_FAILED, "2 of 12")]
     schedule_commands.run_now(schedule.schedule_id, harness.asking())
     harness.machines.run_all()
-    failed = now(schedule).word
+    failed = now(schedule).label
     hold_commands.lift_hold("everything", harness.asking())
     minute(harness, "2026-11-25T09:21:00Z")
 
-    assert (failed, now(schedule).word) == ("Failed", "Completed")
+    assert (failed, now(schedule).label) == ("Failed", "Completed")
     latest = now(schedule).latest
     assert latest
     assert latest.at == instant("2026-11-25T09:00:00Z")
@@ -188,7 +188,7 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
 ) -> None:
     script.during = lambda: harness.later(7)
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
@@ -245,7 +245,7 @@ def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
-    schedule = made(harness, DAILY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
     schedule_commands.run_now(schedule.schedule_id, harness.asking())
     harness.later(1)
@@ -269,7 +269,10 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(
     schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
     minute(harness, "2026-11-26T09:01:00Z")
 
-    assert skipped(schedule) == [("11-25T09:00", Skip.MISSED), ("11-26T09:00", Skip.SUSPENDED)]
+    assert skipped(schedule) == [
+        ("11-25T09:00", SkipReason.MISSED),
+        ("11-26T09:00", SkipReason.SUSPENDED),
+    ]
 
 
 def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> None:
@@ -286,7 +289,7 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
@@ -321,14 +324,14 @@ def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
     hold_commands.lift_hold("everything", harness.asking())
     minute(harness, "2026-11-25T09:06:00Z")
 
-    given_up = Skip.EDITED if event == "edit" else Skip.DELETED
+    given_up = SkipReason.EDITED if event == "edit" else SkipReason.DELETED
     assert skipped(schedule) == [("11-25T09:00", given_up)]
     assert ran_at(schedule) == []
 
 
 def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
@@ -339,7 +342,7 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: H
     hold_commands.lift_hold("everything", harness.asking())
     minute(harness, "2026-11-25T01:12:01Z")
 
-    assert skipped(schedule) == [("11-25T01:00", Skip.DELETED)]
+    assert skipped(schedule) == [("11-25T01:00", SkipReason.DELETED)]
     assert now(schedule).due_at is None
 
 
@@ -365,7 +368,7 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
     script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
     pass_time(harness, "2026-11-25T20:30:00Z")
     failed = history(schedule)
@@ -390,12 +393,12 @@ def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it
     minute(harness, "2026-11-29T10:00:00Z")
 
     (run,) = history(schedule)
-    assert (run.trigger, now(schedule).word) == (Trigger.CATCH_UP, "Completed")
+    assert (run.trigger, now(schedule).label) == (Trigger.CATCH_UP, "Completed")
 
 
 def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    policy = Policy(Missed(Missing.ALL, most=30, oldest_h=48), Overlap.ALLOW)
+    policy = Policy(Missed(MissedPolicy.ALL, most=30, oldest_h=48), OverlapPolicy.ALLOW)
     schedule = made(harness, HOURLY, policy)
 
     minute(harness, "2026-11-26T05:30:00Z")
@@ -408,12 +411,12 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     harness: Harness,
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
     for hour in range(6):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
     schedule_commands.edit(
-        schedule.schedule_id, ScheduleEdit(overlap=Overlap.REPLACE), harness.asking()
+        schedule.schedule_id, ScheduleEdit(overlap=OverlapPolicy.REPLACE), harness.asking()
     )
 
     harness.at = instant("2026-11-28T23:30:00Z")
@@ -429,7 +432,7 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T22:59:00Z")
     excluding = calendar_of({"name": "c", "exclude": ["2026-11-26"]})
     calendars.put(excluding, None, harness.asking())
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE, calendar="c"))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE, calendar="c"))
     harness.at = instant("2026-11-25T22:00:01Z")
     harness.minute()
 
@@ -489,7 +492,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
     assert [(of, type(error)) for of, error in fired.surprises] == [
         (several[0].schedule_id, InvalidRule)
     ]
-    assert {now(each).word for each in several[1:]} == {"Completed"}
+    assert {now(each).label for each in several[1:]} == {"Completed"}
     ids = {each.schedule_id for each in several[1:]}
     assert ids <= {each.schedule_id for each in schedules.every(limit=1000)}
     listed = list_schedules(
@@ -573,11 +576,11 @@ def test_a_job_that_no_worker_is_free_for_waits_for_one(harness: Harness) -> Non
     harness.minute()
     with pytest.raises(ExecutionFailed):
         harness.machines.run_all()
-    waiting = now(schedule).word
+    waiting = now(schedule).label
     harness.machines.invoke = plainly
     minute(harness, "2026-11-25T09:01:02Z")
 
-    assert (waiting, now(schedule).word) == ("In Progress", "Completed")
+    assert (waiting, now(schedule).label) == ("In Progress", "Completed")
 
 
 def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
@@ -597,12 +600,12 @@ def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
     assert run.outcome is not None
     assert run.outcome.codes == ("JOB_TYPE_GONE",)
     assert f"there is no job type {NAME!r} any more" in run.outcome.message
-    assert now(schedule).word == "Failed"
+    assert now(schedule).label == "Failed"
 
 
 def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
     harness.at = instant("2026-11-25T00:00:01Z")
     harness.minute()
     (run,) = now(schedule).active
@@ -648,7 +651,7 @@ def test_what_goes_on_is_not_looked_after_again_at_once(harness: Harness) -> Non
 
 def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(Missed(Missing.NONE)))
+    schedule = made(harness, HOURLY, Policy(Missed(MissedPolicy.NONE)))
     over = harness.at + timedelta(days=5)
     schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
     harness.at += timedelta(days=5, hours=2)
@@ -658,11 +661,11 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness:
     reasons = Counter(each.reason for each in look.decided)
     clock.start_due(found, clock.ScheduleCache(), harness.starting, harness.at)
 
-    assert (found.state, reasons) == (ScheduleState.SUSPENDED, {Skip.SUSPENDED: 90})
+    assert (found.state, reasons) == (ScheduleState.SUSPENDED, {SkipReason.SUSPENDED: 90})
     assert now(schedule).state is ScheduleState.ACTIVE
     assert Counter(reason for _, reason in skipped(schedule)) == {
-        Skip.SUSPENDED: 120,
-        Skip.MISSED: 2,
+        SkipReason.SUSPENDED: 120,
+        SkipReason.MISSED: 2,
     }
 
 

@@ -13,12 +13,12 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import Done, Fail
 from jobyard.domain.schedules.calendar import calendar_of
-from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     Missed,
-    Missing,
-    Overlap,
+    MissedPolicy,
+    OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
@@ -94,7 +94,7 @@ def late(run: Occurrence) -> timedelta | None:
     return run.late(run.outcome.started_at) if run.outcome else None
 
 
-def skipped(schedule: Schedule) -> list[tuple[str, Skip | None]]:
+def skipped(schedule: Schedule) -> list[tuple[str, SkipReason | None]]:
     """The times without a job, and why."""
     return [
         (f"{each.at:%m-%dT%H:%M}", each.reason)
@@ -171,16 +171,16 @@ def test_the_worked_examples_run_when_they_are_to(
 def test_a_run_is_told_to_its_schedule(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    words = [now(schedule).word]
+    words = [now(schedule).label]
     script.answers = [Done({"records": {"processed": 40, "failed": 2, "total": 42}})]
     script.during = lambda: harness.later(30)
 
     harness.at = instant("2026-11-25T09:00:07Z")
     harness.minute()
-    words.append(now(schedule).word)
+    words.append(now(schedule).label)
     harness.machines.run_all()
 
-    words.append(now(schedule).word)
+    words.append(now(schedule).label)
     (run,) = history(schedule)
     assert words == ["Idle", "In Progress", "Completed"]
     assert run.outcome is not None
@@ -209,7 +209,7 @@ def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(
     assert first.outcome is not None
     assert second.outcome is not None
     assert first.outcome.codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
-    assert (failed.word, now(schedule).word) == ("Failed", "Completed")
+    assert (failed.label, now(schedule).label) == ("Failed", "Completed")
     assert (first.outcome.state, second.outcome.state) == (JobState.FAILED, JobState.SUCCEEDED)
 
 
@@ -221,7 +221,7 @@ def test_once_runs_once_and_has_no_next_time(harness: Harness) -> None:
 
     ended = now(schedule)
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
-    assert (ended.state, ended.word) == (ScheduleState.ENDED, "Completed")
+    assert (ended.state, ended.label) == (ScheduleState.ENDED, "Completed")
     assert (ended.next_at, ended.due_at) == (None, None)
 
 
@@ -266,15 +266,15 @@ def test_a_time_that_comes_while_the_run_before_goes_is_skipped_and_nothing_queu
     harness.machines.run_all()
     pass_time(harness, "2026-11-25T02:30:00Z")
 
-    assert skipped(schedule) == [("11-25T01:00", Skip.PREVIOUS_ACTIVE)]
+    assert skipped(schedule) == [("11-25T01:00", SkipReason.PREVIOUS_ACTIVE)]
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T02:00Z"]
     assert len(script.told) == 2
-    assert Skip.PREVIOUS_ACTIVE.sentence == "Skipped (previous run active)"
+    assert SkipReason.PREVIOUS_ACTIVE.description == "Skipped (previous run active)"
 
 
 def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.ALLOW))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
@@ -289,7 +289,7 @@ def test_runs_that_may_overlap_do(harness: Harness, script: Script) -> None:
 
 def test_a_run_makes_way_for_the_one_that_replaces_it(harness: Harness, script: Script) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.REPLACE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE))
 
     def an_hour_passes() -> None:
         if len(script.told) == 1:
@@ -303,14 +303,14 @@ def test_a_run_makes_way_for_the_one_that_replaces_it(harness: Harness, script: 
 
     states = [each.outcome and each.outcome.state for each in history(schedule)]
     assert states == [JobState.REPLACED, JobState.SUCCEEDED]
-    assert (now(schedule).active, now(schedule).word) == ((), "Completed")
+    assert (now(schedule).active, now(schedule).label) == ((), "Completed")
 
 
 def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
     harness: Harness, script: Script
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(overlap=Overlap.QUEUE_ONE))
+    schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
 
     for hour in range(3):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
@@ -320,7 +320,7 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
 
     assert waiting.verdict is Verdict.WAIT
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
-    assert skipped(schedule) == [("11-25T02:00", Skip.ONE_WAITS)]
+    assert skipped(schedule) == [("11-25T02:00", SkipReason.ONE_WAITS)]
     assert len(script.told) == 2
     assert (now(schedule).active, now(schedule).queued) == ((), None)
 
@@ -331,22 +331,22 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
 @pytest.mark.parametrize(
     ("missed", "ran", "why"),
     [
-        (Missed(Missing.NONE), [], [Skip.MISSED] * 5),
-        (Missed(Missing.LATEST), ["2026-11-25T04:00Z"], [Skip.MISSED] * 4),
+        (Missed(MissedPolicy.NONE), [], [SkipReason.MISSED] * 5),
+        (Missed(MissedPolicy.LATEST), ["2026-11-25T04:00Z"], [SkipReason.MISSED] * 4),
         (
-            Missed(Missing.ALL, most=3),
+            Missed(MissedPolicy.ALL, most=3),
             ["2026-11-25T02:00Z", "2026-11-25T03:00Z", "2026-11-25T04:00Z"],
-            [Skip.MISSED] * 2,
+            [SkipReason.MISSED] * 2,
         ),
         (
-            Missed(Missing.ALL, most=10, oldest_h=2),
+            Missed(MissedPolicy.ALL, most=10, oldest_h=2),
             ["2026-11-25T03:00Z", "2026-11-25T04:00Z"],
-            [Skip.TOO_OLD] * 3,
+            [SkipReason.TOO_OLD] * 3,
         ),
     ],
 )
 def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
-    harness: Harness, missed: Missed, ran: list[str], why: list[Skip]
+    harness: Harness, missed: Missed, ran: list[str], why: list[SkipReason]
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(missed=missed))
@@ -373,7 +373,7 @@ def test_a_catch_up_older_than_a_day_is_not_run(harness: Harness) -> None:
     harness.at = instant("2026-11-26T09:00:01Z")
     harness.minute()
 
-    assert skipped(schedule) == [("11-25T09:00", Skip.TOO_OLD)]
+    assert skipped(schedule) == [("11-25T09:00", SkipReason.TOO_OLD)]
 
 
 def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(harness: Harness) -> None:
@@ -420,7 +420,10 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
 
     assert under == []
     assert ran_at(schedule) == ["2026-11-25T02:00Z"]
-    assert skipped(schedule) == [("11-25T00:00", Skip.MISSED), ("11-25T01:00", Skip.MISSED)]
+    assert skipped(schedule) == [
+        ("11-25T00:00", SkipReason.MISSED),
+        ("11-25T01:00", SkipReason.MISSED),
+    ]
 
 
 def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness) -> None:
@@ -431,7 +434,7 @@ def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness
     pass_time(harness, "2027-03-16T00:00:00Z")
 
     assert ran_at(schedule) == ["2027-03-13T10:30Z", "2027-03-15T09:30Z"]
-    assert skipped(schedule) == [("03-14T10:00", Skip.CLOCKS)]
+    assert skipped(schedule) == [("03-14T10:00", SkipReason.CLOCKS)]
     assert "forward" in history(schedule)[1].words
 
 
@@ -451,9 +454,9 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harnes
     assert suspended.state is ScheduleState.SUSPENDED
     assert now(schedule).state is ScheduleState.ACTIVE
     assert skipped(schedule) == [
-        ("11-25T09:00", Skip.SUSPENDED),
-        ("11-26T09:00", Skip.SUSPENDED),
-        ("11-27T09:00", Skip.SUSPENDED),
+        ("11-25T09:00", SkipReason.SUSPENDED),
+        ("11-26T09:00", SkipReason.SUSPENDED),
+        ("11-27T09:00", SkipReason.SUSPENDED),
     ]
     assert ran_at(schedule) == ["2026-11-28T09:00Z"]
     assert history(schedule)[0].words == "suspended by admin: an audit"
@@ -468,7 +471,7 @@ def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
 
     pass_time(harness, "2026-11-26T10:00:00Z")
 
-    assert skipped(schedule) == [("11-25T09:00", Skip.SUSPENDED)]
+    assert skipped(schedule) == [("11-25T09:00", SkipReason.SUSPENDED)]
     assert ran_at(schedule) == ["2026-11-26T09:00Z"]
 
 
@@ -612,10 +615,10 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     script.during = lambda: harness.later(10)
 
     schedule_jobs.send_occurrence_event(run.place, "requeue", harness.asking())
-    words = [now(schedule).word]
+    words = [now(schedule).label]
     harness.machines.run_all()
 
-    words.append(now(schedule).word)
+    words.append(now(schedule).label)
     (run,) = history(schedule)
     assert words == ["In Progress", "Completed"]
     assert run.outcome is not None
@@ -642,7 +645,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     latest = now(schedule).latest
     assert latest is not None
     assert latest.at == second.at
-    assert now(schedule).word == "Completed"
+    assert now(schedule).label == "Completed"
 
 
 def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
@@ -664,7 +667,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
     assert stored.state is JobState.CANCELLED
     assert run.outcome is not None
     assert run.outcome.state is JobState.CANCELLED
-    assert (now(schedule).active, now(schedule).word) == ((), "Failed")
+    assert (now(schedule).active, now(schedule).label) == ((), "Failed")
 
 
 # ---- What is lost
@@ -689,4 +692,4 @@ def test_a_job_that_was_decided_but_not_started_is_started_a_minute_later(
 
     assert [type(error) for _, error in met.surprises] == [ConnectionError]
     assert len(script.told) == 1
-    assert now(schedule).word == "Completed"
+    assert now(schedule).label == "Completed"

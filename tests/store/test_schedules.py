@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.schedules.occurrence import Occurrence, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
 from jobyard.store import occurrences, schedules
@@ -43,7 +43,7 @@ def changed(schedule: Schedule, title: str = "another") -> Schedule:
 
 def skipped(schedule: Schedule, at: datetime) -> Occurrence:
     """A time of it that no job was started for."""
-    verdict = (Trigger.SCHEDULE, Verdict.SKIP, NOON, Skip.MISSED)
+    verdict = (Trigger.SCHEDULE, Verdict.SKIP, NOON, SkipReason.MISSED)
     return Occurrence(schedule.schedule_id, at, 1, *verdict, job_type="sweep")
 
 

@@ -29,7 +29,7 @@ from api.problems import (
 from api.request_body import MAX_BYTES
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.schedules.occurrence import Skip
+from jobyard.domain.schedules.occurrence import SkipReason
 
 VERSION = "1"  # of the API, not of the program: it changes when a caller has to
 _DESCRIPTION = f"""\
@@ -81,19 +81,19 @@ _LISTS = {
     "JobEvent": "What people may ask of a job.",
     "ScheduleState": "Where a schedule stands. The lifecycle `schedule` says what each means.",
     "ScheduleEvent": "What people may ask of a schedule.",
-    "Word": "VoteCal's word for a schedule with its latest run: `In Progress` while a job of it "
-    "has not ended, else how the latest ended, else `Idle`.",
-    "Missing": "Which of the times that nobody could start a job at are made up for: `none`, the "
-    "`latest`, or `all`.",
-    "Overlap": "What happens at a time whose run before is still going: it is skipped (`forbid`), "
+    "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while a job of "
+    "it has not ended, else how the latest ended, else `Idle`.",
+    "MissedPolicy": "Which missed times are made up for: `none`, the `latest`, or `all`.",
+    "OverlapPolicy": "What happens when a run is due while the one before is active: it is skipped "
+    "(`forbid`), "
     "both run (`allow`), the older is stopped for it (`replace`), or it waits, if none waits yet "
     "(`queue_one`).",
     "Trigger": "What made an occurrence: its time came (`schedule`), its time had been missed and "
     "is made up for (`catch_up`), or a person wanted it (`manual`).",
     "Verdict": "What was decided about an occurrence: a job was started (`run`), one starts when "
     "the run before has ended (`wait`), or none does (`skip`).",
-    "Skip": "Why there is no job.\n\n"
-    + "\n".join(f"- `{skip.value}`: {skip.sentence}." for skip in Skip),
+    "SkipReason": "Why there is no job.\n\n"
+    + "\n".join(f"- `{skip.value}`: {skip.description}." for skip in SkipReason),
     "StateType": "What a state waits for: a person, nothing more, the machine at work, or time.",
     "StepStatus": "How a step stands.",
     "OperationState": "Where an operation stands.",
@@ -103,7 +103,7 @@ _LISTS = {
     "`bounced` by the recipient's server, `complained` of by the recipient; `failed`: refused by "
     "the mail service; `suppressed`: the batch wants no mail.",
     "Failure": "Why a job failed.\n\n"
-    + "\n".join(f"- `{failure.value}`: {failure.sentence}" for failure in Failure),
+    + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",
     "Profile": "What a line of a manifest is, in Merritt's names.",
 }

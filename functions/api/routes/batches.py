@@ -1,6 +1,6 @@
 """Batches: submitted, looked at, asked; their retries, reports and findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,9 +12,9 @@ from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import ValidationFailed, problem_responses
 from api.routes.jobs import BatchId, Cursor, Limit
-from api.schemas import batches as documents
+from api.schemas import batches as schemas
 from api.schemas.batches import BatchEvent
-from api.schemas.fields import Entry
+from api.schemas.fields import HistoryEntry
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import Filter
@@ -31,7 +31,7 @@ from jobyard.domain.errors import (
 )
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.mail_addresses import all_addresses
+from jobyard.domain.mail_addresses import UndeliveredRecipient, all_addresses
 from jobyard.domain.urls import text_without_secrets
 from jobyard.services import queries
 from jobyard.services.batches import operations, submissions
@@ -56,14 +56,16 @@ def links(batch_id: str, request: RequestContext) -> dict[str, str]:
 def _brief(view: BatchView, request: RequestContext) -> dict[str, Any]:
     batch = view.batch
     groups = view.failure_groups and [
-        documents.FailureGroup(code=Failure(code), sentence=sentence, count=count, final=final)
-        for code, sentence, count, final in view.failure_groups
+        schemas.FailureGroup(
+            failure_code=Failure(code), description=description, count=count, not_retryable=final
+        )
+        for code, description, count, final in view.failure_groups
     ]
     return {
         "batch_id": batch.batch_id,
         "collection": batch.collection,
         "state": batch.state,
-        "words": view.word,
+        "label": view.label,
         "job_type": batch.job_type,
         "filename": batch.filename,
         "profile": batch.profile,
@@ -73,13 +75,13 @@ def _brief(view: BatchView, request: RequestContext) -> dict[str, Any]:
         "submitted_at": batch.submitted_at,
         "started_at": batch.started_at,
         "ended_at": batch.ended_at,
-        "why": view.why,
-        "until": view.until,
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
         "counts": dict(view.counts),
         "failure_groups": groups if groups is None else list(groups),
-        "message": batch.message,
+        "failure_message": batch.message,
         "findings_count": batch.findings,
-        "similar_to": batch.similar_to,
+        "duplicate_of": batch.similar_to,
         "actions": [BatchEvent(action) for action in view.actions],
         "links": links(batch.batch_id, request),
     }
@@ -105,7 +107,7 @@ def _brief(view: BatchView, request: RequestContext) -> dict[str, Any]:
     },
     middlewares=[idempotent],
 )
-def submit_batch(submission: documents.Submission) -> Response[documents.Submitted]:
+def submit_batch(submission: schemas.BatchSubmission) -> Response[schemas.SubmittedBatch]:
     request = current_request(router)
     if submission.callback_url:
         _check_callback(submission.callback_url, request)
@@ -114,10 +116,10 @@ def submit_batch(submission: documents.Submission) -> Response[documents.Submitt
     batch, upload = submissions.submit(
         _submission(submission), MANIFEST_BYTES, request.command_context()
     )
-    submitted = documents.Submitted(
+    submitted = schemas.SubmittedBatch(
         batch_id=batch.batch_id,
         state=batch.state,
-        upload=documents.Upload(
+        upload=schemas.Upload(
             url=upload.url, fields=dict(upload.fields), expires_at=upload.expires_at
         ),
         links=links(batch.batch_id, request),
@@ -126,7 +128,7 @@ def submit_batch(submission: documents.Submission) -> Response[documents.Submitt
     return Response(201, "application/json", submitted, headers)
 
 
-def _submission(document: documents.Submission) -> Submission:
+def _submission(document: schemas.BatchSubmission) -> Submission:
     callback = {"callback_url": document.callback_url} if document.callback_url else {}
     return Submission(
         collection=document.collection,
@@ -179,7 +181,7 @@ def list_batches(
     ] = "",
     cursor: Cursor = "",
     limit: Limit = 50,
-) -> documents.Batches:
+) -> schemas.BatchList:
     request = current_request(router)
     kind = ("batches", state or "", collection)
     page = queries.list_batches(
@@ -189,9 +191,9 @@ def list_batches(
         after=request.decode_cursor(cursor, *kind, first={}),
         limit=limit,
     )
-    return documents.Batches(
-        items=[documents.BatchInBrief(**_brief(view, request)) for view in page.items],
-        cursor=request.encode_cursor(page.after, *kind),
+    return schemas.BatchList(
+        items=[schemas.BatchSummary(**_brief(view, request)) for view in page.items],
+        next_cursor=request.encode_cursor(page.after, *kind),
     )
 
 
@@ -210,17 +212,17 @@ def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
     summary="A batch, with its counts and history",
     responses={200: {"description": "The batch."}, **problem_responses(NotFound, Gone)},
 )
-def get_batch(batch_id: BatchId) -> documents.Batch:
+def get_batch(batch_id: BatchId) -> schemas.Batch:
     request = current_request(router)
     view = queries.batch(batch_id, request.query_context())
-    return documents.Batch(
+    return schemas.Batch(
         **_brief(view, request),
         notify=list(view.batch.notify),
-        untold=[documents.Untold(**vars(each)) for each in view.batch.untold],
+        undeliverable=_undeliverable(view.batch.untold),
         parameters=_told(view.batch.parameters),
-        files=view.batch.files,
-        checked_at=view.batch.checked_at,
-        history=[Entry.model_validate(line) for line in queries.history(view.batch.history)],
+        files_count=view.batch.files,
+        report_checked_at=view.batch.checked_at,
+        history=[HistoryEntry.model_validate(line) for line in queries.history(view.batch.history)],
     )
 
 
@@ -248,26 +250,31 @@ def get_batch(batch_id: BatchId) -> documents.Batch:
     },
     middlewares=[idempotent],
 )
-def retry_jobs(batch_id: BatchId, retry: documents.Retry) -> Response[documents.Retried]:
+def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schemas.RetryResult]:
     request = current_request(router)
     wanted = Filter(
-        JobState.FAILED, frozenset(code.value for code in retry.code), frozenset(retry.job_ids)
+        JobState.FAILED,
+        frozenset(code.value for code in retry.failure_codes),
+        frozenset(retry.job_ids),
     )
     own = request.link(f"batches/{batch_id}")
     if retry.preview:
         meant = operations.preview_operation(batch_id, "requeue", wanted, request.command_context())
-        shown = documents.Retried(
-            operation_id=None, matched=meant.total, refused=meant.refused, links={"batch": own}
+        shown = schemas.RetryResult(
+            operation_id=None,
+            matched=meant.total,
+            not_retryable=meant.refused,
+            links={"batch": own},
         )
         return Response(200, "application/json", shown)
     operation = batch_operations.retry(
         batch_id, wanted, request.command_context(retry.reason or "")
     )
     address = f"{own}/retries/{operation.operation_id}"
-    accepted = documents.Retried(
+    accepted = schemas.RetryResult(
         operation_id=operation.operation_id,
         matched=operation.matched,
-        refused=operation.refused,
+        not_retryable=operation.refused,
         links={"self": address, "batch": own},
     )
     return Response(202, "application/json", accepted, {"Location": address})
@@ -287,7 +294,7 @@ def get_retry(
     batch_id: BatchId,
     operation_id: Annotated[str, Path(description="The operation's id.", max_length=64)],
     cursor: Cursor = "",
-) -> documents.Operation:
+) -> schemas.Operation:
     request = current_request(router)
     kind = ("outcomes", batch_id, operation_id)
     view = queries.operation(
@@ -299,20 +306,20 @@ def get_retry(
     )
     operation = view.operation
     own = request.link(f"batches/{batch_id}")
-    return documents.Operation(
+    return schemas.Operation(
         operation_id=operation.operation_id,
         batch_id=operation.batch_id,
         state=operation.state,
         event=operation.event,
-        code=sorted(operation.filter.codes),
+        failure_codes=sorted(operation.filter.codes),
         matched=operation.matched,
         counts=dict(view.counts),
-        outcomes=[documents.Outcome.model_validate(vars(each)) for each in view.outcomes],
+        outcomes=[schemas.OperationOutcome.model_validate(vars(each)) for each in view.outcomes],
         actor=operation.actor,
         reason=operation.reason,
-        asked_at=operation.asked_at,
+        requested_at=operation.asked_at,
         ended_at=operation.ended_at,
-        cursor=request.encode_cursor(view.after, *kind),
+        next_cursor=request.encode_cursor(view.after, *kind),
         links={"self": f"{own}/retries/{operation_id}", "batch": own},
     )
 
@@ -324,36 +331,40 @@ def get_retry(
     summary="What was told about a batch, to whom, and whether it arrived",
     responses={200: {"description": "Its reports."}, **problem_responses(NotFound, Gone)},
 )
-def list_reports(batch_id: BatchId) -> documents.Reports:
+def list_reports(batch_id: BatchId) -> schemas.ReportList:
     looking = current_request(router).query_context()
-    return documents.Reports(
+    return schemas.ReportList(
         items=[_report(report, looking) for report in queries.list_reports(batch_id, looking)]
     )
 
 
-def _report(report: Report, looking: queries.QueryContext) -> documents.Report:
+def _undeliverable(found: Iterable[UndeliveredRecipient]) -> list[schemas.Undeliverable]:
+    return [schemas.Undeliverable(address=each.address, reason=each.why) for each in found]
+
+
+def _report(report: Report, looking: queries.QueryContext) -> schemas.Report:
     linked = {
         name: queries.link_to(report, name, looking) if name in report.files else None
         for name in queries.LINKED
     }
     delivery = report.delivery
-    return documents.Report(
+    return schemas.Report(
         seq=report.seq,
         kind=report.kind,
-        at=report.at,
+        created_at=report.at,
         to=list(report.to),
         subject=report.subject,
-        delivery=documents.Delivery(
+        delivery=schemas.Delivery(
             state=delivery.state,
-            at=delivery.at,
+            updated_at=delivery.at,
             message_id=delivery.message_id,
             error=delivery.error,
-            untold=[documents.Untold(**vars(each)) for each in delivery.untold],
+            undeliverable=_undeliverable(delivery.untold),
         ),
         counts=dict(report.counts),
-        changed=report.changed,
-        files=documents.Files(
-            all_csv=linked["jobs.csv"],
+        changed_count=report.changed,
+        files=schemas.ReportFiles(
+            jobs_csv=linked["jobs.csv"],
             failures_csv=linked["failures.csv"],
             json=linked["report.json"],
             html=linked["report.html"],
@@ -371,7 +382,7 @@ def _report(report: Report, looking: queries.QueryContext) -> documents.Report:
         **problem_responses(BadRequest, NotFound, Gone),
     },
 )
-def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> documents.Findings:
+def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> schemas.FindingList:
     request = current_request(router)
     kind = ("findings", batch_id)
     found, following = queries.list_findings(
@@ -380,9 +391,9 @@ def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> 
         after=request.decode_cursor(cursor, *kind, first=0),
         limit=limit,
     )
-    return documents.Findings(
-        items=[documents.Finding.model_validate(each) for each in found],
-        cursor=request.encode_cursor(following, *kind),
+    return schemas.FindingList(
+        items=[schemas.Finding.model_validate(each) for each in found],
+        next_cursor=request.encode_cursor(following, *kind),
     )
 
 
@@ -413,8 +424,8 @@ def ask_batch(
             max_length=64,
         ),
     ],
-    asked: documents.Reasoned,
-) -> Response[documents.MovedBatch]:
+    asked: schemas.ReasonRequest,
+) -> Response[schemas.BatchStatus]:
     request = current_request(router)
     if event not in BATCH.people_events():
         known = ", ".join(BATCH.people_events())
@@ -423,8 +434,8 @@ def ask_batch(
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(batch, request))
 
 
-def _moved(batch: Batch, request: RequestContext) -> documents.MovedBatch:
-    return documents.MovedBatch(
+def _moved(batch: Batch, request: RequestContext) -> schemas.BatchStatus:
+    return schemas.BatchStatus(
         batch_id=batch.batch_id,
         state=batch.state,
         actions=[BatchEvent(each) for each in BATCH.actions(batch.state, request.actor.roles)],

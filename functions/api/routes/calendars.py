@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import field_path, problem_responses
-from api.schemas.calendars import Calendar, CalendarChange, Calendars, CalendarWanted
+from api.schemas.calendars import Calendar, CalendarChange, CalendarList, CalendarRequest
 from api.schemas.fields import Reason
 from jobyard.domain.errors import (
     BadRequest,
@@ -44,10 +44,10 @@ def shown(kept: StoredCalendar, request: RequestContext) -> Calendar:
     summary="All calendars, by name",
     responses={200: {"description": "The calendars."}, **problem_responses(Forbidden)},
 )
-def list_calendars() -> Calendars:
+def list_calendars() -> CalendarList:
     request = current_request(router)
     found = queries.list_calendars(request.query_context())
-    return Calendars(items=[shown(kept, request) for kept in found])
+    return CalendarList(items=[shown(kept, request) for kept in found])
 
 
 @router.get(
@@ -74,7 +74,7 @@ def get_calendar(calendar: Name) -> Calendar:
     },
     middlewares=[idempotent],
 )
-def put_calendar(calendar: Name, wanted: CalendarWanted) -> Calendar:
+def put_calendar(calendar: Name, wanted: CalendarRequest) -> Calendar:
     request = current_request(router)
     says = wanted.model_dump(include={"title", "exclude", "include"})
     with field_path("body"):

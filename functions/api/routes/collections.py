@@ -12,7 +12,7 @@ from api.idempotency import idempotent
 from api.problems import problem_responses
 from api.routes.batches import notified
 from api.routes.jobs import Cursor, Limit
-from api.schemas import collections as documents
+from api.schemas import collections as schemas
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
 from jobyard.services import collections, queries
 from jobyard.services.collections import CollectionEdit, PersonNamed
@@ -24,33 +24,33 @@ Name = Annotated[str, Path(description="The collection's name.", max_length=64)]
 _KIND = "collections"
 
 
-def shown(view: CollectionView, request: RequestContext) -> documents.Collection:
+def shown(view: CollectionView, request: RequestContext) -> schemas.Collection:
     """A collection as its document."""
     found, hold = view.collection, view.hold
     held = None
     if hold:
-        held = documents.CollectionHold(scope=hold.scope, why=hold.words(), until=hold.until)
+        held = schemas.CollectionHold(scope=hold.scope, description=hold.words(), until=hold.until)
     own = request.link(f"collections/{found.name}")
-    return documents.Collection(
+    return schemas.Collection(
         name=found.name,
         owner=found.owner,
         owner_id=found.owner_sub,
         people=[
-            documents.CollectionPerson(id=sub, name=name)
+            schemas.Depositor(id=sub, name=name)
             for sub, name in sorted(found.people.items(), key=lambda each: each[1])
         ],
         groups=sorted(found.groups),
         naans=list(found.naans),
         notify=list(found.notify),
-        drops=found.drops,
-        held=held,
+        accepts_drops=found.drops,
+        hold=held,
         may_deposit=view.may_deposit,
         may_edit=view.may_edit,
         version=found.version,
         history=[
-            documents.CollectionEntry(
+            schemas.CollectionChange(
                 event=each.event,
-                what=each.what,
+                changes=each.what,
                 at=each.at,
                 actor=each.actor,
                 actor_id=each.sub,
@@ -84,11 +84,11 @@ def _edit(wanted: Any, request: RequestContext) -> CollectionEdit:
         owner=owner,
         naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
         notify=None if wanted.notify is None else notified(wanted.notify),
-        drops=wanted.drops,
+        drops=wanted.accepts_drops,
     )
 
 
-def _answer(found: Any, request: RequestContext) -> documents.Collection:
+def _answer(found: Any, request: RequestContext) -> schemas.Collection:
     return shown(queries.collection_views([found], request.query_context())[0], request)
 
 
@@ -101,13 +101,14 @@ def _answer(found: Any, request: RequestContext) -> documents.Collection:
     "operator and admin see all.",
     responses={200: {"description": "A page of collections."}, **problem_responses(BadRequest)},
 )
-def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collections:
+def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.CollectionList:
     request = current_request(router)
     found, after = queries.list_collections(
         request.query_context(), after=request.decode_cursor(cursor, _KIND, first=""), limit=limit
     )
-    return documents.Collections(
-        items=[shown(view, request) for view in found], cursor=request.encode_cursor(after, _KIND)
+    return schemas.CollectionList(
+        items=[shown(view, request) for view in found],
+        next_cursor=request.encode_cursor(after, _KIND),
     )
 
 
@@ -128,7 +129,7 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> documents.Collec
     },
     middlewares=[idempotent],
 )
-def create_collection(wanted: documents.CollectionWanted) -> Response[documents.Collection]:
+def create_collection(wanted: schemas.NewCollection) -> Response[schemas.Collection]:
     request = current_request(router)
     collections.check_maker(request.actor)
     made = collections.create(
@@ -149,7 +150,7 @@ def create_collection(wanted: documents.CollectionWanted) -> Response[documents.
     summary="A collection, who may deposit into it, and its history",
     responses={200: {"description": "The collection."}, **problem_responses(NotFound)},
 )
-def get_collection(collection: Name) -> documents.Collection:
+def get_collection(collection: Name) -> schemas.Collection:
     request = current_request(router)
     return shown(queries.collection(collection, request.query_context()), request)
 
@@ -166,7 +167,7 @@ def get_collection(collection: Name) -> documents.Collection:
     },
     middlewares=[idempotent],
 )
-def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> documents.Collection:
+def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> schemas.Collection:
     request = current_request(router)
     asking = request.command_context(wanted.reason)
     collections.manageable(collection, request.actor)
@@ -185,7 +186,7 @@ def edit_collection(collection: Name, wanted: documents.CollectionChanged) -> do
     },
     middlewares=[idempotent],
 )
-def allow_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
+def allow_depositors(collection: Name, asked: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
     collections.manageable(collection, request.actor)
     people = _named(asked.people, request)
@@ -206,7 +207,7 @@ def allow_depositors(collection: Name, asked: documents.RightsAsked) -> document
     },
     middlewares=[idempotent],
 )
-def deny_depositors(collection: Name, asked: documents.RightsAsked) -> documents.Collection:
+def deny_depositors(collection: Name, asked: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
     asking = request.command_context(asked.reason)
     return _answer(collections.deny(collection, asked.people, asked.groups, asking), request)

@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from api.context import current_request
 from api.problems import problem_responses
 from api.routes.jobs import BatchId
-from api.schemas import costs as documents
+from api.schemas import costs as schemas
 from jobyard.domain.cost import PRICED_ON, REGION, Cost
 from jobyard.domain.errors import Gone, NotFound
 from jobyard.services import queries
@@ -18,7 +18,7 @@ router = Router()  # type: ignore[no-untyped-call]
 def bill(cost: Cost) -> dict[str, Any]:
     """The fields that every bill has."""
     lines = [
-        documents.CostLine(
+        schemas.CostLine(
             kind=line.price.kind,
             title=line.price.title,
             quantity=line.quantity,
@@ -31,7 +31,7 @@ def bill(cost: Cost) -> dict[str, Any]:
     ]
     return {
         "dollars": cost.dollars,
-        "milliseconds": cost.usage.ms,
+        "billed_ms": cost.usage.ms,
         "lines": lines,
         "priced_on": PRICED_ON,
         "region": REGION,
@@ -45,12 +45,12 @@ def bill(cost: Cost) -> dict[str, Any]:
     summary="What a batch used of AWS, and what that costs",
     responses={200: {"description": "Its bill up to now."}, **problem_responses(NotFound, Gone)},
 )
-def get_cost(batch_id: BatchId) -> documents.Cost:
+def get_cost(batch_id: BatchId) -> schemas.BatchCost:
     request = current_request(router)
     view = queries.cost(batch_id, request.query_context())
     cost, jobs = view.cost, view.batch.entries
     own = request.link(f"batches/{batch_id}")
-    return documents.Cost(
+    return schemas.BatchCost(
         batch_id=batch_id,
         dollars_per_job=cost.dollars / jobs if jobs else None,
         **bill(cost),

@@ -11,7 +11,7 @@ from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
 from api.schemas.fields import Reason
-from api.schemas.holds import Hold, Holds, Lifted, Placing
+from api.schemas.holds import Hold, HoldList, HoldRequest, LiftedHold
 from jobyard.domain import hold as holds
 from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
 from jobyard.services import holds as hold_commands
@@ -30,9 +30,9 @@ def shown(hold: holds.Hold, request: RequestContext) -> Hold:
         scope=hold.scope,
         owner=hold.owner,
         reason=hold.reason,
-        since=hold.since,
+        placed_at=hold.since,
         until=hold.until,
-        in_force=holds.in_force([hold], request.app.now()) is not None,
+        is_active=holds.in_force([hold], request.app.now()) is not None,
         links={"self": request.link(f"holds/{hold.scope}")},
     )
 
@@ -44,9 +44,9 @@ def shown(hold: holds.Hold, request: RequestContext) -> Hold:
     summary="All holds",
     responses={200: {"description": "The holds, by scope."}, **problem_responses(Forbidden)},
 )
-def list_holds() -> Holds:
+def list_holds() -> HoldList:
     request = current_request(router)
-    return Holds(
+    return HoldList(
         items=[shown(hold, request) for hold in queries.list_holds(request.query_context())]
     )
 
@@ -80,7 +80,7 @@ def get_hold(scope: Scope) -> Hold:
     },
     middlewares=[idempotent],
 )
-def place_hold(scope: Scope, placing: Placing) -> Hold:
+def place_hold(scope: Scope, placing: HoldRequest) -> Hold:
     request = current_request(router)
     asked = request.command_context(placing.reason)
     hold = hold_commands.place_hold(unquote(scope), placing.until, asked, replacing=placing.replace)
@@ -104,9 +104,9 @@ def place_hold(scope: Scope, placing: Placing) -> Hold:
 )
 def lift_hold(
     scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
-) -> Response[Lifted]:
+) -> Response[LiftedHold]:
     request = current_request(router)
     named = unquote(scope)
     lift = hold_commands.begin_lift(named, request.command_context(reason or ""))
-    lifted = Lifted(scope=named, released=lift.released)
+    lifted = LiftedHold(scope=named, released_batches=lift.released)
     return Response(200 if lift.is_between else 202, "application/json", lifted)

@@ -1,10 +1,13 @@
 """The catalogue of job types."""
 
+from typing import Literal
+
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.context import current_request
 from api.problems import problem_responses
-from api.schemas.job_types import JobType, JobTypes
+from api.schemas.job_types import JobType, JobTypeList
+from jobyard.domain.jobs import job_type as domain
 from jobyard.services import queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -17,20 +20,24 @@ router = Router()  # type: ignore[no-untyped-call]
     summary="What jobs can do",
     responses={200: {"description": "The job types."}, **problem_responses()},
 )
-def list_job_types() -> JobTypes:
+def list_job_types() -> JobTypeList:
     current_request(router)
-    return JobTypes(
+    return JobTypeList(
         items=[
             JobType(
                 name=each.name,
                 title=each.title,
-                words=dict(each.words),
+                labels=dict(each.labels),
                 steps=[name for name, _ in each.steps],
                 parameters=dict(each.takes),
-                takes_manifests=each.takes_manifests,
-                is_scheduled=each.scheduled,
+                origins=_origins(each),
                 is_system=each.system,
             )
             for each in queries.list_job_types()
         ]
     )
+
+
+def _origins(job_type: domain.JobType) -> list[Literal["batch", "schedule"]]:
+    origins: list[Literal["batch", "schedule"]] = ["batch"] if job_type.takes_manifests else []
+    return [*origins, "schedule"] if job_type.scheduled else origins

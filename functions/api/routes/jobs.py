@@ -9,9 +9,18 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
-from api.schemas.batches import Reasoned
-from api.schemas.fields import Entry
-from api.schemas.jobs import Attempt, Job, JobEvent, JobInBrief, Jobs, MovedJob, Records, Step
+from api.schemas.batches import ReasonRequest
+from api.schemas.fields import HistoryEntry
+from api.schemas.jobs import (
+    Attempt,
+    Job,
+    JobEvent,
+    JobList,
+    JobStatus,
+    JobSummary,
+    RecordCounts,
+    Step,
+)
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -21,6 +30,7 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.jobs import job as jobs
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
 from jobyard.services import queries
@@ -57,9 +67,9 @@ def links(job_id: str, request: RequestContext) -> dict[str, str]:
     return own | {"batch": request.link(f"batches/{origin_id}")}
 
 
-def in_brief(view: JobView, request: RequestContext) -> JobInBrief:
+def in_brief(view: JobView, request: RequestContext) -> JobSummary:
     """A job as lists show it."""
-    return JobInBrief(**_brief(view, request))
+    return JobSummary(**_brief(view, request))
 
 
 def _brief(view: JobView, request: RequestContext) -> dict[str, Any]:
@@ -71,13 +81,13 @@ def _brief(view: JobView, request: RequestContext) -> dict[str, Any]:
         "name": view.row.get("name", ""),
         "url": without_secrets(view.row.get("url", "")),
         "state": record.state,
-        "word": view.word,
-        "why": view.why,
-        "until": view.until,
+        "label": view.label,
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
         "step": view.step,
         "failure_code": record.failure_code,
         "failure_message": record.failure_message,
-        "requeues": record.requeues,
+        "requeue_count": record.requeues,
         "actions": [JobEvent(action) for action in view.actions],
         "links": links(place.job_id, request),
     }
@@ -93,13 +103,23 @@ def in_full(view: JobView, request: RequestContext) -> Job:
         scheduled_for=occurrence.at if occurrence else None,
         trigger=occurrence.trigger if occurrence else None,
         actor=occurrence.actor if occurrence else "",
-        words=occurrence.words if occurrence else "",
+        reason=occurrence.words if occurrence else "",
         parameters=dict(occurrence.parameters) if occurrence else {},
-        records=Records.model_validate(view.records) if view.records else None,
+        records=RecordCounts.model_validate(view.records) if view.records else None,
         steps=[_step(name, recorded.get(name)) for name in view.all_steps],
-        attempts=[Attempt.model_validate(vars(attempt)) for attempt in view.job.attempts],
+        attempts=[_attempt(each) for each in view.job.attempts],
         result=dict(view.job.data),
-        history=[Entry.model_validate(line) for line in queries.history(view.job.history)],
+        history=[HistoryEntry.model_validate(line) for line in queries.history(view.job.history)],
+    )
+
+
+def _attempt(attempt: jobs.Attempt) -> Attempt:
+    return Attempt(
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        step=attempt.step,
+        failure_code=attempt.code,
+        failure_message=attempt.message,
     )
 
 
@@ -138,25 +158,25 @@ def list_jobs(
     state: Annotated[JobState | None, Query(description="Only those in this state.")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
-) -> Jobs:
+) -> JobList:
     request = current_request(router)
     kind = ("jobs", batch_id, state or "")
     chunk, position = request.decode_cursor(cursor, *kind, first=(0, 0))
     page = queries.list_jobs(
         batch_id, request.query_context(), state=state or "", after=(chunk, position), limit=limit
     )
-    items: list[JobInBrief] = []
+    items: list[JobSummary] = []
     size = 0
     for view in page.items:
         item = in_brief(view, request)
         size += len(item.model_dump_json())
         if items and size > _PAGE_BYTES:
             place = view.job.place
-            return Jobs(
-                items=items, cursor=request.encode_cursor((place.chunk, place.position), *kind)
+            return JobList(
+                items=items, next_cursor=request.encode_cursor((place.chunk, place.position), *kind)
             )
         items.append(item)
-    return Jobs(items=items, cursor=request.encode_cursor(page.after, *kind))
+    return JobList(items=items, next_cursor=request.encode_cursor(page.after, *kind))
 
 
 @router.get(
@@ -198,8 +218,8 @@ def ask_job(
             max_length=64,
         ),
     ],
-    asked: Reasoned,
-) -> Response[MovedJob]:
+    asked: ReasonRequest,
+) -> Response[JobStatus]:
     request = current_request(router)
     if event not in JOB.people_events():
         known = ", ".join(JOB.people_events())
@@ -219,12 +239,12 @@ def _asked(job_id: str, event: str, asked: CommandContext) -> JobRecord:
     return send_occurrence_event(place, event, asked)
 
 
-def _moved(job: JobRecord, request: RequestContext) -> MovedJob:
+def _moved(job: JobRecord, request: RequestContext) -> JobStatus:
     of_schedule = job.place.is_of_schedule
     actions = JOB.actions(job.state, request.actor.roles)
     if of_schedule:
         actions = tuple(each for each in actions if each in SCHEDULE_JOB_EVENTS)
-    return MovedJob(
+    return JobStatus(
         job_id=job.place.job_id,
         batch_id="" if of_schedule else job.place.origin_id,
         schedule_id=job.place.origin_id if of_schedule else "",

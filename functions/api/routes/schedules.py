@@ -16,11 +16,12 @@ from api.idempotency import idempotent
 from api.problems import field_path, problem_responses
 from api.routes.costs import bill
 from api.routes.jobs import Cursor, Limit
-from api.schemas import schedules as documents
-from api.schemas.batches import Reasoned
+from api.schemas import schedules as schemas
+from api.schemas.batches import ReasonRequest
 from api.schemas.costs import ScheduleCost
-from api.schemas.fields import Entry, Reason
-from api.schemas.schedules import MissedTimes, ScheduleEvent
+from api.schemas.fields import HistoryEntry, Reason
+from api.schemas.jobs import RecordCounts
+from api.schemas.schedules import MissedRuns, ScheduleEvent
 from jobyard.domain.errors import (
     BadRequest,
     Forbidden,
@@ -35,7 +36,7 @@ from jobyard.domain.schedules.next_runs import Upcoming, upcoming
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, Missing, Policy
+from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy
 from jobyard.services import queries
 from jobyard.services.queries import OccurrenceView, ScheduleDetails, ScheduleView
 
@@ -60,20 +61,20 @@ def _brief(view: ScheduleView, request: RequestContext) -> dict[str, Any]:
         "job_type": schedule.job_type,
         "is_system": schedule.is_system,
         "state": schedule.state,
-        "word": schedule.word,
-        "sentence": schedule.rule.sentence(),
+        "label": schedule.label,
+        "description": schedule.rule.description(),
         "zone": schedule.rule.zone,
-        "next_run": view.next_run,
+        "next_run_at": view.next_run,
         "resume_at": schedule.resume_at,
-        "why": view.why,
-        "until": view.until,
-        "running": [schedule.place(run.at).job_id for run in schedule.active],
-        "latest": latest
-        and documents.LatestRun(
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
+        "running_job_ids": [schedule.place(run.at).job_id for run in schedule.active],
+        "latest_run": latest
+        and schemas.LatestRun(
             job_id=schedule.place(latest.at).job_id,
-            at=latest.at,
+            scheduled_for=latest.at,
             state=latest.state,
-            word=latest.word,
+            label=latest.label,
             ended_at=latest.ended_at,
         ),
         "actions": [ScheduleEvent(action) for action in view.actions],
@@ -81,16 +82,16 @@ def _brief(view: ScheduleView, request: RequestContext) -> dict[str, Any]:
     }
 
 
-def in_full(found: ScheduleDetails, request: RequestContext) -> documents.Schedule:
+def in_full(found: ScheduleDetails, request: RequestContext) -> schemas.Schedule:
     """A schedule with all that is known of it."""
     schedule = found.view.schedule
     rule, policy = schedule.rule, schedule.policy
-    return documents.Schedule(
+    return schemas.Schedule(
         **_brief(found.view, request),
         rule=rule.document(),
         dst=[rule.gap, rule.repeated],
-        missed=MissedTimes(
-            which=policy.missed.which, most=policy.missed.most, oldest_h=policy.missed.oldest_h
+        missed=MissedRuns(
+            which=policy.missed.which, limit=policy.missed.most, max_age_h=policy.missed.oldest_h
         ),
         overlap=policy.overlap,
         calendar=policy.calendar,
@@ -98,43 +99,40 @@ def in_full(found: ScheduleDetails, request: RequestContext) -> documents.Schedu
         owner=schedule.owner,
         created_at=schedule.created_at,
         next_runs=_runs(found.upcoming),
-        completed=_occurrence(found.completed, request) if found.completed else None,
-        history=[Entry.model_validate(line) for line in queries.history(schedule.history)],
+        latest_occurrence=_occurrence(found.completed, request) if found.completed else None,
+        history=[HistoryEntry.model_validate(line) for line in queries.history(schedule.history)],
     )
 
 
-def _runs(found: Iterable[Upcoming]) -> list[documents.NextRun]:
-    return [documents.NextRun.model_validate(each.document()) for each in found]
+def _runs(found: Iterable[Upcoming]) -> list[schemas.NextRun]:
+    return [schemas.NextRun.model_validate(each.document()) for each in found]
 
 
-def _occurrence(view: OccurrenceView, request: RequestContext) -> documents.Occurrence:
+def _occurrence(view: OccurrenceView, request: RequestContext) -> schemas.Occurrence:
     each, outcome = view.occurrence, view.occurrence.outcome
-    records = view.records or {}
     job_id = each.place.job_id if each.verdict is Verdict.RUN else ""
     own = {"schedule": request.link(f"schedules/{each.schedule_id}")}
     began = view.started_at
-    return documents.Occurrence(
+    return schemas.Occurrence(
         schedule_id=each.schedule_id,
-        at=each.at,
+        scheduled_for=each.at,
         local=view.local.isoformat(),
         trigger=each.trigger,
         verdict=each.verdict,
-        reason=each.reason,
-        sentence=view.why,
-        words=each.words,
+        skip_reason=each.reason,
+        description=view.why,
+        reason=each.words,
         actor=each.actor,
         job_id=job_id,
         state=view.state,
-        word=view.word,
+        label=view.label,
         started_at=began,
         ended_at=outcome.ended_at if outcome else None,
         duration_s=_seconds(each.duration),
-        lateness_s=_seconds(each.late(began)),
+        start_delay_s=_seconds(each.late(began)),
         failure_codes=list(outcome.codes) if outcome else [],
         message=outcome.message if outcome else "",
-        processed=records.get("processed"),
-        failed=records.get("failed"),
-        total=records.get("total"),
+        records=RecordCounts.model_validate(view.records) if view.records else None,
         links=own | ({"job": request.link(f"jobs/{job_id}")} if job_id else {}),
     )
 
@@ -143,14 +141,14 @@ def _seconds(length: timedelta | None) -> float | None:
     return None if length is None else length.total_seconds()
 
 
-def _rule(rule: documents.Rule, now: datetime) -> Recurrence:
+def _rule(rule: schemas.Rule, now: datetime) -> Recurrence:
     with field_path("body.rule"):
         return recurrence_of(rule.model_dump(exclude_unset=True), now)
 
 
-def _missed(missed: Missing | MissedTimes) -> Missed:
-    if isinstance(missed, MissedTimes):
-        return Missed(missed.which, missed.most, missed.oldest_h)
+def _missed(missed: MissedPolicy | MissedRuns) -> Missed:
+    if isinstance(missed, MissedRuns):
+        return Missed(missed.which, missed.limit, missed.max_age_h)
     return Missed(missed)
 
 
@@ -166,7 +164,7 @@ def _missed(missed: Missing | MissedTimes) -> Missed:
     },
     middlewares=[idempotent],
 )
-def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
+def preview_rule(wanted: schemas.RulePreviewRequest) -> list[schemas.NextRun]:
     request = current_request(router)
     now = request.app.now()
     rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
@@ -193,7 +191,7 @@ def preview_rule(wanted: documents.PreviewWanted) -> list[documents.NextRun]:
     },
     middlewares=[idempotent],
 )
-def create_schedule(wanted: documents.NewSchedule) -> Response[documents.Schedule]:
+def create_schedule(wanted: schemas.NewSchedule) -> Response[schemas.Schedule]:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -226,28 +224,28 @@ def list_schedules(
     system: Annotated[
         bool, Query(description="Those that Jobyard made for itself, instead of people's.")
     ] = False,
-    word: Annotated[
+    label: Annotated[
         Literal["Idle", "In Progress", "Completed", "Failed", "waiting"] | None,
         Query(
-            description="Only those of this word, or those that wait: none of their jobs is going, "
-            "and one will run. Such a page may show few, and have a cursor all the same."
+            description="Only those with this label, or those that wait: none of their jobs is "
+            "going, and one will run. Such a page may show few, and have a cursor all the same."
         ),
     ] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
-) -> documents.Schedules:
+) -> schemas.ScheduleList:
     request = current_request(router)
-    kind = ("schedules", str(system), word or "")
+    kind = ("schedules", str(system), label or "")
     page = queries.list_schedules(
         request.query_context(),
         system=system,
-        word=word or "",
+        label=label or "",
         after=request.decode_cursor(cursor, *kind, first=""),
         limit=limit,
     )
-    return documents.Schedules(
-        items=[documents.ScheduleInBrief(**_brief(view, request)) for view in page.items],
-        cursor=request.encode_cursor(page.after, *kind),
+    return schemas.ScheduleList(
+        items=[schemas.ScheduleSummary(**_brief(view, request)) for view in page.items],
+        next_cursor=request.encode_cursor(page.after, *kind),
     )
 
 
@@ -261,7 +259,7 @@ def list_schedules(
         **problem_responses(Forbidden, NotFound, Gone),
     },
 )
-def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
+def get_schedule(schedule_id: ScheduleId) -> schemas.Schedule:
     request = current_request(router)
     return in_full(queries.schedule(schedule_id, request.query_context()), request)
 
@@ -280,8 +278,8 @@ def get_schedule(schedule_id: ScheduleId) -> documents.Schedule:
     middlewares=[idempotent],
 )
 def edit_schedule(
-    schedule_id: ScheduleId, changes: documents.ScheduleChanges
-) -> documents.EditedSchedule:
+    schedule_id: ScheduleId, changes: schemas.ScheduleChanges
+) -> schemas.ScheduleEdit:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -298,10 +296,10 @@ def edit_schedule(
         ),
         asking,
     )
-    return documents.EditedSchedule(
+    return schemas.ScheduleEdit(
         schedule=in_full(queries.details(edited.schedule, request.query_context()), request),
-        runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
-        runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
+        next_runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
+        next_runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
     )
 
 
@@ -318,8 +316,8 @@ def edit_schedule(
     middlewares=[idempotent],
 )
 def suspend_schedule(
-    schedule_id: ScheduleId, suspension: documents.Suspension
-) -> documents.Schedule:
+    schedule_id: ScheduleId, suspension: schemas.SuspendRequest
+) -> schemas.Schedule:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -339,7 +337,7 @@ def suspend_schedule(
     },
     middlewares=[idempotent],
 )
-def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Schedule:
+def resume_schedule(schedule_id: ScheduleId, asked: ReasonRequest) -> schemas.Schedule:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -369,7 +367,7 @@ def resume_schedule(schedule_id: ScheduleId, asked: Reasoned) -> documents.Sched
     },
     middlewares=[idempotent],
 )
-def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[documents.Occurrence]:
+def run_schedule_now(schedule_id: ScheduleId, asked: ReasonRequest) -> Response[schemas.Occurrence]:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -394,7 +392,7 @@ def run_schedule_now(schedule_id: ScheduleId, asked: Reasoned) -> Response[docum
 )
 def delete_schedule(
     schedule_id: ScheduleId, reason: Annotated[Reason, Query(description="Why.")]
-) -> documents.Schedule:
+) -> schemas.Schedule:
     from jobyard.services.schedules import commands
 
     request = current_request(router)
@@ -416,7 +414,7 @@ def delete_schedule(
 )
 def list_occurrences(
     schedule_id: ScheduleId, cursor: Cursor = "", limit: Limit = 50
-) -> documents.Occurrences:
+) -> schemas.OccurrenceList:
     request = current_request(router)
     kind = ("occurrences", schedule_id)
     before = request.decode_cursor(cursor, *kind, first=None)
@@ -426,9 +424,9 @@ def list_occurrences(
         before=before and datetime.fromisoformat(before),
         limit=limit,
     )
-    return documents.Occurrences(
+    return schemas.OccurrenceList(
         items=[_occurrence(view, request) for view in page.items],
-        cursor=request.encode_cursor(page.after and page.after.isoformat(), *kind),
+        next_cursor=request.encode_cursor(page.after and page.after.isoformat(), *kind),
     )
 
 

@@ -15,15 +15,15 @@ from pydantic import (
 from api.schemas.fields import (
     CallbackUrl,
     Collection,
-    Document,
-    Entry,
     Filename,
+    HistoryEntry,
     JobId,
     Links,
     Note,
     Parameters,
     Reason,
     Recipient,
+    Schema,
 )
 from jobyard.domain.batches.batch import BATCH, BatchState
 from jobyard.domain.batches.operation import OperationState
@@ -37,7 +37,7 @@ Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[
 BatchEvent = StrEnum("BatchEvent", {name: name for name in BATCH.people_events()})  # type: ignore[misc]
 
 _COUNTS = {
-    **{state.name: {"type": "integer", "description": state.meaning} for state in JOB.states},
+    **{state.name: {"type": "integer", "description": state.description} for state in JOB.states},
     "total": {"type": "integer", "description": "All jobs of the batch."},
 }
 Counts = Annotated[
@@ -51,7 +51,7 @@ Cursor = Annotated[
 ]
 
 
-class Submission(Document, extra="forbid"):
+class BatchSubmission(Schema, extra="forbid"):
     """A manifest that is to be uploaded."""
 
     collection: Collection = Field(description="The collection the objects go to.")
@@ -83,7 +83,7 @@ class Submission(Document, extra="forbid"):
     note: Note | None = Field(default=None, description="For people who look at the batch later.")
 
 
-class Upload(Document):
+class Upload(Schema):
     """Where and how to send the manifest."""
 
     url: str = Field(description="POST a multipart/form-data form here.")
@@ -93,7 +93,7 @@ class Upload(Document):
     expires_at: datetime = Field(description="The upload must have begun by then.")
 
 
-class Submitted(Document):
+class SubmittedBatch(Schema):
     """A batch that was promised and waits for its manifest."""
 
     batch_id: str = Field(description="The batch's id.")
@@ -102,31 +102,31 @@ class Submitted(Document):
     links: Links
 
 
-class FailureGroup(Document):
+class FailureGroup(Schema):
     """Jobs that failed for the same cause."""
 
-    code: Failure = Field(description="The failure code; retries take it.")
-    sentence: str = Field(description="What it means.")
+    failure_code: Failure = Field(description="The failure code; retries take it.")
+    description: str = Field(description="What it means.")
     count: int = Field(description="How many jobs.")
-    final: int = Field(
+    not_retryable: int = Field(
         description="How many of them cannot be requeued: the depositor has to submit them again."
     )
 
 
-class Untold(Document):
+class Undeliverable(Schema):
     """Somebody who cannot be told."""
 
     address: str = Field(description="Who, as it was written.")
-    why: str = Field(description="Why.")
+    reason: str = Field(description="Why.")
 
 
-class BatchInBrief(Document):
+class BatchSummary(Schema):
     """A batch as lists show it."""
 
     batch_id: str = Field(description="The batch's id.")
     collection: str = Field(description="The collection its objects go to.")
     state: BatchState = Field(description="Where it stands.")
-    words: str = Field(description="The state in its depositors' words.")
+    label: str = Field(description="The state in its depositors' words.")
     job_type: str = Field(description="What is done for each line.")
     filename: str = Field(description="The manifest's name.")
     profile: str = Field(description='What a line of it is; "" until that is known.')
@@ -139,49 +139,49 @@ class BatchInBrief(Document):
     submitted_at: datetime = Field(description="When it was submitted.")
     started_at: datetime | None = Field(description="When it was opened.")
     ended_at: datetime | None = Field(description="When it came to its last end.")
-    why: str = Field(description='What it waits for; "" when for nothing.')
-    until: datetime | None = Field(description="When the waiting ends, if that is known.")
+    waiting_reason: str = Field(description='What it waits for; "" when for nothing.')
+    waiting_until: datetime | None = Field(description="When the waiting ends, if that is known.")
     counts: Counts
     failure_groups: list[FailureGroup] | None = Field(
         description="Its failed jobs, largest group first. Null in a list where they were not "
         "counted: of a batch that has failed jobs and nothing more can happen to."
     )
-    message: str = Field(description='Why it failed as a whole; "" otherwise.')
+    failure_message: str = Field(description='Why it failed as a whole; "" otherwise.')
     findings_count: int = Field(description="Errors and warnings of its manifest.")
-    similar_to: str = Field(description="A batch that had the same manifest within a day before.")
+    duplicate_of: str = Field(description="A batch that had the same manifest within a day before.")
     actions: list[BatchEvent] = Field(
         description="What you may ask of it now, as POST /api/batches/{batch_id}/{event}."
     )
     links: Links
 
 
-class Batch(BatchInBrief):
+class Batch(BatchSummary):
     """A batch."""
 
     notify: list[str] = Field(description="Who is told how it ended.")
-    untold: list[Untold] = Field(description="Who should be told, and cannot be.")
+    undeliverable: list[Undeliverable] = Field(description="Who should be told, and cannot be.")
     parameters: dict[str, JsonValue] = Field(description="What was set for all its jobs.")
-    files: int = Field(description="Files its manifest names.")
-    checked_at: datetime | None = Field(
+    files_count: int = Field(description="Files its manifest names.")
+    report_checked_at: datetime | None = Field(
         description="When its last report was written or found needless."
     )
-    history: list[Entry] = Field(description="All that happened to it, oldest first.")
+    history: list[HistoryEntry] = Field(description="All that happened to it, oldest first.")
 
 
-class Batches(Document):
+class BatchList(Schema):
     """A page of batches, newest first."""
 
-    items: list[BatchInBrief]
-    cursor: Cursor
+    items: list[BatchSummary]
+    next_cursor: Cursor
 
 
-class Reasoned(Document, extra="forbid"):
+class ReasonRequest(Schema, extra="forbid"):
     """What is asked needs a reason."""
 
     reason: Reason
 
 
-class MovedBatch(Document):
+class BatchStatus(Schema):
     """A batch after what was asked of it."""
 
     batch_id: str = Field(description="The batch's id.")
@@ -198,11 +198,11 @@ _REASON_OR_PREVIEW = {
 }
 
 
-class Retry(Document, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
+class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
     """Which failed jobs are to be tried again. Without codes and ids, all of them."""
 
     reason: Reason | None = Field(default=None, description="Why; needed unless it is a preview.")
-    code: list[Failure] = Field(
+    failure_codes: list[Failure] = Field(
         default_factory=list, max_length=len(Failure), description="Only those of these codes."
     )
     job_ids: list[JobId] = Field(
@@ -217,18 +217,18 @@ class Retry(Document, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
         return self
 
 
-class Retried(Document):
+class RetryResult(Schema):
     """A retry that was accepted, or the preview of one."""
 
     operation_id: str | None = Field(description="Its id; null for a preview.")
     matched: int = Field(description="How many jobs match now.")
-    refused: int = Field(
+    not_retryable: int = Field(
         description="How many of them cannot be requeued: the depositor has to submit them again."
     )
     links: Links
 
 
-class Outcome(Document):
+class OperationOutcome(Schema):
     """What became of one job."""
 
     job_id: str = Field(description="The job's id.")
@@ -236,68 +236,74 @@ class Outcome(Document):
     message: str = Field(description='Why it was refused; "" otherwise.')
 
 
-class Operation(Document):
+class Operation(Schema):
     """An operation on many jobs: a retry, or the release of what a hold had stopped."""
 
     operation_id: str = Field(description="Its id.")
     batch_id: str = Field(description="The batch whose jobs it is about.")
     state: OperationState = Field(description="Whether it is still going through them.")
     event: str = Field(description="What each job is asked.")
-    code: list[str] = Field(description="Only jobs that failed with these codes; empty: any.")
+    failure_codes: list[str] = Field(
+        description="Only jobs that failed with these codes; empty: any."
+    )
     matched: int = Field(description="How many jobs matched when it was asked.")
     counts: dict[str, int] = Field(description="The outcomes on this page, by outcome.")
-    outcomes: list[Outcome] = Field(description="What became of each job, in manifest order.")
+    outcomes: list[OperationOutcome] = Field(
+        description="What became of each job, in manifest order."
+    )
     actor: str = Field(description="Who asked.")
     reason: str = Field(description="Why.")
-    asked_at: datetime = Field(description="When it was asked.")
+    requested_at: datetime = Field(description="When it was asked.")
     ended_at: datetime | None = Field(description="When it had gone through all of them.")
-    cursor: Cursor
+    next_cursor: Cursor
     links: Links
 
 
-class Delivery(Document):
+class Delivery(Schema):
     """Whether a report's mail arrived."""
 
     state: DeliveryState = Field(description="How far it got.")
-    at: datetime = Field(description="Since when.")
+    updated_at: datetime = Field(description="Since when.")
     message_id: str = Field(description='The mail service\'s name for it; "" before.')
     error: str = Field(
         description="Why the mail service did not take it, and the request under which its own "
         'words are logged; "" otherwise.'
     )
-    untold: list[Untold] = Field(description="Who could not be told, while others were.")
+    undeliverable: list[Undeliverable] = Field(
+        description="Who could not be told, while others were."
+    )
 
 
-class Files(Document):
+class ReportFiles(Schema):
     """Links to a report's files, good for 15 minutes. What a report does not have is null."""
 
-    all_csv: str | None = Field(description="All jobs.")
+    jobs_csv: str | None = Field(description="All jobs.")
     failures_csv: str | None = Field(description="The failed jobs.")
     json_: str | None = Field(alias="json", description="All jobs, as JSON.")
     html: str | None = Field(description="A page to read.")
 
 
-class Report(Document):
+class Report(Schema):
     """What was told about a batch."""
 
     seq: int = Field(description="The batch's reports are counted from 1.")
     kind: ReportKind = Field(description="Why it was written.")
-    at: datetime = Field(description="When it was written.")
+    created_at: datetime = Field(description="When it was written.")
     to: list[str] = Field(description="Who was told.")
     subject: str = Field(description="The mail's subject.")
     delivery: Delivery
     counts: dict[str, int] = Field(description="Jobs by what was told of them.")
-    changed: int = Field(description="Jobs told otherwise than in the report before.")
-    files: Files
+    changed_count: int = Field(description="Jobs told otherwise than in the report before.")
+    files: ReportFiles
 
 
-class Reports(Document):
+class ReportList(Schema):
     """All reports of a batch, first to last."""
 
     items: list[Report]
 
 
-class Finding(Document):
+class Finding(Schema):
     """Something found in a manifest."""
 
     level: Literal["error", "warning", "information"] = Field(description="How bad it is.")
@@ -307,8 +313,8 @@ class Finding(Document):
     message: str = Field(description="What is wrong, and what is allowed.")
 
 
-class Findings(Document):
+class FindingList(Schema):
     """A page of what was found in a manifest, in its order."""
 
     items: list[Finding]
-    cursor: Cursor
+    next_cursor: Cursor

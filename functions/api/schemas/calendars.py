@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema
 
-from api.schemas.fields import Document, Links, Reason
+from api.schemas.fields import Links, Reason, Schema
 from jobyard.domain.schedules.calendar import MOST_EXCLUDED, MOST_LETTERS, MOST_WINDOWS
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
@@ -45,7 +45,7 @@ _INCLUDE = (
 _TITLE = "What people call it."
 
 
-class CalendarWanted(Document, extra="forbid"):
+class CalendarRequest(Schema, extra="forbid"):
     """What a calendar is to say. Dates and times are those of each rule's zone."""
 
     title: str = Field(default="", max_length=MOST_LETTERS, description=_TITLE)
@@ -60,7 +60,7 @@ class CalendarWanted(Document, extra="forbid"):
     reason: Reason
 
 
-class CalendarChange(Document):
+class CalendarChange(Schema):
     """A change of a calendar."""
 
     event: str = Field(description="`put` or `delete`.")
@@ -70,7 +70,7 @@ class CalendarChange(Document):
     cause: str = Field(description="The request that made it happen.")
 
 
-class Calendar(Document):
+class Calendar(Schema):
     """A calendar, which schedules may name: it leaves times out."""
 
     name: str = Field(description="Its name.")
@@ -82,7 +82,7 @@ class Calendar(Document):
     links: Links
 
 
-class Calendars(Document):
+class CalendarList(Schema):
     """All calendars, by name."""
 
     items: list[Calendar]

@@ -7,7 +7,7 @@ from pydantic import Field, StrictBool, model_validator
 
 from api.schemas.batches import Cursor
 from api.schemas.fields import Collection as Name
-from api.schemas.fields import Document, Group, Links, Naan, PersonName, Reason, Recipient
+from api.schemas.fields import Group, Links, Naan, PersonName, Reason, Recipient, Schema
 from jobyard.domain.collection import MOST_ADDRESSES, MOST_GROUPS, MOST_NAANS
 
 _NAANS = "Numbers of the authorities (NAANs) whose arks its depositors may give to new objects."
@@ -24,7 +24,7 @@ Groups = Annotated[
 ]
 
 
-class CollectionWanted(Document, extra="forbid"):
+class NewCollection(Schema, extra="forbid"):
     """A collection that is to be made."""
 
     name: Name = Field(description="Its name, which stays.")
@@ -35,27 +35,27 @@ class CollectionWanted(Document, extra="forbid"):
     groups: Groups = Field(default_factory=list)
     naans: Naans = Field(default_factory=list)
     notify: Notify = Field(default_factory=list)
-    drops: StrictBool = Field(default=False, description=_DROPS)
+    accepts_drops: StrictBool = Field(default=False, description=_DROPS)
     reason: Reason | None = Field(default=None, description="Why it is made.")
 
 
-class CollectionChanged(Document, extra="forbid"):
+class CollectionChanges(Schema, extra="forbid"):
     """What of a collection is to be otherwise. What is left out stays."""
 
     owner: PersonName | None = Field(default=None, description=f"Who owns it. {_PERSON}")
     naans: Naans | None = Field(default=None, description=_NAANS)
     notify: Notify | None = Field(default=None, description=_NOTIFY)
-    drops: StrictBool | None = Field(default=None, description=_DROPS)
+    accepts_drops: StrictBool | None = Field(default=None, description=_DROPS)
     reason: Reason
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set - {"reason"}:
-            raise ValueError("something is to change: owner, naans, notify or drops")
+            raise ValueError("something is to change: owner, naans, notify or accepts_drops")
         return self
 
 
-class RightsAsked(Document, extra="forbid"):
+class DepositorsRequest(Schema, extra="forbid"):
     """Whose right to deposit is given, or taken away."""
 
     people: People = Field(default_factory=list)
@@ -69,18 +69,18 @@ class RightsAsked(Document, extra="forbid"):
         return self
 
 
-class CollectionPerson(Document):
+class Depositor(Schema):
     """Somebody who may deposit."""
 
     id: str = Field(description="Their id in the user pool, which counts.")
     name: str = Field(description="What they were called when they were allowed.")
 
 
-class CollectionEntry(Document):
+class CollectionChange(Schema):
     """A change of a collection."""
 
     event: str = Field(description="`create`, `edit`, `allow` or `deny`.")
-    what: str = Field(description="What was changed.")
+    changes: str = Field(description="What was changed.")
     at: datetime = Field(description="When.")
     actor: str = Field(description="Who: a person's name.")
     actor_id: str = Field(description="That person's id in the user pool.")
@@ -88,37 +88,37 @@ class CollectionEntry(Document):
     cause: str = Field(description="The request that made it happen.")
 
 
-class CollectionHold(Document):
+class CollectionHold(Schema):
     """What stops a collection now."""
 
     scope: str = Field(description="What is held: `everything`, or this collection.")
-    why: str = Field(description="By whom and why.")
+    description: str = Field(description="By whom and why.")
     until: datetime | None = Field(description="Until when; null until somebody lifts it.")
 
 
-class Collection(Document):
+class Collection(Schema):
     """A collection: what objects belong to, and who may deposit in it."""
 
     name: str = Field(description="Its name.")
     owner: str = Field(description="Who owns it: a person's name.")
     owner_id: str = Field(description="That person's id in the user pool, which counts.")
-    people: list[CollectionPerson] = Field(description="Who may deposit besides owner and admins.")
+    people: list[Depositor] = Field(description="Who may deposit besides owner and admins.")
     groups: list[str] = Field(description="Groups of the user pool that may deposit.")
     naans: list[str] = Field(description=_NAANS)
     notify: list[str] = Field(description=_NOTIFY)
-    drops: bool = Field(description=_DROPS)
-    held: CollectionHold | None = Field(description="What stops it now; null when nothing does.")
+    accepts_drops: bool = Field(description=_DROPS)
+    hold: CollectionHold | None = Field(description="What stops it now; null when nothing does.")
     may_deposit: bool = Field(description="Whether you may deposit into it.")
     may_edit: bool = Field(description="Whether you may change it.")
     version: int = Field(description="It counts the changes.")
-    history: list[CollectionEntry] = Field(
+    history: list[CollectionChange] = Field(
         description="The first change and the newest, oldest first."
     )
     links: Links
 
 
-class Collections(Document):
+class CollectionList(Schema):
     """A page of collections, by name."""
 
     items: list[Collection]
-    cursor: Cursor
+    next_cursor: Cursor

@@ -4,11 +4,11 @@ from datetime import date
 
 from pydantic import Field
 
-from api.schemas.fields import Document, Links
+from api.schemas.fields import Links, Schema
 from jobyard.domain.cost import PRICES
 
 
-class CostLine(Document):
+class CostLine(Schema):
     """One line of a bill."""
 
     kind: str = Field(
@@ -22,18 +22,18 @@ class CostLine(Document):
     source: str = Field(description="Where the price is from.")
 
 
-class Bill(Document):
+class CostReport(Schema):
     """What something used up to now, as Jobyard measured it and AWS lists its prices."""
 
     dollars: float = Field(description="The sum, in US dollars, without a free tier.")
-    milliseconds: int = Field(description="Lambda's billed time.")
+    billed_ms: int = Field(description="Lambda's billed time.")
     lines: list[CostLine] = Field(description="The bill, line by line.")
     priced_on: date = Field(description="The day the prices are of.")
     region: str = Field(description="The region they are of.")
     links: Links
 
 
-class Cost(Bill):
+class BatchCost(CostReport):
     """What a batch cost up to now, as Jobyard measured it and AWS lists its prices.
 
     What belongs to no one batch is not in it: the clock, requests of people and programs, logs, and
@@ -46,7 +46,7 @@ class Cost(Bill):
     )
 
 
-class ScheduleCost(Bill):
+class ScheduleCost(CostReport):
     """What a schedule's jobs cost up to now, as Jobyard measured it and AWS lists its prices.
 
     What belongs to no one schedule is not in it: the clock, requests of people and programs, logs,

@@ -23,7 +23,7 @@ from jobyard.domain.manifests.validation import LOCAL_BYTES, LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
 
 
-class Document(BaseModel, defer_build=True):
+class Schema(BaseModel, defer_build=True):
     """What is sent or comes back. It is made ready when first used: a request uses few of them."""
 
 
@@ -264,7 +264,7 @@ JobId = Annotated[
 ]
 
 
-class Entry(Document):
+class HistoryEntry(Schema):
     """One line of a history."""
 
     event: str = Field(

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from pydantic import Field
 
-from api.schemas.fields import Document, Instant, Links, Reason
+from api.schemas.fields import Instant, Links, Reason, Schema
 
 
-class Placing(Document, extra="forbid"):
+class HoldRequest(Schema, extra="forbid"):
     """A hold to be placed."""
 
     reason: Reason
@@ -23,28 +23,28 @@ class Placing(Document, extra="forbid"):
     )
 
 
-class Hold(Document):
+class Hold(Schema):
     """A deliberate stop: what would start in its scope is held, what runs goes on."""
 
     scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
     owner: str = Field(description="Who placed it.")
     reason: str = Field(description="Why.")
-    since: datetime = Field(description="Since when.")
+    placed_at: datetime = Field(description="Since when.")
     until: datetime | None = Field(description="When it runs out; null when only a person ends it.")
-    in_force: bool = Field(description="Whether it stops anything now.")
+    is_active: bool = Field(description="Whether it stops anything now.")
     links: Links
 
 
-class Holds(Document):
+class HoldList(Schema):
     """All holds."""
 
     items: list[Hold]
 
 
-class Lifted(Document):
+class LiftedHold(Schema):
     """A hold that was lifted."""
 
     scope: str = Field(description="What it was on.")
-    released: int = Field(
+    released_batches: int = Field(
         description="Batches that were let go so far; with status 202 there are more."
     )

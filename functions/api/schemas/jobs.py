@@ -6,14 +6,14 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from api.schemas.batches import Cursor
-from api.schemas.fields import Document, Entry, Links
+from api.schemas.fields import HistoryEntry, Links, Schema
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus
 from jobyard.domain.schedules.occurrence import Trigger
 
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
 
 
-class JobInBrief(Document):
+class JobSummary(Schema):
     """A job as lists show it."""
 
     job_id: str = Field(
@@ -29,20 +29,20 @@ class JobInBrief(Document):
         "one of a schedule."
     )
     state: JobState = Field(description="Where it stands.")
-    word: str = Field(description="The state in its users' words.")
-    why: str = Field(description='What it waits for; "" when for nothing.')
-    until: datetime | None = Field(description="When the waiting ends, if that is known.")
+    label: str = Field(description="The state in its users' words.")
+    waiting_reason: str = Field(description='What it waits for; "" when for nothing.')
+    waiting_until: datetime | None = Field(description="When the waiting ends, if that is known.")
     step: str = Field(description='The step it is at or goes on with; "" when all are done.')
     failure_code: str = Field(description='Why its last attempt failed; "" when it did not.')
     failure_message: str = Field(description="The same in words.")
-    requeues: int = Field(description="How often a person had it tried again.")
+    requeue_count: int = Field(description="How often a person had it tried again.")
     actions: list[JobEvent] = Field(
         description="What you may ask of it now, as POST /api/jobs/{job_id}/{event}."
     )
     links: Links
 
 
-class Step(Document):
+class Step(Schema):
     """A step of a job."""
 
     name: str = Field(description="What is done.")
@@ -53,20 +53,20 @@ class Step(Document):
     message: str = Field(description='A warning worth showing; "" when there is none.')
 
 
-class Attempt(Document):
+class Attempt(Schema):
     """One try of a job."""
 
     started_at: datetime = Field(description="When it began.")
     ended_at: datetime | None = Field(description="When it ended.")
     step: str = Field(description='The step it failed at; "" when it did not.')
-    code: str = Field(
+    failure_code: str = Field(
         description='Why it failed; "" when it did not. `MORE` for the attempts that a long list '
         "leaves out, which the message counts."
     )
-    message: str = Field(description="The same in words.")
+    failure_message: str = Field(description="The same in words.")
 
 
-class Records(Document):
+class RecordCounts(Schema):
     """The records a job has gone through, so far."""
 
     processed: int = Field(description="Those that were processed.")
@@ -74,7 +74,7 @@ class Records(Document):
     total: int | None = Field(description="All of them; null until it has gone through all.")
 
 
-class Job(JobInBrief):
+class Job(JobSummary):
     """A job."""
 
     schedule_id: str = Field(description='Its schedule; "" when it is one of a batch.')
@@ -85,11 +85,11 @@ class Job(JobInBrief):
         description="What made it: that time, a person, or that it had been missed."
     )
     actor: str = Field(description='Who had it run now; "" when nobody did.')
-    words: str = Field(description='Why they did; "" when nobody did.')
+    reason: str = Field(description='Why they did; "" when nobody did.')
     parameters: dict[str, JsonValue] = Field(
         description="What its schedule told it; a batch has those of its jobs."
     )
-    records: Records | None = Field(
+    records: RecordCounts | None = Field(
         description="The records it has gone through; null when it counts none."
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
@@ -98,20 +98,20 @@ class Job(JobInBrief):
         "between."
     )
     result: dict[str, JsonValue] = Field(description="What its steps have found and made.")
-    history: list[Entry] = Field(
+    history: list[HistoryEntry] = Field(
         description="What happened to it, oldest first; of much the first three, the last twenty, "
         "and how many of each between."
     )
 
 
-class Jobs(Document):
+class JobList(Schema):
     """A page of jobs, in the manifest's order."""
 
-    items: list[JobInBrief]
-    cursor: Cursor
+    items: list[JobSummary]
+    next_cursor: Cursor
 
 
-class MovedJob(Document):
+class JobStatus(Schema):
     """A job after what was asked of it."""
 
     job_id: str = Field(description="The job's id.")

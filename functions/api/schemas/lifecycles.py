@@ -2,20 +2,20 @@
 
 from pydantic import Field
 
-from api.schemas.fields import Document
+from api.schemas.fields import Schema
 from jobyard.domain.lifecycle import StateType
 
 
-class State(Document):
+class State(Schema):
     """A state."""
 
     name: str = Field(description="Its name, the same everywhere.")
     type: StateType = Field(description="What it waits for.")
-    meaning: str = Field(description="How one gets here and who takes it away.")
-    words: dict[str, str] = Field(description="What each audience calls it.")
+    description: str = Field(description="How one gets here and who takes it away.")
+    labels: dict[str, str] = Field(description="What each audience calls it.")
 
 
-class Transition(Document):
+class Transition(Schema):
     """A move from one state to another."""
 
     before: str = Field(alias="from", description="The state before.")
@@ -24,7 +24,7 @@ class Transition(Document):
     senders: list[str] = Field(description="Roles that may send it, or `machine`.")
 
 
-class Lifecycle(Document):
+class Lifecycle(Schema):
     """The states something can be in, and how it gets from one to another."""
 
     name: str = Field(description="What it is the lifecycle of.")
@@ -33,7 +33,7 @@ class Lifecycle(Document):
     transitions: list[Transition]
 
 
-class Me(Document):
+class Me(Schema):
     """The person whose token was sent."""
 
     name: str = Field(description="As histories name this person.")

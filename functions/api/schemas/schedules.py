@@ -7,12 +7,19 @@ from typing import Annotated, Any, Self
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema, model_validator
 
 from api.schemas.batches import Cursor
-from api.schemas.fields import Document, Entry, Instant, Links, Reason, Title
+from api.schemas.fields import HistoryEntry, Instant, Links, Reason, Schema, Title
+from api.schemas.jobs import RecordCounts
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import rule_parsing
-from jobyard.domain.schedules.occurrence import Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.recurrence import LAST, Gap, Kind, Repeated
-from jobyard.domain.schedules.schedule import SCHEDULE, Missing, Overlap, ScheduleState, Word
+from jobyard.domain.schedules.schedule import (
+    SCHEDULE,
+    MissedPolicy,
+    OverlapPolicy,
+    ScheduleLabel,
+    ScheduleState,
+)
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 ScheduleEvent = StrEnum("ScheduleEvent", {name: name for name in SCHEDULE.people_events()})  # type: ignore[misc]
@@ -28,7 +35,7 @@ _DAY_OR_WALL = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$"
 _DST = [*Gap, *Repeated]
 
 
-class Rule(Document, extra="forbid"):
+class Rule(Schema, extra="forbid"):
     """When jobs are due, in local terms.
 
     Hours are elapsed time; days, weeks and months keep the time that clocks show. Weeks begin on
@@ -100,12 +107,12 @@ class Rule(Document, extra="forbid"):
     )
 
 
-class MissedTimes(Document, extra="forbid"):
+class MissedRuns(Schema, extra="forbid"):
     """Which of the times that nobody could start a job at are made up for."""
 
-    which: Missing = Field(description="None, the latest, or all of them.")
-    most: StrictInt = Field(default=10, ge=1, le=1000, description="Of all: the newest so many.")
-    oldest_h: StrictInt = Field(
+    which: MissedPolicy = Field(description="None, the latest, or all of them.")
+    limit: StrictInt = Field(default=10, ge=1, le=1000, description="Of all: the newest so many.")
+    max_age_h: StrictInt = Field(
         default=24, ge=1, le=8784, description="None that is older than so many hours."
     )
 
@@ -115,7 +122,7 @@ _CALENDAR = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 CalendarName = Annotated[str, Field(pattern=_CALENDAR)]
 
 
-class NewSchedule(Document, extra="forbid"):
+class NewSchedule(Schema, extra="forbid"):
     """A schedule to be made."""
 
     title: Title = Field(description="What people call it.")
@@ -125,9 +132,9 @@ class NewSchedule(Document, extra="forbid"):
         default_factory=dict,
         description="What the job type takes, up to 8 KB; GET /api/job-types says what that is.",
     )
-    missed: Missing | MissedTimes = Field(default=Missing.LATEST, description=_MISSED)
-    overlap: Overlap = Field(
-        default=Overlap.FORBID,
+    missed: MissedPolicy | MissedRuns = Field(default=MissedPolicy.LATEST, description=_MISSED)
+    overlap: OverlapPolicy = Field(
+        default=OverlapPolicy.FORBID,
         description="What happens at a time whose run before is still going.",
     )
     calendar: CalendarName | None = Field(
@@ -135,7 +142,7 @@ class NewSchedule(Document, extra="forbid"):
     )
 
 
-class ScheduleChanges(Document, extra="forbid", json_schema_extra={"minProperties": 2}):
+class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties": 2}):
     """What of a schedule is to be otherwise. What is left out stays as it is."""
 
     reason: Reason
@@ -146,8 +153,8 @@ class ScheduleChanges(Document, extra="forbid", json_schema_extra={"minPropertie
     parameters: dict[str, JsonValue] | None = Field(
         default=None, description="What the job type takes: all of it, not a part."
     )
-    missed: Missing | MissedTimes | None = Field(default=None, description=_MISSED)
-    overlap: Overlap | None = Field(
+    missed: MissedPolicy | MissedRuns | None = Field(default=None, description=_MISSED)
+    overlap: OverlapPolicy | None = Field(
         default=None, description="What happens at a time whose run before is still going."
     )
     calendar: Annotated[str, Field(pattern=f"^$|{_CALENDAR}")] | None = Field(
@@ -161,7 +168,7 @@ class ScheduleChanges(Document, extra="forbid", json_schema_extra={"minPropertie
         return self
 
 
-class PreviewWanted(Document, extra="forbid"):
+class RulePreviewRequest(Schema, extra="forbid"):
     """A rule that nobody has saved."""
 
     rule: Rule = Field(description="When jobs would be due.")
@@ -176,7 +183,7 @@ class PreviewWanted(Document, extra="forbid"):
     )
 
 
-class NextRun(Document):
+class NextRun(Schema):
     """A time at which a job will run."""
 
     utc: datetime = Field(description="The time, in UTC.")
@@ -186,17 +193,17 @@ class NextRun(Document):
     )
 
 
-class LatestRun(Document):
+class LatestRun(Schema):
     """How the run that ended last came out."""
 
     job_id: str = Field(description="Its job.")
-    at: datetime = Field(description="The time it was for.")
+    scheduled_for: datetime = Field(description="The time it was for.")
     state: JobState = Field(description="Where the job stands.")
-    word: Word = Field(description="The same in VoteCal's words.")
+    label: ScheduleLabel = Field(description="The same in VoteCal's words.")
     ended_at: datetime = Field(description="When it ended.")
 
 
-class ScheduleInBrief(Document):
+class ScheduleSummary(Schema):
     """A schedule as lists show it."""
 
     schedule_id: str = Field(description="The schedule's id.")
@@ -204,19 +211,21 @@ class ScheduleInBrief(Document):
     job_type: str = Field(description="What its jobs do.")
     is_system: bool = Field(description="Whether Jobyard made it for itself.")
     state: ScheduleState = Field(description="Where it stands.")
-    word: Word = Field(description="It with its latest run, in VoteCal's words.")
-    sentence: str = Field(description="The rule in a sentence.")
+    label: ScheduleLabel = Field(description="It with its latest run, in VoteCal's words.")
+    description: str = Field(description="The rule in a sentence.")
     zone: str = Field(description="The zone the rule is in.")
-    next_run: datetime | None = Field(
+    next_run_at: datetime | None = Field(
         description="VoteCal's next scheduled run time; null when no job will run by it."
     )
     resume_at: datetime | None = Field(
         description="When its suspension ends by itself; null when it does not."
     )
-    why: str = Field(description='What keeps it from running at its times; "" when nothing does.')
-    until: datetime | None = Field(description="When that ends, if it is known.")
-    running: list[str] = Field(description="The ids of its jobs that have not ended.")
-    latest: LatestRun | None = Field(description="The run that ended last; null when none has.")
+    waiting_reason: str = Field(
+        description='What keeps it from running at its times; "" when nothing does.'
+    )
+    waiting_until: datetime | None = Field(description="When that ends, if it is known.")
+    running_job_ids: list[str] = Field(description="The ids of its jobs that have not ended.")
+    latest_run: LatestRun | None = Field(description="The run that ended last; null when none has.")
     actions: list[ScheduleEvent] = Field(
         description="What you may ask of it now: `edit` by PATCH, `delete` by DELETE, the others "
         "as POST /api/schedules/{schedule_id}/{event}."
@@ -224,23 +233,25 @@ class ScheduleInBrief(Document):
     links: Links
 
 
-class Occurrence(Document):
+class Occurrence(Schema):
     """A time of a schedule that came, and what became of it."""
 
     schedule_id: str = Field(description="The schedule's id.")
-    at: datetime = Field(description="The time; of a manual one, when it was asked for.")
+    scheduled_for: datetime = Field(description="The time; of a manual one, when it was asked for.")
     local: str = Field(description="The same as clocks of the rule's zone show it.")
     trigger: Trigger = Field(description="What made it.")
     verdict: Verdict = Field(description="What was decided about it.")
-    reason: Skip | None = Field(description="Why there is no job; null when there is one.")
-    sentence: str = Field(
+    skip_reason: SkipReason | None = Field(
+        description="Why there is no job; null when there is one."
+    )
+    description: str = Field(
         description='The same for people, or what it waits for; "" when there is a job.'
     )
-    words: str = Field(description='More about why, or why a person wanted it; "" otherwise.')
+    reason: str = Field(description='More about why, or why a person wanted it; "" otherwise.')
     actor: str = Field(description='Who wanted it to run now; "" when it was its time.')
     job_id: str = Field(description='Its job; "" when there is none, or none yet.')
     state: JobState | None = Field(description="Where the job stands; null when there is none.")
-    word: str = Field(
+    label: str = Field(
         description="In Progress until the job has ended, then Completed or Failed; Skipped or "
         "Waiting when there is no job."
     )
@@ -249,27 +260,23 @@ class Occurrence(Document):
     duration_s: float | None = Field(
         description="How many seconds it took, from the last time a person had it tried."
     )
-    lateness_s: float | None = Field(description="How many seconds after its time it began.")
+    start_delay_s: float | None = Field(description="How many seconds after its time it began.")
     failure_codes: list[str] = Field(description="Why its attempts failed, each once.")
     message: str = Field(description='Why it failed, or who stopped it, in words; "" otherwise.')
-    processed: int | None = Field(
-        description="Records that were processed, so far; null when it counts none."
-    )
-    failed: int | None = Field(description="Records that could not be, so far.")
-    total: int | None = Field(
-        description="All of them; null until it has gone through all, and when it counts none."
+    records: RecordCounts | None = Field(
+        description="The records it has gone through, so far; null when it counts none."
     )
     links: Links
 
 
-class Occurrences(Document):
+class OccurrenceList(Schema):
     """A page of a schedule's history, newest first."""
 
     items: list[Occurrence]
-    cursor: Cursor
+    next_cursor: Cursor
 
 
-class Schedule(ScheduleInBrief):
+class Schedule(ScheduleSummary):
     """A schedule."""
 
     rule: dict[str, JsonValue] = Field(
@@ -279,36 +286,38 @@ class Schedule(ScheduleInBrief):
         description="Of the rule: what becomes of times that clocks leave out, and of those that "
         "come twice."
     )
-    missed: MissedTimes
-    overlap: Overlap = Field(description="What happens at a time whose run before is still going.")
+    missed: MissedRuns
+    overlap: OverlapPolicy = Field(
+        description="What happens at a time whose run before is still going."
+    )
     calendar: str = Field(description='The calendar that may leave times out; "" when none may.')
     parameters: dict[str, JsonValue] = Field(description="What its jobs are told.")
     owner: str = Field(description="Who made it.")
     created_at: datetime = Field(description="When it was made.")
     next_runs: list[NextRun] = Field(description="The next ten runs; fewer when no more are left.")
-    completed: Occurrence | None = Field(
+    latest_occurrence: Occurrence | None = Field(
         description="VoteCal's completed job details: the run that ended last; null when none has, "
         "or when it is archived."
     )
-    history: list[Entry] = Field(description="What people did to it, oldest first.")
+    history: list[HistoryEntry] = Field(description="What people did to it, oldest first.")
 
 
-class Schedules(Document):
+class ScheduleList(Schema):
     """A page of schedules, by title."""
 
-    items: list[ScheduleInBrief]
-    cursor: Cursor
+    items: list[ScheduleSummary]
+    next_cursor: Cursor
 
 
-class EditedSchedule(Document):
+class ScheduleEdit(Schema):
     """A schedule after it was changed, and what that changed of its next five runs."""
 
     schedule: Schedule
-    runs_before: list[NextRun] = Field(description="The next runs as they would have been.")
-    runs_after: list[NextRun] = Field(description="The next runs as they are now.")
+    next_runs_before: list[NextRun] = Field(description="The next runs as they would have been.")
+    next_runs_after: list[NextRun] = Field(description="The next runs as they are now.")
 
 
-class Suspension(Document, extra="forbid"):
+class SuspendRequest(Schema, extra="forbid"):
     """A schedule is to be suspended."""
 
     reason: Reason

@@ -29,14 +29,14 @@ def make(api: FakeApi) -> Callable[[], None]:
 def test_what_is_missing_is_made_for_all_of_the_demo(
     api: FakeApi, make: Callable[[], None]
 ) -> None:
-    api.answers("GET /collections", {"items": [{"name": "maps"}], "cursor": None})
+    api.answers("GET /collections", {"items": [{"name": "maps"}], "next_cursor": None})
     api.answers("POST /collections", {})
 
     make()
 
     made = api.bodies("POST")
     assert [each["name"] for each in made] == ["demo", "tests", "cases", "default"]
-    assert all(each["drops"] and "99999" in each["naans"] for each in made)
+    assert all(each["accepts_drops"] and "99999" in each["naans"] for each in made)
     assert [each["name"] for each in made if "13030" in each["naans"]] == ["cases"]
     assert all({"depositor", "operator"} <= {*each["groups"]} for each in made)
 
@@ -44,7 +44,7 @@ def test_what_is_missing_is_made_for_all_of_the_demo(
 def test_what_somebody_made_at_the_same_time_is_no_trouble(
     api: FakeApi, make: Callable[[], None]
 ) -> None:
-    api.answers("GET /collections", {"items": [], "cursor": None})
+    api.answers("GET /collections", {"items": [], "next_cursor": None})
     api.answers("POST /collections", problem(409, "there is one"))
     make()
 

@@ -19,7 +19,7 @@ def test_the_page_lists_every_check_as_the_code_has_it() -> None:
 
 def test_every_check_has_one_of_three_levels_and_a_sentence() -> None:
     assert {check.level for check in Check} == {"error", "warning", "information"}
-    assert all(check.sentence.endswith((".", ")")) for check in Check)
+    assert all(check.description.endswith((".", ")")) for check in Check)
 
 
 def test_the_page_names_every_profile_and_column() -> None:

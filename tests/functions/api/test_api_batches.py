@@ -31,8 +31,8 @@ def test_a_submission_is_promised_and_told_where_to_upload(api: Api) -> None:
     assert upload["expires_at"].endswith("Z")
     assert answer.headers["location"] == submitted["links"]["self"]
     shown = api.get(f"/batches/{submitted['batch_id']}", role="depositor").json
-    assert shown["why"] == "waits for its manifest to arrive and be opened"
-    assert shown["until"] == upload["expires_at"]
+    assert shown["waiting_reason"] == "waits for its manifest to arrive and be opened"
+    assert shown["waiting_until"] == upload["expires_at"]
 
 
 def test_an_upload_is_for_one_key_of_a_bounded_size_and_for_a_while(api: Api) -> None:
@@ -114,8 +114,8 @@ def test_a_parameter_that_nobody_would_look_at_is_refused(api: Api) -> None:
     assert (answer.status, answer.json["type"].rpartition("#")[2]) == (400, "invalid-parameters")
     assert answer.json["errors"] == [
         {
-            "where": "body.parameters.limit",
-            "allowed": "there is no such parameter of deposit; "
+            "field": "body.parameters.limit",
+            "message": "there is no such parameter of deposit; "
             "there are primary, local, creator, title, date",
         }
     ]
@@ -178,15 +178,15 @@ def test_a_field_that_is_wrong_is_named_with_what_is_allowed(
     answer = api.post("/batches", {**SUBMISSION, field: value}, role="depositor")
 
     assert (answer.status, answer.kind) == (422, "validation-failed")
-    assert [each["where"] for each in answer.json["errors"]] == [where]
-    assert answer.json["errors"][0]["allowed"]
+    assert [each["field"] for each in answer.json["errors"]] == [where]
+    assert answer.json["errors"][0]["message"]
     assert api.get("/batches").json["items"] == []
 
 
 def test_every_wrong_field_is_told_at_once(api: Api) -> None:
     answer = api.post("/batches", {"filename": "a/b", "notify": ["?"]}, role="depositor")
 
-    told = {each["where"]: each["allowed"] for each in answer.json["errors"]}
+    told = {each["field"]: each["message"] for each in answer.json["errors"]}
     assert told["body.collection"] == "this field is needed"
     assert set(told) == {"body.collection", "body.filename", "body.notify[0]"}
 
@@ -216,7 +216,7 @@ def test_batches_are_listed_newest_first_and_by_the_page(api: Api) -> None:
         page = api.get("/batches", query={"limit": 2, "cursor": cursor}).json
         assert len(page["items"]) <= 2
         seen += [each["batch_id"] for each in page["items"]]
-        cursor = page["cursor"]
+        cursor = page["next_cursor"]
 
     assert seen == made[::-1]
 
@@ -251,14 +251,14 @@ def test_a_page_has_1_to_200_items(api: Api, limit: str) -> None:
     answer = api.get("/batches", query={"limit": limit})
 
     assert answer.status == 422
-    assert answer.json["errors"][0]["where"] == "query.limit"
+    assert answer.json["errors"][0]["field"] == "query.limit"
 
 
 def test_a_state_that_is_not_there_is_refused_with_those_that_are(api: Api) -> None:
     answer = api.get("/batches", query={"state": "broken"})
 
     assert answer.status == 422
-    assert "update_reporting" in answer.json["errors"][0]["allowed"]
+    assert "update_reporting" in answer.json["errors"][0]["message"]
 
 
 def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> None:
@@ -274,10 +274,10 @@ def test_a_batch_shows_its_counts_its_failures_and_what_one_may_do(api: Api) -> 
     assert shown["counts"]["succeeded"] == 2
     assert shown["counts"]["failed"] == 3
     assert shown["counts"]["total"] == 5
-    groups = [(each["code"], each["count"]) for each in shown["failure_groups"]]
+    groups = [(each["failure_code"], each["count"]) for each in shown["failure_groups"]]
     assert groups == [("PAYLOAD_NOT_FOUND", 2), ("TIMEOUT", 1)]
-    assert shown["words"] == "Failed"
-    assert shown["why"] == "3 failed jobs for a person to requeue or delete"
+    assert shown["label"] == "Failed"
+    assert shown["waiting_reason"] == "3 failed jobs for a person to requeue or delete"
     assert shown["actions"] == ["update_reporting", "delete"]
     assert [each["event"] for each in shown["history"]] == ["start", "report", "fail"]
     assert shown["history"][0]["from"] == "pending"
@@ -294,8 +294,8 @@ def test_a_held_batch_says_who_holds_it_and_until_when(api: Api) -> None:
 
     shown = api.get(f"/batches/{batch.batch_id}").json
 
-    assert shown["why"] == "collection:maps is held by an-operator: the store moves"
-    assert shown["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert shown["waiting_reason"] == "collection:maps is held by an-operator: the store moves"
+    assert shown["waiting_until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
@@ -309,11 +309,11 @@ def test_a_batch_whose_last_jobs_are_held_says_by_whom_too(api: Api) -> None:
     job = api.get(f"/jobs/{batch.batch_id}.0.0").json
 
     assert (
-        shown["why"]
+        shown["waiting_reason"]
         == "waits for its jobs: 1 held; everything is held by an-operator: the store moves"
     )
-    assert shown["until"] == job["until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert job["why"] == "everything is held by an-operator: the store moves"
+    assert shown["waiting_until"] == job["waiting_until"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert job["waiting_reason"] == "everything is held by an-operator: the store moves"
 
 
 def test_an_unknown_batch_is_not_found_whatever_its_id_looks_like(api: Api) -> None:
@@ -387,7 +387,7 @@ def test_what_is_asked_needs_a_reason(api: Api, reason: str | None) -> None:
     answer = api.post(f"/batches/{batch.batch_id}/cancel", body)
 
     assert answer.status == 422
-    assert answer.json["errors"][0]["where"] == "body.reason"
+    assert answer.json["errors"][0]["field"] == "body.reason"
 
 
 def test_a_batch_that_was_never_reported_is_not_reported_anew(api: Api) -> None:
@@ -433,12 +433,12 @@ def test_reports_are_shown_with_links_to_their_files(api: Api) -> None:
         )
         for name, asked in shown.items()
     } == {
-        "all_csv": (["text/csv; charset=utf-8"], "attachment"),
+        "jobs_csv": (["text/csv; charset=utf-8"], "attachment"),
         "failures_csv": (["text/csv; charset=utf-8"], "attachment"),
         "json": (["application/json; charset=utf-8"], "attachment"),
         "html": (["text/html; charset=utf-8"], "inline"),
     }
-    assert items[1]["files"] == dict.fromkeys(("all_csv", "failures_csv", "json", "html"))
+    assert items[1]["files"] == dict.fromkeys(("jobs_csv", "failures_csv", "json", "html"))
 
 
 def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
@@ -454,7 +454,7 @@ def test_findings_come_by_the_page_in_the_manifests_order(api: Api) -> None:
         query = {"limit": 2, "cursor": cursor}
         page = api.get(f"/batches/{batch.batch_id}/findings", query=query).json
         seen += page["items"]
-        cursor = page["cursor"]
+        cursor = page["next_cursor"]
 
     assert seen == found
 
@@ -472,4 +472,4 @@ def test_a_finding_without_a_place_has_neither_line_nor_column(api: Api) -> None
 def test_a_batch_without_findings_has_none_to_show(api: Api) -> None:
     batch = a_batch("completed")
 
-    assert api.get(f"/batches/{batch.batch_id}/findings").json == {"items": [], "cursor": None}
+    assert api.get(f"/batches/{batch.batch_id}/findings").json == {"items": [], "next_cursor": None}

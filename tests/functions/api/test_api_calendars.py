@@ -73,7 +73,7 @@ def test_a_calendar_that_cannot_be_is_refused_by_its_field(
     answer = put(api, name, **how)
 
     assert answer.status == status
-    assert where in answer.json["errors"][0]["where"]
+    assert where in answer.json["errors"][0]["field"]
     assert api.get("/calendars").json["items"] == []
 
 
@@ -131,8 +131,8 @@ def test_what_a_calendar_says_from_now_on_holds_for_schedules_at_once(api: Api) 
     put(api, exclude=[], include=[])
     schedule = a_schedule(policy=Policy(calendar="holidays"))
     path = f"/schedules/{schedule.schedule_id}"
-    first = api.get(path).json["next_run"]
+    first = api.get(path).json["next_run_at"]
 
     put(api, exclude=[first[:10]], include=[])
 
-    assert api.get(path).json["next_run"] > first
+    assert api.get(path).json["next_run_at"] > first

@@ -35,14 +35,18 @@ def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
         groups=["curators"],
         naans=["13030"],
         notify=["maps@example.org"],
-        drops=True,
+        accepts_drops=True,
         reason="the atlas project",
     )
 
     assert shown["people"] == [{"id": sub_of("depositor"), "name": "depositor"}]
     assert (shown["owner"], shown["owner_id"]) == ("admin", sub_of("admin"))
     assert (shown["groups"], shown["naans"]) == (["curators"], ["13030"])
-    assert (shown["notify"], shown["drops"], shown["held"]) == (["maps@example.org"], True, None)
+    assert (shown["notify"], shown["accepts_drops"], shown["hold"]) == (
+        ["maps@example.org"],
+        True,
+        None,
+    )
     (entry,) = shown["history"]
     assert (entry["event"], entry["actor"], entry["reason"]) == (
         "create",
@@ -57,10 +61,10 @@ def test_an_admin_makes_a_collection_and_it_is_shown(api: Api) -> None:
 def test_a_name_is_given_once(api: Api) -> None:
     made(api)
 
-    again = api.post("/collections", {"name": "atlas", "drops": True})
+    again = api.post("/collections", {"name": "atlas", "accepts_drops": True})
 
     assert (again.status, again.kind) == (409, "invalid-transition")
-    assert api.get("/collections/atlas").json["drops"] is False
+    assert api.get("/collections/atlas").json["accepts_drops"] is False
 
 
 @pytest.mark.parametrize("role", ["depositor", "operator"])
@@ -112,7 +116,7 @@ def test_who_is_allowed_deposits_until_they_are_denied(api: Api) -> None:
     assert denied.json["people"] == []
     assert submitted(api).status == 404
     assert [each["event"] for each in denied.json["history"]] == ["create", "allow", "deny"]
-    assert denied.json["history"][-1]["what"] == "depositor"
+    assert denied.json["history"][-1]["changes"] == "depositor"
 
 
 def test_the_right_is_the_persons_and_not_the_names(api: Api) -> None:
@@ -160,18 +164,23 @@ def test_an_owner_changes_their_collection_and_nobody_elses(api: Api) -> None:
     as_owner = {"role": "operator"}
 
     edited = api.ask(
-        "PATCH", "/collections/atlas", body={**WHY, "naans": ["13030"], "drops": True}, **as_owner
+        "PATCH",
+        "/collections/atlas",
+        body={**WHY, "naans": ["13030"], "accepts_drops": True},
+        **as_owner,
     )
     allowed = api.post("/collections/atlas/allow", {**WHY, "groups": ["depositor"]}, **as_owner)
-    foreign = api.ask("PATCH", "/collections/other", body={**WHY, "drops": True}, **as_owner)
+    foreign = api.ask(
+        "PATCH", "/collections/other", body={**WHY, "accepts_drops": True}, **as_owner
+    )
 
-    assert (edited.json["naans"], edited.json["drops"]) == (["13030"], True)
+    assert (edited.json["naans"], edited.json["accepts_drops"]) == (["13030"], True)
     assert edited.json["may_edit"] is True
-    assert edited.json["history"][-1]["what"] == "NAANs 13030; takes dropped manifests"
+    assert edited.json["history"][-1]["changes"] == "NAANs 13030; takes dropped manifests"
     assert allowed.status == 200
     assert submitted(api).status == submitted(api, **as_owner).status == 201
     assert (foreign.status, foreign.kind) == (403, "forbidden")
-    assert api.get("/collections/other").json["drops"] is False
+    assert api.get("/collections/other").json["accepts_drops"] is False
 
 
 def test_an_owner_gives_their_collection_no_arks_of_another_authority(api: Api) -> None:
@@ -205,7 +214,7 @@ def test_a_change_needs_a_reason(api: Api) -> None:
     made(api)
 
     for method, path, body in (
-        ("PATCH", "", {"drops": True}),
+        ("PATCH", "", {"accepts_drops": True}),
         ("POST", "/allow", {"groups": ["depositor"]}),
         ("POST", "/deny", {"groups": ["depositor"]}),
         ("PATCH", "", WHY),
@@ -270,8 +279,8 @@ def test_a_collection_shows_what_holds_it(api: Api, scope: str) -> None:
         api.get("/collections/atlas").json,
         next(c for c in api.get("/collections").json["items"] if c["name"] == "atlas"),
     ):
-        assert shown["held"]["scope"] == scope
-        assert "held by anna: the shelf is moved" in shown["held"]["why"]
+        assert shown["hold"]["scope"] == scope
+        assert "held by anna: the shelf is moved" in shown["hold"]["description"]
 
 
 def test_collections_come_by_name_and_in_pages(api: Api) -> None:
@@ -281,7 +290,7 @@ def test_collections_come_by_name_and_in_pages(api: Api) -> None:
     while cursor is not None:
         page = api.get("/collections", query={"limit": 2} | ({"cursor": cursor} if cursor else {}))
         found += [each["name"] for each in page.json["items"]]
-        cursor = page.json["cursor"]
+        cursor = page.json["next_cursor"]
 
     assert found == names == sorted(names)
     assert len(names) > 3
@@ -298,8 +307,8 @@ def test_collections_come_by_name_and_in_pages(api: Api) -> None:
         {"people": [""]},
         {"people": ["a\nb"]},
         {"notify": ["nobody"]},
-        {"drops": "yes"},
-        {"held": True},
+        {"accepts_drops": "yes"},
+        {"hold": True},
     ],
 )
 def test_a_collection_that_cannot_be_is_refused(api: Api, said: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ def test_a_bill_adds_up_what_every_part_used(api: Api) -> None:
     assert [*lines] == [price.kind for price in PRICES]
     assert lines["write_units"]["quantity"] == 13
     assert lines["transitions"]["quantity"] == 5
-    assert bill["milliseconds"] == 12
+    assert bill["billed_ms"] == 12
     assert bill["dollars"] == pytest.approx(13 * 0.625e-6 + 5 * 25e-6 + 2 * 0.2e-6)
     assert bill["dollars_per_job"] == pytest.approx(bill["dollars"] / 4)
     assert bill["priced_on"] == "2026-10-04"

@@ -12,7 +12,7 @@ from tests.functions.api.batch_records import a_batch, put_findings
 def test_a_cursor_that_was_changed_anywhere_is_refused(api: Api) -> None:
     for _ in range(2):
         a_batch()
-    cursor: str = api.get("/batches", query={"limit": 1}).json["cursor"]
+    cursor: str = api.get("/batches", query={"limit": 1}).json["next_cursor"]
 
     for place in range(0, len(cursor) - 1, 7):
         other = "A" if cursor[place] != "A" else "B"
@@ -42,7 +42,7 @@ def test_a_cursor_is_of_one_list_only(api: Api) -> None:
     batch, other = a_batch(entries=2), a_batch(entries=2)
     finding = {"level": "error", "code": "C", "line": 1, "column": 0, "message": "m"}
     put_findings(batch, [finding] * 2)
-    cursor = api.get(f"/batches/{batch.batch_id}/jobs", query={"limit": 1}).json["cursor"]
+    cursor = api.get(f"/batches/{batch.batch_id}/jobs", query={"limit": 1}).json["next_cursor"]
 
     for path, query in (
         (f"/batches/{other.batch_id}/jobs", {}),

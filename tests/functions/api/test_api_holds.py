@@ -28,11 +28,11 @@ def test_a_hold_is_placed_shown_and_lifted(api: Api, scope: str) -> None:
     assert placed.json["owner"] == "operator"
     assert placed.json["reason"] == "moving"
     assert placed.json["until"] == SOON.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert placed.json["in_force"] is True
+    assert placed.json["is_active"] is True
     assert api.get(f"/holds/{scope}").json == placed.json
     assert api.get("/holds").json["items"] == [placed.json]
     lifted = api.ask("DELETE", f"/holds/{scope}")
-    assert lifted.json == {"scope": scope, "released": 0}
+    assert lifted.json == {"scope": scope, "released_batches": 0}
     assert api.get("/holds").json["items"] == []
     assert api.get(f"/holds/{scope}").status == 404
 
@@ -72,7 +72,7 @@ def test_lifting_a_hold_releases_what_it_held(api: Api) -> None:
 
     lifted = api.ask("DELETE", "/holds/collection:maps", query={"reason": "moved"})
 
-    assert lifted.json["released"] == 2
+    assert lifted.json["released_batches"] == 2
     shown = api.get(f"/batches/{waiting.batch_id}").json
     assert shown["state"] == "pending"
     assert (shown["history"][-1]["actor"], shown["history"][-1]["reason"]) == ("admin", "moved")
@@ -170,7 +170,10 @@ def test_a_lift_of_much_answers_with_what_it_began(api: Api) -> None:
     lifted = api.ask("DELETE", "/holds/collection:maps")
 
     assert lifted.status == 202
-    assert lifted.json == {"scope": "collection:maps", "released": hold_commands.RELEASED_AT_ONCE}
+    assert lifted.json == {
+        "scope": "collection:maps",
+        "released_batches": hold_commands.RELEASED_AT_ONCE,
+    }
     assert api.get("/holds").json["items"] == []
     again = api.ask("DELETE", "/holds/collection:maps")
-    assert again.json["released"] == hold_commands.RELEASED_AT_ONCE + 1
+    assert again.json["released_batches"] == hold_commands.RELEASED_AT_ONCE + 1

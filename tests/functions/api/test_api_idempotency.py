@@ -171,4 +171,4 @@ def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
     answer = api.post("/batches", SUBMISSION, headers={"idempotency-key": key})
 
     assert answer.status == 422
-    assert answer.json["errors"][0]["where"] == "header.Idempotency-Key"
+    assert answer.json["errors"][0]["field"] == "header.Idempotency-Key"

@@ -86,7 +86,7 @@ def test_what_a_person_called_machine_holds_is_theirs(api: Api) -> None:
     shown = api.get(f"/jobs/{batch.batch_id}.0.0").json
 
     assert held.status == 200
-    assert shown["why"] == "held by machine: mine"
+    assert shown["waiting_reason"] == "held by machine: mine"
     assert shown["history"][-1]["actor_id"] == sub_of("machine")
     (job,) = jobs.of_chunk(batch.batch_id, 0)
     assert not Filter(JobState.HELD, by_machine=True).matches(job)

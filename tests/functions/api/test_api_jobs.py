@@ -24,7 +24,7 @@ def all_pages(api: Api, path: str, **query: Any) -> list[dict[str, Any]]:
     while cursor is not None:
         page = api.get(path, query={**query, "cursor": cursor}).json
         items += page["items"]
-        cursor = page["cursor"]
+        cursor = page["next_cursor"]
     return items
 
 
@@ -97,8 +97,8 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
     gap = shown["history"][3]
     assert gap["reason"].startswith("99 more moves: fail ")
     assert (gap["actor"], gap["from"]) == ("machine", "scheduled")
-    more = [each for each in shown["attempts"] if each["code"] == "MORE"]
-    assert [each["message"] for each in more] == ["17 more attempts: TIMEOUT 17"]
+    more = [each for each in shown["attempts"] if each["failure_code"] == "MORE"]
+    assert [each["failure_message"] for each in more] == ["17 more attempts: TIMEOUT 17"]
 
 
 def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
@@ -138,16 +138,16 @@ def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
             "started_at": at,
             "ended_at": at,
             "step": "downloading",
-            "code": "PAYLOAD_NOT_FOUND",
-            "message": "404 from files.example.org",
+            "failure_code": "PAYLOAD_NOT_FOUND",
+            "failure_message": "404 from files.example.org",
         }
     ]
     assert [each["event"] for each in shown["history"]] == ["start", "fail"]
     assert shown["failure_code"] == "PAYLOAD_NOT_FOUND"
-    assert shown["word"] == "Failed"
-    assert shown["why"] == "waits for a person to requeue or delete it"
+    assert shown["label"] == "Failed"
+    assert shown["waiting_reason"] == "waits for a person to requeue or delete it"
     assert shown["actions"] == ["requeue", "delete"]
-    assert shown["requeues"] == 2
+    assert shown["requeue_count"] == 2
     assert shown["result"] == {"size": 12}
     assert shown["links"]["batch"].endswith(f"/api/batches/{batch.batch_id}")
 
@@ -166,10 +166,10 @@ def test_a_waiting_job_says_why_and_until_when(api: Api) -> None:
 
     items = api.get(f"/batches/{batch.batch_id}/jobs").json["items"]
 
-    assert items[0]["why"] == "nothing holds it any more; it is released within a minute"
-    assert items[1]["why"] == "retry 1 of 3 after PAYLOAD_BUSY"
-    assert items[1]["until"] == later.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert items[2]["why"].startswith("waits for a worker, behind")
+    assert items[0]["waiting_reason"] == "nothing holds it any more; it is released within a minute"
+    assert items[1]["waiting_reason"] == "retry 1 of 3 after PAYLOAD_BUSY"
+    assert items[1]["waiting_until"] == later.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert items[2]["waiting_reason"].startswith("waits for a worker, behind")
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ def test_a_retry_takes_all_failed_jobs_or_those_that_match(api: Api) -> None:
         return number
 
     assert matched() == 4
-    assert matched(code=["TIMEOUT"]) == 1
-    assert matched(code=["TIMEOUT", "PAYLOAD_NOT_FOUND"]) == 4
+    assert matched(failure_codes=["TIMEOUT"]) == 1
+    assert matched(failure_codes=["TIMEOUT", "PAYLOAD_NOT_FOUND"]) == 4
     assert matched(job_ids=named) == 1
-    assert matched(job_ids=named, code=["TIMEOUT"]) == 0
+    assert matched(job_ids=named, failure_codes=["TIMEOUT"]) == 0
     assert not [each for each in executions("batch") if each.startswith(batch.batch_id)]
 
 
@@ -315,7 +315,7 @@ def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
     a_job(batch, 2, "failed")
     path = f"/batches/{batch.batch_id}/retries"
 
-    answer = api.post(path, {"reason": "again", "code": ["PAYLOAD_NOT_FOUND"]})
+    answer = api.post(path, {"reason": "again", "failure_codes": ["PAYLOAD_NOT_FOUND"]})
 
     assert (answer.status, answer.json["matched"]) == (202, 2)
     operation_id = answer.json["operation_id"]
@@ -330,10 +330,10 @@ def test_a_retry_is_an_operation_with_an_outcome_for_each_job(api: Api) -> None:
     shown = api.get(f"{path}/{operation_id}").json
     assert shown["state"] == "running"
     assert (shown["actor"], shown["reason"], shown["event"]) == ("admin", "again", "requeue")
-    assert shown["code"] == ["PAYLOAD_NOT_FOUND"]
+    assert shown["failure_codes"] == ["PAYLOAD_NOT_FOUND"]
     outcomes = [(each["outcome"], each["message"]) for each in shown["outcomes"]]
     assert outcomes == [("failed", ""), ("refused", "too late")]
-    assert shown["cursor"] is None
+    assert shown["next_cursor"] is None
 
 
 def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
@@ -344,23 +344,23 @@ def test_outcomes_come_ten_chunks_a_page(api: Api) -> None:
     operation_id = api.post(path, WHY).json["operation_id"]
 
     first = api.get(f"{path}/{operation_id}").json
-    second = api.get(f"{path}/{operation_id}", query={"cursor": first["cursor"]}).json
+    second = api.get(f"{path}/{operation_id}", query={"cursor": first["next_cursor"]}).json
 
-    assert first["cursor"]
-    assert second["cursor"] is None
+    assert first["next_cursor"]
+    assert second["next_cursor"] is None
 
 
 @pytest.mark.parametrize(
     ("body", "status", "words"),
     [
         ({}, 422, "give a reason"),
-        ({"reason": "again", "code": ["BROKEN"]}, 422, "PAYLOAD_NOT_FOUND"),
+        ({"reason": "again", "failure_codes": ["BROKEN"]}, 422, "PAYLOAD_NOT_FOUND"),
         ({"reason": "again", "job_ids": ["b1.0.0"]}, 422, "batch_id.chunk.position"),
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.{'1' * 40}"]}, 422, "batch_id.chunk"),
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"]}, 400, "jobs of batch"),
         ({"reason": "again", "job_ids": [f"{NOBODYS}.0.0"] * 1001}, 422, "at most 1000"),
         ({"reason": "again", "preview": "yes"}, 422, "boolean"),
-        ({"reason": "again", "code": ["TIMEOUT"]}, 409, "no failed job"),
+        ({"reason": "again", "failure_codes": ["TIMEOUT"]}, 409, "no failed job"),
     ],
 )
 def test_a_retry_of_what_is_not_there_is_refused(

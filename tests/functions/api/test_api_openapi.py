@@ -70,7 +70,16 @@ def test_a_document_and_its_fields_are_described(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["DeliveryState", "ReportKind", "Failure", "Missing", "Overlap", "Trigger", "Verdict", "Skip"],
+    [
+        "DeliveryState",
+        "ReportKind",
+        "Failure",
+        "MissedPolicy",
+        "OverlapPolicy",
+        "Trigger",
+        "Verdict",
+        "SkipReason",
+    ],
 )
 def test_a_list_of_words_that_is_explained_is_explained_whole(name: str) -> None:
     schema = described()["components"]["schemas"][name]

@@ -47,7 +47,7 @@ def test_a_refusal_of_a_field_names_it(error: JobyardError, status: int, where: 
     problem = json.loads(str(problem_response(error, ASKED, URL).body))
 
     assert problem["status"] == status
-    assert problem["errors"] == [{"where": where, "allowed": "text"}]
+    assert problem["errors"] == [{"field": where, "message": "text"}]
 
 
 def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:

@@ -189,7 +189,7 @@ def test_whoever_is_no_admin_is_not_told_what_is_wrong_with_a_schedule(
 # What is asked of a collection that no role may deposit into: who does not see it knows of none.
 OF_A_COLLECTION: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/collections/closed", None, READERS),
-    ("PATCH", "/collections/closed", {**WHY, "drops": True}, {"admin"}),
+    ("PATCH", "/collections/closed", {**WHY, "accepts_drops": True}, {"admin"}),
     ("POST", "/collections/closed/allow", {**WHY, "groups": ["depositor"]}, {"admin"}),
     ("POST", "/collections/closed/deny", {**WHY, "groups": ["students"]}, {"admin"}),
 ]

@@ -11,7 +11,14 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, Missing, Overlap, Policy, Schedule, moment_of
+from jobyard.domain.schedules.schedule import (
+    Missed,
+    MissedPolicy,
+    OverlapPolicy,
+    Policy,
+    Schedule,
+    moment_of,
+)
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import executions
@@ -32,7 +39,7 @@ from tests.functions.api.test_api_jobs import all_pages
 WHY = {"reason": "the table is being moved"}
 NOBODYS = "s" + "a" * 20
 HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-01-01"}
-QUEUE_ONE = Policy(overlap=Overlap.QUEUE_ONE)
+QUEUE_ONE = Policy(overlap=OverlapPolicy.QUEUE_ONE)
 
 
 def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
@@ -59,18 +66,22 @@ def test_a_schedule_is_made_and_says_when_it_runs_next(api: Api) -> None:
     shown = made.json
     assert made.headers["location"].endswith(f"/api{path(shown)}")
     assert shown["title"] == "Expired Confidential Voter Status Sweep"
-    assert (shown["state"], shown["word"], shown["why"]) == ("active", "Idle", "")
-    assert shown["sentence"] == "Every day at 09:00 (UTC), from 25 November 2026"
+    assert (shown["state"], shown["label"], shown["waiting_reason"]) == ("active", "Idle", "")
+    assert shown["description"] == "Every day at 09:00 (UTC), from 25 November 2026"
     assert shown["rule"] == DAILY | {"every": 1, "dst": ["shift", "once"]}
     assert shown["dst"] == ["shift", "once"]
-    assert shown["missed"] == {"which": "latest", "most": 10, "oldest_h": 24}
+    assert shown["missed"] == {"which": "latest", "limit": 10, "max_age_h": 24}
     assert (shown["overlap"], shown["calendar"]) == ("forbid", "")
     assert shown["parameters"] == sweep()
     assert shown["owner"] == "admin"
     expected = preview(recurrence_of(DAILY), NOW, 10)
     assert shown["next_runs"] == [each.document() for each in expected]
-    assert shown["next_run"] == shown["next_runs"][0]["utc"]
-    assert (shown["latest"], shown["completed"], shown["running"]) == (None, None, [])
+    assert shown["next_run_at"] == shown["next_runs"][0]["utc"]
+    assert (shown["latest_run"], shown["latest_occurrence"], shown["running_job_ids"]) == (
+        None,
+        None,
+        [],
+    )
     assert shown["actions"] == ["suspend", "edit", "run_now", "delete"]
     assert api.get(path(shown)).json == shown
 
@@ -78,7 +89,7 @@ def test_a_schedule_is_made_and_says_when_it_runs_next(api: Api) -> None:
 def test_all_settings_are_kept_as_they_were_sent(api: Api) -> None:
     api.ask("PUT", "/calendars/holidays", body=WHY)
     sent = {
-        "missed": {"which": "all", "most": 3, "oldest_h": 48},
+        "missed": {"which": "all", "limit": 3, "max_age_h": 48},
         "overlap": "queue_one",
         "calendar": "holidays",
     }
@@ -92,7 +103,7 @@ def test_all_settings_are_kept_as_they_were_sent(api: Api) -> None:
 def test_a_word_alone_says_what_is_made_up_for(api: Api) -> None:
     shown = api.post("/schedules", wanted(missed="none")).json
 
-    assert shown["missed"] == {"which": "none", "most": 10, "oldest_h": 24}
+    assert shown["missed"] == {"which": "none", "limit": 10, "max_age_h": 24}
 
 
 def test_a_rule_without_an_anchor_counts_from_today(api: Api) -> None:
@@ -121,8 +132,8 @@ def test_what_cannot_be_scheduled_is_refused_by_its_field(
     answer = api.post("/schedules", wanted(**changes))
 
     assert (answer.status, answer.kind) == (400, kind)
-    assert answer.json["errors"][0]["where"].startswith(where)
-    assert answer.json["errors"][0]["allowed"]
+    assert answer.json["errors"][0]["field"].startswith(where)
+    assert answer.json["errors"][0]["message"]
     assert api.get("/schedules").json["items"] == []
 
 
@@ -153,7 +164,7 @@ def test_what_would_never_run_as_it_stands_is_refused(
         ({"rule": "daily"}, "body.rule"),
         ({"rule": {**DAILY, "at_night": True}}, "body.rule.at_night"),
         ({"missed": "some"}, "body.missed"),
-        ({"missed": {"which": "all", "most": 0}}, "body.missed"),
+        ({"missed": {"which": "all", "limit": 0}}, "body.missed"),
         ({"overlap": "queue"}, "body.overlap"),
         ({"calendar": "State Holidays"}, "body.calendar"),
         ({"cron": "0 9 * * *"}, "body.cron"),
@@ -165,7 +176,7 @@ def test_a_field_that_is_not_as_described_is_refused(
     answer = api.post("/schedules", wanted(**changes))
 
     assert (answer.status, answer.kind) == (422, "validation-failed")
-    assert any(each["where"].startswith(where) for each in answer.json["errors"])
+    assert any(each["field"].startswith(where) for each in answer.json["errors"])
 
 
 def test_a_schedule_sent_again_is_the_one_that_was_made(api: Api) -> None:
@@ -244,7 +255,7 @@ def test_a_preview_that_cannot_be_is_refused(api: Api, changes: dict[str, Any], 
     answer = api.post("/schedules/preview", {"rule": DAILY, **changes})
 
     assert answer.status == 422
-    assert answer.json["errors"][0]["where"] == where
+    assert answer.json["errors"][0]["field"] == where
 
 
 # Listed
@@ -304,7 +315,7 @@ def test_schedules_are_found_by_votecals_words(api: Api) -> None:
     api.post(path(suspended, "/suspend"), WHY)
 
     found = {
-        word: set(ids(api, {"word": word, "limit": 1}))
+        word: set(ids(api, {"label": word, "limit": 1}))
         for word in ("Idle", "In Progress", "Completed", "Failed", "waiting")
     }
 
@@ -342,13 +353,17 @@ def test_a_suspended_schedule_says_by_whom_why_and_until_when(api: Api) -> None:
 
     shown = api.post(path(schedule, "/suspend"), {**WHY, "until": until.isoformat()}).json
 
-    assert (shown["state"], shown["word"]) == ("suspended", "Idle")
-    assert shown["why"] == "suspended by admin: the table is being moved"
-    assert shown["until"] == shown["resume_at"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert shown["next_run"] >= shown["until"]
+    assert (shown["state"], shown["label"]) == ("suspended", "Idle")
+    assert shown["waiting_reason"] == "suspended by admin: the table is being moved"
+    assert shown["waiting_until"] == shown["resume_at"] == until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert shown["next_run_at"] >= shown["waiting_until"]
     assert shown["actions"] == ["resume", "edit", "run_now", "delete"]
     forever = api.post(path(a_schedule(), "/suspend"), WHY).json
-    assert (forever["next_run"], forever["next_runs"], forever["until"]) == (None, [], None)
+    assert (forever["next_run_at"], forever["next_runs"], forever["waiting_until"]) == (
+        None,
+        [],
+        None,
+    )
 
 
 def test_a_schedule_may_be_suspended_until_the_very_end_of_time(api: Api) -> None:
@@ -368,8 +383,8 @@ def test_a_schedule_is_resumed(api: Api) -> None:
 
     shown = api.post(path(schedule, "/resume"), {"reason": "moved"}).json
 
-    assert (shown["state"], shown["why"]) == ("active", "")
-    assert shown["next_run"]
+    assert (shown["state"], shown["waiting_reason"]) == ("active", "")
+    assert shown["next_run_at"]
     assert [(each["event"], each["reason"]) for each in shown["history"]] == [
         ("suspend", "the table is being moved"),
         ("resume", "moved"),
@@ -380,9 +395,9 @@ def test_a_schedule_under_a_hold_names_it(api: Api) -> None:
     holds.put(Hold("type:sweep", "operator", "the region is down", NOW))
     schedule = a_schedule()
 
-    assert "type:sweep is held by operator" in api.get(path(schedule)).json["why"]
+    assert "type:sweep is held by operator" in api.get(path(schedule)).json["waiting_reason"]
     (listed,) = api.get("/schedules").json["items"]
-    assert "the region is down" in listed["why"]
+    assert "the region is down" in listed["waiting_reason"]
 
 
 def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
@@ -392,9 +407,9 @@ def test_a_schedule_whose_calendar_refuses_all_says_so(api: Api) -> None:
     orphan = a_schedule(policy=Policy(calendar="gone"))
 
     shown = api.get(path(schedule)).json
-    assert shown["next_run"] is None
-    assert shown["why"] == "calendar shut lets it run at none of its next 10,000 times"
-    assert "calendar gone is gone" in api.get(path(orphan)).json["why"]
+    assert shown["next_run_at"] is None
+    assert shown["waiting_reason"] == "calendar shut lets it run at none of its next 10,000 times"
+    assert "calendar gone is gone" in api.get(path(orphan)).json["waiting_reason"]
 
 
 def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> None:
@@ -403,17 +418,17 @@ def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> N
 
     shown = api.get(path(schedule)).json
 
-    assert shown["next_run"] is None
-    assert shown["why"] == "the clocks go forward over all times it has left"
+    assert shown["next_run_at"] is None
+    assert shown["waiting_reason"] == "the clocks go forward over all times it has left"
 
 
 def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None:
     due = a_schedule(HOURLY, since=NOW - timedelta(hours=2))
-    missed = Policy(Missed(Missing.ALL), QUEUE_ONE.overlap)
+    missed = Policy(Missed(MissedPolicy.ALL), QUEUE_ONE.overlap)
     behind = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=missed))
 
-    assert "a job starts within a minute" in api.get(path(due)).json["why"]
-    assert "the run before it" in api.get(path(behind)).json["why"]
+    assert "a job starts within a minute" in api.get(path(due)).json["waiting_reason"]
+    assert "the run before it" in api.get(path(behind)).json["waiting_reason"]
 
 
 def test_an_ended_schedule_says_so_and_begins_anew_with_other_times(api: Api) -> None:
@@ -424,11 +439,11 @@ def test_an_ended_schedule_says_so_and_begins_anew_with_other_times(api: Api) ->
     shown = api.get(path(schedule)).json
     edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": DAILY}).json
 
-    assert (shown["state"], shown["next_run"]) == ("ended", None)
+    assert (shown["state"], shown["next_run_at"]) == ("ended", None)
     assert shown["actions"] == ["edit"]  # its one run is still going
     assert edited["schedule"]["state"] == "active"
-    assert edited["runs_before"] == []
-    assert len(edited["runs_after"]) == 5
+    assert edited["next_runs_before"] == []
+    assert len(edited["next_runs_after"]) == 5
 
 
 def test_an_ended_schedule_cannot_be_edited_without_a_rule(api: Api) -> None:
@@ -444,7 +459,7 @@ def test_an_ended_schedule_cannot_be_edited_without_a_rule(api: Api) -> None:
 def test_times_that_a_request_finds_missed_are_counted_as_the_clock_counts_them(
     api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    never = Policy(Missed(Missing.NONE))
+    never = Policy(Missed(MissedPolicy.NONE))
     schedule = a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=never)
 
     api.post(path(schedule, "/suspend"), WHY)
@@ -465,10 +480,10 @@ def test_an_edit_shows_how_the_next_runs_change(api: Api) -> None:
 
     edited = api.ask("PATCH", path(schedule), body={**WHY, "rule": later}).json
 
-    for name, rule in (("runs_before", DAILY), ("runs_after", later)):
+    for name, rule in (("next_runs_before", DAILY), ("next_runs_after", later)):
         expected = [each.document() for each in preview(recurrence_of(rule), NOW, 5)]
         assert edited[name] == expected
-    assert edited["schedule"]["next_run"] == edited["runs_after"][0]["utc"]
+    assert edited["schedule"]["next_run_at"] == edited["next_runs_after"][0]["utc"]
     assert edited["schedule"]["history"][-1]["reason"] == WHY["reason"]
 
 
@@ -477,7 +492,7 @@ def test_an_edit_shows_how_the_next_runs_change(api: Api) -> None:
     [
         ({"title": "another"}, {"title": "another"}),
         ({"overlap": "allow"}, {"overlap": "allow"}),
-        ({"missed": "none"}, {"missed": {"which": "none", "most": 10, "oldest_h": 24}}),
+        ({"missed": "none"}, {"missed": {"which": "none", "limit": 10, "max_age_h": 24}}),
         ({"calendar": ""}, {"calendar": ""}),
         ({"title": None, "calendar": ""}, {"calendar": ""}),
         (
@@ -551,11 +566,11 @@ def test_a_job_is_run_now_and_found_by_its_link(api: Api) -> None:
     assert asked.status == 202
     run = asked.json
     assert asked.headers["location"] == run["links"]["job"]
-    assert (run["trigger"], run["verdict"], run["word"]) == ("manual", "run", "In Progress")
-    assert (run["actor"], run["words"]) == ("admin", WHY["reason"])
+    assert (run["trigger"], run["verdict"], run["label"]) == ("manual", "run", "In Progress")
+    assert (run["actor"], run["reason"]) == ("admin", WHY["reason"])
     assert f"{run['job_id']}-main" in executions("job")
     shown = api.get(path(schedule)).json
-    assert (shown["word"], shown["running"]) == ("In Progress", [run["job_id"]])
+    assert (shown["label"], shown["running_job_ids"]) == ("In Progress", [run["job_id"]])
     assert "run_now" not in shown["actions"]
     assert "delete" not in shown["actions"]
     refused = api.post(path(schedule, "/run_now"), WHY)
@@ -570,11 +585,13 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     asked = api.post(path(schedule, "/run_now"), WHY)
 
     assert asked.status == 202
-    assert asked.json["sentence"] == f"Waiting (run of {moment_of(going):%Y-%m-%d %H:%M}Z active)"
+    assert (
+        asked.json["description"] == f"Waiting (run of {moment_of(going):%Y-%m-%d %H:%M}Z active)"
+    )
     assert "location" not in asked.headers
-    assert (asked.json["verdict"], asked.json["word"]) == ("wait", "Waiting")
+    assert (asked.json["verdict"], asked.json["label"]) == ("wait", "Waiting")
     assert (asked.json["job_id"], asked.json["state"]) == ("", None)
-    assert "waits for the one before it" in api.get(path(schedule)).json["why"]
+    assert "waits for the one before it" in api.get(path(schedule)).json["waiting_reason"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
     assert refused.json["detail"].endswith("and one waits for its end already")
@@ -590,7 +607,7 @@ def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
     (waiting, _) = api.get(path(schedule, "/occurrences")).json["items"]
 
     told = "Waiting (type:sweep is held by operator: the region is down)"
-    assert (waiting["verdict"], waiting["sentence"]) == ("wait", told)
+    assert (waiting["verdict"], waiting["description"]) == ("wait", told)
 
 
 def test_a_run_that_waits_is_not_started_by_being_asked_for_again(api: Api) -> None:
@@ -623,13 +640,13 @@ def test_a_completed_job_is_told_with_its_times_and_records(api: Api) -> None:
 
     shown = api.get(path(schedule)).json
 
-    assert shown["word"] == "Completed"
-    assert shown["latest"]["job_id"] == job.place.job_id
-    completed = shown["completed"]
-    assert completed["ended_at"] == shown["latest"]["ended_at"]
-    assert (completed["lateness_s"], completed["duration_s"]) == (4, 90)
-    assert (completed["trigger"], completed["word"]) == ("schedule", "Completed")
-    assert [completed[name] for name in ("processed", "failed", "total")] == [12, 0, 12]
+    assert shown["label"] == "Completed"
+    assert shown["latest_run"]["job_id"] == job.place.job_id
+    completed = shown["latest_occurrence"]
+    assert completed["ended_at"] == shown["latest_run"]["ended_at"]
+    assert (completed["start_delay_s"], completed["duration_s"]) == (4, 90)
+    assert (completed["trigger"], completed["label"]) == ("schedule", "Completed")
+    assert [completed["records"][name] for name in ("processed", "failed", "total")] == [12, 0, 12]
     assert completed["failure_codes"] == []
     assert api.get(path(schedule, "/occurrences")).json["items"] == [completed]
 
@@ -640,11 +657,11 @@ def test_a_failed_job_is_told_with_its_codes(api: Api) -> None:
 
     shown = api.get(path(schedule)).json
 
-    assert shown["word"] == "Failed"
-    completed = shown["completed"]
+    assert shown["label"] == "Failed"
+    completed = shown["latest_occurrence"]
     assert completed["failure_codes"] == ["RECORDS_FAILED"]
     assert completed["message"] == "2 of 12 records could not be changed"
-    assert [completed[name] for name in ("processed", "failed", "total")] == [10, 2, 12]
+    assert [completed["records"][name] for name in ("processed", "failed", "total")] == [10, 2, 12]
 
 
 def test_a_job_that_goes_on_says_how_far_it_came(api: Api) -> None:
@@ -655,8 +672,8 @@ def test_a_job_that_goes_on_says_how_far_it_came(api: Api) -> None:
 
     (shown,) = api.get(path(schedule, "/occurrences")).json["items"]
 
-    assert (shown["state"], shown["word"]) == ("running", "In Progress")
-    assert (shown["processed"], shown["failed"], shown["total"]) == (4200, 0, None)
+    assert (shown["state"], shown["label"]) == ("running", "In Progress")
+    assert shown["records"] == {"processed": 4200, "failed": 0, "total": None}
     assert shown["started_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert shown["ended_at"] is None
     job = api.get(f"/jobs/{place.job_id}").json
@@ -672,15 +689,15 @@ def test_a_time_without_a_job_says_why(api: Api) -> None:
 
     shown = api.get(path(schedule, "/occurrences")).json["items"][0]
 
-    assert (shown["verdict"], shown["reason"]) == ("skip", "CALENDAR")
-    assert (shown["sentence"], shown["word"]) == ("Skipped (calendar)", "Skipped")
-    assert "calendar none excludes" in shown["words"]
-    assert (shown["job_id"], shown["state"], shown["processed"]) == ("", None, None)
+    assert (shown["verdict"], shown["skip_reason"]) == ("skip", "CALENDAR")
+    assert (shown["description"], shown["label"]) == ("Skipped (calendar)", "Skipped")
+    assert "calendar none excludes" in shown["reason"]
+    assert (shown["job_id"], shown["state"], shown["records"]) == ("", None, None)
     assert api.get(f"/jobs/{schedule.place(_at(shown)).job_id}").status == 404
 
 
 def _at(shown: dict[str, Any]) -> datetime:
-    return datetime.fromisoformat(shown["at"])
+    return datetime.fromisoformat(shown["scheduled_for"])
 
 
 def test_the_history_is_shown_newest_first_page_by_page(api: Api) -> None:
@@ -688,11 +705,11 @@ def test_the_history_is_shown_newest_first_page_by_page(api: Api) -> None:
 
     items = all_pages(api, path(schedule, "/occurrences"), limit=7)
 
-    times = [each["at"] for each in items]
+    times = [each["scheduled_for"] for each in items]
     assert len(times) == 30
     assert times == sorted(set(times), reverse=True)
     assert items[0]["verdict"] == "run"
-    assert {each["reason"] for each in items[1:]} == {"MISSED"}
+    assert {each["skip_reason"] for each in items[1:]} == {"MISSED"}
 
 
 def test_what_is_archived_is_not_shown(api: Api) -> None:
@@ -705,7 +722,7 @@ def test_what_is_archived_is_not_shown(api: Api) -> None:
     items = api.get(path(schedule, "/occurrences")).json["items"]
     assert [_at(each) for each in items] == [at + timedelta(hours=1)]
     shown = api.get(path(schedule)).json
-    assert (shown["latest"]["job_id"], shown["completed"]) == (place.job_id, None)
+    assert (shown["latest_run"]["job_id"], shown["latest_occurrence"]) == (place.job_id, None)
     gone = api.get(f"/jobs/{place.job_id}")
     assert (gone.status, gone.kind) == (410, "gone")
 
@@ -721,7 +738,7 @@ def test_a_deleted_schedule_is_gone_and_its_history_stays(api: Api) -> None:
     deleted = api.ask("DELETE", path(schedule), query=WHY)
 
     assert (deleted.status, deleted.json["state"]) == (200, "deleted")
-    assert (deleted.json["next_run"], deleted.json["actions"]) == (None, [])
+    assert (deleted.json["next_run_at"], deleted.json["actions"]) == (None, [])
     gone = api.get(path(schedule))
     assert (gone.status, gone.kind) == (410, "gone")
     assert gone.json["detail"].endswith(
@@ -819,7 +836,7 @@ def test_a_schedules_bill_adds_up_what_its_jobs_used(api: Api) -> None:
 
     assert bill["schedule_id"] == schedule.schedule_id
     assert bill["dollars"] == pytest.approx(3 * 0.625e-6 + 0.2e-6)
-    assert bill["milliseconds"] == 5
+    assert bill["billed_ms"] == 5
 
 
 # Jobs of schedules
@@ -836,9 +853,9 @@ def test_a_job_of_a_schedule_shows_what_it_is_for(api: Api) -> None:
     assert (shown["line"], shown["name"], shown["url"]) == (None, "", "")
     assert shown["trigger"] == "manual"
     assert shown["parameters"] == sweep()
-    assert (shown["state"], shown["word"]) == ("failed", "Failed")
+    assert (shown["state"], shown["label"]) == ("failed", "Failed")
     assert shown["records"] == {"processed": 10, "failed": 2, "total": 12}
-    assert shown["why"] == "waits for a person to requeue or delete it"
+    assert shown["waiting_reason"] == "waits for a person to requeue or delete it"
     assert shown["actions"] == ["requeue", "delete"]
     assert shown["links"]["schedule"].endswith(path(schedule))
     assert "batch" not in shown["links"]
@@ -847,7 +864,7 @@ def test_a_job_of_a_schedule_shows_what_it_is_for(api: Api) -> None:
 def test_a_job_of_a_schedule_that_has_not_begun_waits_for_a_worker(api: Api) -> None:
     shown = api.get(f"/jobs/{begun(api, a_schedule()).job_id}").json
 
-    assert (shown["state"], shown["why"]) == ("scheduled", "waits for a worker")
+    assert (shown["state"], shown["waiting_reason"]) == ("scheduled", "waits for a worker")
     assert shown["records"] is None
     assert shown["actions"] == ["force_fail", "cancel"]
 
@@ -861,11 +878,11 @@ def test_a_job_of_a_schedule_is_cancelled_and_its_schedule_hears_of_it(api: Api)
     assert (moved.status, moved.json["state"]) == (200, "cancelled")
     assert (moved.json["schedule_id"], moved.json["batch_id"]) == (schedule.schedule_id, "")
     shown = api.get(path(schedule)).json
-    assert (shown["word"], shown["running"]) == ("Failed", [])
-    assert shown["completed"]["state"] == "cancelled"
-    assert shown["completed"]["message"] == f"cancelled by admin: {WHY['reason']}"
+    assert (shown["label"], shown["running_job_ids"]) == ("Failed", [])
+    assert shown["latest_occurrence"]["state"] == "cancelled"
+    assert shown["latest_occurrence"]["message"] == f"cancelled by admin: {WHY['reason']}"
     job = api.get(f"/jobs/{place.job_id}").json
-    assert (job["actor"], job["words"]) == ("admin", WHY["reason"])
+    assert (job["actor"], job["reason"]) == ("admin", WHY["reason"])
 
 
 def test_a_failed_job_of_a_schedule_is_requeued(api: Api) -> None:
@@ -877,7 +894,7 @@ def test_a_failed_job_of_a_schedule_is_requeued(api: Api) -> None:
 
     assert (moved.status, moved.json["state"]) == (202, "scheduled")
     assert moved.json["actions"] == ["force_fail", "cancel"]
-    assert api.get(path(schedule)).json["running"] == [place.job_id]
+    assert api.get(path(schedule)).json["running_job_ids"] == [place.job_id]
     again = [each for each in executions("job") if each.startswith(place.job_id)]
     assert len(again) == 2
 
@@ -891,7 +908,7 @@ def test_a_failed_job_is_not_requeued_while_another_runs(api: Api) -> None:
     shown = api.get(f"/jobs/{place.job_id}").json
 
     assert shown["actions"] == ["delete"]
-    assert shown["why"] == "waits for a person to delete it"
+    assert shown["waiting_reason"] == "waits for a person to delete it"
     assert api.post(f"/jobs/{place.job_id}/requeue", WHY).status == 409
 
 
@@ -921,9 +938,8 @@ def test_a_job_that_no_schedule_has_is_unknown(api: Api, rest: str) -> None:
 def test_everyone_is_told_which_job_types_there_are(api: Api) -> None:
     items = {each["name"]: each for each in api.get("/job-types", role="viewer").json["items"]}
 
-    assert items["deposit"]["takes_manifests"] is True
-    assert items["deposit"]["is_scheduled"] is False
-    assert items["sweep"]["is_scheduled"] is True
+    assert items["deposit"]["origins"] == ["batch"]
+    assert items["sweep"]["origins"] == ["schedule"]
     assert set(items["sweep"]["parameters"]) >= set(sweep())
-    assert items["sweep"]["words"]["running"] == "In Progress"
+    assert items["sweep"]["labels"]["running"] == "In Progress"
     assert all(each["title"] and each["steps"] for each in items.values())

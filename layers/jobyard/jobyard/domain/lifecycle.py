@@ -28,15 +28,15 @@ class StateType(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """A state, what it means and the word each audience knows it by.
+    """A state, what it means and the label each audience sees.
 
-    `meaning` says how one gets here and who takes it away.
+    `description` says how one gets here and who takes it away.
     """
 
     name: str
     type: StateType
-    meaning: str
-    words: Mapping[str, str] = field(default_factory=dict)
+    description: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ class Lifecycle:
                 {
                     "name": state.name,
                     "type": state.type.value,
-                    "meaning": state.meaning,
-                    "words": dict(state.words),
+                    "description": state.description,
+                    "labels": dict(state.labels),
                 }
                 for state in self.states
             ],

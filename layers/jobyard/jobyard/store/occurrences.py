@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
 from jobyard.store import transactions
 from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
 from jobyard.store.tables import OccurrenceItem
@@ -71,7 +71,7 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
         trigger=Trigger(body["trigger"]),
         verdict=Verdict(body["verdict"]),
         decided_at=moment(body["decided_at"]),
-        reason=Skip(body["reason"]) if "reason" in body else None,
+        reason=SkipReason(body["reason"]) if "reason" in body else None,
         words=body.get("words", ""),
         actor=body.get("actor", ""),
         job_type=body["job_type"],

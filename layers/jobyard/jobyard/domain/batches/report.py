@@ -75,7 +75,7 @@ class FailureGroup:
     """The jobs that failed for the same cause."""
 
     code: str
-    sentence: str
+    description: str
     count: int
 
 

@@ -133,7 +133,7 @@ def render_text(told: ReportContent) -> str:
     lines += [f"{name + ':':<12} {value}" for name, value in _facts(told)]
     if told.groups:
         lines += ["", "Failures by cause:"]
-        lines += [f"  {group.count} x {group.code}: {group.sentence}" for group in told.groups]
+        lines += [f"  {group.count} x {group.code}: {group.description}" for group in told.groups]
     if told.jobs:
         title = "Changed since the last report" if told.kind is ReportKind.UPDATE else "Failed jobs"
         lines += ["", f"{title}:", *(f"  {_job_line(job)}" for job in told.jobs)]
@@ -168,7 +168,7 @@ def render_html(told: ReportContent) -> str:
         _table((), _facts(told)),
     ]
     if told.groups:
-        rows = [(str(group.count), group.code, group.sentence) for group in told.groups]
+        rows = [(str(group.count), group.code, group.description) for group in told.groups]
         parts += ["<h2>Failures by cause</h2>", _table(("Jobs", "Code", "What it means"), rows)]
     if told.jobs:
         title = "Changed since the last report" if told.kind is ReportKind.UPDATE else "Failed jobs"

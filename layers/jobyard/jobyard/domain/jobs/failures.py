@@ -10,7 +10,7 @@ from enum import StrEnum
 class Failure(StrEnum):
     """Why a job failed. `sentence` says it to the depositor."""
 
-    sentence: str
+    description: str
 
     PAYLOAD_NOT_FOUND = "PAYLOAD_NOT_FOUND", "The server does not have the file (404 or 410)."
     PAYLOAD_FORBIDDEN = "PAYLOAD_FORBIDDEN", "The server refuses to give the file (401 or 403)."
@@ -54,17 +54,17 @@ class Failure(StrEnum):
     STEP_ERROR = "STEP_ERROR", "A step of the job type failed in a way it did not foresee."
     FORCED = "FORCED", "An operator made the job fail."
 
-    def __new__(cls, code: str, sentence: str = "") -> "Failure":
+    def __new__(cls, code: str, description: str = "") -> "Failure":
         member = str.__new__(cls, code)
         member._value_ = code
-        member.sentence = sentence
+        member.description = description
         return member
 
 
 def sentence_of(code: str) -> str:
     """The sentence of a code; of one that is no more, what can be said of it."""
     try:
-        return Failure(code).sentence
+        return Failure(code).description
     except ValueError:
         return "A cause that is no longer known."
 

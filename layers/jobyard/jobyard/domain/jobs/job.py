@@ -1,7 +1,7 @@
 """A job: one run of a job type for one manifest entry, with its task, its steps and attempts.
 
 The states are one canonical set for every kind of job; a deposit uses some of them, a device job
-others. The words say what each audience calls them. `unknown` is a view and never written.
+others. The labels say what each audience calls them. `unknown` is a view and never written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class JobState(StrEnum):
 _S = JobState
 
 
-def _words(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
+def _labels(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
     return {"deposit": deposit, "schedule": schedule, "device": device}
 
 
@@ -66,61 +66,61 @@ JOB = Lifecycle(
             _S.SCHEDULED,
             StateType.WAITING,
             "A row of the manifest, or a job that will be tried again; the machine starts it.",
-            _words("Pending", "Idle", "Scheduled"),
+            _labels("Pending", "Idle", "Scheduled"),
         ),
         State(
             _S.HELD,
             StateType.WAITING,
             "A person or a hold stopped it before it started; a person releases it.",
-            _words("Held", "Idle", "Paused"),
+            _labels("Held", "Idle", "Paused"),
         ),
         State(
             _S.RUNNING,
             StateType.TRANSIENT,
             "A worker started it and will end it; a lost worker's jobs are started again.",
-            _words("Processing", "In Progress", "Running"),
+            _labels("Processing", "In Progress", "Running"),
         ),
         State(
             _S.PAUSED,
             StateType.WAITING,
             "Its window closed with work left; it goes on when the window opens.",
-            _words("Paused", "In Progress", "Paused"),
+            _labels("Paused", "In Progress", "Paused"),
         ),
         State(
             _S.SUCCEEDED,
             StateType.TERMINAL,
             "Every step is done or was not needed.",
-            _words("Completed", "Completed", "Succeeded"),
+            _labels("Completed", "Completed", "Succeeded"),
         ),
         State(
             _S.PARTIALLY_SUCCEEDED,
             StateType.TERMINAL,
             "Some of its tasks succeeded and no more time is left for the others.",
-            _words("Completed in part", "Failed", "Partially Succeeded"),
+            _labels("Completed in part", "Failed", "Partially Succeeded"),
         ),
         State(
             _S.FAILED,
             StateType.INTERACTION,
             "A step failed for good, or an operator made it fail; a person requeues or deletes it.",
-            _words("Failed", "Failed", "Failed"),
+            _labels("Failed", "Failed", "Failed"),
         ),
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
             "A person stopped it, or its whole batch, before it ended.",
-            _words("Cancelled", "Failed", "Cancelled Manually"),
+            _labels("Cancelled", "Failed", "Cancelled Manually"),
         ),
         State(
             _S.REPLACED,
             StateType.TERMINAL,
             "A newer job for the same target and type took its place.",
-            _words("Replaced", "Failed", "Replaced"),
+            _labels("Replaced", "Failed", "Replaced"),
         ),
         State(
             _S.DELETED,
             StateType.TERMINAL,
             "Given up by a person; a tombstone with its history remains.",
-            _words("Deleted", "Failed", "Deleted"),
+            _labels("Deleted", "Failed", "Deleted"),
         ),
     ),
     transitions=(
@@ -151,7 +151,7 @@ JOB = Lifecycle(
     ),
 )
 
-SCHEDULE_WORDS = {state.name: state.words["schedule"] for state in JOB.states}
+SCHEDULE_LABELS = {state.name: state.labels["schedule"] for state in JOB.states}
 OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 
@@ -402,7 +402,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
             )
         changes |= {"tries": 0, "lost": 0, "waits": 0, "requeues": job.requeues + 1}
     if event == "force_fail":
-        words = cause.reason or Failure.FORCED.sentence
+        words = cause.reason or Failure.FORCED.description
         changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
     return job.moved(move, **changes)
 
@@ -416,11 +416,11 @@ def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecor
     if event is None:
         return None
     code = Failure.UNWRITABLE
-    tried = [Attempt(job.at, after.at, "", code.value, code.sentence)] if event == "fail" else []
+    tried = [Attempt(job.at, after.at, "", code.value, code.description)] if event == "fail" else []
     return job.moved(
         JOB.move(job.state, event, after.at, Cause(after.cause)),
         attempts=(*job.attempts, *tried),
         next_at=None,
         failure_code=code.value,
-        failure_message=code.sentence,
+        failure_message=code.description,
     )

@@ -1,4 +1,4 @@
-"""What a job type is: its words, its steps, its patience; and what a step may answer."""
+"""What a job type is: its labels, its steps, its patience; and what a step may answer."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -123,7 +123,7 @@ def _no_parameters(parameters: Mapping[str, Any]) -> None:
 class JobType:
     """The data of a job type. `steps` are in order; a name is a step function's name.
 
-    `words` gives the word for each job state (the lifecycle's own name where absent).
+    `labels` gives the label of each job state (the lifecycle's own name where absent).
     `failed` is told of a job whose step failed for good, with its code, its message and how often
     it was requeued; what it answers is kept with the job as a step's result is.
     `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
@@ -141,7 +141,7 @@ class JobType:
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0
     system: bool = False
-    words: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
     failed: Callable[[StepInput, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
     scheduled: bool = False

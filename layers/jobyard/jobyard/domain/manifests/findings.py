@@ -45,7 +45,7 @@ class Check(StrEnum):
     """
 
     level: str
-    sentence: str
+    description: str
 
     INVALID_UTF8 = "INVALID_UTF8", "error", "The bytes are not UTF-8 text."
     REPLACEMENT_CHARACTER = (
@@ -205,11 +205,11 @@ class Check(StrEnum):
         "There is more than is listed: of each level the first 10,000 are.",
     )
 
-    def __new__(cls, code: str, level: str, sentence: str) -> "Check":
+    def __new__(cls, code: str, level: str, description: str) -> "Check":
         member = str.__new__(cls, code)
         member._value_ = code
         member.level = level
-        member.sentence = sentence
+        member.description = description
         return member
 
     def at(self, line: int, column: int, message: str) -> Finding:
@@ -272,5 +272,5 @@ def shown_all(values: Sequence[str]) -> str:
 def table() -> str:
     """Every check as a row of a Markdown table: how docs/manifests.md lists them."""
     lines = ["| code | level | found when |", "|---|---|---|"]
-    lines += [f"| {check.value} | {check.level} | {check.sentence} |" for check in Check]
+    lines += [f"| {check.value} | {check.level} | {check.description} |" for check in Check]
     return "\n".join(lines) + "\n"

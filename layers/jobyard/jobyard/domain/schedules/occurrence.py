@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     SKIP = "skip"  # no job: its reason says why
 
 
-class Skip(StrEnum):
+class SkipReason(StrEnum):
     """Why there is no job: the closed list, each with a sentence."""
 
     PREVIOUS_ACTIVE = "PREVIOUS_ACTIVE"
@@ -48,28 +48,34 @@ class Skip(StrEnum):
     DELETED = "DELETED"
 
     @property
-    def sentence(self) -> str:
+    def description(self) -> str:
         """What it means, for people."""
-        return _SENTENCES[self]
+        return _DESCRIPTIONS[self]
 
     @property
     def is_trouble(self) -> bool:
         """Whether nobody wanted it: a person may want to look at the schedule."""
-        return self not in {Skip.SUSPENDED, Skip.CALENDAR, Skip.CLOCKS, Skip.EDITED, Skip.DELETED}
+        return self not in {
+            SkipReason.SUSPENDED,
+            SkipReason.CALENDAR,
+            SkipReason.CLOCKS,
+            SkipReason.EDITED,
+            SkipReason.DELETED,
+        }
 
 
-_SENTENCES = {
-    Skip.PREVIOUS_ACTIVE: "Skipped (previous run active)",
-    Skip.ONE_WAITS: "Skipped (previous run active, and one waits for its end already)",
-    Skip.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
-    Skip.MISSED: "Skipped (missed: the clock did not come in time, and the schedule does not make "
-    "up for it)",
-    Skip.TOO_OLD: "Skipped (missed, and too long ago to be made up for)",
-    Skip.SUSPENDED: "Skipped (schedule suspended)",
-    Skip.CALENDAR: "Skipped (calendar)",
-    Skip.CLOCKS: "Skipped (the clocks go forward over this time)",
-    Skip.EDITED: "Skipped (schedule given other times while it waited)",
-    Skip.DELETED: "Skipped (schedule deleted while it waited)",
+_DESCRIPTIONS = {
+    SkipReason.PREVIOUS_ACTIVE: "Skipped (previous run active)",
+    SkipReason.ONE_WAITS: "Skipped (previous run active, and one waits for its end already)",
+    SkipReason.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
+    SkipReason.MISSED: "Skipped (missed: the clock did not come in time, and the schedule does "
+    "not make up for it)",
+    SkipReason.TOO_OLD: "Skipped (missed, and too long ago to be made up for)",
+    SkipReason.SUSPENDED: "Skipped (schedule suspended)",
+    SkipReason.CALENDAR: "Skipped (calendar)",
+    SkipReason.CLOCKS: "Skipped (the clocks go forward over this time)",
+    SkipReason.EDITED: "Skipped (schedule given other times while it waited)",
+    SkipReason.DELETED: "Skipped (schedule deleted while it waited)",
 }
 
 
@@ -130,9 +136,9 @@ def _why_stopped(job: JobRecord) -> str:
 class Occurrence:
     """A time of a schedule that came. `at` is that time, or when a person asked for a run.
 
-    `reason` is a `Skip` and `words` says more of it; of a manual one `actor` and `words` say who
-    wanted it and why. `parameters` are the schedule's at the time, where there is a job to be told
-    them. `outcome` comes with the end.
+    `reason` is a `SkipReason` and `words` says more of it; of a manual one `actor` and `words` say
+    who wanted it and why. `parameters` are the schedule's at the time, where there is a job to be
+    told them. `outcome` comes with the end.
     """
 
     schedule_id: str
@@ -141,7 +147,7 @@ class Occurrence:
     trigger: Trigger
     verdict: Verdict
     decided_at: datetime
-    reason: Skip | None = None
+    reason: SkipReason | None = None
     words: str = ""
     actor: str = ""
     job_type: str = ""
@@ -174,7 +180,7 @@ class Occurrence:
         """It, once its waiting is over: there is a job."""
         return replace(self, version=self.version + 1, verdict=Verdict.RUN)
 
-    def given_up(self, reason: Skip, words: str = "") -> "Occurrence":
+    def given_up(self, reason: SkipReason, words: str = "") -> "Occurrence":
         """It, once its waiting is over for nothing."""
         skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, reason=reason)
         return replace(skipped, words=words or self.words, parameters={})

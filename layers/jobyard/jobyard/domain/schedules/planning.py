@@ -14,7 +14,7 @@ from jobyard.domain.jobs.job import JobRecord
 from jobyard.domain.lifecycle import Cause, Move
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import next_runs
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.recurrence import Gap, Kind, Recurrence
 from jobyard.domain.schedules.schedule import (
     MAIN,
@@ -22,8 +22,8 @@ from jobyard.domain.schedules.schedule import (
     SCHEDULE,
     ActiveJob,
     Latest,
-    Missing,
-    Overlap,
+    MissedPolicy,
+    OverlapPolicy,
     Schedule,
     ScheduleState,
 )
@@ -75,7 +75,7 @@ def plan(
     calendar: Calendar | None,
     now: datetime,
     cause: Cause,
-    aside: Skip | None = None,
+    aside: SkipReason | None = None,
 ) -> Decision | None:
     """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them; None
     when nothing is decided, and so nothing is to be written.
@@ -89,7 +89,7 @@ def plan(
 
 class _Deciding:
     def __init__(
-        self, schedule: Schedule, calendar: Calendar | None, now: datetime, aside: Skip | None
+        self, schedule: Schedule, calendar: Calendar | None, now: datetime, aside: SkipReason | None
     ) -> None:
         self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
         self.active = list(schedule.active)
@@ -131,7 +131,7 @@ class _Deciding:
         )
         return Decision(moved, tuple(self.made), tuple(self.replaced))
 
-    def _excuse(self, at: datetime) -> tuple[Skip, str] | None:
+    def _excuse(self, at: datetime) -> tuple[SkipReason, str] | None:
         """Why no job is to run at a time, however well things stand."""
         schedule = self.schedule
         if self.aside:
@@ -139,43 +139,43 @@ class _Deciding:
         if schedule.state is ScheduleState.SUSPENDED:
             last = schedule.suspension
             if last and at < last.at:  # a hold kept it from its turn until then
-                return Skip.MISSED, ""
-            return Skip.SUSPENDED, schedule.why_suspended
+                return SkipReason.MISSED, ""
+            return SkipReason.SUSPENDED, schedule.why_suspended
         if schedule.rule.first_from(at) != at:
-            return Skip.CLOCKS, schedule.rule.note(at)
+            return SkipReason.CLOCKS, schedule.rule.note(at)
         refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
-        return (Skip.CALENDAR, refusal) if refusal else None
+        return (SkipReason.CALENDAR, refusal) if refusal else None
 
-    def _wanted(self, due: list[datetime]) -> Mapping[datetime, Skip | None]:
+    def _wanted(self, due: list[datetime]) -> Mapping[datetime, SkipReason | None]:
         """Which of the times a job should run at: those in time, and those that are made up for.
 
         None for these, and for the others why not.
         """
         missed = self.schedule.policy.missed
         once = self.schedule.rule.kind is Kind.ONCE  # nothing else will stand for it
-        found: dict[datetime, Skip | None] = {}
+        found: dict[datetime, SkipReason | None] = {}
         for number, at in enumerate(due):
             later = len(due) - 1 - number
             if self.now - at <= IN_TIME:
                 found[at] = None
-            elif missed.which is Missing.NONE or later >= self._made_up_for():
-                found[at] = Skip.MISSED
+            elif missed.which is MissedPolicy.NONE or later >= self._made_up_for():
+                found[at] = SkipReason.MISSED
             elif self.now - at >= timedelta(hours=missed.oldest_h) and not once:
-                found[at] = Skip.TOO_OLD
+                found[at] = SkipReason.TOO_OLD
             else:
                 found[at] = None
         return found
 
     def _made_up_for(self) -> int:
         policy = self.schedule.policy
-        one = policy.missed.which is Missing.LATEST or policy.overlap is Overlap.REPLACE
+        one = policy.missed.which is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE
         return 1 if one else policy.missed.most
 
     def _judged(
         self,
         at: datetime,
-        excuse: tuple[Skip, str] | None,
-        wanted: Mapping[datetime, Skip | None],
+        excuse: tuple[SkipReason, str] | None,
+        wanted: Mapping[datetime, SkipReason | None],
     ) -> Occurrence | None:
         """What becomes of one time; None when it has to stay due until a run has ended."""
         if excuse:
@@ -184,12 +184,12 @@ class _Deciding:
         if reason:
             return self._occurrence(at, Verdict.SKIP, reason)
         overlap = self.schedule.policy.overlap
-        if overlap is Overlap.REPLACE:
+        if overlap is OverlapPolicy.REPLACE:
             self.replaced += self.active
             self.active = []
-        if not self.active or (overlap is Overlap.ALLOW and len(self.active) < MOST_ACTIVE):
+        if not self.active or (overlap is OverlapPolicy.ALLOW and len(self.active) < MOST_ACTIVE):
             return self._started(at)
-        if self.schedule.policy.missed.which is Missing.ALL and self.now - at > IN_TIME:
+        if self.schedule.policy.missed.which is MissedPolicy.ALL and self.now - at > IN_TIME:
             return None
         obstacle = _obstacle(overlap, self.active, self.queued)
         if obstacle:
@@ -202,7 +202,7 @@ class _Deciding:
         return self._occurrence(at, Verdict.RUN)
 
     def _occurrence(
-        self, at: datetime, verdict: Verdict, reason: Skip | None = None, words: str = ""
+        self, at: datetime, verdict: Verdict, reason: SkipReason | None = None, words: str = ""
     ) -> Occurrence:
         late = self.now - at > IN_TIME
         return Occurrence(
@@ -220,22 +220,23 @@ class _Deciding:
 
 
 def _obstacle(
-    overlap: Overlap, active: Sequence[ActiveJob], queued: datetime | None
-) -> Skip | None:
+    overlap: OverlapPolicy, active: Sequence[ActiveJob], queued: datetime | None
+) -> SkipReason | None:
     """What keeps another job from running, or from waiting for its turn; None when nothing does."""
-    if not active or overlap is Overlap.REPLACE:
+    if not active or overlap is OverlapPolicy.REPLACE:
         return None
-    if overlap is Overlap.QUEUE_ONE:
-        return Skip.ONE_WAITS if queued else None
-    if overlap is Overlap.ALLOW:
-        return Skip.TOO_MANY_ACTIVE if len(active) >= MOST_ACTIVE else None
-    return Skip.PREVIOUS_ACTIVE
+    if overlap is OverlapPolicy.QUEUE_ONE:
+        return SkipReason.ONE_WAITS if queued else None
+    if overlap is OverlapPolicy.ALLOW:
+        return SkipReason.TOO_MANY_ACTIVE if len(active) >= MOST_ACTIVE else None
+    return SkipReason.PREVIOUS_ACTIVE
 
 
 _OBSTACLES = {
-    Skip.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or cancel it",
-    Skip.ONE_WAITS: "a job of it is running, and one waits for its end already",
-    Skip.TOO_MANY_ACTIVE: f"{MOST_ACTIVE} jobs of it are running already",
+    SkipReason.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or "
+    "cancel it",
+    SkipReason.ONE_WAITS: "a job of it is running, and one waits for its end already",
+    SkipReason.TOO_MANY_ACTIVE: f"{MOST_ACTIVE} jobs of it are running already",
 }
 
 
@@ -260,9 +261,9 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     run = ActiveJob(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
     replaced: tuple[ActiveJob, ...] = ()
-    if schedule.active and overlap is Overlap.REPLACE:
+    if schedule.active and overlap is OverlapPolicy.REPLACE:
         active, replaced = (run,), schedule.active
-    elif schedule.active and overlap is Overlap.QUEUE_ONE:
+    elif schedule.active and overlap is OverlapPolicy.QUEUE_ONE:
         verdict, active, queued = Verdict.WAIT, schedule.active, at
     occurrence = Occurrence(
         schedule_id=schedule.schedule_id,
@@ -300,7 +301,7 @@ def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Sched
     """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
     a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
-        skipped = waiting.given_up(Skip.SUSPENDED, schedule.why_suspended)
+        skipped = waiting.given_up(SkipReason.SUSPENDED, schedule.why_suspended)
         return schedule.moved(move, queued=None), skipped
     active = (*schedule.active, ActiveJob(waiting.at, move.at, MAIN))
     return schedule.moved(move, active=active, queued=None), waiting.let_go()

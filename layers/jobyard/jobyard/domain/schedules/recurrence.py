@@ -108,7 +108,7 @@ class Recurrence:
         change = change_around(instant, self._zone)
         return f"{change.words()}; {self._meaning(change, instant)}" if change else ""
 
-    def sentence(self) -> str:
+    def description(self) -> str:
         """The rule in plain language."""
         return "".join((*self._rhythm(), *self._bounds(), *self._exceptions()))
 

@@ -84,7 +84,7 @@ SCHEDULE = Lifecycle(
 )
 
 
-class Word(StrEnum):
+class ScheduleLabel(StrEnum):
     """VoteCal's words for a schedule with its latest run."""
 
     IDLE = "Idle"
@@ -93,7 +93,7 @@ class Word(StrEnum):
     FAILED = "Failed"
 
 
-class Overlap(StrEnum):
+class OverlapPolicy(StrEnum):
     """What happens at a time of a schedule whose run before is still going."""
 
     FORBID = "forbid"  # it is skipped
@@ -102,7 +102,7 @@ class Overlap(StrEnum):
     QUEUE_ONE = "queue_one"  # one waits for the end; what comes while it waits is skipped
 
 
-class Missing(StrEnum):
+class MissedPolicy(StrEnum):
     """Which of the times nobody could start a job at are made up for."""
 
     NONE = "none"
@@ -114,7 +114,7 @@ class Missing(StrEnum):
 class Missed:
     """What is made up for: `which`; of all, the newest `most`; none older than `oldest_h` hours."""
 
-    which: Missing = Missing.LATEST
+    which: MissedPolicy = MissedPolicy.LATEST
     most: int = 10
     oldest_h: int = 24
 
@@ -127,7 +127,7 @@ class Policy:
     """
 
     missed: Missed = Missed()
-    overlap: Overlap = Overlap.FORBID
+    overlap: OverlapPolicy = OverlapPolicy.FORBID
     calendar: str = ""
 
 
@@ -152,9 +152,9 @@ class Latest:
     ended_at: datetime
 
     @property
-    def word(self) -> Word:
+    def label(self) -> ScheduleLabel:
         """VoteCal's word for it."""
-        return Word(JOB.state(self.state).words["schedule"])
+        return ScheduleLabel(JOB.state(self.state).labels["schedule"])
 
 
 @dataclass(frozen=True)
@@ -202,13 +202,13 @@ class Schedule:
         return min((each for each in moments if each), default=None)
 
     @property
-    def word(self) -> Word:
+    def label(self) -> ScheduleLabel:
         """VoteCal's word: In Progress while a job runs, else how the latest ended, else Idle."""
         if self.active:
-            return Word.IN_PROGRESS
+            return ScheduleLabel.IN_PROGRESS
         if self.latest is None:
-            return Word.IDLE
-        return self.latest.word
+            return ScheduleLabel.IDLE
+        return self.latest.label
 
     @property
     def suspension(self) -> HistoryEntry | None:

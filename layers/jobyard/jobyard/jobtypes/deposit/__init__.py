@@ -22,7 +22,7 @@ _STEPS = (
 )
 
 # Merritt's words for what becomes of a job.
-_WORDS = {
+_LABELS = {
     JobState.SCHEDULED: "Pending",
     JobState.HELD: "Held",
     JobState.RUNNING: "Processing",
@@ -55,7 +55,7 @@ DEPOSIT = JobType(
     title="Deposit",
     steps=tuple((name, _step(name)) for name in _STEPS),
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
-    words={state.value: word for state, word in _WORDS.items()},
+    labels={state.value: label for state, label in _LABELS.items()},
     lock=lock,
     failed=_failed,
     takes={

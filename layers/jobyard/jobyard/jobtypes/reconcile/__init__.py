@@ -3,7 +3,7 @@
 The minute looks at so many batches; this looks at all there is. See decisions/0015.
 """
 
-from jobyard.domain.jobs.job import SCHEDULE_WORDS
+from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Snooze, StepInput
 from jobyard.jobtypes.step_context import StepContext
 
@@ -28,7 +28,7 @@ RECONCILE = JobType(
     name="reconcile",
     title="Reconcile",
     steps=(("reconciling", reconciling),),
-    words=SCHEDULE_WORDS,
+    labels=SCHEDULE_LABELS,
     system=True,
     scheduled=True,
     keep_days=30,

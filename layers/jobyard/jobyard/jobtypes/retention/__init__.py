@@ -5,7 +5,7 @@ How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import SCHEDULE_WORDS
+from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
@@ -55,7 +55,7 @@ RETENTION = JobType(
     title="Retention",
     steps=(("archiving", archiving),),
     retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
-    words=SCHEDULE_WORDS,
+    labels=SCHEDULE_LABELS,
     system=True,
     scheduled=True,
     keep_days=30,

@@ -5,7 +5,7 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 
 from typing import Any
 
-from jobyard.domain.jobs.job import SCHEDULE_WORDS
+from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes.sweep.plan import Plan
 
@@ -21,7 +21,7 @@ SWEEP = JobType(
     title="Sweep",
     steps=(("sweeping", _sweeping),),
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
-    words=SCHEDULE_WORDS,
+    labels=SCHEDULE_LABELS,
     scheduled=True,
     check=Plan.of,
     takes={

@@ -240,13 +240,13 @@ def orphaned(
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
     was_begun = record.state is JobState.RUNNING
-    gone = [Attempt(record.at, at, "", code.value, code.sentence)] if was_begun else []
+    gone = [Attempt(record.at, at, "", code.value, code.description)] if was_begun else []
     return record.moved(
         move,
         attempts=(*record.attempts, *gone),
         next_at=None,
         failure_code=code.value,
-        failure_message=code.sentence,
+        failure_message=code.description,
     )
 
 

@@ -186,7 +186,7 @@ def _given_up(job: JobRecord, cancelling: bool, at: datetime, cause: str) -> Job
     if not waits:
         return None
     if cancelling or not job.attempts:
-        why = Failure.NO_WORKER.sentence
+        why = Failure.NO_WORKER.description
         return job.moved(JOB.move(job.state, "cancel", at, Cause(cause, reason=why)), next_at=None)
     return orphaned(job, at, cause, Failure.NO_WORKER)
 

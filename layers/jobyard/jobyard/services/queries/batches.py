@@ -26,7 +26,7 @@ class BatchView:
     """
 
     batch: Batch
-    word: str
+    label: str
     counts: Mapping[str, int]
     failure_groups: tuple[tuple[str, str, int, int], ...] | None
     why: str
@@ -51,7 +51,8 @@ def _counted_view(found: Batch, records: list[ChunkRecord], looking: QueryContex
     view = _batch_view(found, counts_of(found, records), records, looking)
     largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
-        (code, Failure(code).sentence, number, final.get(code, 0)) for code, number in largest_first
+        (code, Failure(code).description, number, final.get(code, 0))
+        for code, number in largest_first
     )
     return replace(view, failure_groups=groups)
 
@@ -63,7 +64,7 @@ def _batch_view(
     why, until = _why_batch(found, counts, records, looking)
     return BatchView(
         batch=found,
-        word=BATCH.state(found.state).words["deposit"],
+        label=BATCH.state(found.state).labels["deposit"],
         counts=counts,
         failure_groups=None if counts["failed"] else (),
         why=why,

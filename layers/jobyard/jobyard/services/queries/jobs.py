@@ -44,7 +44,7 @@ class JobView:
 
     job: JobRecord
     row: rows.Row
-    word: str
+    label: str
     task_state: str
     step: str
     why: str
@@ -97,7 +97,7 @@ def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> 
     return JobView(
         job=record,
         row={},
-        word=job_type.words.get(record.state.value, record.state.value),
+        label=job_type.labels.get(record.state.value, record.state.value),
         task_state=state_of_only_task(record).value,
         step="" if record.state is JobState.SUCCEEDED else current,
         why="",

@@ -42,7 +42,7 @@ class ScheduleView:
 class OccurrenceView:
     """An occurrence and its job. `local` is its time on the clocks of the schedule's zone.
 
-    `state` is the job's, None when there is no job; `word` is VoteCal's for it, or says that there
+    `state` is the job's, None when there is no job; `label` is VoteCal's for it, or says that there
     is none, and `why`. `records` are processed, failed and total, the latter None until it has gone
     through all; None where it counts none.
     """
@@ -50,7 +50,7 @@ class OccurrenceView:
     occurrence: Occurrence
     local: datetime
     state: JobState | None
-    word: str
+    label: str
     why: str
     started_at: datetime | None
     records: Mapping[str, int | None] | None
@@ -171,10 +171,10 @@ class ScheduleList:
 
 
 def list_schedules(
-    looking: QueryContext, *, system: bool, word: str, after: str, limit: int
+    looking: QueryContext, *, system: bool, label: str, after: str, limit: int
 ) -> ScheduleList:
-    """A page of schedules: the system's, or the others. `word` is one of VoteCal's or `WAITING`, ""
-    for any; such a page looks at up to 500 and may show few of them.
+    """A page of schedules: the system's, or the others. `label` is one of VoteCal's or `WAITING`,
+    "" for any; such a page looks at up to 500 and may show few of them.
 
     Raises:
         Forbidden: the person is no admin.
@@ -185,24 +185,24 @@ def list_schedules(
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         looked_at += len(page.items)
-        views = (_view(each, looking) for each in page.items if _may_be(each, word))
-        found += [view for view in views if word != WAITING or view.next_run]
+        views = (_view(each, looking) for each in page.items if _may_be(each, label))
+        found += [view for view in views if label != WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit or looked_at >= _MOST_READ:
             return ScheduleList(tuple(found), after or None)
 
 
-def _may_be(found: Schedule, word: str) -> bool:
-    return not found.active if word == WAITING else word in {"", found.word}
+def _may_be(found: Schedule, label: str) -> bool:
+    return not found.active if label == WAITING else label in {"", found.label}
 
 
 def occurrence(found: Schedule, each: Occurrence, looking: QueryContext) -> OccurrenceView:
     """An occurrence of the schedule, with its job if that has begun and not ended."""
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
-        word = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
+        label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
         return OccurrenceView(
-            each, local, None, word, _why_no_job(found, each, looking), None, None
+            each, local, None, label, _why_no_job(found, each, looking), None, None
         )
     if each.outcome is None:
         return _going(each, local)
@@ -211,13 +211,13 @@ def occurrence(found: Schedule, each: Occurrence, looking: QueryContext) -> Occu
     if outcome.processed is not None:
         counts = (outcome.processed, outcome.failed or 0, outcome.total)
         records = dict(zip(("processed", "failed", "total"), counts, strict=True))
-    word = JOB.state(outcome.state).words["schedule"]
-    return OccurrenceView(each, local, outcome.state, word, "", outcome.started_at, records)
+    label = JOB.state(outcome.state).labels["schedule"]
+    return OccurrenceView(each, local, outcome.state, label, "", outcome.started_at, records)
 
 
 def _why_no_job(found: Schedule, each: Occurrence, looking: QueryContext) -> str:
     if each.reason:
-        return each.reason.sentence
+        return each.reason.description
     if found.active:
         return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
     stop = _hold_on(found.job_type, looking)
@@ -238,7 +238,7 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
         occurrence=each,
         local=local,
         state=job.state if job else JobState.SCHEDULED,
-        word="In Progress",
+        label="In Progress",
         why="",
         started_at=min(starts, default=None),
         records=checkpoint.counts if checkpoint.version else None,

@@ -26,12 +26,12 @@ COLUMNS = (
     "name",
     "url",
     "state",
-    "word",
+    "label",
     "step",
     "failure_code",
     "failure_message",
-    "attempts",
-    "requeues",
+    "attempt_count",
+    "requeue_count",
     "ended_at",
     "result",
     "local_id",
@@ -221,7 +221,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         str(row.get("name", "")),
         without_secrets(str(row.get("url", ""))),
         job.state.value,
-        word_of(batch, job.state),
+        label_of(batch, job.state),
         last.step if last else "",
         job.failure_code if job.state is JobState.FAILED else "",
         job.failure_message if job.state is JobState.FAILED else "",
@@ -234,9 +234,9 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
     )
 
 
-def word_of(batch: Batch, state: JobState) -> str:
-    """The word the users of the batch's job type know a job state by."""
-    return job_type_of(batch.job_type).words.get(state.value, state.value)
+def label_of(batch: Batch, state: JobState) -> str:
+    """The label the users of the batch's job type see for a job state."""
+    return job_type_of(batch.job_type).labels.get(state.value, state.value)
 
 
 def findings_of(batch: Batch, reporting: ReportContext) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.schedule import (
     MOST_ACTIVE,
-    Overlap,
+    OverlapPolicy,
     Schedule,
     ScheduleState,
     moment_of,
@@ -82,7 +82,9 @@ def job_of_schedule(
     if occurrence is None:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     if occurrence.verdict is not Verdict.RUN:
-        words = occurrence.reason.sentence if occurrence.reason else "it waits for another to end"
+        words = (
+            occurrence.reason.description if occurrence.reason else "it waits for another to end"
+        )
         raise NotFound(f"there is no job {place.job_id} yet, or never will be: {words}")
     return schedule, occurrence, jobs.get(place)
 
@@ -95,7 +97,7 @@ def check_open_to_requeue(schedule: Schedule) -> None:
         raise InvalidTransition(
             f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs"
         )
-    may_meet = schedule.policy.overlap is Overlap.ALLOW and len(schedule.active) < MOST_ACTIVE
+    may_meet = schedule.policy.overlap is OverlapPolicy.ALLOW and len(schedule.active) < MOST_ACTIVE
     if schedule.active and not may_meet:
         raise InvalidTransition(
             f"another job of schedule {schedule.schedule_id} is running, and its overlap is "

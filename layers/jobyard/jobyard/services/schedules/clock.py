@@ -20,7 +20,7 @@ from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Skip, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Verdict
 from jobyard.domain.schedules.planning import Decision, plan, released
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
 from jobyard.services.executions import Executions
@@ -230,7 +230,11 @@ def recover_active_jobs(schedule: Schedule, starting: Executions, now: datetime)
 
 
 def catch_up(
-    schedule: Schedule, look: ScheduleTick, *, aside: Skip | None = None, most: int | None = None
+    schedule: Schedule,
+    look: ScheduleTick,
+    *,
+    aside: SkipReason | None = None,
+    most: int | None = None,
 ) -> Schedule:
     """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
     them runs, for that reason. A suspension that is over by then ends when it was to. Under a hold
@@ -257,7 +261,11 @@ def _is_due(schedule: Schedule, at: datetime) -> bool:
 
 
 def _decided(
-    schedule: Schedule, look: ScheduleTick, until: datetime, aside: Skip | None, most: int | None
+    schedule: Schedule,
+    look: ScheduleTick,
+    until: datetime,
+    aside: SkipReason | None,
+    most: int | None,
 ) -> Schedule:
     writes = 0
     while _is_due(schedule, until) and (most is None or writes < most):

@@ -16,7 +16,7 @@ from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
-from jobyard.domain.schedules.occurrence import Occurrence, Skip, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Verdict
 from jobyard.domain.schedules.planning import plan_manual_run, times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
@@ -24,7 +24,7 @@ from jobyard.domain.schedules.schedule import (
     MAIN,
     SCHEDULE,
     Missed,
-    Overlap,
+    OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
@@ -67,7 +67,7 @@ class ScheduleEdit:
     rule: Recurrence | None = None
     parameters: Mapping[str, Any] | None = None
     missed: Missed | None = None
-    overlap: Overlap | None = None
+    overlap: OverlapPolicy | None = None
     calendar: str | None = None
 
     def policy(self, before: Policy) -> Policy:
@@ -175,7 +175,7 @@ def _check_policy(policy: Policy) -> None:
 def _first(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
         words = "no run is left: all its times are past, or none of them exists"
-        raise BadRequest(f"{words} ({rule.sentence()})")
+        raise BadRequest(f"{words} ({rule.description()})")
     return next(times(rule, now))
 
 
@@ -210,7 +210,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> Edi
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
                 look = ScheduleTick(almanac, asking.starting, now)
-                before = catch_up(before, look, aside=Skip.EDITED)
+                before = catch_up(before, look, aside=SkipReason.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
             move = SCHEDULE.asked(before.state, "edit", now, asking.cause, asking.person.roles)
             after = schedules.write(before, before.moved(move, **changed))
@@ -361,7 +361,7 @@ def delete(schedule_id: str, asking: CommandContext) -> Schedule:
             )
         try:
             before = catch_up(
-                before, ScheduleTick(almanac, asking.starting, now), aside=Skip.DELETED
+                before, ScheduleTick(almanac, asking.starting, now), aside=SkipReason.DELETED
             )
             move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
             after = before.moved(move, next_at=None, resume_at=None, queued=None)
@@ -376,4 +376,4 @@ def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
     if waiting is None:
         return []
-    return [(waiting, waiting.given_up(Skip.DELETED))]
+    return [(waiting, waiting.given_up(SkipReason.DELETED))]
