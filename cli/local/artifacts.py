@@ -1,4 +1,4 @@
-"""Packs functions and layers into the zip files a deployment uploads, named by their content."""
+"""Packs functions and layers into zip files, which a deployment names by their content."""
 
 import hashlib
 import io
@@ -14,11 +14,11 @@ from jobyard.domain.errors import JobyardError
 
 
 class ArtifactError(JobyardError):
-    """A layer cannot be built from what is installed here."""
+    """A layer cannot be built from the installed packages."""
 
 
 def zipped(folder: Path, prefix: str = "") -> bytes:
-    """A zip of `folder`, the same bytes for the same content whenever and wherever it is made."""
+    """A reproducible zip of `folder`: the same content gives the same bytes."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):
@@ -33,18 +33,18 @@ def zipped(folder: Path, prefix: str = "") -> bytes:
 
 
 def copied(source: Path, target: Path) -> Path:
-    """A copy of `source` in place of whatever `target` was, without byte code."""
+    """A copy of `source` at `target`, which is replaced, without byte code."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     return target
 
 
 def compiled(source: Path, target: Path) -> Path:
-    """A copy of `source` at `target` with its byte code, which halves a worker's start.
+    """A copy of `source` at `target`, which is replaced, with byte code.
 
-    The byte code is unchecked, so it must be made anew whenever the source changes: `target` is
-    replaced whole. It is made in a process of its own with a fixed hash seed, because byte code
-    depends on both, and a layer is named by its content.
+    Byte code halves a worker's start. Python does not check it against the source, so it is always
+    compiled anew. It depends on the process and its hash seed, and a layer is named by its content.
+    So it is compiled in a process of its own with a fixed seed.
     """
     copied(source, target)
     _compile(target)
@@ -55,7 +55,7 @@ _MODE = "--invalidation-mode=unchecked-hash"
 
 
 def _compile(folder: Path) -> None:
-    # Two workers; what does not compile, such as a package's templates, is left as it is.
+    # Two processes. Files that do not compile, such as a package's templates, stay as they are.
     subprocess.run(
         [sys.executable, "-m", "compileall", "-qq", "-j2", _MODE, str(folder)],
         env={"PYTHONHASHSEED": "0"},
@@ -64,13 +64,13 @@ def _compile(folder: Path) -> None:
 
 
 def vendor_layer(layer: Path, build: Path) -> Path:
-    """The folder of the vendor layer for this machine, built from what is installed beside us.
+    """The folder of the vendor layer for this machine, built from the installed packages.
 
-    Built once for each set of requirements and each Python. On AWS the layer's own Makefile
-    builds it, for Lambda's platform.
+    It is built once for each set of requirements and each Python. For AWS, the layer's Makefile
+    builds it for Lambda's platform.
 
     Raises:
-        ArtifactError: an installed package is not the pinned one.
+        ArtifactError: an installed package does not have the pinned version.
     """
     requirements = (layer / "requirements.txt").read_text()
     recipe = [Path(__file__), *(layer / name for name in ("trim.py", "services.txt"))]
@@ -94,7 +94,7 @@ def vendor_layer(layer: Path, build: Path) -> Path:
 
 
 def pinned(requirements: str) -> list[tuple[str, str]]:
-    """(name, version) of each line of a lock file, in its order."""
+    """(name, version) of each line of a lock file, in order."""
     return re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", requirements, re.MULTILINE)
 
 
@@ -103,11 +103,11 @@ def _copy_installed(name: str, version: str, target: Path) -> None:
     if installed.version != version:
         raise ArtifactError(
             f"{name} {installed.version} is installed, layers/vendor/requirements.txt pins "
-            f"{version}: run `make local`, which sets up anew"
+            f"{version}: run `make local`, which installs it"
         )
     for file in installed.files or ():
         if ".." in file.parts or file.suffix == ".pyc":
-            continue  # console scripts, and byte code that says where it was made
+            continue  # console scripts, and byte code that contains paths
         copy = target / file
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(str(installed.locate_file(file))), copy)

@@ -1,4 +1,4 @@
-"""Deploys template.yaml to the emulator: packs, expands, creates or updates, all by its API."""
+"""Deploys template.yaml to the emulator by its API: packs, expands, creates or updates."""
 
 import hashlib
 import json
@@ -20,26 +20,26 @@ from jobyard.domain.errors import JobyardError
 STACK = "jobyard"
 ARTIFACTS = "jobyard-artifacts"
 API_ID = "jobyard"
-FILES_PORT = 4915  # where the demo serves the files its manifests name
-JOB_WORKERS = 8  # for jobs by themselves: a minute may start thousands, a worker is 50 MB
+FILES_PORT = 4915  # where the demo serves payloads
+JOB_WORKERS = 8  # for single jobs: a minute may start thousands, and a worker takes 50 MB
 
-# Resource types of the template that are left out here, each with the reason.
+# Resource types of the template that are not deployed here, each with the reason.
 NOT_EMULATED = {
-    "AWS::Cognito::ManagedLoginBranding": "unknown to the emulator, whose sign-in page needs none",
-    "AWS::S3::BucketPolicy": "ours refuse plain HTTP, which is all the emulator speaks",
+    "AWS::Cognito::ManagedLoginBranding": "the emulator's sign-in page does not need it",
+    "AWS::S3::BucketPolicy": "ours refuse plain HTTP, and the emulator has no other",
 }
 
 
 class DeploymentError(JobyardError):
-    """The stack could not be made; the message is CloudFormation's reason."""
+    """CloudFormation could not create or update the stack; the message is its reason."""
 
 
 def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
-    """What a laptop sets of the template's parameters."""
+    """The parameters of the template that a laptop sets."""
     return {
         "PublicUrl": api_url(endpoint),
         "Instance": "local",
-        # A worker is a process of about 50 MB here, and the emulator's one thread is the bound.
+        # A worker is a process of about 50 MB, and the emulator's one thread is the bottleneck.
         "MaxConcurrency": "4",
         "AllowedHosts": f"{HOST}:{files_port}",
         "SweepTables": voters.TABLE,
@@ -52,7 +52,7 @@ def parameters(endpoint: str, files_port: int = FILES_PORT) -> dict[str, str]:
 
 
 def files_port(endpoint: str) -> int:
-    """The port that payloads may be fetched from, as the stack at `endpoint` has it."""
+    """The port that the stack at `endpoint` may fetch payloads from."""
     try:
         (found,) = client("cloudformation", endpoint).describe_stacks(StackName=STACK)["Stacks"]
     except ClientError as error:
@@ -65,7 +65,7 @@ def files_port(endpoint: str) -> int:
 
 
 def api_url(endpoint: str) -> str:
-    """The API's address at the emulator. Names below localhost do not resolve everywhere."""
+    """The URL of the API at the emulator. Not every system resolves names below localhost."""
     return f"{endpoint}/_aws/execute-api/{API_ID}/$default"
 
 
@@ -77,12 +77,12 @@ def deploy(
     root: Path = ROOT,
     say: Callable[[str], None] = lambda _: None,
 ) -> stack.Stack:
-    """Bring the stack to what the project at `root` says; does nothing when it is there already.
+    """Create or update the stack from the project at `root`. Does nothing if it is up to date.
 
-    `build` is a folder to keep built layers in.
+    `build` is a folder that keeps built layers.
 
     Raises:
-        DeploymentError: CloudFormation gave up.
+        DeploymentError: CloudFormation could not do it.
     """
     say("packing functions and layers")
     template = read_template(root)
@@ -99,7 +99,7 @@ def deploy(
     cloudformation = client("cloudformation", endpoint)
     _create_or_update(cloudformation, url, values, say)
     physical = _physical(cloudformation)
-    _set_what_the_emulator_drops(s3, expanded, physical)
+    _set_lifecycle_rules(s3, expanded, physical)
     for function in ("ExecuteJobFunction", "SettleFunction"):
         client("lambda", endpoint).put_function_concurrency(
             FunctionName=physical[function], ReservedConcurrentExecutions=JOB_WORKERS
@@ -108,13 +108,13 @@ def deploy(
 
 
 def read_template(root: Path, name: str = "template.yaml") -> dict[str, Any]:
-    """A template of the project at `root`, its short intrinsics (!Ref) written out."""
+    """A template of the project at `root`, its short intrinsics (!Ref) in their long form."""
     template: dict[str, Any] = yaml_parse((root / name).read_text())
     return template
 
 
 def expand(template: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """The SAM transform, as CloudFormation makes it of a packaged template."""
+    """A packaged template after the SAM transform, as CloudFormation applies it."""
     translator = Translator(None, Parser(), boto_session=session())
     expanded: dict[str, Any] = translator.translate(
         template, parameter_values=dict(values), get_managed_policy_map=dict
@@ -137,7 +137,7 @@ def _package(
     build: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Put code and definitions where the template can name them, as `sam package` does."""
+    """Upload code and definitions and refer to them in `template`, as `sam package` does."""
     functions = artifacts.zipped(artifacts.compiled(root / "functions", build / "functions"))
     if not any(build.glob("vendor-*")):
         say("the first time this takes half a minute")
@@ -157,12 +157,12 @@ def _package(
         if resource["Type"] == "AWS::Serverless::StateMachine":
             definition = (root / properties["DefinitionUri"]).read_bytes()
             definition = with_plain_concurrency(definition, values["MaxConcurrency"])
-            definition = with_throttles_as_told_here(definition)
+            definition = with_emulated_throttling(definition)
             properties["DefinitionUri"] = _upload(s3, definition, name, "asl.json")
 
 
 def _package_nested(s3: Any, template: dict[str, Any], root: Path, endpoint: str) -> None:
-    """Put nested templates where CloudFormation reads them, as `sam package` does."""
+    """Upload nested templates and refer to them in `template`, as `sam package` does."""
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::CloudFormation::Stack":
             properties = resource["Properties"]
@@ -171,21 +171,21 @@ def _package_nested(s3: Any, template: dict[str, Any], root: Path, endpoint: str
 
 
 def with_plain_concurrency(definition: bytes, limit: str) -> bytes:
-    """A machine whose Maps say their limit as a number.
+    """A machine whose Maps have their limit as a number.
 
-    The emulator reads no MaxConcurrencyPath and would run all the children it has threads for, 64.
-    What the path leads to is this very parameter: each function that answers it has it so.
+    The emulator ignores MaxConcurrencyPath and would run 64 children, one for each of its threads.
+    The path leads to the value of this parameter, which the functions return.
     """
     return definition.replace(
         b'"MaxConcurrencyPath": "$.max_concurrency"', f'"MaxConcurrency": {int(limit)}'.encode()
     )
 
 
-def with_throttles_as_told_here(definition: bytes) -> bytes:
-    """A machine that comes again when Lambda refuses it, as the emulator has both.
+def with_emulated_throttling(definition: bytes) -> bytes:
+    """A machine that retries throttling on the emulator too.
 
-    The emulator's refusal has no name, which what a function fails with has. And it knows no
-    longest pause: here pauses grow so slowly that the last is the longest.
+    There throttling is called Lambda.Unknown, which no failure of a function is. The emulator also
+    ignores MaxDelaySeconds, so BackoffRate is lowered until the last delay is the longest.
     """
     machine = json.loads(definition)
     for state in machine["States"].values():
@@ -220,10 +220,10 @@ def _create_or_update(
         "TemplateURL": template_url,
         "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in values.items()],
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
-        "Tags": [{"Key": "ms-custom-id", "Value": API_ID}],  # so that the API's address is known
+        "Tags": [{"Key": "ms-custom-id", "Value": API_ID}],  # fixes the API's URL
     }
-    state = _wait(cloudformation)  # an `up` that was killed left it to the emulator
-    if state == "ROLLBACK_COMPLETE":  # its creation failed: as on AWS, it can only be deleted
+    state = _wait(cloudformation)  # a deployment that was killed may still run
+    if state == "ROLLBACK_COMPLETE":  # a failed creation can only be deleted, as on AWS
         cloudformation.delete_stack(StackName=STACK)
         _wait(cloudformation)
         state = None
@@ -270,17 +270,15 @@ def _reasons(cloudformation: Any) -> str:
 
 
 def _physical(cloudformation: Any) -> dict[str, str]:
-    """What the stack is made of: physical names by logical id."""
+    """The physical names of the stack's resources by logical id."""
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     return {row["LogicalResourceId"]: row["PhysicalResourceId"] for row in resources}
 
 
-def _set_what_the_emulator_drops(
-    s3: Any, expanded: Mapping[str, Any], physical: Mapping[str, str]
-) -> None:
-    """Lifecycle rules of buckets, the same values, through the service's own API.
+def _set_lifecycle_rules(s3: Any, expanded: Mapping[str, Any], physical: Mapping[str, str]) -> None:
+    """Set the lifecycle rules of buckets by the API of S3.
 
-    Reserved concurrency is dropped too, and off unless asked for.
+    The emulator drops reserved concurrency too, which the laptop does not use.
     """
     for name, resource in expanded["Resources"].items():
         if resource["Type"] == "AWS::S3::Bucket":
@@ -292,15 +290,15 @@ def _set_what_the_emulator_drops(
 
 
 def _lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """CloudFormation's spelling of a rule in the S3 API's."""
-    asked: dict[str, Any] = {
+    """A lifecycle rule of CloudFormation as the S3 API spells it."""
+    spelled: dict[str, Any] = {
         "ID": rule["Id"],
         "Status": rule["Status"],
         "Filter": {"Prefix": rule.get("Prefix", "")},
     }
     if "ExpirationInDays" in rule:
-        asked["Expiration"] = {"Days": rule["ExpirationInDays"]}
+        spelled["Expiration"] = {"Days": rule["ExpirationInDays"]}
     for same in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
         if same in rule:
-            asked[same] = rule[same]
-    return asked
+            spelled[same] = rule[same]
+    return spelled

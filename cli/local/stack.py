@@ -1,4 +1,4 @@
-"""What a deployed stack is called and where it is: its outputs, here as on AWS."""
+"""The outputs of a deployed stack, on the laptop or on AWS."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,12 +9,12 @@ from jobyard.domain.errors import JobyardError
 
 
 class NoStack(JobyardError):
-    """There is no such stack, or it is not one of ours."""
+    """The stack does not exist, or is not one of Jobyard's."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The outputs of template.yaml that programs need. Urls have no slash at their end."""
+    """The outputs of template.yaml that the CLI needs. URLs have no slash at the end."""
 
     name: str
     api_url: str
@@ -28,10 +28,10 @@ class Stack:
 
 
 def read(cloudformation: Any, name: str) -> Stack:
-    """The stack `name` as CloudFormation tells of it.
+    """The stack `name` as CloudFormation describes it.
 
     Raises:
-        NoStack: there is none of that name, or an output is missing.
+        NoStack: it does not exist, or an output is missing.
     """
     try:
         found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -43,7 +43,9 @@ def read(cloudformation: Any, name: str) -> Stack:
     named = {field.name: output_name(field.name) for field in fields(Stack)[1:]}
     missing = sorted(set(named.values()) - outputs.keys())
     if missing:
-        raise NoStack(f"stack {name} is {found['StackStatus']} and says no {', '.join(missing)}")
+        raise NoStack(
+            f"stack {name} is {found['StackStatus']} and has no output {', '.join(missing)}"
+        )
     return Stack(name=name, **{field: outputs[output] for field, output in named.items()})
 
 

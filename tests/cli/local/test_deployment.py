@@ -1,6 +1,6 @@
 import json
 
-from cli.local.deployment import with_plain_concurrency, with_throttles_as_told_here
+from cli.local.deployment import with_emulated_throttling, with_plain_concurrency
 from cli.local.emulator import ROOT
 
 
@@ -17,7 +17,7 @@ def test_a_map_on_the_laptop_runs_no_more_children_than_it_was_deployed_with() -
 def test_a_job_that_no_worker_is_free_for_is_tried_again_on_the_laptop_too() -> None:
     machine = (ROOT / "infra" / "statemachines" / "job.asl.json").read_bytes()
 
-    execute = json.loads(with_throttles_as_told_here(machine))["States"]["ExecuteJob"]
+    execute = json.loads(with_emulated_throttling(machine))["States"]["ExecuteJob"]
 
     throttled = ["Lambda.TooManyRequestsException", "Lambda.Unknown"]
     (retry,) = [each for each in execute["Retry"] if each["ErrorEquals"] == throttled]
