@@ -71,8 +71,8 @@ class Overtaken:
     def __init__(self, objects: Any, record: Callable[[], object]) -> None:
         self._objects, self._record = objects, record
 
-    def of_job(self, ark: str, job_id: str) -> ObjectVersion | None:
-        found: ObjectVersion | None = self._objects.of_job(ark, job_id)
+    def latest_and_own(self, ark: str, job_id: str) -> Any:
+        found = self._objects.latest_and_own(ark, job_id)
         self._record()
         return found
 

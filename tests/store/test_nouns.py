@@ -180,7 +180,8 @@ def test_a_version_belongs_to_the_job_that_recorded_it() -> None:
     with pytest.raises(StaleState):
         objects.record(version("ark:/1/a", 1, "j2"))
     objects.record(version("ark:/1/a", 2, "j2"))
-    latest, mine = objects.latest("ark:/1/a"), objects.of_job("ark:/1/a", "j1")
+    latest, mine = objects.latest_and_own("ark:/1/a", "j1")
+    assert latest == objects.latest("ark:/1/a")
     assert latest is not None
     assert latest.version == 2
     assert mine is not None

@@ -38,8 +38,10 @@ class Objects(Protocol):
             StaleState: another job has recorded that version.
         """
 
-    def of_job(self, ark: str, job_id: str) -> ObjectVersion | None:
-        """The version of the object that this job recorded; None when it has not."""
+    def latest_and_own(
+        self, ark: str, job_id: str
+    ) -> tuple[ObjectVersion | None, ObjectVersion | None]:
+        """The highest version of the object, and the one that this job recorded; None for none."""
 
 
 class Checkpoints(Protocol):

@@ -21,6 +21,8 @@ def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
     Raises:
         IdentifierConflict: they belong to different arks.
     """
+    if len(local_ids) == 1:
+        return _claim(f"{collection}#{local_ids[0]}", ark)
     names = {local_id: f"{collection}#{local_id}" for local_id in sorted(local_ids)}
     owners = {name: owner for name in names.values() if (owner := _owner(name))}
     chosen = next(iter(owners.values()), ark)
@@ -112,9 +114,12 @@ def record(version: ObjectVersion) -> None:
         ) from error
 
 
-def of_job(ark: str, job_id: str) -> ObjectVersion | None:
-    """The version of the object that this job recorded; None when it has not."""
+def latest_and_own(ark: str, job_id: str) -> tuple[ObjectVersion | None, ObjectVersion | None]:
+    """The highest version of the object, and the one that this job recorded; None for none."""
+    highest = own = None
     for item in ObjectItem.query(ark, scan_index_forward=False, consistent_read=True):
+        highest = highest or _version(item)
         if item.job_id == job_id:
-            return _version(item)
-    return None
+            own = _version(item)
+            break
+    return highest, own

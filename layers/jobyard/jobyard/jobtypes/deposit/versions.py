@@ -19,7 +19,7 @@ from jobyard.domain.urls import without_secrets
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.access import belongs_elsewhere, check_ownership
 from jobyard.jobtypes.deposit.content import Stored
-from jobyard.jobtypes.deposit.identity import described
+from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
 from jobyard.jobtypes.step_context import StepContext
@@ -54,18 +54,22 @@ def keep_version(
         NotYet: another job has taken the number and not recorded it yet.
         Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
-    mine = context.objects.of_job(ark, step_input.job_id)
+    content = _content(step_input, ark, stored)
+    if ark == mint(step_input.job_id):
+        # An ark of our own has seldom a version yet, and its first one is always v1.
+        body = _manifest(content, step_input, 1)
+        if bucket.put_new(context.s3, context.archive_bucket, version_key(ark, 1), body):
+            return _kept(1, body)
+    latest, mine = context.objects.latest_and_own(ark, step_input.job_id)
     if mine:
         return _recorded(mine)
-    latest = context.objects.latest(ark)
     check_ownership(latest, step_input)
-    content = _content(step_input, ark, stored)
     if latest and _holds(latest, content, context):
         return replace(_recorded(latest), same=latest.job_id != step_input.job_id)
     version = latest.version if latest else 0
     while True:
         version += 1
-        body = _json({**content, **_origin(step_input), "version": version})
+        body = _manifest(content, step_input, version)
         key = version_key(ark, version)
         if bucket.put_new(context.s3, context.archive_bucket, key, body):
             return _kept(version, body)
@@ -95,10 +99,9 @@ def record(
         Refused: IDENTIFIER_CONFLICT, the object is another collection's.
     """
     for _ in range(_RACES):
-        mine = context.objects.of_job(ark, step_input.job_id)
+        latest, mine = context.objects.latest_and_own(ark, step_input.job_id)
         if mine:
             return _recorded(mine)
-        latest = context.objects.latest(ark)
         check_ownership(latest, step_input)
         if not latest or latest.version < kept.version:
             try:
@@ -180,7 +183,8 @@ def _kept(version: int, body: bytes) -> Kept:
     return Kept(version, digest, len(manifest["files"]), manifest["bytes"])
 
 
-def _json(value: object) -> bytes:
-    """Canonical: the same value is always the same bytes."""
+def _manifest(content: Mapping[str, Any], step_input: StepInput, version: int) -> bytes:
+    """A version's manifest. Canonical: the same version is always the same bytes."""
+    value = {**content, **_origin(step_input), "version": version}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"
