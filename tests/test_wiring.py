@@ -1,9 +1,14 @@
 """The environment: what is missing or forbidden stops a function before it starts."""
 
+from io import BytesIO
+from typing import Any
+
 import pytest
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from jobyard.store import tables
-from jobyard.wiring import wire
+from jobyard.wiring import USER_AGENT, put_without_asking, session, wire
 
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
@@ -62,3 +67,29 @@ def test_our_own_buckets_are_no_source_of_payloads(source: str) -> None:
 def test_sweeps_may_not_change_our_own_tables(noun: str) -> None:
     with pytest.raises(ValueError, match="our own table"):
         wire(ENVIRONMENT | {"JOBYARD_SWEEP_TABLES": f"voters,{noun}"})
+
+
+def test_clients_have_one_name_that_is_not_built_for_each_request() -> None:
+    wire(ENVIRONMENT)
+
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    made = session().create_client("s3", region_name="us-east-1", **keys)
+
+    assert made.meta.config.user_agent == USER_AGENT
+
+
+def test_a_small_object_is_sent_at_once_and_a_part_after_asking() -> None:
+    wire(ENVIRONMENT)
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    s3 = put_without_asking(session().create_client("s3", region_name="us-east-1", **keys))
+    sent: dict[str, bool] = {}
+
+    def note(request: Any, event_name: str, **_: Any) -> AWSResponse:
+        sent[event_name.rpartition(".")[2]] = "Expect" in request.headers
+        return AWSResponse(request.url, 200, {}, HTTPResponse(BytesIO(), preload_content=False))
+
+    s3.meta.events.register("before-send.s3", note)
+    s3.put_object(Bucket="b", Key="k", Body=b"content")
+    s3.upload_part(Bucket="b", Key="k", UploadId="u", PartNumber=1, Body=b"content")
+
+    assert sent == {"PutObject": False, "UploadPart": True}

@@ -15,15 +15,17 @@ from jobyard.domain import metrics
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.jobs.chunk_runner import OVERLAP, FinishedJob, Worker
 from jobyard.services.meter import Meter
-from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
+from jobyard.wiring import PATIENCE, S3_PATIENCE, put_without_asking, session, wire
 
 if TYPE_CHECKING:
     from jobyard.services.maintenance import Maintenance
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = session().create_client(
-    "s3", config=S3_PATIENCE.merge(Config(max_pool_connections=2 * OVERLAP))
+S3 = put_without_asking(
+    session().create_client(
+        "s3", config=S3_PATIENCE.merge(Config(max_pool_connections=2 * OVERLAP))
+    )
 )
 METER = Meter([S3])
 
