@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NAMES = ("cost", "throughput", "manifest", "coldstart", "deposit", "recurrence", "due", "report")
+NAMES = (
+    "cost",
+    "throughput",
+    "manifest",
+    "coldstart",
+    "deposit",
+    "small_deposits",
+    "recurrence",
+    "due",
+    "report",
+)
 
 
 @dataclass(frozen=True)
@@ -35,16 +45,18 @@ BOUNDS = (
     Bound("cost", "transitions_per_job", 0.035),
     Bound("cost", "invocations_per_job", 0.015),
     Bound("cost", "record_bytes", 1023),
-    Bound("throughput", "ratio", 1.3, least=True),
-    Bound("throughput", "cpu_ratio", 0.3),
+    Bound("throughput", "ratio", 1.5, least=True),
+    Bound("throughput", "cpu_ratio", 0.35),
     Bound("throughput", "first_job_s", 1.0),
     Bound("throughput", "first_job_million_s", 1.0),
-    Bound("manifest", "ratio", 1.4, least=True),
+    Bound("manifest", "ratio", 2.5, least=True),
     Bound("manifest", "growth_mb", 40.0),
-    Bound("coldstart", "worker_ratio", 0.65),
+    Bound("coldstart", "worker_ratio", 0.6),
     Bound("coldstart", "api_ratio", 0.5),
-    Bound("deposit", "ratio", 0.85, least=True),
-    Bound("recurrence", "ratio", 10.0, least=True),
+    Bound("deposit", "ratio", 0.95, least=True),
+    Bound("small_deposits", "cpu_ratio", 2.0),
+    Bound("small_deposits", "deposits_per_s", 90.0, least=True),
+    Bound("recurrence", "ratio", 14.0, least=True),
     Bound("due", "reads_per_schedule", 1.2),
     Bound("report", "call_on_lambda_s", 450.0),
     Bound("report", "peak_mb", 256.0),

@@ -29,11 +29,13 @@ class BatchLost(Exception):
 
 @dataclass(frozen=True)
 class LocalStack:
-    """An emulator with the stack on it. `tables` are their names by logical id."""
+    """An emulator with the stack on it. `tables` are their names by logical id; files may be
+    fetched from `files_port`."""
 
     emulator: Emulator
     stack: Stack
     tables: Mapping[str, str]
+    files_port: int
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulator's root."""
@@ -41,15 +43,14 @@ class LocalStack:
 
 
 @contextmanager
-def local_stack(
-    *, iam: bool = False, files_port: int = 0, notes: Path | None = None
-) -> Iterator[LocalStack]:
+def local_stack(*, iam: bool = False, notes: Path | None = None) -> Iterator[LocalStack]:
     """Start an emulator on a free port, deploy the project with noop to it, stop it at the end.
 
     Nothing is persisted. `iam`: the roles of the template are enforced. `notes`: the file in which
     the clock's functions note their calls.
     """
     home = Path(tempfile.mkdtemp(prefix="jobyard-bench-"))
+    files_port = emulator.free_port()
     try:
         project = with_noop(home / "project")
         if notes:
@@ -58,7 +59,7 @@ def local_stack(
         try:
             stack = deployment.deploy(
                 started.endpoint,
-                deployment.parameters(started.endpoint, files_port or emulator.free_port()),
+                deployment.parameters(started.endpoint, files_port),
                 build=home / "build",
                 root=project,
             )
@@ -73,7 +74,7 @@ def local_stack(
                 for row in resources
                 if row["ResourceType"] == "AWS::DynamoDB::Table"
             }
-            yield LocalStack(started, stack, tables)
+            yield LocalStack(started, stack, tables, files_port)
         finally:
             emulator.stop(home)
     finally:

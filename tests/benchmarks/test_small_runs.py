@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "manifest": {"LINES": 300, "FEW": 100, "MANY": 2_000, "RUNS": 1},
     "coldstart": {"RUNS": 1, "HANDLERS": ("report.report", "api.handler")},
     "deposit": {"FILE_MB": 1, "RUNS": 1},
+    "small_deposits": {"DEPOSITS": 30, "FILES": 5, "RUNS": 1},
     "recurrence": {"TIMES": 50, "ROUNDS": 1, "YEARS": 1, "ZONES": ("Europe/Dublin",)},
     "due": {"SCHEDULES": 3, "CALM": 2},
     "report": {"SIZES": (250,), "SLICE_JOBS": 100},
@@ -134,7 +135,7 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mo
     for constant, value in SMALL[name].items():
         assert hasattr(module, constant)
         monkeypatch.setattr(module, constant, value)
-    if name in {"cost", "throughput"}:
+    if name in {"cost", "throughput", "small_deposits"}:
         monkeypatch.setattr(module, "local_stack", request.getfixturevalue("shared").as_it_is)
     if name == "due":
         stack = request.getfixturevalue("shared")
