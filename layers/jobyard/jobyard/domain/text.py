@@ -30,6 +30,8 @@ def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
     What is not to be shown becomes U+FFFD, each letter one, so that the length still tells. Text
     that is too long ends in an ellipsis. Cleaning twice changes nothing more.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # nearly all of it is like that, and a job's record has dozens
     text = text[: limit + 1]  # a letter has a byte at least: what follows is cut in any case
     if not _PLAIN.fullmatch(text):
         text = "".join(MARK if _is_bad(letter) else letter for letter in text)

@@ -186,14 +186,20 @@ class JobList:
 def list_jobs(
     batch_id: str, looking: QueryContext, *, state: str, after: tuple[int, int], limit: int
 ) -> JobList:
-    """A page of a batch's jobs. With a state, only chunks whose counts know of it are read."""
+    """A page of a batch's jobs. With a state, only chunks whose counts know of it are read; without
+    one, only the records that are shown and one more."""
     found = visible_batch(batch_id, looking.person, looking.now)
     wanted = JobState(JOB.state(state).name) if state else None
     shown: list[JobView] = []
     chunk, position = after
     for number in _chunks_with(found, wanted, chunk):
         first = position if number == chunk else 0
-        for view in _of_chunk(found, number, first, looking):
+        last = None
+        if wanted is None:
+            if len(shown) == limit:
+                return JobList(tuple(shown), (number, first))
+            last = first + limit - len(shown)
+        for view in _of_chunk(found, number, first, last, looking):
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
                     place = view.job.place
@@ -224,12 +230,16 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
             return
 
 
-def _of_chunk(found: Batch, number: int, first: int, looking: QueryContext) -> Iterator[JobView]:
+def _of_chunk(
+    found: Batch, number: int, first: int, last: int | None, looking: QueryContext
+) -> Iterator[JobView]:
+    """The jobs of a chunk from position `first` up to and with `last`, or to its end."""
     chunk = rows.chunk_of(looking.s3, looking.settings, found, number)
     lines = rows.rows_of(looking.s3, looking.settings, found.batch_id, chunk)
-    records = jobs.of_chunk(found.batch_id, number, first=first)
+    end = len(lines) if last is None else min(len(lines), last + 1)
+    records = jobs.of_chunk(found.batch_id, number, first=first, last=last)
     record = next(records, None)
-    for position in range(first, len(lines)):
+    for position in range(first, end):
         here = record if record and record.place.position == position else None
         if here:
             record = next(records, None)
