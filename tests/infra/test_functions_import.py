@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from benchmarks.coldstart import HANDLERS
@@ -98,3 +99,69 @@ def test_the_trimmed_service_data_is_enough_for_our_calls(path: list[str], tmp_p
 
     assert sorted(CALLS) == services
     assert (done.returncode, done.stdout.strip()) == (0, "all"), done.stderr
+
+
+EXPORTING = """
+import sys
+sys.path[:0] = {path!r}
+import importlib
+for package in {packages!r}:
+    module = importlib.import_module(package)
+    assert "_EXPORTED" in vars(module), package
+    for name in module.__all__:
+        assert callable(getattr(module, name)), name
+    assert not hasattr(module, "nothing_of_that_name")
+print("all")
+"""
+
+
+def test_a_lazy_package_of_the_layer_exports_all_it_did(path: list[str], tmp_path: Path) -> None:
+    packages = (
+        "aws_lambda_powertools.event_handler",
+        "aws_lambda_powertools.utilities.data_classes",
+    )
+    program = EXPORTING.format(path=path, packages=packages)
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.strip()) == (0, "all"), done.stderr
+
+
+FINDING = """
+import sys
+sys.path[:0] = {path!r}
+import botocore.session
+session = botocore.session.get_session()
+for service in {services!r}:
+    for region in {regions!r}:
+        print(session.create_client(service, region_name=region).meta.endpoint_url)
+"""
+
+
+def test_the_layer_finds_the_endpoints_that_the_whole_of_botocore_finds(
+    path: list[str], tmp_path: Path
+) -> None:
+    regions = ("us-east-1", "eu-central-1", "us-gov-west-1", "cn-north-1")
+    program = FINDING.format(path=path, services=sorted(CALLS), regions=regions)
+    session = botocore.session.get_session()
+    whole = [
+        session.create_client(service, region_name=region).meta.endpoint_url
+        for service in sorted(CALLS)
+        for region in regions
+    ]
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == whole, done.stderr
