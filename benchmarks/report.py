@@ -33,7 +33,7 @@ from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, say, tell
 from cli.local import clients, emulator
 from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, ManifestSource
-from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
+from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, StepRecord, StepStatus
@@ -305,7 +305,7 @@ class Answers:
 
     def _index(self, first: int, last: int) -> bytes:
         lines = []
-        for number in range(first // LINE_BYTES, (last + 1) // LINE_BYTES):
+        for number in range(first // INDEX_LINE_BYTES, (last + 1) // INDEX_LINE_BYTES):
             start = number * CHUNK_SIZE * len(self._row)
             end = start + self._batch.size_of(number) * len(self._row)
             lines.append(Chunk(number, start, end).line())

@@ -32,7 +32,7 @@ from cli.terminal import STYLES, SafeConsole, is_utf8, print_error, printable_pa
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.manifests import url_checks, writer
 from jobyard.domain.manifests.entry import Entry
-from jobyard.domain.manifests.findings import KEPT, BoundedFindings, Finding
+from jobyard.domain.manifests.findings import MAX_FINDINGS, BoundedFindings, Finding
 from jobyard.domain.manifests.profiles import PROFILES, Profile, kind_of
 from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
@@ -153,7 +153,7 @@ def _print_listing(reading: Reading, file: str) -> None:
     more = sum(kept.more.values())
     if more:
         most = max(kept.more.values()) + SHOWN_FINDINGS
-        which = "all of them" if most <= KEPT else f"up to {KEPT:,} of each level"
+        which = "all of them" if most <= MAX_FINDINGS else f"up to {MAX_FINDINGS:,} of each level"
         console.print(f"… and {more} more: --json lists {which}")
     console.print(_summary(reading, file))
 

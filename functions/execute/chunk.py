@@ -7,7 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from execute.worker import METER, tell, worker
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.services.jobs.chunk_runner import run_chunk
-from jobyard.services.meter import SHARDS
+from jobyard.services.meter import USAGE_SHARDS
 from jobyard.services.runs import ExecutionRun
 
 
@@ -15,7 +15,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run the chunk; what came of its jobs is in the tables, so the answer is empty."""
     chunk = Chunk(event["chunk"], event["start"], event["end"])
     run = ExecutionRun(event["run"], event["pass"])
-    part = f"chunk-{chunk.chunk % SHARDS}"
+    part = f"chunk-{chunk.chunk % USAGE_SHARDS}"
     with METER.invocation(part, int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event["batch_id"]
         billed.transitions = 2  # the child's start, and its task

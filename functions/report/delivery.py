@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.mail_addresses import MOST, UndeliveredRecipient
+from jobyard.domain.mail_addresses import MAX_RECIPIENTS, UndeliveredRecipient
 from jobyard.domain.text import clean
 from jobyard.services.reports.mail import note_delivery
 from report.clients import LOGGER, now
@@ -45,5 +45,5 @@ def _lost(detail: dict[str, Any]) -> list[UndeliveredRecipient]:
             clean(each.get("emailAddress", ""), 254),
             clean(each.get("diagnosticCode") or "its server refused the mail", 200),
         )
-        for each in found[:MOST]
+        for each in found[:MAX_RECIPIENTS]
     ]

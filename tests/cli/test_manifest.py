@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.manifest import SHOWN_FINDINGS, Algorithm, ProfileName, app
-from jobyard.domain.manifests.findings import KEPT
+from jobyard.domain.manifests.findings import MAX_FINDINGS
 from jobyard.domain.manifests.profiles import PROFILES
 from jobyard.domain.manifests.validation import HEX_LENGTHS
 
@@ -151,7 +151,7 @@ def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path) -> None:
     file = tmp_path / "manifest.jsonl"
-    file.write_text("nonsense\n" * (KEPT + 5))
+    file.write_text("nonsense\n" * (MAX_FINDINGS + 5))
 
     assert (
         run("check", file)
@@ -159,7 +159,7 @@ def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path
         .endswith("--json lists up to 10,000 of each level")
     )
     *_, last, more = check_json(file)["findings"]
-    assert (last["line"], more["code"], more["line"]) == (KEPT, "MORE_FINDINGS", None)
+    assert (last["line"], more["code"], more["line"]) == (MAX_FINDINGS, "MORE_FINDINGS", None)
     assert more["message"].startswith("and 5 more")
 
 

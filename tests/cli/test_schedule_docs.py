@@ -16,9 +16,9 @@ from jobyard.domain.schedules import calendar
 from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.next_runs import MOST_REFUSED, preview
 from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
-from jobyard.domain.schedules.planning import IN_TIME, MOST_AT_ONCE
+from jobyard.domain.schedules.planning import IN_TIME, MAX_OCCURRENCES
 from jobyard.domain.schedules.recurrence import Gap, Kind, Repeated
-from jobyard.domain.schedules.rule_parsing import MOST, MOST_TIMES, recurrence_of
+from jobyard.domain.schedules.rule_parsing import MAX_EVERY, MAX_TIMES, recurrence_of
 from jobyard.domain.schedules.schedule import (
     HISTORY_BYTES,
     MOST_ACTIVE,
@@ -30,7 +30,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
 )
-from jobyard.services.schedules.commands import PARAMETERS
+from jobyard.services.schedules.commands import MAX_PARAMETER_BYTES
 from tests.cli.fake_api import Run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "schedules.md").read_text()
@@ -95,7 +95,7 @@ def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
     )
     assert every is not None
     kinds = (Kind(word) for word in ("hourly", "daily", "weekly", "monthly"))
-    assert [int(each) for each in every.groups()] == [MOST[kind] for kind in kinds]
+    assert [int(each) for each in every.groups()] == [MAX_EVERY[kind] for kind in kinds]
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -103,12 +103,12 @@ def test_the_limits_are_those_of_the_code() -> None:
 
     assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
     assert f"| {MOST_ACTIVE}, with `allow` |" in PAGE
-    assert f"| occurrences decided in one write | {MOST_AT_ONCE} |" in PAGE
+    assert f"| occurrences decided in one write | {MAX_OCCURRENCES} |" in PAGE
     assert f"the first {FIRST} and the last {LAST}, in {HISTORY_BYTES // 1024} KB |" in PAGE
-    assert f"| parameters | {PARAMETERS // 1024} KB of JSON |" in PAGE
+    assert f"| parameters | {MAX_PARAMETER_BYTES // 1024} KB of JSON |" in PAGE
     assert f"| {calendar.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
     assert f"ranges, {calendar.MOST_WINDOWS} windows |" in PAGE
-    assert f"up to {MOST_TIMES:,} |" in PAGE
+    assert f"up to {MAX_TIMES:,} |" in PAGE
     assert f"| a preview | 1,000, on the command line {MAX_PREVIEW:,} |" in PAGE
     assert f"| times a calendar may refuse in a row | {MOST_REFUSED:,} |" in PAGE
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.mail_addresses import MOST, addresses, all_addresses
+from jobyard.domain.mail_addresses import MAX_RECIPIENTS, addresses, all_addresses
 from jobyard.domain.text import is_clean
 
 
@@ -110,10 +110,12 @@ def test_a_line_break_makes_no_header_and_no_group() -> None:
 
 
 def test_a_list_has_an_end() -> None:
-    found = addresses(",".join(f"a{number}@example.org" for number in range(MOST + 3)))
-    assert len(found.good) == MOST
-    assert [each.address for each in found.bad] == [f"a{MOST + n}@example.org" for n in range(3)]
-    assert all(str(MOST) in each.why for each in found.bad)
+    found = addresses(",".join(f"a{number}@example.org" for number in range(MAX_RECIPIENTS + 3)))
+    assert len(found.good) == MAX_RECIPIENTS
+    assert [each.address for each in found.bad] == [
+        f"a{MAX_RECIPIENTS + n}@example.org" for n in range(3)
+    ]
+    assert all(str(MAX_RECIPIENTS) in each.why for each in found.bad)
 
 
 def test_of_many_that_are_none_some_are_named_and_the_rest_counted() -> None:

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import LINE_BYTES, Chunk, ChunkRecord, Passage, counted, summed
+from jobyard.domain.batches.chunks import (
+    INDEX_LINE_BYTES,
+    Chunk,
+    ChunkRecord,
+    Passage,
+    counted,
+    summed,
+)
 from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 
@@ -18,7 +25,7 @@ BIG = st.integers(min_value=0, max_value=10**12)
 def test_an_index_line_has_its_length_and_reads_back(number: int, start: int, end: int) -> None:
     chunk = Chunk(number, start, end)
 
-    assert len(chunk.line()) == LINE_BYTES
+    assert len(chunk.line()) == INDEX_LINE_BYTES
     assert Chunk.of_line(chunk.line()) == chunk
 
 

@@ -18,7 +18,7 @@ from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import (
     IN_TIME,
-    MOST_AT_ONCE,
+    MAX_OCCURRENCES,
     ended,
     next_run,
     plan,
@@ -127,7 +127,7 @@ def test_each_time_is_decided_once_and_in_order(
                 break
             gone = set(schedule.active) - set(decision.schedule.active)
             assert gone == set(decision.replaced)
-            assert len(decision.occurrences) <= MOST_AT_ONCE
+            assert len(decision.occurrences) <= MAX_OCCURRENCES
             made += decision.occurrences
             schedule = decision.schedule
         assert policy.overlap is OverlapPolicy.ALLOW or len(schedule.active) <= 1

@@ -2,11 +2,9 @@
 
 import pytest
 
-from jobyard.domain.batches.batch import BATCH, BatchState
-from jobyard.domain.batches.batch import OPEN_STATES as OPEN_BATCHES
+from jobyard.domain.batches.batch import BATCH, OPEN_BATCH_STATES, BatchState
 from jobyard.domain.errors import NotFound
-from jobyard.domain.jobs.job import JOB, JobState
-from jobyard.domain.jobs.job import OPEN_STATES as OPEN_JOBS
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.lifecycle import Lifecycle, StateType
 from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
@@ -83,12 +81,12 @@ def test_what_is_open_is_what_may_still_end() -> None:
         state
         for state in JobState
         if JOB.state(state).type in {StateType.WAITING, StateType.TRANSIENT}
-    } == OPEN_JOBS
+    } == OPEN_JOB_STATES
     assert {
         state
         for state in BatchState
         if BATCH.state(state).type in {StateType.WAITING, StateType.TRANSIENT}
-    } == OPEN_BATCHES
+    } == OPEN_BATCH_STATES
 
 
 def test_a_lifecycle_is_found_by_name_or_refused_with_the_names() -> None:

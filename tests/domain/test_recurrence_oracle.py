@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.rrules import WEEKDAYS, ZONES, changes, occurrences
 from jobyard.domain.schedules.recurrence import Kind
-from jobyard.domain.schedules.rule_parsing import MOST, recurrence_of
+from jobyard.domain.schedules.rule_parsing import MAX_EVERY, recurrence_of
 
 FIRST, LAST = date(2006, 1, 1), date(2026, 1, 1)
 DST = [[gap, repeated] for gap in ("shift", "skip") for repeated in ("once", "twice")]
@@ -38,7 +38,7 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], datetime]:
     rule["at"] = draw(st.sampled_from(ODD_TIMES))
     rule["dst"] = draw(st.sampled_from(DST))
     if kind != "once":
-        rule["every"] = draw(st.integers(1, 3) | st.integers(1, MOST[Kind(kind)]))
+        rule["every"] = draw(st.integers(1, 3) | st.integers(1, MAX_EVERY[Kind(kind)]))
     if kind == "weekly":
         rule["weekdays"] = draw(st.lists(st.sampled_from(WEEKDAYS), unique=True))
     if kind == "monthly" and draw(st.booleans()):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.errors import InvalidRule
-from jobyard.domain.schedules.rule_parsing import MOST_TIMES, recurrence_of
+from jobyard.domain.schedules.rule_parsing import MAX_TIMES, recurrence_of
 from tests.domain.daily_rule import MAPS, rule
 
 
@@ -41,7 +41,7 @@ def test_a_document_has_its_defaults_written_out() -> None:
         rule(kind="weekly", every=2, weekdays=["wed", "mon", "mon"], count=3, dst="skip,twice"),
         rule(kind="monthly", day="last", end="2027-11-25T10:30:15", at="09:00:05"),
         rule(kind="monthly", day=31, end="2027-11-25"),
-        rule(kind="hourly", every=8760, count=MOST_TIMES),
+        rule(kind="hourly", every=8760, count=MAX_TIMES),
         rule(kind="once", dst=["skip"]),
     ],
 )
@@ -72,7 +72,7 @@ def test_a_rule_is_written_as_it_is_read(document: dict[str, Any]) -> None:
         (rule(kind="once", every=2), "every: 1 for kind once"),
         (rule(kind="once", count=2), "count: 1, not 2"),
         (rule(count=0), "count: a whole number from 1"),
-        (rule(count=MOST_TIMES + 1), "count: a whole number from 1"),
+        (rule(count=MAX_TIMES + 1), "count: a whole number from 1"),
         (rule(weekdays=["mon"]), "weekdays: only of weekly rules, not of daily ones"),
         (rule(day=1), "day: only of monthly rules"),
         (rule(kind="weekly", weekdays=["monday"]), "thu, fri, sat, sun, not 'monday'"),

@@ -19,13 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobyard.domain.batches.batch import OPEN_STATES as OPEN_BATCHES
-from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.batch import OPEN_BATCH_STATES, Batch, BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.batches.report import Report, ReportKind
 from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.jobs.job import OPEN_STATES as OPEN_JOBS
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobState
 from jobyard.services import holds as hold_commands
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
@@ -233,9 +231,9 @@ def jobs_are_counted_as_they_stand(view: BatchView, jobs: Sequence[JobView]) -> 
 def a_batch_that_is_over_has_no_open_job_and_has_told(
     batch: Batch, jobs: Sequence[JobView], told: Sequence[Report]
 ) -> None:
-    if batch.state in OPEN_BATCHES or not batch.entries:
+    if batch.state in OPEN_BATCH_STATES or not batch.entries:
         return
-    open_jobs = {job.job.state for job in jobs} & OPEN_JOBS
+    open_jobs = {job.job.state for job in jobs} & OPEN_JOB_STATES
     if batch.state is BatchState.DELETED:
         assert open_jobs <= {JobState.HELD}  # they were given up with it
     elif batch.state is not BatchState.FAILED:  # whose jobs are repaired as it stands
@@ -251,8 +249,8 @@ def every_report_tells_something_new(told: Sequence[Report]) -> None:
 
 
 def who_waits_says_why(view: BatchView, jobs: Sequence[JobView]) -> None:
-    assert view.why or view.batch.state not in OPEN_BATCHES
-    assert all(job.why for job in jobs if job.job.state in OPEN_JOBS)
+    assert view.why or view.batch.state not in OPEN_BATCH_STATES
+    assert all(job.why for job in jobs if job.job.state in OPEN_JOB_STATES)
 
 
 def history_has_no_gap(batch: Batch, jobs: Sequence[JobView]) -> None:

@@ -14,7 +14,7 @@ from jobyard.domain.batches.batch import BATCH, HistoryEntry
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
 from jobyard.services import holds as hold_commands
 from jobyard.services.batches import operations as batch_operations
@@ -343,7 +343,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
             assert told_by(JOB, job.history) == job.state
         if two.won == ["one"] and job and job.state == JobState.HELD:
             continue  # nobody cancelled it: it waits
-        assert job is None or job.state not in OPEN_STATES, (at, two)
+        assert job is None or job.state not in OPEN_JOB_STATES, (at, two)
         assert batch.state in {"completed", "failed", "cancelled", "deleted"}, (at, two)
 
     assert at > 2

@@ -18,7 +18,7 @@ import pytest
 
 from cli.local import clients
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
-from jobyard.domain.jobs.job import OPEN_STATES, JobState
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.recurrence import Recurrence
@@ -43,7 +43,7 @@ HALF_PAST = HOURLY | {"at": "00:30"}
 MADE = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 DUE = datetime(2026, 11, 25, 13, 0, 1, tzinfo=UTC)
 REFUSED = (StaleState, InvalidTransition, Gone, NotFound)
-ENDED = set(JobState) - OPEN_STATES
+ENDED = set(JobState) - OPEN_JOB_STATES
 _numbers = count()
 
 

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from jobyard.domain.batches.operation import MOST_AT_ONCE, Filter
+from jobyard.domain.batches.operation import MAX_OPERATIONS, Filter
 from jobyard.domain.errors import OperationInProgress, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.batches import operations as batch_operations
@@ -154,7 +154,7 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
 
 def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
     """The register of what is under way has a size it cannot pass."""
-    number = MOST_AT_ONCE + 1
+    number = MAX_OPERATIONS + 1
     batch_id = failed(number)
     ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
@@ -162,7 +162,7 @@ def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
             batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.asking()
         )
 
-    with pytest.raises(OperationInProgress, match=f"{MOST_AT_ONCE} operations are under way"):
+    with pytest.raises(OperationInProgress, match=f"{MAX_OPERATIONS} operations are under way"):
         batch_operations.retry(
             batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.asking()
         )

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.domain.batches.chunks import LINE_BYTES, MOST_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, MOST_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.schedule import place_of
@@ -277,7 +277,7 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
     together = json.dumps([given] * MOST_CHUNKS, separators=(",", ":"))
 
     assert len(together) < 256 * 1024
-    assert MOST_CHUNKS * LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
+    assert MOST_CHUNKS * INDEX_LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
 
 
 # Each next step that a task can return; its function bills the transitions that follow.

@@ -51,7 +51,7 @@ def test_the_waits_of_the_retry_policy_are_documented() -> None:
         ("a file", content.MAX_FILE_BYTES),
         ("an object, unpacked", container_limits.MAX_OBJECT_BYTES),
         ("files of an object", container_limits.MAX_FILES),
-        ("a nested manifest", file_list.MANIFEST_BYTES),
+        ("a nested manifest", file_list.NESTED_MANIFEST_BYTES),
         ("what a container unpacks to", container_limits.MAX_RATIO),
         ("a member's path, and a part of it", container_limits.MAX_PATH_BYTES),
     ],
@@ -72,7 +72,7 @@ def test_ports_redirects_and_patience_are_documented() -> None:
     assert "ports " + ", ".join(map(str, sorted(PORTS)[:-1])) + f" and {max(PORTS)}" in DOC
     assert ["none", "one", "two", "three", "four", "five"][REDIRECTS] in DOC
     assert f"{timeouts.connect_s:.0f} seconds to connect, {timeouts.response_s:.0f} for" in DOC
-    assert f"eight at once, up to {file_list.LOOKED_AT:,} files" in DOC
+    assert f"eight at once, up to {file_list.MAX_HEAD_REQUESTS:,} files" in DOC
     assert f"{timeouts.slowest // 1024} KiB a second" in DOC
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobyard.jobtypes.http_client.responses import (
     BLOCK,
     HEAD_BYTES,
-    LINE_BYTES,
+    HEADER_LINE_BYTES,
     TRAILER_BYTES,
     Head,
     HungUp,
@@ -144,10 +144,10 @@ def test_a_status_line_may_be_written_in_many_ways(line: bytes, status: int, rea
         b"HTTP/1.1 2\xb20 OK\r\n\r\n",
         b"HTTP/1.1200 OK\r\n\r\n",
         OK + b"X: a\0b\r\n\r\n",
-        OK + b"X: " + b"y" * LINE_BYTES + b"\r\n\r\n",
+        OK + b"X: " + b"y" * HEADER_LINE_BYTES + b"\r\n\r\n",
         OK + b"X: y\r\n" * (HEAD_BYTES // 6) + b"\r\n",
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * (HEAD_BYTES // 20),
-        b"x" * (LINE_BYTES * 3),
+        b"x" * (HEADER_LINE_BYTES * 3),
         OK + b" folded\r\n" * (HEAD_BYTES // 8),
     ],
     ids=lambda raw: repr(raw[:30]),
@@ -158,7 +158,7 @@ def test_what_is_no_answer_or_too_long_is_refused(raw: bytes) -> None:
     with pytest.raises(NotHttp):
         read_head(source)
 
-    assert source.tell() <= HEAD_BYTES + LINE_BYTES
+    assert source.tell() <= HEAD_BYTES + HEADER_LINE_BYTES
 
 
 @pytest.mark.parametrize("cut", range(len(OK + b"X: y\r\n\r\n")))

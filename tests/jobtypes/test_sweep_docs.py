@@ -4,13 +4,13 @@ import json
 import re
 from pathlib import Path
 
-from jobyard.domain.jobs.checkpoint import TOLD
+from jobyard.domain.jobs.checkpoint import MAX_NAMED_FAILURES
 from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
-from jobyard.jobtypes.sweep.steps import BREATH_S, MARGIN_S
+from jobyard.jobtypes.sweep.steps import BREATH_S, SWEEP_MARGIN_S
 from jobyard.jobtypes.sweep.table import PAGE, TRIES
-from jobyard.store.checkpoints import KEPT
+from jobyard.store.checkpoints import CHECKPOINT_LIFETIME
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs/sweep.md").read_text()
@@ -48,11 +48,11 @@ def test_formats_words_and_numbers_are_documented() -> None:
     assert all(f"`{form}`" in DOC for form in Form)
     assert f"states: {', '.join(named)}." in PLAIN
     assert f"Up to {PAGE} records" in PLAIN
-    assert f"the first {TOLD} of them" in PLAIN
+    assert f"the first {MAX_NAMED_FAILURES} of them" in PLAIN
     assert f"Up to {MOST_NAMED} attributes" in PLAIN
     assert f"up to {TRIES} times" in PLAIN
-    assert f"with {MARGIN_S:.0f} seconds left" in PLAIN
+    assert f"with {SWEEP_MARGIN_S:.0f} seconds left" in PLAIN
     assert f"waits {BREATH_S:.0f} seconds" in PLAIN
-    assert f"for {KEPT.days} days" in PLAIN
+    assert f"for {CHECKPOINT_LIFETIME.days} days" in PLAIN
     waits = [TYPES["sweep"].retry.wait_s(failed) for failed in (1, 2, 3, 4)]
     assert waits == [5, 20, 80, None]

@@ -35,7 +35,7 @@ from jobyard.services.holds import lift_ended
 from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.maintenance import Maintenance
-from jobyard.services.meter import SHARDS, Meter
+from jobyard.services.meter import USAGE_SHARDS, Meter
 from jobyard.services.queries import BatchView, QueryContext, backlog, batch
 from jobyard.services.recovery import reconcile
 from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
@@ -241,7 +241,7 @@ class Harness:
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
         chunk = Chunk(event["chunk"], event["start"], event["end"])
-        with self.meter.invocation(f"chunk-{chunk.chunk % SHARDS}", MEMORY_MB) as billed:
+        with self.meter.invocation(f"chunk-{chunk.chunk % USAGE_SHARDS}", MEMORY_MB) as billed:
             billed.origin_id = event["batch_id"]
             run_chunk(
                 event["batch_id"], chunk, ExecutionRun(event["run"], event["pass"]), self.worker()

@@ -361,7 +361,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
     collection = f"index-{next(_numbers)}"
 
     def indexed() -> set[str]:
-        shards = range(chunks.SHARDS)
+        shards = range(chunks.HELD_SHARDS)
         return {each.batch_id for shard in shards for each in chunks.held(shard, collection)}
 
     place(harness, collection, None)
@@ -388,7 +388,7 @@ def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
         for number in range(150):
             chunks.put(ChunkRecord(batch_id, number, stopped=1, collection=mark))
 
-    found = [each for shard in range(chunks.SHARDS) for each in chunks.held(shard, mark)]
+    found = [each for shard in range(chunks.HELD_SHARDS) for each in chunks.held(shard, mark)]
 
     assert sorted(each.batch_id for each in found) == ids
     assert all(len(each.numbers) <= 100 for each in found)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from jobyard.domain.batches.chunks import MOST_CHUNKS
-from jobyard.domain.manifests.findings import KEPT, Check, Finding
+from jobyard.domain.manifests.findings import MAX_FINDINGS, Check, Finding
 from jobyard.services.batches import open
 from jobyard.services.batches.open import Findings, OpenContext, open_object
 from jobyard.services.batches.uploads import PART_BYTES
@@ -43,16 +43,16 @@ def full_of_faults(payloads: Payloads, rows: int) -> str:
 def test_findings_are_listed_up_to_a_bound_and_every_place_says_how_many_more(
     harness: Harness, payloads: Payloads
 ) -> None:
-    rows = KEPT + 50
+    rows = MAX_FINDINGS + 50
     batch_id = harness.drop(full_of_faults(payloads, rows))
 
     batch = harness.batch(batch_id).batch
     assert batch.findings >= rows
-    more = batch.findings - KEPT
+    more = batch.findings - MAX_FINDINGS
     words = f"and {more} more, which are not listed: {more} of level error"
-    listed, end = list_findings(batch_id, harness.looking(), after=0, limit=2 * KEPT)
+    listed, end = list_findings(batch_id, harness.looking(), after=0, limit=2 * MAX_FINDINGS)
     assert end is None
-    assert len(listed) == KEPT + 1
+    assert len(listed) == MAX_FINDINGS + 1
     assert (listed[-1]["code"], listed[-1]["message"]) == ("MORE_FINDINGS", words)
     files = reports.get(batch_id, 1).files
     every, document = (
@@ -67,14 +67,14 @@ def test_findings_are_listed_up_to_a_bound_and_every_place_says_how_many_more(
 
 def test_errors_are_listed_however_many_warnings_come_before() -> None:
     findings = Findings()
-    findings.add([Check.NAME_FROM_URL.at(line, 0, "") for line in range(1, 2 * KEPT)])
-    findings.add([Check.URL_BAD.at(2 * KEPT, 1, "no URL")])
+    findings.add([Check.NAME_FROM_URL.at(line, 0, "") for line in range(1, 2 * MAX_FINDINGS)])
+    findings.add([Check.URL_BAD.at(2 * MAX_FINDINGS, 1, "no URL")])
 
     kept = [Finding(**json.loads(text)) for text in findings.text().splitlines()]
-    assert findings.count == 2 * KEPT
+    assert findings.count == 2 * MAX_FINDINGS
     assert kept[-2].code == "URL_BAD"
     assert kept[-1].message == (
-        f"and {KEPT - 1} more, which are not listed: {KEPT - 1} of level warning"
+        f"and {MAX_FINDINGS - 1} more, which are not listed: {MAX_FINDINGS - 1} of level warning"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState
-from jobyard.services.schedules.clock import OVERLAP, TickResult, start_due_schedules
+from jobyard.services.schedules.clock import PARALLEL_SCHEDULES, TickResult, start_due_schedules
 from jobyard.store import schedules, tables
 from tests.scenarios.harness import Harness
 from tests.scenarios.scripted_job_type import NAME, scripted
@@ -31,13 +31,13 @@ def script() -> Iterator[None]:
 def of_one_shard(shard: int) -> Iterator[str]:
     """Ids of schedules that lie in it."""
     ids = (schedule_id_of(f"crowd {number}".encode()) for number in count())
-    return (each for each in ids if zlib.crc32(each.encode()) % schedules.SHARDS == shard)
+    return (each for each in ids if zlib.crc32(each.encode()) % schedules.DUE_SHARDS == shard)
 
 
 @pytest.fixture
 def crowd(harness: Harness) -> list[Schedule]:
     """Schedules that are due at once, in the shard that the clock begins with."""
-    shard = int(DUE_AT.timestamp() // 60) % schedules.SHARDS
+    shard = int(DUE_AT.timestamp() // 60) % schedules.DUE_SHARDS
     rule = recurrence_of({"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"})
     return [
         schedules.put_new(
@@ -88,11 +88,11 @@ def test_what_a_minute_has_no_time_for_is_the_nexts_and_each_starts_once(
 ) -> None:
     harness.at = DUE_AT + timedelta(seconds=5)
 
-    first = hurried(harness, looks=OVERLAP)
+    first = hurried(harness, looks=PARALLEL_SCHEDULES)
     read = reads.items
-    harness.at += timedelta(minutes=schedules.SHARDS)  # when it begins with the same shard
+    harness.at += timedelta(minutes=schedules.DUE_SHARDS)  # when it begins with the same shard
     second = hurried(harness, looks=10 * CROWD)
 
-    assert (first.started, second.started) == (OVERLAP, CROWD - OVERLAP)
+    assert (first.started, second.started) == (PARALLEL_SCHEDULES, CROWD - PARALLEL_SCHEDULES)
     assert read < CROWD / 2, "it read what it had no time for"
     assert {len(history(each)) for each in crowd} == {1}

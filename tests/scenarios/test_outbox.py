@@ -73,7 +73,7 @@ def test_no_mail_is_handed_over_that_could_outlast_the_minute(
 def test_an_outbox_without_end_is_looked_at_up_to_a_bound(
     harness: Harness, words: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mail, "COUNTED", 5)
+    monkeypatch.setattr(mail, "MAX_COUNTED_REPORTS", 5)
     for number in range(8):
         waiting(harness, f"endless-{number}", words, age=1800, tries=QUICK_TRIES)
 

@@ -132,7 +132,7 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
     for _ in range(4):
         made.append(failed(harness, payloads, collection))
         harness.later(1)
-    monkeypatch.setattr(batches, "COUNTED", 4)  # two chunks each
+    monkeypatch.setattr(batches, "MAX_COUNTED_CHUNKS", 4)  # two chunks each
 
     for everywhere in ("", collection):
         pages, after = [], {}
@@ -156,7 +156,7 @@ def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
     for _ in range(3):
         failed(harness, payloads, collection, 1)
         harness.later(1)
-    monkeypatch.setattr(batches, "LOOKED_AT", 2)
+    monkeypatch.setattr(batches, "MAX_SCANNED_BATCHES", 2)
 
     page = queries.list_batches(
         harness.looking(), state="held", collection=collection, after={}, limit=1

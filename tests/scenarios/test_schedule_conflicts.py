@@ -34,7 +34,7 @@ from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import clock
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.commands import PARAMETERS, ScheduleEdit, ScheduleSpec
+from jobyard.services.schedules.commands import MAX_PARAMETER_BYTES, ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, schedules, tables
 from tests.call_interceptor import Answer, Call, Listener
 from tests.scenarios.harness import ADMIN, Harness
@@ -447,7 +447,7 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
 
 def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    large = {"x": "y" * (PARAMETERS - 100)}
+    large = {"x": "y" * (MAX_PARAMETER_BYTES - 100)}
     wanted = ScheduleSpec("large", NAME, recurrence_of(HOURLY), Policy(), large)
     schedule = schedule_commands.create(wanted, harness.asking())
 
@@ -457,7 +457,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
     assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
     with pytest.raises(InvalidParameters, match="bytes"):
         schedule_commands.create(
-            replace(wanted, parameters={"x": "y" * PARAMETERS}), harness.asking()
+            replace(wanted, parameters={"x": "y" * MAX_PARAMETER_BYTES}), harness.asking()
         )
 
 

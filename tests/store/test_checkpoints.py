@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from jobyard.domain.jobs.checkpoint import TOLD, Checkpoint
+from jobyard.domain.jobs.checkpoint import MAX_NAMED_FAILURES, Checkpoint
 from jobyard.store import checkpoints
 from jobyard.store.tables import CheckpointItem, client
 
@@ -63,12 +63,12 @@ def test_a_checkpoint_expires_thirty_days_after_its_last_write(job: str) -> None
 
 
 def test_of_many_failures_all_are_counted_and_the_first_are_told(job: str) -> None:
-    many = [(f"V{number:07}", "legal_hold is true") for number in range(TOLD + 5)]
+    many = [(f"V{number:07}", "legal_hold is true") for number in range(MAX_NAMED_FAILURES + 5)]
 
     after = Checkpoint(job).after(0, many, {"at": 1}).after(0, [("V9", "no date")], {"at": 2})
 
-    assert after.failed == TOLD + 6
-    assert after.failures == tuple(many[:TOLD])
+    assert after.failed == MAX_NAMED_FAILURES + 6
+    assert after.failures == tuple(many[:MAX_NAMED_FAILURES])
 
 
 def test_another_pass_counts_no_failure_of_the_one_before_and_keeps_what_is_processed(

@@ -12,7 +12,7 @@ from jobyard.domain.compaction import FIRST, LAST, RECORD_BYTES
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
     JOB,
-    MORE,
+    MORE_ATTEMPTS,
     Attempt,
     JobAddress,
     JobRecord,
@@ -153,7 +153,7 @@ def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
     (gap,) = [each for each in job.attempts if each.counts]
 
     assert job.attempted == 40
-    assert (gap.code, gap.message) == (MORE, "17 more attempts: STEP_ERROR 17")
+    assert (gap.code, gap.message) == (MORE_ATTEMPTS, "17 more attempts: STEP_ERROR 17")
     assert len(job.attempts) == FIRST + 1 + LAST
 
 

@@ -30,7 +30,7 @@ from jobyard.domain.batches.operation import OperationState
 from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB
-from jobyard.domain.mail_addresses import MOST
+from jobyard.domain.mail_addresses import MAX_RECIPIENTS
 from jobyard.domain.manifests.profiles import PROFILES
 
 Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[misc]
@@ -67,7 +67,7 @@ class BatchSubmission(Schema, extra="forbid"):
     )
     notify: list[Recipient] | None = Field(
         default=None,
-        max_length=MOST,
+        max_length=MAX_RECIPIENTS,
         description="Who is told how it ended. Nobody when empty; left out, those the collection "
         "names, else the person who submits, or the deployment's operators if that person has no "
         "verified address.",

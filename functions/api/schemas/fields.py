@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from jobyard.domain.arks import EXPECTED, normal_ark
-from jobyard.domain.collection import GROUP, NAAN
+from jobyard.domain.collection import GROUP, NAAN_PATTERN
 from jobyard.domain.mail_addresses import SHAPE, addresses
 from jobyard.domain.manifests.validation import LOCAL_BYTES, LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
@@ -54,8 +54,8 @@ Collection = Annotated[
 
 Naan = Annotated[
     str,
-    _shaped(NAAN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
-    Field(json_schema_extra={"pattern": f"^{NAAN}$"}),
+    _shaped(NAAN_PATTERN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
+    Field(json_schema_extra={"pattern": f"^{NAAN_PATTERN}$"}),
 ]
 Group = Annotated[
     str,

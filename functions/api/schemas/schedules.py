@@ -47,7 +47,7 @@ class Rule(Schema, extra="forbid"):
         description="How it recurs."
     )
     every: Annotated[
-        JsonValue, _json(type="integer", minimum=1, maximum=max(rule_parsing.MOST.values()))
+        JsonValue, _json(type="integer", minimum=1, maximum=max(rule_parsing.MAX_EVERY.values()))
     ] = Field(
         default=None,
         description="Every so many hours (up to 8760), days (366), weeks (52) or months (60); 1 "
@@ -86,7 +86,7 @@ class Rule(Schema, extra="forbid"):
         default=None, description="The last day, or the last local time, that may come."
     )
     count: Annotated[
-        JsonValue, _json(type="integer", minimum=1, maximum=rule_parsing.MOST_TIMES)
+        JsonValue, _json(type="integer", minimum=1, maximum=rule_parsing.MAX_TIMES)
     ] = Field(default=None, description="How many times there are, from the anchor on.")
     dst: Annotated[
         JsonValue,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.findings import Finding
 from jobyard.domain.manifests.profiles import (
-    BATCH,
     CONTAINER_BATCH,
     INGEST,
+    MANIFEST_BATCH,
     PROFILES,
     SINGLE_FILE_BATCH,
     Profile,
@@ -22,7 +22,12 @@ SHA_512 = SHA_256 * 2
 
 LISTED = frozenset({"x:80", "x:443"})  # hosts that the deployment lists: http://x/ is one of them
 
-NAMES = {INGEST: "a.txt", BATCH: "a.checkm", CONTAINER_BATCH: "a.zip", SINGLE_FILE_BATCH: "a.txt"}
+NAMES = {
+    INGEST: "a.txt",
+    MANIFEST_BATCH: "a.checkm",
+    CONTAINER_BATCH: "a.zip",
+    SINGLE_FILE_BATCH: "a.txt",
+}
 EVERY_PROFILE = tuple(PROFILES.values())
 
 

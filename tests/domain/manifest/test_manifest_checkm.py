@@ -3,9 +3,9 @@ from collections import Counter
 import pytest
 
 from jobyard.domain.manifests.profiles import (
-    BATCH,
     CONTAINER_BATCH,
     INGEST,
+    MANIFEST_BATCH,
     PROFILE_BASE,
     SINGLE_FILE_BATCH,
     Profile,
@@ -412,10 +412,10 @@ def test_escapes_of_a_url_are_left_alone() -> None:
 
 
 ENDINGS = {
-    (BATCH, "a.checkm"): [],
-    (BATCH, "a.CHECKM"): [],
-    (BATCH, "a.txt"): ["NAME_EXTENSION"],
-    (BATCH, "a.zip"): ["NAME_EXTENSION"],
+    (MANIFEST_BATCH, "a.checkm"): [],
+    (MANIFEST_BATCH, "a.CHECKM"): [],
+    (MANIFEST_BATCH, "a.txt"): ["NAME_EXTENSION"],
+    (MANIFEST_BATCH, "a.zip"): ["NAME_EXTENSION"],
     (CONTAINER_BATCH, "a.zip"): [],
     (CONTAINER_BATCH, "a.TAR"): [],
     (CONTAINER_BATCH, "a.tar.gz"): [],
@@ -465,7 +465,7 @@ def test_a_name_repeated_far_apart_is_found() -> None:
 
 def test_the_profile_of_the_submission_has_to_be_the_manifests() -> None:
     assert read(GOOD, profile=INGEST.name).codes == []
-    assert read(GOOD, profile=BATCH.name).codes == ["PROFILE_DIFFERS"]
+    assert read(GOOD, profile=MANIFEST_BATCH.name).codes == ["PROFILE_DIFFERS"]
 
 
 def test_a_profile_of_the_submission_that_does_not_exist_is_an_error() -> None:
@@ -575,8 +575,8 @@ class TestQuirksOfThePublishedValidatorAreNotCopied:
     def test_13_without_a_profile_only_that_is_reported(self, profile_line: str) -> None:
         text = checkm(
             *(row(name=f"{number}") + " | x" * number for number in range(1, 9)),
-            profile=BATCH,
-        ).replace(checkm(profile=BATCH).splitlines()[1] + "\n", profile_line)
+            profile=MANIFEST_BATCH,
+        ).replace(checkm(profile=MANIFEST_BATCH).splitlines()[1] + "\n", profile_line)
 
         outcome = read(text)
 

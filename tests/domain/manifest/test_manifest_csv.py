@@ -1,6 +1,11 @@
 import pytest
 
-from jobyard.domain.manifests.profiles import BATCH, CONTAINER_BATCH, INGEST, SINGLE_FILE_BATCH
+from jobyard.domain.manifests.profiles import (
+    CONTAINER_BATCH,
+    INGEST,
+    MANIFEST_BATCH,
+    SINGLE_FILE_BATCH,
+)
 from tests.domain.manifest.manifest_texts import MD5, SHA_256, Outcome, read
 
 
@@ -32,7 +37,7 @@ def test_the_header_chooses_the_columns_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("names", "profile", "kinds", "codes"),
     [
-        (["a.checkm", "b.CHECKM"], BATCH, ["manifest", "manifest"], []),
+        (["a.checkm", "b.CHECKM"], MANIFEST_BATCH, ["manifest", "manifest"], []),
         (["a.zip", "b.tar.gz", "c.BZ2"], CONTAINER_BATCH, ["container"] * 3, []),
         (["a.txt", "b.tgz"], SINGLE_FILE_BATCH, ["file", "file"], []),
         (["a.txt", "b.zip"], SINGLE_FILE_BATCH, ["file", "file"], ["CONTAINER_AS_FILE"]),
@@ -89,7 +94,7 @@ def test_without_such_a_column_the_rows_are_files_of_one_object(columns: str) ->
 
 def test_a_profile_that_is_given_is_not_inferred() -> None:
     assert read_csv(listing("a.zip"), SINGLE_FILE_BATCH.name).codes == ["CONTAINER_AS_FILE"]
-    assert read_csv(listing("a.txt"), BATCH.name).codes == ["NAME_EXTENSION"]
+    assert read_csv(listing("a.txt"), MANIFEST_BATCH.name).codes == ["NAME_EXTENSION"]
     assert read_csv("fileUrl\nhttp://x/a\n", SINGLE_FILE_BATCH.name).codes == ["NAME_FROM_URL"]
 
 

@@ -4,7 +4,12 @@ from typing import Any
 import pytest
 
 from jobyard.domain.manifests.entry import row
-from jobyard.domain.manifests.profiles import BATCH, CONTAINER_BATCH, INGEST, SINGLE_FILE_BATCH
+from jobyard.domain.manifests.profiles import (
+    CONTAINER_BATCH,
+    INGEST,
+    MANIFEST_BATCH,
+    SINGLE_FILE_BATCH,
+)
 from tests.domain.manifest.manifest_texts import MD5, Outcome, read
 
 
@@ -84,7 +89,7 @@ def test_a_string_of_local_identifiers_is_split_at_semicolons() -> None:
 @pytest.mark.parametrize(
     ("names", "profile"),
     [
-        (["a.checkm"], BATCH),
+        (["a.checkm"], MANIFEST_BATCH),
         (["a.zip", "b.tar"], CONTAINER_BATCH),
         (["a.txt", "b.zip"], SINGLE_FILE_BATCH),
     ],

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobyard.domain.manifests.lines import LINE_BYTES
-from jobyard.domain.manifests.profiles import BATCH, INGEST
+from jobyard.domain.manifests.profiles import INGEST, MANIFEST_BATCH
 from jobyard.domain.manifests.reader import Reading
 from tests.domain.manifest.manifest_texts import MD5, checkm, read, row
 
@@ -96,7 +96,9 @@ def test_something_in_no_format_is_told_what_checkm_lacks() -> None:
 
 SOME_OF_EVERYTHING = [
     checkm(row(), "", row(name="b%7c"), "# ä", row("bad"), row(name="ä\tb"), row()).encode(),
-    checkm(*(row(name=f"{n}.checkm") + " | | l;m" for n in range(40)), profile=BATCH).encode(),
+    checkm(
+        *(row(name=f"{n}.checkm") + " | | l;m" for n in range(40)), profile=MANIFEST_BATCH
+    ).encode(),
     checkm(row(), end="#%EOF\n\nmore").replace("\n", "\r\n").encode(),
     b"\xef\xbb\xbf" + checkm(row()).replace("\n", "\r").encode(),
     b'fileUrl,title\r\nhttp://x/a.zip,"T, ""U"""\r\n\r\nhttp://x/b.txt,\xe4\r\n,\r\n',

@@ -16,7 +16,7 @@ MOST_NAANS = 20
 MOST_ADDRESSES = 20
 _CHANGES_KEPT = 20  # besides the first one
 _WHAT_BYTES = 500
-NAAN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
+NAAN_PATTERN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
 GROUP = r"[A-Za-z0-9_.@+-]{1,128}"  # a group as a token names it: neither blanks nor commas
 
 

@@ -14,7 +14,7 @@ from encodings.idna import nameprep
 
 from jobyard.domain.text import clean
 
-MOST = 20  # addresses of one list
+MAX_RECIPIENTS = 20  # addresses of one list
 SHAPE = "an e-mail address is name@host.tld"
 _BAD = 5  # of a list's that are none, as they are told; the last may stand for the rest
 _SHOWN = 100  # bytes of an address that is none, as it is told
@@ -100,15 +100,15 @@ _Token = tuple[str, str]  # its kind and its text
 
 def _few(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
     once = tuple(dict.fromkeys(good))
-    words = f"a list names {MOST} addresses at the most"
-    over = tuple(UndeliveredRecipient(each, words) for each in once[MOST:])
+    words = f"a list names {MAX_RECIPIENTS} addresses at the most"
+    over = tuple(UndeliveredRecipient(each, words) for each in once[MAX_RECIPIENTS:])
     told = tuple(dict.fromkeys((*bad, *over)))
     if len(told) > _BAD:
         told = (
             *told[: _BAD - 1],
             UndeliveredRecipient(f"{len(told) - _BAD + 1} more", "they cannot be told either"),
         )
-    return Addresses(once[:MOST], told)
+    return Addresses(once[:MAX_RECIPIENTS], told)
 
 
 def _mailboxes(text: str) -> Iterator[list[_Token]]:

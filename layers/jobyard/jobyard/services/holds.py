@@ -34,7 +34,7 @@ _HOLDERS = frozenset({"operator", "admin"})
 RELEASED_AT_ONCE = 25  # batches let go in a slice
 _LOOKED_AT_ONCE = 250  # batches looked at in a slice, most of which another hold holds
 _PENDING, _HELD = "pending", "held"
-_SHARDS = tuple(str(shard) for shard in range(chunks.SHARDS))
+_SHARDS = tuple(str(shard) for shard in range(chunks.HELD_SHARDS))
 _UNNAMED = tuple(f"{shard}, of no collection" for shard in _SHARDS)
 _STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
 

@@ -16,7 +16,7 @@ from typing import Any
 from jobyard.domain.cost import Usage
 from jobyard.store import tables, usage
 
-SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all meet at one
+USAGE_SHARDS = 8  # items that a batch's chunks add to, so that its workers do not all meet at one
 _READS = frozenset({"GetItem", "BatchGetItem", "Query", "Scan"})
 _LISTS = frozenset({"ListObjectsV2", "ListObjectVersions"})
 _RECIPIENTS = "recipients"

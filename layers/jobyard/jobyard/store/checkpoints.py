@@ -8,7 +8,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.store import transactions
 from jobyard.store.tables import CheckpointItem
 
-KEPT = timedelta(days=30)  # after the last write
+CHECKPOINT_LIFETIME = timedelta(days=30)  # after the last write
 
 
 def get(job_id: str) -> Checkpoint:
@@ -38,7 +38,7 @@ def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, A
     item = CheckpointItem(
         job_id=after.job_id,
         version=after.version,
-        expires=int((at + KEPT).timestamp()),
+        expires=int((at + CHECKPOINT_LIFETIME).timestamp()),
         body={
             "processed": after.processed,
             "failed": after.failed,

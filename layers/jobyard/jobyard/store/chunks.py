@@ -13,7 +13,9 @@ from jobyard.domain.errors import StaleState
 from jobyard.store.documents import moment_or_none, stamp, without_blanks
 from jobyard.store.tables import ChunkItem, is_refused
 
-SHARDS = 8  # partitions of the index of what is held: workers write some hundred chunks a second
+HELD_SHARDS = (
+    8  # partitions of the index of what is held: workers write some hundred chunks a second
+)
 _HELD_ROWS = 100  # of the index, read at once
 
 
@@ -100,7 +102,7 @@ def of_batch(batch_id: str, *, first: int = 0, last: int | None = None) -> Itera
 
 
 def _shard(batch_id: str) -> str:
-    return str(crc32(batch_id.encode()) % SHARDS)
+    return str(crc32(batch_id.encode()) % HELD_SHARDS)
 
 
 @dataclass(frozen=True)

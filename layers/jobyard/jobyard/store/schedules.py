@@ -39,7 +39,7 @@ from jobyard.store.documents import (
 )
 from jobyard.store.tables import ScheduleItem, is_refused
 
-SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
+DUE_SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
 _DUE_AT_A_TIME = 200
 _SHELVES = {False: "schedules", True: "system"}
 
@@ -91,7 +91,7 @@ def _stamped(at: datetime | None) -> int | None:
 
 
 def _shard(schedule_id: str) -> str:
-    return str(zlib.crc32(schedule_id.encode()) % SHARDS)
+    return str(zlib.crc32(schedule_id.encode()) % DUE_SHARDS)
 
 
 def _schedule(item: ScheduleItem) -> Schedule:

@@ -14,7 +14,7 @@ from jobyard.domain.errors import StaleState
 from jobyard.store.tables import client
 
 Item = Mapping[str, Any]  # of a transaction: {"Put": …}, {"Delete": …} or {"ConditionCheck": …}
-MOST = 100  # items of a transaction; source: DynamoDB API reference
+MAX_ITEMS = 100  # items of a transaction; source: DynamoDB API reference
 _REFUSED = "ConditionalCheckFailed"
 _NONE = "None"
 _TRIES = 8

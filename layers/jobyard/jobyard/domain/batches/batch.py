@@ -137,7 +137,7 @@ _WORD_BYTES = 128  # of a word that should be a known one, and may be anything i
 INTAKE = "manifests/"  # what the keys of manifests in the intake bucket begin with
 _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
 
-OPEN_STATES = frozenset(
+OPEN_BATCH_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
 )
 
@@ -152,16 +152,16 @@ class ManifestSource:
     size: int
 
 
-MORE = "more"  # the event of what stands for entries that are left out
+MORE_EVENTS = "more"  # the event of what stands for entries that are left out
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
     """One move that was made, or one thing that was noted without a move (before == after).
 
-    `sub` is the person's id; "" when the machine did it, and of entries older than ids. Or it
-    stands for several that a long history leaves out: then its event is `MORE`, `counts` says how
-    many there were of each, and `before`, `after` and `at` are those of the first and the last.
+    `sub` is the person's id; "" when the machine did it, and of entries older than ids. A
+    long history replaces several entries by one with the event `MORE_EVENTS`: `counts` has their
+    number by event; `before`, `after` and `at` come from the first and the last of them.
     """
 
     event: str
@@ -209,7 +209,7 @@ class HistoryEntry:
     ) -> "HistoryEntry":
         """What stands for so many moves of each event, from one state to another."""
         words = more(counts, "move")
-        return cls(MORE, before, after, at, MACHINE, "", words, counts=counts)
+        return cls(MORE_EVENTS, before, after, at, MACHINE, "", words, counts=counts)
 
     def with_words(self, limit: int) -> "HistoryEntry":
         """It, with so many bytes of its reason."""

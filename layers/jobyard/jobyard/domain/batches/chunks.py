@@ -12,7 +12,7 @@ from datetime import datetime
 from jobyard.domain.jobs.job import JobRecord, JobState
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
-LINE_BYTES = len(_LINE % (0, 0, 0))
+INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 # A batch has no more: what the children of a Map give is put together, if only to be dropped, and
 # three bytes of each are what AWS takes of a state, 256 KiB.
 MOST_CHUNKS = 80_000
@@ -29,7 +29,7 @@ class Chunk:
     end: int
 
     def line(self) -> bytes:
-        """The chunk as an index line of `LINE_BYTES` bytes; valid JSON, padded with blanks."""
+        """The chunk as an index line: JSON, padded to `INDEX_LINE_BYTES` bytes."""
         return (_LINE % (self.chunk, self.start, self.end)).encode()
 
     @classmethod

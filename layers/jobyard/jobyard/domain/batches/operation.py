@@ -14,7 +14,7 @@ from jobyard.domain.errors import OperationInProgress
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
-MOST_AT_ONCE = 25  # operations in one batch; one person's wish for all of its jobs is one
+MAX_OPERATIONS = 25  # operations in one batch; one person's wish for all of its jobs is one
 
 
 class OperationState(StrEnum):
@@ -107,7 +107,7 @@ class Operation:
         Raises:
             OperationInProgress: one of them may requeue the same jobs, or there are too many.
         """
-        if len(running) >= MOST_AT_ONCE:
+        if len(running) >= MAX_OPERATIONS:
             raise OperationInProgress(
                 f"{len(running)} operations are under way in batch {self.batch_id}: await their end"
             )

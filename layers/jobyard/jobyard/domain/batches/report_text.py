@@ -10,7 +10,7 @@ from jobyard.domain.batches.report import FailureGroup, ReportKind
 from jobyard.domain.cost import Cost
 from jobyard.domain.text import clean
 
-SHOWN = 50  # jobs a mail names; the files name all
+MAX_LISTED_JOBS = 50  # jobs a mail names; the files name all
 _LONGEST = 400  # bytes of a name or message a mail shows
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobyard.domain.text import clean
 
-TOLD = 10  # of the records that failed, those that are told of by their key
+MAX_NAMED_FAILURES = 10  # of the records that failed, those that are told of by their key
 
 
 _KEY_BYTES = 256  # of the key of a record that failed
@@ -24,7 +24,7 @@ class Checkpoint:
 
     `processed` and `failed` count records, each once. `place` is what the job type needs to go on,
     as JSON, empty at the beginning; `ended` says that there is nothing left to go on with.
-    `failures` are the first `TOLD` records that failed, in order, each as its key and why.
+    `failures` are the first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason).
     """
 
     job_id: str
@@ -57,7 +57,9 @@ class Checkpoint:
             failed=self.failed + len(failures),
             place=place,
             ended=not place,
-            failures=(*self.failures, *map(_told, failures[:TOLD]))[:TOLD],
+            failures=(*self.failures, *map(_told, failures[:MAX_NAMED_FAILURES]))[
+                :MAX_NAMED_FAILURES
+            ],
         )
 
     def again(self) -> "Checkpoint":

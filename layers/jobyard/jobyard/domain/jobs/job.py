@@ -152,7 +152,7 @@ JOB = Lifecycle(
 )
 
 SCHEDULE_LABELS = {state.name: state.labels["schedule"] for state in JOB.states}
-OPEN_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
+OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 
 @dataclass(frozen=True)
@@ -221,16 +221,15 @@ class StepRecord:
         return replace(self, message=shortened(self.message, limit))
 
 
-MORE = "MORE"  # stands for a code on what stands for attempts that are left out
+MORE_ATTEMPTS = "MORE"  # stands for a code on what stands for attempts that are left out
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One try of the task, appended and never edited. `code` is "" when it went well.
 
-    Or it stands for several that a job with many leaves out: then its code is `MORE`, `counts` says
-    how many there were of each code ("" among them), and its times are those of the first's start
-    and the last's end.
+    A long list replaces several attempts by one with the code `MORE_ATTEMPTS`: `counts` has their
+    number by code ("" among them); its times are the first's start and the last's end.
     """
 
     started_at: datetime
@@ -255,7 +254,7 @@ class Attempt:
     ) -> "Attempt":
         """What stands for so many attempts of each code, in that time."""
         named = {code or "done": number for code, number in counts.items()}
-        return cls(started_at, ended_at, "", MORE, more(named, "attempt"), counts)
+        return cls(started_at, ended_at, "", MORE_ATTEMPTS, more(named, "attempt"), counts)
 
     def with_words(self, limit: int) -> "Attempt":
         """It, with so many bytes of its message."""

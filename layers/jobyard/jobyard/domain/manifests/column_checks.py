@@ -23,9 +23,9 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.manifests.url_checks import UrlWarnings, server_of
 from jobyard.domain.manifests.validation import (
+    FILE_NAME_BYTES,
     HEX_LENGTHS,
     LOCALS,
-    NAME_BYTES,
     SIZE_DIGITS,
     algorithm_named,
     locals_in,
@@ -58,7 +58,7 @@ def entries_of(
     sizes = _sizes(texts.get(Column.SIZE, ()))
     kinds = _kinds(names, profile)
     # A character is at most four bytes, so no shorter name can be too long.
-    long = max(map(len, names)) > NAME_BYTES // 4
+    long = max(map(len, names)) > FILE_NAME_BYTES // 4
     if digests is None or sizes is None or kinds is None or long:
         return None
     locals_ = texts.get(Column.LOCAL, ())

@@ -8,8 +8,10 @@ from typing import Any
 
 from jobyard.domain.urls import without_secrets
 
-KEPT = 10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
-SHOWN = 80  # characters of a value that a message quotes
+MAX_FINDINGS = (
+    10_000  # findings of a level that are kept; more than anyone reads, and some megabytes
+)
+MAX_QUOTED = 80  # characters of a value that a message quotes
 _LISTED = 5  # values that a message quotes one by one
 
 
@@ -220,7 +222,7 @@ class Check(StrEnum):
 class BoundedFindings:
     """The first `most` findings of each level, in the manifest's order, and how many there are."""
 
-    def __init__(self, most: int = KEPT) -> None:
+    def __init__(self, most: int = MAX_FINDINGS) -> None:
         self._most = most
         self._levels: Counter[str] = Counter()
 
@@ -259,7 +261,7 @@ def without_zeros(document: Mapping[str, Any]) -> dict[str, Any]:
 def shown(value: str) -> str:
     """`value` as a message quotes it: printable, short, and without a password in any URL."""
     text = without_secrets(value)
-    text = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    text = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + "…"
     return '"' + "".join(each if each.isprintable() else "\ufffd" for each in text) + '"'
 
 

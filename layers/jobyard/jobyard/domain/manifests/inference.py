@@ -7,18 +7,18 @@ single-file, where a container is remarked on; manifests mixed with others are r
 from jobyard.domain.manifests.entry import Entry, row
 from jobyard.domain.manifests.findings import Check, Finding, shown
 from jobyard.domain.manifests.profiles import (
-    BATCH,
     CONTAINER,
     CONTAINER_BATCH,
     FILE,
     MANIFEST,
+    MANIFEST_BATCH,
     SINGLE_FILE_BATCH,
     Profile,
 )
 from jobyard.domain.manifests.rows import Part
 
 _HELD = 1_048_576  # bytes of leading container rows held back until a row decides
-_PROFILES = {MANIFEST: BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
+_PROFILES = {MANIFEST: MANIFEST_BATCH, CONTAINER: CONTAINER_BATCH, FILE: SINGLE_FILE_BATCH}
 
 
 class Inference:

@@ -16,7 +16,7 @@ from jobyard.domain.manifests.profiles import INFERRED, INGEST, TELLING, Column,
 from jobyard.domain.manifests.rows import Part, RowReader, UnreadRows
 from jobyard.domain.manifests.validation import Cell, Row, leave_out_half_a_digest, locals_in
 
-PARAMETERS = "parameters"
+PARAMETERS_KEY = "parameters"
 PARAMETERS_DEPTH = 20  # levels of lists and objects, so that every later step can read them
 PARAMETERS_BYTES = 1_024  # as compact JSON: they travel in the job's row
 
@@ -110,7 +110,7 @@ class JsonLayout:
         again: list[str] = []
         for key, value in values.items():
             column = column_of(key, aliases=True)
-            if key == PARAMETERS:
+            if key == PARAMETERS_KEY:
                 row.parameters, found = _parameters(value, number, _place(line, key))
                 row.findings += found
             elif column is None or not takes(self._profile, column):
@@ -148,7 +148,7 @@ class JsonLayout:
         columns = [column.value for column in Column if takes(self._profile, column)]
         of = f" of {self._profile.name}" if self._profile.name else ""
         words = f"no key{of}, here and on any other line: {shown_all(new)}; keys are "
-        words += ", ".join((*columns, PARAMETERS))
+        words += ", ".join((*columns, PARAMETERS_KEY))
         return [Check.FIELD_UNKNOWN.at(number, _place(line, new[0]), words)]
 
 
@@ -186,19 +186,19 @@ def _parameters(value: Any, number: int, place: int) -> tuple[Mapping[str, Any],
     if value is None:
         return NOTHING, []
     if not isinstance(value, dict):
-        words = f"{PARAMETERS} takes an object, not {_shown_value(value)}"
+        words = f"{PARAMETERS_KEY} takes an object, not {_shown_value(value)}"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
-        words = f"{PARAMETERS} cannot be kept: {error}"
+        words = f"{PARAMETERS_KEY} cannot be kept: {error}"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
     if size > PARAMETERS_BYTES:
-        words = f"{PARAMETERS} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
+        words = f"{PARAMETERS_KEY} takes {size} bytes: {PARAMETERS_BYTES} are allowed"
         return NOTHING, [Check.PARAMETERS_TOO_LARGE.at(number, place, words)]
     if _is_deeper(value, PARAMETERS_DEPTH):
-        words = f"{PARAMETERS} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
+        words = f"{PARAMETERS_KEY} is nested too deep: {PARAMETERS_DEPTH} levels are allowed"
         return NOTHING, [Check.PARAMETERS_BAD.at(number, place, words)]
     return value, []
 

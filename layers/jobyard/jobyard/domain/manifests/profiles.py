@@ -85,7 +85,9 @@ class Profile:
 INGEST = Profile(
     "mrt-ingest-manifest", FILE, (*COMMON, Column.MEDIA_TYPE), accepts=ANY_KIND, per_object=True
 )
-BATCH = Profile("mrt-batch-manifest", MANIFEST, (*COMMON, *OBJECT), accepts=frozenset({MANIFEST}))
+MANIFEST_BATCH = Profile(
+    "mrt-batch-manifest", MANIFEST, (*COMMON, *OBJECT), accepts=frozenset({MANIFEST})
+)
 CONTAINER_BATCH = Profile(
     "mrt-container-batch-manifest",
     CONTAINER,
@@ -100,7 +102,8 @@ SINGLE_FILE_BATCH = Profile(
     warns=frozenset({CONTAINER}),
 )
 PROFILES = {
-    profile.name: profile for profile in (INGEST, BATCH, CONTAINER_BATCH, SINGLE_FILE_BATCH)
+    profile.name: profile
+    for profile in (INGEST, MANIFEST_BATCH, CONTAINER_BATCH, SINGLE_FILE_BATCH)
 }
 # Not of Merritt's: a row of a manifest whose profile is unknown, and of one that names none.
 UNKNOWN = Profile("", FILE, COMMON)

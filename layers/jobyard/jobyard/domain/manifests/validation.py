@@ -21,7 +21,7 @@ from jobyard.domain.manifests.profiles import (
 )
 from jobyard.domain.paths import unportable
 
-NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
+FILE_NAME_BYTES = 1024  # of a file name in UTF-8: the longest key S3 takes
 HEX_LENGTHS = {"md5": 32, "sha-256": 64, "sha-512": 128}  # sha-512 is Jobyard's extension
 LOCAL_BYTES = 1024  # of a local identifier in UTF-8: it is a key of the table of identifiers
 LOCALS = 100  # identifiers of a row: each is claimed by a write of its own
@@ -239,8 +239,8 @@ def _name(row: Row, url: Cell, profile: Profile, names: NamesBefore) -> tuple[st
 
 
 def _path_fault(name: str) -> str:
-    if len(name.encode(errors="surrogatepass")) > NAME_BYTES:
-        return f"is longer than {NAME_BYTES} bytes"
+    if len(name.encode(errors="surrogatepass")) > FILE_NAME_BYTES:
+        return f"is longer than {FILE_NAME_BYTES} bytes"
     if _ABSOLUTE.match(name):
         return "is an absolute path"
     if ".." in re.split(r"[/\\]", name):

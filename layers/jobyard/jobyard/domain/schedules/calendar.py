@@ -25,7 +25,7 @@ from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 MOST_EXCLUDED = 1000
 MOST_WINDOWS = 100
 MOST_LETTERS = 200  # of a title
-TOLD = 3  # windows that a refusal names
+MAX_NAMED_WINDOWS = 3  # windows that a refusal names
 CHANGES_KEPT = 20
 MOST_REASONS = 2000  # bytes of reasons in them, at the most but for the newest
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -117,7 +117,7 @@ class Calendar:
         for excluded in self.exclude:
             if excluded.first <= wall.date() <= excluded.last:
                 return f"calendar {self.name} excludes {excluded.words()}"
-        some = [window.words() for window in self.include[:TOLD]]
+        some = [window.words() for window in self.include[:MAX_NAMED_WINDOWS]]
         more = len(self.include) - len(some)
         open_when = enumerated([*some, f"in {more} windows more"] if more else some)
         shown = f"{words_of_weekday(wall.weekday())} {words_of_time(wall.time())}"

@@ -28,7 +28,7 @@ from jobyard.domain.schedules.schedule import (
     ScheduleState,
 )
 
-MOST_AT_ONCE = 90  # occurrences decided in one write
+MAX_OCCURRENCES = 90  # occurrences decided in one write
 _ITEMS = 99  # a transaction of DynamoDB takes, beside the schedule's own
 _MOMENT = timedelta(milliseconds=1)
 IN_TIME = timedelta(minutes=10)  # how late a job may start until its time counts as missed
@@ -77,8 +77,9 @@ def plan(
     cause: Cause,
     aside: SkipReason | None = None,
 ) -> Decision | None:
-    """What becomes of the schedule's times that have come, the first `MOST_AT_ONCE` of them; None
-    when nothing is decided, and so nothing is to be written.
+    """Decide the schedule's due times, the first `MAX_OCCURRENCES` of them.
+
+    None if nothing is decided, so that nothing has to be written.
 
     The same schedule, calendar and time are decided the same. A run that cannot start yet and is
     not to be skipped stays due: then fewer are decided than have come, perhaps none. With `aside`
@@ -107,7 +108,7 @@ class _Deciding:
             due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
             excused = {at: reason for at in due if (reason := self._excuse(at))}
             wanted = self._wanted([at for at in due if at not in excused])
-            most = min(MOST_AT_ONCE, _ITEMS - 2 * len(self.active))  # a run replaced takes two
+            most = min(MAX_OCCURRENCES, _ITEMS - 2 * len(self.active))  # a run replaced takes two
             for at in due[:most]:
                 occurrence = self._judged(at, excused.get(at), wanted)
                 if occurrence is None:

@@ -18,8 +18,8 @@ from jobyard.domain.schedules.wall_clock import (
 )
 
 DEFAULT_ZONE = "America/Los_Angeles"
-MOST_TIMES = 1_000_000
-MOST = {Kind.ONCE: 1, Kind.HOURLY: 8760, Kind.DAILY: 366, Kind.WEEKLY: 52, Kind.MONTHLY: 60}
+MAX_TIMES = 1_000_000
+MAX_EVERY = {Kind.ONCE: 1, Kind.HOURLY: 8760, Kind.DAILY: 366, Kind.WEEKLY: 52, Kind.MONTHLY: 60}
 _DST = (
     f"one of {', '.join(Gap)}, for times that clocks leave out, "
     f"one of {', '.join(Repeated)}, for times that come twice, or one of each"
@@ -55,11 +55,11 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         at,
         zone,
         anchor,
-        every=_whole("every", given.get("every", 1), MOST[kind], f" for kind {kind.value}"),
+        every=_whole("every", given.get("every", 1), MAX_EVERY[kind], f" for kind {kind.value}"),
         weekdays=weekdays_of("weekdays", given.get("weekdays", [])),
         day=_day_of(given["day"]) if "day" in given else None,
         end=wall_or_date_of("end", given["end"]) if "end" in given else None,
-        count=_whole("count", given["count"], 1 if once else MOST_TIMES)
+        count=_whole("count", given["count"], 1 if once else MAX_TIMES)
         if "count" in given
         else None,
         gap=gap,

@@ -21,8 +21,10 @@ from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StepContext
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files
-MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
-LOOKED_AT = 1_000  # files whose servers are asked before the download; the rest show when they come
+NESTED_MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
+MAX_HEAD_REQUESTS = (
+    1_000  # files whose servers are asked before the download; the rest show when they come
+)
 _AT_ONCE = 8  # of them
 
 # Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
@@ -112,7 +114,7 @@ def estimate(listed: tuple[File, ...], context: StepContext) -> Estimate:
     Raises:
         FetchRefused: a file is not there; or it is in S3, which does not answer.
     """
-    asked, rest = listed[:LOOKED_AT], listed[LOOKED_AT:]
+    asked, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
     mute: set[str] = set()
     found = _of_each(asked, lambda file: _size(file, mute, context))
     sizes = _known(found)
@@ -217,6 +219,6 @@ def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
 
 
 def _manifest_blocks(manifest: File, context: StepContext) -> Iterator[bytes]:
-    wanted = replace(manifest.wanted, limit=MANIFEST_BYTES)
+    wanted = replace(manifest.wanted, limit=NESTED_MANIFEST_BYTES)
     with payloads.opened(manifest.url, context) as payload:
         yield from checked(payloads.blocks(payload, wanted), wanted, context)

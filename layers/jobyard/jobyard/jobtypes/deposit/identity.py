@@ -17,9 +17,9 @@ from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.step_context import StepContext
 
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
-NAAN = "99999"
+MINTED_NAAN = "99999"
 
-_MINTED = re.compile(rf"ark:/{NAAN}/j[a-z2-7]{{24}}")  # as `mint` makes them
+_MINTED = re.compile(rf"ark:/{MINTED_NAAN}/j[a-z2-7]{{24}}")  # as `mint` makes them
 _UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a value not available
 
 
@@ -92,7 +92,7 @@ def identify(step_input: StepInput, context: StepContext) -> str:
 def mint(job_id: str) -> str:
     """A new ark for a job: the same whenever it is asked for, so that a retry mints no second."""
     digest = hashlib.sha256(job_id.encode()).digest()[:15]
-    return f"ark:/{NAAN}/j{base64.b32encode(digest).decode().lower()}"
+    return f"ark:/{MINTED_NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
 
 def _refuse_strange(

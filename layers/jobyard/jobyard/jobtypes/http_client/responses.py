@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-LINE_BYTES = 64 * 1024  # of a status line or a field
+HEADER_LINE_BYTES = 64 * 1024  # of a status line or a field
 HEAD_BYTES = 256 * 1024  # of all lines before the body, those of 1xx answers included
 TRAILER_BYTES = 64 * 1024  # of what follows a body in chunks
 BLOCK = 1024 * 1024  # bytes of a body handed on at once, at most
@@ -99,9 +99,9 @@ def _lines(source: Source, most: int) -> Iterator[bytes]:
     left = most
     first = True
     while True:
-        line = source.readline(min(LINE_BYTES, left) + 1)
+        line = source.readline(min(HEADER_LINE_BYTES, left) + 1)
         if not line.endswith(b"\n"):
-            if len(line) > LINE_BYTES or len(line) > left:
+            if len(line) > HEADER_LINE_BYTES or len(line) > left:
                 raise NotHttp(f"sends more than {most} bytes of header lines, or one too long")
             raise HungUp("hung up in its header lines" if line or not first else "hung up")
         left -= len(line)
@@ -209,7 +209,7 @@ def _chunk(source: Source) -> tuple[int, int]:
 def _pass_over_trailers(source: Source) -> None:
     """What follows the last chunk, up to an empty line. The file is whole, whatever that is."""
     left = TRAILER_BYTES
-    while line := source.readline(min(LINE_BYTES, left) + 1):
+    while line := source.readline(min(HEADER_LINE_BYTES, left) + 1):
         left -= len(line)
         if left < 0:
             raise NotHttp(f"sends more than {TRAILER_BYTES} bytes after the file")

@@ -7,7 +7,7 @@ from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Snooze, StepInput
 from jobyard.jobtypes.step_context import StepContext
 
-MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
+RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
 def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
@@ -15,7 +15,7 @@ def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
     at = context.checkpoints.get(step_input.job_id)
     began, upkeep = at.version, context.upkeep()
     while not at.ended:
-        if context.remaining() < MARGIN_S:
+        if context.remaining() < RECONCILE_MARGIN_S:
             words = f"looked at {at.total:,} so far"
             return Snooze(0, words, progressed=at.version > began)
         at = upkeep.look(at)

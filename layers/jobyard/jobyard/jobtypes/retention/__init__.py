@@ -17,7 +17,9 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes.step_context import StepContext
 
-MARGIN_S = 45.0  # of its time that a worker keeps: what is done at a time takes some seconds
+RETENTION_MARGIN_S = (
+    45.0  # of its time that a worker keeps: what is done at a time takes some seconds
+)
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
 
 
@@ -32,8 +34,8 @@ def archiving(step_input: StepInput, context: StepContext) -> Outcome:
         at = at.again()
     while not at.ended:
         seen = at.version
-        if context.remaining() >= MARGIN_S:
-            at = upkeep.archive(at, lambda: context.remaining() - MARGIN_S)
+        if context.remaining() >= RETENTION_MARGIN_S:
+            at = upkeep.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
             return Snooze(_BREATH_S, words, progressed=at.version > began)

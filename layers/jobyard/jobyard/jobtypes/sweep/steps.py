@@ -17,7 +17,7 @@ from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 
-MARGIN_S = 15.0  # of its time that a worker keeps: a page in hard times may take so long
+SWEEP_MARGIN_S = 15.0  # of its time that a worker keeps: a page in hard times may take so long
 BREATH_S = 5.0  # what a table that is busy is given before the sweep goes on
 _WHY = 80  # characters of why a record could not be changed
 
@@ -45,7 +45,7 @@ def sweeping(
         at = at.again()
     try:
         while not at.ended:
-            if context.remaining() < MARGIN_S:
+            if context.remaining() < SWEEP_MARGIN_S:
                 words = f"went through {plural(at.total, 'record')} so far"
                 return Snooze(0, words, progressed=at.version > began)
             at = _next_page(at, table, context)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.chunks import LINE_BYTES, Chunk
+from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
 from jobyard.domain.batches.operation import JobOutcome, Operation
 from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JobAddress
@@ -80,11 +80,11 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
     """
     if number >= batch.chunks:
         raise NotFound(f"batch {batch.batch_id} has no chunk {number}")
-    first = number * LINE_BYTES
+    first = number * INDEX_LINE_BYTES
     answer = s3.get_object(
         Bucket=settings.work_bucket,
         Key=index_key(batch.batch_id),
-        Range=f"bytes={first}-{first + LINE_BYTES - 1}",
+        Range=f"bytes={first}-{first + INDEX_LINE_BYTES - 1}",
     )
     return Chunk.of_line(answer["Body"].read())
 
@@ -96,7 +96,7 @@ def chunks_between(
     answer = s3.get_object(
         Bucket=settings.work_bucket,
         Key=index_key(batch.batch_id),
-        Range=f"bytes={first * LINE_BYTES}-{(last + 1) * LINE_BYTES - 1}",
+        Range=f"bytes={first * INDEX_LINE_BYTES}-{(last + 1) * INDEX_LINE_BYTES - 1}",
     )
     return [Chunk.of_line(text) for text in answer["Body"].read().splitlines()]
 

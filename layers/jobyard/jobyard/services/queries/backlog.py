@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from jobyard.domain.batches.batch import OPEN_STATES, BatchState
+from jobyard.domain.batches.batch import OPEN_BATCH_STATES, BatchState
 from jobyard.store import batches
 
-COUNTED = 1000  # open batches of each state; more are told as so many
+MAX_COUNTED_BATCHES = 1000  # open batches of each state; more are told as so many
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ def backlog(now: datetime) -> Backlog:
     """What is open, as the index knows it, which gives the oldest of each state first."""
     found = [
         each
-        for state in sorted(OPEN_STATES)
-        for each in islice(batches.in_state(BatchState(state), uploaded=True), COUNTED)
+        for state in sorted(OPEN_BATCH_STATES)
+        for each in islice(batches.in_state(BatchState(state), uploaded=True), MAX_COUNTED_BATCHES)
     ]
     ages = [(now - each.submitted_at).total_seconds() for each in found]
     waiting = [

@@ -149,8 +149,8 @@ def _open_words(counts: Mapping[str, int]) -> str:
     return f"waits for its jobs: {', '.join(parts)}" if parts else ""
 
 
-COUNTED = 10_000  # chunks whose counts a page of batches reads; the next page goes on
-LOOKED_AT = 2_000  # batches a page looks at for those that a second filter lets through
+MAX_COUNTED_CHUNKS = 10_000  # chunks whose counts a page of batches reads; the next page goes on
+MAX_SCANNED_BATCHES = 2_000  # batches a page looks at for those that a second filter lets through
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def list_batches(
                 found.append(each)
         place = page.after
         looked += len(page.items)
-        if len(found) >= limit or looked >= LOOKED_AT:
+        if len(found) >= limit or looked >= MAX_SCANNED_BATCHES:
             break
     views = _views(found[:limit], looking)
     if len(found) > len(views):
@@ -222,7 +222,7 @@ def _by_month(looking: QueryContext, after: Mapping[str, str], limit: int) -> Ba
     first = batches.first_month()
     found: list[Batch] = []
     looked = 0
-    while first and month >= first and len(found) < limit and looked < LOOKED_AT:
+    while first and month >= first and len(found) < limit and looked < MAX_SCANNED_BATCHES:
         page = batches.of_month(month, limit=limit - len(found), before=before)
         looked += len(page.items) + 1
         found += [each for each in page.items if not each.has_expired(looking.now)]
@@ -243,7 +243,7 @@ def _month_before(month: str) -> str:
 
 
 def _views(found: list[Batch], looking: QueryContext) -> tuple[BatchView, ...]:
-    """The first of `found` as a list shows them, as many as `COUNTED` chunks allow; at least one.
+    """The first of `found` as a list shows them: at least one, `MAX_COUNTED_CHUNKS` chunks in all.
 
     A batch to which nothing more can happen has the counts its last report told; others are
     counted, for a failed one may have been repaired since.
@@ -257,7 +257,7 @@ def _views(found: list[Batch], looking: QueryContext) -> tuple[BatchView, ...]:
             views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
             continue
         counted += each.chunks
-        if views and counted > COUNTED:
+        if views and counted > MAX_COUNTED_CHUNKS:
             break
         records = list(chunks.of_batch(each.batch_id)) if each.entries else []
         views.append(_counted_view(each, records, looking))

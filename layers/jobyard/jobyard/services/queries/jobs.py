@@ -9,7 +9,7 @@ from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import (
     JOB,
-    OPEN_STATES,
+    OPEN_JOB_STATES,
     PASSED,
     JobAddress,
     JobRecord,
@@ -119,7 +119,7 @@ def _job_of_schedule(place: JobAddress, looking: QueryContext) -> JobView:
     view = _view_of(record, job_type_of(occurrence.job_type), actions)
     why, until = _why_job_of_schedule(view, job_type_of(occurrence.job_type))
     records = view.records
-    if record.state in OPEN_STATES:
+    if record.state in OPEN_JOB_STATES:
         checkpoint = checkpoints.get(place.job_id)
         records = checkpoint.counts if checkpoint.version else None
     return replace(view, occurrence=occurrence, why=why, until=until, records=records)

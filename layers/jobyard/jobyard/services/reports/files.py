@@ -9,7 +9,7 @@ from typing import Any
 from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
-from jobyard.domain.batches.report_text import SHOWN, ReportContent, ReportedJob
+from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, ReportedJob
 from jobyard.domain.jobs.failures import sentence_of
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.manifests.findings import without_zeros
@@ -129,7 +129,7 @@ class Summary:
         ):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
-        self.shown += after.shown[: SHOWN - len(self.shown)]
+        self.shown += after.shown[: MAX_LISTED_JOBS - len(self.shown)]
         self.changed += after.changed
         self.failed += after.failed
 
@@ -170,7 +170,7 @@ def summarise(
         before = next(told_before, "") if update else ""
         is_news = before != letter if update else job.state is JobState.FAILED
         summary.changed += update and before != letter
-        if is_news and len(summary.shown) < SHOWN:
+        if is_news and len(summary.shown) < MAX_LISTED_JOBS:
             summary.shown.append(
                 ReportedJob(
                     job.place.job_id,

@@ -11,7 +11,7 @@ from jobyard.domain.batches.report import Delivery, DeliveryState, Report
 from jobyard.domain.cost import Usage
 from jobyard.domain.errors import StaleState
 from jobyard.domain.mail_addresses import (
-    MOST,
+    MAX_RECIPIENTS,
     Addresses,
     UndeliveredRecipient,
     addresses,
@@ -31,7 +31,9 @@ MAIL_TRIES = QUICK_TRIES + 72  # hand-overs in all: three days
 _SLOWLY = timedelta(hours=1)
 MAILS_A_MINUTE = 50  # that the minute rule hands over; a new account may send one a second
 HAND_OVER_S = 35.0  # that one may take, waiting for an answer
-COUNTED = 5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
+MAX_COUNTED_REPORTS = (
+    5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
+)
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
 TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
 SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
@@ -263,7 +265,7 @@ def deliver_waiting(
     nobody else's waiting, however many they are.
     """
     left = handed = 0
-    for report in islice(reports.undelivered(), COUNTED):
+    for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
         found = report
         free = handed < MAILS_A_MINUTE and remaining() >= HAND_OVER_S
         if free and _is_due(report.delivery, reporting.now()):
@@ -271,7 +273,7 @@ def deliver_waiting(
             handed += 1
         left += found.delivery.state in _WAITING
     since = reporting.now() - TOLD_FOR
-    return left + sum(1 for _ in islice(reports.came_to_nothing(since), COUNTED))
+    return left + sum(1 for _ in islice(reports.came_to_nothing(since), MAX_COUNTED_REPORTS))
 
 
 # What each piece of news makes of a delivery, and of which deliveries it is news at all.
@@ -303,7 +305,9 @@ def note_delivery(
     """
     written = reports.get(batch_id, seq)
     before = written.delivery
-    delivery = replace(before, untold=tuple(dict.fromkeys((*before.untold, *lost)))[:MOST])
+    delivery = replace(
+        before, untold=tuple(dict.fromkeys((*before.untold, *lost)))[:MAX_RECIPIENTS]
+    )
     state, of = _NEWS.get(news, (before.state, frozenset()))
     # Of mails that are sent one by one the first is not all there is to tell.
     if before.state in of and not (before.singly and before.state is DeliveryState.SENDING):

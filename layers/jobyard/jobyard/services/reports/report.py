@@ -13,7 +13,7 @@ from typing import Any
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
-from jobyard.domain.batches.report_text import SHOWN, ReportContent
+from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
 from jobyard.domain.cost import Cost, Usage, priced
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
@@ -125,7 +125,7 @@ def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
             files.all.writerow((*cells, batch.batch_id))
             files.json.write(separator + json.dumps(finding).encode())
             separator = b",\n"
-            if len(shown) < SHOWN:
+            if len(shown) < MAX_LISTED_JOBS:
                 shown.append(finding_line(finding))
         told = ReportContent(
             batch=batch,

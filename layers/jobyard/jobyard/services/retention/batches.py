@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import DeliveryState
-from jobyard.domain.jobs.job import OPEN_STATES, JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState
 from jobyard.services.batches import rows
 from jobyard.services.retention.archive import Unfit
 from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
@@ -192,7 +192,7 @@ class _BatchArchiving:
         """Raises:
         NotNow: the job is open, or was moved after the batch had ended and not long enough ago.
         """
-        if job.state in OPEN_STATES and self.batch.state is BatchState.FAILED:
+        if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
             raise NotNow("a job of it is open", self.retaining.now())
         if job.at + kept_for(self.batch.job_type) > self.tombstone.at:
             raise NotNow("a job of it was moved after its report", job.at)

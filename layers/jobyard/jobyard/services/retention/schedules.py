@@ -15,18 +15,18 @@ from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.retention.archive import Archive, Unfit
 from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
 from jobyard.store import jobs, occurrences, schedules
-from jobyard.store.transactions import MOST
+from jobyard.store.transactions import MAX_ITEMS
 
-LOOKED_AT = 100  # schedules at a time
+SCHEDULES_PER_READ = 100  # schedules at a time
 OCCURRENCES = 5000  # of a part, at the most
-_AT_ONCE = (MOST - 1) // 2  # occurrences removed in one transaction, each with its job
+_AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each with its job
 _TRIES = 5  # at a schedule that others change at the same time
 
 
 def look(after: str, retaining: RetentionContext) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month that is to be archived
     of those that follow, or with more of them; None when all were looked at."""
-    found = schedules.every(LOOKED_AT, after)
+    found = schedules.every(SCHEDULES_PER_READ, after)
     for schedule in found:
         month = _begun(schedule, retaining)
         if month:

@@ -16,7 +16,7 @@ from jobyard.services.retention import schedules as schedule_retention
 from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
 from jobyard.store import batches, key_values
 
-LOOKED_AT = 500  # batches of a month at a time
+BATCHES_PER_READ = 500  # batches of a month at a time
 FIRST: Bookmark = {"go": "months"}
 _NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
 
@@ -60,7 +60,7 @@ def _months(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
         return WorkSlice({"go": "schedules"})
     soonest = place.get("next", "")
     after = place.get("after", "")
-    for suggested in islice(batches.before(month, _newest(now), after), LOOKED_AT):
+    for suggested in islice(batches.before(month, _newest(now), after), BATCHES_PER_READ):
         after = batches.place_of(suggested)
         taken = _taken(suggested, retaining)  # and perhaps put back: to be looked at tomorrow
         due = now if taken else batch_retention.due_at(suggested) or now + _shortest()

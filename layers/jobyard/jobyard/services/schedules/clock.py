@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.jobs.job import JOB, OPEN_STATES, JobRecord, new_job
+from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Verdict
@@ -28,7 +28,7 @@ from jobyard.services.recovery import recover_job
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
-OVERLAP = 24  # schedules looked at at once
+PARALLEL_SCHEDULES = 24  # schedules looked at at once
 RECOVERED_SCHEDULES = 100  # schedules with runs a minute; AWS describes ten executions a second
 _TRIES = 5  # looks at a schedule that others change at the same time
 _BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
@@ -123,7 +123,7 @@ def start_due_schedules(
     """
     at = now()
     first = int(at.timestamp() // 60)
-    shards = [(first + number) % schedules.SHARDS for number in range(schedules.SHARDS)]
+    shards = [(first + number) % schedules.DUE_SHARDS for number in range(schedules.DUE_SHARDS)]
     due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
     almanac = ScheduleCache()
     running: list[Schedule] = []
@@ -147,7 +147,7 @@ def start_due_schedules(
 def _overlapped(
     work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
 ) -> TickResult:
-    """The work on each, `OVERLAP` at once, as long as there is time."""
+    """The work on each, `PARALLEL_SCHEDULES` at once, as long as there is time."""
     total = TickResult()
     going: dict[Future[TickResult], str] = {}
 
@@ -159,12 +159,12 @@ def _overlapped(
             met = TickResult(surprises=((schedule_id, error),)) if error else future.result()
             total = total.and_also(replace(met, looked_at=1))
 
-    with ThreadPoolExecutor(OVERLAP) as pool:
+    with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
         for each in found:
             if remaining() <= 0:
                 break
             going[pool.submit(work, each)] = each.schedule_id
-            if len(going) >= 2 * OVERLAP:
+            if len(going) >= 2 * PARALLEL_SCHEDULES:
                 gather(FIRST_COMPLETED)
         gather(ALL_COMPLETED)
     return total
@@ -289,7 +289,7 @@ def apply_decision(schedule: Schedule, decision: Decision, starting: Executions)
     for run in decision.replaced:
         place = schedule.place(run.at)
         job = jobs.get(place) or new_job(place, run.since)
-        if job.state in OPEN_STATES:
+        if job.state in OPEN_JOB_STATES:
             following = decision.started[-1].place.job_id
             cause = Cause(f"{MAIN}.replaced", reason=f"replaced by {following}")
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)

@@ -43,7 +43,7 @@ from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, apply_
 from jobyard.store import calendars, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
-PARAMETERS = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
+MAX_PARAMETER_BYTES = 8 * 1024  # bytes of JSON; they are kept with each of a schedule's runs
 SHOWN_RUNS = 5  # next runs that an edit shows, before and after
 _TRIES = 5
 
@@ -161,8 +161,8 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
         raise BadRequest(
             f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
         )
-    if len(json.dumps(parameters)) > PARAMETERS:
-        raise InvalidParameters("", f"no more than {PARAMETERS} bytes of JSON in ASCII")
+    if len(json.dumps(parameters)) > MAX_PARAMETER_BYTES:
+        raise InvalidParameters("", f"no more than {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
     TYPES[job_type].check(parameters)
     _check_policy(policy)
 

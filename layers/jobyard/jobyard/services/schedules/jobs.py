@@ -13,7 +13,7 @@ from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
     JOB,
-    OPEN_STATES,
+    OPEN_JOB_STATES,
     JobAddress,
     JobRecord,
     JobState,
@@ -189,7 +189,7 @@ def settle_occurrence(place: JobAddress, starting: Executions, now: datetime) ->
         schedule = schedules.get(place.origin_id)
         occurrence = occurrences.get(place)
         job = jobs.get(place)
-        if occurrence is None or job is None or job.state in OPEN_STATES:
+        if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:
             if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
