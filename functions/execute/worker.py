@@ -78,7 +78,7 @@ def tell(finished: Iterable[FinishedJob], **ids: object) -> None:
     LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
     for job in failed:
         LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code, **origin)
-    _count(metrics.JOBS_FAILED_IN_ALL, len(failed))
+    _count(metrics.JOBS_FAILED_TOTAL, len(failed))
     for job_type in {job.job_type for job in ended}:
         of_type = [job for job in ended if job.job_type == job_type]
         of = {"job_type": job_type}

@@ -60,7 +60,7 @@ def _follow(asked: dict[str, Any], opening: OpenContext) -> NextStep:
                 "a manifest beside every collection", bucket=source.bucket, key=source.key
             )
             emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-            emf.add_metric(metrics.MANIFESTS_ASTRAY, MetricUnit.Count, 1)
+            emf.add_metric(metrics.MISPLACED_MANIFESTS, MetricUnit.Count, 1)
             emf.flush_metrics()
         return open_object(source, opening)
     return resume(

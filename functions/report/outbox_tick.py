@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
     emf.add_metric(metrics.UNDELIVERED_REPORTS, MetricUnit.Count, left)
     emf.add_metric(metrics.OPEN_BATCHES, MetricUnit.Count, found.open_batches)
-    emf.add_metric(metrics.OLDEST_OPEN_BATCH_SECONDS, MetricUnit.Seconds, found.oldest_s)
+    emf.add_metric(metrics.OLDEST_OPEN_BATCH_AGE_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
     LOGGER.info("ticked", undelivered=left, open_batches=found.open_batches)

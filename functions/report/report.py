@@ -28,6 +28,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if batch.started_at and batch.ended_at and batch.last_report == 1:
         emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
         seconds = (batch.ended_at - batch.started_at).total_seconds()
-        emf.add_metric(metrics.BATCH_SECONDS, MetricUnit.Seconds, seconds)
+        emf.add_metric(metrics.BATCH_DURATION_SECONDS, MetricUnit.Seconds, seconds)
         emf.flush_metrics()
     return event | {"next": following}

@@ -229,7 +229,7 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
     opened = functions["ingest.open"].handler(asked, Context())
 
     assert opened["next"] == "report"
-    assert "ManifestsAstray" in capsys.readouterr().out
+    assert "MisplacedManifests" in capsys.readouterr().out
     (line,) = (vars(each) for each in caplog.records if "beside every" in each.message)
     assert line["key"] == key
 
@@ -245,7 +245,7 @@ def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
 
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
-    assert found["JobsFailedInAll"] == ("service",)
+    assert found["JobsFailedTotal"] == ("service",)
 
 
 def report(batch_id: str, state: DeliveryState) -> Report:
@@ -279,7 +279,7 @@ def test_the_minute_sends_what_waits_and_tells_how_things_stand(
     assert reports.get("b-queued", 1).delivery.state is DeliveryState.SENT
     found = emitted("\n".join(x for x in capsys.readouterr().out.splitlines() if "_aws" in x))
     assert {name: dims for name, dims in found.items() if DIMENSIONS[name] != dims} == {}
-    assert {"UndeliveredReports", "OpenBatches", "OldestOpenBatchSeconds"} <= set(found)
+    assert {"UndeliveredReports", "OpenBatches", "OldestOpenBatchAgeSeconds"} <= set(found)
 
 
 @pytest.mark.parametrize(

@@ -474,8 +474,8 @@ def test_what_can_break_has_an_alarm(resources: Resources) -> None:
         ("ApproximateNumberOfMessagesVisible", "${DeadLetters.QueueName}"),
         ("Throttles", "${ExecuteChunkFunction}"),
         ("Throttles", "${ApiFunction}"),
-        ("JobsFailedInAll", "jobyard"),
-        ("OldestOpenBatchSeconds", "jobyard"),
+        ("JobsFailedTotal", "jobyard"),
+        ("OldestOpenBatchAgeSeconds", "jobyard"),
         ("UndeliveredReports", "jobyard"),
     } <= watched
 

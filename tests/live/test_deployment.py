@@ -117,7 +117,7 @@ def test_a_batch_that_is_open_for_too_long_raises_the_alarm(
         Namespace="Jobyard",
         MetricData=[
             {
-                "MetricName": "OldestOpenBatchSeconds",
+                "MetricName": "OldestOpenBatchAgeSeconds",
                 "Dimensions": [{"Name": "service", "Value": "jobyard"}],
                 "Timestamp": datetime.now(UTC),
                 "Value": 7 * 86400,

@@ -402,7 +402,7 @@ _GOES_ON = frozenset({"release", "cancel", "update_reporting"})  # the machine h
 
 @router.post(
     "/api/batches/<batch_id>/<event>",
-    operation_id="ask_batch",
+    operation_id="send_batch_event",
     tags=["Batches"],
     summary="Release, cancel or delete a batch, or have it reported anew",
     description="Which state knows which event, and who may send it, is in the lifecycle "
@@ -414,7 +414,7 @@ _GOES_ON = frozenset({"release", "cancel", "update_reporting"})  # the machine h
     },
     middlewares=[idempotent],
 )
-def ask_batch(
+def send_event(
     batch_id: BatchId,
     event: Annotated[
         str,

@@ -40,12 +40,12 @@ def bill(cost: Cost) -> dict[str, Any]:
 
 @router.get(
     "/api/batches/<batch_id>/cost",
-    operation_id="get_cost",
+    operation_id="get_batch_cost",
     tags=["Batches"],
     summary="What a batch used of AWS, and what that costs",
     responses={200: {"description": "Its bill up to now."}, **problem_responses(NotFound, Gone)},
 )
-def get_cost(batch_id: BatchId) -> schemas.BatchCost:
+def get_batch_cost(batch_id: BatchId) -> schemas.BatchCost:
     request = current_request(router)
     view = queries.cost(batch_id, request.query_context())
     cost, jobs = view.cost, view.batch.entries

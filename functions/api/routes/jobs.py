@@ -194,7 +194,7 @@ def get_job(job_id: JobId) -> Job:
 
 @router.post(
     "/api/jobs/<job_id>/<event>",
-    operation_id="ask_job",
+    operation_id="send_job_event",
     tags=["Jobs"],
     summary="Hold, release, requeue, force to fail, cancel or delete a job",
     description="A requeued job goes on after its last good step. Which state knows which event, "
@@ -208,7 +208,7 @@ def get_job(job_id: JobId) -> Job:
     },
     middlewares=[idempotent],
 )
-def ask_job(
+def send_event(
     job_id: JobId,
     event: Annotated[
         str,

@@ -9,26 +9,26 @@ NAMESPACE = "Jobyard"
 
 JOBS_SUCCEEDED = "JobsSucceeded"
 JOBS_FAILED = "JobsFailed"
-JOBS_FAILED_IN_ALL = "JobsFailedInAll"  # of every type: the alarm watches this one
+JOBS_FAILED_TOTAL = "JobsFailedTotal"  # of every type: the alarm watches this one
 JOBS_FAILED_BY_CODE = "JobsFailedByCode"
-BATCH_SECONDS = "BatchSeconds"
+BATCH_DURATION_SECONDS = "BatchDurationSeconds"
 OPEN_BATCHES = "OpenBatches"
-OLDEST_OPEN_BATCH_SECONDS = "OldestOpenBatchSeconds"
+OLDEST_OPEN_BATCH_AGE_SECONDS = "OldestOpenBatchAgeSeconds"
 QUEUE_AGE_SECONDS = "QueueAgeSeconds"
 UNDELIVERED_REPORTS = "UndeliveredReports"
 RUNS_FAILED_OR_MISSED = "RunsFailedOrMissed"
-MANIFESTS_ASTRAY = "ManifestsAstray"
+MISPLACED_MANIFESTS = "MisplacedManifests"
 
 DIMENSIONS: Mapping[str, tuple[str, ...]] = {
     JOBS_SUCCEEDED: ("service", "job_type"),
     JOBS_FAILED: ("service", "job_type"),
-    JOBS_FAILED_IN_ALL: ("service",),
+    JOBS_FAILED_TOTAL: ("service",),
     JOBS_FAILED_BY_CODE: ("service", "job_type", "failure_code"),
-    BATCH_SECONDS: ("service",),
+    BATCH_DURATION_SECONDS: ("service",),
     OPEN_BATCHES: ("service",),
-    OLDEST_OPEN_BATCH_SECONDS: ("service",),
+    OLDEST_OPEN_BATCH_AGE_SECONDS: ("service",),
     QUEUE_AGE_SECONDS: ("service",),
     UNDELIVERED_REPORTS: ("service",),
     RUNS_FAILED_OR_MISSED: ("service",),
-    MANIFESTS_ASTRAY: ("service",),
+    MISPLACED_MANIFESTS: ("service",),
 }
