@@ -14,6 +14,7 @@ from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.session import CliContext
+from jobyard.domain.jobs.job_type import Origin
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES
@@ -60,7 +61,7 @@ def test_the_schedule_is_one_that_the_job_type_takes() -> None:
 
     TYPES["sweep"].check(parameters)
 
-    assert TYPES["sweep"].scheduled
+    assert Origin.SCHEDULE in TYPES["sweep"].origins
     assert (parameters["table"], parameters["index"]) == (voters.TABLE, voters.INDEX)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.errors import InvalidParameters
+from jobyard.domain.jobs.job_type import Origin
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Plan
 
@@ -190,7 +191,7 @@ def test_numbers_are_compared_as_numbers() -> None:
 def test_a_sweep_is_for_schedules_and_has_votecals_words() -> None:
     sweep = TYPES["sweep"]
 
-    assert (sweep.scheduled, sweep.takes_manifests, sweep.system) == (True, False, False)
+    assert (sweep.origins, sweep.is_system) == ({Origin.SCHEDULE}, False)
     assert {sweep.words[state] for state in ("scheduled", "running", "succeeded", "failed")} == {
         "Idle",
         "In Progress",
@@ -202,7 +203,7 @@ def test_a_sweep_is_for_schedules_and_has_votecals_words() -> None:
 def test_a_deposit_is_for_manifests_and_takes_no_parameters_of_a_schedule() -> None:
     deposit = TYPES["deposit"]
 
-    assert (deposit.scheduled, deposit.takes_manifests) == (False, True)
+    assert (deposit.origins, deposit.is_system) == ({Origin.BATCH}, False)
     deposit.check({})
     with pytest.raises(InvalidParameters, match="no parameters"):
         deposit.check({"table": "voters"})

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, Origin, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes import TYPES
 
 NAME = "scripted"
@@ -45,7 +45,7 @@ def scripted(retries: int = 1) -> Iterator[Script]:
         "Scripted",
         steps=(("doing", lambda step_input, context: script.step(step_input, context)),),
         retry=RetryPolicy(retries=retries, first=5.0),
-        scheduled=True,
+        origins=frozenset({Origin.SCHEDULE}),
         check=_anything,
     )
     try:

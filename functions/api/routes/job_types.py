@@ -1,13 +1,10 @@
 """The catalogue of job types."""
 
-from typing import Literal
-
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.context import current_request
 from api.problems import problem_responses
 from api.schemas.job_types import JobType, JobTypeList
-from jobyard.domain.jobs import job_type as domain
 from jobyard.services import queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -30,14 +27,9 @@ def list_job_types() -> JobTypeList:
                 labels=dict(each.labels),
                 steps=[name for name, _ in each.steps],
                 parameters=dict(each.takes),
-                origins=_origins(each),
-                is_system=each.system,
+                origins=sorted(each.origins),
+                is_system=each.is_system,
             )
             for each in queries.list_job_types()
         ]
     )
-
-
-def _origins(job_type: domain.JobType) -> list[Literal["batch", "schedule"]]:
-    origins: list[Literal["batch", "schedule"]] = ["batch"] if job_type.takes_manifests else []
-    return [*origins, "schedule"] if job_type.scheduled else origins

@@ -1,10 +1,9 @@
 """The catalogue of job types."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from api.schemas.fields import Schema
+from jobyard.domain.jobs.job_type import Origin
 
 
 class JobType(Schema):
@@ -15,7 +14,7 @@ class JobType(Schema):
     labels: dict[str, str] = Field(description="What its users call each state of its jobs.")
     steps: list[str] = Field(description="The steps of its jobs, in order.")
     parameters: dict[str, str] = Field(description="What it can be told, and what each means.")
-    origins: list[Literal["batch", "schedule"]] = Field(
+    origins: list[Origin] = Field(
         description="Where its jobs may come from: a submission, or a schedule."
     )
     is_system: bool = Field(description="Whether only Jobyard itself uses it.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Fail, JobType, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Fail, JobType, Origin, Outcome, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
@@ -17,9 +17,14 @@ TYPES: Mapping[str, JobType] = {
 }
 
 
+def types_of(origin: Origin) -> tuple[JobType, ...]:
+    """The job types that the users' batches, or their schedules, may have jobs of."""
+    return tuple(each for each in TYPES.values() if origin in each.origins and not each.is_system)
+
+
 def takes_no_manifests(name: str) -> str:
     """Why no batch may be of the job type of that name, and what to give; "" when one may."""
-    kinds = [known for known, job_type in TYPES.items() if job_type.takes_manifests]
+    kinds = [each.name for each in types_of(Origin.BATCH)]
     if name in kinds:
         return ""
     return f"no job type {name!r} takes manifests: give {' or '.join(kinds)}"

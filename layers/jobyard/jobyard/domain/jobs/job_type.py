@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.collection import NOBODY, Depositor
@@ -108,6 +109,13 @@ class RetryPolicy:
         return min(max(wait, asked or 0.0), self.longest)
 
 
+class Origin(StrEnum):
+    """What jobs are made by. One job type may have several."""
+
+    BATCH = "batch"  # a manifest's rows
+    SCHEDULE = "schedule"  # the runs of a schedule
+
+
 def _tells_nobody(
     _step_input: StepInput, _context: Any, _code: str, _message: str, _requeues: int
 ) -> Mapping[str, Any]:
@@ -124,15 +132,14 @@ class JobType:
     """The data of a job type. `steps` are in order; a name is a step function's name.
 
     `labels` gives the label of each job state (the lifecycle's own name where absent).
-    `failed` is told of a job whose step failed for good, with its code, its message and how often
-    it was requeued; what it answers is kept with the job as a step's result is.
-    `time_limit` is seconds one attempt may take; `lock` names the object a job works on, so that
-    two jobs of a chunk on the same one run in row order ("" when there is none). A `scheduled` type
-    may be given a schedule, and no manifest; `check` raises InvalidParameters of those that the
-    schedule is given, and `takes` says in words what they are, by name, for a manifest's batch too.
-    `keep_days` is how long an
-    ended job is kept before it is archived. A `system` type has a schedule of its own, by `rule`,
-    as JSON has rules.
+    `failed` is called once when a step fails for good, with the failure code, the message and the
+    number of requeues so far; what it returns is kept with the job as a step's result is.
+    `time_limit` is the seconds one attempt may take. `lock` names the object a row is about: two
+    jobs of a chunk on the same object run in row order ("" for no object). `origins` says what may
+    make its jobs. `takes` describes each parameter by name; `check` raises InvalidParameters for
+    parameters that a schedule may not have. `keep_days` is how long an ended job is kept before it
+    is archived. A job type of the system has a `rule`, as JSON has rules: Jobyard itself makes the
+    one schedule it has.
     """
 
     name: str
@@ -140,20 +147,19 @@ class JobType:
     steps: tuple[tuple[str, Callable[[StepInput, Any], Outcome]], ...]
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0
-    system: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
     failed: Callable[[StepInput, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
-    scheduled: bool = False
+    origins: frozenset[Origin] = frozenset({Origin.BATCH})
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
     takes: Mapping[str, str] = field(default_factory=dict)
     keep_days: int = 90
     rule: Mapping[str, Any] | None = None
 
     @property
-    def takes_manifests(self) -> bool:
-        """Whether a submission may name it."""
-        return not (self.system or self.scheduled)
+    def is_system(self) -> bool:
+        """Whether only Jobyard itself uses it, by the schedule of its `rule`."""
+        return self.rule is not None
 
     def check_names(self, names: Set[str]) -> None:
         """Hold that it takes parameters of these names.

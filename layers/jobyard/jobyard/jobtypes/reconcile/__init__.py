@@ -4,7 +4,7 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 """
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, Origin, Outcome, Snooze, StepInput
 from jobyard.jobtypes.step_context import StepContext
 
 RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
@@ -29,8 +29,7 @@ RECONCILE = JobType(
     title="Reconcile",
     steps=(("reconciling", reconciling),),
     labels=SCHEDULE_LABELS,
-    system=True,
-    scheduled=True,
+    origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,
     rule={"kind": "hourly", "every": 1, "anchor": "2026-01-01T00:20", "zone": "UTC"},
 )

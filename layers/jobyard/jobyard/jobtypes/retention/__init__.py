@@ -10,6 +10,7 @@ from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
     JobType,
+    Origin,
     Outcome,
     RetryPolicy,
     Snooze,
@@ -58,8 +59,7 @@ RETENTION = JobType(
     steps=(("archiving", archiving),),
     retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
     labels=SCHEDULE_LABELS,
-    system=True,
-    scheduled=True,
+    origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,
     rule={"kind": "daily", "at": "03:30", "anchor": "2026-01-01", "zone": "UTC"},
 )

@@ -6,7 +6,7 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 from typing import Any
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import JobType, Origin, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes.sweep.plan import Plan
 
 
@@ -22,7 +22,7 @@ SWEEP = JobType(
     steps=(("sweeping", _sweeping),),
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels=SCHEDULE_LABELS,
-    scheduled=True,
+    origins=frozenset({Origin.SCHEDULE}),
     check=Plan.of,
     takes={
         "table": "The table that is swept; the deployment lists those that may be.",

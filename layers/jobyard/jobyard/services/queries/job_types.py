@@ -6,4 +6,4 @@ from jobyard.jobtypes import TYPES
 
 def list_job_types() -> tuple[JobType, ...]:
     """All job types, those of the system last."""
-    return tuple(sorted(TYPES.values(), key=lambda each: (each.system, each.name)))
+    return tuple(sorted(TYPES.values(), key=lambda each: (each.is_system, each.name)))

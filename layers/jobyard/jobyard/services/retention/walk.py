@@ -10,7 +10,8 @@ from itertools import islice
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.errors import Gone, NotFound
-from jobyard.jobtypes import TYPES
+from jobyard.domain.jobs.job_type import Origin
+from jobyard.jobtypes import types_of
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention
 from jobyard.services.retention.work_slice import Bookmark, RetentionContext, WorkSlice, kept_for
@@ -85,7 +86,7 @@ def _taken(suggested: Batch, retaining: RetentionContext) -> bool:
 
 def _shortest() -> timedelta:
     """How long what is kept shortest is kept, of what batches are made of."""
-    return min(kept_for(each.name) for each in TYPES.values() if each.takes_manifests)
+    return min(kept_for(each.name) for each in types_of(Origin.BATCH))
 
 
 def _newest(now: datetime) -> datetime:
@@ -113,7 +114,7 @@ def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
 
 def _looks_name() -> str:
     """What the looks are noted under: they hold for how long things are kept, as it is now."""
-    kept = sorted((each.name, each.keep_days) for each in TYPES.values() if each.takes_manifests)
+    kept = sorted((each.name, each.keep_days) for each in types_of(Origin.BATCH))
     return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
 
 

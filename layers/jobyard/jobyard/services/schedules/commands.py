@@ -14,6 +14,7 @@ from typing import Any
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
+from jobyard.domain.jobs.job_type import Origin
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Verdict
@@ -31,7 +32,7 @@ from jobyard.domain.schedules.schedule import (
     moment_of,
     place_of,
 )
-from jobyard.jobtypes import TYPES, job_type_of
+from jobyard.jobtypes import TYPES, job_type_of, types_of
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.schedules.access import (
     active_schedule,
@@ -156,7 +157,7 @@ def system_schedule_id(job_type: str) -> str:
 
 
 def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None:
-    known = [name for name, each in TYPES.items() if each.scheduled and not each.system]
+    known = [each.name for each in types_of(Origin.SCHEDULE)]
     if job_type not in known:
         raise BadRequest(
             f"there is no job type {job_type!r} to be scheduled: give {' or '.join(known)}"
