@@ -188,11 +188,11 @@ def test_numbers_are_compared_as_numbers() -> None:
     assert not plan.objection({**record, "holds": {"S": "3"}})
 
 
-def test_a_sweep_is_for_schedules_and_has_votecals_words() -> None:
+def test_a_sweep_is_for_schedules_and_has_votecals_labels() -> None:
     sweep = TYPES["sweep"]
 
     assert (sweep.origins, sweep.is_system) == ({Origin.SCHEDULE}, False)
-    assert {sweep.words[state] for state in ("scheduled", "running", "succeeded", "failed")} == {
+    assert {sweep.labels[state] for state in ("scheduled", "running", "succeeded", "failed")} == {
         "Idle",
         "In Progress",
         "Completed",
