@@ -18,11 +18,11 @@ from jobyard.domain.errors import JobyardError
 
 Document = dict[str, Any]  # a JSON document of the API, as docs/api.md names its fields
 
-TRIES = 5
+MAX_TRIES = 5
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 10.0
 TIMEOUT = httpx.Timeout(35.0, connect=5.0)  # the gateway gives up after 30 s: aws.md, 59
-PAGE = 100
+PAGE_SIZE = 100
 
 
 class ApiError(JobyardError):
@@ -120,7 +120,7 @@ class ApiClient:
         items: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
         while True:
-            wanted = PAGE if limit is None else min(PAGE, limit - len(items))
+            wanted = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(items))
             page = self.get(path, **query, cursor=cursor, limit=wanted)
             items += page["items"]
             cursor = page.get("next_cursor")
@@ -247,13 +247,13 @@ class ApiClient:
         except httpx.TransportError as error:
             host = httpx.URL(self._url).netloc.decode()
             raise ApiUnreachable(
-                f"{host} does not answer ({type(error).__name__}), tried {TRIES} times"
+                f"{host} does not answer ({type(error).__name__}), tried {MAX_TRIES} times"
             ) from error
 
 
 def _delays() -> Iterator[float]:
     """Seconds to wait after each try except the last."""
-    for number in range(TRIES - 1):
+    for number in range(MAX_TRIES - 1):
         yield FIRST_DELAY_S * 3**number
 
 

@@ -123,7 +123,7 @@ def local_deployment(home: Path) -> Deployment:
         lambda: _find_local_stack(endpoint),
         lambda _: _local_cognito(endpoint),
         url_prefix=endpoint,
-        passwords={person.username: person.password for person in demo_users.DEMO},
+        passwords={person.username: person.password for person in demo_users.DEMO_USERS},
         default_user=LOCAL_USER,
     )
 

@@ -195,7 +195,7 @@ def _described(running: Emulator, deployed: stack.Stack) -> dict[str, Any]:
         "pid": running.pid,
         "log": str(running.log),
         **asdict(deployed),
-        "people": [asdict(user) for user in demo_users.DEMO],
+        "people": [asdict(user) for user in demo_users.DEMO_USERS],
     }
 
 
@@ -209,7 +209,7 @@ def _show(running: Emulator, deployed: stack.Stack) -> None:
         "work": f"s3://{deployed.work_bucket}",
         "archive": f"s3://{deployed.archive_bucket}",
         "machines": f"{deployed.batch_machine}\n{deployed.job_machine}",
-        "people": f"{', '.join(user.username for user in demo_users.DEMO)}"
+        "people": f"{', '.join(user.username for user in demo_users.DEMO_USERS)}"
         f"  (password {demo_users.PASSWORD})",
         "log": str(running.log),
     }

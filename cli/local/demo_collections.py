@@ -10,7 +10,13 @@ from cli.client import ApiClient, ApiError
 from cli.local import demo_users
 from cli.local.stack import Stack
 
-DEMO = ("demo", "maps", "tests", "cases", "default")  # the last is the default of `jobyard submit`
+DEMO_COLLECTIONS = (
+    "demo",
+    "maps",
+    "tests",
+    "cases",
+    "default",
+)  # the last is the default of `jobyard submit`
 GROUPS = ("depositor", "operator", "admin")
 NAANS = ("99999", "12345")  # reserved for examples
 # The collection for trying real manifests unchanged, with arks of existing archives.
@@ -32,7 +38,7 @@ class _AdminTokens:
         return self._token or self.renew()
 
     def renew(self) -> str:
-        admin = next(user for user in demo_users.DEMO if user.role == "admin")
+        admin = next(user for user in demo_users.DEMO_USERS if user.role == "admin")
         self._token = demo_users.sign_in(self._cognito, self._client_id, admin)
         return self._token
 
@@ -40,7 +46,7 @@ class _AdminTokens:
 def ensure(
     cognito: Any,
     deployed: Stack,
-    names: Iterable[str] = DEMO,
+    names: Iterable[str] = DEMO_COLLECTIONS,
     transport: httpx.BaseTransport | None = None,
 ) -> None:
     """Create missing collections as the demo user `admin`, who must exist.

@@ -17,12 +17,12 @@ class DemoUser:
     email: str
 
 
-DEMO = tuple(DemoUser(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
+DEMO_USERS = tuple(DemoUser(role, PASSWORD, role, f"{role}@example.org") for role in ROLES)
 
 
 def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
     """Create missing demo users, and reset the passwords of all."""
-    for user in DEMO:
+    for user in DEMO_USERS:
         try:
             cognito.admin_create_user(
                 UserPoolId=user_pool,
@@ -42,7 +42,7 @@ def ensure(cognito: Any, user_pool: str) -> tuple[DemoUser, ...]:
         cognito.admin_add_user_to_group(
             UserPoolId=user_pool, Username=user.username, GroupName=user.role
         )
-    return DEMO
+    return DEMO_USERS
 
 
 def sign_in(cognito: Any, client_id: str, user: DemoUser) -> str:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 LOCK = Path(sys.argv[1])
-HOME = LOCK.parent
+STACK_HOME = LOCK.parent
 sys.path[0] = str(
     Path(__file__).resolve().parents[2]
 )  # import from the project, not from this folder
@@ -37,7 +37,7 @@ from ministack.core import persistence  # type: ignore[import-not-found]  # noqa
 from cli.local import snapshots  # noqa: E402
 
 # The state that services load. Cognito reads the environment instead, for its keys.
-persistence.STATE_DIR = str(HOME / snapshots.LAST)
+persistence.STATE_DIR = str(STACK_HOME / snapshots.LAST)
 
 import ministack.app as ministack  # type: ignore[import-not-found]  # noqa: E402
 
@@ -46,7 +46,7 @@ SAVE_EVERY_S = 5.0
 # counts: on a loaded machine or a slow disk the saver mostly waits.
 SAVE_SHARE = 0.05
 TOUCH_EVERY_S = 0.5
-TRIES = 3  # attempts to read a service that changes while it is read
+READ_TRIES = 3  # attempts to read a service that changes while it is read
 EXCLUSIVE_S = 30.0  # in the last attempt other threads wait, at most this long
 
 MAILS = "sent_mails"  # MiniStack has them in memory only
@@ -122,23 +122,23 @@ def save() -> None:
         if any(stack["StackStatus"].endswith("_IN_PROGRESS") for stack in list(stacks.values())):
             raise NotSaved("the stack is being deployed")
         try:
-            folder = snapshots.begin(HOME)
+            folder = snapshots.begin(STACK_HOME)
             # The functions' code is part of the snapshot, in files named by their content.
             ministack._get_module("lambda_svc").CODE_BLOB_DIR = str(folder / "lambda-blobs")
             for key, get_state in ministack._build_persistence_save_dict().items():
                 save_service(folder, key, get_state)
             save_service(folder, MAILS, sent_mails)
-            snapshots.finish(HOME, datetime.now(UTC))
+            snapshots.finish(STACK_HOME, datetime.now(UTC))
         except OSError as error:
-            snapshots.abandon(HOME)
+            snapshots.abandon(STACK_HOME)
             raise NotSaved(str(error)) from error
 
 
 def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
     """Save the state of a service. If it cannot be read, its previous state is kept."""
-    for tried in range(1, TRIES + 1):
+    for tried in range(1, READ_TRIES + 1):
         try:
-            with exclusive_thread(tried == TRIES):
+            with exclusive_thread(tried == READ_TRIES):
                 state = get_state()
                 if state is None:  # it could not be imported, so it has no state to save
                     return
@@ -148,7 +148,7 @@ def save_service(folder: Path, key: str, get_state: Callable[[], Any]) -> None:
                 }
                 content = json.dumps(wrapped, default=persistence._json_default).encode()
         except RuntimeError as error:  # it grew while it was read
-            if tried == TRIES:
+            if tried == READ_TRIES:
                 log(f"{key} keeps its previous state: {error}")
         except (TypeError, ValueError, LookupError, AttributeError, NameError) as error:
             log(f"{key} keeps its previous state: {error!r}")
@@ -213,7 +213,7 @@ def main() -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.exit(f"another emulator is running in {HOME}")
+            sys.exit(f"another emulator is running in {STACK_HOME}")
 
         def note(**more: Any) -> None:
             lock.seek(0)

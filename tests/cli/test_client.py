@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from cli.client import TRIES, ApiClient, ApiError, ApiUnreachable
+from cli.client import MAX_TRIES, ApiClient, ApiError, ApiUnreachable
 from tests.cli.fake_api import URL, FakeApi, pages, problem
 
 
@@ -96,7 +96,7 @@ def test_who_never_answers_is_unreachable(api: FakeApi, client: ApiClient) -> No
     with pytest.raises(ApiUnreachable, match=r"api\.example\.org does not answer"):
         client.get("/batches")
 
-    assert len(api.requests) == TRIES
+    assert len(api.requests) == MAX_TRIES
 
 
 def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(

@@ -21,13 +21,13 @@ from tests.live.api_user import ApiUser
 from tests.scenarios.harness import Payloads, serving
 
 COLLECTIONS = (
-    *demo_collections.DEMO,
+    *demo_collections.DEMO_COLLECTIONS,
     "brief",
     "broken",
     "quiet",
     "accepts_drops",
 )  # those of the tests
-BY_NAME = {person.username: person for person in demo_users.DEMO}
+BY_NAME = {person.username: person for person in demo_users.DEMO_USERS}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
