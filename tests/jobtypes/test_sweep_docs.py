@@ -42,7 +42,7 @@ def test_the_parameters_are_the_examples_and_a_plan() -> None:
 
 
 def test_formats_words_and_numbers_are_documented() -> None:
-    words = TYPES["sweep"].words
+    words = TYPES["sweep"].labels
     named = [words[state] for state in ("scheduled", "running", "succeeded", "failed")]
 
     assert all(f"`{form}`" in DOC for form in Form)
