@@ -7,9 +7,9 @@ import typer
 
 from cli import session, terminal
 from cli.client import Document
-from cli.local.demo_users import ROLES
 from cli.options import Json, StackName
 from cli.session import Deployment, Session, SessionTokens
+from jobyard.domain.access import ROLES
 
 app = typer.Typer()
 

@@ -9,6 +9,7 @@ import httpx
 from cli.client import ApiClient, ApiError
 from cli.local import demo_users
 from cli.local.stack import Stack
+from jobyard.domain.access import roles_for
 
 DEMO_COLLECTIONS = (
     "demo",
@@ -17,7 +18,7 @@ DEMO_COLLECTIONS = (
     "cases",
     "default",
 )  # the last is the default of `jobyard submit`
-GROUPS = ("depositor", "operator", "admin")
+GROUPS = roles_for("batch", "submit")
 NAANS = ("99999", "12345")  # reserved for examples
 # The collection for trying real manifests unchanged, with arks of existing archives.
 CASES = "cases"

@@ -5,7 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin")
+from jobyard.domain.access import ROLES
+
 PASSWORD = "Jobyard-demo-1"
 
 

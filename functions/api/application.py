@@ -13,7 +13,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from api.auth import claims_of, forbidden_or
+from api.access import forbidden_or
+from api.auth import claims_of
 from api.context import AppContext
 from api.problems import (
     InternalError,

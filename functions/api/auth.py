@@ -5,21 +5,14 @@ is an access token or an ID token, so that is checked here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from api.problems import Unauthenticated
-from jobyard.domain.batches.batch import BATCH
-from jobyard.domain.errors import Forbidden, JobyardError
-from jobyard.domain.jobs.job import JOB
-from jobyard.domain.lifecycle import ROLES
-from jobyard.services.access import READERS
 from jobyard.services.context import Actor
-from jobyard.services.schedules.access import check_admin
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OF_SCHEDULES = ("schedules", "calendars")
 
 
 def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -27,65 +20,6 @@ def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
     authorizer = event["requestContext"].get("authorizer", {})
     claims: Mapping[str, Any] = authorizer.get("jwt", {}).get("claims", {})
     return claims
-
-
-def authorize(event: Mapping[str, Any]) -> None:
-    """See that it is an admin who asks about schedules or calendars, before what is asked is read:
-    nobody else is told what is wrong with it.
-
-    Raises:
-        Unauthenticated: nobody we know asks. Forbidden: it is somebody else.
-    """
-    noun = event["rawPath"].removeprefix("/api/").partition("/")[0]
-    if noun in _OF_SCHEDULES:
-        check_admin(person_of(claims_of(event)).roles)
-
-
-def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
-    """The refusal of somebody who has no role that may ask this of anything, None for all others.
-    What is wrong with a request is told only to those who may send it.
-
-    Raises:
-        Unauthenticated: nobody we know asks.
-    """
-    method = event["requestContext"]["http"]["method"]
-    needed = _needed(method, event["rawPath"].removeprefix("/api/").split("/"))
-    if needed is None or needed & person_of(claims_of(event)).roles:
-        return None
-    return Forbidden(f"this is for {' or '.join(sorted(needed))}")
-
-
-def forbidden_or(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
-    """What the sender of a request is told when `error` is wrong with it."""
-    try:
-        return role_refusal(event) or error
-    except Unauthenticated as stranger:
-        return stranger
-
-
-_OPERATORS = frozenset({"operator", "admin"})
-_DEPOSITORS = _OPERATORS | {"depositor"}
-
-
-def _needed(method: str, parts: Sequence[str]) -> frozenset[str] | None:
-    """The roles of which one is needed for a request; None when everybody may send it."""
-    noun, *rest = parts
-    if noun in _OF_SCHEDULES:
-        return frozenset({"admin"})
-    if method == "GET":
-        is_list = noun in {"batches", "holds"} and not any(rest)
-        return READERS | {"depositor"} if is_list else None
-    if noun == "holds":
-        return _OPERATORS
-    if noun == "collections" and not rest:
-        return frozenset({"admin"})
-    if noun == "batches" and len(rest) < 2:
-        return _DEPOSITORS
-    if noun == "batches" and rest[1] == "retries":
-        return JOB.senders("requeue")
-    lifecycle = {"batches": BATCH, "jobs": JOB}.get(noun)
-    known = lifecycle.senders(rest[1]) if lifecycle and len(rest) > 1 else frozenset()
-    return known or ROLES
 
 
 def person_of(claims: Mapping[str, Any]) -> Actor:

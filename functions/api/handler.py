@@ -17,8 +17,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from api.access import authorize_schedules, forbidden_or
 from api.application import APP, log_fields
-from api.auth import account_of, authorize, forbidden_or
+from api.auth import account_of
 from api.clients import LazyClient
 from api.context import AppContext
 from api.problems import problem_response
@@ -107,7 +108,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
 
 def _answered(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     try:
-        authorize(event)
+        authorize_schedules(event)
         check_body(event)
     except JobyardError as refused:
         refusal = problem_response(forbidden_or(refused, event), event, SETTINGS.url)

@@ -15,8 +15,8 @@ from jobyard.domain.collection import (
     Collection,
     Depositor,
     RightsChange,
+    deposit_refusal,
     naan_of,
-    refusal,
 )
 from jobyard.domain.errors import BadRequest
 
@@ -58,7 +58,7 @@ def change(**said: str) -> RightsChange:
 )
 def test_the_right_is_a_persons_by_id_or_a_groups(who: Depositor, may: bool) -> None:
     assert MAPS.may_deposit(who) is may
-    assert (refusal("maps", MAPS, who) == "") is may
+    assert (deposit_refusal("maps", MAPS, who) == "") is may
 
 
 def test_what_nobody_submitted_has_the_right_that_the_collection_gives_to_drops() -> None:
@@ -66,11 +66,11 @@ def test_what_nobody_submitted_has_the_right_that_the_collection_gives_to_drops(
 
     assert dropping.may_deposit(NOBODY)
     assert not MAPS.may_deposit(Depositor("", frozenset({"admin", "curators"})))
-    assert "--drops" in refusal("maps", MAPS, NOBODY)
+    assert "--drops" in deposit_refusal("maps", MAPS, NOBODY)
 
 
 def test_a_collection_that_is_not_there_takes_nothing_even_from_an_admin() -> None:
-    words = refusal("nowhere", None, Depositor("id-cy", frozenset({"admin"})))
+    words = deposit_refusal("nowhere", None, Depositor("id-cy", frozenset({"admin"})))
 
     assert "there is no collection 'nowhere'" in words
 

@@ -87,7 +87,7 @@ def test_a_person_may_send_only_what_the_table_gives_their_role() -> None:
     table = lifecycle(START, END, STOP)
 
     assert table.asked("work", "stop", NOON, PRESS, {"operator"}).after == "done"
-    with pytest.raises(Forbidden, match="for operator"):
+    with pytest.raises(Forbidden, match="only an operator may stop a thing"):
         table.asked("work", "stop", NOON, PRESS, {"viewer", "admin"})
     with pytest.raises(Forbidden, match="only the machine"):
         table.asked("work", "end", NOON, PRESS, {"operator", "admin"})

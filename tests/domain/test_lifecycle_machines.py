@@ -15,10 +15,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.batches.batch import HistoryEntry
 from jobyard.domain.errors import Forbidden, InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event
-from jobyard.domain.lifecycle import MACHINE, ROLES, Cause, Lifecycle, Move
+from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle, Move
 from jobyard.domain.lifecycles import LIFECYCLES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

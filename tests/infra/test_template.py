@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from cli.local.demo_users import ROLES
 from cli.local.deployment import read_template
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
+from jobyard.domain.access import ROLES
 from jobyard.services.jobs.chunk_runner import OVERLAP
 from tests.infra.template_reader import Resources, of_type, written
 

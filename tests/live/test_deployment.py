@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.local import demo_users, deployment
+from cli.local import deployment
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
+from jobyard.domain.access import ROLES
 
 Aws = Callable[[str], Any]
 PATIENCE_S = 60  # until a test gives up waiting; no measure of anything
@@ -67,7 +68,7 @@ def test_deploying_again_replaces_nothing(
     assert _resources(aws) == before
 
 
-@pytest.mark.parametrize("role", demo_users.ROLES)
+@pytest.mark.parametrize("role", ROLES)
 def test_everyone_signs_in_and_has_their_role(role: str, token: Callable[[str], str]) -> None:
     claims = _claims(token(role))
 

@@ -584,7 +584,7 @@ def test_only_an_administrator_updates_reports(harness: Harness, payloads: Paylo
     batch_id = harness.drop(with_c_missing(payloads))
     operator = Actor(sub_of("operator"), "operator", frozenset({"operator"}))
 
-    with pytest.raises(Forbidden, match="for admin"):
+    with pytest.raises(Forbidden, match="only an admin may"):
         send_batch_event(batch_id, "update_reporting", harness.asking(operator))
 
 

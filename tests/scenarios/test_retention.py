@@ -48,7 +48,7 @@ from tests.scenarios.archived_fixtures import (
     occurred,
     schedule_of,
 )
-from tests.scenarios.harness import DEPOSITOR, Harness, Payloads, single_files
+from tests.scenarios.harness import ADMIN, DEPOSITOR, Harness, Payloads, single_files
 
 pytestmark = pytest.mark.emulator
 
@@ -617,7 +617,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     ]
     assert schedules.get(schedule.schedule_id).kept_from == june
     with pytest.raises(Gone, match="was archived; jobs are kept since 2026-07-01"):
-        job_of_schedule(old[1].place, frozenset({"admin"}))
+        job_of_schedule(old[1].place, ADMIN)
     lines = [
         json.loads(text)
         for month in ("05", "06")

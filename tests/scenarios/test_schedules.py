@@ -30,7 +30,7 @@ from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
-from tests.scenarios.harness import DEPOSITOR, Harness
+from tests.scenarios.harness import ADMIN, DEPOSITOR, Harness
 from tests.scenarios.scripted_job_type import NAME, Script, scripted
 
 LOS_ANGELES = {"zone": "America/Los_Angeles"}
@@ -562,7 +562,7 @@ def test_a_deleted_schedule_runs_no_more_and_is_gone(harness: Harness) -> None:
 
     assert history(schedule) == []
     with pytest.raises(Gone):
-        schedule_commands.active_schedule(schedule.schedule_id, frozenset({"admin"}))
+        schedule_commands.active_schedule(schedule.schedule_id, ADMIN)
 
 
 def test_a_deleted_schedule_is_not_resumed_by_itself(harness: Harness) -> None:

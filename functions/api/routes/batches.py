@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.auth import forbidden_or
+from api.access import forbidden_or
 from api.context import RequestContext, current_request
 from api.idempotency import idempotent
 from api.problems import ValidationFailed, problem_responses

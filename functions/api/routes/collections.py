@@ -15,6 +15,7 @@ from api.routes.jobs import Cursor, Limit
 from api.schemas import collections as schemas
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
 from jobyard.services import collections, queries
+from jobyard.services.access import authorize
 from jobyard.services.collections import CollectionEdit, PersonNamed
 from jobyard.services.queries import CollectionView
 
@@ -131,7 +132,7 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
 )
 def create_collection(wanted: schemas.NewCollection) -> Response[schemas.Collection]:
     request = current_request(router)
-    collections.check_maker(request.actor)
+    authorize(request.actor, "collection", "create")
     made = collections.create(
         wanted.name,
         _edit(wanted, request),
@@ -170,7 +171,7 @@ def get_collection(collection: Name) -> schemas.Collection:
 def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> schemas.Collection:
     request = current_request(router)
     asking = request.command_context(wanted.reason)
-    collections.manageable(collection, request.actor)
+    collections.editable_collection(collection, request.actor)
     return _answer(collections.edit(collection, _edit(wanted, request), asking), request)
 
 
@@ -188,7 +189,7 @@ def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> sche
 )
 def allow_depositors(collection: Name, asked: schemas.DepositorsRequest) -> schemas.Collection:
     request = current_request(router)
-    collections.manageable(collection, request.actor)
+    collections.editable_collection(collection, request.actor, "allow")
     people = _named(asked.people, request)
     asking = request.command_context(asked.reason)
     return _answer(collections.allow(collection, people, asked.groups, asking), request)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.specs.openapi import checks
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.lifecycle import ROLES
 from jobyard.domain.schedules.schedule import Missed, MissedPolicy, OverlapPolicy, Policy
 from jobyard.store import schedules as store
 from tests.functions.api.api_client import NOW, Api, described

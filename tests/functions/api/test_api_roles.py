@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.lifecycle import ROLES
 from jobyard.store import collections, holds, operations
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job

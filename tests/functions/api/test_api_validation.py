@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jobyard.domain.lifecycle import ROLES
+from jobyard.domain.access import ROLES
 from jobyard.domain.text import is_clean
 from tests.functions.api.api_client import Api, described, event, operation_of
 from tests.functions.api.batch_records import a_batch, a_job
@@ -68,9 +68,9 @@ def test_the_name_of_an_unknown_parameter_is_cleaned(api: Api) -> None:
 
 def may_send(method: str, path: str) -> frozenset[str]:
     """The roles that may send such a request at all."""
-    from api.auth import _needed
+    from api.access import roles_needed
 
-    return _needed(method, filled(path).removeprefix("/").split("/")) or ROLES
+    return frozenset(roles_needed(method, filled(path).removeprefix("/")) or ROLES)
 
 
 @pytest.mark.parametrize(("method", "path"), READING)

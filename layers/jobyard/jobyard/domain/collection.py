@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from jobyard.domain.access import MEMBER, OWNER, ROLES, is_allowed
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import REASON_BYTES, clean
 
@@ -70,12 +71,18 @@ class Collection:
     drops: bool = False
     changes: tuple[RightsChange, ...] = ()
 
+    def relations(self, who: Depositor) -> frozenset[str]:
+        """What `who` is to it: owner, member, both or nothing. Nobody is neither."""
+        is_owner = bool(who.sub) and who.sub == self.owner_sub
+        is_member = bool(who.sub) and (who.sub in self.people or bool(self.groups & who.groups))
+        return frozenset({OWNER} if is_owner else ()) | ({MEMBER} if is_member else set())
+
     def may_deposit(self, who: Depositor) -> bool:
-        """Whether what `who` submits may go in. An admin's may: they could allow themselves."""
+        """Whether what `who` submits may go in."""
         if not who.sub:
             return self.drops
-        known = who.sub == self.owner_sub or who.sub in self.people
-        return known or "admin" in who.groups or bool(self.groups & who.groups)
+        roles = who.groups & set(ROLES)
+        return is_allowed("collection", "deposit", roles | self.relations(who))
 
     def may_name(self, ark: str) -> bool:
         """Whether an object that is new may be given `ark`."""
@@ -106,7 +113,7 @@ def naan_of(ark: str) -> str:
     return found[1].lower() if found else ""
 
 
-def refusal(name: str, collection: Collection | None, who: Depositor) -> str:
+def deposit_refusal(name: str, collection: Collection | None, who: Depositor) -> str:
     """Why what `who` submits may not go into the collection called `name`, and what to do; "" when
     it may."""
     if collection is None:

@@ -10,11 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from jobyard.domain.access import ROLES, refusal, roles_for
 from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 MACHINE = "machine"
-ROLES = frozenset({"viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin"})
 
 
 class StateType(StrEnum):
@@ -47,6 +47,12 @@ class Transition:
     event: str
     after: str
     senders: tuple[str, ...]
+
+
+def senders(kind: str, event: str, *, machine: bool = False) -> tuple[str, ...]:
+    """The senders of an event of the lifecycle `kind`: the roles in the access table, and the
+    machine if it sends the event too."""
+    return (*((MACHINE,) if machine else ()), *roles_for(kind, event))
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Lifecycle:
         for move in self.transitions:
             if move.before not in names or move.after not in names:
                 raise InvalidLifecycle(f"{self.name}: {move} names a state that is not declared")
-            if not move.senders or not set(move.senders) <= ROLES | {MACHINE}:
+            if not move.senders or not set(move.senders) <= {*ROLES, MACHINE}:
                 raise InvalidLifecycle(f"{self.name}: {move.event} needs senders from the roles")
             if (move.before, move.event) in seen:
                 raise InvalidLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
@@ -179,9 +185,7 @@ class Lifecycle:
         move = self.move(before, event, at, cause)
         senders = self.transition(before, event).senders
         if not set(senders) & set(roles):
-            people = sorted(set(senders) - {MACHINE})
-            who = " or ".join(people) if people else "only the machine"
-            raise Forbidden(f"{event} on a {before} {self.name} is for {who}")
+            raise Forbidden(refusal(self.name, event, senders))
         return move
 
     def people_events(self) -> tuple[str, ...]:

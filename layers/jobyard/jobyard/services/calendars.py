@@ -2,8 +2,8 @@
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
+from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
-from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars, schedules
 
 _TOLD = 3  # schedules that a refusal to delete names
@@ -14,10 +14,10 @@ def put(calendar: Calendar, seen: int | None, asking: CommandContext) -> StoredC
     that it replaces, 0 for none; None replaces whatever is there.
 
     Raises:
-        Forbidden: the person is no admin. BadRequest: no reason is given. StaleState: there is
+        Forbidden: the person may not. BadRequest: no reason is given. StaleState: there is
             another version than `seen`, or somebody else wrote it at the same time.
     """
-    check_admin(asking.person.roles)
+    authorize(asking.person, "calendar", "put")
     stored = calendars.stored(calendar.name)
     if stored and stored.changes[-1].cause == asking.run:
         return stored
@@ -39,7 +39,7 @@ def delete(name: str, seen: int | None, asking: CommandContext) -> StoredCalenda
         Forbidden, BadRequest, StaleState: as for `put`. NotFound: there is no such calendar.
         InvalidTransition: a schedule names it.
     """
-    check_admin(asking.person.roles)
+    authorize(asking.person, "calendar", "delete")
     stored = calendars.stored(name)
     if stored is None:
         raise NotFound(f"there is no calendar {name!r}")

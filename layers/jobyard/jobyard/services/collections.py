@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobyard.domain.collection import Collection, RightsChange
-from jobyard.domain.errors import Forbidden, InvalidTransition, StaleState
-from jobyard.services.access import may_edit, visible_collection
+from jobyard.domain.errors import InvalidTransition, StaleState
+from jobyard.services.access import authorize, visible_collection
 from jobyard.services.context import Actor, CommandContext, require_reason
 from jobyard.store import collections
 
@@ -53,24 +53,16 @@ class CollectionEdit:
         return "; ".join(said)
 
 
-def check_maker(person: Actor) -> None:
-    """Raises:
-    Forbidden: the person is no admin.
-    """
-    if "admin" not in person.roles:
-        raise Forbidden("collections are made by admin")
-
-
-def manageable(name: str, person: Actor) -> Collection:
-    """The collection, if `person` may change it.
+def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collection:
+    """The collection, if `actor` may change it by `event`.
 
     Raises:
-        NotFound: there is none, or none the person may know of. Forbidden: they are neither its
-            owner nor an admin.
+        NotFound: there is none, or none the person may know of. Forbidden: they may not.
     """
-    found = visible_collection(name, person.depositor)
-    if not may_edit(found, person.depositor):
-        raise Forbidden(f"collection {name} is changed by its owner, {found.owner}, and by admin")
+    found = visible_collection(name, actor)
+    relations = found.relations(actor.depositor)
+    owner = f"ask its owner, {found.owner}, or an admin"
+    authorize(actor, "collection", event, relations=relations, instead=owner)
     return found
 
 
@@ -86,10 +78,10 @@ def create(
     The same request sent again is answered with the collection it made.
 
     Raises:
-        Forbidden: the person is no admin. BadRequest: it would hold too much.
+        Forbidden: the person may not make collections. BadRequest: it would hold too much.
         InvalidTransition: there is one of that name.
     """
-    check_maker(asking.person)
+    authorize(asking.person, "collection", "create")
     owner = edit.owner or PersonNamed(asking.person.sub, asking.person.name)
     before = Collection(name, 0, owner.name, owner.sub)
     rights: dict[str, Any] = {
@@ -116,14 +108,15 @@ def edit(name: str, wanted: CollectionEdit, asking: CommandContext) -> Collectio
     """Change what a collection is, but for who may deposit.
 
     Raises:
-        NotFound: there is none, or none the person may know of. Forbidden: neither owner nor admin
-            asks, or the owner for a NAAN that no admin gave. BadRequest: no reason is given, or it
+        NotFound: there is none, or none the person may know of. Forbidden: the person
+            may not change it, or not add a NAAN. BadRequest: no reason is given, or it
             would hold too much. StaleState: somebody else changed it at the same time.
     """
-    before = manageable(name, asking.person)
+    before = editable_collection(name, asking.person)
     more = sorted(set(wanted.naans or ()) - set(before.naans))
-    if more and "admin" not in asking.person.roles:
-        raise Forbidden(f"an admin says whose arks {name} may name: NAAN {', '.join(more)}")
+    if more:
+        ask = f"ask one of them to add NAAN {', '.join(more)}"
+        authorize(asking.person, "collection", "add_naan", instead=ask)
     return _changed(before, "edit", wanted.words(), wanted.changes(), asking)
 
 
@@ -135,7 +128,7 @@ def allow(
     Raises:
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
     """
-    before = manageable(name, asking.person)
+    before = editable_collection(name, asking.person, "allow")
     added, named = {each.sub: each.name for each in people}, frozenset(groups)
     changes = {"people": {**before.people, **added}, "groups": before.groups | named}
     return _changed(before, "allow", _who(added.values(), named), changes, asking)
@@ -154,7 +147,7 @@ def deny(
         has no
             such right.
     """
-    before = manageable(name, asking.person)
+    before = editable_collection(name, asking.person, "deny")
     if _is_repeat(before, "deny", asking):
         return before
     gone: dict[str, str] = {}

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobyard.domain.access import ROLES
 from jobyard.domain.collection import Depositor
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.lifecycle import ROLES, Cause
+from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services.executions import Executions
 from jobyard.services.settings import Settings
@@ -34,7 +35,7 @@ class Actor:
     @property
     def roles(self) -> frozenset[str]:
         """The groups that are roles."""
-        return self.groups & ROLES
+        return self.groups & set(ROLES)
 
     @property
     def depositor(self) -> Depositor:

@@ -16,7 +16,6 @@ from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import (
     AlreadyHeld,
     BadRequest,
-    Forbidden,
     Gone,
     InvalidTransition,
     NotFound,
@@ -25,12 +24,12 @@ from jobyard.domain.errors import (
 from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
+from jobyard.services.access import authorize
 from jobyard.services.batches.operations import start_operation
 from jobyard.services.context import CommandContext
 from jobyard.store import batches, chunks, holds, operations
 
 _LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
-_HOLDERS = frozenset({"operator", "admin"})
 RELEASED_AT_ONCE = 25  # batches let go in a slice
 _LOOKED_AT_ONCE = 250  # batches looked at in a slice, most of which another hold holds
 _PENDING, _HELD = "pending", "held"
@@ -50,7 +49,7 @@ def place_hold(
         AlreadyHeld: the scope is on hold already; the message says by whom and why.
         StaleState: somebody else placed or lifted one at the same time.
     """
-    _demand_holder(asking)
+    authorize(asking.person, "hold", "place")
     if not asking.reason.strip():
         raise BadRequest("a hold needs a reason: say why, for those who wait")
     now = asking.now()
@@ -94,7 +93,7 @@ def lift_hold(scope: str, asking: CommandContext) -> int:
 
 def begin_lift(scope: str, asking: CommandContext) -> Lift:
     """`lift_hold`, with its progress: when it `is_between` rounds, all found is released."""
-    _demand_holder(asking)
+    authorize(asking.person, "hold", "lift")
     hold = holds.get(checked_scope(scope))
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
@@ -295,8 +294,3 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: CommandContext)
     except (InvalidTransition, StaleState):
         return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
     return _Outcome.RELEASED
-
-
-def _demand_holder(asking: CommandContext) -> None:
-    if not asking.person.roles & _HOLDERS:
-        raise Forbidden("holds are for operator or admin")

@@ -9,11 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
-from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import (
     FILENAME_BYTES,
@@ -44,6 +45,8 @@ _S = BatchState
 # How much longer than it is awaited a manifest is still taken for its batch: an upload that had
 # begun in time may have ended later.
 UPLOAD_GRACE = timedelta(hours=1)
+
+_by = partial(senders, "batch")
 
 BATCH = Lifecycle(
     name="batch",
@@ -115,18 +118,18 @@ BATCH = Lifecycle(
     transitions=(
         Transition(_S.PENDING, "start", _S.PROCESSING, (MACHINE,)),
         Transition(_S.PENDING, "hold", _S.HELD, (MACHINE,)),
-        Transition(_S.HELD, "release", _S.PENDING, ("operator", "admin")),
-        Transition(_S.HELD, "delete", _S.DELETED, ("admin",)),
-        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, (MACHINE, "operator", "admin")),
-        Transition(_S.PENDING, "cancel", _S.CANCELLING, ("operator", "admin")),
+        Transition(_S.HELD, "release", _S.PENDING, _by("release")),
+        Transition(_S.HELD, "delete", _S.DELETED, _by("delete")),
+        Transition(_S.PROCESSING, "cancel", _S.CANCELLING, _by("cancel", machine=True)),
+        Transition(_S.PENDING, "cancel", _S.CANCELLING, _by("cancel")),
         Transition(_S.PROCESSING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.CANCELLING, "report", _S.REPORTING, (MACHINE,)),
         Transition(_S.REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
         Transition(_S.REPORTING, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.REPORTING, "stop", _S.CANCELLED, (MACHINE,)),
         Transition(_S.REPORTING, "clear", _S.DELETED, (MACHINE,)),
-        Transition(_S.FAILED, "update_reporting", _S.UPDATE_REPORTING, ("admin",)),
-        Transition(_S.FAILED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.FAILED, "update_reporting", _S.UPDATE_REPORTING, _by("update_reporting")),
+        Transition(_S.FAILED, "delete", _S.DELETED, _by("delete")),
         Transition(_S.UPDATE_REPORTING, "complete", _S.COMPLETED, (MACHINE,)),
         Transition(_S.UPDATE_REPORTING, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.UPDATE_REPORTING, "clear", _S.DELETED, (MACHINE,)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -32,6 +33,7 @@ from jobyard.domain.lifecycle import (
     State,
     StateType,
     Transition,
+    senders,
 )
 from jobyard.domain.text import clean, shortened
 
@@ -57,6 +59,8 @@ _S = JobState
 def _labels(deposit: str, schedule: str, device: str) -> Mapping[str, str]:
     return {"deposit": deposit, "schedule": schedule, "device": device}
 
+
+_by = partial(senders, "job")
 
 JOB = Lifecycle(
     name="job",
@@ -125,29 +129,29 @@ JOB = Lifecycle(
     ),
     transitions=(
         Transition(_S.SCHEDULED, "start", _S.RUNNING, (MACHINE,)),
-        Transition(_S.SCHEDULED, "hold", _S.HELD, (MACHINE, "operator", "admin")),
-        Transition(_S.SCHEDULED, "force_fail", _S.FAILED, ("operator", "admin")),
+        Transition(_S.SCHEDULED, "hold", _S.HELD, _by("hold", machine=True)),
+        Transition(_S.SCHEDULED, "force_fail", _S.FAILED, _by("force_fail")),
         Transition(_S.SCHEDULED, "give_up", _S.FAILED, (MACHINE,)),
-        Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.SCHEDULED, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.SCHEDULED, "replace", _S.REPLACED, (MACHINE,)),
-        Transition(_S.HELD, "release", _S.SCHEDULED, ("operator", "admin")),
-        Transition(_S.HELD, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
-        Transition(_S.HELD, "delete", _S.DELETED, ("operator", "admin")),
+        Transition(_S.HELD, "release", _S.SCHEDULED, _by("release")),
+        Transition(_S.HELD, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
+        Transition(_S.HELD, "delete", _S.DELETED, _by("delete")),
         Transition(_S.RUNNING, "succeed", _S.SUCCEEDED, (MACHINE,)),
         Transition(_S.RUNNING, "succeed_partially", _S.PARTIALLY_SUCCEEDED, (MACHINE,)),
         Transition(_S.RUNNING, "fail", _S.FAILED, (MACHINE,)),
         Transition(_S.RUNNING, "reschedule", _S.SCHEDULED, (MACHINE,)),
         Transition(_S.RUNNING, "restart", _S.RUNNING, (MACHINE,)),
         Transition(_S.RUNNING, "pause", _S.PAUSED, (MACHINE,)),
-        Transition(_S.RUNNING, "force_fail", _S.FAILED, ("operator", "admin")),
-        Transition(_S.RUNNING, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.RUNNING, "force_fail", _S.FAILED, _by("force_fail")),
+        Transition(_S.RUNNING, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.RUNNING, "replace", _S.REPLACED, (MACHINE,)),
         Transition(_S.PAUSED, "resume", _S.RUNNING, (MACHINE,)),
         Transition(_S.PAUSED, "fail", _S.FAILED, (MACHINE,)),
-        Transition(_S.PAUSED, "cancel", _S.CANCELLED, (MACHINE, "operator", "admin")),
+        Transition(_S.PAUSED, "cancel", _S.CANCELLED, _by("cancel", machine=True)),
         Transition(_S.PAUSED, "replace", _S.REPLACED, (MACHINE,)),
-        Transition(_S.FAILED, "requeue", _S.SCHEDULED, ("operator", "admin")),
-        Transition(_S.FAILED, "delete", _S.DELETED, ("operator", "admin")),
+        Transition(_S.FAILED, "requeue", _S.SCHEDULED, _by("requeue")),
+        Transition(_S.FAILED, "delete", _S.DELETED, _by("delete")),
     ),
 )
 

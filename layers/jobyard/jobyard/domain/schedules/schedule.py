@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from jobyard.domain.batches.batch import HistoryEntry, kept_history
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
-from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition
+from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
 from jobyard.domain.schedules.recurrence import Recurrence
 
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
@@ -29,6 +30,8 @@ class ScheduleState(StrEnum):
 
 
 _S = ScheduleState
+
+_by = partial(senders, "schedule")
 
 SCHEDULE = Lifecycle(
     name="schedule",
@@ -65,21 +68,21 @@ SCHEDULE = Lifecycle(
         Transition(_S.ACTIVE, "fire", _S.ACTIVE, (MACHINE,)),
         Transition(_S.ACTIVE, "note", _S.ACTIVE, (MACHINE,)),
         Transition(_S.ACTIVE, "end", _S.ENDED, (MACHINE,)),
-        Transition(_S.ACTIVE, "suspend", _S.SUSPENDED, ("admin",)),
-        Transition(_S.ACTIVE, "edit", _S.ACTIVE, ("admin",)),
-        Transition(_S.ACTIVE, "run_now", _S.ACTIVE, ("admin",)),
-        Transition(_S.ACTIVE, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.ACTIVE, "suspend", _S.SUSPENDED, _by("suspend")),
+        Transition(_S.ACTIVE, "edit", _S.ACTIVE, _by("edit")),
+        Transition(_S.ACTIVE, "run_now", _S.ACTIVE, _by("run_now")),
+        Transition(_S.ACTIVE, "delete", _S.DELETED, _by("delete")),
         Transition(_S.SUSPENDED, "fire", _S.SUSPENDED, (MACHINE,)),
         Transition(_S.SUSPENDED, "note", _S.SUSPENDED, (MACHINE,)),
         Transition(_S.SUSPENDED, "end", _S.ENDED, (MACHINE,)),
-        Transition(_S.SUSPENDED, "resume", _S.ACTIVE, (MACHINE, "admin")),
-        Transition(_S.SUSPENDED, "edit", _S.SUSPENDED, ("admin",)),
-        Transition(_S.SUSPENDED, "run_now", _S.SUSPENDED, ("admin",)),
-        Transition(_S.SUSPENDED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.SUSPENDED, "resume", _S.ACTIVE, _by("resume", machine=True)),
+        Transition(_S.SUSPENDED, "edit", _S.SUSPENDED, _by("edit")),
+        Transition(_S.SUSPENDED, "run_now", _S.SUSPENDED, _by("run_now")),
+        Transition(_S.SUSPENDED, "delete", _S.DELETED, _by("delete")),
         Transition(_S.ENDED, "note", _S.ENDED, (MACHINE,)),
-        Transition(_S.ENDED, "edit", _S.ACTIVE, ("admin",)),
-        Transition(_S.ENDED, "run_now", _S.ENDED, ("admin",)),
-        Transition(_S.ENDED, "delete", _S.DELETED, ("admin",)),
+        Transition(_S.ENDED, "edit", _S.ACTIVE, _by("edit")),
+        Transition(_S.ENDED, "run_now", _S.ENDED, _by("run_now")),
+        Transition(_S.ENDED, "delete", _S.DELETED, _by("delete")),
     ),
 )
 

@@ -1,6 +1,6 @@
 """What a job may write: into its collection only, and only as long as who submitted it may."""
 
-from jobyard.domain.collection import Collection, naan_of, refusal
+from jobyard.domain.collection import Collection, deposit_refusal, naan_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
@@ -16,7 +16,7 @@ def authorize(step_input: StepInput, context: StepContext) -> Collection:
         Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once the right is given.
     """
     collection = context.collection()
-    words = refusal(step_input.collection, collection, step_input.depositor)
+    words = deposit_refusal(step_input.collection, collection, step_input.depositor)
     if collection is None or words:
         raise Refused(Failure.DEPOSIT_NOT_ALLOWED, words)
     return collection

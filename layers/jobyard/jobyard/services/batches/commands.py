@@ -7,7 +7,7 @@ own move, takes it for done and tells the machine; an execution of the same name
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import summed
 from jobyard.domain.errors import InvalidTransition
-from jobyard.services.access import visible_batch
+from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import batches, chunks, operations
 
@@ -29,6 +29,7 @@ def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch
         BadRequest: no reason is given.
     """
     batch = visible_batch(batch_id, asking.person, asking.now())
+    authorize(asking.person, "batch", event)
     last = batch.history[-1] if batch.history else None
     if not (last and last.cause == asking.run and last.event == event):
         require_reason(asking, event)

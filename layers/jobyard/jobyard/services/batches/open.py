@@ -24,7 +24,7 @@ from jobyard.domain.batches.batch import (
     ManifestSource,
 )
 from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
-from jobyard.domain.collection import NOBODY, refusal
+from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
@@ -235,7 +235,7 @@ def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Address
     people; they too when nobody whom it names can be. They alone if it will be refused: the others
     have nothing to do with it."""
     collection = collections.find(name) if re.fullmatch(NAME, name) else None
-    if collection is None or refusal(name, collection, NOBODY):
+    if collection is None or deposit_refusal(name, collection, NOBODY):
         return addresses(settings.mail_to)
     if "notify" not in metadata:
         return Addresses(collection.notify) if collection.notify else addresses(settings.mail_to)
@@ -328,7 +328,9 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     if not re.fullmatch(NAME, batch.collection):
         words = "a letter or digit, then letters, digits, . _ and -"
         return f"{batch.collection!r} is no name of a collection: {words}"
-    if words := refusal(batch.collection, collections.find(batch.collection), batch.depositor):
+    if words := deposit_refusal(
+        batch.collection, collections.find(batch.collection), batch.depositor
+    ):
         return words
     if words := takes_no_manifests(batch.job_type):
         return words

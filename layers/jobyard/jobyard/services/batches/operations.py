@@ -6,7 +6,7 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
-from jobyard.services.access import visible_batch
+from jobyard.services.access import authorize, visible_batch
 from jobyard.services.batches.commands import REPAIRABLE
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
@@ -70,6 +70,7 @@ def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandCo
             also when none matches. OperationInProgress: one that excludes it is under way.
     """
     batch = visible_batch(batch_id, asking.person, asking.now())
+    authorize(asking.person, "job", event)
     operation = operations.find(batch_id, asking.run)
     if operation is None:
         _check_operable(batch, event, wanted, asking)
@@ -111,6 +112,7 @@ def preview_operation(
         0.
     """
     batch = visible_batch(batch_id, asking.person, asking.now())
+    authorize(asking.person, "job", event)
     _check_operable(batch, event, wanted, asking)
     return matching_jobs(batch_id, wanted)
 

@@ -56,7 +56,7 @@ def submit(
         BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
-    collection = authorize_deposit(submission.collection, asking.person.depositor)
+    collection = authorize_deposit(submission.collection, asking.person)
     if words := takes_no_manifests(submission.job_type):
         raise BadRequest(words)
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})

@@ -2,7 +2,7 @@
 
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
-from jobyard.services.access import visible_job
+from jobyard.services.access import authorize, visible_job
 from jobyard.services.batches.commands import is_open_to
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import jobs
@@ -18,6 +18,7 @@ def send_job_event(job_id: str, event: str, asking: CommandContext) -> JobRecord
             person. StaleState: someone else moved it. BadRequest: no reason is given.
     """
     batch, place = visible_job(job_id, asking.person, asking.now())
+    authorize(asking.person, "job", event)
     stored = jobs.get(place)
     if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
         job = stored

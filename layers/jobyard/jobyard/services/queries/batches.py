@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import ChunkRecord, summed
-from jobyard.domain.errors import Forbidden
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
-from jobyard.services.access import READERS, visible_batch
+from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import Actor
 from jobyard.services.queries.context import QueryContext, held_by, hold_on
 from jobyard.store import batches, chunks
@@ -172,10 +172,9 @@ def list_batches(
     """
     wanted = BATCH.state(state).name if state else ""
     person = looking.person
-    everybodys = bool(person.roles & READERS)
+    authorize(person, "batch", "list")
+    everybodys = is_allowed("batch", "view", person.roles)
     if not everybodys:
-        if "depositor" not in person.roles:
-            raise Forbidden(f"batches are for depositor, {', '.join(sorted(READERS))}")
         pages = _pages(batches.of_submitter, person.sub, after.get("before", ""), limit)
     elif collection:
         pages = _pages(batches.of_collection, collection, after.get("before", ""), limit)

@@ -2,8 +2,8 @@
 
 from jobyard.domain.errors import NotFound
 from jobyard.domain.schedules.calendar import StoredCalendar
+from jobyard.services.access import authorize
 from jobyard.services.queries.context import QueryContext
-from jobyard.services.schedules.access import check_admin
 from jobyard.store import calendars
 
 
@@ -11,9 +11,9 @@ def list_calendars(looking: QueryContext) -> list[StoredCalendar]:
     """All calendars, by name.
 
     Raises:
-        Forbidden: the person is no admin.
+        Forbidden: the person may not see calendars.
     """
-    check_admin(looking.person.roles)
+    authorize(looking.person, "calendar", "view")
     return calendars.kept()
 
 
@@ -21,9 +21,9 @@ def calendar(name: str, looking: QueryContext) -> StoredCalendar:
     """One calendar.
 
     Raises:
-        Forbidden: the person is no admin. NotFound: there is none.
+        Forbidden: the person may not see calendars. NotFound: there is none.
     """
-    check_admin(looking.person.roles)
+    authorize(looking.person, "calendar", "view")
     found = calendars.find(name)
     if found is None:
         raise NotFound(f"there is no calendar {name!r}")

@@ -29,7 +29,7 @@ def collection(name: str, looking: QueryContext) -> CollectionView:
     Raises:
         NotFound: there is none, or none this person may know of.
     """
-    return collection_views([visible_collection(name, looking.person.depositor)], looking)[0]
+    return collection_views([visible_collection(name, looking.person)], looking)[0]
 
 
 def list_collections(
@@ -44,7 +44,7 @@ def list_collections(
             if len(found) == limit:
                 return collection_views(found, looking), after
             after = each.name
-            if may_see(each, looking.person.depositor):
+            if may_see(each, looking.person):
                 found.append(each)
         if len(some) < _READ_AT_ONCE:
             return collection_views(found, looking), None
@@ -55,7 +55,6 @@ def collection_views(found: list[Collection], looking: QueryContext) -> list[Col
     """Collections as this person may know them, with what stops each now."""
     scopes = {each.name: f"collection:{each.name}" for each in found}
     placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
-    who = looking.person.depositor
     return [
         CollectionView(
             each,
@@ -63,8 +62,8 @@ def collection_views(found: list[Collection], looking: QueryContext) -> list[Col
                 (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
                 looking.now,
             ),
-            may_submit(each, who),
-            may_edit(each, who),
+            may_submit(each, looking.person),
+            may_edit(each, looking.person),
         )
         for each in found
     ]

@@ -41,7 +41,7 @@ def schedule_cost(schedule_id: str, looking: QueryContext) -> ScheduleCostView:
     """What a schedule's jobs cost; a deleted one's too.
 
     Raises:
-        Forbidden: the person is no admin. NotFound: there is no such schedule.
+        Forbidden: the person may not see schedules. NotFound: there is no such schedule.
     """
-    found = schedule_or_tombstone(schedule_id, looking.person.roles)
+    found = schedule_or_tombstone(schedule_id, looking.person)
     return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))

@@ -1,8 +1,8 @@
 """Holds as those who look at them want them."""
 
-from jobyard.domain.errors import Forbidden, NotFound
+from jobyard.domain.errors import NotFound
 from jobyard.domain.hold import Hold, checked_scope, in_force
-from jobyard.services.access import READERS
+from jobyard.services.access import authorize
 from jobyard.services.queries.context import QueryContext
 from jobyard.store import holds
 
@@ -13,8 +13,7 @@ def list_holds(looking: QueryContext) -> list[Hold]:
     Raises:
         Forbidden: the person may see no batch, so none of what stops them.
     """
-    if not looking.person.roles & {*READERS, "depositor"}:
-        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    authorize(looking.person, "hold", "view")
     return sorted(
         (each for each in holds.every() if in_force([each], looking.now)),
         key=lambda hold: hold.scope,
@@ -27,8 +26,7 @@ def hold(scope: str, looking: QueryContext) -> Hold:
     Raises:
         Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
     """
-    if not looking.person.roles & {*READERS, "depositor"}:
-        raise Forbidden(f"holds are shown to depositor, {', '.join(sorted(READERS))}")
+    authorize(looking.person, "hold", "view")
     found = holds.get(checked_scope(scope))
     if found is None or not in_force([found], looking.now):
         raise NotFound(f"there is no hold on {scope}")

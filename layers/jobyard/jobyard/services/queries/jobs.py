@@ -109,7 +109,7 @@ def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> 
 
 
 def _job_of_schedule(place: JobAddress, looking: QueryContext) -> JobView:
-    schedule, occurrence, record = job_of_schedule(place, looking.person.roles)
+    schedule, occurrence, record = job_of_schedule(place, looking.person)
     record = record or new_job(place, occurrence.decided_at)
     actions = tuple(
         event

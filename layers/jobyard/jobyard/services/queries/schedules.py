@@ -14,8 +14,9 @@ from jobyard.domain.schedules.planning import is_open_to_run, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
 from jobyard.domain.schedules.wall_clock import zone_called
+from jobyard.services.access import authorize
 from jobyard.services.queries.context import QueryContext
-from jobyard.services.schedules.access import active_schedule, check_admin, schedule_or_tombstone
+from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 
 WAITING = "waiting"  # the filter for those that will run and do not: Idle, as others understand it
@@ -70,9 +71,9 @@ def schedule(schedule_id: str, looking: QueryContext) -> ScheduleDetails:
     """One schedule.
 
     Raises:
-        Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
+        Forbidden: the person may not see schedules. NotFound, Gone: there is none, or not any more.
     """
-    return details(active_schedule(schedule_id, looking.person.roles), looking)
+    return details(active_schedule(schedule_id, looking.person), looking)
 
 
 def details(found: Schedule, looking: QueryContext) -> ScheduleDetails:
@@ -177,9 +178,9 @@ def list_schedules(
     "" for any; such a page looks at up to 500 and may show few of them.
 
     Raises:
-        Forbidden: the person is no admin.
+        Forbidden: the person may not see schedules.
     """
-    check_admin(looking.person.roles)
+    authorize(looking.person, "schedule", "view")
     found: list[ScheduleView] = []
     looked_at = 0
     while True:
@@ -259,9 +260,9 @@ def list_occurrences(
     """A page of what became of a schedule's times; of a deleted schedule's too.
 
     Raises:
-        Forbidden: the person is no admin. NotFound: there is no such schedule.
+        Forbidden: the person may not see schedules. NotFound: there is no such schedule.
     """
-    found = schedule_or_tombstone(schedule_id, looking.person.roles)
+    found = schedule_or_tombstone(schedule_id, looking.person)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
     met = tuple(each for each in newest if not _is_archived(found, each.at))
     shown = tuple(occurrence(found, each, looking) for each in met[:limit])
@@ -274,9 +275,9 @@ def list_times(
     """The next `count` times of a rule that nobody has saved; `calendar` is one's name, or "".
 
     Raises:
-        Forbidden: the person is no admin. BadRequest: there is no such calendar.
+        Forbidden: the person may not see schedules. BadRequest: there is no such calendar.
     """
-    check_admin(looking.person.roles)
+    authorize(looking.person, "schedule", "preview")
     kept = calendars.find(calendar) if calendar else None
     if calendar and kept is None:
         raise BadRequest(f"there is no calendar {calendar!r}")

@@ -1,9 +1,6 @@
-"""Who may see schedules and their jobs, and what may be asked of these.
+"""Who may see schedules and their jobs. A read needs nothing else of the services on schedules."""
 
-Apart from the services that carry it out, which bring all that runs jobs: a look needs none of it.
-"""
-
-from jobyard.domain.errors import Forbidden, Gone, InvalidTransition, NotFound
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
@@ -14,6 +11,8 @@ from jobyard.domain.schedules.schedule import (
     ScheduleState,
     moment_of,
 )
+from jobyard.services.access import authorize
+from jobyard.services.context import Actor
 from jobyard.store import jobs, occurrences, schedules
 
 # What may be asked of a schedule's job. It is not held: its schedule is suspended instead.
@@ -21,33 +20,25 @@ SCHEDULE_JOB_EVENTS = ("cancel", "force_fail", "requeue", "delete")
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
-def check_admin(roles: frozenset[str]) -> None:
-    """Raises:
-    Forbidden: whoever has just these roles may not look at schedules or change them.
-    """
-    if "admin" not in roles:
-        raise Forbidden("schedules are for admin")
-
-
-def schedule_or_tombstone(schedule_id: str, roles: frozenset[str]) -> Schedule:
-    """The schedule, for an admin; a deleted one too, for its history.
+def schedule_or_tombstone(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
+    """The schedule, for whoever may send it `event`; a deleted one too, for its history.
 
     Raises:
-        Forbidden: the person is no admin. NotFound: there is none.
+        Forbidden: they may not. NotFound: there is none.
     """
-    check_admin(roles)
+    authorize(actor, "schedule", event)
     if not is_schedule_id(schedule_id):
         raise NotFound(f"{schedule_id!r} is no schedule id; one is s and 20 of a to z, 2 to 7")
     return schedules.get(schedule_id)
 
 
-def active_schedule(schedule_id: str, roles: frozenset[str]) -> Schedule:
-    """The schedule, for an admin.
+def active_schedule(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
+    """The schedule, for whoever may send it `event`.
 
     Raises:
-        Forbidden: the person is no admin. NotFound, Gone: there is none, or not any more.
+        Forbidden: they may not. NotFound, Gone: there is none, or not any more.
     """
-    schedule = schedule_or_tombstone(schedule_id, roles)
+    schedule = schedule_or_tombstone(schedule_id, actor, event)
     check_not_deleted(schedule)
     return schedule
 
@@ -63,15 +54,15 @@ def check_not_deleted(schedule: Schedule) -> None:
 
 
 def job_of_schedule(
-    place: JobAddress, roles: frozenset[str]
+    place: JobAddress, actor: Actor, event: str = "view"
 ) -> tuple[Schedule, Occurrence, JobRecord | None]:
     """The schedule, the occurrence and, once it began, the record of a job.
 
     Raises:
-        Forbidden: the roles are none that may see schedules.
+        Forbidden: `actor` may not send `event` to a job of a schedule.
         NotFound, Gone: there is no such job, or it is archived.
     """
-    check_admin(roles)
+    authorize(actor, "schedule job", event)
     schedule = schedules.get(place.origin_id)
     if place.chunk or place.position > _LAST_MS:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")

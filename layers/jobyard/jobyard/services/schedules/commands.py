@@ -33,10 +33,10 @@ from jobyard.domain.schedules.schedule import (
     place_of,
 )
 from jobyard.jobtypes import TYPES, job_type_of, types_of
+from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.schedules.access import (
     active_schedule,
-    check_admin,
     check_not_deleted,
     schedule_or_tombstone,
 )
@@ -96,11 +96,10 @@ def create(wanted: ScheduleSpec, asking: CommandContext) -> Schedule:
     The same request sent again is answered with the schedule it made before.
 
     Raises:
-        Forbidden: the person is no admin. InvalidParameters, BadRequest: something cannot be so;
-        also
-            when no run is left from now on.
+        Forbidden: the person may not make schedules.
+        InvalidParameters, BadRequest: something cannot be so; also if no run is left from now on.
     """
-    check_admin(asking.person.roles)
+    authorize(asking.person, "schedule", "create")
     _check(wanted.job_type, wanted.parameters, wanted.policy)
     now = asking.now()
     schedule = Schedule(
@@ -188,7 +187,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> Edi
             NotFound, Gone, StaleState.
     """
     almanac = ScheduleCache()
-    schedule = active_schedule(schedule_id, asking.person.roles)
+    schedule = active_schedule(schedule_id, asking.person, "edit")
     if not _was_asked(schedule, "edit", asking):
         require_reason(asking, "edit")
     for before, now in _decided(schedule, almanac, asking):
@@ -289,7 +288,7 @@ def resume(schedule_id: str, asking: CommandContext) -> Schedule:
 def _moved(
     schedule_id: str, event: str, resume_at: datetime | None, asking: CommandContext
 ) -> Schedule:
-    schedule = active_schedule(schedule_id, asking.person.roles)
+    schedule = active_schedule(schedule_id, asking.person, event)
     if not _was_asked(schedule, event, asking):
         require_reason(asking, event)
         if resume_at is not None and resume_at <= asking.now():
@@ -313,7 +312,7 @@ def run_now(schedule_id: str, asking: CommandContext) -> Occurrence:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
         schedule's overlap forbids another. BadRequest: no reason is given.
     """
-    schedule = active_schedule(schedule_id, asking.person.roles)
+    schedule = active_schedule(schedule_id, asking.person, "run_now")
     if not _was_asked(schedule, "run_now", asking):
         require_reason(asking, "run_now")
     for before, now in _decided(schedule, ScheduleCache(), asking):
@@ -346,7 +345,7 @@ def delete(schedule_id: str, asking: CommandContext) -> Schedule:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is running, or it is
         the system's. BadRequest: no reason is given.
     """
-    schedule = schedule_or_tombstone(schedule_id, asking.person.roles)
+    schedule = schedule_or_tombstone(schedule_id, asking.person, "delete")
     if not _was_asked(schedule, "delete", asking):
         check_not_deleted(schedule)
         require_reason(asking, "delete")

@@ -227,7 +227,7 @@ def send_occurrence_event(place: JobAddress, event: str, asking: CommandContext)
         reason
             is given. StaleState: someone else moved it.
     """
-    schedule, occurrence, stored = job_of_schedule(place, asking.person.roles)
+    schedule, occurrence, stored = job_of_schedule(place, asking.person)
     if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
         job = stored
     else:

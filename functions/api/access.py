@@ -1,0 +1,105 @@
+"""Which entry of the access table a request needs, checked before the request is read in full.
+
+What is wrong with a request is told only to those who may send it. Services check again, and what
+one may do with a single thing is theirs alone to say.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.auth import claims_of, person_of
+from api.problems import Unauthenticated
+from jobyard.domain.access import RELATIONS, ROLES, refusal, roles_for
+from jobyard.domain.errors import Forbidden, JobyardError
+from jobyard.services.access import authorize
+
+_KINDS = {
+    "batches": "batch",
+    "jobs": "job",
+    "schedules": "schedule",
+    "calendars": "calendar",
+    "collections": "collection",
+    "holds": "hold",
+}
+# The events of changes whose path does not name the event.
+_EVENTS = {
+    ("POST", "batch"): "submit",
+    ("POST", "schedule"): "create",
+    ("PATCH", "schedule"): "edit",
+    ("DELETE", "schedule"): "delete",
+    ("PUT", "calendar"): "put",
+    ("DELETE", "calendar"): "delete",
+    ("POST", "collection"): "create",
+    ("PATCH", "collection"): "edit",
+    ("PUT", "hold"): "place",
+    ("DELETE", "hold"): "lift",
+}
+
+
+def access_of(method: str, path: str) -> tuple[str, str] | None:
+    """The kind and event that a request needs; None if anyone may send it. `path` is below /api.
+
+    Anyone may ask for one batch, job or collection: to whoever may not see it, it does not exist.
+    """
+    noun, _, rest = path.partition("/")
+    name, _, event = rest.partition("/")
+    kind = _KINDS.get(noun, "")
+    if not kind or (method == "GET" and kind in {"job", "collection"}):
+        return None
+    if method == "GET" and kind == "batch":
+        return None if name else ("batch", "list")
+    if method == "GET":
+        return kind, "view"
+    if event == "retries":
+        return "job", "requeue"
+    if (kind, name) == ("schedule", "preview"):
+        return "schedule", "preview"
+    return kind, event or _EVENTS.get((method, kind), "")
+
+
+def roles_needed(method: str, path: str) -> tuple[str, ...] | None:
+    """The roles of which a request needs one; None if it needs none. All of them where it depends
+    on the thing, as for a collection's owner, or where the event is unknown."""
+    needed = access_of(method, path)
+    if needed is None:
+        return None
+    roles = roles_for(*needed)
+    return ROLES if not roles or RELATIONS.intersection(roles) else roles
+
+
+def authorize_schedules(event: Mapping[str, Any]) -> None:
+    """Refuse a request about schedules or calendars, whatever it asks, from others than admins.
+
+    Raises:
+        Unauthenticated: the request names nobody. Forbidden: it is from somebody else.
+    """
+    kind = _KINDS.get(_path(event).partition("/")[0])
+    if kind in {"schedule", "calendar"}:
+        authorize(person_of(claims_of(event)), kind, "view")
+
+
+def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
+    """The refusal of somebody without any role that may send this request; None for others.
+
+    Raises:
+        Unauthenticated: the request names nobody.
+    """
+    method = event["requestContext"]["http"]["method"]
+    roles = roles_needed(method, _path(event))
+    if roles is None or not person_of(claims_of(event)).roles.isdisjoint(roles):
+        return None
+    kind, name = access_of(method, _path(event)) or ("", "")
+    return Forbidden(refusal(kind, name, roles))
+
+
+def forbidden_or(error: JobyardError, event: Mapping[str, Any]) -> JobyardError:
+    """What the sender of a request is told when `error` is wrong with it."""
+    try:
+        return role_refusal(event) or error
+    except Unauthenticated as stranger:
+        return stranger
+
+
+def _path(event: Mapping[str, Any]) -> str:
+    path: str = event["rawPath"]
+    return path.removeprefix("/api/")

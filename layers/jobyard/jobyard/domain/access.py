@@ -1,0 +1,97 @@
+"""Who may do what: one table, (kind, event) → roles.
+
+All other rules of access derive from it: the senders of a lifecycle's events, the checks of
+services, and what API, CLI and docs say of roles.
+"""
+
+from collections.abc import Iterable, Mapping
+
+# The groups of the user pool that are roles.
+ROLES = ("viewer", "depositor", "operator", "planner", "worker", "reviewer", "admin")
+# What somebody is to one batch or collection. No group can be called so: its name has no blank.
+SUBMITTER = "its submitter"
+OWNER = "its owner"
+MEMBER = "one of its people or groups"
+RELATIONS = frozenset({SUBMITTER, OWNER, MEMBER})
+
+_READERS = ("viewer", "operator", "admin")
+_OPERATORS = ("operator", "admin")
+_ADMINS = ("admin",)
+
+# An event that is missing here is the machine's alone. To view a thing is to view all its details,
+# such as a batch's reports or cost; whoever may not view it is told that it does not exist.
+ACCESS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("batch", "list"): ("viewer", "depositor", "operator", "admin"),  # a depositor's own only
+    ("batch", "view"): (SUBMITTER, *_READERS),
+    ("batch", "submit"): ("depositor", "operator", "admin"),  # if the collection allows it too
+    ("batch", "release"): _OPERATORS,
+    ("batch", "cancel"): _OPERATORS,
+    ("batch", "delete"): _ADMINS,
+    ("batch", "update_reporting"): _ADMINS,
+    # A job of a batch.
+    ("job", "view"): (SUBMITTER, *_READERS),
+    ("job", "hold"): _OPERATORS,
+    ("job", "release"): _OPERATORS,
+    ("job", "force_fail"): _OPERATORS,
+    ("job", "cancel"): _OPERATORS,
+    ("job", "requeue"): _OPERATORS,
+    ("job", "delete"): _OPERATORS,
+    # A job of a schedule is not held: its schedule is suspended.
+    ("schedule job", "view"): _ADMINS,
+    ("schedule job", "force_fail"): _ADMINS,
+    ("schedule job", "cancel"): _ADMINS,
+    ("schedule job", "requeue"): _ADMINS,
+    ("schedule job", "delete"): _ADMINS,
+    ("schedule", "view"): _ADMINS,
+    ("schedule", "preview"): _ADMINS,
+    ("schedule", "create"): _ADMINS,
+    ("schedule", "edit"): _ADMINS,
+    ("schedule", "suspend"): _ADMINS,
+    ("schedule", "resume"): _ADMINS,
+    ("schedule", "run_now"): _ADMINS,
+    ("schedule", "delete"): _ADMINS,
+    ("calendar", "view"): _ADMINS,
+    ("calendar", "put"): _ADMINS,
+    ("calendar", "delete"): _ADMINS,
+    ("collection", "view"): (OWNER, *_READERS),  # and whoever may submit to it
+    ("collection", "create"): _ADMINS,
+    ("collection", "edit"): (OWNER, *_ADMINS),
+    ("collection", "add_naan"): _ADMINS,  # else an owner could claim another collection's arks
+    ("collection", "allow"): (OWNER, *_ADMINS),
+    ("collection", "deny"): (OWNER, *_ADMINS),
+    ("collection", "deposit"): (OWNER, MEMBER, *_ADMINS),  # an admin could allow themselves
+    ("hold", "view"): ("viewer", "depositor", "operator", "admin"),
+    ("hold", "place"): _OPERATORS,
+    ("hold", "lift"): _OPERATORS,
+}
+
+
+def roles_for(kind: str, event: str) -> tuple[str, ...]:
+    """The roles and relations that may send `event` to a thing of a kind; none if no person may."""
+    return ACCESS.get((kind, event), ())
+
+
+def is_allowed(kind: str, event: str, roles: Iterable[str]) -> bool:
+    """Whether somebody with these roles and relations may send `event` to a thing of a kind."""
+    return not set(roles).isdisjoint(roles_for(kind, event))
+
+
+def refusal(kind: str, event: str, roles: Iterable[str], instead: str = "ask one of them") -> str:
+    """The one form of a refusal: who may do it, and what to do instead.
+
+    "only an operator or an admin may cancel a batch; ask one of them"
+    """
+    what = f"{event} {_with_article(kind)}"
+    if people := [role for role in roles if role in ROLES or role in RELATIONS]:
+        return f"only {listed(people)} may {what}; {instead}"
+    return f"only the machine may {what}"
+
+
+def listed(roles: Iterable[str]) -> str:
+    """Roles in a sentence: "a depositor, an operator or an admin"."""
+    names = [role if role in RELATIONS else _with_article(role) for role in roles]
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
