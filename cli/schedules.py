@@ -43,7 +43,7 @@ CatchUpLimit = Annotated[
 MaxAge = Annotated[
     int | None,
     typer.Option(
-        "--oldest",
+        "--missed-max-age",
         parser=options.whole_number(1),
         metavar="HOURS",
         help="With --missed: only runs missed within the last HOURS.",
@@ -163,8 +163,8 @@ def create(
     times: rules.Times = None,
     dst: rules.Dst = None,
     missed: Missed = None,
-    most: CatchUpLimit = None,
-    oldest_h: MaxAge = None,
+    missed_limit: CatchUpLimit = None,
+    missed_max_age: MaxAge = None,
     overlap: Overlap = None,
     calendar: CalendarName = None,
     stack: StackName = "",
@@ -176,7 +176,7 @@ def create(
         "title": title,
         "job_type": job_type,
         "rule": rules.rule_document(rule, fields),
-        **_settings(parameters, _missed(missed, most, oldest_h), overlap, calendar),
+        **_settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar),
     }
     made = ctx.obj.api(stack).post("/schedules", wanted)
     if as_json:
@@ -208,8 +208,8 @@ def edit(
     times: rules.Times = None,
     dst: rules.Dst = None,
     missed: Missed = None,
-    most: CatchUpLimit = None,
-    oldest_h: MaxAge = None,
+    missed_limit: CatchUpLimit = None,
+    missed_max_age: MaxAge = None,
     overlap: Overlap = None,
     calendar: Annotated[
         str | None,
@@ -224,7 +224,7 @@ def edit(
     --times, --weekdays or --day.
     """
     fields = rules.rule_fields(ctx.params)
-    wanted = _settings(parameters, _missed(missed, most, oldest_h), overlap, calendar)
+    wanted = _settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar)
     if title == "":
         raise typer.BadParameter("the value is empty", param_hint="--title")
     wanted |= {"title": title} if title else {}
@@ -345,12 +345,12 @@ def _settings(
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _missed(missed: MissedPolicy | None, most: int | None, oldest_h: int | None) -> Document:
+def _missed(missed: MissedPolicy | None, limit: int | None, max_age_h: int | None) -> Document:
     if missed is None:
-        if most or oldest_h:
-            raise typer.BadParameter("--most and --oldest need --missed")
+        if limit or max_age_h:
+            raise typer.BadParameter("--missed-limit and --missed-max-age need --missed")
         return {}
-    given = {"which": missed.value, "limit": most, "max_age_h": oldest_h}
+    given = {"which": missed.value, "limit": limit, "max_age_h": max_age_h}
     return {name: value for name, value in given.items() if value is not None}
 
 

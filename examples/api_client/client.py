@@ -58,7 +58,7 @@ class Client:
         while cursor is not None:
             page = self.get(path, **query, **({"cursor": cursor} if cursor else {}))
             yield from page["items"]
-            cursor = page["cursor"]
+            cursor = page["next_cursor"]
 
     def submit(self, manifest: bytes, filename: str, collection: str, key: str = "") -> str:
         """Submit a manifest and upload it. Returns the batch id.

@@ -425,7 +425,18 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
     made = run(
         *("schedule", "create", "--title", "a sweep", "--type", "sweep"),
         *("--parameters", f"@{told}", "--kind", "weekly", "--weekdays", "mon,wed"),
-        *("--at", "09:00", "--zone", "UTC", "--missed", "all", "--most", "3", "--oldest", "48"),
+        *(
+            "--at",
+            "09:00",
+            "--zone",
+            "UTC",
+            "--missed",
+            "all",
+            "--missed-limit",
+            "3",
+            "--missed-max-age",
+            "48",
+        ),
         *("--overlap", "queue_one", "--calendar", "holidays"),
     )
 
@@ -452,7 +463,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
         ("--rule", "{}", "--kind", "daily"),
         ("--rule", "daily"),
         ("--kind", "daily", "--parameters", "{"),
-        ("--kind", "daily", "--most", "3"),
+        ("--kind", "daily", "--missed-limit", "3"),
         ("--kind", "daily", "--overlap", "sometimes"),
         ("--kind", "daily", "--missed", "some"),
     ],
@@ -567,7 +578,7 @@ def test_where_there_is_no_rule_yet_nothing_can_be_taken_away(flag: str, run: Ru
     [
         (("--every", "x"), "'x' is not a whole number"),
         (("--times", "-1"), "'-1' is not a whole number"),
-        (("--oldest", "0"), "'0' is not a whole number of at least 1"),
+        (("--missed-max-age", "0"), "'0' is not a whole number of at least 1"),
         (("--overlap", "never"), "not one of forbid, allow, replace, queue_one"),
         (("--missed", "some"), "not one of none, latest, all"),
     ],

@@ -32,6 +32,6 @@ LINE_COUNT = JobType(
     title="Line count",
     steps=(("count_lines", count_lines), ("check_limit", check_limit)),
     retry=RetryPolicy(retries=2, first=5.0),
-    words={"scheduled": "Waiting", "running": "Counting", "succeeded": "Counted"},
+    labels={"scheduled": "Waiting", "running": "Counting", "succeeded": "Counted"},
     takes={"max_lines": "The most lines that a file may have."},
 )
