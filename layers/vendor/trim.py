@@ -31,6 +31,7 @@ UNUSED = (
     "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/streaming",
     "aws_lambda_powertools/utilities/validation",
+    "boto3/docs/[!_d]*.py",
     "boto3/examples",
     "botocore/docs/bcdoc",
     "botocore/docs/[!_du]*.py",
@@ -69,6 +70,17 @@ class LazyLoadedDocstring(str):
 ClientMethodDocstring = PaginatorDocstring = WaiterDocstring = LazyLoadedDocstring
 """
 
+# The same for boto3, which only the idempotency of a POST imports.
+_BOTO3_DOCSTRINGS = """
+from botocore.docs.docstring import LazyLoadedDocstring
+
+
+def __getattr__(name):
+    if not name.endswith("Docstring"):
+        raise AttributeError(name)
+    return LazyLoadedDocstring
+"""
+
 
 def trim(folder: Path, services: frozenset[str]) -> None:
     for pattern in UNUSED:
@@ -87,6 +99,8 @@ def trim(folder: Path, services: frozenset[str]) -> None:
     _trim_endpoints(folder / "botocore" / "data")
     (folder / "botocore" / "docs" / "__init__.py").write_text("")
     (folder / "botocore" / "docs" / "docstring.py").write_text(_DOCSTRINGS)
+    (folder / "boto3" / "docs" / "__init__.py").write_text("")
+    (folder / "boto3" / "docs" / "docstring.py").write_text(_BOTO3_DOCSTRINGS)
     for package in LAZY:
         init = folder / package / "__init__.py"
         init.write_text(_lazy(init.read_text()))

@@ -73,6 +73,7 @@ CALLING = """
 import sys
 sys.path[:0] = {path!r}
 import botocore.awsrequest, botocore.session
+import aws_lambda_powertools.utilities.idempotency  # imports boto3, which imports its docs
 session = botocore.session.get_session()
 session.set_credentials("a", "b")
 raw = type("Raw", (), {{"stream": lambda self: iter(())}})()
