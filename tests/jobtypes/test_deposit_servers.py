@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Fail, Snooze
+from jobyard.domain.jobs.job_type import Continue, Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import StepContext
 from tests.jobtypes.conftest import QUICK
@@ -139,7 +139,7 @@ def test_a_file_that_comes_later_is_waited_for(here: StepContext, server: RawSer
 
     for _ in range(2):
         assert isinstance(driven.last, Snooze)
-        assert (driven.last.seconds, driven.last.asked) == (5.0, Failure.PAYLOAD_BUSY)
+        assert (driven.last.seconds, driven.last.give_up_code) == (5.0, Failure.PAYLOAD_BUSY)
         assert "a.txt: the server answered GET with 202 Accepted" in driven.last.message
         driven.go_on(here)
 
@@ -165,7 +165,7 @@ def test_a_nested_manifest_may_come_later_too(here: StepContext, server: RawServ
     wait = drive(step_input(entry), here).last
 
     assert isinstance(wait, Snooze)
-    assert wait.asked is Failure.PAYLOAD_BUSY
+    assert wait.give_up_code is Failure.PAYLOAD_BUSY
 
 
 def test_files_that_come_later_are_all_asked_for_at_once(
@@ -178,8 +178,8 @@ def test_files_that_come_later_are_all_asked_for_at_once(
         server.answers[f"/{name}"] = later_then(name < "2", raw(head + body))
     driven = drive(step_input(listed(server, *names)), here)
 
-    assert isinstance(driven.last, Snooze)
-    assert (driven.last.seconds, driven.last.progressed) == (5.0, True)
+    assert isinstance(driven.last, Continue)
+    assert driven.last.seconds == 5.0
     server.heard.clear()
     assert driven.go_on(here).ended_well
     assert len(server.asked()) == sum(name < "2" for name in names)

@@ -10,7 +10,7 @@ import pytest
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Done, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.services.jobs.commands import send_job_event
@@ -36,7 +36,7 @@ def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda:
     context = replace(harness.worker().touch(600), remaining=remaining)
     ((_, looking),) = RECONCILE.steps
     outcome = looking(step_input, context)
-    while isinstance(outcome, Snooze):
+    while isinstance(outcome, Snooze | Continue):
         outcome = looking(step_input, context)
     return outcome
 

@@ -16,7 +16,7 @@ from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Snooze, StepInput
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
@@ -74,7 +74,7 @@ def retain(
     context = replace(context, remaining=remaining or (lambda: 600.0))
     (_, archiving), *_ = RETENTION.steps
     outcome = archiving(step_input, context)
-    while isinstance(outcome, Snooze):
+    while isinstance(outcome, Snooze | Continue):
         outcome = archiving(step_input, context)
     return outcome
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import Fail, JobType, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Outcome, Snooze, StepInput
 from jobyard.services.jobs.attempt import (
     NO_FAILURES,
     WAITS,
@@ -35,7 +35,7 @@ def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRe
 
 
 def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> None:
-    going_on = Snooze(0, "went through 99 records", progressed=True)
+    going_on = Continue(0, "went through 99 records")
     waiting = Snooze(15, "another job has it")
     record = RUNNING
 
@@ -50,7 +50,7 @@ def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> No
 
 @pytest.mark.parametrize("asked_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
 def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s: float) -> None:
-    asked = Snooze(asked_s, "the server answered GET with 202", asked=Failure.PAYLOAD_BUSY)
+    asked = Snooze(asked_s, "the server answered GET with 202", give_up_code=Failure.PAYLOAD_BUSY)
     record, at = RUNNING, NOON
 
     while (after := after_one(record, asked, at)).state is JobState.SCHEDULED:
@@ -68,7 +68,7 @@ def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s:
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
-    asked = Snooze(5, "202", asked=Failure.PAYLOAD_BUSY)
+    asked = Snooze(5, "202", give_up_code=Failure.PAYLOAD_BUSY)
 
     assert after_one(RUNNING, asked).next_at == NOON + timedelta(seconds=5)
 

@@ -19,7 +19,16 @@ from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event, new_job
-from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, Skipped, Snooze, StepInput
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    JobType,
+    Outcome,
+    Skipped,
+    Snooze,
+    StepInput,
+)
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
 from jobyard.domain.text import clean, is_clean
@@ -80,7 +89,7 @@ def outcomes(text: str) -> list[JobType]:
         Done({"a": text[:200], text[:200]: [text[:200], {"b": None}]}, text),
         Skipped(text),
         Snooze(1.0, text),
-        Snooze(1.0, text, progressed=True),
+        Continue(1.0, text),
         Fail(Failure.TIMEOUT, text, retryable=True, result={"a": text[:200]}),
         Fail(stop.code, stop.message),
         Fail(refused.code, refused.message),

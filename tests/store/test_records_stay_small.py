@@ -22,7 +22,7 @@ from jobyard.domain.jobs.job import (
     apply_event,
     new_job,
 )
-from jobyard.domain.jobs.job_type import Fail, JobType, Snooze
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.schedules.occurrence import Outcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
@@ -106,9 +106,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
         before = job
         job = started(job, at, f"r{number:012d}.p1.c9999.t1") if number % 2 == 0 else job
         if number % 2:
-            job = ended(
-                AttemptResult(job, Snooze(1.0, words, progressed=True), "s"), TYPE, at, job.cause
-            )
+            job = ended(AttemptResult(job, Continue(1.0, words), "s"), TYPE, at, job.cause)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
     running = started(job, at, "main.p1.c9999.t1")
     over = orphaned(running, at, "main.p2.c9999.t1.lost")
@@ -172,7 +170,7 @@ def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() ->
     at = resumed = job.at + timedelta(days=1)
     for _ in range(100):
         job = started(job, at, "r000000000029.p1.c0.t1")
-        outcome = Snooze(1.0, "did a part", progressed=True)
+        outcome = Continue(1.0, "did a part")
         job = ended(AttemptResult(job, outcome, "counting"), TYPE, at, job.cause)
         at += timedelta(minutes=1)
 

@@ -8,56 +8,69 @@ from typing import Any
 from jobyard.domain.collection import NOBODY, Depositor
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.text import clean
-
-
-class _Message:
-    """What has a message: it may quote what comes from outside, so it is cleaned."""
-
-    message: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "message", clean(self.message))
+from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
 
 @dataclass(frozen=True)
-class Done(_Message):
-    """The step is done. `result` is kept with the job and handed to the later steps.
+class Done:
+    """The step is done. The job keeps `result` and hands it to the later steps.
 
-    JSON values only, and small: it lives in the job's record, which should stay under 1 KB.
+    JSON values only, and small: a job's record should stay under 1 KB.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""  # a warning worth showing; the job goes on
 
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
+
 
 @dataclass(frozen=True)
-class Skipped(_Message):
+class Skipped:
     """The step was not needed."""
 
     message: str = ""
 
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
+
 
 @dataclass(frozen=True)
-class Snooze(_Message):
-    """Not now: try this step again in `seconds`. Does not count as a failed attempt.
+class Snooze:
+    """Run the step again in `seconds`: nothing is done yet, and nothing has failed.
 
-    `progressed`: it was not only waited, a part of the step is done and will not be repeated.
-    `asked`: another side asked for it; if it still does after a day, the job fails with this code.
+    Twenty snoozes in a row count as one failed attempt. Give a `give_up_code` if another server
+    asked for the wait: then the waits grow, and after a day the job fails with that code.
     """
 
     seconds: float
     message: str
-    progressed: bool = False
-    asked: Failure | None = None
+    give_up_code: Failure | None = None
+
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
 
 
 @dataclass(frozen=True)
-class Fail(_Message):
-    """The step failed. `retryable` asks the job type's retry policy; False ends the job.
+class Continue:
+    """A part of the step is done for good: run the step again in `seconds` to do the rest.
 
-    `retry_after` is what the other side asked for, in seconds. `recoverable` False means no
-    requeue can help: the depositor has to submit again. `result` is kept as that of `Done` is.
+    A step may answer so as often as it has to.
+    """
+
+    seconds: float
+    message: str
+
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The step failed. If `retryable`, the job type's retry policy decides; else the job ends.
+
+    `retry_after` is the wait in seconds that another server asked for. `recoverable` False means
+    that no requeue can help: the depositor has to submit again. `result` is kept as that of `Done`.
     """
 
     code: Failure
@@ -67,8 +80,11 @@ class Fail(_Message):
     recoverable: bool = True
     result: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        clean_fields(self, message=MESSAGE_BYTES)
 
-Outcome = Done | Skipped | Snooze | Fail
+
+Outcome = Done | Skipped | Snooze | Continue | Fail
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ class _Sheets:
             again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
             if again_s is not None and self.fresh:
                 words = f"{plural(self.fresh, 'file')} came; {refusal.message}"
-                raise NotYet(again_s, words, progressed=True) from refusal
+                raise NotYet(again_s, words, has_progressed=True) from refusal
             raise
 
     def _in_order(self) -> list[Stored]:

@@ -26,13 +26,13 @@ class Refused(JobyardError):
 
 
 class NotYet(JobyardError):
-    """The step has to wait for `seconds`; no fault of its own. `progressed`: a part is done."""
+    """The step has to be run again in `seconds`. `has_progressed`: a part of it is done."""
 
-    def __init__(self, seconds: float, message: str, *, progressed: bool = False) -> None:
+    def __init__(self, seconds: float, message: str, *, has_progressed: bool = False) -> None:
         self.message = clean(text_without_secrets(message))
         super().__init__(self.message)
         self.seconds = seconds
-        self.progressed = progressed
+        self.has_progressed = has_progressed
 
 
 def check_time(remaining_s: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Skipped, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Skipped, Snooze, StepInput
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, file_list, receipts
 from jobyard.jobtypes.deposit.access import authorize
@@ -33,11 +33,12 @@ def _answering(step: Step) -> Step:
         try:
             return step(step_input, context)
         except NotYet as wait:
-            return Snooze(wait.seconds, wait.message, wait.progressed)
+            outcome = Continue if wait.has_progressed else Snooze
+            return outcome(wait.seconds, wait.message)
         except FetchRefused as refusal:
             if refusal.come_again is not None:
                 words = f"{refusal.message}, and asks to come again in {refusal.come_again:g} s"
-                return Snooze(refusal.come_again, words, asked=refusal.code)
+                return Snooze(refusal.come_again, words, give_up_code=refusal.code)
             return Fail(
                 refusal.code,
                 refusal.message,

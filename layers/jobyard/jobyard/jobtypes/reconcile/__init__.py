@@ -4,7 +4,7 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 """
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import Done, JobType, Origin, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, JobType, Origin, Outcome, Snooze, StepInput
 from jobyard.jobtypes.step_context import StepContext
 
 RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
@@ -17,7 +17,7 @@ def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
     while not at.ended:
         if context.remaining() < RECONCILE_MARGIN_S:
             words = f"looked at {at.total:,} so far"
-            return Snooze(0, words, progressed=at.version > began)
+            return Continue(0, words) if at.version > began else Snooze(0, words)
         at = upkeep.look(at)
     taken_up = at.place.get("taken_up", 0)
     words = f"looked at {at.total:,}, took up {taken_up:,}"

@@ -7,6 +7,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import (
+    Continue,
     Done,
     Fail,
     JobType,
@@ -39,7 +40,8 @@ def archiving(step_input: StepInput, context: StepContext) -> Outcome:
             at = upkeep.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
-            return Snooze(_BREATH_S, words, progressed=at.version > began)
+            outcome = Continue if at.version > began else Snooze
+            return outcome(_BREATH_S, words)
     result = {"records": at.counts}
     if at.failed:
         return Fail(Failure.RECORDS_FAILED, _told(at), result=result)

@@ -11,7 +11,7 @@ from datetime import datetime
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Done, Fail, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Snooze, StepInput
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep.plan import Plan
@@ -47,13 +47,13 @@ def sweeping(
         while not at.ended:
             if context.remaining() < SWEEP_MARGIN_S:
                 words = f"went through {plural(at.total, 'record')} so far"
-                return Snooze(0, words, progressed=at.version > began)
+                return Continue(0, words) if at.version > began else Snooze(0, words)
             at = _next_page(at, table, context)
     except TableRefused as refusal:
         at = context.checkpoints.get(step_input.job_id)
         retryable, result = refusal.code in RETRIED, {"records": at.counts}
         if retryable and at.version > began:
-            return Snooze(BREATH_S, refusal.words, progressed=True)
+            return Continue(BREATH_S, refusal.words)
         return Fail(refusal.code, refusal.words, retryable=retryable, result=result)
     result = {"records": at.counts}
     if at.failed:

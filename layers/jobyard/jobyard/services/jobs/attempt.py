@@ -18,7 +18,16 @@ from jobyard.domain.jobs.job import (
     StepRecord,
     StepStatus,
 )
-from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, Skipped, Snooze, StepInput
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    JobType,
+    Outcome,
+    Skipped,
+    Snooze,
+    StepInput,
+)
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
 from jobyard.jobtypes.step_context import StepContext
@@ -31,10 +40,10 @@ WAITED = "WAIT"  # stands for a failure code on an attempt that only waited
 PART = "PART"  # stands for one on an attempt that did a part of its step, and goes on
 NO_FAILURES = frozenset({WAITED, PART})
 WAITS = 20  # in a row, until waiting counts as a failed attempt: a record must not grow for ever
-ASKED_S = 86_400.0  # for how long in all a job waits because another side asks it to
-ASKED_WAITS = 60  # and how often
-_ASKED_FIRST_S = 5.0  # the least it waits then
-_ASKED_MORE = 0.75  # of the time waited so far is waited again: so a day takes some twenty waits
+GIVE_UP_S = 86_400.0  # how long in all a job waits because another server asks it to
+GIVE_UP_WAITS = 60  # and how often
+_SHORTEST_WAIT_S = 5.0  # the shortest of these waits
+_WAIT_GROWTH = 0.75  # of the time waited so far is waited again: a day takes some twenty waits
 ORPHAN_LIMIT = 2  # times a worker may vanish in the middle of a job before the job is given up
 
 
@@ -157,7 +166,7 @@ def _with_step(
         data = {**record.data, **clean_values(outcome.result)}
     elif isinstance(outcome, Skipped):
         status, message = StepStatus.SKIPPED, outcome.message
-    elif isinstance(outcome, Snooze):
+    elif isinstance(outcome, Snooze | Continue):
         status, message = StepStatus.PENDING, outcome.message
     else:
         data = {**record.data, **clean_values(outcome.result)}
@@ -178,8 +187,8 @@ def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str)
     """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at
-    if isinstance(outcome, Snooze) and outcome.asked and not outcome.progressed:
-        outcome = _as_asked(record, outcome, outcome.asked, at)
+    if isinstance(outcome, Snooze) and outcome.give_up_code:
+        outcome = _growing(record, outcome, outcome.give_up_code, at)
     if isinstance(outcome, Done | Skipped):
         move = JOB.move(record.state, "succeed", at, Cause(cause))
         return record.moved(
@@ -189,21 +198,21 @@ def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str)
             failure_message="",
             waits=0,
         )
-    patient = isinstance(outcome, Snooze) and (outcome.asked or record.waits < WAITS)
-    if isinstance(outcome, Snooze) and (outcome.progressed or patient):
+    if isinstance(outcome, Snooze) and not outcome.give_up_code and record.waits >= WAITS:
+        words = f"waited {WAITS} times: {outcome.message}"
+        outcome = Fail(Failure.TIMEOUT, words, retryable=True)
+    if isinstance(outcome, Snooze | Continue):
+        has_progressed = isinstance(outcome, Continue)
         move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
-        code = PART if outcome.progressed else WAITED
+        code = PART if has_progressed else WAITED
         waited = Attempt(began, at, attempted.step, code, outcome.message)
         return record.moved(
             move,
             attempts=(*record.attempts, waited),
             next_at=_after(at, outcome.seconds),
             tries=record.tries - 1,
-            waits=0 if outcome.progressed else record.waits + 1,
+            waits=0 if has_progressed else record.waits + 1,
         )
-    if isinstance(outcome, Snooze):
-        words = f"waited {WAITS} times: {outcome.message}"
-        outcome = Fail(Failure.TIMEOUT, words, retryable=True)
     failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
     wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
     event = "fail" if wait_s is None else "reschedule"
@@ -219,17 +228,17 @@ def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str)
     )
 
 
-def _as_asked(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
-    """The wait that another side asks for, growing with the time waited; no more of it once that
-    is a day."""
+def _growing(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
+    """A wait that another server asked for, made longer with the time waited so far; after a day,
+    the failure with that code."""
     waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
-    if waited_s >= ASKED_S or record.waits >= ASKED_WAITS:
+    if waited_s >= GIVE_UP_S or record.waits >= GIVE_UP_WAITS:
         times, hours = record.waits + 1, round(waited_s / 3600)
         return Fail(code, f"{wait.message}: {times} times so, over {hours} hours")
-    seconds = max(wait.seconds, _ASKED_FIRST_S, waited_s * _ASKED_MORE)
-    return replace(wait, seconds=min(seconds, ASKED_S - waited_s))
+    seconds = max(wait.seconds, _SHORTEST_WAIT_S, waited_s * _WAIT_GROWTH)
+    return replace(wait, seconds=min(seconds, GIVE_UP_S - waited_s))
 
 
 def orphaned(
