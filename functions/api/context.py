@@ -11,8 +11,7 @@ from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
-from jobyard.services.context import Actor, CommandContext
-from jobyard.services.queries import QueryContext
+from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ from jobyard.services.batches.open import (
 )
 from jobyard.services.batches.resume import resume
 from jobyard.services.batches.settle import SettleContext, give_up, settle
-from jobyard.services.context import Actor, CommandContext
+from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_ended
 from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
-from jobyard.services.queries import BatchView, QueryContext, backlog, batch
+from jobyard.services.queries import BatchView, backlog, batch
 from jobyard.services.recovery import reconcile
 from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
 from jobyard.services.reports.report import REPORTED, report

@@ -38,6 +38,7 @@ from jobyard.services.batches import operations, submissions
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.submissions import Submission
+from jobyard.services.context import QueryContext
 from jobyard.services.queries import BatchView
 from jobyard.services.settings import MANIFEST_BYTES
 
@@ -342,7 +343,7 @@ def _undeliverable(found: Iterable[UndeliveredRecipient]) -> list[schemas.Undeli
     return [schemas.Undeliverable(address=each.address, reason=each.why) for each in found]
 
 
-def _report(report: Report, looking: queries.QueryContext) -> schemas.Report:
+def _report(report: Report, looking: QueryContext) -> schemas.Report:
     linked = {
         name: queries.link_to(report, name, looking) if name in report.files else None
         for name in queries.LINKED

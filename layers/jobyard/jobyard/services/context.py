@@ -1,8 +1,8 @@
-"""Who acts, and what an action works with: the deployment, its clients, the clock, the key."""
+"""Who acts or reads, and what they work with: the deployment, its clients, the time."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,16 @@ from jobyard.domain.access import ROLES
 from jobyard.domain.collection import Depositor
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.lifecycle import Cause
-from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services.executions import Executions
 from jobyard.services.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
+
+    from jobyard.domain.hold import Hold
+    from jobyard.domain.schedules.calendar import Calendar
+    from jobyard.domain.schedules.occurrence import Occurrence
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class CommandContext:
     person: Actor
     key: str
     reason: str = ""
-    skipped: Callable[[Sequence[Occurrence]], None] = lambda _: None
+    skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
 
     @property
     def cause(self) -> Cause:
@@ -74,6 +77,21 @@ class CommandContext:
     def run(self) -> str:
         """The name of the run this request may begin; short, for it lies in every job of it."""
         return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class QueryContext:
+    """Who looks, at what time, and what at.
+
+    `holds` are those on batches and schedules looked at before, `calendars` those these name.
+    """
+
+    settings: Settings
+    s3: "S3Client"
+    person: Actor
+    now: datetime
+    holds: "dict[str, Hold | None]" = field(default_factory=dict, compare=False)
+    calendars: "dict[str, Calendar | None]" = field(default_factory=dict, compare=False)
 
 
 def require_reason(asking: CommandContext, event: str) -> None:

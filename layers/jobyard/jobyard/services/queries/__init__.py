@@ -9,8 +9,8 @@ from jobyard.services.queries.collections import (
     collection_views,
     list_collections,
 )
-from jobyard.services.queries.context import QueryContext, history
 from jobyard.services.queries.costs import cost, schedule_cost
+from jobyard.services.queries.history import history
 from jobyard.services.queries.holds import hold, list_holds
 from jobyard.services.queries.job_types import list_job_types
 from jobyard.services.queries.jobs import JobList, JobView, job, list_jobs
@@ -49,7 +49,6 @@ __all__ = [
     "JobView",
     "OccurrenceView",
     "OperationView",
-    "QueryContext",
     "ScheduleDetails",
     "ScheduleView",
     "backlog",

@@ -11,8 +11,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.access import authorize, visible_batch
-from jobyard.services.context import Actor
-from jobyard.services.queries.context import QueryContext, held_by, hold_on
+from jobyard.services.batches.held import held_by, hold_on
+from jobyard.services.context import Actor, QueryContext
 from jobyard.store import batches, chunks
 from jobyard.store.batches import BatchPage
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jobyard.domain.collection import Collection
 from jobyard.domain.hold import EVERYTHING, Hold, in_force
 from jobyard.services.access import may_edit, may_see, may_submit, visible_collection
-from jobyard.services.queries.context import QueryContext
+from jobyard.services.context import QueryContext
 from jobyard.store import collections, holds
 
 _READ_AT_ONCE = 100

@@ -6,7 +6,7 @@ from jobyard.domain.batches.batch import Batch
 from jobyard.domain.cost import Cost, priced
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.access import visible_batch
-from jobyard.services.queries.context import QueryContext
+from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import schedule_or_tombstone
 from jobyard.store import usage
 

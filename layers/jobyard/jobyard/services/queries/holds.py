@@ -3,7 +3,7 @@
 from jobyard.domain.errors import NotFound
 from jobyard.domain.hold import Hold, checked_scope, in_force
 from jobyard.services.access import authorize
-from jobyard.services.queries.context import QueryContext
+from jobyard.services.context import QueryContext
 from jobyard.store import holds
 
 

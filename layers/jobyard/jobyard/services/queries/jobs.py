@@ -24,8 +24,9 @@ from jobyard.jobtypes import job_type_of
 from jobyard.services.access import visible_batch, visible_job
 from jobyard.services.batches import rows
 from jobyard.services.batches.commands import is_open_to
+from jobyard.services.batches.held import held_by
+from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
-from jobyard.services.queries.context import QueryContext, held_by
 from jobyard.services.schedules.access import (
     SCHEDULE_JOB_EVENTS,
     check_open_to_requeue,

@@ -10,7 +10,7 @@ from jobyard.domain.batches.report import Report
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
-from jobyard.services.queries.context import QueryContext
+from jobyard.services.context import QueryContext
 from jobyard.store import jobs, operations, reports
 
 

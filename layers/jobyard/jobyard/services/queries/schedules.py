@@ -15,7 +15,7 @@ from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
 from jobyard.domain.schedules.wall_clock import zone_called
 from jobyard.services.access import authorize
-from jobyard.services.queries.context import QueryContext
+from jobyard.services.context import QueryContext
 from jobyard.services.schedules.access import active_schedule, schedule_or_tombstone
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 

@@ -1,33 +1,11 @@
-"""Who looks and when, and what a look finds of holds and of history."""
+"""Why a batch is held, and by which hold."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.batches.batch import Batch, HistoryEntry
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.hold import Hold, in_force, scopes_of
-from jobyard.domain.schedules.calendar import Calendar
-from jobyard.services.context import Actor
-from jobyard.services.settings import Settings
+from jobyard.services.context import QueryContext
 from jobyard.store import holds
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-
-@dataclass(frozen=True)
-class QueryContext:
-    """Who looks, at what time, and what at.
-
-    `holds` are those on batches and schedules looked at before, `calendars` those these name.
-    """
-
-    settings: Settings
-    s3: "S3Client"
-    person: Actor
-    now: datetime
-    holds: dict[str, Hold | None] = field(default_factory=dict, compare=False)
-    calendars: dict[str, Calendar | None] = field(default_factory=dict, compare=False)
 
 
 def held_by(found: Batch, looking: QueryContext) -> tuple[str, datetime | None]:
@@ -54,20 +32,3 @@ def _hold_over(found: Batch, looking: QueryContext) -> Hold | None:
         lifted = next((hold for hold in on_it if hold.lift), None)
         looking.holds[found.batch_id] = in_force(on_it, looking.now) or lifted
     return looking.holds[found.batch_id]
-
-
-def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
-    """History as documents, oldest first."""
-    return [
-        {
-            "event": entry.event,
-            "from": entry.before,
-            "to": entry.after,
-            "at": entry.at.isoformat(),
-            "actor": entry.actor,
-            "actor_id": entry.sub,
-            "reason": entry.reason,
-            "cause": entry.cause,
-        }
-        for entry in entries
-    ]

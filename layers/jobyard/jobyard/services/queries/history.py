@@ -1,0 +1,22 @@
+"""History as those who read it want it."""
+
+from typing import Any
+
+from jobyard.domain.batches.batch import HistoryEntry
+
+
+def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
+    """History as documents, oldest first."""
+    return [
+        {
+            "event": entry.event,
+            "from": entry.before,
+            "to": entry.after,
+            "at": entry.at.isoformat(),
+            "actor": entry.actor,
+            "actor_id": entry.sub,
+            "reason": entry.reason,
+            "cause": entry.cause,
+        }
+        for entry in entries
+    ]
