@@ -21,7 +21,7 @@ class Trigger(StrEnum):
     """What made an occurrence."""
 
     SCHEDULE = "schedule"  # its time came
-    CATCH_UP = "catch_up"  # its time was missed, and it is made up for
+    CATCH_UP = "catch_up"  # its time was missed, and it runs late
     MANUAL = "manual"  # a person wanted it now
 
 
@@ -66,15 +66,14 @@ class SkipReason(StrEnum):
 
 _DESCRIPTIONS = {
     SkipReason.PREVIOUS_ACTIVE: "Skipped (previous run active)",
-    SkipReason.ONE_WAITS: "Skipped (previous run active, and one waits for its end already)",
+    SkipReason.ONE_WAITS: "Skipped (previous run active, another run already waiting)",
     SkipReason.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
-    SkipReason.MISSED: "Skipped (missed: the clock did not come in time, and the schedule does "
-    "not make up for it)",
-    SkipReason.TOO_OLD: "Skipped (missed, and too long ago to be made up for)",
+    SkipReason.MISSED: "Skipped (missed: the scheduler was late, and the policy does not catch up)",
+    SkipReason.TOO_OLD: "Skipped (missed too long ago to catch up)",
     SkipReason.SUSPENDED: "Skipped (schedule suspended)",
     SkipReason.CALENDAR: "Skipped (calendar)",
-    SkipReason.CLOCKS: "Skipped (the clocks go forward over this time)",
-    SkipReason.EDITED: "Skipped (schedule given other times while it waited)",
+    SkipReason.CLOCKS: "Skipped (time does not exist: clocks go forward)",
+    SkipReason.EDITED: "Skipped (rule changed while it waited)",
     SkipReason.DELETED: "Skipped (schedule deleted while it waited)",
 }
 
