@@ -9,7 +9,6 @@ There are two depths (decisions/0015): the minute looks at so many batches and n
 its time lasts, for it must need no execution itself; the job type `reconcile` looks at everything.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, ChunkRecord
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import Schedule
@@ -54,7 +54,6 @@ _WATCHED = (
     BatchState.REPORTING,
     BatchState.UPDATE_REPORTING,
 )
-_SETTLED_BY = re.compile(r"settle\.(\w+)\.p(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -235,16 +234,17 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
     """The executions that may be at work on a batch as a whole, as its history names them."""
     names: dict[str, None] = {}
     for entry in reversed(batch.history):
-        if entry.cause.startswith("open."):
-            names[entry.cause.removeprefix("open.")] = None
+        opened = CauseKey.parse(entry.cause)
+        if opened.action is Action.OPEN:
+            names[opened.subject] = None
             break
     for entry in reversed(batch.history):
         if entry.event in COMMANDS:
             names[batch_execution(batch.batch_id, COMMANDS[entry.event], entry.cause)] = None
             break
-    settled = _SETTLED_BY.match(batch.history[-1].cause) if batch.history else None
-    if settled:
-        run = ExecutionRun(settled[1], int(settled[2]))
+    settled = CauseKey.parse(batch.history[-1].cause) if batch.history else CauseKey()
+    if settled.action is Action.SETTLE:
+        run = ExecutionRun(settled.run, settled.pass_number)
         names |= dict.fromkeys(fresh_executions(batch.batch_id, run.name, run.number))
         if run.name != MAIN:
             names[batch_execution(batch.batch_id, "operation", run.name)] = None
@@ -368,4 +368,4 @@ def _awaits_work(job: JobRecord) -> bool:
 
 def _owner(job: JobRecord) -> str:
     """The name of the run that moved a job last."""
-    return job.cause.split(".")[0]
+    return CauseKey.parse(job.cause).run

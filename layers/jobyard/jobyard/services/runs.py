@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.cause_key import Action, CauseKey, Turn
 
 # Passes of a run that was taken up again are counted from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.
@@ -48,13 +49,18 @@ class ExecutionRun:
         """How often it was taken up again."""
         return self.number // RECOVERY_PASSES
 
-    def cause(self, chunk: int, attempt: int) -> str:
-        """The cause of what this pass does to a job of `chunk` at its `attempt`-th start."""
-        return f"{self.name}.p{self.number}.c{chunk}.t{attempt}"
+    def cause(self, chunk: int, attempt: int, turn: Turn = Turn.KEPT) -> str:
+        """The key for what this pass does to a job of `chunk` at its `attempt`-th start."""
+        return str(CauseKey(self.name, self.number, chunk, attempt, turn=turn))
+
+    def cause_of(self, action: Action) -> str:
+        """The key for what this pass does to its whole batch."""
+        return str(CauseKey(self.name, self.number, action=action))
 
     def owns(self, cause: str) -> bool:
-        """Whether the move that `cause` stands for was made by this run, in whichever pass."""
-        return cause == self.name or cause.startswith(f"{self.name}.")
+        """Whether this run, in any pass, made the job's move that has the key `cause`."""
+        key = CauseKey.parse(cause)
+        return key.run == self.name and not key.action
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import Depositor
 from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
@@ -348,7 +349,7 @@ def _marks(history: Sequence[HistoryEntry]) -> set[int]:
     for at, entry in enumerate(history):
         if entry.after == BatchState.CANCELLING:
             marks["cancel"] = at
-        if entry.cause.startswith("open."):
+        if CauseKey.parse(entry.cause).action is Action.OPEN:
             marks["claim"] = at
         if entry.event in events:
             marks["person"] = at

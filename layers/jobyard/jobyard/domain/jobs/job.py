@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.cause_key import CauseKey
 from jobyard.domain.compaction import (
     RECORD_BYTES,
     ROOMS,
@@ -378,7 +379,11 @@ _REQUESTS = 4  # of people, whose moves are kept however long ago they were made
 def _marks(history: Sequence[HistoryEntry]) -> set[int]:
     """The entries that are asked for however long ago they were: the last moves of people, by
     whose causes a repeat is known; the first start, the last requeue, the first start after it."""
-    requests = [at for at, entry in enumerate(history) if entry.cause and "." not in entry.cause]
+    requests = [
+        at
+        for at, entry in enumerate(history)
+        if entry.cause and CauseKey.parse(entry.cause).is_request
+    ]
     starts = [at for at, entry in enumerate(history) if entry.event == "start"]
     requeues = [at for at, entry in enumerate(history) if entry.event == "requeue"]
     since = [at for at in starts if requeues and at > requeues[-1]]

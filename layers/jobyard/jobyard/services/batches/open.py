@@ -25,6 +25,7 @@ from jobyard.domain.batches.batch import (
 )
 from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.collection import NOBODY, deposit_refusal
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
@@ -105,7 +106,7 @@ def note_landed(source: ManifestSource, opening: OpenContext, words: str) -> Bat
         return None
     source = replace(source, version_id=_version_of(source, opening.s3))
     batch = _claimed(source, opening)
-    cause = f"landed.{source.version_id}"
+    cause = str(CauseKey(action=Action.LANDED, subject=source.version_id))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
         return batch
@@ -134,7 +135,7 @@ def is_astray(source: ManifestSource) -> bool:
 
 def open_batch(batch: Batch, opening: OpenContext) -> NextStep:
     """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
-    cause = Cause(f"open.{opening.execution}")
+    cause = Cause(str(CauseKey(action=Action.OPEN, subject=opening.execution)))
     if batch.state is BatchState.PENDING:
         hold = in_force(holds.of_scopes(scopes_of(batch.collection, batch.job_type)), opening.now())
         if hold:

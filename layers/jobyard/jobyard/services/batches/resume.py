@@ -1,6 +1,7 @@
 """Where an execution that a person began goes first."""
 
 from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
 from jobyard.services.batches.open import OpenContext, open_batch
@@ -35,7 +36,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, opening: OpenContext)
 
 def _claimed(batch: Batch, opening: OpenContext) -> Batch:
     """The batch, claimed by an execution that takes up the reading of its manifest."""
-    cause = f"open.{opening.execution}"
+    cause = str(CauseKey(action=Action.OPEN, subject=opening.execution))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PROCESSING or batch.entries or known:
         return batch

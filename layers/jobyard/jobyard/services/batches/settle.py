@@ -4,7 +4,6 @@ Called after every pass of every run, and by whoever may have closed the last op
 move to `reporting` matters, and only one caller can make it.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, summed
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
@@ -47,7 +47,7 @@ class SettleContext:
 def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextStep:
     """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
     batch = batches.get(batch_id, settling.now())
-    cause = f"settle.{run.cause(0, 0)}"
+    cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
         mine = batch.history[-1].cause == cause or run.times > 0
         return NextStep(batch_id, "report" if mine else "end", run=run)
@@ -73,7 +73,7 @@ def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextSte
 def give_up(batch_id: str, run: ExecutionRun, settling: SettleContext, words: str) -> NextStep:
     """End a batch that could not be opened: it reports `words` as its failure."""
     batch = batches.get(batch_id, settling.now())
-    cause = f"settle.{run.cause(0, 0)}"
+    cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
         return NextStep(batch_id, "report", run=run)
     if batch.state is not BatchState.PROCESSING or batch.entries:
@@ -210,13 +210,13 @@ def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
 
     A worker that dies on one job after the other moves each of them: that comes to an end.
     """
-    passes = re.compile(rf"{re.escape(run.name)}\.p(\d+)\.")
     moved = (
-        passes.match(job.cause)
+        CauseKey.parse(job.cause).pass_number
         for number in due[:_LOOKED_AT]
         for job in jobs.of_chunk(batch.batch_id, number)
+        if run.owns(job.cause)
     )
-    return max((int(each[1]) for each in moved if each), default=0)
+    return max(moved, default=0)
 
 
 def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
@@ -225,7 +225,7 @@ def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     if batch.state is not BatchState.PROCESSING or run.name != MAIN:
         return batch
     words = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
-    cause = Cause(f"stalled.{run.cause(0, 0)}", reason=words)
+    cause = Cause(run.cause_of(Action.STALLED), reason=words)
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 

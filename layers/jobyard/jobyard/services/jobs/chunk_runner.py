@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, Passage
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
+from jobyard.domain.cause_key import Turn
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
@@ -150,7 +151,7 @@ def give_up_job(place: JobAddress, run: ExecutionRun, at: datetime) -> None:
     job = jobs.get(place)
     if job and job.state is JobState.RUNNING and run.owns(job.cause):
         state = batches.get(place.origin_id, at).state
-        jobs.apply(job, orphaned(job, at, f"{run.cause(place.chunk, job.tries)}.lost"), state)
+        jobs.apply(job, orphaned(job, at, run.cause(place.chunk, job.tries, Turn.LOST)), state)
 
 
 def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) -> None:
@@ -164,7 +165,7 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
     found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     cancelling = batch.state is BatchState.CANCELLING
     given_up = (
-        (job, _given_up(job, cancelling, at, f"{run.cause(number, job.tries)}.lost"))
+        (job, _given_up(job, cancelling, at, run.cause(number, job.tries, Turn.LOST)))
         for job in found.values()
         if run.owns(job.cause) or (cancelling and job.state is not JobState.RUNNING)
     )

@@ -14,6 +14,7 @@ from typing import Any
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
+from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.cost import Cost, Usage, priced
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
@@ -60,7 +61,7 @@ def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **cha
     else:
         event = "complete"
     # One report, one move: a repeat of this very call is the only other writer there can be.
-    cause = Cause(f"report.{batch.version}", reason=reason)
+    cause = Cause(str(CauseKey(action=Action.REPORT, subject=str(batch.version))), reason=reason)
     move = BATCH.move(batch.state, event, now, cause)
     return batches.apply(batch, move, checked_at=now, ended_at=now, **changes)
 

@@ -15,6 +15,7 @@ from itertools import chain
 from threading import Lock
 from typing import TypeVar
 
+from jobyard.domain.cause_key import CauseKey, Turn
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, in_force, scopes_of
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobRecord, new_job
@@ -291,7 +292,9 @@ def apply_decision(schedule: Schedule, decision: Decision, starting: Executions)
         job = jobs.get(place) or new_job(place, run.since)
         if job.state in OPEN_JOB_STATES:
             following = decision.started[-1].place.job_id
-            cause = Cause(f"{MAIN}.replaced", reason=f"replaced by {following}")
+            cause = Cause(
+                str(CauseKey(MAIN, turn=Turn.REPLACED)), reason=f"replaced by {following}"
+            )
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
             job = moved[-1][1]

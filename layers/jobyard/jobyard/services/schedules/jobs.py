@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from jobyard.domain.cause_key import Action, CauseKey, Turn
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
@@ -174,7 +175,7 @@ def give_up_occurrence(place: JobAddress, run: ExecutionRun, at: datetime) -> bo
     job = jobs.get(place) or new_job(place, at)
     if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
         return False
-    after = _given_up(job, occurrence, at, f"{run.cause(0, job.tries)}.lost")
+    after = _given_up(job, occurrence, at, run.cause(0, job.tries, Turn.LOST))
     (stored,) = jobs.write_many([(job if job.version else None, after)])
     return stored is not None
 
@@ -193,7 +194,7 @@ def settle_occurrence(place: JobAddress, starting: Executions, now: datetime) ->
             return
         try:
             if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
-                cause = Cause(f"settle.{job.cause}")
+                cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = _write_end(schedule, occurrence, (job, job), cause, now)
             start_waiting(schedule, ScheduleTick(ScheduleCache(), starting, now))
         except StaleState:
