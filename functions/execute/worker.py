@@ -1,10 +1,11 @@
 """What both handlers of this folder are made of: clients, the worker and its one line of log."""
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -12,9 +13,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from jobyard.domain import metrics
+from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.services.jobs.chunk_runner import OVERLAP, FinishedJob, Worker
+from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
 from jobyard.services.meter import Meter
+from jobyard.services.runs import ExecutionInput
 from jobyard.wiring import PATIENCE, S3_PATIENCE, put_without_asking, session, wire
 
 if TYPE_CHECKING:
@@ -60,33 +63,36 @@ def worker(context: LambdaContext) -> Worker:
     return Worker(SETTINGS, S3, FETCH, now, remaining, _upkeep)
 
 
-def tell(finished: Iterable[FinishedJob], **ids: object) -> None:
-    """One line for the pass, one for each job that failed or met a surprise, and the counts as
-    metrics."""
-    met = list(finished)
-    origin: dict[str, Any] = {name: ids[name] for name in ids.keys() & {"batch_id", "schedule_id"}}
-    for job in met:
-        if job.surprise:
-            LOGGER.error(
-                "a step raised what it did not foresee",
-                job_id=job.job_id,
-                exc_info=job.surprise,
-                **origin,
-            )
-    ended = [job for job in met if job.state != "scheduled"]
-    failed = [job for job in ended if job.state == "failed"]
-    LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids})
+def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fields: object) -> None:
+    """Log the pass, and each job that failed or met an unexpected error; count jobs as metrics."""
+    seen = list(jobs)
+    origin_id = request.origin_id
+    for job in seen:
+        if job.error:
+            job_id = job.address.job_id
+            LOGGER.error("step error", origin_id=origin_id, job_id=job_id, exc_info=job.error)
+    ended = [job for job in seen if job.state is not JobState.SCHEDULED]
+    failed = [job for job in ended if job.state is JobState.FAILED]
+    ids = {"origin_id": origin_id, "run": request.run.name, "pass_": request.run.number}
+    if request.address:
+        ids["job_id"] = request.address.job_id
+    LOGGER.info("ran", extra={"ended": len(ended), "failed": len(failed), **ids, **fields})
     for job in failed:
-        LOGGER.warning("job failed", job_id=job.job_id, failure_code=job.failure_code, **origin)
+        job_id, code = job.address.job_id, job.failure_code
+        LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, failure_code=code)
+    _count_ended(ended)
     _count(metrics.JOBS_FAILED_TOTAL, len(failed))
+    _count(metrics.RUNS_FAILED_OR_MISSED, sum(job.address.is_of_schedule for job in failed))
+
+
+def _count_ended(ended: Sequence[FinishedJob]) -> None:
     for job_type in {job.job_type for job in ended}:
-        of_type = [job for job in ended if job.job_type == job_type]
-        of = {"job_type": job_type}
-        _count(metrics.JOBS_SUCCEEDED, sum(job.state == "succeeded" for job in of_type), **of)
-        _count(metrics.JOBS_FAILED, sum(job.state == "failed" for job in of_type), **of)
-        for code in {job.failure_code for job in of_type if job.state == "failed"}:
-            number = sum(job.failure_code == code for job in of_type)
-            _count(metrics.JOBS_FAILED_BY_CODE, number, **of, failure_code=code)
+        states = Counter(job.state for job in ended if job.job_type == job_type)
+        _count(metrics.JOBS_SUCCEEDED, states[JobState.SUCCEEDED], job_type=job_type)
+        _count(metrics.JOBS_FAILED, states[JobState.FAILED], job_type=job_type)
+    failed = [job for job in ended if job.state is JobState.FAILED]
+    for (job_type, code), number in Counter((j.job_type, j.failure_code) for j in failed).items():
+        _count(metrics.JOBS_FAILED_BY_CODE, number, job_type=job_type, failure_code=code)
 
 
 def _count(name: str, number: int, **dimensions: str) -> None:

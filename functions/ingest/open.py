@@ -9,11 +9,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.domain.errors import StaleState
-from jobyard.services.batches.open import OpenContext, is_astray, open_object, source_of
-from jobyard.services.batches.resume import resume
+from jobyard.services.batches.open import OpenContext, is_astray, source_of
+from jobyard.services.batches.resume import open_execution
 from jobyard.services.meter import Meter
-from jobyard.services.runs import ExecutionRun, NextStep
 from jobyard.wiring import S3_PATIENCE, session, wire
 
 LOGGER = Logger()
@@ -31,38 +29,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         event["execution"],
         remaining=lambda: context.get_remaining_time_in_millis() / 1000,
     )
+    document = event["input"]
     with METER.invocation("open", int(context.memory_limit_in_mb)) as billed:
-        billed.origin_id = event["input"].get("batch_id", "")
-        try:
-            following = _follow(event["input"], opening)
-        except StaleState:
-            # Another execution was first: see how it is.
-            following = _follow(event["input"], opening)
-        billed.origin_id = following.batch_id
-        billed.transitions = following.transitions
-        billed.events = int("detail" in event["input"])
+        billed.origin_id = document.get("origin_id", "")
+        step = open_execution(document, opening)
+        billed.origin_id, billed.transitions = step.origin_id, step.transitions
+        billed.events = int("detail" in document)
+    _report_astray(document)
     LOGGER.info(
         "opened",
-        batch_id=following.batch_id,
-        next=following.next,
-        run=following.run.name,
+        origin_id=step.origin_id,
+        next=step.next,
+        run=step.run.name,
         execution=event["execution"],
         unbilled=billed.unwritten,
     )
-    return following.document()
+    return step.document()
 
 
-def _follow(asked: dict[str, Any], opening: OpenContext) -> NextStep:
-    if "detail" in asked:
-        source = source_of(asked["detail"])
-        if is_astray(source):
-            LOGGER.warning(
-                "a manifest beside every collection", bucket=source.bucket, key=source.key
-            )
-            emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
-            emf.add_metric(metrics.MISPLACED_MANIFESTS, MetricUnit.Count, 1)
-            emf.flush_metrics()
-        return open_object(source, opening)
-    return resume(
-        asked["batch_id"], asked["command"], ExecutionRun(asked["run"], asked["pass"]), opening
-    )
+def _report_astray(document: dict[str, Any]) -> None:
+    """Log and count a manifest that lies beside every collection."""
+    source = source_of(document["detail"]) if "detail" in document else None
+    if source is None or not is_astray(source):
+        return
+    LOGGER.warning("manifest beside every collection", bucket=source.bucket, key=source.key)
+    emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
+    emf.add_metric(metrics.MISPLACED_MANIFESTS, MetricUnit.Count, 1)
+    emf.flush_metrics()

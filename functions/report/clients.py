@@ -31,8 +31,7 @@ def now() -> datetime:
 
 
 METER = Meter([S3, SES])
-STARTING = Executions(SETTINGS, MACHINES)
-SETTLING = SettleContext(SETTINGS, S3, now)
+SETTLING = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES))
 
 
 def _refused(report: Report, error: Exception) -> None:

@@ -14,8 +14,8 @@ from report.clients import LOGGER, METER, REPORTING
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the batch `event` names, or go a slice of its jobs further."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
-        billed.origin_id, billed.transitions = event["batch_id"], 3  # Report, Reported, Done
-        batch = report(event["batch_id"], replace(REPORTING, used=lambda: METER.used(billed)))
+        billed.origin_id, billed.transitions = event["origin_id"], 3  # Report, Reported, Done
+        batch = report(event["origin_id"], replace(REPORTING, used=lambda: METER.used(billed)))
         following = "report" if batch.state in REPORTED else "end"
         billed.transitions -= following == "report"
     LOGGER.info(

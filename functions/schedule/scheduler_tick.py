@@ -31,8 +31,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     _make_system_schedules()
     fired = start_due_schedules(STARTING, now, until(_KEPT_S))
     _tell(fired)
-    taken_up = fired.taken_up
-    taken_up += reconcile(STARTING, now(), remaining=until(_KEPT_FOR_LIFTS_S))
+    recovered = fired.recovered
+    recovered += reconcile(STARTING, now(), remaining=until(_KEPT_FOR_LIFTS_S))
     lifted = lift_ended(_owner_asks, now(), until(_KEPT_FOR_A_SLICE_S))
     LOGGER.info(
         "minute",
@@ -40,9 +40,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         started=fired.started,
         skipped=len(fired.skipped),
         lifted=lifted,
-        taken_up=taken_up,
+        recovered=recovered,
     )
-    return {"started": fired.started, "taken_up": taken_up}
+    return {"started": fired.started, "recovered": recovered}
 
 
 @cache

@@ -92,7 +92,7 @@ class Scenario(RuleBasedStateMachine):
             return function(handed)
         waiting, self.meanwhile = self.meanwhile, []
         for noun, event in waiting:
-            _try(self._act(noun, event, handed["batch_id"]), self.harness.asking())
+            _try(self._act(noun, event, handed["origin_id"]), self.harness.asking())
         if not self.dies_at:
             return function(handed)
         at, self.dies_at = self.dies_at, 0

@@ -123,7 +123,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
 def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
     """Let the machines run, the batch's own too, and see what comes of it."""
     harness.machines.run_all()
-    settling = {"batch_id": batch_id, "command": "settle", "run": "main", "pass": 1}
+    settling = {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1}
     harness.machines.run("batch", f"{batch_id}-anyway", settling)
     harness.machines.run_all()
     found: list[JobRecord] = [

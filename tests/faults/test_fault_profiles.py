@@ -14,8 +14,9 @@ from cli.local import clients
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.jobs.job import JOB, JobAddress, new_job
 from jobyard.domain.lifecycle import Cause
-from jobyard.services.jobs.chunk_runner import Worker, run_chunk
+from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.jobs.runner import Worker
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import jobs, reports
 from tests.call_interceptor import Call, CallInterceptor, Listener
@@ -51,12 +52,12 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     harness = Harness(bound, services, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(40)})
     event = harness.put(manifest, name="forty.checkm", collection="forty")
-    batch_id = harness.open({"input": event, "execution": "forty"})["batch_id"]
+    batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
     told = []
     for n in range(40):
         send_job_event(f"{batch_id}.{n}.0", "hold", harness.asking())
         job = send_job_event(f"{batch_id}.{n}.0", "release", harness.asking())
-        told.append({"batch_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
+        told.append({"origin_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
     together = threading.Barrier(40)
 
     def work(document: dict[str, Any]) -> str:
@@ -66,7 +67,7 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
 
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(work, told))
-    harness.report({"batch_id": batch_id})
+    harness.report({"origin_id": batch_id})
 
     assert sorted(answers) == ["end"] * 39 + ["report"]
     assert harness.batch(batch_id).batch.state == "completed"
@@ -219,9 +220,9 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
     hurried = Worker(
         harness.settings, harness.s3, harness.fetch, harness.now, remaining, harness.upkeep
     )
-    (chunk,) = index_of(harness, opened["batch_id"])
-    run_chunk(opened["batch_id"], chunk, ExecutionRun("main", 1), hurried)
-    job = jobs.get(JobAddress(opened["batch_id"], 0, 0))
+    (chunk,) = index_of(harness, opened["origin_id"])
+    run_chunk(opened["origin_id"], chunk, ExecutionRun("main", 1), hurried)
+    job = jobs.get(JobAddress(opened["origin_id"], 0, 0))
     assert job is None or (job.state, job.failure_code) == ("scheduled", "TIMEOUT")
 
     settled = harness.settle(opened)
@@ -231,8 +232,8 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
     assert harness.settle(settled)["next"] == "report"
     harness.report(settled)
 
-    assert harness.batch(opened["batch_id"]).batch.state == "completed"
-    assert len(harness.mails_of(opened["batch_id"])) == 1
+    assert harness.batch(opened["origin_id"]).batch.state == "completed"
+    assert len(harness.mails_of(opened["origin_id"])) == 1
 
 
 def index_of(harness: Harness, batch_id: str) -> list[Chunk]:

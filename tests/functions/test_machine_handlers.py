@@ -17,12 +17,15 @@ from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.hold import Hold
 from jobyard.domain.ids import batch_id_of_object
+from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.schedules.occurrence import SkipReason, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy, Schedule, ScheduleState
 from jobyard.services.batches.open import source_of
 from jobyard.services.executions import job_execution
+from jobyard.services.jobs.runner import FinishedJob
+from jobyard.services.runs import ExecutionInput, ExecutionRun
 from jobyard.store import batches, holds, occurrences, reports, schedules, tables, usage
 
 pytestmark = pytest.mark.emulator
@@ -130,7 +133,7 @@ def test_a_refused_manifest_goes_through_open_and_report(
 
     assert opened["next"] == "report"
     assert told["next"] == "end"
-    batch = batches.get(opened["batch_id"], NOW)
+    batch = batches.get(opened["origin_id"], NOW)
     assert batch.state is BatchState.FAILED
     used = usage.of_origin(batch.batch_id)
     assert (used.invocations, used.events, used.mails) == (2, 1, 1)
@@ -194,7 +197,7 @@ def test_an_open_that_failed_before_there_was_a_batch_leaves_one_that_is_opened_
     caplog.clear()
     settled = functions["report.settle"].handler(event, Context())
 
-    batch = batches.get(settled["batch_id"], NOW)
+    batch = batches.get(settled["origin_id"], NOW)
     assert settled["next"] == "end"
     assert (batch.state, len(batch.history)) == ("pending", 1)
     _tells_a_stranger_nothing(batch.history[0].reason, caplog)
@@ -212,7 +215,7 @@ def test_an_open_that_failed_on_what_is_no_manifest_leaves_nothing(
         event_of(key, b"") | {"error": {"Error": "Odd", "Cause": "x"}}, Context()
     )
 
-    assert (settled["next"], settled["batch_id"]) == ("end", "")
+    assert (settled["next"], settled["origin_id"]) == ("end", "")
 
 
 @pytest.mark.parametrize("key", ["manifests/beside.checkm", "manifests//beside.checkm"])
@@ -238,10 +241,9 @@ def test_a_manifest_beside_every_collection_is_logged_and_counted(
 def test_a_failed_job_of_any_type_is_counted_for_the_alarm(
     functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], job_type: str
 ) -> None:
-    from jobyard.services.jobs.chunk_runner import FinishedJob
-
     worker = importlib.import_module("execute.worker")
-    worker.tell([FinishedJob("b.0.0", job_type, "failed", "TIMEOUT")], batch_id="b")
+    failed = FinishedJob(JobAddress("b", 0, 0), job_type, JobState.FAILED, "TIMEOUT")
+    worker.report_finished([failed], ExecutionInput("b", ExecutionRun("main", 1)))
 
     out = capsys.readouterr().out
     found = emitted("\n".join(line for line in out.splitlines() if "_aws" in line))
@@ -499,7 +501,7 @@ def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
 
     told = functions["schedule.scheduler_tick"].handler({}, Context())
 
-    assert told == {"started": 0, "taken_up": 1}
+    assert told == {"started": 0, "recovered": 1}
 
 
 def leave(batch_id: str) -> None:
@@ -523,7 +525,7 @@ def test_the_minute_takes_up_a_run_that_no_execution_works_on(
 
     told = functions["schedule.scheduler_tick"].handler({}, Context())
 
-    assert told == {"started": 0, "taken_up": 1}
+    assert told == {"started": 0, "recovered": 1}
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["failed by its worker", "given up"])
@@ -534,7 +536,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     place = occurrence.place
-    asked = {"schedule_id": place.origin_id, "chunk": 0, "position": place.position}
+    asked = {"origin_id": place.origin_id, "chunk": 0, "position": place.position}
     asked |= {"run": "main", "pass": 1}
     metrics_of(capsys)
 
@@ -567,24 +569,24 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
     second = execution(bound, functions, f"{name}-1")
     again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
-    assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})  # the next is not yet to be
+    assert (first, again) == ({"recovered": 1}, {"recovered": 0})  # the next is not yet to be
     assert json.loads(second["input"]) == json.loads(detail["input"]) | {"pass": 1_000_001}
 
 
-def test_a_batch_whose_execution_failed_is_taken_up_at_once_and_only_once(
+def test_a_batch_whose_execution_failed_is_recovered_at_once_and_only_once(
     functions: dict[str, ModuleType],
 ) -> None:
     scheduled("beside", timedelta(days=-1))
     leave("b-failed")
-    detail = {"executionArn": "one", "status": "FAILED", "input": '{"batch_id": "b-failed"}'}
+    detail = {"executionArn": "one", "status": "FAILED", "input": '{"origin_id": "b-failed"}'}
 
     first = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
     again = functions["schedule.execution_failure"].handler({"detail": detail}, Context())
 
-    assert (first, again) == ({"taken_up": 1}, {"taken_up": 0})
+    assert (first, again) == ({"recovered": 1}, {"recovered": 0})
 
 
-@pytest.mark.parametrize("told", [None, {"detail": {}}, {"batch_id": "b-none"}], ids=str)
+@pytest.mark.parametrize("told", [None, {"detail": {}}, {"origin_id": "b-none"}], ids=str)
 def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_told_of(
     functions: dict[str, ModuleType], told: dict[str, Any] | None
 ) -> None:
@@ -592,7 +594,7 @@ def test_an_execution_that_failed_without_a_batch_or_schedule_is_only_told_of(
     detail |= {"input": json.dumps(told)} if told else {}
 
     assert functions["schedule.execution_failure"].handler({"detail": detail}, Context()) == {
-        "taken_up": 0
+        "recovered": 0
     }
 
 

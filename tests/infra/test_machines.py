@@ -20,6 +20,7 @@ from jobyard.domain.schedules.schedule import place_of
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.executions import batch_execution, job_execution
+from jobyard.services.jobs.single_job import JobRun
 from jobyard.services.runs import ExecutionRun, NextStep, Where
 from tests.infra.asl import Functions, events_in_a_pass, faults
 from tests.infra.template_reader import Resources, of_type
@@ -243,7 +244,7 @@ def test_a_wait_has_a_timestamp_that_aws_accepts() -> None:
 
 def test_the_state_is_small_for_every_batch() -> None:
     largest = NextStep(
-        batch_id="b" + "a" * 20,
+        origin_id="b" + "a" * 20,
         next="again",
         run=ExecutionRun("z" * 40, 9_999_999),
         index_bucket="b" * 63,
@@ -309,7 +310,7 @@ def test_a_single_job_bills_the_states_up_to_the_next_task(
 ) -> None:
     entered = _entered(definitions["JobMachine"]["States"], "ExecuteJob", where)
 
-    assert _billed("execute/job.py", following=NextStep("b", where)) == len(entered)
+    assert _billed("execute/job.py", job_run=JobRun(NextStep("b", where), [])) == len(entered)
 
 
 def test_a_chunk_bills_the_start_and_the_states_of_its_child(batch: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from cli.local.emulator import ROOT
 from cli.local.stack import Stack, output_name
 from jobyard.domain import metrics
 from jobyard.domain.access import ROLES
-from jobyard.services.jobs.chunk_runner import OVERLAP
+from jobyard.services.jobs.runner import OVERLAP
 from tests.infra.template_reader import Resources, of_type, written
 
 FUNCTIONS = {

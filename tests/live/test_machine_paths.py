@@ -39,7 +39,7 @@ def handler(event, context):
 """
 HANDLERS = ("ingest.open", "execute.chunk", "execute.job", "report.settle", "report.report")
 NEXT: dict[str, Any] = {
-    "batch_id": "b1",
+    "origin_id": "b1",
     "run": "main",
     "pass": 1,
     "next": "end",
@@ -164,7 +164,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
 
     ended = machine.run(
         machine.stack.batch_machine,
-        {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
+        {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
             "ingest.open": [first | {"next": "execute"}],
             "execute.chunk": [{}],
@@ -181,7 +181,7 @@ def test_every_chunk_of_the_index_is_run_in_every_pass(
         *("Open", "Opened", "Execute", "Settle", "Settled", "Wait"),
         *("Execute", "Settle", "Settled", "Report", "Reported", "Done"),
     ]
-    run: dict[str, Any] = {"batch_id": "b1", "run": "main"}
+    run: dict[str, Any] = {"origin_id": "b1", "run": "main"}
     assert sorted(machine.asked("execute.chunk"), key=lambda one: (one["pass"], one["chunk"])) == [
         run | {"pass": number} | chunk for number in (1, 2) for chunk in CHUNKS
     ]
@@ -192,7 +192,7 @@ def test_a_chunk_that_fails_does_not_stop_the_others(machine: Machine) -> None:
 
     ended = machine.run(
         machine.stack.batch_machine,
-        {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
+        {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {
             "ingest.open": [first | {"next": "execute"}],
             "execute.chunk": ["raise"],
@@ -224,7 +224,7 @@ def test_a_manifest_that_cannot_be_opened_is_settled_with_the_reason(machine: Ma
 def test_settling_that_fails_fails_the_execution_in_words(machine: Machine) -> None:
     ended = machine.run(
         machine.stack.batch_machine,
-        {"batch_id": "b1", "command": "settle", "run": "main", "pass": 1},
+        {"origin_id": "b1", "command": "settle", "run": "main", "pass": 1},
         {"ingest.open": [NEXT | {"next": "settle"}], "report.settle": ["raise"]},
     )
 
@@ -240,7 +240,7 @@ def test_after_many_passes_a_fresh_execution_goes_on_once(machine: Machine) -> N
     def settle_once() -> dict[str, Any]:
         return machine.run(
             machine.stack.batch_machine,
-            {"batch_id": "b1", "command": "settle", "run": "main", "pass": 500},
+            {"origin_id": "b1", "command": "settle", "run": "main", "pass": 500},
             {
                 "ingest.open": [NEXT | {"next": "settle"}, NEXT],
                 "report.settle": [fresh],
@@ -256,7 +256,7 @@ def test_after_many_passes_a_fresh_execution_goes_on_once(machine: Machine) -> N
     assert [machine.path(one)[-2:] for one in (ended, again)] == [["Continue", "Done"]] * 2
     assert [one["status"] for one in (ended, again)] == ["SUCCEEDED"] * 2
     assert json.loads(goes_on["input"]) == {
-        "batch_id": "b1",
+        "origin_id": "b1",
         "command": "settle",
         "run": "main",
         "pass": 501,
@@ -269,7 +269,7 @@ def test_a_job_is_tried_again_when_its_time_has_come(machine: Machine) -> None:
 
     ended = machine.run(
         machine.stack.job_machine,
-        {"batch_id": "b1", "run": "r1", "pass": 1} | place,
+        {"origin_id": "b1", "run": "r1", "pass": 1} | place,
         {
             "execute.job": [
                 NEXT | place | {"run": "r1", "next": "again", "pass": 2, "until": soon},

@@ -305,9 +305,9 @@ def _clockwork(admin: ApiUser, aws: Aws, physical: dict[str, str], stack: Stack)
     arn = stack.job_machine.replace(":stateMachine:", ":execution:")
     stopped = {"executionArn": f"{arn}:{job_id}-main", "status": "ABORTED"}
     aws("stepfunctions").stop_execution(executionArn=stopped["executionArn"])
-    stopped["input"] = json.dumps({"schedule_id": made["schedule_id"]})
+    stopped["input"] = json.dumps({"origin_id": made["schedule_id"]})
     assert _invoke(aws, physical["ExecutionFailureFunction"], {"detail": stopped}) == {
-        "taken_up": 0
+        "recovered": 0
     }
     assert admin.get(path)["running_job_ids"]
     changed = why | {"overlap": "replace", "rule": _soon()}

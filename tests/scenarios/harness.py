@@ -14,36 +14,31 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from cli.local import mail
-from jobyard.domain.batches.batch import BatchState, ManifestSource
-from jobyard.domain.batches.chunks import MAIN, Chunk
+from jobyard.domain.batches.batch import ManifestSource
+from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound, StaleState
-from jobyard.domain.jobs.job import JobAddress
 from jobyard.jobtypes.http_client import HttpClient
+from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.batches.commands import send_batch_event
-from jobyard.services.batches.open import (
-    OpenContext,
-    batch_of_key,
-    not_opened,
-    note_landed,
-    open_object,
-)
-from jobyard.services.batches.resume import resume
-from jobyard.services.batches.settle import SettleContext, give_up, settle
+from jobyard.services.batches.open import OpenContext, batch_of_key
+from jobyard.services.batches.resume import open_execution
+from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
 from jobyard.services.holds import lift_ended
-from jobyard.services.jobs.chunk_runner import Worker, give_up_job, run_chunk, run_job
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.jobs.runner import Worker
+from jobyard.services.jobs.single_job import run_job
 from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
 from jobyard.services.queries import BatchView, backlog, batch
 from jobyard.services.recovery import reconcile
 from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
 from jobyard.services.reports.report import REPORTED, report
-from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.runs import ExecutionInput
 from jobyard.services.schedules.clock import TickResult, start_due_schedules
-from jobyard.services.schedules.jobs import give_up_occurrence, run_occurrence, settle_occurrence
 from jobyard.services.settings import Settings
+from jobyard.services.settle import settle_execution
 from jobyard.store import reports
 from tests.call_interceptor import CallInterceptor
 from tests.open_collections import make_collections
@@ -215,20 +210,10 @@ class Harness:
     def open(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Open state's function."""
         opening = OpenContext(self.settings, self.s3, self.now, event["execution"])
-        asked = event["input"]
         with self.meter.invocation("open", MEMORY_MB) as billed:
-            try:
-                following = self._opened(asked, opening)
-            except StaleState:
-                following = self._opened(asked, opening)
-            billed.origin_id = following.batch_id
-        return following.document()
-
-    def _opened(self, asked: dict[str, Any], opening: OpenContext) -> NextStep:
-        if "detail" in asked:
-            return open_object(source_of(asked), opening)
-        run = ExecutionRun(asked["run"], asked["pass"])
-        return resume(asked["batch_id"], asked["command"], run, opening)
+            step = open_execution(event["input"], opening)
+            billed.origin_id = step.origin_id
+        return step.document()
 
     def worker(self) -> Worker:
         """A worker with all the time there is."""
@@ -240,54 +225,28 @@ class Harness:
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Map child's function."""
+        request = ExecutionInput.of(event)
         chunk = Chunk(event["chunk"], event["start"], event["end"])
         with self.meter.invocation(f"chunk-{chunk.chunk % USAGE_SHARDS}", MEMORY_MB) as billed:
-            billed.origin_id = event["batch_id"]
-            run_chunk(
-                event["batch_id"], chunk, ExecutionRun(event["run"], event["pass"]), self.worker()
-            )
+            billed.origin_id = request.origin_id
+            run_chunk(request.origin_id, chunk, request.run, self.worker())
         return {}
 
     def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
         """The job machine's function."""
-        of_schedule = "schedule_id" in event
-        origin_id = event["schedule_id" if of_schedule else "batch_id"]
-        place = JobAddress(origin_id, event["chunk"], event["position"])
-        perform = run_occurrence if of_schedule else run_job
+        request = ExecutionInput.of(event)
         with self.meter.invocation("job", MEMORY_MB) as billed:
-            billed.origin_id = origin_id
-            following, _ = perform(place, ExecutionRun(event["run"], event["pass"]), self.worker())
-        document = following.document() | {"chunk": place.chunk, "position": place.position}
-        return document | {"schedule_id": origin_id} if of_schedule else document
+            billed.origin_id = request.origin_id
+            job_run = run_job(request, self.worker())
+        return job_run.next_step.document()
 
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Settle state's function."""
         with self.meter.invocation("settle", MEMORY_MB) as billed:
-            following = self._settled(event)
-            billed.origin_id = event.get("schedule_id") or following.batch_id
-        return following.document()
-
-    def _settled(self, event: dict[str, Any]) -> NextStep:
-        settling = SettleContext(self.settings, self.s3, self.now)
-        if "detail" in event:
-            source = source_of(event)
-            found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
-            words = not_opened("request-1")
-            if found is None or found.state is BatchState.PENDING:
-                kept = note_landed(source, OpenContext(self.settings, self.s3, self.now, ""), words)
-                return NextStep(kept.batch_id if kept else "", "end")
-            return give_up(found.batch_id, ExecutionRun(MAIN, 1), settling, words)
-        run = ExecutionRun(event["run"], event["pass"])
-        if "schedule_id" in event:
-            place = JobAddress(event["schedule_id"], event["chunk"], event["position"])
-            if "error" in event:
-                give_up_occurrence(place, run, self.now())
-            settle_occurrence(place, self.starting, self.now())
-            return NextStep("", "end", run=run)
-        if "error" in event and "position" in event:
-            place = JobAddress(event["batch_id"], event["chunk"], event["position"])
-            give_up_job(place, run, self.now())
-        return settle(event["batch_id"], run, settling)
+            context = SettleContext(self.settings, self.s3, self.now, self.starting)
+            settled = settle_execution(event, context, "request-1")
+            billed.origin_id = settled.next_step.origin_id
+        return settled.next_step.document()
 
     def reporting(self) -> ReportContext:
         """What reporting needs."""
@@ -298,9 +257,9 @@ class Harness:
     def report(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Report state's function."""
         with self.meter.invocation("report", MEMORY_MB) as billed:
-            billed.origin_id = event["batch_id"]
+            billed.origin_id = event["origin_id"]
             used = replace(self.reporting(), used=lambda: self.meter.used(billed))
-            batch = report(event["batch_id"], used)
+            batch = report(event["origin_id"], used)
         return event | {"next": "report" if batch.state in REPORTED else "end"}
 
     def minute(self) -> TickResult:

@@ -443,7 +443,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
     opened = harness.open({"input": event, "execution": "mid"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     hold_commands.place_hold("collection:mid", None, harness.asking(reason="maintenance"))
     for chunk, start, end in _index(harness, batch_id):
         harness.execute_chunk(opened | {"chunk": chunk, "start": start, "end": end})
@@ -475,10 +475,10 @@ def test_a_job_held_by_a_person_before_it_starts_is_released_by_itself(
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="one.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "one"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     harness.ask_job(f"{batch_id}.0.1", "hold", reason="look first")
     harness.machines.run("batch", "one-rest", {
-        "batch_id": batch_id, "command": "settle", "run": "main", "pass": 1,
+        "origin_id": batch_id, "command": "settle", "run": "main", "pass": 1,
     })  # fmt: skip
 
     waiting = harness.batch(batch_id)
@@ -496,7 +496,7 @@ def test_deleting_the_last_open_job_lets_the_batch_report(
     harness: Harness, payloads: Payloads
 ) -> None:
     event = harness.put(single_files(payloads, {"a.txt": b"1"}), name="d.checkm", collection="maps")
-    batch_id = harness.open({"input": event, "execution": "d"})["batch_id"]
+    batch_id = harness.open({"input": event, "execution": "d"})["origin_id"]
     harness.ask_job(f"{batch_id}.0.0", "hold")
 
     harness.ask_job(f"{batch_id}.0.0", "delete")
@@ -518,7 +518,7 @@ def test_a_job_deleted_after_the_report_is_news(harness: Harness, payloads: Payl
 def test_a_cancelled_batch_ends_and_tells(harness: Harness, payloads: Payloads) -> None:
     event = harness.put(single_files(payloads, THREE), name="stop.checkm", collection="maps")
     opened = harness.open({"input": event, "execution": "stop"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     first, *_ = _index(harness, batch_id)
     harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), first, strict=True)))
 
@@ -540,7 +540,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
     opened = harness.open({"input": event, "execution": "ch"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     hold_commands.place_hold("collection:ch", None, harness.asking())
     for chunk in _index(harness, batch_id):
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
@@ -655,7 +655,7 @@ def test_a_report_that_was_written_is_not_written_or_sent_again(
 ) -> None:
     batch_id = harness.drop(single_files(payloads, THREE))
 
-    harness.report({"batch_id": batch_id})
+    harness.report({"origin_id": batch_id})
 
     assert len(harness.mails_of(batch_id)) == 1
     assert [each.seq for each in reports.of_batch(batch_id)] == [1]
@@ -908,7 +908,7 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_a_minute_later
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="late.checkm", collection="late")
     opened = harness.open({"input": event, "execution": "late"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     hold = hold_commands.place_hold("collection:late", None, harness.asking(reason="maintenance"))
     hold_commands.lift_hold("collection:late", harness.asking())
     assert harness.batch(batch_id).counts["held"] == 0
@@ -927,7 +927,7 @@ def held_by_a_late_worker(harness: Harness, opened: dict[str, Any], hold: Hold) 
     lifted = holds.get(hold.scope)
     assert lifted is not None
     holds.put(hold, seen=lifted)
-    for chunk in _index(harness, opened["batch_id"]):
+    for chunk in _index(harness, opened["origin_id"]):
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     holds.put(lifted, seen=hold)
 
@@ -948,7 +948,7 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
 ) -> None:
     event = harness.put(single_files(payloads, THREE), name="two.checkm", collection="two")
     opened = harness.open({"input": event, "execution": "two"})
-    batch_id = opened["batch_id"]
+    batch_id = opened["origin_id"]
     harness.ask_job(f"{batch_id}.0.0", "hold", reason="look first")
     hold_commands.place_hold("collection:two", None, harness.asking(reason="maintenance"))
     for chunk in _index(harness, batch_id):

@@ -315,7 +315,7 @@ def test_a_cancelled_batch_ends_though_no_worker_comes(wide: Harness, payloads: 
     def cancelled(event: dict[str, Any]) -> dict[str, Any]:
         nonlocal batch_id
         if not batch_id:
-            batch_id = event["batch_id"]
+            batch_id = event["origin_id"]
             send_batch_event(batch_id, "cancel", wide.asking())
         raise WorkerKilledError
 

@@ -93,15 +93,15 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
     assert scope is not None
     holds.delete(scope)
     opened = harness.open({"input": event, "execution": collection})
-    send_job_event(f"{opened['batch_id']}.0.0", "hold", harness.asking(reason="look first"))
+    send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.asking(reason="look first"))
     holds.put(scope)
     state = opened
-    for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")[
+    for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")[
         "Body"
     ].iter_lines():
         harness.execute_chunk(opened | json.loads(line))
     assert harness.settle(state)["next"] == "end"
-    return str(opened["batch_id"])
+    return str(opened["origin_id"])
 
 
 def cancelled_just_now(harness: Harness, payloads: Payloads, collection: str) -> str:
@@ -221,7 +221,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
 
 
 def reports_of(batch_id: str) -> dict[str, Any]:
-    return {"batch_id": batch_id, "command": "settle", "run": "main", "pass": 1_000_001}
+    return {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1_000_001}
 
 
 @pytest.mark.parametrize("state", [BatchState.PROCESSING, BatchState.UPDATE_REPORTING], ids=str)
@@ -531,17 +531,17 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
     event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
     opened = harness.open({"input": event, "execution": collection})
     place(harness, collection, None)
-    index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")
+    index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")
     with harness.interceptor.listening(HoldIsGone(scope, harness.interceptor)):
         for line in index["Body"].iter_lines():
             harness.execute_chunk(opened | json.loads(line))
     harness.settle(opened)
-    assert harness.batch(opened["batch_id"]).counts["held"] > 0
+    assert harness.batch(opened["origin_id"]).counts["held"] > 0
 
     let_minutes_pass(harness)
 
-    assert harness.batch(opened["batch_id"]).counts["succeeded"] > 0
-    assert harness.batch(opened["batch_id"]).counts["held"] == 0
+    assert harness.batch(opened["origin_id"]).counts["succeeded"] > 0
+    assert harness.batch(opened["origin_id"]).counts["held"] == 0
     assert holds.get(scope) is None
 
 

@@ -89,7 +89,7 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
     following = open_object(source_of(event), hurried)
 
     assert following.next == "report"
-    found = harness.batch(following.batch_id).batch
+    found = harness.batch(following.origin_id).batch
     assert found.message == (
         "the manifest takes too long to read; 0 of its lines were read: divide it"
     )
@@ -116,7 +116,7 @@ def test_rows_of_more_than_a_part_are_there_whole(
     manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
     event = harness.put(manifest, name="large.checkm", collection="maps")
 
-    batch_id = harness.open({"input": event, "execution": "one"})["batch_id"]
+    batch_id = harness.open({"input": event, "execution": "one"})["origin_id"]
 
     body = harness.s3.get_object(Bucket="work", Key=f"work/{batch_id}/rows.jsonl")["Body"].read()
     assert len(body) > PART_BYTES
@@ -130,7 +130,7 @@ def test_a_manifest_with_an_error_leaves_no_rows(harness: Harness, payloads: Pay
     manifest = single_files(payloads, {f"{n:06d}.txt": b"" for n in range(40_000)})
     event = harness.put(manifest.replace("#%eof", "nonsense"), name="bad.checkm", collection="maps")
 
-    batch_id = harness.open({"input": event, "execution": "one"})["batch_id"]
+    batch_id = harness.open({"input": event, "execution": "one"})["origin_id"]
 
     found = harness.s3.list_objects_v2(Bucket="work", Prefix=f"work/{batch_id}/")["Contents"]
     assert [each["Key"].rpartition("/")[2] for each in found] == ["findings.jsonl"]

@@ -141,7 +141,7 @@ def test_a_cancelled_batch_is_told_in_slices_too(harness: Harness, manifest: str
 
     def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
         if name == "ExecuteChunkFunction" and handed["chunk"] == 0:
-            send_batch_event(handed["batch_id"], "cancel", harness.asking())
+            send_batch_event(handed["origin_id"], "cancel", harness.asking())
         answer: dict[str, Any] = function(handed)
         return answer
 
@@ -253,7 +253,7 @@ class Overtaking(Listener):
         if not noted or self.met:
             return None
         self.met += 1
-        place = JobAddress(self.event["batch_id"], 0, 0)
+        place = JobAddress(self.event["origin_id"], 0, 0)
         job = jobs.get(place)
         assert job is not None
         changed = replace(job, version=job.version + 1, state=JobState.DELETED)

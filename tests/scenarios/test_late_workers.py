@@ -11,9 +11,9 @@ from jobyard.domain.batches.chunks import MAIN, Chunk, Passage
 from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.services.batches import operations, rows
-from jobyard.services.jobs import chunk_runner
-from jobyard.services.jobs.chunk_runner import give_up_chunk, run_chunk
+from jobyard.services.batches import chunk_source, operations, orphans, rows
+from jobyard.services.batches.chunk_source import run_chunk
+from jobyard.services.batches.orphans import give_up_chunk
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs
 from tests.call_interceptor import Call, Listener
@@ -63,14 +63,14 @@ def test_a_worker_that_is_overtaken_counts_what_the_other_did(
             raise CutOff
 
         with monkeypatch.context() as patch:
-            patch.setattr(chunk_runner.chunks, "put", put)
+            patch.setattr(chunk_source.chunks, "put", put)
             with pytest.raises(CutOff):
-                run_chunk(state["batch_id"], chunk, run, harness.worker())
+                run_chunk(state["origin_id"], chunk, run, harness.worker())
 
     late = replace(harness.worker(), now=at_call(look, other_runs_and_is_cut_off, harness.now))
-    run_chunk(state["batch_id"], chunk, run, late)
+    run_chunk(state["origin_id"], chunk, run, late)
 
-    assert chunks.get(state["batch_id"], 0).counts == {"succeeded": 2}
+    assert chunks.get(state["origin_id"], 0).counts == {"succeeded": 2}
     assert harness.settle(state)["next"] == "report"
 
 
@@ -79,15 +79,15 @@ def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
 ) -> None:
     state = opened(harness, payloads, "given-up")
     chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
-    batch = batches.get(state["batch_id"], harness.now())
+    batch = batches.get(state["origin_id"], harness.now())
     write_many = jobs.write_many
 
     def late_worker_first(changes: Any) -> Any:
-        monkeypatch.setattr(chunk_runner.jobs, "write_many", write_many)
+        monkeypatch.setattr(orphans.jobs, "write_many", write_many)
         run_chunk(batch.batch_id, chunk, run, harness.worker())
         return write_many(changes)
 
-    monkeypatch.setattr(chunk_runner.jobs, "write_many", late_worker_first)
+    monkeypatch.setattr(orphans.jobs, "write_many", late_worker_first)
     with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
         give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
     give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
@@ -101,8 +101,8 @@ def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
     batch_id = harness.drop(single_files(payloads, TWO), collection="miscounted")
     assert harness.batch(batch_id).batch.state == "completed"
     state = opened(harness, payloads, "miscounted-2")
-    run_chunk(state["batch_id"], chunk_of(harness, state), ExecutionRun(MAIN, 1), harness.worker())
-    right = chunks.get(state["batch_id"], 0)
+    run_chunk(state["origin_id"], chunk_of(harness, state), ExecutionRun(MAIN, 1), harness.worker())
+    right = chunks.get(state["origin_id"], 0)
     chunks.put(replace(right, counts={"running": 2}, runs={MAIN: Passage(1)}))
 
     for _ in range(20):
@@ -110,8 +110,8 @@ def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
         harness.minute()
         harness.machines.run_all()
 
-    assert harness.batch(state["batch_id"]).batch.state == "completed"
-    assert len(harness.mails_of(state["batch_id"])) == 1
+    assert harness.batch(state["origin_id"]).batch.state == "completed"
+    assert len(harness.mails_of(state["origin_id"])) == 1
 
 
 class BeforeTheFirst(Listener):

@@ -15,10 +15,10 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy, Schedule
 from jobyard.jobtypes import TYPES
+from jobyard.services.recovery import recover_schedule
 from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
-from jobyard.services.schedules.clock import recover_schedule
 from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
 from tests.call_interceptor import Answer, Call, Listener
@@ -116,8 +116,8 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     place = run_of(schedule).place
 
     def given_up() -> None:
-        schedule_jobs.give_up_occurrence(place, ExecutionRun(MAIN, 1), harness.now())
-        schedule_jobs.settle_occurrence(place, harness.starting, harness.now())
+        schedule_jobs.give_up_job(place, ExecutionRun(MAIN, 1), harness.now())
+        schedule_jobs.settle_job(place, harness.starting, harness.now())
 
     script.during = given_up
     harness.machines.run_all()
@@ -172,12 +172,12 @@ def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_
     left: Schedule, harness: Harness, script: Script
 ) -> None:
     told = run_of(left).outcome is not None  # it died when all was done
-    taken_up = [
+    recovered = [
         recover_schedule(left.schedule_id, harness.starting, harness.now()) for _ in range(2)
     ]
     harness.machines.run_all()
 
-    assert taken_up == [0 if told else 1, 0]
+    assert recovered == [0 if told else 1, 0]
     is_told(left, script)
 
 
@@ -208,17 +208,17 @@ def test_an_execution_that_was_forgotten_is_started_again_by_the_minute(
 def test_while_an_execution_lives_the_minute_lets_it_be(
     schedule: Schedule, harness: Harness, script: Script
 ) -> None:
-    taken_up = []
+    recovered = []
 
     def during() -> None:
         for _ in range(3):
             harness.later(200)
-            taken_up.append(harness.minute().taken_up)
+            recovered.append(harness.minute().recovered)
 
     script.during = during
     harness.machines.run_all()
 
-    assert taken_up == [0, 0, 0]
+    assert recovered == [0, 0, 0]
     is_told(schedule, script)
 
 
@@ -231,12 +231,12 @@ def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly
     for stands in harness.machines.names.values():
         stands["status"] = "ABORTED"
 
-    taken_up = []
+    recovered = []
     for _ in range(17):
         harness.later(60)
-        taken_up.append(harness.minute().taken_up)
+        recovered.append(harness.minute().recovered)
     harness.machines.run_all()
 
-    assert sum(taken_up) == 1
-    assert not any(taken_up[:14])
+    assert sum(recovered) == 1
+    assert not any(recovered[:14])
     is_told(left, script)

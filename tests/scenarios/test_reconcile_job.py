@@ -41,11 +41,11 @@ def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda:
     return outcome
 
 
-def done(looked_at: int, taken_up: int) -> Done:
+def done(looked_at: int, recovered: int) -> Done:
     """The answer of a job that looked at so many and took up some."""
     records = {"processed": looked_at, "failed": 0, "total": looked_at}
-    words = f"looked at {looked_at}, took up {taken_up}"
-    return Done({"records": records, "taken_up": taken_up}, words)
+    words = f"looked at {looked_at}, took up {recovered}"
+    return Done({"records": records, "recovered": recovered}, words)
 
 
 def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
@@ -73,7 +73,7 @@ def newer_failed_ones(harness: Harness, number: int) -> None:
         batches.put_new(batch_of(f"failed {each}", BatchState.FAILED, at, entries=0))
 
 
-def test_a_failed_batch_under_repair_is_taken_up_however_many_newer_ones_there_are(
+def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_are(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = left_by_its_execution(harness, payloads)
@@ -106,7 +106,7 @@ def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twic
     assert len(asked) > 6
 
 
-def test_a_run_of_a_schedule_that_lost_its_execution_is_taken_up(harness: Harness) -> None:
+def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harness) -> None:
     make_system_schedules(harness.now())
     retention = system_schedule_id("retention")
     schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.asking())
@@ -128,7 +128,7 @@ def test_a_run_of_a_schedule_that_lost_its_execution_is_taken_up(harness: Harnes
 
     assert started == 1
     assert isinstance(outcome, Done)
-    assert outcome.result["taken_up"] == 1
+    assert outcome.result["recovered"] == 1
     assert schedules.get(retention).label == "Completed"
 
 

@@ -168,7 +168,7 @@ def started(harness: Harness) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["ExecuteChunk", "Settle", "Report"])
-def test_what_an_execution_left_is_taken_up_by_the_next_minute_and_only_once(
+def test_what_an_execution_left_is_recovered_by_the_next_minute_and_only_once(
     state: str, harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = killed_in(harness, payloads, state)
@@ -183,7 +183,7 @@ def test_what_an_execution_left_is_taken_up_by_the_next_minute_and_only_once(
     assert minutely(harness) == 0
 
 
-def test_a_pass_that_is_taken_up_has_causes_of_its_own(
+def test_a_pass_that_is_recovered_has_causes_of_its_own(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = killed_in(harness, payloads, "ExecuteChunk")
@@ -196,7 +196,9 @@ def test_a_pass_that_is_taken_up_has_causes_of_its_own(
     assert job.cause == f"main.p{RECOVERY_PASSES + 2}.c0.t1"
 
 
-def test_while_an_execution_lives_nothing_is_taken_up(harness: Harness, payloads: Payloads) -> None:
+def test_while_an_execution_lives_nothing_is_recovered(
+    harness: Harness, payloads: Payloads
+) -> None:
     looks = []
     plainly = harness.machines.invoke
 
@@ -286,7 +288,7 @@ def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_executio
     assert minutely(harness) == 1
 
 
-def test_a_job_whose_own_execution_died_is_taken_up_though_its_batch_had_failed(
+def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed(
     harness: Harness, payloads: Payloads
 ) -> None:
     payloads.status["/c.txt"] = 404

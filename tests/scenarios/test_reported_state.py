@@ -111,16 +111,16 @@ def test_failure_groups_of_a_list_are_right_or_absent(
     payloads.status[f"/{names[0]}"] = 404
     event = harness.put(text, name="m.checkm", collection=collection)
     opened = harness.open({"input": event, "execution": collection})
-    index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['batch_id']}/index.jsonl")
+    index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")
     harness.execute_chunk(opened | json.loads(next(index["Body"].iter_lines())))
-    harness.ask_batch(opened["batch_id"], "cancel")
-    rest = {"batch_id": opened["batch_id"], "command": "settle", "run": "main", "pass": 1}
+    harness.ask_batch(opened["origin_id"], "cancel")
+    rest = {"origin_id": opened["origin_id"], "command": "settle", "run": "main", "pass": 1}
     harness.machines.run("batch", f"{collection}-rest", rest)
 
     (view,) = listed(harness, collection)
     assert (view.batch.state, view.counts["failed"]) == ("cancelled", 1)
     assert view.failure_groups is None
-    alone = harness.batch(opened["batch_id"]).failure_groups
+    alone = harness.batch(opened["origin_id"]).failure_groups
     assert alone is not None
     assert [group[0] for group in alone] == ["PAYLOAD_NOT_FOUND"]
 
@@ -278,7 +278,7 @@ def test_a_batch_that_was_never_uploaded_can_be_cancelled(
     assert harness.batch(batch_id).batch.state == "cancelled"
 
 
-def test_a_cancel_that_the_machine_was_not_told_of_is_taken_up(
+def test_a_cancel_that_the_machine_was_not_told_of_is_recovered(
     harness: Harness, collection: str
 ) -> None:
     batch_id = promised(harness, "promised")

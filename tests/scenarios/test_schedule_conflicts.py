@@ -29,8 +29,9 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.jobtypes import TYPES
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
+from jobyard.services.jobs.single_job import run_job
 from jobyard.services.queries import list_schedules
-from jobyard.services.runs import ExecutionRun
+from jobyard.services.runs import ExecutionInput, ExecutionRun
 from jobyard.services.schedules import clock
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
@@ -609,7 +610,9 @@ def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(harness: Harness) 
     harness.at = instant("2026-11-25T00:00:01Z")
     harness.minute()
     (run,) = now(schedule).active
-    schedule_jobs.run_occurrence(schedule.place(run.at), ExecutionRun(run.run, 1), harness.worker())
+    address = schedule.place(run.at)
+    request = ExecutionInput(address.origin_id, ExecutionRun(run.run, 1), address=address)
+    run_job(request, harness.worker())
 
     minute(harness, "2026-11-25T01:00:01Z")
 

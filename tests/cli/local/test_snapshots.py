@@ -209,7 +209,7 @@ def test_nothing_was_saved_yet(tmp_path: Path) -> None:
     assert not (tmp_path / snapshots.UNFINISHED).exists()
 
 
-def test_a_folder_of_an_older_version_is_taken_up_with_its_keys(tmp_path: Path) -> None:
+def test_a_folder_of_an_older_version_is_recovered_with_its_keys(tmp_path: Path) -> None:
     state = tmp_path / snapshots.LAST
     (state / "cognito-pool-keys").mkdir(parents=True)
     (state / "cognito-pool-keys" / "pool-id.pem").write_text("a key")

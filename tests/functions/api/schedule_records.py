@@ -19,7 +19,7 @@ from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import SCHEDULE, Policy, Schedule, ScheduleState
 from jobyard.services.executions import Executions
 from jobyard.services.schedules.clock import ScheduleCache, start_due
-from jobyard.services.schedules.jobs import settle_occurrence
+from jobyard.services.schedules.jobs import settle_job
 from jobyard.store import checkpoints, jobs, schedules, tables
 from jobyard.store.schedules import ScheduleWrites
 from tests.functions.api.api_client import NOW
@@ -103,7 +103,7 @@ def work(
     schedule = schedules.get(place.origin_id)
     noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
     schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
-    settle_occurrence(place, starting(), began + took)
+    settle_job(place, starting(), began + took)
     stored = jobs.get(place)
     assert stored
     return stored

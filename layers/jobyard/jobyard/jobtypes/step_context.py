@@ -63,7 +63,7 @@ class MaintenanceTasks(Protocol):
     def look(self, seen: Checkpoint) -> Checkpoint:
         """The checkpoint after some more was looked at, and taken up if no execution works on it.
 
-        `processed` counts what was looked at, `taken_up` in its place what was taken up.
+        `processed` counts what was looked at, `recovered` in its place what was taken up.
         """
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:

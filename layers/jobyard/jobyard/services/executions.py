@@ -45,17 +45,17 @@ class Executions:
 
     def batch(self, batch_id: str, command: str, run: str, times: int = 0) -> None:
         """Have the batch machine carry out `command` for `run`."""
-        taken_up = ExecutionRun.taken_up(run, times)
-        document = {"batch_id": batch_id, "command": command, "run": run, "pass": taken_up.number}
+        recovered = ExecutionRun.recovered(run, times)
+        document = {"origin_id": batch_id, "command": command, "run": run, "pass": recovered.number}
         name = batch_execution(batch_id, command, run, times)
         self._start(self.settings.batch_machine, name, document)
 
     def job(self, place: JobAddress, run: str, times: int = 0) -> None:
         """Have the job machine run one job by itself for `run`."""
         document = {
-            "schedule_id" if place.is_of_schedule else "batch_id": place.origin_id,
+            "origin_id": place.origin_id,
             "run": run,
-            "pass": ExecutionRun.taken_up(run, times).number,
+            "pass": ExecutionRun.recovered(run, times).number,
             "chunk": place.chunk,
             "position": place.position,
         }

@@ -31,12 +31,12 @@ class Maintenance:
     def look(self, seen: Checkpoint) -> Checkpoint:
         """Look at some more of what executions have to do, and have taken up what none works on.
 
-        The checkpoint's place has how many were, as `taken_up`, to the last.
+        The checkpoint's place has how many were, as `recovered`, to the last.
         """
-        place, taken_up = dict(seen.place), seen.place.get("taken_up", 0)
+        place, recovered = dict(seen.place), seen.place.get("recovered", 0)
         looked = recover_slice(place, Executions(self.settings, self.machines), self.now())
         after = seen.after(
-            looked.looked_at, (), {**looked.place, "taken_up": taken_up + looked.taken_up}
+            looked.looked_at, (), {**looked.place, "recovered": recovered + looked.recovered}
         )
         return self._counted(seen, replace(after, ended=not looked.place))
 

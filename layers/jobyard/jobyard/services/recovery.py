@@ -10,6 +10,7 @@ its time lasts, for it must need no execution itself; the job type `reconcile` l
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, count, islice
@@ -19,8 +20,9 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.schedules.schedule import Schedule
+from jobyard.domain.schedules.schedule import CLOCK, SCHEDULE, Schedule
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
 from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
@@ -112,7 +114,7 @@ class RecoverySlice:
 
     place: Mapping[str, Any]
     looked_at: int = 0
-    taken_up: int = 0
+    recovered: int = 0
 
 
 def recover_slice(place: Mapping[str, Any], starting: Executions, now: datetime) -> RecoverySlice:
@@ -126,9 +128,9 @@ def recover_slice(place: Mapping[str, Any], starting: Executions, now: datetime)
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
         return RecoverySlice({"in": str(following[0])})
     found = [batch for batch in suggested if not batch.is_awaited]
-    taken_up = sum(recover_batch(batch.batch_id, starting, now) for batch in found)
+    recovered = sum(recover_batch(batch.batch_id, starting, now) for batch in found)
     after = batches.place_of(suggested[-1])
-    return RecoverySlice({"in": state.value, "after": after}, len(found), taken_up)
+    return RecoverySlice({"in": state.value, "after": after}, len(found), recovered)
 
 
 def _look_at_schedules(after: str, starting: Executions, now: datetime) -> RecoverySlice:
@@ -136,9 +138,9 @@ def _look_at_schedules(after: str, starting: Executions, now: datetime) -> Recov
     if not found:
         return RecoverySlice({})
     going = [schedule for schedule in found if schedule.active]
-    taken_up = sum(recover_schedule_jobs(schedule, starting, now) for schedule in going)
+    recovered = sum(_recover_jobs(schedule, starting, now) for schedule in going)
     after = found[-1].schedule_id
-    return RecoverySlice({"in": _SCHEDULES, "after": after}, len(going), taken_up)
+    return RecoverySlice({"in": _SCHEDULES, "after": after}, len(going), recovered)
 
 
 def _turn(noted: str) -> Iterator[Batch]:
@@ -298,11 +300,36 @@ def recover_batch(
     return begun
 
 
-def recover_schedule_jobs(schedule: Schedule, starting: Executions, now: datetime) -> int:
-    """Have executions take up the runs of a schedule that none works on; how many were started."""
+def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
+    """Recover a batch or a schedule whose execution failed; how many executions were started."""
+    if is_schedule_id(origin_id):
+        return recover_schedule(origin_id, executions, now)
+    return recover_batch(origin_id, executions, now) if origin_id else 0
+
+
+def recover_schedule(schedule_id: str, executions: Executions, now: datetime) -> int:
+    """Recover the active jobs of a schedule; how many executions were started.
+
+    Raises:
+        NotFound: there is no such schedule.
+    """
+    return recover_active_jobs(schedules.get(schedule_id), executions, now)
+
+
+def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetime) -> int:
+    """Recover the active jobs of a schedule, and set when to check them again; how many executions
+    were started."""
+    recovered = _recover_jobs(schedule, executions, now)
+    move = SCHEDULE.move(schedule.state, "note", now, CLOCK)
+    with suppress(StaleState):  # whoever changed it has set it
+        schedules.write(schedule, schedule.moved(move))
+    return recovered
+
+
+def _recover_jobs(schedule: Schedule, executions: Executions, now: datetime) -> int:
     return sum(
-        recover_job(schedule.place(run.at), run.run, run.since, starting, now)
-        for run in schedule.active
+        recover_job(schedule.place(job.at), job.run, job.since, executions, now)
+        for job in schedule.active
     )
 
 

@@ -1,15 +1,17 @@
-"""What the state machines are told: where to go next, and with which chunks.
+"""What state machines pass on: which run of which batch or job, and the next step.
 
-The document is a dozen numbers and short strings whatever the batch, and always has every field,
-because a Choice on a field that is not there ends an execution.
+The document is a dozen numbers and short strings whatever the batch. It always has every field,
+because a Choice on a missing field ends an execution.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.cause_key import Action, CauseKey, Turn
+from jobyard.domain.jobs.job import JobAddress
 
 # Passes of a run that was taken up again are counted from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.
@@ -40,7 +42,7 @@ class ExecutionRun:
     number: int
 
     @classmethod
-    def taken_up(cls, name: str, times: int) -> "ExecutionRun":
+    def recovered(cls, name: str, times: int) -> "ExecutionRun":
         """The run at its first pass, or at the first since it was taken up again that often."""
         return cls(name, times * RECOVERY_PASSES + 1)
 
@@ -48,6 +50,10 @@ class ExecutionRun:
     def times(self) -> int:
         """How often it was taken up again."""
         return self.number // RECOVERY_PASSES
+
+    def next_pass(self) -> "ExecutionRun":
+        """The run at its next pass."""
+        return ExecutionRun(self.name, self.number + 1)
 
     def cause(self, chunk: int, attempt: int, turn: Turn = Turn.KEPT) -> str:
         """The key for what this pass does to a job of `chunk` at its `attempt`-th start."""
@@ -65,9 +71,12 @@ class ExecutionRun:
 
 @dataclass(frozen=True)
 class NextStep:
-    """Where an execution goes from here. The index says which chunks `run`'s next pass takes."""
+    """Where an execution goes from here. The index says which chunks `run`'s next pass takes.
 
-    batch_id: str
+    `address` is of the job, in an execution for one job.
+    """
+
+    origin_id: str
     next: Where
     run: ExecutionRun = ExecutionRun(MAIN, 1)
     until: datetime = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,6 +85,7 @@ class NextStep:
     index_version: str = ""
     max_concurrency: int = 1
     execution_name: str = ""
+    address: JobAddress | None = None
 
     @property
     def transitions(self) -> int:
@@ -87,6 +97,9 @@ class NextStep:
         """The state the machine carries on, flat and complete."""
         document = asdict(self)
         document.pop("run")
+        document.pop("address")
+        if self.address:
+            document |= {"chunk": self.address.chunk, "position": self.address.position}
         return document | {
             "run": self.run.name,
             "pass": self.run.number,
@@ -95,3 +108,33 @@ class NextStep:
                 "%Y-%m-%dT%H:%M:%SZ"
             ),
         }
+
+
+@dataclass(frozen=True)
+class ExecutionInput:
+    """What an execution works on: a run over a batch, or over the job at `address`.
+
+    `command` is what the execution was started for, "" after its first step. `error` is what the
+    last task failed by, as Step Functions reports it; None when it did not fail.
+    """
+
+    origin_id: str
+    run: ExecutionRun
+    command: str = ""
+    address: JobAddress | None = None
+    error: Any = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "ExecutionInput":
+        """The input in a state machine's document.
+
+        Raises:
+            KeyError: a field is missing.
+        """
+        origin_id = document["origin_id"]
+        address = None
+        if "position" in document:
+            address = JobAddress(origin_id, document["chunk"], document["position"])
+        run = ExecutionRun(document["run"], document["pass"])
+        command = document.get("command", "")
+        return cls(origin_id, run, command, address, document.get("error"))

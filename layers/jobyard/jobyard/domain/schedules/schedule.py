@@ -12,10 +12,20 @@ from typing import Any
 
 from jobyard.domain.batches.batch import HistoryEntry, kept_history
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
-from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
+from jobyard.domain.lifecycle import (
+    MACHINE,
+    Cause,
+    Lifecycle,
+    Move,
+    State,
+    StateType,
+    Transition,
+    senders,
+)
 from jobyard.domain.schedules.recurrence import Recurrence
 
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
+CLOCK = Cause("clock")  # of what the scheduler does by itself
 MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
 HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
 

@@ -19,9 +19,9 @@ def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
             words = f"looked at {at.total:,} so far"
             return Continue(0, words) if at.version > began else Snooze(0, words)
         at = upkeep.look(at)
-    taken_up = at.place.get("taken_up", 0)
-    words = f"looked at {at.total:,}, took up {taken_up:,}"
-    return Done({"records": at.counts, "taken_up": taken_up}, words)
+    recovered = at.place.get("recovered", 0)
+    words = f"looked at {at.total:,}, took up {recovered:,}"
+    return Done({"records": at.counts, "recovered": recovered}, words)
 
 
 RECONCILE = JobType(

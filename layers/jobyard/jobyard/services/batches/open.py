@@ -24,8 +24,8 @@ from jobyard.domain.batches.batch import (
     ManifestSource,
 )
 from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
-from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id

@@ -1,18 +1,40 @@
-"""Where an execution that a person began goes first."""
+"""The Open state: the first step of an execution for a batch."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
 from jobyard.domain.cause_key import Action, CauseKey
+from jobyard.domain.errors import StaleState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
-from jobyard.services.batches.open import OpenContext, open_batch
-from jobyard.services.batches.settle import SettleContext, chunks_of
-from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.batches.open import OpenContext, open_batch, open_object, source_of
+from jobyard.services.batches.settle import chunks_of
+from jobyard.services.runs import ExecutionInput, NextStep
 from jobyard.store import batches, operations
 
 
-def resume(batch_id: str, command: str, run: ExecutionRun, opening: OpenContext) -> NextStep:
-    """Carry out the first part of `command`: open a released batch, lay out an operation's chunks,
-    or go straight to Settle."""
+def open_execution(document: Mapping[str, Any], context: OpenContext) -> NextStep:
+    """Take the first step of an execution: open a manifest that landed, or resume a batch.
+
+    When another execution was first at the batch, the step is taken again, on what it left.
+    """
+    try:
+        return _open(document, context)
+    except StaleState:
+        return _open(document, context)
+
+
+def _open(document: Mapping[str, Any], context: OpenContext) -> NextStep:
+    if "detail" in document:
+        return open_object(source_of(document["detail"]), context)
+    return resume(ExecutionInput.of(document), context)
+
+
+def resume(request: ExecutionInput, opening: OpenContext) -> NextStep:
+    """Take the first step of a command: open a released batch, write the index of an operation's
+    chunks, or go straight to Settle."""
+    batch_id, command, run = request.origin_id, request.command, request.run
     batch = batches.get(batch_id, opening.now())
     if command == "open":
         return open_batch(_claimed(batch, opening) if run.times else batch, opening)
@@ -20,8 +42,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, opening: OpenContext)
         operation = operations.get(batch_id, run.name)
         settings = opening.settings
         key = rows.pass_key(batch_id, run.name, run.number)
-        settling = SettleContext(settings, opening.s3, opening.now)
-        index = chunks_of(batch, operation.chunks, settling)
+        index = chunks_of(batch, operation.chunks, opening.s3, settings)
         return NextStep(
             batch_id,
             "execute",
@@ -35,7 +56,7 @@ def resume(batch_id: str, command: str, run: ExecutionRun, opening: OpenContext)
 
 
 def _claimed(batch: Batch, opening: OpenContext) -> Batch:
-    """The batch, claimed by an execution that takes up the reading of its manifest."""
+    """The batch, claimed by an execution that recovers the reading of its manifest."""
     cause = str(CauseKey(action=Action.OPEN, subject=opening.execution))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PROCESSING or batch.entries or known:

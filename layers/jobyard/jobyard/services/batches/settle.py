@@ -16,7 +16,8 @@ from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.batches import rows
-from jobyard.services.jobs.chunk_runner import give_up_chunk
+from jobyard.services.batches.orphans import give_up_chunk
+from jobyard.services.executions import Executions
 from jobyard.services.runs import RECOVERY_PASSES, ExecutionRun, NextStep
 from jobyard.services.settings import Settings
 from jobyard.store import batches, chunks, jobs, operations
@@ -37,11 +38,12 @@ _LONGEST_WAIT_S = 1800.0
 
 @dataclass(frozen=True)
 class SettleContext:
-    """What settling needs: the deployment, S3 and the clock."""
+    """What settling needs: the deployment, S3, the clock, and how executions are started."""
 
     settings: Settings
     s3: "S3Client"
     now: Callable[[], datetime]
+    executions: Executions
 
 
 def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextStep:
@@ -128,7 +130,7 @@ def _again(
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
     following = ExecutionRun(run.name, run.number + 1)
     key = rows.pass_key(batch.batch_id, following.name, following.number)
-    index = chunks_of(batch, ready, settling)
+    index = chunks_of(batch, ready, settling.s3, settling.settings)
     version = rows.put_index(settling.s3, settling.settings, key, index)
     fresh = run.number % FRESH_AFTER == 0
     return NextStep(
@@ -193,11 +195,12 @@ def _waiting(record: ChunkRecord) -> bool:
     return bool(record.count(JobState.SCHEDULED) or record.count(JobState.HELD))
 
 
-def chunks_of(batch: Batch, numbers: Iterable[int], settling: SettleContext) -> Iterable[Chunk]:
+def chunks_of(
+    batch: Batch, numbers: Iterable[int], s3: "S3Client", settings: Settings
+) -> Iterable[Chunk]:
     """The chunks of these numbers, in order, read from the batch's index."""
-    lines = settling.s3.get_object(
-        Bucket=settling.settings.work_bucket, Key=rows.index_key(batch.batch_id)
-    )["Body"]
+    key = rows.index_key(batch.batch_id)
+    lines = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
     wanted = set(numbers)
     for line in lines.iter_lines():
         chunk = Chunk.of_line(line)

@@ -23,9 +23,9 @@ from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Verdict
 from jobyard.domain.schedules.planning import Decision, plan, released
-from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.schedule import CLOCK, MAIN, SCHEDULE, Schedule, ScheduleState
 from jobyard.services.executions import Executions
-from jobyard.services.recovery import recover_job
+from jobyard.services.recovery import recover_active_jobs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
@@ -34,9 +34,8 @@ RECOVERED_SCHEDULES = 100  # schedules with runs a minute; AWS describes ten exe
 _TRIES = 5  # looks at a schedule that others change at the same time
 _BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
 _Each = TypeVar("_Each", DueSchedule, Schedule)
-_CLOCK = Cause("clock")
 _MOMENT = timedelta(milliseconds=1)
-_RESUME = Cause("clock", reason="the time set for it came")
+_RESUME = replace(CLOCK, reason="the time set for it came")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class TickResult:
     that something nobody foresaw happened with."""
 
     occurrences: tuple[Occurrence, ...] = ()
-    taken_up: int = 0
+    recovered: int = 0
     looked_at: int = 0
     surprises: tuple[tuple[str, BaseException], ...] = ()
 
@@ -64,7 +63,7 @@ class TickResult:
         """Both together."""
         return TickResult(
             (*self.occurrences, *other.occurrences),
-            self.taken_up + other.taken_up,
+            self.recovered + other.recovered,
             self.looked_at + other.looked_at,
             (*self.surprises, *other.surprises),
         )
@@ -137,7 +136,7 @@ def start_due_schedules(
         return fired
 
     def look_after(each: Schedule) -> TickResult:
-        return TickResult(taken_up=recover_active_jobs(each, starting, now()))
+        return TickResult(recovered=recover_active_jobs(each, starting, now()))
 
     fired = _overlapped(start, due, remaining)
     longest = sorted(running, key=lambda each: each.look_at or at)[:RECOVERED_SCHEDULES]
@@ -200,34 +199,12 @@ def start_waiting(schedule: Schedule, look: ScheduleTick) -> Schedule:
     waiting = occurrences.get(schedule.place(schedule.queued))
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
-    move = SCHEDULE.move(schedule.state, "note", look.now, _CLOCK)
+    move = SCHEDULE.move(schedule.state, "note", look.now, CLOCK)
     after, following = released(schedule, waiting, move)
     schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
         look.starting.job(following.place, MAIN)
     return after
-
-
-def recover_schedule(schedule_id: str, starting: Executions, now: datetime) -> int:
-    """Look after the runs of a schedule at once; how many were taken up.
-
-    Raises:
-        NotFound: there is no such schedule.
-    """
-    return recover_active_jobs(schedules.get(schedule_id), starting, now)
-
-
-def recover_active_jobs(schedule: Schedule, starting: Executions, now: datetime) -> int:
-    """Take up the runs of a schedule that no execution works on, and say when to look again; how
-    many were."""
-    taken_up = sum(
-        recover_job(schedule.place(run.at), run.run, run.since, starting, now)
-        for run in schedule.active
-    )
-    move = SCHEDULE.move(schedule.state, "note", now, _CLOCK)
-    with suppress(StaleState):  # whoever changed it said when
-        schedules.write(schedule, schedule.moved(move))
-    return taken_up
 
 
 def catch_up(
@@ -270,7 +247,7 @@ def _decided(
 ) -> Schedule:
     writes = 0
     while _is_due(schedule, until) and (most is None or writes < most):
-        decision = plan(schedule, look.almanac.calendar(schedule), until, _CLOCK, aside)
+        decision = plan(schedule, look.almanac.calendar(schedule), until, CLOCK, aside)
         if decision is None:
             break
         schedule = apply_decision(schedule, decision, look.starting)

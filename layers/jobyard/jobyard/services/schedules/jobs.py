@@ -1,13 +1,11 @@
-"""The job of an occurrence: run by a worker, and its end told to the schedule.
+"""The jobs of a schedule: their end, told to the schedule, and what people do to them.
 
-It is a job like any other, run by the same steps and states, but alone in its chunk and without
-counts: its occurrence and its schedule take what a batch's chunk and batch do elsewhere.
+Such a job is run like any other (`occurrence_source`), but its occurrence and its schedule do what
+chunk and batch do elsewhere.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from jobyard.domain.cause_key import Action, CauseKey, Turn
 from jobyard.domain.errors import InvalidTransition, StaleState
@@ -21,27 +19,15 @@ from jobyard.domain.jobs.job import (
     apply_event,
     new_job,
 )
-from jobyard.domain.jobs.job_type import JobType, StepInput
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import ended
-from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
-from jobyard.domain.schedules.schedule import ActiveJob as Going
+from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, ActiveJob, Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.executions import Executions
-from jobyard.services.jobs import attempt
-from jobyard.services.jobs.attempt import (
-    ORPHAN_LIMIT,
-    Progress,
-    orphaned,
-    run_steps,
-    show_running,
-    started,
-    unexpected_failure,
-)
-from jobyard.services.jobs.chunk_runner import FinishedJob, Worker
-from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.jobs.attempt import orphaned
+from jobyard.services.runs import ExecutionRun
 from jobyard.services.schedules.access import (
     SCHEDULE_JOB_EVENTS,
     check_open_to_requeue,
@@ -52,135 +38,43 @@ from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
 _TRIES = 8  # at a schedule that others change at the same time
-_LOOK_S = 2.0  # how often a running job is looked for a cancel
-_SHOW_S = 0.2  # how often it is looked whether its step takes long
 
 
-def run_occurrence(
-    place: JobAddress, run: ExecutionRun, worker: Worker
-) -> tuple[NextStep, list[FinishedJob]]:
-    """Run the job of an occurrence, if `run` owns it; say whether to come again."""
-    occurrence = occurrences.get(place)
-    job = jobs.get(place) or new_job(place, worker.now())
-    settle = NextStep("", "settle", run=run)
-    if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
-        return settle, []
-    if job.next_at and job.next_at > worker.now():
-        return NextStep("", "again", run=run, until=job.next_at), []
-    job_type = job_type_of(occurrence.job_type)
-    after = _begun(job, run, occurrence, worker.now())
-    if after is None or after.state is not JobState.RUNNING:
-        return settle, _told([after], occurrence)
-    ended_as, surprise = _performed(after, job_type, occurrence, worker)
-    finished = _told([ended_as], occurrence, surprise)
-    if ended_as and ended_as.state is JobState.SCHEDULED and ended_as.next_at:
-        following = ExecutionRun(run.name, run.number + 1)
-        return NextStep("", "again", run=following, until=ended_as.next_at), finished
-    return settle, finished
+def owned_job(
+    address: JobAddress, run: ExecutionRun, at: datetime
+) -> tuple[Occurrence, JobRecord] | None:
+    """The occurrence at an address and its job, if `run` owns the job; None if it does not."""
+    occurrence = occurrences.get(address)
+    if occurrence is None or occurrence.verdict is not Verdict.RUN:
+        return None
+    job = jobs.get(address)
+    if job is None:
+        return (occurrence, new_job(address, at)) if run.name == MAIN else None
+    is_waiting = job.state in {JobState.SCHEDULED, JobState.RUNNING}
+    return (occurrence, job) if is_waiting and run.owns(job.cause) else None
 
 
-def _is_ours(job: JobRecord, run: ExecutionRun) -> bool:
-    if not job.version:
-        return run.name == MAIN
-    return job.state in {JobState.SCHEDULED, JobState.RUNNING} and run.owns(job.cause)
-
-
-def _begun(
-    job: JobRecord, run: ExecutionRun, occurrence: Occurrence, at: datetime
-) -> JobRecord | None:
-    """The job once it is written that it runs, or that too many workers were lost with it; None
-    when someone else was first."""
-    cause = run.cause(0, job.tries + 1)
-    gone = job.state is JobState.RUNNING and job.lost >= ORPHAN_LIMIT
-    after = _given_up(job, occurrence, at, cause) if gone else started(job, at, cause)
-    (stored,) = jobs.write_many([(job if job.version else None, after)])
-    return stored
-
-
-def _given_up(job: JobRecord, occurrence: Occurrence, at: datetime, cause: str) -> JobRecord:
-    """The job, failed: by its time limit if its last worker had that long, else by its workers."""
+def orphan_failure(job: JobRecord, job_type: str, at: datetime) -> Failure:
+    """Why an orphaned job fails: its time limit, if its last worker had that long."""
     if job.state is not JobState.RUNNING:
-        return orphaned(job, at, cause, Failure.NO_WORKER)
-    over = (at - job.at).total_seconds() >= job_type_of(occurrence.job_type).time_limit
-    return orphaned(job, at, cause, Failure.TIMEOUT if over else Failure.WORKER_LOST)
+        return Failure.NO_WORKER
+    is_over = (at - job.at).total_seconds() >= job_type_of(job_type).time_limit
+    return Failure.TIMEOUT if is_over else Failure.WORKER_LOST
 
 
-def _performed(
-    job: JobRecord, job_type: JobType, occurrence: Occurrence, worker: Worker
-) -> tuple[JobRecord | None, BaseException | None]:
-    """The job after an attempt, and what a step raised that no step should raise; no job when
-    someone else took it away meanwhile."""
-    work = StepInput(
-        batch_id="",
-        job_id=job.place.job_id,
-        collection="",
-        entry={"scheduled_for": occurrence.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")},
-        parameters=occurrence.parameters,
-        data=job.data,
-        attempt=job.tries,
-    )
-    touch = worker.touch(job_type.time_limit)
-    touch = replace(touch, remaining=_while_ours(job, touch.remaining, worker.now))
-    progress = Progress(job)
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(run_steps, job_type, progress, work, touch, worker.now)
-        while not wait([future], timeout=_SHOW_S).done:
-            show_running([progress], worker.now())
-        surprise = future.exception()
-    attempted = unexpected_failure(progress, worker.now()) if surprise else future.result()
-    if attempted is None:
-        return None, None
-    after = attempt.ended(attempted, job_type, worker.now(), job.cause)
-    (stored,) = jobs.write_many([(attempted.record, after)])
-    return stored, surprise
-
-
-def _while_ours(
-    job: JobRecord, remaining: Callable[[], float], now: Callable[[], datetime]
-) -> Callable[[], float]:
-    """The seconds a step has left: none once the job is cancelled, replaced or run by another."""
-    looked_at, is_ours = now(), True
-
-    def left() -> float:
-        nonlocal looked_at, is_ours
-        if is_ours and (now() - looked_at).total_seconds() >= _LOOK_S:
-            stored = jobs.get(job.place)
-            is_ours = stored is not None and stored.cause == job.cause
-            looked_at = now()
-        return remaining() if is_ours else 0.0
-
-    return left
-
-
-def _told(
-    met: Sequence[JobRecord | None], occurrence: Occurrence, surprise: BaseException | None = None
-) -> list[FinishedJob]:
-    return [
-        FinishedJob(
-            job.place.job_id,
-            occurrence.job_type,
-            job.state.value,
-            job.failure_code,
-            surprise,
-        )
-        for job in met
-        if job and (job.state is not JobState.SCHEDULED or surprise)
-    ]
-
-
-def give_up_occurrence(place: JobAddress, run: ExecutionRun, at: datetime) -> bool:
-    """Fail a job whose own execution could not get through it, if it still holds it; whether it
-    did."""
-    occurrence = occurrences.get(place)
-    job = jobs.get(place) or new_job(place, at)
-    if occurrence is None or occurrence.verdict is not Verdict.RUN or not _is_ours(job, run):
+def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
+    """Fail a job that its own execution could not end, if the run still owns it; whether it did."""
+    owned = owned_job(address, run, at)
+    if owned is None:
         return False
-    after = _given_up(job, occurrence, at, run.cause(0, job.tries, Turn.LOST))
-    (stored,) = jobs.write_many([(job if job.version else None, after)])
+    occurrence, job = owned
+    failure = orphan_failure(job, occurrence.job_type, at)
+    failed = orphaned(job, at, run.cause(0, job.tries, Turn.LOST), failure)
+    (stored,) = jobs.write_many([(job if job.version else None, failed)])
     return stored is not None
 
 
-def settle_occurrence(place: JobAddress, starting: Executions, now: datetime) -> None:
+def settle_job(place: JobAddress, starting: Executions, now: datetime) -> None:
     """Tell the schedule if the job of an occurrence has ended, and start what waited for that.
 
     Raises:
@@ -244,7 +138,7 @@ def send_occurrence_event(place: JobAddress, event: str, asking: CommandContext)
     if job.state is JobState.SCHEDULED:
         asking.starting.job(place, asking.run)
     else:
-        settle_occurrence(place, asking.starting, asking.now())
+        settle_job(place, asking.starting, asking.now())
     return job
 
 
@@ -260,7 +154,7 @@ def _write_asked(
     check_open_to_requeue(schedule)
     move = SCHEDULE.move(schedule.state, "note", asking.now(), asking.cause)
     others = [run for run in schedule.active if run.at != occurrence.at]
-    active = (*others, Going(occurrence.at, asking.now(), asking.run))
+    active = (*others, ActiveJob(occurrence.at, asking.now(), asking.run))
     reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
     beside = ScheduleWrites((), [(occurrence, reopened)], [change])
     schedules.write(schedule, schedule.moved(move, active=active), beside)

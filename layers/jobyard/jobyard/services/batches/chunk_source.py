@@ -1,0 +1,295 @@
+"""The jobs of a chunk of a batch, as a worker runs them: all of them, or one.
+
+A worker starts what its run owns: rows without a record, jobs whose retry is due, orphaned jobs.
+The chunk keeps the counts of its jobs, which are saved every two seconds and at the end.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import InvalidTransition, StaleState
+from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, apply_event, new_job
+from jobyard.domain.jobs.job_type import JobType, StepInput
+from jobyard.domain.lifecycle import Cause
+from jobyard.jobtypes import job_type_of
+from jobyard.services.batches import rows
+from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
+from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.store import batches, chunks, collections, holds, jobs, operations
+
+_SOON = timedelta(seconds=0.5)  # a retry that is due by then is due now
+
+
+def run_chunk(batch_id: str, chunk: Chunk, run: ExecutionRun, worker: Worker) -> list[FinishedJob]:
+    """Run one pass over a chunk's jobs."""
+    batch = batches.get(batch_id, worker.now())
+    if run.name == MAIN and batch.state not in {BatchState.PROCESSING, BatchState.CANCELLING}:
+        return []
+    source = ChunkSource(batch, chunk, run, worker)
+    if run.name != MAIN:
+        operation = operations.find(batch_id, run.name)
+        if operation:
+            source.apply_operation(operation)
+    return run_jobs(source, worker)
+
+
+def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "ChunkSource":
+    """The source of one job of a batch.
+
+    Raises:
+        NotFound, Gone: there is no such batch, or it is no more.
+    """
+    batch = batches.get(address.origin_id, worker.now())
+    chunk = rows.chunk_of(worker.s3, worker.settings, batch, address.chunk)
+    return ChunkSource(batch, chunk, run, worker, only=address.position)
+
+
+@dataclass
+class ChunkSource:
+    """The due jobs of a chunk, or the `only` one at that position."""
+
+    batch: Batch
+    chunk: Chunk
+    run: ExecutionRun
+    worker: Worker
+    only: int | None = None
+    records: dict[int, JobRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.job_type: JobType = job_type_of(self.batch.job_type)
+        settings, s3 = self.worker.settings, self.worker.s3
+        self.rows = rows.rows_of(s3, settings, self.batch.batch_id, self.chunk)
+        self.saved = self._read_counts()
+        self._read_records()
+        self.has_conflict = False  # someone else wrote a job, so the records here are not all
+        self.hold: Hold | None = None
+        self.found_collection: Collection | None = None
+        self.is_cancelling = False
+
+    def _read_counts(self) -> ChunkRecord:
+        counts = chunks.get(self.batch.batch_id, self.chunk.chunk)
+        return replace(counts, collection=self.batch.collection)
+
+    def _read_records(self) -> None:
+        found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
+        self.records = {job.place.position: job for job in found}
+
+    # What the runner asks
+
+    def due(self) -> list[DueJob]:
+        """The rows without a record, due retries and orphaned jobs of this run, in row order."""
+        self._check(self.batch.state)
+        positions = range(len(self.rows)) if self.only is None else [self.only]
+        return [due for position in positions if (due := self._due(position))]
+
+    def _due(self, position: int) -> DueJob | None:
+        now, job = self.worker.now(), self.records.get(position)
+        if job is None:
+            address = JobAddress(self.batch.batch_id, self.chunk.chunk, position)
+            return DueJob(new_job(address, now)) if self.run.name == MAIN else None
+        if not self.run.owns(job.cause):
+            return None
+        if job.state is JobState.RUNNING:
+            return DueJob(job, is_orphaned=True)
+        is_due = job.next_at is None or job.next_at <= now + _SOON
+        return DueJob(job) if job.state is JobState.SCHEDULED and is_due else None
+
+    def step_input(self, job: JobRecord) -> StepInput:
+        """The job's row, with what its batch was submitted with."""
+        return StepInput(
+            batch_id=self.batch.batch_id,
+            job_id=job.place.job_id,
+            collection=self.batch.collection,
+            entry=self.rows[job.place.position],
+            parameters=self.batch.parameters,
+            data=job.data,
+            attempt=job.tries,
+            depositor=self.batch.depositor,
+        )
+
+    def lock(self, job: JobRecord) -> str:
+        """The object of the job's row."""
+        return self.job_type.lock(self.rows[job.place.position])
+
+    def collection(self) -> Collection | None:
+        """The batch's collection, as of the last refresh."""
+        return self.found_collection
+
+    def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
+        """What the worker has: a cancel lets a step of a batch's job end."""
+        return remaining
+
+    def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
+        """Its worker was lost."""
+        return Failure.WORKER_LOST
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        """Write changes to jobs; they are counted with the next save."""
+        written = jobs.write_many(changes)
+        for stored in written:
+            if stored is None:
+                self.has_conflict = True
+            else:
+                self.records[stored.place.position] = stored
+        return written
+
+    def note_conflict(self) -> None:
+        """Count anew at the next save."""
+        self.has_conflict = True
+
+    def refresh(self) -> None:
+        """Look for a hold and a cancel; show the counts."""
+        self._check(batches.get(self.batch.batch_id, self.worker.now()).state)
+        self._save()
+
+    def _check(self, state: BatchState) -> None:
+        """Look for a hold and a cancel. The collection is read too: before it writes, a step asks
+        who may deposit."""
+        scopes = scopes_of(self.batch.collection, self.batch.job_type)
+        self.hold = in_force(holds.of_scopes(scopes), self.worker.now())
+        self.found_collection = collections.find(self.batch.collection)
+        self.is_cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a hold or a cancel forbids further starts."""
+        return self.is_cancelling or self.hold is not None
+
+    def finish(self, left: Iterable[DueJob]) -> None:
+        """Hold or cancel what is left, if that is why it is left; count all jobs of the chunk."""
+        left = list(left)
+        if self.is_stopped:
+            self._stop(left)
+        self._save(is_passed=self.is_stopped or not left)
+        if self.hold and left:
+            self._lift_again(self.hold)
+
+    def next_step(self) -> NextStep:
+        """Again when the one job has a retry to come, else settle the batch."""
+        if self.only is None:
+            return NextStep(self.batch.batch_id, "settle", run=self.run)
+        address = JobAddress(self.batch.batch_id, self.chunk.chunk, self.only)
+        settle = NextStep(self.batch.batch_id, "settle", run=self.run, address=address)
+        job = self.records.get(self.only)
+        if job and job.state is JobState.SCHEDULED and self.run.owns(job.cause) and job.next_at:
+            return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
+        return settle
+
+    # Holds and cancels
+
+    def _stop(self, left: Sequence[DueJob]) -> None:
+        """Under a hold, what would start is held. In a cancelled batch, what has a record ends.
+
+        An orphaned job is first scheduled again, so that the next pass can hold it.
+        """
+        if self.is_cancelling:
+            events = dict.fromkeys((JobState.SCHEDULED, JobState.HELD, JobState.RUNNING), "cancel")
+            orphaned = [due.job for due in left if due.is_orphaned]
+            waiting = [job for job in self.records.values() if job.state is not JobState.RUNNING]
+            stopped = [job for job in (*waiting, *orphaned) if job.state in events]
+            reason = "its batch was cancelled or deleted"
+        else:
+            events = {JobState.SCHEDULED: "hold", JobState.RUNNING: "reschedule"}
+            stopped = [due.job for due in left]
+            reason = self.hold.words() if self.hold else ""
+        now = self.worker.now()
+        changes: list[Change] = []
+        for job in stopped:
+            cause = Cause(self.run.cause(self.chunk.chunk, job.tries), reason=reason)
+            move = JOB.move(job.state, events[job.state], now, cause)
+            next_at = now if move.event == "reschedule" else None
+            changes.append((job if job.version else None, job.moved(move, next_at=next_at)))
+        self.write(changes)
+
+    def _lift_again(self, seen: Hold) -> None:
+        """Lift the hold once more if it is gone by now: nobody else would look for jobs that this
+        late worker held."""
+        if holds.of_scopes(scopes_of(self.batch.collection, self.batch.job_type)):
+            return
+        with suppress(StaleState):  # somebody holds the scope again
+            holds.put(replace(seen, until=self.worker.now()))
+
+    # An operation
+
+    def apply_operation(self, operation: Operation) -> None:
+        """Apply the operation's event to each job that matches, and save each job's outcome.
+
+        The counts show the jobs as open before the first of them is. So nobody takes the batch for
+        ended in between.
+        """
+        # A later pass finds jobs that got the event before and failed again: once is enough.
+        earlier = {at for at, job in self.records.items() if _has_event(job, operation)}
+        outcomes = [JobOutcome(self.records[at].place.job_id, ACCEPTED) for at in sorted(earlier)]
+        matching = [
+            job
+            for at, job in self.records.items()
+            if at not in earlier and operation.filter.matches(job)
+        ]
+        changes: list[tuple[JobRecord, JobRecord]] = []
+        refused = []
+        for job in matching:
+            try:
+                changes.append((job, self._after(job, operation)))
+            except InvalidTransition as refusal:
+                refused.append(JobOutcome(job.place.job_id, REFUSED, str(refusal)))
+        self._save(planned=[after for _, after in changes])
+        for (before, _), stored in zip(changes, self.write(changes), strict=True):
+            if stored or _has_event(jobs.get(before.place), operation):  # maybe by a twin
+                outcomes.append(JobOutcome(before.place.job_id, ACCEPTED))
+            else:
+                words = "someone else changed it first"
+                refused.append(JobOutcome(before.place.job_id, REFUSED, words))
+        self._save_outcomes(operation, [*refused, *outcomes])
+
+    def _after(self, job: JobRecord, operation: Operation) -> JobRecord:
+        cause = Cause(operation.operation_id, operation.actor, operation.reason, operation.sub)
+        return apply_event(job, operation.event, self.worker.now(), cause)
+
+    def _save_outcomes(self, operation: Operation, outcomes: Iterable[JobOutcome]) -> None:
+        """Add to the outcomes of earlier passes: a job that was refused then may not match now."""
+        settings, s3 = self.worker.settings, self.worker.s3
+        earlier = rows.outcomes_of(s3, settings, operation, self.chunk.chunk)
+        latest = {each.job_id: each for each in (*earlier, *outcomes)}
+        rows.put_outcomes(s3, settings, operation, self.chunk.chunk, latest.values())
+
+    # Counts
+
+    def _save(self, *, is_passed: bool = False, planned: Iterable[JobRecord] = ()) -> None:
+        """Save the chunk's counts. When someone else changed a job meanwhile, count again."""
+        while True:
+            if self.has_conflict:
+                self.has_conflict = False
+                self.saved = self._read_counts()
+                self._read_records()
+            known = self.records | {job.place.position: job for job in planned}
+            retries = [
+                job.next_at
+                for job in known.values()
+                if job.state is JobState.SCHEDULED and job.next_at and self.run.owns(job.cause)
+            ]
+            before = self.saved.passage(self.run.name)
+            number = max(before.passed, self.run.number)  # a late worker is in an earlier pass
+            passage = Passage(number, min(retries, default=None)) if is_passed else before
+            new = self.saved.passed(self.run.name, passage).counting(known.values())
+            if new == self.saved:
+                return
+            try:
+                self.saved = chunks.put(new)
+            except StaleState:
+                self.has_conflict = True
+            else:
+                return
+
+
+def _has_event(job: JobRecord | None, operation: Operation) -> bool:
+    """Whether the operation's event has reached the job, whichever worker applied it."""
+    return job is not None and any(e.cause == operation.operation_id for e in job.history)

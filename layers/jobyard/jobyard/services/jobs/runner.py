@@ -1,0 +1,262 @@
+"""Running due jobs, overlapped, whatever they come from.
+
+A worker starts what its source says is due, keeps up to `OVERLAP` jobs at work, and writes starts
+and ends up to 25 a call. It stops in time for its own end. Called twice, late or cut off, it does
+nothing twice: every write has the state it saw in its condition, and steps may be repeated.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job_type import Done, StepInput
+from jobyard.jobtypes.http_client import HttpClient
+from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
+from jobyard.services.jobs.attempt import (
+    ORPHAN_LIMIT,
+    AttemptResult,
+    Progress,
+    ended,
+    orphaned,
+    run_steps,
+    show_running,
+    started,
+    unexpected_failure,
+)
+from jobyard.services.jobs.source import Change, DueJob, JobSource
+from jobyard.services.settings import Settings
+from jobyard.store import checkpoints, jobs, objects, tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+OVERLAP = 25  # jobs of a source at work at once
+_REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
+_LINGER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
+MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stand
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker is given: the deployment, S3, the safe opener, the clock, the time left (s),
+    and what makes ready what only the system's jobs ask for."""
+
+    settings: Settings
+    s3: "S3Client"
+    fetch: HttpClient
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+    upkeep: Callable[[], MaintenanceTasks]
+
+    def touch(
+        self, limit_s: float, collection: Callable[[], Collection | None] = lambda: None
+    ) -> StepContext:
+        """What the steps of one attempt may touch, which may take `limit_s` at the most; and the
+        collection they work for."""
+        began = self.now()
+
+        def remaining() -> float:
+            left = limit_s - (self.now() - began).total_seconds()
+            return min(left, self.remaining() - MARGIN_S)
+
+        return StepContext(
+            s3=self.s3,
+            work_bucket=self.settings.work_bucket,
+            archive_bucket=self.settings.archive_bucket,
+            fetch=self.fetch,
+            s3_sources=self.settings.s3_sources,
+            objects=objects,
+            dynamodb=tables.client(),
+            sweep_tables=self.settings.sweep_tables,
+            checkpoints=checkpoints,
+            upkeep=self.upkeep,
+            collection=collection,
+            now=self.now,
+            remaining=remaining,
+        )
+
+
+@dataclass(frozen=True)
+class FinishedJob:
+    """A job that ended in this invocation, or met an unexpected error; for the log and metrics."""
+
+    address: JobAddress
+    job_type: str
+    state: JobState
+    failure_code: str
+    error: BaseException | None = None  # what a step raised that no step should raise
+
+
+def run_jobs(source: JobSource, worker: Worker) -> list[FinishedJob]:
+    """Run the jobs of a source that are due; those that ended, or met an unexpected error."""
+    runner = _Runner(source, worker)
+    runner.run()
+    return runner.finished
+
+
+@dataclass(frozen=True)
+class _ActiveJob:
+    """A job at work: its record as it was started, its lock, how far it is."""
+
+    job: JobRecord
+    lock: str
+    progress: Progress
+
+
+class _Runner:
+    """One worker's run over the jobs of a source."""
+
+    def __init__(self, source: JobSource, worker: Worker) -> None:
+        self.source, self.worker = source, worker
+        self.finished: list[FinishedJob] = []
+        self.todo = deque(source.due())
+        self.active: dict[Future[AttemptResult | None], _ActiveJob] = {}
+        self.ended: list[tuple[Change, BaseException | None]] = []
+        self.refreshed_at = worker.now()
+
+    def run(self) -> None:
+        """Start what is due, keep `OVERLAP` of it at work, end it."""
+        with ThreadPoolExecutor(OVERLAP) as pool:
+            while self.todo or self.active:
+                if self.todo and self._may_start():
+                    self._start(pool)
+                if not self.active and not self.ended:
+                    if not self.todo or self._is_out_of_time() or self.source.is_stopped:
+                        break
+                    continue
+                self._gather()
+                show_running((each.progress for each in self.active.values()), self.worker.now())
+                self._refresh()
+        self.source.finish(self.todo)
+
+    def _may_start(self) -> bool:
+        alone = any(each.job.history[-1].event == "restart" for each in self.active.values())
+        few = len(self.active) <= OVERLAP // 2
+        return few and not alone and not self._is_out_of_time() and not self.source.is_stopped
+
+    def _is_out_of_time(self) -> bool:
+        return self.worker.remaining() < MARGIN_S
+
+    def _refresh(self) -> None:
+        now = self.worker.now()
+        if (now - self.refreshed_at).total_seconds() >= _REFRESH_S:
+            self.refreshed_at = now
+            self.source.refresh()
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        """Write that the next jobs run, then run them. An orphaned job runs alone: it may be what
+        killed its worker."""
+        now = self.worker.now()
+        locks = {each.lock for each in self.active.values() if each.lock}
+        changes: list[Change] = []
+        later: list[DueJob] = []
+        while self.todo and len(self.active) + len(changes) < OVERLAP:
+            due = self.todo.popleft()
+            lock = self.source.lock(due.job)
+            if due.is_orphaned and (self.active or changes):
+                later.append(due)
+                break
+            if lock and lock in locks:
+                later.append(due)
+                continue
+            locks.add(lock)
+            changes.append((_stored(due.job), self._started(due, now)))
+            if due.is_orphaned:
+                break
+        self.todo.extendleft(reversed(later))
+        for stored in self.source.write(changes):
+            if stored is None:
+                continue
+            if stored.state is JobState.RUNNING:
+                active = _ActiveJob(stored, self.source.lock(stored), Progress(stored))
+                self.active[pool.submit(self._attempt, active)] = active
+            else:
+                self._finish(stored)
+
+    def _started(self, due: DueJob, now: datetime) -> JobRecord:
+        job = due.job
+        cause = self.source.run.cause(job.place.chunk, job.tries + 1)
+        if due.is_orphaned and job.lost >= ORPHAN_LIMIT:
+            return orphaned(job, now, cause, self.source.orphan_failure(job, now))
+        return started(job, now, cause)
+
+    def _attempt(self, active: _ActiveJob) -> AttemptResult | None:
+        """One attempt at a job, in a thread of the pool; None when someone took the job away."""
+        job, progress, job_type = active.job, active.progress, self.source.job_type
+        step_input = self.source.step_input(job)
+        touch = self.worker.touch(job_type.time_limit, self.source.collection)
+        touch = replace(touch, remaining=self.source.remaining(job, touch.remaining))
+        with ExitStack() as on_error:
+            on_error.push(lambda kind, *_: self._on_error(kind, progress, step_input, touch))
+            result = run_steps(job_type, progress, step_input, touch, self.worker.now)
+        return result and self._with_failure_handled(result, step_input, touch)
+
+    def _on_error(
+        self,
+        kind: type[BaseException] | None,
+        progress: Progress,
+        step_input: StepInput,
+        touch: StepContext,
+    ) -> bool:
+        """When a step raised an unexpected error and the job fails by it: call `failed` too."""
+        if kind is not None and issubclass(kind, Exception):
+            result = unexpected_failure(progress, self.worker.now())
+            handled = self._with_failure_handled(result, step_input, touch)
+            with progress.lock:
+                progress.record = replace(progress.record, data=handled.record.data)
+        return False  # the error goes on
+
+    def _with_failure_handled(
+        self, result: AttemptResult, step_input: StepInput, touch: StepContext
+    ) -> AttemptResult:
+        """The result; if the job fails by it, with what its type's `failed` returned."""
+        if isinstance(result.outcome, Done):
+            return result
+        record, job_type = result.record, self.source.job_type
+        after = ended(result, job_type, self.worker.now(), record.cause)
+        if after.state is not JobState.FAILED:
+            return result
+        step_input = replace(step_input, data=record.data)
+        failure = (after.failure_code, after.failure_message, record.requeues)
+        returned = job_type.failed(step_input, touch, *failure)
+        return replace(result, record=replace(record, data={**record.data, **returned}))
+
+    def _gather(self) -> None:
+        """Wait for jobs to end; write their ends together, up to 25 of them."""
+        done = wait(self.active, timeout=0.1, return_when=FIRST_COMPLETED).done
+        if done and len(done) < len(self.active):
+            done = wait(self.active, timeout=_LINGER_S).done
+        now = self.worker.now()
+        for future in done:
+            active = self.active.pop(future)
+            error = future.exception()
+            result = unexpected_failure(active.progress, now) if error else future.result()
+            if result is None:
+                self.source.note_conflict()
+            else:
+                after = ended(result, self.source.job_type, now, active.job.cause)
+                self.ended.append(((result.record, after), error))
+        if self.ended and (len(self.ended) >= jobs.BATCH_LIMIT or not self.active or not done):
+            self._write_ends()
+
+    def _write_ends(self) -> None:
+        written, self.ended = self.ended, []
+        stored = self.source.write([change for change, _ in written])
+        for job, (_, error) in zip(stored, written, strict=True):
+            if job is not None:
+                self._finish(job, error)
+
+    def _finish(self, job: JobRecord, error: BaseException | None = None) -> None:
+        if job.state is not JobState.SCHEDULED or error:
+            name = self.source.job_type.name
+            self.finished.append(FinishedJob(job.place, name, job.state, job.failure_code, error))
+
+
+def _stored(job: JobRecord) -> JobRecord | None:
+    return job if job.version else None

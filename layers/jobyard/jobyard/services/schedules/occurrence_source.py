@@ -1,0 +1,126 @@
+"""The job of an occurrence, as a worker runs it: alone in its chunk, without counts."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import NotFound
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
+from jobyard.domain.jobs.job_type import JobType, StepInput
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.jobtypes import job_type_of
+from jobyard.services.jobs.runner import Worker
+from jobyard.services.jobs.source import Change, DueJob
+from jobyard.services.runs import ExecutionRun, NextStep
+from jobyard.services.schedules.jobs import orphan_failure, owned_job
+from jobyard.store import jobs, occurrences
+
+_CHECK_S = 2.0  # how often a step asks whether its job was cancelled
+
+
+def job_source(address: JobAddress, run: ExecutionRun, worker: Worker) -> "OccurrenceSource":
+    """The source of the job of an occurrence.
+
+    Raises:
+        NotFound: there is no such occurrence.
+    """
+    occurrence = occurrences.get(address)
+    if occurrence is None:
+        raise NotFound(f"there is no job {address.job_id}")
+    return OccurrenceSource(occurrence, run, worker)
+
+
+@dataclass
+class OccurrenceSource:
+    """The one job of an occurrence, if `run` owns it and it is due."""
+
+    occurrence: Occurrence
+    run: ExecutionRun
+    worker: Worker
+
+    def __post_init__(self) -> None:
+        self.job_type: JobType = job_type_of(self.occurrence.job_type)
+        self.job: JobRecord | None = None
+
+    def due(self) -> list[DueJob]:
+        """The job, unless its retry is still to come."""
+        now = self.worker.now()
+        owned = owned_job(self.occurrence.place, self.run, now)
+        if owned is None:
+            return []
+        _, self.job = owned
+        if self.job.next_at and self.job.next_at > now:
+            return []
+        return [DueJob(self.job, is_orphaned=self.job.state is JobState.RUNNING)]
+
+    def step_input(self, job: JobRecord) -> StepInput:
+        """The time the job stands for, and the parameters of its schedule."""
+        scheduled_for = self.occurrence.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return StepInput(
+            batch_id="",
+            job_id=job.place.job_id,
+            collection="",
+            entry={"scheduled_for": scheduled_for},
+            parameters=self.occurrence.parameters,
+            data=job.data,
+            attempt=job.tries,
+        )
+
+    def lock(self, job: JobRecord) -> str:
+        """None: the job is alone."""
+        return ""
+
+    def collection(self) -> Collection | None:
+        """None: a schedule's jobs belong to no collection."""
+        return None
+
+    def remaining(self, job: JobRecord, remaining: Callable[[], float]) -> Callable[[], float]:
+        """What the worker has, and nothing once the job is cancelled, replaced or run elsewhere."""
+        checked_at, is_ours = self.worker.now(), True
+
+        def left() -> float:
+            nonlocal checked_at, is_ours
+            now = self.worker.now()
+            if is_ours and (now - checked_at).total_seconds() >= _CHECK_S:
+                stored = jobs.get(job.place)
+                is_ours = stored is not None and stored.cause == job.cause
+                checked_at = self.worker.now()
+            return remaining() if is_ours else 0.0
+
+        return left
+
+    def orphan_failure(self, job: JobRecord, at: datetime) -> Failure:
+        """Its time limit, if its last worker had that long; else its worker was lost."""
+        return orphan_failure(job, self.occurrence.job_type, at)
+
+    def write(self, changes: Sequence[Change]) -> list[JobRecord | None]:
+        """Write changes to the job. There is nothing to count."""
+        written = jobs.write_many(changes)
+        for stored in written:
+            self.job = stored
+        return written
+
+    def note_conflict(self) -> None:
+        """Whoever took the job away says what comes next."""
+        self.job = None
+
+    def refresh(self) -> None:
+        """Nothing: a hold on a job type stops the schedule, not a job that runs."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Never: the job was decided on, and runs."""
+        return False
+
+    def finish(self, left: Iterable[DueJob]) -> None:
+        """Nothing: the schedule is told when the job is settled."""
+
+    def next_step(self) -> NextStep:
+        """Again when a retry is to come, else settle."""
+        job, address = self.job, self.occurrence.place
+        settle = NextStep(address.origin_id, "settle", run=self.run, address=address)
+        if job and job.state is JobState.SCHEDULED and job.next_at:
+            return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
+        return settle

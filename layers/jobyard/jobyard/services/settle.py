@@ -1,0 +1,87 @@
+"""The Settle state: what comes after a pass, after a single job, or after a task that failed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobyard.domain.batches.batch import BatchState, ManifestSource
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.jobs.job import JobAddress
+from jobyard.services.batches import orphans
+from jobyard.services.batches.open import (
+    OpenContext,
+    batch_of_key,
+    not_opened,
+    note_landed,
+    source_of,
+)
+from jobyard.services.batches.settle import SettleContext, give_up, settle
+from jobyard.services.runs import ExecutionInput, ExecutionRun, NextStep
+from jobyard.services.schedules import jobs as schedule_jobs
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An execution's next step, and what its last task's failure came to.
+
+    `given_up` is the job that failed because its execution could not end it. `is_unopened` says
+    that a manifest could not be opened.
+    """
+
+    next_step: NextStep
+    given_up: JobAddress | None = None
+    is_unopened: bool = False
+
+
+def settle_execution(
+    document: Mapping[str, Any], context: SettleContext, request_id: str
+) -> Settled:
+    """Settle the batch or the job that a state machine's document names.
+
+    A report on a manifest that could not be opened refers to `request_id`.
+    """
+    if "detail" in document:
+        source = source_of(document["detail"])
+        return Settled(_settle_unopened(source, context, not_opened(request_id)), is_unopened=True)
+    request = ExecutionInput.of(document)
+    if request.address is not None:
+        return _settle_job(request.address, request, context)
+    if request.command == "open":
+        message = not_opened(request_id)
+        step = give_up(request.origin_id, request.run, context, message)
+        return Settled(step, is_unopened=True)
+    return Settled(settle(request.origin_id, request.run, context))
+
+
+def _settle_unopened(source: ManifestSource, context: SettleContext, message: str) -> NextStep:
+    """Report a manifest that could not be read. One that was not even claimed is kept: the
+    scheduler tick has it opened."""
+    batch = batch_of_key(source.bucket, source.key, source.version_id, context.s3, context.now())
+    if batch is None or batch.state is BatchState.PENDING:
+        opening = OpenContext(context.settings, context.s3, context.now, execution="")
+        landed = note_landed(source, opening, message)
+        return NextStep(landed.batch_id if landed else "", "end")
+    return give_up(batch.batch_id, ExecutionRun(MAIN, 1), context, message)
+
+
+def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:
+    """Fail the job if its execution could not end it; then settle its batch or schedule."""
+    give_up_job, settle_job = _ORIGINS[address.is_of_schedule]
+    has_failed = request.error is not None
+    given_up = has_failed and give_up_job(address, request.run, context.now())
+    return Settled(settle_job(address, request.run, context), address if given_up else None)
+
+
+def _settle_batch(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
+    return settle(address.origin_id, run, context)
+
+
+def _settle_schedule(address: JobAddress, run: ExecutionRun, context: SettleContext) -> NextStep:
+    schedule_jobs.settle_job(address, context.executions, context.now())
+    return NextStep(address.origin_id, "end", run=run)
+
+
+_ORIGINS = {
+    False: (orphans.give_up_job, _settle_batch),
+    True: (schedule_jobs.give_up_job, _settle_schedule),
+}
