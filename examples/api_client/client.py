@@ -44,6 +44,10 @@ class Client:
         self._http = http or httpx.Client(timeout=35)
         self._pause = pause
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str, **query: Any) -> Any:
         """GET a document."""
         return self._request("GET", path, params=query).json()
@@ -177,6 +181,8 @@ def main(arguments: list[str]) -> int:
     except Problem as problem:
         print(f"refused ({problem.type}): {problem}", file=sys.stderr)
         return 1
+    finally:
+        client.close()
     return 0 if batch["state"] == "completed" else 1
 
 

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -122,7 +122,8 @@ def main() -> None:
         aws_secret_access_key=stack["secret_access_key"],
         config=Config(s3={"addressing_style": "path"}),
     )
-    deposit(client, s3, stack["archive_bucket"], stack["files_port"])
+    with closing(client):
+        deposit(client, s3, stack["archive_bucket"], stack["files_port"])
 
 
 if __name__ == "__main__":
