@@ -34,7 +34,7 @@ def test_what_is_read_back_is_what_was_packed(harness: Harness, tmp_path: Path) 
 
     batch_id = harness.drop(text, name="containers.csv")
 
-    found = list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=9).items
+    found = list_jobs(batch_id, harness.query_context(), state="", after=(0, 0), limit=9).items
     archived = {
         each.row["name"].partition(".")[0]: read_back(harness.s3, "archive", each.job.data)
         for each in found

@@ -58,7 +58,7 @@ def test_a_batch_counts_the_lines_of_each_file_and_reports_what_it_cannot_fetch(
 
     batch_id = harness.drop(manifest, metadata={"job-type": "line-count"})
 
-    found = list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=9).items
+    found = list_jobs(batch_id, harness.query_context(), state="", after=(0, 0), limit=9).items
     assert [each.job.state.value for each in found] == ["succeeded", "succeeded", "failed"]
     assert [each.job.data.get("lines") for each in found] == [1, 2, None]
     assert [each.label for each in found] == ["Counted", "Counted", "failed"]

@@ -172,7 +172,7 @@ class BatchScenario:
     def _hold_before_the_second_chunk(self) -> None:
         machines = self.harness.machines
         plainly = machines.invoke
-        request = self.harness.asking(key="hold in a story")
+        request = self.harness.context(key="hold in a story")
 
         def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
             if name == "ExecuteChunkFunction" and handed["chunk"] == 1:
@@ -193,11 +193,15 @@ class BatchScenario:
     # What came of it
 
     def histories(self) -> tuple[tuple[str, ...], ...]:
-        page = list_jobs(self.batch_id, self.harness.looking(), state="", after=(0, 0), limit=50)
+        page = list_jobs(
+            self.batch_id, self.harness.query_context(), state="", after=(0, 0), limit=50
+        )
         return tuple(tuple(each.event for each in view.job.history) for view in page.items)
 
     def _jobs(self) -> list[dict[str, Any]]:
-        page = list_jobs(self.batch_id, self.harness.looking(), state="", after=(0, 0), limit=50)
+        page = list_jobs(
+            self.batch_id, self.harness.query_context(), state="", after=(0, 0), limit=50
+        )
         return [
             {
                 "job_id": view.job.place.job_id,

@@ -185,7 +185,7 @@ class ScenarioRun:
     def ask(self, ask: Callable[[CommandContext], Any], key: str = "") -> None:
         """A person asks, until it is answered; then the machines run."""
         self.asked += 1
-        request = self.harness.asking(key=key or f"request {self.asked} of a scenario")
+        request = self.harness.context(key=key or f"request {self.asked} of a scenario")
         self.persist(lambda: ask(request))
         self.run_all()
 

@@ -136,7 +136,7 @@ class ScheduleScenario:
 
     def _fire(self) -> TickResult:
         harness = self.scenario_run.harness
-        return start_due_schedules(harness.starting, harness.now, lambda: 30.0)
+        return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
     # What came of it
 

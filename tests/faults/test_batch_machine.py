@@ -92,7 +92,7 @@ class Scenario(RuleBasedStateMachine):
             return function(handed)
         waiting, self.meanwhile = self.meanwhile, []
         for noun, event in waiting:
-            _try(self._act(noun, event, handed["origin_id"]), self.harness.asking())
+            _try(self._act(noun, event, handed["origin_id"]), self.harness.context())
         if not self.dies_at:
             return function(handed)
         at, self.dies_at = self.dies_at, 0
@@ -186,7 +186,7 @@ class Scenario(RuleBasedStateMachine):
     def _do(self, act: Act) -> None:
         """Ask, and let the machines run; a refusal changes nothing."""
         self.changed = True
-        _try(act, self.harness.asking())
+        _try(act, self.harness.context())
         self.harness.machines.run_all()
 
     # What is always true
@@ -212,7 +212,7 @@ class Scenario(RuleBasedStateMachine):
             self.seen[batch_id] = len(told), view.batch.version
 
     def _jobs(self, batch_id: str) -> tuple[JobView, ...]:
-        looking = self.harness.looking()
+        looking = self.harness.query_context()
         return list_jobs(batch_id, looking, state="", after=(0, 0), limit=100).items
 
     def teardown(self) -> None:

@@ -66,7 +66,7 @@ class Two:
 
     def press(self, press: Press, person: Actor) -> None:
         """Press once."""
-        request = self.harness.asking(person, key=f"{person.name} {next(_numbers)}")
+        request = self.harness.context(person, key=f"{person.name} {next(_numbers)}")
         try:
             press(request)
         except REFUSED:
@@ -109,7 +109,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
     job_ids = [f"{batch_id}.{n // 2}.{n % 2}" for n in range(number)]
     if state == JobState.HELD:
         for job_id in job_ids:
-            send_job_event(job_id, "hold", harness.asking())
+            send_job_event(job_id, "hold", harness.context())
     if state == JobState.RUNNING:
         for job_id in job_ids:
             place = JobAddress.of(job_id)
@@ -128,7 +128,9 @@ def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
     harness.machines.run_all()
     found: list[JobRecord] = [
         view.job
-        for view in list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=90).items
+        for view in list_jobs(
+            batch_id, harness.query_context(), state="", after=(0, 0), limit=90
+        ).items
     ]
     view = harness.batch(batch_id)
     return {
@@ -158,7 +160,7 @@ def test_of_two_who_send_a_job_the_same_event_one_does_it(
         assert len(two.won) == 1, (at, two)
         assert len(two.refused) == met, (at, two)
     for job_id in theirs:
-        send_job_event(job_id, event, harness.asking())
+        send_job_event(job_id, event, harness.context())
 
     assert 5 <= tried < len(job_ids)
     assert come_to(harness, batch_id) == come_to(harness, undisturbed_id)
@@ -174,11 +176,11 @@ def batch_in(state: str, harness: Harness, payloads: Payloads) -> str:
     event = harness.put(manifest, name="may.checkm", collection=collection)
     if state == "pending":  # promised, and not uploaded yet: an upload does not stay so
         promise = submissions.Submission(collection, "may.checkm", "deposit", "", (), {}, "")
-        batch, _ = submissions.submit(promise, 10**6, harness.asking())
+        batch, _ = submissions.submit(promise, 10**6, harness.context())
         return batch.batch_id
     match state:
         case "held":
-            hold = hold_commands.place_hold(f"collection:{collection}", None, harness.asking())
+            hold = hold_commands.place_hold(f"collection:{collection}", None, harness.context())
             harness.machines.run("batch", collection, event)
             holds.delete(hold)
         case "processing":
@@ -197,7 +199,7 @@ def test_of_two_who_send_a_batch_the_same_event_one_does_it(
     state: str, event: str, harness: Harness, payloads: Payloads
 ) -> None:
     alone = batch_in(state, harness, payloads)
-    send_batch_event(alone, event, harness.asking())
+    send_batch_event(alone, event, harness.context())
     baseline = come_to(harness, alone)
 
     at, met = 0, True
@@ -367,7 +369,7 @@ def test_of_two_who_send_many_jobs_the_same_event_each_job_meets_it_once(
     state: JobState, event: str, harness: Harness, payloads: Payloads
 ) -> None:
     alone, _ = jobs_in(state, harness, payloads, 2)
-    batch_operations.start_operation(alone, event, Filter(state), harness.asking())
+    batch_operations.start_operation(alone, event, Filter(state), harness.context())
     baseline = come_to(harness, alone)
 
     at, met = 0, True
@@ -419,7 +421,7 @@ def test_of_two_who_lift_a_hold_what_it_held_goes_on_once(
         manifest = single_files(payloads, {"a.txt": b"a", "b.txt": b"b"})
         collection = f"lifted-{next(_numbers)}"
         scope = f"collection:{collection}"
-        hold_commands.place_hold(scope, None, harness.asking())
+        hold_commands.place_hold(scope, None, harness.context())
         batch_id = harness.drop(manifest, collection=collection)
         two = Two(harness)
 

@@ -78,7 +78,7 @@ class Watched:
 
     def ask(self, ask: Callable[[CommandContext], Any]) -> datetime | None:
         """Someone asks; when it was done by the schedule's history, if it was."""
-        asked = self.harness.asking(key=f"at once {next(_numbers)}")
+        asked = self.harness.context(key=f"at once {next(_numbers)}")
         try:
             ask(asked)
         except REFUSED:
@@ -96,13 +96,13 @@ def watched(
     harness.at = MADE
     made = recurrence_of(rule or HOURLY)
     wanted = ScheduleSpec("watched", NAME, made, policy or Policy(), {})
-    schedule = schedule_commands.create(wanted, harness.asking(key=f"watched {next(_numbers)}"))
+    schedule = schedule_commands.create(wanted, harness.context(key=f"watched {next(_numbers)}"))
     return Watched(harness, schedule.schedule_id, [(made, harness.at)])
 
 
 def tick(harness: Harness) -> TickResult:
     """The clock comes."""
-    return start_due_schedules(harness.starting, harness.now, lambda: 30.0)
+    return start_due_schedules(harness.executions, harness.now, lambda: 30.0)
 
 
 def come_to_rest(watched: Watched) -> None:
@@ -413,7 +413,7 @@ def test_a_request_that_meets_its_own_repeat_is_done_once_and_both_are_told_so(
         those = watched(harness, Policy(overlap=OverlapPolicy.QUEUE_ONE))
         if event == "resume":
             suspend(those)
-        asked = harness.asking(key=f"twice {next(_numbers)}")
+        asked = harness.context(key=f"twice {next(_numbers)}")
         answers = []
 
         def ask(
@@ -458,7 +458,7 @@ def change_overlap(watched: Watched) -> None:
 
 def hold(watched: Watched) -> None:
     """A person holds its job type, or lifts the hold."""
-    asked = watched.harness.asking(key=f"hold {next(_numbers)}")
+    asked = watched.harness.context(key=f"hold {next(_numbers)}")
     if holds.get(f"type:{NAME}"):
         hold_commands.lift_hold(f"type:{NAME}", asked)
     else:
@@ -514,7 +514,7 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
         those = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
         told = live(those, script, dice)
         for kept in list(holds.every()):
-            hold_commands.lift_hold(kept.scope, harness.asking(key=f"lift {next(_numbers)}"))
+            hold_commands.lift_hold(kept.scope, harness.context(key=f"lift {next(_numbers)}"))
         come_to_rest(those)
 
         try:

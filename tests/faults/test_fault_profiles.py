@@ -55,8 +55,8 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
     batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
     told = []
     for n in range(40):
-        send_job_event(f"{batch_id}.{n}.0", "hold", harness.asking())
-        job = send_job_event(f"{batch_id}.{n}.0", "release", harness.asking())
+        send_job_event(f"{batch_id}.{n}.0", "hold", harness.context())
+        job = send_job_event(f"{batch_id}.{n}.0", "release", harness.context())
         told.append({"origin_id": batch_id, "run": job.cause, "pass": 1, "chunk": n, "position": 0})
     together = threading.Barrier(40)
 

@@ -100,7 +100,7 @@ class Field:
         wanted = Submission(
             collection, "m.csv", "deposit", profile, ("d@example.org",), parameters or {}, ""
         )
-        batch, upload = submissions.submit(wanted, 10**6, self.harness.asking(who))
+        batch, upload = submissions.submit(wanted, 10**6, self.harness.context(who))
         assert upload.fields["key"] == f"manifests/{collection}/{batch.batch_id}/m.csv"
         self.land(upload.fields["key"], text)
         return batch.batch_id
@@ -252,7 +252,7 @@ def test_an_owner_gives_their_collection_no_authority_to_squat(field: Field, rol
 
     with pytest.raises(Forbidden, match="13030"):
         changing.edit(
-            field.ours, CollectionEdit(naans=(*before.naans, "13030")), field.harness.asking(owner)
+            field.ours, CollectionEdit(naans=(*before.naans, "13030")), field.harness.context(owner)
         )
 
     assert field.found(field.ours) == before
@@ -343,7 +343,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
     field: Field, key: str
 ) -> None:
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    promised, _ = submissions.submit(wanted, 10**6, field.harness.asking(FRIEND))
+    promised, _ = submissions.submit(wanted, 10**6, field.harness.context(FRIEND))
     where = key.format(ours=field.ours, theirs=field.theirs, batch=promised.batch_id)
 
     batch_id = field.land(where, field.row("", "box:1"))
@@ -357,7 +357,7 @@ def test_what_is_dropped_under_a_batch_that_somebody_else_was_promised_is_a_drop
 def test_an_upload_is_signed_for_the_one_key_that_was_promised(field: Field) -> None:
     wanted = Submission(field.ours, "m.csv", "deposit", "", (), {}, "")
 
-    batch, upload = submissions.submit(wanted, 10**6, field.harness.asking(person("depositor")))
+    batch, upload = submissions.submit(wanted, 10**6, field.harness.context(person("depositor")))
 
     policy = json.loads(base64.b64decode(upload.fields["policy"]))
     signed = [each for each in policy["conditions"] if isinstance(each, dict)]
@@ -371,7 +371,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
     people = field.found(field.theirs).people
     field.change(field.theirs, people={**people, who.sub: who.name})
     wanted = Submission(field.theirs, "m.csv", "deposit", "", ("d@example.org",), {}, "")
-    _, upload = submissions.submit(wanted, 10**6, field.harness.asking(who))
+    _, upload = submissions.submit(wanted, 10**6, field.harness.context(who))
     field.change(field.theirs, people=people)
 
     batch_id = field.land(upload.fields["key"], field.row(field.ark, "box:1"))
@@ -389,7 +389,7 @@ def requeue(field: Field, job: JobRecord) -> None:
     operator = person("operator")
     field.harness.ask_job(job.place.job_id, "requeue", person=operator)
     batch_id = job.place.origin_id
-    operations.retry(batch_id, Filter(JobState.FAILED), field.harness.asking(operator))
+    operations.retry(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
     field.harness.machines.run_all()
 
 
@@ -462,7 +462,7 @@ def test_no_schedule_deposits(field: Field) -> None:
 
     for role in sorted(ROLES):
         with pytest.raises((BadRequest, Forbidden)):
-            create(wanted, field.harness.asking(person(role)))
+            create(wanted, field.harness.context(person(role)))
 
 
 _ANCHOR = {"anchor": "2026-11-01"}
@@ -474,19 +474,19 @@ _ANCHOR = {"anchor": "2026-11-01"}
 Asked = Callable[[Field, Actor], object]
 CHANGES: list[Asked] = [
     lambda field, who: changing.edit(
-        field.theirs, CollectionEdit(drops=True), field.harness.asking(who)
+        field.theirs, CollectionEdit(drops=True), field.harness.context(who)
     ),
     lambda field, who: changing.edit(
         field.theirs,
         CollectionEdit(owner=PersonNamed(who.sub, who.name)),
-        field.harness.asking(who),
+        field.harness.context(who),
     ),
     lambda field, who: changing.allow(
-        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.harness.asking(who)
+        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.harness.context(who)
     ),
-    lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.asking(who)),
+    lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.context(who)),
     lambda field, who: changing.create(
-        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.harness.asking(who)
+        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.harness.context(who)
     ),
 ]
 

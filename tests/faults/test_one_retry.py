@@ -54,7 +54,7 @@ def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(
 
     def retry(number: int) -> str:
         try:
-            batch_operations.retry(batch_id, FAILED, harness.asking(person(f"person {number}")))
+            batch_operations.retry(batch_id, FAILED, harness.context(person(f"person {number}")))
         except OperationInProgress as refusal:
             return str(refusal)
         return ""
@@ -80,11 +80,11 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
     batch_id = failed(2)
     paths = [f"/{view}" for view in names_of(harness, batch_id)]
     payloads.status = dict.fromkeys(paths, 404)
-    batch_operations.retry(batch_id, FAILED, harness.asking())
+    batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.run_all()
     payloads.status = {}
 
-    batch_operations.retry(batch_id, FAILED, harness.asking())
+    batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.run_all()
 
     assert requeues(batch_id, 2) == [2, 2]
@@ -93,17 +93,17 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
 def names_of(harness: Harness, batch_id: str) -> list[str]:
     from jobyard.services.queries import list_jobs
 
-    page = list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=10)
+    page = list_jobs(batch_id, harness.query_context(), state="", after=(0, 0), limit=10)
     return [str(view.row["name"]) for view in page.items]
 
 
 def test_the_same_request_finds_its_own_retry(harness: Harness, failed: Failed) -> None:
     batch_id = failed(2)
 
-    first = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
-    again = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
+    first = batch_operations.retry(batch_id, FAILED, harness.context(key="mine"))
+    again = batch_operations.retry(batch_id, FAILED, harness.context(key="mine"))
     harness.machines.run_all()
-    late = batch_operations.retry(batch_id, FAILED, harness.asking(key="mine"))
+    late = batch_operations.retry(batch_id, FAILED, harness.context(key="mine"))
 
     assert first == again
     assert late.operation_id == first.operation_id
@@ -116,10 +116,10 @@ def test_a_retry_that_nobody_told_the_machine_of_does_not_lock_its_batch(
     batch_id = failed(2)
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        batch_operations.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     with pytest.raises(OperationInProgress):
-        batch_operations.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.context())
 
     harness.later(61)
     harness.minute()
@@ -142,11 +142,11 @@ def test_retries_of_jobs_that_have_none_in_common_go_side_by_side(
         job_id = JobAddress(batch_id, number // 2, number % 2).job_id
         return Filter(JobState.FAILED, job_ids=frozenset({job_id}))
 
-    batch_operations.retry(batch_id, one(0), harness.asking())
-    batch_operations.retry(batch_id, one(1), harness.asking())
+    batch_operations.retry(batch_id, one(0), harness.context())
+    batch_operations.retry(batch_id, one(1), harness.context())
     for wanted in (one(0), FAILED, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"}))):
         with pytest.raises(OperationInProgress):
-            batch_operations.retry(batch_id, wanted, harness.asking())
+            batch_operations.retry(batch_id, wanted, harness.context())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).counts["failed"] == 1
@@ -159,12 +159,12 @@ def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
     ids = [JobAddress(batch_id, each // 2, each % 2).job_id for each in range(number)]
     for job_id in ids[:-1]:
         batch_operations.retry(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.asking()
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.context()
         )
 
     with pytest.raises(OperationInProgress, match=f"{MAX_OPERATIONS} operations are under way"):
         batch_operations.retry(
-            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.asking()
+            batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.context()
         )
 
     harness.machines.run_all()
@@ -180,7 +180,7 @@ def test_what_ends_while_another_begins_is_out_of_the_register_for_good(
 
     def begin_and_end(job_id: str) -> None:
         wanted = Filter(JobState.FAILED, job_ids=frozenset({job_id}))
-        operation = batch_operations.retry(batch_id, wanted, harness.asking())
+        operation = batch_operations.retry(batch_id, wanted, harness.context())
         operations.end(operation, harness.now())
 
     with ThreadPoolExecutor(8) as pool:
@@ -200,7 +200,7 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     from jobyard.domain.batches.chunks import MOST_CHUNKS
 
     batch_id = failed(1)
-    operation = batch_operations.retry(batch_id, FAILED, harness.asking())
+    operation = batch_operations.retry(batch_id, FAILED, harness.context())
     operations.end(operation, harness.now())
     state = harness.batch(batch_id).batch.state
     for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):

@@ -243,7 +243,7 @@ class Harness:
     def settle(self, event: dict[str, Any]) -> dict[str, Any]:
         """The Settle state's function."""
         with self.meter.invocation("settle", MEMORY_MB) as billed:
-            context = SettleContext(self.settings, self.s3, self.now, self.starting)
+            context = SettleContext(self.settings, self.s3, self.now, self.executions)
             settled = settle_execution(event, context, "request-1")
             billed.origin_id = settled.next_step.origin_id
         return settled.next_step.document()
@@ -266,13 +266,13 @@ class Harness:
         """The minute rule's functions; the answer is what was done about schedules."""
         deliver_waiting(self.reporting())
         backlog(self.now())
-        fired = start_due_schedules(self.starting, self.now, lambda: 30.0)
-        lift_ended(lambda hold: self.asking(key=f"{hold.scope} {hold.until}"), self.now())
-        reconcile(self.starting, self.now())
+        fired = start_due_schedules(self.executions, self.now, lambda: 30.0)
+        lift_ended(lambda hold: self.context(key=f"{hold.scope} {hold.until}"), self.now())
+        reconcile(self.executions, self.now())
         return fired
 
     @property
-    def starting(self) -> Executions:
+    def executions(self) -> Executions:
         """How executions are started."""
         return Executions(self.settings, self.machines)  # type: ignore[arg-type]
 
@@ -330,7 +330,7 @@ class Harness:
             raise NotFound(f"no batch came of {source.key}")
         return found.batch_id
 
-    def asking(
+    def context(
         self, person: Actor = ADMIN, key: str = "", reason: str = "because"
     ) -> CommandContext:
         """A request of `person`, of its own key unless one is given."""
@@ -346,21 +346,21 @@ class Harness:
 
     def ask_batch(self, batch_id: str, event: str, **how: Any) -> None:
         """Send a batch an event and let the machines run."""
-        send_batch_event(batch_id, event, self.asking(**how))
+        send_batch_event(batch_id, event, self.context(**how))
         self.machines.run_all()
 
     def ask_job(self, job_id: str, event: str, **how: Any) -> None:
         """Send a job an event and let the machines run."""
-        send_job_event(job_id, event, self.asking(**how))
+        send_job_event(job_id, event, self.context(**how))
         self.machines.run_all()
 
-    def looking(self, person: Actor = ADMIN) -> QueryContext:
+    def query_context(self, person: Actor = ADMIN) -> QueryContext:
         """A look of `person` at how things are now."""
         return QueryContext(self.settings, self.s3, person, self.now())
 
     def batch(self, batch_id: str) -> BatchView:
         """The batch as an administrator sees it."""
-        return batch(batch_id, self.looking())
+        return batch(batch_id, self.query_context())
 
     def mails_of(self, batch_id: str) -> list[mail.Mail]:
         """The mails that were sent about a batch, first to last."""

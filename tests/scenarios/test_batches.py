@@ -129,7 +129,7 @@ def test_a_manifest_with_an_error_makes_no_job_and_the_mail_names_the_line(
     assert view.counts["total"] == 0
     assert "FAIL" in mail.subject
     assert "line 6" in mail.text
-    assert list_jobs(batch_id, harness.looking(), state="", after=(0, 0), limit=9).items == ()
+    assert list_jobs(batch_id, harness.query_context(), state="", after=(0, 0), limit=9).items == ()
 
 
 def test_a_refused_batch_cannot_be_reported_again(harness: Harness) -> None:
@@ -178,7 +178,7 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     waits: list[timedelta] = []
 
     def mend(until: object) -> None:
-        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.looking())
+        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
         assert view.why.startswith("retry 1 of 3")
         assert view.until is not None
         waits.append(view.until - harness.now())
@@ -206,7 +206,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     began = harness.now()
 
     def bring(until: object) -> None:
-        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.looking())
+        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
         words = "the server answered GET with 202 Accepted, and asks to come again in 7200 s"
         assert view.why == f"b.txt: {words}"
         assert view.until is not None
@@ -271,11 +271,11 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     payloads.status.clear()
 
     operation = operations.retry(
-        batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), harness.asking()
+        batch_id, Filter(JobState.FAILED, frozenset({"PAYLOAD_NOT_FOUND"})), harness.context()
     )
     harness.machines.run_all()
 
-    view = queries.operation(batch_id, operation.operation_id, harness.looking())
+    view = queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert operation.matched == 2
     assert view.operation.state == "done"
     assert view.counts == {"succeeded": 2}
@@ -411,7 +411,7 @@ def test_a_requeue_resumes_after_the_last_good_step(harness: Harness, payloads: 
 def test_a_held_collection_holds_its_batches_until_it_is_released(
     harness: Harness, payloads: Payloads
 ) -> None:
-    hold_commands.place_hold("collection:quiet", None, harness.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:quiet", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="quiet")
 
     held = harness.batch(batch_id)
@@ -419,7 +419,7 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
     assert "collection:quiet is held by admin: maintenance" in held.why
     assert harness.mails_of(batch_id) == []
 
-    hold_commands.lift_hold("collection:quiet", harness.asking())
+    hold_commands.lift_hold("collection:quiet", harness.context())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -429,13 +429,13 @@ def test_a_held_collection_holds_its_batches_until_it_is_released(
 def test_a_batch_that_is_released_while_its_collection_is_held_is_held_again(
     harness: Harness, payloads: Payloads
 ) -> None:
-    hold_commands.place_hold("collection:shut", None, harness.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:shut", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="shut")
 
     harness.ask_batch(batch_id, "release")
 
     assert harness.batch(batch_id).batch.state == "held"
-    hold_commands.lift_hold("collection:shut", harness.asking())
+    hold_commands.lift_hold("collection:shut", harness.context())
 
 
 def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifted(
@@ -444,7 +444,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     event = harness.put(single_files(payloads, THREE), name="mid.checkm", collection="mid")
     opened = harness.open({"input": event, "execution": "mid"})
     batch_id = opened["origin_id"]
-    hold_commands.place_hold("collection:mid", None, harness.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:mid", None, harness.context(reason="maintenance"))
     for chunk, start, end in _index(harness, batch_id):
         harness.execute_chunk(opened | {"chunk": chunk, "start": start, "end": end})
 
@@ -453,9 +453,9 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     assert view.batch.state == "processing"
     assert view.counts["held"] == 3
     assert "3 held" in view.why
-    assert "maintenance" in queries.job(f"{batch_id}.0.0", harness.looking()).why
+    assert "maintenance" in queries.job(f"{batch_id}.0.0", harness.query_context()).why
 
-    hold_commands.lift_hold("collection:mid", harness.asking())
+    hold_commands.lift_hold("collection:mid", harness.context())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -541,7 +541,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
     event = harness.put(single_files(payloads, THREE), name="ch.checkm", collection="ch")
     opened = harness.open({"input": event, "execution": "ch"})
     batch_id = opened["origin_id"]
-    hold_commands.place_hold("collection:ch", None, harness.asking())
+    hold_commands.place_hold("collection:ch", None, harness.context())
     for chunk in _index(harness, batch_id):
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     assert harness.settle(opened)["next"] == "end"
@@ -550,7 +550,7 @@ def test_a_cancelled_batch_whose_jobs_are_all_held_ends_too(
 
     assert harness.batch(batch_id).batch.state == "cancelled"
     assert len(harness.mails_of(batch_id)) == 1
-    hold_commands.lift_hold("collection:ch", harness.asking())
+    hold_commands.lift_hold("collection:ch", harness.context())
 
 
 def test_a_forced_failure_stands_whatever_the_worker_says_later(
@@ -558,12 +558,12 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
     with_c_back(payloads)
-    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
-    send_job_event(f"{batch_id}.1.0", "force_fail", harness.asking(reason="stuck"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
+    send_job_event(f"{batch_id}.1.0", "force_fail", harness.context(reason="stuck"))
 
     harness.machines.run_all()
 
-    view = queries.job(f"{batch_id}.1.0", harness.looking())
+    view = queries.job(f"{batch_id}.1.0", harness.query_context())
     assert (view.job.state, view.job.failure_code) == ("failed", "FORCED")
     assert view.job.failure_message == "stuck"
 
@@ -575,9 +575,9 @@ def test_a_depositor_sees_only_what_they_submitted(harness: Harness, payloads: P
     batch_id = harness.drop(single_files(payloads, THREE))
 
     with pytest.raises(NotFound):
-        queries.batch(batch_id, harness.looking(DEPOSITOR))
+        queries.batch(batch_id, harness.query_context(DEPOSITOR))
     with pytest.raises(NotFound):
-        send_job_event(f"{batch_id}.0.0", "requeue", harness.asking(DEPOSITOR))
+        send_job_event(f"{batch_id}.0.0", "requeue", harness.context(DEPOSITOR))
 
 
 def test_only_an_administrator_updates_reports(harness: Harness, payloads: Payloads) -> None:
@@ -585,14 +585,14 @@ def test_only_an_administrator_updates_reports(harness: Harness, payloads: Paylo
     operator = Actor(sub_of("operator"), "operator", frozenset({"operator"}))
 
     with pytest.raises(Forbidden, match="only an admin may"):
-        send_batch_event(batch_id, "update_reporting", harness.asking(operator))
+        send_batch_event(batch_id, "update_reporting", harness.context(operator))
 
 
 def test_a_job_of_a_completed_batch_is_not_requeued(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(single_files(payloads, THREE))
 
     with pytest.raises(InvalidTransition):
-        send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+        send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
 
 
 def test_the_jobs_of_a_deleted_batch_are_gone(harness: Harness, payloads: Payloads) -> None:
@@ -600,7 +600,7 @@ def test_the_jobs_of_a_deleted_batch_are_gone(harness: Harness, payloads: Payloa
     harness.ask_batch(batch_id, "delete")
 
     with pytest.raises(Gone):
-        queries.job(f"{batch_id}.0.0", harness.looking())
+        queries.job(f"{batch_id}.0.0", harness.query_context())
 
 
 def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Payloads) -> None:
@@ -608,9 +608,9 @@ def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Pay
     with_c_back(payloads)
 
     for _ in range(2):
-        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.context(key="the same"))
     harness.machines.run_all()
-    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="the same"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context(key="the same"))
     harness.machines.run_all()
 
     job = jobs.get(JobAddress(batch_id, 1, 0))
@@ -623,10 +623,10 @@ def test_of_two_people_who_press_at_once_one_is_told_they_came_late(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="one"))
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context(key="one"))
 
     with pytest.raises((InvalidTransition, StaleState)):
-        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking(key="two"))
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.context(key="two"))
 
 
 # Reports
@@ -668,7 +668,7 @@ def test_jobs_are_listed_in_manifest_order_page_by_page(
 
     shown, after = [], (0, 0)
     while after is not None:
-        page = list_jobs(batch_id, harness.looking(), state="", after=after, limit=3)
+        page = list_jobs(batch_id, harness.query_context(), state="", after=after, limit=3)
         shown += [view.row["name"] for view in page.items]
         after = page.after
 
@@ -677,7 +677,7 @@ def test_jobs_are_listed_in_manifest_order_page_by_page(
 
 def test_a_hold_that_has_run_out_holds_nothing(harness: Harness, payloads: Payloads) -> None:
     hold: Hold = hold_commands.place_hold(
-        "collection:brief", harness.now() + timedelta(minutes=5), harness.asking()
+        "collection:brief", harness.now() + timedelta(minutes=5), harness.context()
     )
     harness.later(301)
 
@@ -826,22 +826,22 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
 
     with pytest.raises(InvalidTransition, match="at work"):
-        send_batch_event(batch_id, "delete", harness.asking())
+        send_batch_event(batch_id, "delete", harness.context())
 
 
 def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: Payloads) -> None:
     until = harness.now() + timedelta(minutes=4)
-    hold_commands.place_hold("collection:timed", until, harness.asking(reason="lunch"))
+    hold_commands.place_hold("collection:timed", until, harness.context(reason="lunch"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="timed")
     assert harness.batch(batch_id).until == until
 
-    hold_commands.lift_ended(lambda hold: harness.asking(), harness.now())
+    hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
     assert harness.batch(batch_id).batch.state == "held"
     harness.later(240)
-    assert hold_commands.lift_ended(lambda hold: harness.asking(), harness.now()) >= 1
+    assert hold_commands.lift_ended(lambda hold: harness.context(), harness.now()) >= 1
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -850,16 +850,16 @@ def test_a_hold_with_an_end_is_lifted_when_it_comes(harness: Harness, payloads: 
 def test_a_lift_that_died_before_it_told_the_machine_can_be_repeated(
     harness: Harness, payloads: Payloads
 ) -> None:
-    hold_commands.place_hold("collection:twice", None, harness.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:twice", None, harness.context(reason="maintenance"))
     batch_id = harness.drop(single_files(payloads, THREE), collection="twice")
-    deaf = harness.asking(key="lift")
+    deaf = harness.context(key="lift")
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
         hold_commands.lift_hold("collection:twice", deaf)
     harness.machines.start_execution = start  # type: ignore[method-assign]
     assert harness.batch(batch_id).batch.state == "pending"
 
-    hold_commands.lift_hold("collection:twice", harness.asking(key="lift"))
+    hold_commands.lift_hold("collection:twice", harness.context(key="lift"))
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -873,7 +873,7 @@ def test_a_list_shows_the_counts_that_were_reported(harness: Harness, payloads: 
     batch_id = harness.drop(with_c_missing(payloads), collection="listed")
 
     listed = queries.list_batches(
-        harness.looking(), state="", collection="listed", after={}, limit=10
+        harness.query_context(), state="", collection="listed", after={}, limit=10
     )
 
     (view,) = listed.items
@@ -889,14 +889,14 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
     submission = submissions.Submission(
         "promised", "may.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    batch, _ = submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
+    batch, _ = submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
     for number in range(2):
         name = f"{batch.batch_id}/may.checkm"
         event = harness.put(single_files(payloads, THREE), name=name, collection="promised")
         harness.machines.run("batch", f"promised-{number}", event)
 
     listed = queries.list_batches(
-        harness.looking(), state="", collection="promised", after={}, limit=10
+        harness.query_context(), state="", collection="promised", after={}, limit=10
     )
     assert [view.batch.batch_id for view in listed.items] == [batch.batch_id]
     assert harness.batch(batch.batch_id).batch.state == "completed"
@@ -909,14 +909,14 @@ def test_what_a_worker_held_while_the_hold_was_lifted_is_released_a_minute_later
     event = harness.put(single_files(payloads, THREE), name="late.checkm", collection="late")
     opened = harness.open({"input": event, "execution": "late"})
     batch_id = opened["origin_id"]
-    hold = hold_commands.place_hold("collection:late", None, harness.asking(reason="maintenance"))
-    hold_commands.lift_hold("collection:late", harness.asking())
+    hold = hold_commands.place_hold("collection:late", None, harness.context(reason="maintenance"))
+    hold_commands.lift_hold("collection:late", harness.context())
     assert harness.batch(batch_id).counts["held"] == 0
     held_by_a_late_worker(harness, opened, hold)
     assert harness.settle(opened)["next"] == "end"
 
     harness.later(61)
-    hold_commands.lift_ended(lambda hold: harness.asking(), harness.now())
+    hold_commands.lift_ended(lambda hold: harness.context(), harness.now())
     harness.machines.run_all()
 
     assert harness.batch(batch_id).batch.state == "completed"
@@ -936,11 +936,11 @@ def test_a_hold_is_lifted_though_a_promised_manifest_never_came(harness: Harness
     submission = submissions.Submission(
         "never", "m.checkm", "deposit", "", ("d@example.org",), {}, ""
     )
-    submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
-    hold_commands.place_hold("collection:never", None, harness.asking(reason="maintenance"))
+    submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
+    hold_commands.place_hold("collection:never", None, harness.context(reason="maintenance"))
     harness.later(3600)
 
-    assert hold_commands.lift_hold("collection:never", harness.asking()) == 0
+    assert hold_commands.lift_hold("collection:never", harness.context()) == 0
 
 
 def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
@@ -950,12 +950,12 @@ def test_lifting_a_hold_leaves_a_job_that_a_person_holds(
     opened = harness.open({"input": event, "execution": "two"})
     batch_id = opened["origin_id"]
     harness.ask_job(f"{batch_id}.0.0", "hold", reason="look first")
-    hold_commands.place_hold("collection:two", None, harness.asking(reason="maintenance"))
+    hold_commands.place_hold("collection:two", None, harness.context(reason="maintenance"))
     for chunk in _index(harness, batch_id):
         harness.execute_chunk(opened | dict(zip(("chunk", "start", "end"), chunk, strict=True)))
     harness.settle(opened)
 
-    hold_commands.lift_hold("collection:two", harness.asking())
+    hold_commands.lift_hold("collection:two", harness.context())
     harness.machines.run_all()
 
     counts = harness.batch(batch_id).counts
@@ -1015,11 +1015,11 @@ def test_a_job_requeued_while_its_batch_is_reported_does_not_make_it_complete(
     harness: Harness, payloads: Payloads
 ) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
-    request = harness.asking()
+    request = harness.context()
     send_batch_event(batch_id, "update_reporting", request)
 
     with pytest.raises(InvalidTransition, match="its batch is update_reporting"):
-        send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+        send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
 
 
 UNTOLD: dict[str, Callable[[str, CommandContext], Any]] = {
@@ -1037,7 +1037,7 @@ def test_what_a_request_wrote_and_did_not_tell_is_told_a_minute_later(
     with_c_back(payloads)
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(WorkerKilledError):
-        UNTOLD[event](batch_id, harness.asking())
+        UNTOLD[event](batch_id, harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
     if event != "update_reporting":
         harness.ask_batch(batch_id, "update_reporting")
@@ -1071,7 +1071,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
     batch_id = harness.drop(manifest)
     payloads.status["/busy.txt"] = 503  # tried again by itself, in later passes
 
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
 
     gone = jobs.get(JobAddress(batch_id, 0, 0))

@@ -119,7 +119,7 @@ def test_a_result_that_cannot_be_kept_fails_its_own_job(
     assert [group[:3] for group in view.failure_groups] == [(code.value, code.description, 1)]
 
     with steps(lambda _: Done()):
-        operations.retry(batch_id, Filter(JobState.FAILED), wide.asking())
+        operations.retry(batch_id, Filter(JobState.FAILED), wide.context())
         wide.machines.run_all()
     assert wide.batch(batch_id).counts["succeeded"] == 30
 
@@ -298,7 +298,7 @@ def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_ow
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": once}
 
-    operations.retry(batch_id, Filter(JobState.FAILED), wide.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), wide.context())
     wide.machines.run_all()
 
     job = jobs.get(JobAddress(batch_id, 0, 1))
@@ -316,7 +316,7 @@ def test_a_cancelled_batch_ends_though_no_worker_comes(wide: Harness, payloads: 
         nonlocal batch_id
         if not batch_id:
             batch_id = event["origin_id"]
-            send_batch_event(batch_id, "cancel", wide.asking())
+            send_batch_event(batch_id, "cancel", wide.context())
         raise WorkerKilledError
 
     wide.machines._functions = whole | {"ExecuteChunkFunction": cancelled}

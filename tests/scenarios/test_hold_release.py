@@ -58,7 +58,7 @@ def manifest(payloads: Payloads, collection: str, *, there: bool = True) -> str:
 def place(harness: Harness, collection: str, until: timedelta | None) -> None:
     ends = until and harness.now() + until
     hold_commands.place_hold(
-        f"collection:{collection}", ends, harness.asking(reason="the shelf moves")
+        f"collection:{collection}", ends, harness.context(reason="the shelf moves")
     )
 
 
@@ -93,7 +93,7 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
     assert scope is not None
     holds.delete(scope)
     opened = harness.open({"input": event, "execution": collection})
-    send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.asking(reason="look first"))
+    send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.context(reason="look first"))
     holds.put(scope)
     state = opened
     for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")[
@@ -106,7 +106,7 @@ def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
 
 def cancelled_just_now(harness: Harness, payloads: Payloads, collection: str) -> str:
     batch_id = begun(harness, payloads, collection)
-    send_batch_event(batch_id, "cancel", harness.asking())
+    send_batch_event(batch_id, "cancel", harness.context())
     return batch_id
 
 
@@ -133,10 +133,10 @@ def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
     holds.delete(scope)
     batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
     manifest(payloads, collection)
-    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
-    send_job_event(f"{batch_id}.0.0", "hold", harness.asking(reason="look first"))
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
+    send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
     holds.put(scope)
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     return batch_id
 
@@ -205,7 +205,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
         harness.later(3600)
         harness.minute()
     else:
-        hold_commands.lift_hold(scope, harness.asking(reason="moved"))
+        hold_commands.lift_hold(scope, harness.context(reason="moved"))
     harness.machines.run_all()
     if state is BatchState.REPORTING:
         harness.machines.run("batch", f"{batch_id}-reports", reports_of(batch_id))
@@ -216,7 +216,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
     assert holds.get(scope) is None
     if still_held and state is not BatchState.DELETED:
-        looked = queries.job(f"{batch_id}.0.0", harness.looking())
+        looked = queries.job(f"{batch_id}.0.0", harness.query_context())
         assert looked.why == "held by admin: look first"
 
 
@@ -231,7 +231,7 @@ def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
     collection = f"table-{next(_numbers)}"
     place(harness, collection, None)
     batch_id = TABLE[state][0](harness, payloads, collection)
-    hold_commands.lift_hold(f"collection:{collection}", harness.asking())
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
     harness.machines.run_all()
     let_minutes_pass(harness)
 
@@ -293,7 +293,7 @@ def calls_of(harness: Harness, act: Callable[[], Any]) -> int:
 
 def test_a_lift_costs_the_same_however_many_batches_have_failed(harness: Harness) -> None:
     def lift() -> None:
-        hold_commands.lift_hold("collection:bounded", harness.asking())
+        hold_commands.lift_hold("collection:bounded", harness.context())
 
     place(harness, "bounded", None)
     few = calls_of(harness, lift)
@@ -309,9 +309,9 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     made = lay_down(harness, BatchState.HELD, "many", number)
     other = lay_down(harness, BatchState.HELD, "other", 3)
 
-    begun = hold_commands.begin_lift("collection:many", harness.asking(ANN))
+    begun = hold_commands.begin_lift("collection:many", harness.context(ANN))
     assert (begun.released, begun.is_between) == (hold_commands.RELEASED_AT_ONCE, False)
-    assert queries.list_holds(harness.looking()) == []
+    assert queries.list_holds(harness.query_context()) == []
     waiting = [each for each in made if harness.batch(each).batch.state == "held"]
     assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
     assert harness.batch(waiting[0]).why == (
@@ -321,7 +321,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     harness.later(61)
 
     def one_slice():
-        return hold_commands.lift_ended(lambda _: harness.asking(), harness.now(), lambda: 0.0)
+        return hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: 0.0)
 
     one_slice()
     kept = holds.get("collection:many")
@@ -329,7 +329,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     assert kept.lift is not None
     assert kept.lift.released == 2 * hold_commands.RELEASED_AT_ONCE
 
-    hold_commands.lift_ended(lambda _: harness.asking(), harness.now())
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
     assert {harness.batch(each).batch.state for each in other} == {"held"}
     last = harness.batch(made[-1]).batch.history[-1]
@@ -337,7 +337,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     let = [entry.event for each in made for entry in harness.batch(each).batch.history]
     assert let.count("release") == number
     harness.later(61)
-    hold_commands.lift_ended(lambda _: harness.asking(), harness.now())
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
     assert holds.get("collection:many") is None
 
 
@@ -350,7 +350,7 @@ def test_lifts_take_turns(harness: Harness) -> None:
     harness.later(60)
 
     turns = iter([1.0, 0.0])
-    hold_commands.lift_ended(lambda _: harness.asking(), harness.now(), lambda: next(turns))
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: next(turns))
 
     assert harness.batch(small).batch.state == "pending"
 
@@ -370,7 +370,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
     record = chunks.get(batch_id, 0)
     assert (record.count("held"), record.stopped) == (2, 1)
 
-    hold_commands.lift_hold(f"collection:{collection}", harness.asking())
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
     harness.machines.run_all()
 
     assert indexed() == set()
@@ -415,7 +415,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         waiting = held(harness, payloads, collection)
         death = Death(at, applied=applied)
         with suppress(Killed), harness.interceptor.listening(death):
-            hold_commands.lift_hold(scope, harness.asking())
+            hold_commands.lift_hold(scope, harness.context())
         met = death.calls >= at
 
         let_minutes_pass(harness, 3)
@@ -435,7 +435,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         events = [entry.event for entry in harness.batch(waiting).batch.history]
         assert events.count("release") == 1
         for job_id in (f"{working}.0.1", f"{working}.1.0"):
-            job = queries.job(job_id, harness.looking()).job
+            job = queries.job(job_id, harness.query_context()).job
             assert [entry.event for entry in job.history].count("release") == 1
     assert at > 15
 
@@ -445,17 +445,17 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 ) -> None:
     place(harness, "again", None)
     made = lay_down(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
-    assert not hold_commands.begin_lift("collection:again", harness.asking()).is_between
+    assert not hold_commands.begin_lift("collection:again", harness.context()).is_between
 
-    hold_commands.place_hold("collection:again", None, harness.asking(BEN, reason="not yet"))
+    hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
     for _ in range(3):
         harness.later(61)
-        hold_commands.lift_ended(lambda _: harness.asking(), harness.now())
+        hold_commands.lift_ended(lambda _: harness.context(), harness.now())
 
     states = [harness.batch(each).batch.state for each in made]
     assert states.count(BatchState.HELD) == 5
-    assert [hold.owner for hold in queries.list_holds(harness.looking())] == ["ben"]
-    hold_commands.lift_hold("collection:again", harness.asking())
+    assert [hold.owner for hold in queries.list_holds(harness.query_context())] == ["ben"]
+    hold_commands.lift_hold("collection:again", harness.context())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
 
 
@@ -471,11 +471,11 @@ def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(harness: Harness) -
         meanwhile = Meanwhile(
             at,
             lambda scope=scope: hold_commands.place_hold(
-                scope, None, harness.asking(BEN), replacing=True
+                scope, None, harness.context(BEN), replacing=True
             ),
         )
         with suppress(StaleState), harness.interceptor.listening(meanwhile):
-            hold_commands.lift_hold(scope, harness.asking(ANN))
+            hold_commands.lift_hold(scope, harness.context(ANN))
         met = meanwhile.calls >= at
         if not met:
             break
@@ -550,24 +550,24 @@ def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
 
 def test_a_second_hold_does_not_replace_the_first_unseen(harness: Harness) -> None:
     scope = "collection:wanted-twice"
-    first = hold_commands.place_hold(scope, None, harness.asking(ANN, reason="the shelf moves"))
+    first = hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
 
     with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
-        hold_commands.place_hold(scope, None, harness.asking(BEN, reason="a quick look"))
+        hold_commands.place_hold(scope, None, harness.context(BEN, reason="a quick look"))
     assert holds.get(scope) is not None
-    assert [hold.owner for hold in queries.list_holds(harness.looking())] == ["ann"]
+    assert [hold.owner for hold in queries.list_holds(harness.query_context())] == ["ann"]
     assert holds.get(scope) == first
     assert (
-        hold_commands.place_hold(scope, None, harness.asking(ANN, reason="the shelf moves"))
+        hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
         == first
     )
     with pytest.raises(AlreadyHeld, match="--replace"):
-        hold_commands.place_hold(scope, None, harness.asking(ANN, reason="the shelves move"))
+        hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelves move"))
 
     hold_commands.place_hold(
-        scope, None, harness.asking(BEN, reason="a quick look"), replacing=True
+        scope, None, harness.context(BEN, reason="a quick look"), replacing=True
     )
-    assert [hold.reason for hold in queries.list_holds(harness.looking())] == ["a quick look"]
+    assert [hold.reason for hold in queries.list_holds(harness.query_context())] == ["a quick look"]
 
 
 def test_what_another_hold_covers_stays_held_until_that_is_lifted(
@@ -576,13 +576,13 @@ def test_what_another_hold_covers_stays_held_until_that_is_lifted(
     collection = f"both-{next(_numbers)}"
     place(harness, collection, None)
     batch_id = begun(harness, payloads, collection)
-    hold_commands.place_hold("type:deposit", None, harness.asking())
+    hold_commands.place_hold("type:deposit", None, harness.context())
 
-    hold_commands.lift_hold(f"collection:{collection}", harness.asking())
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
     let_minutes_pass(harness)
     assert holds.get(f"collection:{collection}") is None
     assert harness.batch(batch_id).counts["held"] == 3
 
-    hold_commands.lift_hold("type:deposit", harness.asking())
+    hold_commands.lift_hold("type:deposit", harness.context())
     let_minutes_pass(harness)
     assert harness.batch(batch_id).counts["succeeded"] == 2

@@ -50,7 +50,7 @@ def test_findings_are_listed_up_to_a_bound_and_every_place_says_how_many_more(
     assert batch.findings >= rows
     more = batch.findings - MAX_FINDINGS
     words = f"and {more} more, which are not listed: {more} of level error"
-    listed, end = list_findings(batch_id, harness.looking(), after=0, limit=2 * MAX_FINDINGS)
+    listed, end = list_findings(batch_id, harness.query_context(), after=0, limit=2 * MAX_FINDINGS)
     assert end is None
     assert len(listed) == MAX_FINDINGS + 1
     assert (listed[-1]["code"], listed[-1]["message"]) == ("MORE_FINDINGS", words)

@@ -141,7 +141,7 @@ def test_a_cancelled_batch_is_told_in_slices_too(harness: Harness, manifest: str
 
     def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
         if name == "ExecuteChunkFunction" and handed["chunk"] == 0:
-            send_batch_event(handed["origin_id"], "cancel", harness.asking())
+            send_batch_event(handed["origin_id"], "cancel", harness.context())
         answer: dict[str, Any] = function(handed)
         return answer
 

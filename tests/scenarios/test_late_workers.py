@@ -132,7 +132,7 @@ def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
     payloads.status["/b.txt"] = 404
     batch_id = harness.drop(single_files(payloads, TWO), collection="twins")
     payloads.status.clear()
-    operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     plainly = harness.machines.invoke
 
     def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
         began = harness.now()
         harness.later(1.6)
         step = seen_at_work(step_input.job_id)
-        found.append((step, queries.job(step_input.job_id, harness.looking()), began))
+        found.append((step, queries.job(step_input.job_id, harness.query_context()), began))
         return Done({"bytes": 1})
 
     with deposits(first=done, slow=slow, last=done):
@@ -140,7 +140,7 @@ def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: P
     def slow(step_input: StepInput) -> Outcome:
         harness.later(1.6)
         assert seen_at_work(step_input.job_id)
-        send_job_event(step_input.job_id, "force_fail", harness.asking())
+        send_job_event(step_input.job_id, "force_fail", harness.context())
         return Done()
 
     with deposits(slow=slow):
@@ -158,7 +158,7 @@ def test_the_step_of_a_schedules_job_is_seen_running_too(harness: Harness) -> No
 
     with scripted() as script:
         made = schedule_commands.create(
-            ScheduleSpec("slow", NAME, recurrence_of(rule), Policy(), {}), harness.asking()
+            ScheduleSpec("slow", NAME, recurrence_of(rule), Policy(), {}), harness.context()
         )
 
         def during() -> None:

@@ -80,7 +80,7 @@ def reads(harness: Harness) -> Iterator[Reads]:
 def hurried(harness: Harness, looks: int) -> TickResult:
     """A minute that has time for so many looks at its clock."""
     left = iter([1.0] * looks)
-    return start_due_schedules(harness.starting, harness.now, lambda: next(left, 0.0))
+    return start_due_schedules(harness.executions, harness.now, lambda: next(left, 0.0))
 
 
 def test_what_a_minute_has_no_time_for_is_the_nexts_and_each_starts_once(

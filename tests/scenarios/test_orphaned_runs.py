@@ -42,7 +42,7 @@ def schedule(harness: Harness) -> Schedule:
     """One whose time has come; its job's execution was started, and has not begun."""
     harness.at = NINE - timedelta(hours=12)
     wanted = ScheduleSpec("lost", NAME, recurrence_of(DAILY), Policy(), {})
-    made = schedule_commands.create(wanted, harness.asking())
+    made = schedule_commands.create(wanted, harness.context())
     harness.at = NINE
     harness.minute()
     return made
@@ -117,7 +117,7 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
 
     def given_up() -> None:
         schedule_jobs.give_up_job(place, ExecutionRun(MAIN, 1), harness.now())
-        schedule_jobs.settle_job(place, harness.starting, harness.now())
+        schedule_jobs.settle_job(place, harness.executions, harness.now())
 
     script.during = given_up
     harness.machines.run_all()
@@ -173,7 +173,7 @@ def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_
 ) -> None:
     told = run_of(left).outcome is not None  # it died when all was done
     recovered = [
-        recover_schedule(left.schedule_id, harness.starting, harness.now()) for _ in range(2)
+        recover_schedule(left.schedule_id, harness.executions, harness.now()) for _ in range(2)
     ]
     harness.machines.run_all()
 

@@ -59,7 +59,7 @@ def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
         harness.machines.invoke = plainly
         raise Killed
 
-    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
     harness.machines.invoke = invoke
     with pytest.raises(Killed):
         harness.machines.run_all()
@@ -80,7 +80,7 @@ def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_
     newer_failed_ones(harness, FAILED_BATCHES_CHECKED)
     harness.later(61)
 
-    assert reconcile(harness.starting, harness.now()) == 0
+    assert reconcile(harness.executions, harness.now()) == 0
     assert look(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
     harness.machines.run_all()
 
@@ -109,7 +109,7 @@ def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twic
 def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harness) -> None:
     make_system_schedules(harness.now())
     retention = system_schedule_id("retention")
-    schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.asking())
+    schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.context())
     harness.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
     plainly = harness.machines.invoke
 
@@ -152,12 +152,12 @@ def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(harness: Harnes
     make_system_schedules(harness.now())
     reconcile_id = system_schedule_id("reconcile")
 
-    schedule_commands.suspend(reconcile_id, None, harness.asking())
+    schedule_commands.suspend(reconcile_id, None, harness.context())
     schedule_commands.edit(
-        reconcile_id, schedule_commands.ScheduleEdit(title="Look through"), harness.asking()
+        reconcile_id, schedule_commands.ScheduleEdit(title="Look through"), harness.context()
     )
     with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
-        schedule_commands.delete(reconcile_id, harness.asking())
+        schedule_commands.delete(reconcile_id, harness.context())
 
     assert make_system_schedules(harness.now()) == []
     kept = schedules.get(reconcile_id)

@@ -99,11 +99,11 @@ def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
     carry_on(harness, death)
     let_minutes_pass(harness, death, batch_id)
     payloads.status.clear()
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     carry_on(harness, death)
     harness.minute()
     carry_on(harness, death)
-    send_batch_event(batch_id, "update_reporting", harness.asking())
+    send_batch_event(batch_id, "update_reporting", harness.context())
     carry_on(harness, death)
     let_minutes_pass(harness, death, batch_id)
     found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
@@ -138,8 +138,8 @@ def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
 
 def minutely(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
     """What the minute rule does about executions; how many it started."""
-    starting = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
-    return reconcile(starting, harness.now(), most)
+    executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
+    return reconcile(executions, harness.now(), most)
 
 
 def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
@@ -280,7 +280,7 @@ def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_executio
     with monkeypatch.context() as patch:
         patch.setattr(harness.machines, "start_execution", killed)
         with pytest.raises(Killed):
-            send_batch_event(batch_id, "cancel", harness.asking())
+            send_batch_event(batch_id, "cancel", harness.context())
 
     harness.later(59)
     assert minutely(harness) == 0
@@ -303,11 +303,11 @@ def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed
             raise Killed
         return answer
 
-    send_job_event(f"{batch_id}.1.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
     harness.machines.invoke = invoke
     with pytest.raises(Killed):
         harness.machines.run_all()
-    send_batch_event(batch_id, "update_reporting", harness.asking())
+    send_batch_event(batch_id, "update_reporting", harness.context())
 
     harness.later(61)
     minutely(harness)

@@ -55,15 +55,17 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
         assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.description, 3)]
         (mail,) = harness.mails_of(batch_id)
         assert "FAIL" in mail.subject
-        job = queries.job(f"{batch_id}.0.0", harness.looking())
+        job = queries.job(f"{batch_id}.0.0", harness.query_context())
         assert "there is no job type 'deposit' any more" in job.job.failure_message
         assert (job.label, "requeue" in job.actions) == ("failed", True)
-        page = queries.list_jobs(batch_id, harness.looking(), state="failed", after=(0, 0), limit=9)
+        page = queries.list_jobs(
+            batch_id, harness.query_context(), state="failed", after=(0, 0), limit=9
+        )
         assert len(page.items) == 3
-        reconcile(harness.starting, harness.now())
+        reconcile(harness.executions, harness.now())
         assert kept_for("deposit").days > 0
 
-    operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     harness.ask_batch(batch_id, "update_reporting")
     assert harness.batch(batch_id).batch.state == "completed"

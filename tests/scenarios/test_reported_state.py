@@ -59,7 +59,7 @@ def make_final(batch_id: str, number: int) -> None:
 
 def listed(harness: Harness, collection: str) -> list[BatchView]:
     page = queries.list_batches(
-        harness.looking(), state="", collection=collection, after={}, limit=10
+        harness.query_context(), state="", collection=collection, after={}, limit=10
     )
     return [*page.items]
 
@@ -69,7 +69,7 @@ def test_a_list_tells_a_repaired_batch_from_a_broken_one(
 ) -> None:
     broken = failed(harness, payloads, collection)
     repaired = failed(harness, payloads, collection)
-    batch_operations.retry(repaired, FAILED, harness.asking())
+    batch_operations.retry(repaired, FAILED, harness.context())
     harness.machines.run_all()
 
     shown = {view.batch.batch_id: view for view in listed(harness, collection)}
@@ -94,7 +94,7 @@ def test_a_list_in_the_midst_of_a_repair_says_what_goes_on(
 ) -> None:
     batch_id = failed(harness, payloads, collection)
 
-    send_job_event(f"{batch_id}.0.0", "requeue", harness.asking())
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
 
     (view,) = listed(harness, collection)
     assert (view.counts["scheduled"], view.counts["failed"]) == (1, 2)
@@ -138,7 +138,7 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
         pages, after = [], {}
         while True:
             page = queries.list_batches(
-                harness.looking(), state="", collection=everywhere, after=after, limit=10
+                harness.query_context(), state="", collection=everywhere, after=after, limit=10
             )
             pages.append([view.batch.batch_id for view in page.items])
             if page.after is None:
@@ -159,13 +159,13 @@ def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
     monkeypatch.setattr(batches, "MAX_SCANNED_BATCHES", 2)
 
     page = queries.list_batches(
-        harness.looking(), state="held", collection=collection, after={}, limit=1
+        harness.query_context(), state="held", collection=collection, after={}, limit=1
     )
 
     assert page.items == ()
     assert page.after is not None
     rest = queries.list_batches(
-        harness.looking(), state="held", collection=collection, after=page.after, limit=1
+        harness.query_context(), state="held", collection=collection, after=page.after, limit=1
     )
     assert (rest.items, rest.after) == ((), None)
 
@@ -180,10 +180,10 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_is_refused_in_words(
     make_final(batch_id, 1)
     one = Filter(JobState.FAILED, job_ids=frozenset({f"{batch_id}.0.0"}))
 
-    meant = operations.preview_operation(batch_id, "requeue", one, harness.asking())
+    meant = operations.preview_operation(batch_id, "requeue", one, harness.context())
     assert (meant.total, meant.refused) == (1, 1)
     with pytest.raises(InvalidTransition, match="its ark is another object's"):
-        batch_operations.retry(batch_id, one, harness.asking())
+        batch_operations.retry(batch_id, one, harness.context())
 
 
 def test_a_retry_of_all_says_how_many_it_cannot_take(
@@ -192,12 +192,12 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     batch_id = failed(harness, payloads, collection)
     make_final(batch_id, 1)
 
-    meant = operations.preview_operation(batch_id, "requeue", FAILED, harness.asking())
-    operation = batch_operations.retry(batch_id, FAILED, harness.asking())
+    meant = operations.preview_operation(batch_id, "requeue", FAILED, harness.context())
+    operation = batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
-    view = queries.operation(batch_id, operation.operation_id, harness.looking())
+    view = queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert view.operation.refused == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()
@@ -205,7 +205,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     why = "1 failed job for the depositor to submit again, or a person to delete"
     assert harness.batch(batch_id).why == why
     with pytest.raises(InvalidTransition, match="cannot be requeued"):
-        batch_operations.retry(batch_id, FAILED, harness.asking())
+        batch_operations.retry(batch_id, FAILED, harness.context())
 
 
 # A batch that was never uploaded
@@ -213,7 +213,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
 
 def promised(harness: Harness, collection: str, name: str = "m.checkm") -> str:
     submission = submissions.Submission(collection, name, "deposit", "", ("d@example.org",), {}, "")
-    batch, _ = submissions.submit(submission, 10**6, harness.asking(DEPOSITOR))
+    batch, _ = submissions.submit(submission, 10**6, harness.context(DEPOSITOR))
     return batch.batch_id
 
 
@@ -284,7 +284,7 @@ def test_a_cancel_that_the_machine_was_not_told_of_is_recovered(
     batch_id = promised(harness, "promised")
     start, harness.machines.start_execution = harness.machines.start_execution, _deaf  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
-        send_batch_event(batch_id, "cancel", harness.asking())
+        send_batch_event(batch_id, "cancel", harness.context())
     harness.machines.start_execution = start  # type: ignore[method-assign]
 
     harness.later(61)

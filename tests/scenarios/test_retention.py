@@ -135,7 +135,7 @@ def repaired(harness: Harness, payloads: Payloads, collection: str) -> str:
     payloads.status["/c.txt"] = 404
     batch_id = harness.drop(single_files(payloads, THREE), collection=collection)
     payloads.status.clear()
-    batch_operations.retry(batch_id, Filter(JobState.FAILED), harness.asking())
+    batch_operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
     harness.machines.run_all()
     harness.ask_batch(batch_id, "update_reporting")
     harness.tick(batch_id)
@@ -212,17 +212,17 @@ def test_an_archived_batch_is_gone_with_words_and_in_no_list(
         "v\\d+/manifest.json of the archive bucket says what is there"
     )
     for look in (
-        lambda: batch(batch_id, harness.looking()),
-        lambda: job(f"{batch_id}.0.0", harness.looking()),
-        lambda: send_job_event(f"{batch_id}.0.0", "requeue", harness.asking()),
+        lambda: batch(batch_id, harness.query_context()),
+        lambda: job(f"{batch_id}.0.0", harness.query_context()),
+        lambda: send_job_event(f"{batch_id}.0.0", "requeue", harness.context()),
     ):
         with pytest.raises(Gone, match=words):
             look()
     with pytest.raises(NotFound, match="there is no batch"):
-        batch(batch_id, harness.looking(DEPOSITOR))
+        batch(batch_id, harness.query_context(DEPOSITOR))
     for state, collection in (("", ""), ("completed", ""), ("", "gone")):
         listed = list_batches(
-            harness.looking(), state=state, collection=collection, after={}, limit=10
+            harness.query_context(), state=state, collection=collection, after={}, limit=10
         )
         assert listed.items == ()
 
@@ -333,7 +333,7 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
     with pytest.raises(StaleState, match="has been archived since"):
         batches.note(seen, seen.history[0])
     with pytest.raises(Gone, match="is being archived since 2026-11-22 12:00 UTC"):
-        batch(failed.batch_id, years.looking())
+        batch(failed.batch_id, years.query_context())
 
 
 # What goes wrong
@@ -360,7 +360,7 @@ def test_a_batch_whose_rows_are_missing_is_left_as_it_was_and_keeps_no_other_fro
 
 
 def _listed(harness: Harness) -> tuple[Any, ...]:
-    looking = harness.looking()
+    looking = harness.query_context()
     return list_batches(looking, state="completed", collection="", after={}, limit=10).items
 
 

@@ -80,7 +80,7 @@ def test_an_edit_that_began_before_a_time_and_ended_after_it_has_it_run_once(
     schedule = made(harness, DAILY)
     early = iter([instant("2026-11-25T08:59:59.900Z")])
     later = instant("2026-11-25T09:00:00.200Z")
-    asking = replace(harness.asking(), now=lambda: next(early, later))
+    asking = replace(harness.context(), now=lambda: next(early, later))
     changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
 
     schedule_commands.edit(schedule.schedule_id, changes, asking)
@@ -101,7 +101,7 @@ def test_an_editor_whose_clock_is_behind_does_not_ask_for_a_time_that_was_decide
     harness.at = instant("2026-11-25T08:59:59.950Z")
     changes = ScheduleEdit(rule=recurrence_of(DAILY | {"end": "2027-05-05"}))
 
-    schedule_commands.edit(schedule.schedule_id, changes, harness.asking())
+    schedule_commands.edit(schedule.schedule_id, changes, harness.context())
     minute(harness, "2026-11-26T09:00:05Z")
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z", "2026-11-26T09:00Z"]
@@ -113,7 +113,7 @@ def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(harness: Harness, a
     schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.ALLOW))
     harness.at = instant(at)
 
-    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    schedule_commands.run_now(schedule.schedule_id, harness.context())
     minute(harness, "2026-11-25T09:01:00Z")
 
     assert sorted(each.trigger for each in history(schedule)) == [Trigger.MANUAL, Trigger.SCHEDULE]
@@ -123,13 +123,13 @@ def test_a_run_now_on_the_dot_is_beside_the_time_of_the_rule(harness: Harness, a
 def test_of_two_clocks_that_skip_a_time_one_says_so(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY)
-    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     harness.at = instant("2026-11-25T00:00:01Z")
     seen = now(schedule)
     second = harness.at + timedelta(seconds=1)
 
-    _, one = clock.start_due(seen, clock.ScheduleCache(), harness.starting, harness.at)
-    _, other = clock.start_due(seen, clock.ScheduleCache(), harness.starting, second)
+    _, one = clock.start_due(seen, clock.ScheduleCache(), harness.executions, harness.at)
+    _, other = clock.start_due(seen, clock.ScheduleCache(), harness.executions, second)
 
     assert [len(one.occurrences), len(other.occurrences)] == [1, 0]
 
@@ -154,7 +154,7 @@ def test_what_one_clock_skipped_is_told_though_another_came_between(harness: Har
     others: list[clock.TickResult] = []
 
     def start(at: datetime) -> clock.TickResult:
-        return clock.start_due(now(schedule), clock.ScheduleCache(), harness.starting, at)[1]
+        return clock.start_due(now(schedule), clock.ScheduleCache(), harness.executions, at)[1]
 
     second = harness.at + timedelta(seconds=1)
     with harness.interceptor.listening(Between(lambda: others.append(start(second)))):
@@ -168,14 +168,14 @@ def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script:
     """Not the one of the latest time: what a hold delayed is begun after a run now."""
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     minute(harness, "2026-11-25T09:00:10Z")
     harness.at = instant("2026-11-25T09:20:00Z")
     script.answers = [Fail(Failure.RECORDS_FAILED, "2 of 12")]
-    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    schedule_commands.run_now(schedule.schedule_id, harness.context())
     harness.machines.run_all()
     failed = now(schedule).label
-    hold_commands.lift_hold("everything", harness.asking())
+    hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T09:21:00Z")
 
     assert (failed, now(schedule).label) == ("Failed", "Completed")
@@ -193,10 +193,10 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
     minute(harness, "2026-11-25T02:00:01Z")
-    hold_commands.lift_hold("everything", harness.asking())
+    hold_commands.lift_hold("everything", harness.context())
     for minutes in range(1, 4):
         minute(harness, f"2026-11-25T02:0{minutes}:01Z")
 
@@ -214,11 +214,11 @@ def test_who_comes_between_the_end_of_a_suspension_and_the_clock_takes_no_time_a
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     over = instant("2026-11-25T08:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
 
     harness.at = instant("2026-11-25T09:00:10Z")
     schedule_commands.edit(
-        schedule.schedule_id, ScheduleEdit(title="another title"), harness.asking()
+        schedule.schedule_id, ScheduleEdit(title="another title"), harness.context()
     )
     minute(harness, "2026-11-25T09:00:20Z")
 
@@ -231,11 +231,11 @@ def test_a_schedule_that_ended_while_suspended_is_due_no_more(harness: Harness) 
     once = {"kind": "once", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
     schedule = made(harness, once)
     over = instant("2026-11-27T00:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     minute(harness, "2026-11-25T09:00:05Z")
     rule = recurrence_of(once | {"anchor": "2027-11-25"})
 
-    schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+    schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.context())
     fired = minute(harness, "2026-12-27T00:00:05Z")
 
     assert fired.looked_at == 0
@@ -247,11 +247,11 @@ def test_a_run_that_a_person_wanted_starts_though_the_schedule_is_suspended(
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY, Policy(overlap=OverlapPolicy.QUEUE_ONE))
-    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
-    schedule_commands.run_now(schedule.schedule_id, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, None, harness.context())
+    schedule_commands.run_now(schedule.schedule_id, harness.context())
     harness.later(1)
 
-    schedule_commands.run_now(schedule.schedule_id, harness.asking(reason="I need this"))
+    schedule_commands.run_now(schedule.schedule_id, harness.context(reason="I need this"))
     harness.machines.run_all()
 
     assert [each.verdict for each in history(schedule)] == [Verdict.RUN, Verdict.RUN]
@@ -264,10 +264,10 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     harness.at = instant("2026-11-25T08:00:00Z")
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     harness.at = instant("2026-11-25T10:00:00Z")
 
-    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     minute(harness, "2026-11-26T09:01:00Z")
 
     assert skipped(schedule) == [
@@ -279,7 +279,7 @@ def test_a_time_that_passed_under_a_hold_is_not_laid_to_a_later_suspension(
 def test_under_a_hold_no_time_that_is_missed_is_promised(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
 
     harness.at = instant("2026-11-28T12:00:00Z")
 
@@ -294,13 +294,13 @@ def test_what_waits_for_a_run_to_end_is_held_with_everything_else(
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
     under_hold = len(script.told)
     minute(harness, "2026-11-25T01:10:01Z")
     still = len(script.told)
 
-    hold_commands.lift_hold("everything", harness.asking())
+    hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T01:12:01Z")
 
     assert (under_hold, still, len(script.told)) == (1, 1, 2)
@@ -313,16 +313,16 @@ def test_a_time_that_came_under_a_hold_is_on_record_when_it_is_given_up(
 ) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     minute(harness, "2026-11-25T09:00:10Z")
     harness.at = instant("2026-11-25T09:05:00Z")
 
     if event == "edit":
         other = ScheduleEdit(rule=recurrence_of(DAILY | {"at": "10:00"}))
-        schedule_commands.edit(schedule.schedule_id, other, harness.asking())
+        schedule_commands.edit(schedule.schedule_id, other, harness.context())
     else:
-        schedule_commands.delete(schedule.schedule_id, harness.asking())
-    hold_commands.lift_hold("everything", harness.asking())
+        schedule_commands.delete(schedule.schedule_id, harness.context())
+    hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T09:06:00Z")
 
     given_up = SkipReason.EDITED if event == "edit" else SkipReason.DELETED
@@ -336,11 +336,11 @@ def test_what_waits_under_a_hold_goes_with_a_schedule_that_is_deleted(harness: H
     for hour in range(2):
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
-    hold_commands.place_hold("everything", None, harness.asking())
+    hold_commands.place_hold("everything", None, harness.context())
     harness.machines.run_all()
 
-    schedule_commands.delete(schedule.schedule_id, harness.asking())
-    hold_commands.lift_hold("everything", harness.asking())
+    schedule_commands.delete(schedule.schedule_id, harness.context())
+    hold_commands.lift_hold("everything", harness.context())
     minute(harness, "2026-11-25T01:12:01Z")
 
     assert skipped(schedule) == [("11-25T01:00", SkipReason.DELETED)]
@@ -356,7 +356,7 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
     def cancelled() -> None:
         harness.later(2400)
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")
@@ -375,9 +375,9 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     failed = history(schedule)
 
     for each in failed[:MOST_ACTIVE]:
-        schedule_jobs.send_occurrence_event(each.place, "requeue", harness.asking())
+        schedule_jobs.send_occurrence_event(each.place, "requeue", harness.context())
     with pytest.raises(InvalidTransition, match="running"):
-        schedule_jobs.send_occurrence_event(failed[MOST_ACTIVE].place, "requeue", harness.asking())
+        schedule_jobs.send_occurrence_event(failed[MOST_ACTIVE].place, "requeue", harness.context())
 
     assert len(now(schedule).active) == MOST_ACTIVE
 
@@ -417,7 +417,7 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
         harness.at = instant(f"2026-11-25T0{hour}:00:01Z")
         harness.minute()
     schedule_commands.edit(
-        schedule.schedule_id, ScheduleEdit(overlap=OverlapPolicy.REPLACE), harness.asking()
+        schedule.schedule_id, ScheduleEdit(overlap=OverlapPolicy.REPLACE), harness.context()
     )
 
     harness.at = instant("2026-11-28T23:30:00Z")
@@ -432,7 +432,7 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
 def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T22:59:00Z")
     excluding = calendar_of({"name": "c", "exclude": ["2026-11-26"]})
-    calendars.put(excluding, None, harness.asking())
+    calendars.put(excluding, None, harness.context())
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.REPLACE, calendar="c"))
     harness.at = instant("2026-11-25T22:00:01Z")
     harness.minute()
@@ -450,7 +450,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     large = {"x": "y" * (MAX_PARAMETER_BYTES - 100)}
     wanted = ScheduleSpec("large", NAME, recurrence_of(HOURLY), Policy(), large)
-    schedule = schedule_commands.create(wanted, harness.asking())
+    schedule = schedule_commands.create(wanted, harness.context())
 
     fired = minute(harness, "2026-11-28T07:00:00Z")
 
@@ -458,7 +458,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
     assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
     with pytest.raises(InvalidParameters, match="bytes"):
         schedule_commands.create(
-            replace(wanted, parameters={"x": "y" * MAX_PARAMETER_BYTES}), harness.asking()
+            replace(wanted, parameters={"x": "y" * MAX_PARAMETER_BYTES}), harness.context()
         )
 
 
@@ -467,7 +467,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: H
     schedule = made(harness, DAILY)
 
     for number in range(55):
-        asking = harness.asking(reason="ж" * 1000)
+        asking = harness.context(reason="ж" * 1000)
         changes = ScheduleEdit(title=f"the {number}th title")
         schedule_commands.edit(schedule.schedule_id, changes, asking)
 
@@ -497,7 +497,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
     ids = {each.schedule_id for each in several[1:]}
     assert ids <= {each.schedule_id for each in schedules.every(limit=1000)}
     listed = list_schedules(
-        harness.looking(ADMIN), system=False, word="", after="", limit=1000
+        harness.query_context(ADMIN), system=False, word="", after="", limit=1000
     ).items
     assert ids <= {each.schedule.schedule_id for each in listed}
     assert [*schedules.naming("nobody's")] == []
@@ -627,7 +627,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
 
     def cancel() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
         left.append(script.context.remaining())
         harness.later(3)
         left.append(script.context.remaining())
@@ -656,13 +656,13 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness:
     harness.at = instant("2026-11-24T23:30:00Z")
     schedule = made(harness, HOURLY, Policy(Missed(MissedPolicy.NONE)))
     over = harness.at + timedelta(days=5)
-    schedule_commands.suspend(schedule.schedule_id, over, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     harness.at += timedelta(days=5, hours=2)
-    look = clock.ScheduleTick(clock.ScheduleCache(), harness.starting, harness.at)
+    look = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
     found = clock.catch_up(now(schedule), look, most=1)
     reasons = Counter(each.reason for each in look.decided)
-    clock.start_due(found, clock.ScheduleCache(), harness.starting, harness.at)
+    clock.start_due(found, clock.ScheduleCache(), harness.executions, harness.at)
 
     assert (found.state, reasons) == (ScheduleState.SUSPENDED, {SkipReason.SUSPENDED: 90})
     assert now(schedule).state is ScheduleState.ACTIVE

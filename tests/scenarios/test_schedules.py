@@ -54,7 +54,7 @@ def made(harness: Harness, rule: dict[str, Any], policy: Policy | None = None) -
     wanted = ScheduleSpec(
         "a schedule", NAME, recurrence_of(rule), policy or Policy(), {"of": "a test"}
     )
-    return schedule_commands.create(wanted, harness.asking())
+    return schedule_commands.create(wanted, harness.context())
 
 
 def pass_time(harness: Harness, until: str, *, run: bool = True) -> None:
@@ -409,12 +409,12 @@ def test_under_a_hold_nothing_starts_and_afterwards_the_latest_is_made_up_for(
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY)
-    hold_commands.place_hold(f"type:{NAME}", None, harness.asking())
+    hold_commands.place_hold(f"type:{NAME}", None, harness.context())
 
     harness.at = instant("2026-11-25T02:30:00Z")
     harness.minute()
     under = history(schedule)
-    hold_commands.lift_hold(f"type:{NAME}", harness.asking())
+    hold_commands.lift_hold(f"type:{NAME}", harness.context())
     harness.minute()
     harness.machines.run_all()
 
@@ -445,7 +445,7 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harnes
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     until = instant("2026-11-27T12:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, until, harness.asking(reason="an audit"))
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context(reason="an audit"))
 
     pass_time(harness, "2026-11-26T10:00:00Z")
     suspended = now(schedule)
@@ -465,9 +465,9 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harnes
 def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    hold_commands.place_hold(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), harness.asking())
+    hold_commands.place_hold(f"type:{NAME}", instant("2026-11-25T08:00:00Z"), harness.context())
     until = instant("2026-11-26T09:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, until, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context())
 
     pass_time(harness, "2026-11-26T10:00:00Z")
 
@@ -480,7 +480,7 @@ def test_a_time_that_came_just_before_the_suspension_still_runs(harness: Harness
     schedule = made(harness, DAILY)
 
     harness.at = instant("2026-11-25T09:00:20Z")
-    schedule_commands.suspend(schedule.schedule_id, None, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, None, harness.context())
     harness.machines.run_all()
 
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
@@ -494,13 +494,13 @@ def test_a_person_s_run_now_is_beside_the_schedule_s_times(
     schedule = made(harness, DAILY)
 
     first = schedule_commands.run_now(
-        schedule.schedule_id, harness.asking(key="one", reason="to see")
+        schedule.schedule_id, harness.context(key="one", reason="to see")
     )
     again = schedule_commands.run_now(
-        schedule.schedule_id, harness.asking(key="one", reason="to see")
+        schedule.schedule_id, harness.context(key="one", reason="to see")
     )
     with pytest.raises(InvalidTransition, match="running"):
-        schedule_commands.run_now(schedule.schedule_id, harness.asking(key="two"))
+        schedule_commands.run_now(schedule.schedule_id, harness.context(key="two"))
     harness.machines.run_all()
 
     (run,) = history(schedule)
@@ -517,7 +517,9 @@ def test_an_edit_shows_how_the_next_runs_change_and_touches_no_history(harness: 
     before = history(schedule)
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+    edited = schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(rule=rule), harness.context()
+    )
 
     assert edited.runs_before[0] == instant("2026-11-26T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-25T15:00:00Z")
@@ -531,10 +533,12 @@ def test_an_edit_of_a_suspended_schedule_shows_the_runs_after_the_suspension(
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     until = instant("2026-11-27T12:00:00Z")
-    schedule_commands.suspend(schedule.schedule_id, until, harness.asking())
+    schedule_commands.suspend(schedule.schedule_id, until, harness.context())
     rule = recurrence_of(DAILY | {"at": "15:00"})
 
-    edited = schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.asking())
+    edited = schedule_commands.edit(
+        schedule.schedule_id, ScheduleEdit(rule=rule), harness.context()
+    )
 
     assert edited.runs_before[0] == instant("2026-11-28T09:00:00Z")
     assert edited.runs_after[0] == instant("2026-11-27T15:00:00Z")
@@ -546,7 +550,7 @@ def test_an_ended_schedule_given_new_times_goes_on(harness: Harness) -> None:
     pass_time(harness, "2026-11-25T12:00:00Z")
 
     schedule_commands.edit(
-        schedule.schedule_id, ScheduleEdit(rule=recurrence_of(DAILY)), harness.asking()
+        schedule.schedule_id, ScheduleEdit(rule=recurrence_of(DAILY)), harness.context()
     )
     pass_time(harness, "2026-11-26T12:00:00Z")
 
@@ -556,7 +560,7 @@ def test_an_ended_schedule_given_new_times_goes_on(harness: Harness) -> None:
 def test_a_deleted_schedule_runs_no_more_and_is_gone(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
-    schedule_commands.delete(schedule.schedule_id, harness.asking(reason="not needed"))
+    schedule_commands.delete(schedule.schedule_id, harness.context(reason="not needed"))
 
     pass_time(harness, "2026-11-26T12:00:00Z")
 
@@ -569,10 +573,10 @@ def test_a_deleted_schedule_is_not_resumed_by_itself(harness: Harness) -> None:
     harness.at = instant("2026-11-24T12:00:00Z")
     schedule = made(harness, DAILY)
     schedule_commands.suspend(
-        schedule.schedule_id, harness.at + timedelta(days=2), harness.asking()
+        schedule.schedule_id, harness.at + timedelta(days=2), harness.context()
     )
 
-    deleted = schedule_commands.delete(schedule.schedule_id, harness.asking())
+    deleted = schedule_commands.delete(schedule.schedule_id, harness.context())
 
     assert (deleted.state, deleted.resume_at, deleted.due_at) == (ScheduleState.DELETED, None, None)
 
@@ -598,7 +602,7 @@ def test_only_an_admin_may(harness: Harness) -> None:
     for person in (DEPOSITOR, operator):
         for ask in asked:
             with pytest.raises(Forbidden):
-                ask(harness.asking(person, reason="mine"))
+                ask(harness.context(person, reason="mine"))
 
 
 # ---- What people ask of its jobs
@@ -614,7 +618,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     (run,) = history(schedule)
     script.during = lambda: harness.later(10)
 
-    schedule_jobs.send_occurrence_event(run.place, "requeue", harness.asking())
+    schedule_jobs.send_occurrence_event(run.place, "requeue", harness.context())
     words = [now(schedule).label]
     harness.machines.run_all()
 
@@ -635,7 +639,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     pass_time(harness, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
 
-    schedule_jobs.send_occurrence_event(first.place, "delete", harness.asking())
+    schedule_jobs.send_occurrence_event(first.place, "delete", harness.context())
 
     deleted, _ = history(schedule)
     assert deleted.outcome is not None
@@ -656,7 +660,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 
     def cancelled() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.asking())
+        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")

@@ -57,7 +57,7 @@ def test_billed_transitions_of_a_schedule_s_job_are_the_states_its_machine_enter
     harness.machines.invoke = invoke
     with scripted() as script:
         script.answers = [busy]  # so that the machine waits
-        schedule_commands.create(wanted, harness.asking())
+        schedule_commands.create(wanted, harness.context())
         harness.later(3601)
         harness.minute()
         harness.machines.run_all()

@@ -70,7 +70,7 @@ def a_schedule(
     return schedules.put_new(made)
 
 
-def starting() -> Executions:
+def executions() -> Executions:
     """How executions are started here."""
     from api.handler import CONTEXT
 
@@ -79,7 +79,7 @@ def starting() -> Executions:
 
 def minute(schedule: Schedule, now: datetime = NOW) -> Schedule:
     """The schedule once the clock has looked at it."""
-    start_due(schedules.get(schedule.schedule_id), ScheduleCache(), starting(), now)
+    start_due(schedules.get(schedule.schedule_id), ScheduleCache(), executions(), now)
     return schedules.get(schedule.schedule_id)
 
 
@@ -103,7 +103,7 @@ def work(
     schedule = schedules.get(place.origin_id)
     noted = SCHEDULE.move(schedule.state, "note", began, Cause(f"work-{next(_numbers)}"))
     schedules.write(schedule, schedule.moved(noted), ScheduleWrites(jobs=[(before, record)]))
-    settle_job(place, starting(), began + took)
+    settle_job(place, executions(), began + took)
     stored = jobs.get(place)
     assert stored
     return stored

@@ -9,7 +9,7 @@ from jobyard.store import calendars, schedules
 _TOLD = 3  # schedules that a refusal to delete names
 
 
-def put(calendar: Calendar, seen: int | None, asking: CommandContext) -> StoredCalendar:
+def put(calendar: Calendar, seen: int | None, context: CommandContext) -> StoredCalendar:
     """Set what a calendar says, from now on, for all schedules that name it. `seen` is the version
     that it replaces, 0 for none; None replaces whatever is there.
 
@@ -17,19 +17,19 @@ def put(calendar: Calendar, seen: int | None, asking: CommandContext) -> StoredC
         Forbidden: the person may not. BadRequest: no reason is given. StaleState: there is
             another version than `seen`, or somebody else wrote it at the same time.
     """
-    authorize(asking.person, "calendar", "put")
+    authorize(context.actor, "calendar", "put")
     stored = calendars.stored(calendar.name)
-    if stored and stored.changes[-1].cause == asking.run:
+    if stored and stored.changes[-1].cause == context.run:
         return stored
-    require_reason(asking, "a calendar's change")
+    require_reason(context, "a calendar's change")
     _check_seen(calendar.name, stored, seen)
-    change = _change("put", asking)
+    change = _change("put", context)
     after = stored.changed(calendar, change) if stored else StoredCalendar(calendar, 1, (change,))
     calendars.put(after)
     return after
 
 
-def delete(name: str, seen: int | None, asking: CommandContext) -> StoredCalendar:
+def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalendar:
     """Delete a calendar that no schedule names; `seen` as for `put`.
 
     All schedules are read for that. One that is made in the same moment and names it is not seen;
@@ -39,28 +39,28 @@ def delete(name: str, seen: int | None, asking: CommandContext) -> StoredCalenda
         Forbidden, BadRequest, StaleState: as for `put`. NotFound: there is no such calendar.
         InvalidTransition: a schedule names it.
     """
-    authorize(asking.person, "calendar", "delete")
+    authorize(context.actor, "calendar", "delete")
     stored = calendars.stored(name)
     if stored is None:
         raise NotFound(f"there is no calendar {name!r}")
-    if stored.changes[-1].cause == asking.run:
+    if stored.changes[-1].cause == context.run:
         return stored
     if stored.is_deleted:
         raise NotFound(f"there is no calendar {name!r}; it was deleted")
-    require_reason(asking, "a calendar's change")
+    require_reason(context, "a calendar's change")
     _check_seen(name, stored, seen)
     naming = [schedule.schedule_id for schedule in schedules.naming(name)]
     if naming:
         more = f" and {len(naming) - _TOLD} more" if len(naming) > _TOLD else ""
         raise InvalidTransition(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")
-    after = stored.changed(stored.calendar, _change("delete", asking))
+    after = stored.changed(stored.calendar, _change("delete", context))
     calendars.put(after)
     return after
 
 
-def _change(event: str, asking: CommandContext) -> CalendarChange:
-    person = asking.person
-    return CalendarChange(event, asking.now(), person.name, asking.reason, asking.run, person.sub)
+def _change(event: str, context: CommandContext) -> CalendarChange:
+    actor = context.actor
+    return CalendarChange(event, context.now(), actor.name, context.reason, context.run, actor.sub)
 
 
 def _check_seen(name: str, stored: StoredCalendar | None, seen: int | None) -> None:

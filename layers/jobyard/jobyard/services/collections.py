@@ -71,7 +71,7 @@ def create(
     edit: CollectionEdit,
     people: Iterable[PersonNamed],
     groups: Iterable[str],
-    asking: CommandContext,
+    context: CommandContext,
 ) -> Collection:
     """Make a collection; its owner is who asks, unless `edit` names another.
 
@@ -81,8 +81,8 @@ def create(
         Forbidden: the person may not make collections. BadRequest: it would hold too much.
         InvalidTransition: there is one of that name.
     """
-    authorize(asking.person, "collection", "create")
-    owner = edit.owner or PersonNamed(asking.person.sub, asking.person.name)
+    authorize(context.actor, "collection", "create")
+    owner = edit.owner or PersonNamed(context.actor.sub, context.actor.name)
     before = Collection(name, 0, owner.name, owner.sub)
     rights: dict[str, Any] = {
         "people": {each.sub: each.name for each in people},
@@ -93,18 +93,18 @@ def create(
     ).words()
     who = _who(rights["people"].values(), rights["groups"])
     what = "; ".join(filter(None, (given, who and f"allows {who}")))
-    made = before.changed(_change("create", what, asking), **edit.changes(), **rights)
+    made = before.changed(_change("create", what, context), **edit.changes(), **rights)
     try:
         collections.put(made)
     except StaleState:
         stored = collections.find(name)
-        if stored is not None and _is_repeat(stored, "create", asking):
+        if stored is not None and _is_repeat(stored, "create", context):
             return stored
         raise InvalidTransition(f"there is a collection {name!r} already") from None
     return made
 
 
-def edit(name: str, wanted: CollectionEdit, asking: CommandContext) -> Collection:
+def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collection:
     """Change what a collection is, but for who may deposit.
 
     Raises:
@@ -112,30 +112,30 @@ def edit(name: str, wanted: CollectionEdit, asking: CommandContext) -> Collectio
             may not change it, or not add a NAAN. BadRequest: no reason is given, or it
             would hold too much. StaleState: somebody else changed it at the same time.
     """
-    before = editable_collection(name, asking.person)
+    before = editable_collection(name, context.actor)
     more = sorted(set(wanted.naans or ()) - set(before.naans))
     if more:
         ask = f"ask one of them to add NAAN {', '.join(more)}"
-        authorize(asking.person, "collection", "add_naan", instead=ask)
-    return _changed(before, "edit", wanted.words(), wanted.changes(), asking)
+        authorize(context.actor, "collection", "add_naan", instead=ask)
+    return _changed(before, "edit", wanted.words(), wanted.changes(), context)
 
 
 def allow(
-    name: str, people: Iterable[PersonNamed], groups: Iterable[str], asking: CommandContext
+    name: str, people: Iterable[PersonNamed], groups: Iterable[str], context: CommandContext
 ) -> Collection:
     """Let people and groups deposit into a collection.
 
     Raises:
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
     """
-    before = editable_collection(name, asking.person, "allow")
+    before = editable_collection(name, context.actor, "allow")
     added, named = {each.sub: each.name for each in people}, frozenset(groups)
     changes = {"people": {**before.people, **added}, "groups": before.groups | named}
-    return _changed(before, "allow", _who(added.values(), named), changes, asking)
+    return _changed(before, "allow", _who(added.values(), named), changes, context)
 
 
 def deny(
-    name: str, people: Iterable[str], groups: Iterable[str], asking: CommandContext
+    name: str, people: Iterable[str], groups: Iterable[str], context: CommandContext
 ) -> Collection:
     """Take people's and groups' right to deposit away; people by id, or by the name that is shown
     of them. Owner and admins keep theirs.
@@ -147,18 +147,18 @@ def deny(
         has no
             such right.
     """
-    before = editable_collection(name, asking.person, "deny")
-    if _is_repeat(before, "deny", asking):
+    before = editable_collection(name, context.actor, "deny")
+    if _is_repeat(before, "deny", context):
         return before
     gone: dict[str, str] = {}
-    for person in people:
+    for actor in people:
         found = {
             sub: shown
             for sub, shown in before.people.items()
-            if sub == person.lower() or shown.casefold() == person.casefold()
+            if sub == actor.lower() or shown.casefold() == actor.casefold()
         }
         if not found:
-            raise InvalidTransition(f"{person} is none of the people who may deposit into {name}")
+            raise InvalidTransition(f"{actor} is none of the people who may deposit into {name}")
         gone |= found
     named = frozenset(groups)
     if named - before.groups:
@@ -166,30 +166,30 @@ def deny(
         raise InvalidTransition(f"{words} is none of the groups that may deposit into {name}")
     left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
     changes = {"people": left, "groups": before.groups - named}
-    return _changed(before, "deny", _who(gone.values(), named), changes, asking)
+    return _changed(before, "deny", _who(gone.values(), named), changes, context)
 
 
 def _who(people: Iterable[str], groups: Iterable[str]) -> str:
     return ", ".join([*people, *(f"group {each}" for each in sorted(groups))])
 
 
-def _is_repeat(found: Collection, event: str, asking: CommandContext) -> bool:
-    return any(each.cause == asking.run and each.event == event for each in found.changes)
+def _is_repeat(found: Collection, event: str, context: CommandContext) -> bool:
+    return any(each.cause == context.run and each.event == event for each in found.changes)
 
 
 def _changed(
-    before: Collection, event: str, what: str, changes: dict[str, Any], asking: CommandContext
+    before: Collection, event: str, what: str, changes: dict[str, Any], context: CommandContext
 ) -> Collection:
-    if _is_repeat(before, event, asking):
+    if _is_repeat(before, event, context):
         return before
-    require_reason(asking, f"to {event} a collection")
-    after = before.changed(_change(event, what, asking), **changes)
+    require_reason(context, f"to {event} a collection")
+    after = before.changed(_change(event, what, context), **changes)
     collections.put(after)
     return after
 
 
-def _change(event: str, what: str, asking: CommandContext) -> RightsChange:
-    person = asking.person
+def _change(event: str, what: str, context: CommandContext) -> RightsChange:
+    actor = context.actor
     return RightsChange(
-        event, asking.now(), person.name, person.sub, asking.reason, asking.run, what
+        event, context.now(), actor.name, actor.sub, context.reason, context.run, what
     )

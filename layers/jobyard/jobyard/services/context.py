@@ -58,7 +58,7 @@ class CommandContext:
     s3: "S3Client"
     machines: "SFNClient"
     now: Callable[[], datetime]
-    person: Actor
+    actor: Actor
     key: str
     reason: str = ""
     skipped: "Callable[[Sequence[Occurrence]], None]" = lambda _: None
@@ -66,10 +66,10 @@ class CommandContext:
     @property
     def cause(self) -> Cause:
         """The cause of what is asked."""
-        return Cause(self.run, self.person.name, self.reason, self.person.sub)
+        return Cause(self.run, self.actor.name, self.reason, self.actor.sub)
 
     @property
-    def starting(self) -> Executions:
+    def executions(self) -> Executions:
         """How to tell the state machines."""
         return Executions(self.settings, self.machines)
 
@@ -88,15 +88,15 @@ class QueryContext:
 
     settings: Settings
     s3: "S3Client"
-    person: Actor
+    actor: Actor
     now: datetime
     holds: "dict[str, Hold | None]" = field(default_factory=dict, compare=False)
     calendars: "dict[str, Calendar | None]" = field(default_factory=dict, compare=False)
 
 
-def require_reason(asking: CommandContext, event: str) -> None:
+def require_reason(context: CommandContext, event: str) -> None:
     """Raises:
     BadRequest: no reason is given.
     """
-    if not asking.reason.strip():
+    if not context.reason.strip():
         raise BadRequest(f"{event} needs a reason: say why, for those who look later")

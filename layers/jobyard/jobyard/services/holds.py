@@ -39,7 +39,7 @@ _STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
 
 
 def place_hold(
-    scope: str, until: datetime | None, asking: CommandContext, *, replacing: bool = False
+    scope: str, until: datetime | None, context: CommandContext, *, replacing: bool = False
 ) -> Hold:
     """Hold everything in `scope` from now on; what runs goes on. With `replacing` a hold that is in
     force there is replaced. The same hold placed again is the one that is there.
@@ -49,14 +49,14 @@ def place_hold(
         AlreadyHeld: the scope is on hold already; the message says by whom and why.
         StaleState: somebody else placed or lifted one at the same time.
     """
-    authorize(asking.person, "hold", "place")
-    if not asking.reason.strip():
+    authorize(context.actor, "hold", "place")
+    if not context.reason.strip():
         raise BadRequest("a hold needs a reason: say why, for those who wait")
-    now = asking.now()
+    now = context.now()
     if until is not None and until <= now:
         raise BadRequest("until lies in the past; leave it out or give a later time")
     hold = Hold(
-        checked_scope(scope), asking.person.name, asking.reason, now, until, asking.person.sub
+        checked_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
     )
     seen = holds.get(hold.scope)
     if seen and in_force([seen], now) and not replacing:
@@ -79,7 +79,7 @@ def _is_the_same(hold: Hold, seen: Hold) -> bool:
     return same_end and replace(hold, since=seen.since, until=seen.until) == seen
 
 
-def lift_hold(scope: str, asking: CommandContext) -> int:
+def lift_hold(scope: str, context: CommandContext) -> int:
     """Lift a hold and release what it held; the answer is how many batches that concerned so far.
 
     What another hold still covers stays held. A repeat goes on with what is left.
@@ -88,17 +88,17 @@ def lift_hold(scope: str, asking: CommandContext) -> int:
         Forbidden: the person may not. BadRequest: no such scope. NotFound: nothing holds it.
         StaleState: somebody else placed one at the same time.
     """
-    return begin_lift(scope, asking).released
+    return begin_lift(scope, context).released
 
 
-def begin_lift(scope: str, asking: CommandContext) -> Lift:
+def begin_lift(scope: str, context: CommandContext) -> Lift:
     """`lift_hold`, with its progress: when it `is_between` rounds, all found is released."""
-    authorize(asking.person, "hold", "lift")
+    authorize(context.actor, "hold", "lift")
     hold = holds.get(checked_scope(scope))
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
-    hold, lift = _lifted(hold, asking)
-    _, lift = _slice(hold, lift, asking)
+    hold, lift = _lifted(hold, context)
+    _, lift = _slice(hold, lift, context)
     return lift
 
 
@@ -118,12 +118,12 @@ def lift_ended(
     turns = deque(over)
     while turns:
         hold = turns.popleft()
-        asking = asking_as(hold)
+        context = asking_as(hold)
         try:
-            hold, lift = _lifted(hold, asking)
+            hold, lift = _lifted(hold, context)
         except StaleState:
             continue  # placed anew, or lifted by a person, just now
-        after, lift = _slice(hold, lift, asking)
+        after, lift = _slice(hold, lift, context)
         if remaining() <= 0:
             break
         if after and not lift.is_between:
@@ -131,7 +131,7 @@ def lift_ended(
     return len(over)
 
 
-def _lifted(hold: Hold, asking: CommandContext) -> tuple[Hold, Lift]:
+def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, Lift]:
     """The hold with its lift, which is begun if nobody has.
 
     Raises:
@@ -139,9 +139,9 @@ def _lifted(hold: Hold, asking: CommandContext) -> tuple[Hold, Lift]:
     """
     if hold.lift is not None:
         return hold, hold.lift
-    now = asking.now()
-    reason = asking.reason.strip() or f"the hold on {hold.scope} was lifted"
-    who = asking.person
+    now = context.now()
+    reason = context.reason.strip() or f"the hold on {hold.scope} was lifted"
+    who = context.actor
     lift = Lift(who.name, reason, min(hold.until or now, now), now, who.sub)
     lifted = replace(hold, lift=lift)
     try:
@@ -162,19 +162,19 @@ class _Outcome(Enum):
     LEFT = auto()  # it could not be released just now: another round looks again
 
 
-def _slice(hold: Hold, lift: Lift, asking: CommandContext) -> tuple[Hold | None, Lift]:
+def _slice(hold: Hold, lift: Lift, context: CommandContext) -> tuple[Hold | None, Lift]:
     """Let go of some of what the hold held, from its place on. The answer is the hold as it stands
     after that, None when it is gone or somebody else goes on with it; and how far the lift is."""
     # Of one round everything has one name, however often a slice is repeated, and whoever does it.
     key = f"{hold.scope} held {hold.since.isoformat()}, round {lift.round}"
-    person = replace(asking.person, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
-    asking = replace(asking, key=key, person=person, reason=lift.reason)
+    actor = replace(context.actor, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
+    context = replace(context, key=key, actor=actor, reason=lift.reason)
     if lift.is_between:
-        lift = replace(lift, round_at=asking.now(), left=0)
+        lift = replace(lift, round_at=context.now(), left=0)
     released = 0
     came_to = lift.place
     for looked, found in enumerate(_found(hold, lift.place), start=1):
-        outcome = _let_go(hold, found, asking)
+        outcome = _let_go(hold, found, context)
         came_to = found.place
         released += outcome is _Outcome.RELEASED
         left = lift.left + (outcome is not _Outcome.NOTHING)
@@ -241,36 +241,36 @@ def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterato
         yield _Found(each.batch_id, (stage, each.place), each.numbers)
 
 
-def _let_go(hold: Hold, found: _Found, asking: CommandContext) -> _Outcome:
+def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
     """Release what was found if the hold held it and no other one does."""
     if not found.is_covered:
         return _Outcome.NOTHING
     try:
-        batch = batches.get(found.batch_id, asking.now())
+        batch = batches.get(found.batch_id, context.now())
     except (NotFound, Gone):
         return _Outcome.NOTHING  # promised and never uploaded, or archived: nothing of it waits
     if not hold.covers(batch.collection, batch.job_type):
         return _Outcome.NOTHING
     still = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
-    if in_force(still, asking.now()):
+    if in_force(still, context.now()):
         return _Outcome.NOTHING
     if found.numbers:
-        return _let_jobs_go(batch, found.numbers, asking)
+        return _let_jobs_go(batch, found.numbers, context)
     if batch.state is BatchState.HELD:
-        move = BATCH.move(batch.state, "release", asking.now(), asking.cause)
+        move = BATCH.move(batch.state, "release", context.now(), context.cause)
         try:
             batches.apply(batch, move)
         except StaleState:
             return _Outcome.LEFT  # somebody released or deleted it just now
-        asking.starting.batch(batch.batch_id, "open", asking.run)
+        context.executions.batch(batch.batch_id, "open", context.run)
         return _Outcome.RELEASED
     if batch.state is BatchState.PENDING and found.released_as:
         # Perhaps by a lift that died before it told the machine; telling twice is harmless.
-        asking.starting.batch(batch.batch_id, "open", found.released_as)
+        context.executions.batch(batch.batch_id, "open", found.released_as)
     return _Outcome.NOTHING
 
 
-def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: CommandContext) -> _Outcome:
+def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], context: CommandContext) -> _Outcome:
     if BATCH.state(batch.state).type is StateType.TERMINAL:
         return _Outcome.NOTHING  # its held jobs were given up with it
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
@@ -287,10 +287,10 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], asking: CommandContext)
         awaited |= on_its_way if record.stopped else set()
     else:
         for run in awaited:  # perhaps of a slice that died before it told the machine
-            asking.starting.batch(batch.batch_id, "operation", run)
+            context.executions.batch(batch.batch_id, "operation", run)
         return _Outcome.LEFT if awaited else _Outcome.NOTHING
     try:
-        start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), asking)
+        start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)
     except (InvalidTransition, StaleState):
         return _Outcome.LEFT  # it is being reported or cancelled, or moved on just now
     return _Outcome.RELEASED

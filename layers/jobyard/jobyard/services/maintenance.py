@@ -43,10 +43,10 @@ class Maintenance:
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
         """Archive some more of what has become old; the checkpoint that was `seen` when `remaining`
         seconds are not enough for it."""
-        retaining = RetentionContext(self.settings, self.s3, self.now, remaining)
+        context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.place or FIRST
         try:
-            stretch = further(place, retaining)
+            stretch = further(place, context)
         except StaleState:
             return checkpoints.get(seen.job_id)
         if seen.place and stretch.place == place and not stretch.beside:

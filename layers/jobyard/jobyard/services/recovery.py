@@ -75,7 +75,7 @@ class PendingWork:
 
 
 def reconcile(
-    starting: Executions,
+    executions: Executions,
     now: datetime,
     most: int = EXECUTIONS_STARTED,
     remaining: Callable[[], float] = lambda: 1.0,
@@ -96,7 +96,7 @@ def reconcile(
     for number, suggested in enumerate(turn):
         if begun == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
             break
-        begun += recover_batch(suggested.batch_id, starting, now, most - begun)
+        begun += recover_batch(suggested.batch_id, executions, now, most - begun)
         came_to = _place_of(suggested)
     else:
         came_to = ""
@@ -117,10 +117,10 @@ class RecoverySlice:
     recovered: int = 0
 
 
-def recover_slice(place: Mapping[str, Any], starting: Executions, now: datetime) -> RecoverySlice:
+def recover_slice(place: Mapping[str, Any], executions: Executions, now: datetime) -> RecoverySlice:
     """Look at some more of everything, from `place` on; from the beginning if that is empty."""
     if place.get("in") == _SCHEDULES:
-        return _look_at_schedules(place.get("after", ""), starting, now)
+        return _look_at_schedules(place.get("after", ""), executions, now)
     states = [*_WATCHED, BatchState.FAILED]
     state = BatchState(place.get("in", states[0]))
     suggested = [*islice(batches.in_state(state, place.get("after", "")), AT_A_TIME)]
@@ -128,17 +128,17 @@ def recover_slice(place: Mapping[str, Any], starting: Executions, now: datetime)
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
         return RecoverySlice({"in": str(following[0])})
     found = [batch for batch in suggested if not batch.is_awaited]
-    recovered = sum(recover_batch(batch.batch_id, starting, now) for batch in found)
+    recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
     after = batches.place_of(suggested[-1])
     return RecoverySlice({"in": state.value, "after": after}, len(found), recovered)
 
 
-def _look_at_schedules(after: str, starting: Executions, now: datetime) -> RecoverySlice:
+def _look_at_schedules(after: str, executions: Executions, now: datetime) -> RecoverySlice:
     found = schedules.every(AT_A_TIME, after)
     if not found:
         return RecoverySlice({})
     going = [schedule for schedule in found if schedule.active]
-    recovered = sum(_recover_jobs(schedule, starting, now) for schedule in going)
+    recovered = sum(_recover_jobs(schedule, executions, now) for schedule in going)
     after = found[-1].schedule_id
     return RecoverySlice({"in": _SCHEDULES, "after": after}, len(going), recovered)
 
@@ -170,16 +170,16 @@ def _place_of(batch: Batch) -> str:
     return f"{batch.state.value} {batches.place_of(batch)}"
 
 
-def recover(errand: PendingWork, starting: Executions, now: datetime) -> bool:
+def recover(errand: PendingWork, executions: Executions, now: datetime) -> bool:
     """Start the next of the errand's executions, unless one is at work or it is too early."""
     ended: list[ExecutionStatus] = []
     for name in errand.others:
-        look = starting.look(errand.machine, name)
+        look = executions.look(errand.machine, name)
         if look and look.is_at_work:
             return False
         ended += [look] if look else []
     for number in count(errand.first):
-        look = starting.look(errand.machine, errand.name(number))
+        look = executions.look(errand.machine, errand.name(number))
         if look is None:
             break
         if look.is_at_work:
@@ -200,15 +200,15 @@ def _earliest(errand: PendingWork, ended: list[ExecutionStatus], number: int) ->
     return last.ended_at + max(pause, _AFTER[last.status])
 
 
-def pending_work(batch: Batch, starting: Executions, now: datetime) -> Iterator[PendingWork]:
+def pending_work(batch: Batch, executions: Executions, now: datetime) -> Iterator[PendingWork]:
     """What is to be done for a batch by executions, each with its line of them."""
     since = batch.history[-1].at if batch.history else batch.submitted_at
     reading = batch.state is BatchState.PROCESSING and not batch.entries
     if batch.source is not None and (batch.state is BatchState.PENDING or reading):
-        yield _of_batch(batch, "open", _workers(batch), since, starting)
+        yield _of_batch(batch, "open", _workers(batch), since, executions)
         return
     if batch.state is BatchState.REPORTING:
-        yield _of_batch(batch, "settle", _workers(batch), since, starting)
+        yield _of_batch(batch, "settle", _workers(batch), since, executions)
         return
     records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
     left: list[JobRecord] = []
@@ -220,16 +220,16 @@ def pending_work(batch: Batch, starting: Executions, now: datetime) -> Iterator[
     for operation in running:
         run = operation.operation_id
         furthest = max((each.passage(run).passed for each in records.values()), default=0)
-        yield _of_operation(batch, run, furthest, operation.asked_at, starting)
+        yield _of_operation(batch, run, furthest, operation.asked_at, executions)
     owners = {MAIN, *(operation.operation_id for operation in running)}
     for job in left:  # those that requests for one job by itself have to bring to an end
         if _awaits_work(job) and _owner(job) not in owners:
-            yield _of_job(job.place, _owner(job), job.at, starting)
+            yield _of_job(job.place, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
         due, furthest = due_chunks(batch, records, ExecutionRun(MAIN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
         if passes or not (running or open_jobs(batch, records.values())):
-            yield _of_batch(batch, "settle", _workers(batch, furthest), since, starting)
+            yield _of_batch(batch, "settle", _workers(batch, furthest), since, executions)
 
 
 def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
@@ -255,36 +255,36 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
 
 
 def _of_batch(
-    batch: Batch, command: str, others: tuple[str, ...], since: datetime, starting: Executions
+    batch: Batch, command: str, others: tuple[str, ...], since: datetime, executions: Executions
 ) -> PendingWork:
     return PendingWork(
-        starting.settings.batch_machine,
+        executions.settings.batch_machine,
         since,
         1,
         lambda number: batch_execution(batch.batch_id, command, MAIN, number),
-        lambda number: starting.batch(batch.batch_id, command, MAIN, number),
+        lambda number: executions.batch(batch.batch_id, command, MAIN, number),
         others,
     )
 
 
 def _of_operation(
-    batch: Batch, run: str, furthest: int, since: datetime, starting: Executions
+    batch: Batch, run: str, furthest: int, since: datetime, executions: Executions
 ) -> PendingWork:
     def command(number: int) -> str:
         return "settle" if number else "operation"
 
     return PendingWork(
-        starting.settings.batch_machine,
+        executions.settings.batch_machine,
         since,
         0,
         lambda number: batch_execution(batch.batch_id, command(number), run, number),
-        lambda number: starting.batch(batch.batch_id, command(number), run, number),
+        lambda number: executions.batch(batch.batch_id, command(number), run, number),
         tuple(fresh_executions(batch.batch_id, run, furthest)),
     )
 
 
 def recover_batch(
-    batch_id: str, starting: Executions, now: datetime, most: int | None = None
+    batch_id: str, executions: Executions, now: datetime, most: int | None = None
 ) -> int:
     """Have executions take up what none works on of one batch; how many were started, `most` at the
     most."""
@@ -293,8 +293,8 @@ def recover_batch(
     except (Gone, NotFound):
         return 0
     begun = 0
-    for errand in pending_work(batch, starting, now):
-        begun += recover(errand, starting, now)
+    for errand in pending_work(batch, executions, now):
+        begun += recover(errand, executions, now)
         if begun == most:
             break
     return begun
@@ -334,20 +334,20 @@ def _recover_jobs(schedule: Schedule, executions: Executions, now: datetime) -> 
 
 
 def recover_job(
-    place: JobAddress, run: str, since: datetime, starting: Executions, now: datetime
+    place: JobAddress, run: str, since: datetime, executions: Executions, now: datetime
 ) -> bool:
     """Start an execution for a job of a schedule, which `run` was to bring to an end `since`, if
     none is at work on it; whether one was started."""
-    return recover(_of_job(place, run, since, starting), starting, now)
+    return recover(_of_job(place, run, since, executions), executions, now)
 
 
-def _of_job(place: JobAddress, run: str, since: datetime, starting: Executions) -> PendingWork:
+def _of_job(place: JobAddress, run: str, since: datetime, executions: Executions) -> PendingWork:
     return PendingWork(
-        starting.settings.job_machine,
+        executions.settings.job_machine,
         since,
         0,
         lambda number: job_execution(place, run, number),
-        lambda number: starting.job(place, run, number),
+        lambda number: executions.job(place, run, number),
     )
 
 

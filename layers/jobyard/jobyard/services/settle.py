@@ -58,8 +58,8 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
     scheduler tick has it opened."""
     batch = batch_of_key(source.bucket, source.key, source.version_id, context.s3, context.now())
     if batch is None or batch.state is BatchState.PENDING:
-        opening = OpenContext(context.settings, context.s3, context.now, execution="")
-        landed = note_landed(source, opening, message)
+        unnamed = OpenContext(context.settings, context.s3, context.now, execution="")
+        landed = note_landed(source, unnamed, message)
         return NextStep(landed.batch_id if landed else "", "end")
     return give_up(batch.batch_id, ExecutionRun(MAIN, 1), context, message)
 

@@ -19,7 +19,7 @@ _OPEN_TO_JOBS = REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING
 COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
 
 
-def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch:
+def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batch:
     """Send a batch a person's event.
 
     Raises:
@@ -28,12 +28,12 @@ def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
     """
-    batch = visible_batch(batch_id, asking.person, asking.now())
-    authorize(asking.person, "batch", event)
+    batch = visible_batch(batch_id, context.actor, context.now())
+    authorize(context.actor, "batch", event)
     last = batch.history[-1] if batch.history else None
-    if not (last and last.cause == asking.run and last.event == event):
-        require_reason(asking, event)
-        move = BATCH.asked(batch.state, event, asking.now(), asking.cause, asking.person.roles)
+    if not (last and last.cause == context.run and last.event == event):
+        require_reason(context, event)
+        move = BATCH.asked(batch.state, event, context.now(), context.cause, context.actor.roles)
         if event == "update_reporting" and not batch.last_report:
             raise InvalidTransition(f"batch {batch_id} was never reported")
         if event == "update_reporting" and not batch.entries:
@@ -44,11 +44,11 @@ def send_batch_event(batch_id: str, event: str, asking: CommandContext) -> Batch
             raise InvalidTransition(
                 f"jobs of batch {batch_id} are at work; force fail or await them"
             )
-        ended = {"ended_at": asking.now()} if move.after == BatchState.DELETED else {}
+        ended = {"ended_at": context.now()} if move.after == BatchState.DELETED else {}
         batch = batches.apply(batch, move, **ended)
     command = COMMANDS.get(event)
     if command:
-        asking.starting.batch(batch_id, command, asking.run)
+        context.executions.batch(batch_id, command, context.run)
     return batch
 
 

@@ -8,27 +8,27 @@ from jobyard.services.context import QueryContext
 from jobyard.store import holds
 
 
-def held_by(found: Batch, looking: QueryContext) -> tuple[str, datetime | None]:
+def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
     """Why a batch, or a job of it that the machine held, is held, and until when."""
-    stop = _hold_over(found, looking)
+    stop = _hold_over(found, context)
     if stop and stop.lift:
         words = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
         return f"{words}; its turn comes within minutes", None
-    if stop and in_force([stop], looking.now):
+    if stop and in_force([stop], context.now):
         return stop.words(), stop.until
     return "nothing holds it any more; it is released within a minute", None
 
 
-def hold_on(found: Batch, looking: QueryContext) -> Hold | None:
+def hold_on(found: Batch, context: QueryContext) -> Hold | None:
     """The hold in force on a batch, if there is one."""
-    stop = _hold_over(found, looking)
-    return in_force([stop], looking.now) if stop else None
+    stop = _hold_over(found, context)
+    return in_force([stop], context.now) if stop else None
 
 
-def _hold_over(found: Batch, looking: QueryContext) -> Hold | None:
+def _hold_over(found: Batch, context: QueryContext) -> Hold | None:
     """The hold in force on a batch, else one that is being lifted."""
-    if found.batch_id not in looking.holds:
+    if found.batch_id not in context.holds:
         on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))
         lifted = next((hold for hold in on_it if hold.lift), None)
-        looking.holds[found.batch_id] = in_force(on_it, looking.now) or lifted
-    return looking.holds[found.batch_id]
+        context.holds[found.batch_id] = in_force(on_it, context.now) or lifted
+    return context.holds[found.batch_id]

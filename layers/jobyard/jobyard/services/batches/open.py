@@ -90,27 +90,27 @@ def source_of(detail: Mapping[str, Any]) -> ManifestSource:
     )
 
 
-def open_object(source: ManifestSource, opening: OpenContext) -> NextStep:
+def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
     """Open the batch of a manifest that landed as `source`."""
     if not _is_manifest(source):
         return NextStep("", "end")
-    source = replace(source, version_id=_version_of(source, opening.s3))
-    batch = _claimed(source, opening)
-    return open_batch(replace(batch, source=batch.source or source), opening)
+    source = replace(source, version_id=_version_of(source, context.s3))
+    batch = _claimed(source, context)
+    return open_batch(replace(batch, source=batch.source or source), context)
 
 
-def note_landed(source: ManifestSource, opening: OpenContext, words: str) -> Batch | None:
+def note_landed(source: ManifestSource, context: OpenContext, words: str) -> Batch | None:
     """Write down that a manifest landed which could not be opened, and why; it waits for the minute
     rule then, which has it opened. None when it is no manifest."""
     if not _is_manifest(source):
         return None
-    source = replace(source, version_id=_version_of(source, opening.s3))
-    batch = _claimed(source, opening)
+    source = replace(source, version_id=_version_of(source, context.s3))
+    batch = _claimed(source, context)
     cause = str(CauseKey(action=Action.LANDED, subject=source.version_id))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
         return batch
-    landed = HistoryEntry("open", batch.state, batch.state, opening.now(), MACHINE, cause, words)
+    landed = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, words)
     return batches.note(batch, landed, source=batch.source or source)
 
 
@@ -133,17 +133,17 @@ def is_astray(source: ManifestSource) -> bool:
     return _is_manifest(source) and _collection_of(source.key) == BESIDE
 
 
-def open_batch(batch: Batch, opening: OpenContext) -> NextStep:
+def open_batch(batch: Batch, context: OpenContext) -> NextStep:
     """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
-    cause = Cause(str(CauseKey(action=Action.OPEN, subject=opening.execution)))
+    cause = Cause(str(CauseKey(action=Action.OPEN, subject=context.execution)))
     if batch.state is BatchState.PENDING:
-        hold = in_force(holds.of_scopes(scopes_of(batch.collection, batch.job_type)), opening.now())
+        hold = in_force(holds.of_scopes(scopes_of(batch.collection, batch.job_type)), context.now())
         if hold:
             reason = replace(cause, reason=hold.words())
-            move = BATCH.move(batch.state, "hold", opening.now(), reason)
+            move = BATCH.move(batch.state, "hold", context.now(), reason)
             batches.apply(batch, move, source=batch.source)
             return NextStep(batch.batch_id, "end")
-        move = BATCH.move(batch.state, "start", opening.now(), cause)
+        move = BATCH.move(batch.state, "start", context.now(), cause)
         batch = batches.apply(batch, move, source=batch.source, started_at=move.at)
     mine = any(entry.cause == cause.key for entry in batch.history)
     if not mine:
@@ -152,7 +152,7 @@ def open_batch(batch: Batch, opening: OpenContext) -> NextStep:
         return NextStep(batch.batch_id, "report")
     if batch.state is not BatchState.PROCESSING:
         return NextStep(batch.batch_id, "settle")
-    return _first_pass(batch, opening) if batch.entries else _read(batch, opening)
+    return _first_pass(batch, context) if batch.entries else _read(batch, context)
 
 
 def batch_of_key(
@@ -191,9 +191,9 @@ def _collection_of(key: str) -> str:
     return name if name and slash else BESIDE
 
 
-def _claimed(source: ManifestSource, opening: OpenContext) -> Batch:
+def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
     """The batch of this object: the one that was submitted for it, or one made for it now."""
-    now = opening.now()
+    now = context.now()
     promised = _submitted_as(source.key)
     if promised:
         try:
@@ -206,10 +206,10 @@ def _claimed(source: ManifestSource, opening: OpenContext) -> Batch:
             if source.key == batch.upload_key:
                 return batch
             # Dropped by somebody under an id that is not theirs: it has a drop's rights.
-    metadata = opening.s3.head_object(
+    metadata = context.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
-    told = _told(_collection_of(source.key), metadata, opening.settings)
+    told = _told(_collection_of(source.key), metadata, context.settings)
     batch = Batch(
         batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
         state=BatchState.PENDING,
@@ -244,27 +244,27 @@ def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Address
     return named if named.good or not named.bad else named + addresses(settings.mail_to)
 
 
-def _read(batch: Batch, opening: OpenContext) -> NextStep:
+def _read(batch: Batch, context: OpenContext) -> NextStep:
     """Read the manifest; write rows and findings; note what came of it."""
     source = batch.source
     if source is None:
         raise NotFound(f"batch {batch.batch_id} has no manifest")
-    unfit = _unfit(batch, source, opening.settings)
+    unfit = _unfit(batch, source, context.settings)
     if unfit:
-        return _refuse(batch, opening, unfit, 0)
+        return _refuse(batch, context, unfit, 0)
     digest = hashlib.sha256()
     try:
-        body = opening.s3.get_object(
+        body = context.s3.get_object(
             Bucket=source.bucket, Key=source.key, VersionId=source.version_id
         )["Body"]
-    except opening.s3.exceptions.ClientError as error:
+    except context.s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in _REMOVED:
             raise
-        return _refuse(batch, opening, "the manifest was removed before it was read", 0)
+        return _refuse(batch, context, "the manifest was removed before it was read", 0)
 
     def blocks() -> Iterator[bytes]:
         for block in body.iter_chunks(_BLOCK):
-            _check_bounds(reading, opening)
+            _check_bounds(reading, context)
             digest.update(block)
             yield block
 
@@ -276,24 +276,24 @@ def _read(batch: Batch, opening: OpenContext) -> NextStep:
         blocks(),
         filename=batch.filename,
         profile=batch.profile or None,
-        listed=opening.settings.allowed_hosts,
+        listed=context.settings.allowed_hosts,
     )
     findings = Findings()
     with ExitStack() as stack:
-        lines = stack.enter_context(_upload(opening, lines_key))
-        index = stack.enter_context(_upload(opening, rows.index_key(batch.batch_id)))
-        words = _spread(reading, Spread(lines, index, findings), opening.settings.chunk_size)
-        with _upload(opening, rows.findings_key(batch.batch_id)) as told:
+        lines = stack.enter_context(_upload(context, lines_key))
+        index = stack.enter_context(_upload(context, rows.index_key(batch.batch_id)))
+        words = _spread(reading, Spread(lines, index, findings), context.settings.chunk_size)
+        with _upload(context, rows.findings_key(batch.batch_id)) as told:
             told.write(findings.text())
             told.finish()
         if words:
-            return _refuse(batch, opening, words, findings.count)
+            return _refuse(batch, context, words, findings.count)
         lines.finish()
         if reading.per_object:
-            _put_only_row(batch, reading.files, opening)
+            _put_only_row(batch, reading.files, context)
         else:
             index.finish()
-    now = opening.now()
+    now = context.now()
     similar = key_values.register_manifest(
         f"{batch.collection}#{digest.hexdigest()}", batch.batch_id, now, now + SAME_MANIFEST
     )
@@ -303,7 +303,7 @@ def _read(batch: Batch, opening: OpenContext) -> NextStep:
         batch.state,
         now,
         MACHINE,
-        f"opened.{opening.execution}",
+        f"opened.{context.execution}",
         plural(reading.entries, "job"),
     )
     batch = batches.note(
@@ -312,11 +312,11 @@ def _read(batch: Batch, opening: OpenContext) -> NextStep:
         profile=reading.profile,
         entries=reading.entries,
         files=reading.files,
-        chunk_size=opening.settings.chunk_size,
+        chunk_size=context.settings.chunk_size,
         findings=findings.count,
         similar_to=similar,
     )
-    return _first_pass(batch, opening)
+    return _first_pass(batch, context)
 
 
 def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
@@ -340,11 +340,11 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     return f"its callback URL {words}" if words else ""
 
 
-def _check_bounds(reading: Reading, opening: OpenContext) -> None:
+def _check_bounds(reading: Reading, context: OpenContext) -> None:
     """Raises:
     _TooMuch: the time is nearly over, or there are more lines than memory is for.
     """
-    if opening.remaining() < _LAST_S:
+    if context.remaining() < _LAST_S:
         read = f"{reading.files} of its lines were read"
         raise _TooMuch(f"the manifest takes too long to read; {read}")
     if reading.files > MANIFEST_LINES:
@@ -418,11 +418,11 @@ def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
     return ""
 
 
-def _upload(opening: OpenContext, key: str | Callable[[], str]) -> MultipartUpload:
-    return MultipartUpload(opening.s3, opening.settings.work_bucket, key)
+def _upload(context: OpenContext, key: str | Callable[[], str]) -> MultipartUpload:
+    return MultipartUpload(context.s3, context.settings.work_bucket, key)
 
 
-def _put_only_row(batch: Batch, files: int, opening: OpenContext) -> None:
+def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
     """A manifest of one object is one job, whose files lie beside the rows."""
     only = {
         "line": 1,
@@ -432,22 +432,22 @@ def _put_only_row(batch: Batch, files: int, opening: OpenContext) -> None:
         "name": batch.filename,
     }
     line = json.dumps(only, separators=(",", ":")).encode() + b"\n"
-    settings = opening.settings
-    opening.s3.put_object(Bucket=settings.work_bucket, Key=rows.rows_key(batch.batch_id), Body=line)
-    rows.put_index(opening.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])
+    settings = context.settings
+    context.s3.put_object(Bucket=settings.work_bucket, Key=rows.rows_key(batch.batch_id), Body=line)
+    rows.put_index(context.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])
 
 
-def _refuse(batch: Batch, opening: OpenContext, words: str, findings: int) -> NextStep:
+def _refuse(batch: Batch, context: OpenContext, words: str, findings: int) -> NextStep:
     """No job is made; the report will list every finding."""
-    now = opening.now()
-    move = BATCH.move(batch.state, "report", now, Cause(f"opened.{opening.execution}"))
+    now = context.now()
+    move = BATCH.move(batch.state, "report", now, Cause(f"opened.{context.execution}"))
     batches.apply(batch, move, message=words, findings=findings)
     return NextStep(batch.batch_id, "report")
 
 
-def _first_pass(batch: Batch, opening: OpenContext) -> NextStep:
-    settings, key = opening.settings, rows.index_key(batch.batch_id)
-    version = opening.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
+def _first_pass(batch: Batch, context: OpenContext) -> NextStep:
+    settings, key = context.settings, rows.index_key(batch.batch_id)
+    version = context.s3.head_object(Bucket=settings.work_bucket, Key=key).get("VersionId", "")
     return NextStep(
         batch.batch_id,
         "execute",

@@ -51,17 +51,19 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     return MatchingJobs(total, tuple(numbers_found), refused)
 
 
-def retry(batch_id: str, wanted: Filter, asking: CommandContext) -> Operation:
+def retry(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
     """Requeue all failed jobs that match, as one tracked operation.
 
     Raises:
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for one job; also when none
         matches. OperationInProgress: a retry of the same jobs is under way.
     """
-    return start_operation(batch_id, "requeue", wanted, asking)
+    return start_operation(batch_id, "requeue", wanted, context)
 
 
-def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandContext) -> Operation:
+def start_operation(
+    batch_id: str, event: str, wanted: Filter, context: CommandContext
+) -> Operation:
     """Send `event` to all jobs of a batch that match, as one tracked operation.
 
     Raises:
@@ -69,12 +71,12 @@ def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandCo
         InvalidTransition
             also when none matches. OperationInProgress: one that excludes it is under way.
     """
-    batch = visible_batch(batch_id, asking.person, asking.now())
-    authorize(asking.person, "job", event)
-    operation = operations.find(batch_id, asking.run)
+    batch = visible_batch(batch_id, context.actor, context.now())
+    authorize(context.actor, "job", event)
+    operation = operations.find(batch_id, context.run)
     if operation is None:
-        _check_operable(batch, event, wanted, asking)
-        require_reason(asking, event)
+        _check_operable(batch, event, wanted, context)
+        require_reason(context, event)
         meant = matching_jobs(batch_id, wanted)
         if not meant.total:
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
@@ -85,25 +87,25 @@ def start_operation(batch_id: str, event: str, wanted: Filter, asking: CommandCo
         operation = operations.put_new(
             Operation(
                 batch_id=batch_id,
-                operation_id=asking.run,
+                operation_id=context.run,
                 event=event,
                 filter=wanted,
-                actor=asking.person.name,
-                reason=asking.reason,
-                asked_at=asking.now(),
+                actor=context.actor.name,
+                reason=context.reason,
+                asked_at=context.now(),
                 matched=meant.total,
                 refused=meant.refused if event == "requeue" else 0,
                 chunks=meant.chunks,
-                sub=asking.person.sub,
+                sub=context.actor.sub,
             ),
             batch.state,
         )
-    asking.starting.batch(batch_id, "operation", asking.run)
+    context.executions.batch(batch_id, "operation", context.run)
     return operation
 
 
 def preview_operation(
-    batch_id: str, event: str, wanted: Filter, asking: CommandContext
+    batch_id: str, event: str, wanted: Filter, context: CommandContext
 ) -> MatchingJobs:
     """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
 
@@ -111,14 +113,14 @@ def preview_operation(
         NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `operate`; none matching is
         0.
     """
-    batch = visible_batch(batch_id, asking.person, asking.now())
-    authorize(asking.person, "job", event)
-    _check_operable(batch, event, wanted, asking)
+    batch = visible_batch(batch_id, context.actor, context.now())
+    authorize(context.actor, "job", event)
+    _check_operable(batch, event, wanted, context)
     return matching_jobs(batch_id, wanted)
 
 
-def _check_operable(batch: Batch, event: str, wanted: Filter, asking: CommandContext) -> None:
-    JOB.asked(wanted.state, event, asking.now(), asking.cause, asking.person.roles)
+def _check_operable(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
+    JOB.asked(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _JOB_IDS or foreign:
         raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")

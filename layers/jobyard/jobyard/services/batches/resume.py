@@ -31,36 +31,36 @@ def _open(document: Mapping[str, Any], context: OpenContext) -> NextStep:
     return resume(ExecutionInput.of(document), context)
 
 
-def resume(request: ExecutionInput, opening: OpenContext) -> NextStep:
+def resume(request: ExecutionInput, context: OpenContext) -> NextStep:
     """Take the first step of a command: open a released batch, write the index of an operation's
     chunks, or go straight to Settle."""
     batch_id, command, run = request.origin_id, request.command, request.run
-    batch = batches.get(batch_id, opening.now())
+    batch = batches.get(batch_id, context.now())
     if command == "open":
-        return open_batch(_claimed(batch, opening) if run.times else batch, opening)
+        return open_batch(_claimed(batch, context) if run.times else batch, context)
     if command == "operation" and batch.state is not BatchState.DELETED:
         operation = operations.get(batch_id, run.name)
-        settings = opening.settings
+        settings = context.settings
         key = rows.pass_key(batch_id, run.name, run.number)
-        index = chunks_of(batch, operation.chunks, opening.s3, settings)
+        index = chunks_of(batch, operation.chunks, context.s3, settings)
         return NextStep(
             batch_id,
             "execute",
             run=run,
             index_bucket=settings.work_bucket,
             index_key=key,
-            index_version=rows.put_index(opening.s3, settings, key, index),
+            index_version=rows.put_index(context.s3, settings, key, index),
             max_concurrency=settings.max_concurrency,
         )
     return NextStep(batch_id, "settle", run=run)
 
 
-def _claimed(batch: Batch, opening: OpenContext) -> Batch:
+def _claimed(batch: Batch, context: OpenContext) -> Batch:
     """The batch, claimed by an execution that recovers the reading of its manifest."""
-    cause = str(CauseKey(action=Action.OPEN, subject=opening.execution))
+    cause = str(CauseKey(action=Action.OPEN, subject=context.execution))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PROCESSING or batch.entries or known:
         return batch
     words = "the execution that was reading its manifest had ended"
-    claim = HistoryEntry("open", batch.state, batch.state, opening.now(), MACHINE, cause, words)
+    claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, words)
     return batches.note(batch, claim)

@@ -46,9 +46,9 @@ class SettleContext:
     executions: Executions
 
 
-def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextStep:
+def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep:
     """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
-    batch = batches.get(batch_id, settling.now())
+    batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
         mine = batch.history[-1].cause == cause or run.times > 0
@@ -56,37 +56,37 @@ def settle(batch_id: str, run: ExecutionRun, settling: SettleContext) -> NextSte
     if not batch.entries:
         if batch.state is BatchState.CANCELLING:
             words = "it was cancelled before its manifest was read"
-            return _report(batch, run, cause, settling, words)
+            return _report(batch, run, cause, context, words)
         return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
-    again = _again(batch, records, run, settling)
+    again = _again(batch, records, run, context)
     if again is not None:
         return again
     if run.name != MAIN:
-        _end_operation(batch_id, run, settling)
+        _end_operation(batch_id, run, context)
     if open_jobs(batch, records.values()) or operations.is_any_running(batch_id):
         return NextStep(batch_id, "end", run=run)
     if batch.state in {BatchState.PROCESSING, BatchState.CANCELLING}:
-        return _report(batch, run, cause, settling, "")
+        return _report(batch, run, cause, context, "")
     updating = batch.state is BatchState.UPDATE_REPORTING
     return NextStep(batch_id, "report" if updating else "end", run=run)
 
 
-def give_up(batch_id: str, run: ExecutionRun, settling: SettleContext, words: str) -> NextStep:
+def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, words: str) -> NextStep:
     """End a batch that could not be opened: it reports `words` as its failure."""
-    batch = batches.get(batch_id, settling.now())
+    batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
         return NextStep(batch_id, "report", run=run)
     if batch.state is not BatchState.PROCESSING or batch.entries:
-        return settle(batch_id, run, settling)
-    return _report(batch, run, cause, settling, words)
+        return settle(batch_id, run, context)
+    return _report(batch, run, cause, context, words)
 
 
 def _report(
-    batch: Batch, run: ExecutionRun, cause: str, settling: SettleContext, words: str
+    batch: Batch, run: ExecutionRun, cause: str, context: SettleContext, words: str
 ) -> NextStep:
-    move = BATCH.move(batch.state, "report", settling.now(), Cause(cause))
+    move = BATCH.move(batch.state, "report", context.now(), Cause(cause))
     try:
         batches.apply(batch, move, message=words or batch.message)
     except StaleState:
@@ -106,10 +106,10 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
 
 
 def _again(
-    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, settling: SettleContext
+    batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, context: SettleContext
 ) -> NextStep | None:
     """Another pass over the chunks that need one; None when no chunk does."""
-    now = settling.now()
+    now = context.now()
     due, furthest = due_chunks(batch, records, run, now)
     if not due:
         return None
@@ -122,7 +122,7 @@ def _again(
             give_up_chunk(batch, number, run, now)
             del due[number]
         if not due:
-            return settle(batch.batch_id, run, settling)
+            return settle(batch.batch_id, run, context)
         stalled = 0
     backoff_s = _FIRST_WAIT_S * 4 ** min(stalled - 1, 10) if stalled > 0 else 0.0
     backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
@@ -130,18 +130,18 @@ def _again(
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
     following = ExecutionRun(run.name, run.number + 1)
     key = rows.pass_key(batch.batch_id, following.name, following.number)
-    index = chunks_of(batch, ready, settling.s3, settling.settings)
-    version = rows.put_index(settling.s3, settling.settings, key, index)
+    index = chunks_of(batch, ready, context.s3, context.settings)
+    version = rows.put_index(context.s3, context.settings, key, index)
     fresh = run.number % FRESH_AFTER == 0
     return NextStep(
         batch.batch_id,
         "fresh" if fresh else "again",
         run=following,
         until=until,
-        index_bucket=settling.settings.work_bucket,
+        index_bucket=context.settings.work_bucket,
         index_key=key,
         index_version=version,
-        max_concurrency=settling.settings.max_concurrency,
+        max_concurrency=context.settings.max_concurrency,
         execution_name=_fresh_execution(batch.batch_id, following),
     )
 
@@ -232,7 +232,7 @@ def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 
-def _end_operation(batch_id: str, run: ExecutionRun, settling: SettleContext) -> None:
+def _end_operation(batch_id: str, run: ExecutionRun, context: SettleContext) -> None:
     operation = operations.find(batch_id, run.name)
     if operation:
-        operations.end(operation, settling.now())
+        operations.end(operation, context.now())

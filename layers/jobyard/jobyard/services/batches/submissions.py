@@ -43,7 +43,7 @@ class UploadForm:
 
 
 def submit(
-    submission: Submission, maximum: int, asking: CommandContext
+    submission: Submission, maximum: int, context: CommandContext
 ) -> tuple[Batch, UploadForm]:
     """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
 
@@ -56,20 +56,20 @@ def submit(
         BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
         Gone: it was promised before and never uploaded.
     """
-    collection = authorize_deposit(submission.collection, asking.person)
+    collection = authorize_deposit(submission.collection, context.actor)
     if words := takes_no_manifests(submission.job_type):
         raise BadRequest(words)
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
-    now = asking.now()
-    told = _told(submission, collection, asking)
+    now = context.now()
+    told = _told(submission, collection, context)
     batch = Batch(
-        batch_id=batch_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
+        batch_id=batch_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=BatchState.PENDING,
         version=0,
         collection=submission.collection,
-        submitter=asking.person.name,
-        submitter_sub=asking.person.sub,
-        submitter_groups=asking.person.groups & {*collection.groups, "admin"},
+        submitter=context.actor.name,
+        submitter_sub=context.actor.sub,
+        submitter_groups=context.actor.groups & {*collection.groups, "admin"},
         job_type=submission.job_type,
         filename=submission.filename,
         submitted_at=now,
@@ -84,22 +84,22 @@ def submit(
         batch = batches.put_new(batch)
     except StaleState:
         batch = batches.get(batch.batch_id, now)
-    return batch, _upload(batch, maximum, asking)
+    return batch, _upload(batch, maximum, context)
 
 
-def _told(submission: Submission, collection: Collection, asking: CommandContext) -> Addresses:
+def _told(submission: Submission, collection: Collection, context: CommandContext) -> Addresses:
     """Who is told: whom the submission names, else the collection, else who submits, else the
     deployment's people."""
     if submission.notify is not None:
         return Addresses(submission.notify)
     if collection.notify:
         return Addresses(collection.notify)
-    return addresses(asking.person.email or asking.settings.mail_to)
+    return addresses(context.actor.email or context.settings.mail_to)
 
 
-def _upload(batch: Batch, maximum: int, asking: CommandContext) -> UploadForm:
-    post = asking.s3.generate_presigned_post(
-        asking.settings.intake_bucket,
+def _upload(batch: Batch, maximum: int, context: CommandContext) -> UploadForm:
+    post = context.s3.generate_presigned_post(
+        context.settings.intake_bucket,
         batch.upload_key,
         Conditions=[["content-length-range", 1, maximum]],
         ExpiresIn=int(UPLOAD_TIME.total_seconds()),

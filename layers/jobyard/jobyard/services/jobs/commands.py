@@ -8,7 +8,7 @@ from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import jobs
 
 
-def send_job_event(job_id: str, event: str, asking: CommandContext) -> JobRecord:
+def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecord:
     """Send a job a person's event; one that starts it again starts it by itself.
 
     Raises:
@@ -17,23 +17,23 @@ def send_job_event(job_id: str, event: str, asking: CommandContext) -> JobRecord
         this
             person. StaleState: someone else moved it. BadRequest: no reason is given.
     """
-    batch, place = visible_job(job_id, asking.person, asking.now())
-    authorize(asking.person, "job", event)
+    batch, place = visible_job(job_id, context.actor, context.now())
+    authorize(context.actor, "job", event)
     stored = jobs.get(place)
-    if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
+    if stored and any(e.cause == context.run and e.event == event for e in stored.history):
         job = stored
     else:
         if place.position >= batch.size_of(place.chunk):
             raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
-        before = stored or new_job(place, asking.now())
-        JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
-        require_reason(asking, event)
+        before = stored or new_job(place, context.now())
+        JOB.asked(before.state, event, context.now(), context.cause, context.actor.roles)
+        require_reason(context, event)
         if not is_open_to(batch, event):
             raise InvalidTransition(f"its batch is {batch.state}: cannot {event} a job of it")
-        after = apply_event(before, event, asking.now(), asking.cause)
+        after = apply_event(before, event, context.now(), context.cause)
         job = jobs.apply(before, after, batch.state)
     if job.state is JobState.SCHEDULED:
-        asking.starting.job(place, asking.run)
+        context.executions.job(place, context.run)
     elif job.state is not JobState.HELD:
-        asking.starting.batch(batch.batch_id, "settle", asking.run)
+        context.executions.batch(batch.batch_id, "settle", context.run)
     return job

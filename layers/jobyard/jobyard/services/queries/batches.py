@@ -34,21 +34,21 @@ class BatchView:
     actions: tuple[str, ...]
 
 
-def batch(batch_id: str, looking: QueryContext) -> BatchView:
+def batch(batch_id: str, context: QueryContext) -> BatchView:
     """One batch.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    found = visible_batch(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, context.actor, context.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []
-    return _counted_view(found, records, looking)
+    return _counted_view(found, records, context)
 
 
-def _counted_view(found: Batch, records: list[ChunkRecord], looking: QueryContext) -> BatchView:
+def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContext) -> BatchView:
     failures = summed(record.failures for record in records)
     final = summed(record.final for record in records)
-    view = _batch_view(found, counts_of(found, records), records, looking)
+    view = _batch_view(found, counts_of(found, records), records, context)
     largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
         (code, Failure(code).description, number, final.get(code, 0))
@@ -58,10 +58,10 @@ def _counted_view(found: Batch, records: list[ChunkRecord], looking: QueryContex
 
 
 def _batch_view(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: QueryContext
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
 ) -> BatchView:
     """A batch with counts that may not be of its chunks: its failures are not known then."""
-    why, until = _why_batch(found, counts, records, looking)
+    why, until = _why_batch(found, counts, records, context)
     return BatchView(
         batch=found,
         label=BATCH.state(found.state).labels["deposit"],
@@ -69,13 +69,13 @@ def _batch_view(
         failure_groups=None if counts["failed"] else (),
         why=why,
         until=until,
-        actions=_actions(found, looking.person),
+        actions=_actions(found, context.actor),
     )
 
 
-def _actions(found: Batch, person: Actor) -> tuple[str, ...]:
+def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
     """What this person may ask of a batch; there is nothing to compare where no job ever was."""
-    actions = BATCH.actions(found.state, person.roles)
+    actions = BATCH.actions(found.state, actor.roles)
     return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
 
 
@@ -91,7 +91,7 @@ def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
 
 
 def _why_batch(
-    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], looking: QueryContext
+    found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
 ) -> tuple[str, datetime | None]:
     state = found.state
     if state is BatchState.PENDING and found.source is None:
@@ -99,7 +99,7 @@ def _why_batch(
     if state is BatchState.PENDING:
         return "waits for the machine to open it", None
     if state is BatchState.HELD:
-        return held_by(found, looking)
+        return held_by(found, context)
     waiting = _open_words(counts)
     retries = [
         passage.next_at for record in records for passage in record.runs.values() if passage.next_at
@@ -108,7 +108,7 @@ def _why_batch(
     if state is BatchState.PROCESSING and not found.entries:
         return "its manifest is being read", None
     if state in _MAY_BE_HELD and counts["held"] and not _moves(counts):
-        stop = hold_on(found, looking)
+        stop = hold_on(found, context)
         return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
         return waiting or "its last jobs are being counted", next_retry
@@ -162,7 +162,7 @@ class BatchList:
 
 
 def list_batches(
-    looking: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
+    context: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
 ) -> BatchList:
     """A page of batches. One filter is answered by its index; a second one is applied to what the
     index gives, so such a page may cost more reads than it shows.
@@ -171,35 +171,35 @@ def list_batches(
         Forbidden: the person may see no batch at all.
     """
     wanted = BATCH.state(state).name if state else ""
-    person = looking.person
-    authorize(person, "batch", "list")
-    everybodys = is_allowed("batch", "view", person.roles)
+    actor = context.actor
+    authorize(actor, "batch", "list")
+    everybodys = is_allowed("batch", "view", actor.roles)
     if not everybodys:
-        pages = _pages(batches.of_submitter, person.sub, after.get("before", ""), limit)
+        pages = _pages(batches.of_submitter, actor.sub, after.get("before", ""), limit)
     elif collection:
         pages = _pages(batches.of_collection, collection, after.get("before", ""), limit)
     elif wanted:
         pages = _pages(batches.of_state, wanted, after.get("before", ""), limit)
     else:
-        return _by_month(looking, after, limit)
+        return _by_month(context, after, limit)
     found: list[Batch] = []
     place, looked = "", 0
     for page in pages:
         for each in page.items:
             # A batch older than ids lies under its submitter's name, which may look like an id.
-            mine = everybodys or each.is_of(person.sub)
+            mine = everybodys or each.is_of(actor.sub)
             right = (
                 mine
                 and (not wanted or each.state == wanted)
                 and (not collection or each.collection == collection)
             )
-            if right and not each.has_expired(looking.now):
+            if right and not each.has_expired(context.now):
                 found.append(each)
         place = page.after
         looked += len(page.items)
         if len(found) >= limit or looked >= MAX_SCANNED_BATCHES:
             break
-    views = _views(found[:limit], looking)
+    views = _views(found[:limit], context)
     if len(found) > len(views):
         place = batches.place_of(views[-1].batch)
     return BatchList(views, {"before": place} if place else None)
@@ -214,9 +214,9 @@ def _pages(of: Callable[..., BatchPage], key: str, before: str, limit: int) -> I
             return
 
 
-def _by_month(looking: QueryContext, after: Mapping[str, str], limit: int) -> BatchList:
+def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> BatchList:
     """All batches, newest first: month by month back to the first month there is one in."""
-    month = after.get("month") or looking.now.strftime("%Y-%m")
+    month = after.get("month") or context.now.strftime("%Y-%m")
     before = after.get("before", "")
     first = batches.first_month()
     found: list[Batch] = []
@@ -224,12 +224,12 @@ def _by_month(looking: QueryContext, after: Mapping[str, str], limit: int) -> Ba
     while first and month >= first and len(found) < limit and looked < MAX_SCANNED_BATCHES:
         page = batches.of_month(month, limit=limit - len(found), before=before)
         looked += len(page.items) + 1
-        found += [each for each in page.items if not each.has_expired(looking.now)]
+        found += [each for each in page.items if not each.has_expired(context.now)]
         before = page.after
         month = month if before else _month_before(month)
     more = bool(first) and month >= first
     place = {"month": month, "before": before} if more else None
-    views = _views(found, looking)
+    views = _views(found, context)
     if len(found) > len(views):
         last = batches.place_of(views[-1].batch)
         place = {"month": last[:7], "before": last}
@@ -241,7 +241,7 @@ def _month_before(month: str) -> str:
     return f"{year - 1}-12" if number == 1 else f"{year}-{number - 1:02d}"
 
 
-def _views(found: list[Batch], looking: QueryContext) -> tuple[BatchView, ...]:
+def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     """The first of `found` as a list shows them: at least one, `MAX_COUNTED_CHUNKS` chunks in all.
 
     A batch to which nothing more can happen has the counts its last report told; others are
@@ -253,11 +253,11 @@ def _views(found: list[Batch], looking: QueryContext) -> tuple[BatchView, ...]:
         if each.reported and BATCH.state(each.state).type is StateType.TERMINAL:
             told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
             counts = {state.value: told.get(state.value, 0) for state in JobState}
-            views.append(_batch_view(each, counts | {"total": each.entries}, [], looking))
+            views.append(_batch_view(each, counts | {"total": each.entries}, [], context))
             continue
         counted += each.chunks
         if views and counted > MAX_COUNTED_CHUNKS:
             break
         records = list(chunks.of_batch(each.batch_id)) if each.entries else []
-        views.append(_counted_view(each, records, looking))
+        views.append(_counted_view(each, records, context))
     return tuple(views)

@@ -7,23 +7,23 @@ from jobyard.services.context import QueryContext
 from jobyard.store import calendars
 
 
-def list_calendars(looking: QueryContext) -> list[StoredCalendar]:
+def list_calendars(context: QueryContext) -> list[StoredCalendar]:
     """All calendars, by name.
 
     Raises:
         Forbidden: the person may not see calendars.
     """
-    authorize(looking.person, "calendar", "view")
+    authorize(context.actor, "calendar", "view")
     return calendars.kept()
 
 
-def calendar(name: str, looking: QueryContext) -> StoredCalendar:
+def calendar(name: str, context: QueryContext) -> StoredCalendar:
     """One calendar.
 
     Raises:
         Forbidden: the person may not see calendars. NotFound: there is none.
     """
-    authorize(looking.person, "calendar", "view")
+    authorize(context.actor, "calendar", "view")
     found = calendars.find(name)
     if found is None:
         raise NotFound(f"there is no calendar {name!r}")

@@ -23,17 +23,17 @@ class CollectionView:
     may_edit: bool
 
 
-def collection(name: str, looking: QueryContext) -> CollectionView:
+def collection(name: str, context: QueryContext) -> CollectionView:
     """One collection.
 
     Raises:
         NotFound: there is none, or none this person may know of.
     """
-    return collection_views([visible_collection(name, looking.person)], looking)[0]
+    return collection_views([visible_collection(name, context.actor)], context)[0]
 
 
 def list_collections(
-    looking: QueryContext, *, after: str, limit: int
+    context: QueryContext, *, after: str, limit: int
 ) -> tuple[list[CollectionView], str | None]:
     """Up to `limit` of the collections this person may know of, by name, and after which name the
     next page begins, None when there is none. A page may be short although another follows."""
@@ -42,16 +42,16 @@ def list_collections(
         some = collections.by_name(after=after, limit=_READ_AT_ONCE)
         for each in some:
             if len(found) == limit:
-                return collection_views(found, looking), after
+                return collection_views(found, context), after
             after = each.name
-            if may_see(each, looking.person):
+            if may_see(each, context.actor):
                 found.append(each)
         if len(some) < _READ_AT_ONCE:
-            return collection_views(found, looking), None
-    return collection_views(found, looking), after
+            return collection_views(found, context), None
+    return collection_views(found, context), after
 
 
-def collection_views(found: list[Collection], looking: QueryContext) -> list[CollectionView]:
+def collection_views(found: list[Collection], context: QueryContext) -> list[CollectionView]:
     """Collections as this person may know them, with what stops each now."""
     scopes = {each.name: f"collection:{each.name}" for each in found}
     placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
@@ -60,10 +60,10 @@ def collection_views(found: list[Collection], looking: QueryContext) -> list[Col
             each,
             in_force(
                 (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
-                looking.now,
+                context.now,
             ),
-            may_submit(each, looking.person),
-            may_edit(each, looking.person),
+            may_submit(each, context.actor),
+            may_edit(each, context.actor),
         )
         for each in found
     ]

@@ -19,13 +19,13 @@ class CostView:
     cost: Cost
 
 
-def cost(batch_id: str, looking: QueryContext) -> CostView:
+def cost(batch_id: str, context: QueryContext) -> CostView:
     """What a batch cost.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    found = visible_batch(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, context.actor, context.now)
     return CostView(found, priced(usage.of_origin(found.batch_id)))
 
 
@@ -37,11 +37,11 @@ class ScheduleCostView:
     cost: Cost
 
 
-def schedule_cost(schedule_id: str, looking: QueryContext) -> ScheduleCostView:
+def schedule_cost(schedule_id: str, context: QueryContext) -> ScheduleCostView:
     """What a schedule's jobs cost; a deleted one's too.
 
     Raises:
         Forbidden: the person may not see schedules. NotFound: there is no such schedule.
     """
-    found = schedule_or_tombstone(schedule_id, looking.person)
+    found = schedule_or_tombstone(schedule_id, context.actor)
     return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))

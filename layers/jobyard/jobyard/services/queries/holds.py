@@ -7,27 +7,27 @@ from jobyard.services.context import QueryContext
 from jobyard.store import holds
 
 
-def list_holds(looking: QueryContext) -> list[Hold]:
+def list_holds(context: QueryContext) -> list[Hold]:
     """The holds in force, by scope.
 
     Raises:
         Forbidden: the person may see no batch, so none of what stops them.
     """
-    authorize(looking.person, "hold", "view")
+    authorize(context.actor, "hold", "view")
     return sorted(
-        (each for each in holds.every() if in_force([each], looking.now)),
+        (each for each in holds.every() if in_force([each], context.now)),
         key=lambda hold: hold.scope,
     )
 
 
-def hold(scope: str, looking: QueryContext) -> Hold:
+def hold(scope: str, context: QueryContext) -> Hold:
     """The hold on a scope.
 
     Raises:
         Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
     """
-    authorize(looking.person, "hold", "view")
+    authorize(context.actor, "hold", "view")
     found = holds.get(checked_scope(scope))
-    if found is None or not in_force([found], looking.now):
+    if found is None or not in_force([found], context.now):
         raise NotFound(f"there is no hold on {scope}")
     return found

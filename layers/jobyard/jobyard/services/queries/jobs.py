@@ -56,7 +56,7 @@ class JobView:
     records: Mapping[str, int | None] | None = None
 
 
-def job(job_id: str, looking: QueryContext) -> JobView:
+def job(job_id: str, context: QueryContext) -> JobView:
     """One job.
 
     Raises:
@@ -65,23 +65,23 @@ def job(job_id: str, looking: QueryContext) -> JobView:
     """
     lies_at = JobAddress.of(job_id)
     if lies_at and lies_at.is_of_schedule:
-        return _job_of_schedule(lies_at, looking)
-    found, place = visible_job(job_id, looking.person, looking.now)
-    row = rows.row_of(looking.s3, looking.settings, found, place)
-    return _job_view(found, place, row, jobs.get(place), looking)
+        return _job_of_schedule(lies_at, context)
+    found, place = visible_job(job_id, context.actor, context.now)
+    row = rows.row_of(context.s3, context.settings, found, place)
+    return _job_view(found, place, row, jobs.get(place), context)
 
 
 def _job_view(
-    found: Batch, place: JobAddress, row: rows.Row, record: JobRecord | None, looking: QueryContext
+    found: Batch, place: JobAddress, row: rows.Row, record: JobRecord | None, context: QueryContext
 ) -> JobView:
     if record is None:
         record = new_job(place, found.submitted_at)
         if found.is_cancelled:
             record = replace(record, state=JobState.CANCELLED)
-    why, until = _why_job(found, record, looking)
+    why, until = _why_job(found, record, context)
     actions = tuple(
         event
-        for event in JOB.actions(record.state, looking.person.roles)
+        for event in JOB.actions(record.state, context.actor.roles)
         if is_open_to(found, event)
     )
     view = _view_of(record, job_type_of(found.job_type), actions)
@@ -109,12 +109,12 @@ def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> 
     )
 
 
-def _job_of_schedule(place: JobAddress, looking: QueryContext) -> JobView:
-    schedule, occurrence, record = job_of_schedule(place, looking.person)
+def _job_of_schedule(place: JobAddress, context: QueryContext) -> JobView:
+    schedule, occurrence, record = job_of_schedule(place, context.actor)
     record = record or new_job(place, occurrence.decided_at)
     actions = tuple(
         event
-        for event in JOB.actions(record.state, looking.person.roles)
+        for event in JOB.actions(record.state, context.actor.roles)
         if event in SCHEDULE_JOB_EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
     )
     view = _view_of(record, job_type_of(occurrence.job_type), actions)
@@ -153,12 +153,12 @@ def _why_again(record: JobRecord, job_type: JobType) -> str:
     return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
 
 
-def _why_job(found: Batch, record: JobRecord, looking: QueryContext) -> tuple[str, datetime | None]:
+def _why_job(found: Batch, record: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
     state = record.state
     if state is JobState.HELD:
         last = record.history[-1]
         if last.is_machines:
-            return held_by(found, looking)
+            return held_by(found, context)
         return f"held by {last.actor}: {last.reason}", None
     if state is JobState.SCHEDULED and record.next_at:
         return _why_again(record, job_type_of(found.job_type)), record.next_at
@@ -185,11 +185,11 @@ class JobList:
 
 
 def list_jobs(
-    batch_id: str, looking: QueryContext, *, state: str, after: tuple[int, int], limit: int
+    batch_id: str, context: QueryContext, *, state: str, after: tuple[int, int], limit: int
 ) -> JobList:
     """A page of a batch's jobs. With a state, only chunks whose counts know of it are read; without
     one, only the records that are shown and one more."""
-    found = visible_batch(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, context.actor, context.now)
     wanted = JobState(JOB.state(state).name) if state else None
     shown: list[JobView] = []
     chunk, position = after
@@ -200,7 +200,7 @@ def list_jobs(
             if len(shown) == limit:
                 return JobList(tuple(shown), (number, first))
             last = first + limit - len(shown)
-        for view in _of_chunk(found, number, first, last, looking):
+        for view in _of_chunk(found, number, first, last, context):
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
                     place = view.job.place
@@ -232,11 +232,11 @@ def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[
 
 
 def _of_chunk(
-    found: Batch, number: int, first: int, last: int | None, looking: QueryContext
+    found: Batch, number: int, first: int, last: int | None, context: QueryContext
 ) -> Iterator[JobView]:
     """The jobs of a chunk from position `first` up to and with `last`, or to its end."""
-    chunk = rows.chunk_of(looking.s3, looking.settings, found, number)
-    lines = rows.rows_of(looking.s3, looking.settings, found.batch_id, chunk)
+    chunk = rows.chunk_of(context.s3, context.settings, found, number)
+    lines = rows.rows_of(context.s3, context.settings, found.batch_id, chunk)
     end = len(lines) if last is None else min(len(lines), last + 1)
     records = jobs.of_chunk(found.batch_id, number, first=first, last=last)
     record = next(records, None)
@@ -245,4 +245,4 @@ def _of_chunk(
         if here:
             record = next(records, None)
         place = JobAddress(found.batch_id, number, position)
-        yield _job_view(found, place, lines[position], here, looking)
+        yield _job_view(found, place, lines[position], here, context)

@@ -26,18 +26,18 @@ class OperationView:
 
 
 def operation(
-    batch_id: str, operation_id: str, looking: QueryContext, *, after: int = 0, limit: int = 10
+    batch_id: str, operation_id: str, context: QueryContext, *, after: int = 0, limit: int = 10
 ) -> OperationView:
     """An operation and the outcomes in up to `limit` of its chunks.
 
     Raises:
         NotFound, Gone: there is no such batch or operation, or none this person may know of.
     """
-    visible_batch(batch_id, looking.person, looking.now)
+    visible_batch(batch_id, context.actor, context.now)
     found = operations.get(batch_id, operation_id)
     outcomes: list[JobOutcome] = []
     for number in found.chunks[after : after + limit]:
-        outcomes += _outcomes(found, number, looking)
+        outcomes += _outcomes(found, number, context)
     following = after + limit
     return OperationView(
         found,
@@ -47,8 +47,8 @@ def operation(
     )
 
 
-def _outcomes(found: Operation, number: int, looking: QueryContext) -> list[JobOutcome]:
-    outcomes = rows.outcomes_of(looking.s3, looking.settings, found, number)
+def _outcomes(found: Operation, number: int, context: QueryContext) -> list[JobOutcome]:
+    outcomes = rows.outcomes_of(context.s3, context.settings, found, number)
     if not outcomes:
         return []
     stands = {job.place.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
@@ -58,28 +58,28 @@ def _outcomes(found: Operation, number: int, looking: QueryContext) -> list[JobO
     ]
 
 
-def list_reports(batch_id: str, looking: QueryContext) -> list[Report]:
+def list_reports(batch_id: str, context: QueryContext) -> list[Report]:
     """A batch's reports, first to last.
 
     Raises:
         NotFound, Gone: there is no such batch, or none this person may know of.
     """
-    visible_batch(batch_id, looking.person, looking.now)
+    visible_batch(batch_id, context.actor, context.now)
     return list(reports.of_batch(batch_id))
 
 
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/html"}
 
 
-def link_to(report: Report, name: str, looking: QueryContext) -> str:
+def link_to(report: Report, name: str, context: QueryContext) -> str:
     """A link to a file of a report, good for a quarter of an hour; never shown inline but our own
     page, whose every word is escaped."""
     suffix = name.rsplit(".", 1)[-1]
     shown = "inline" if suffix == "html" else "attachment"
-    return looking.s3.generate_presigned_url(
+    return context.s3.generate_presigned_url(
         "get_object",
         Params={
-            "Bucket": looking.settings.work_bucket,
+            "Bucket": context.settings.work_bucket,
             "Key": report.files[name],
             "ResponseContentType": f"{_CONTENT_TYPES[suffix]}; charset=utf-8",
             "ResponseContentDisposition": f'{shown}; filename="{report.batch_id}-{name}"',
@@ -92,17 +92,17 @@ LINKED = ("jobs.csv", "failures.csv", "report.json", "report.html")
 
 
 def list_findings(
-    batch_id: str, looking: QueryContext, *, after: int, limit: int
+    batch_id: str, context: QueryContext, *, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Up to `limit` findings of a batch's manifest, and where the next ones begin, None at the end.
 
     `after` is such a place: a byte of the file they lie in, so that no page reads those before it.
     """
-    found = visible_batch(batch_id, looking.person, looking.now)
+    found = visible_batch(batch_id, context.actor, context.now)
     if not found.findings:
         return [], None
-    answer = looking.s3.get_object(
-        Bucket=looking.settings.work_bucket,
+    answer = context.s3.get_object(
+        Bucket=context.settings.work_bucket,
         Key=rows.findings_key(batch_id),
         Range=f"bytes={after}-",
     )

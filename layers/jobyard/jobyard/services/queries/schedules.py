@@ -67,30 +67,30 @@ class ScheduleDetails:
     completed: OccurrenceView | None
 
 
-def schedule(schedule_id: str, looking: QueryContext) -> ScheduleDetails:
+def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
     """One schedule.
 
     Raises:
         Forbidden: the person may not see schedules. NotFound, Gone: there is none, or not any more.
     """
-    return details(active_schedule(schedule_id, looking.person), looking)
+    return details(active_schedule(schedule_id, context.actor), context)
 
 
-def details(found: Schedule, looking: QueryContext) -> ScheduleDetails:
+def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
     """A schedule that was read, or written, just now."""
-    view = _view(found, looking)
+    view = _view(found, context)
     upcoming: list[Upcoming] = []
     if view.next_run:
-        upcoming = preview(found.rule, view.next_run, UPCOMING, _calendar(found, looking))
-    return ScheduleDetails(view, tuple(upcoming), _completed(found, looking))
+        upcoming = preview(found.rule, view.next_run, UPCOMING, _calendar(found, context))
+    return ScheduleDetails(view, tuple(upcoming), _completed(found, context))
 
 
-def _completed(found: Schedule, looking: QueryContext) -> OccurrenceView | None:
+def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
     latest = found.latest
     if latest is None or _is_archived(found, latest.at):
         return None
     ended = occurrences.get(found.place(latest.at))
-    return occurrence(found, ended, looking) if ended else None
+    return occurrence(found, ended, context) if ended else None
 
 
 def _is_archived(found: Schedule, at: datetime) -> bool:
@@ -98,33 +98,33 @@ def _is_archived(found: Schedule, at: datetime) -> bool:
     return found.kept_from is not None and at < found.kept_from
 
 
-def _view(found: Schedule, looking: QueryContext) -> ScheduleView:
-    calendar = _calendar(found, looking)
-    following = next_run(found, calendar, looking.now)
-    why, until = _why(found, calendar, following, looking)
-    return ScheduleView(found, following, why, until, _actions(found, looking))
+def _view(found: Schedule, context: QueryContext) -> ScheduleView:
+    calendar = _calendar(found, context)
+    following = next_run(found, calendar, context.now)
+    why, until = _why(found, calendar, following, context)
+    return ScheduleView(found, following, why, until, _actions(found, context))
 
 
-def _calendar(found: Schedule, looking: QueryContext) -> Calendar | None:
+def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
     name = found.policy.calendar
-    if name and name not in looking.calendars:
+    if name and name not in context.calendars:
         kept = calendars.find(name)
-        looking.calendars[name] = kept.calendar if kept else None
-    return looking.calendars.get(name)
+        context.calendars[name] = kept.calendar if kept else None
+    return context.calendars.get(name)
 
 
-def _actions(found: Schedule, looking: QueryContext) -> tuple[str, ...]:
+def _actions(found: Schedule, context: QueryContext) -> tuple[str, ...]:
     closed = set()
     if not is_open_to_run(found):
         closed.add("run_now")
     if found.active or found.is_system:
         closed.add("delete")
-    actions = SCHEDULE.actions(found.state, looking.person.roles)
+    actions = SCHEDULE.actions(found.state, context.actor.roles)
     return tuple(action for action in actions if action not in closed)
 
 
 def _why(
-    found: Schedule, calendar: Calendar | None, following: datetime | None, looking: QueryContext
+    found: Schedule, calendar: Calendar | None, following: datetime | None, context: QueryContext
 ) -> tuple[str, datetime | None]:
     if found.state is ScheduleState.DELETED:
         return "", None
@@ -132,12 +132,12 @@ def _why(
         return "none of its times is left", None
     if found.state is ScheduleState.SUSPENDED:
         return found.why_suspended, found.resume_at
-    stop = _hold_on(found.job_type, looking)
+    stop = _hold_on(found.job_type, context)
     if stop:
         return stop.words(), stop.until
     if found.queued:
         return f"the run of {found.queued:%Y-%m-%d %H:%M}Z waits for the one before it to end", None
-    if found.next_at and found.next_at <= looking.now:
+    if found.next_at and found.next_at <= context.now:
         if found.active:
             return "a time of it has come, and waits for the run before it to end", None
         return "a time of it has come; a job starts within a minute", None
@@ -155,12 +155,12 @@ def _why_never(found: Schedule) -> str:
     return "the clocks go forward over all times it has left"
 
 
-def _hold_on(job_type: str, looking: QueryContext) -> Hold | None:
+def _hold_on(job_type: str, context: QueryContext) -> Hold | None:
     key = f"type:{job_type}"
-    if key not in looking.holds:
+    if key not in context.holds:
         on_it = holds.of_scopes(scopes_of("", job_type))
-        looking.holds[key] = in_force(on_it, looking.now)
-    return looking.holds[key]
+        context.holds[key] = in_force(on_it, context.now)
+    return context.holds[key]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class ScheduleList:
 
 
 def list_schedules(
-    looking: QueryContext, *, system: bool, label: str, after: str, limit: int
+    context: QueryContext, *, system: bool, label: str, after: str, limit: int
 ) -> ScheduleList:
     """A page of schedules: the system's, or the others. `label` is one of VoteCal's or `WAITING`,
     "" for any; such a page looks at up to 500 and may show few of them.
@@ -180,13 +180,13 @@ def list_schedules(
     Raises:
         Forbidden: the person may not see schedules.
     """
-    authorize(looking.person, "schedule", "view")
+    authorize(context.actor, "schedule", "view")
     found: list[ScheduleView] = []
     looked_at = 0
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
         looked_at += len(page.items)
-        views = (_view(each, looking) for each in page.items if _may_be(each, label))
+        views = (_view(each, context) for each in page.items if _may_be(each, label))
         found += [view for view in views if label != WAITING or view.next_run]
         after = page.after
         if not after or len(found) >= limit or looked_at >= _MOST_READ:
@@ -197,13 +197,13 @@ def _may_be(found: Schedule, label: str) -> bool:
     return not found.active if label == WAITING else label in {"", found.label}
 
 
-def occurrence(found: Schedule, each: Occurrence, looking: QueryContext) -> OccurrenceView:
+def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
     """An occurrence of the schedule, with its job if that has begun and not ended."""
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
         return OccurrenceView(
-            each, local, None, label, _why_no_job(found, each, looking), None, None
+            each, local, None, label, _why_no_job(found, each, context), None, None
         )
     if each.outcome is None:
         return _going(each, local)
@@ -216,18 +216,18 @@ def occurrence(found: Schedule, each: Occurrence, looking: QueryContext) -> Occu
     return OccurrenceView(each, local, outcome.state, label, "", outcome.started_at, records)
 
 
-def _why_no_job(found: Schedule, each: Occurrence, looking: QueryContext) -> str:
+def _why_no_job(found: Schedule, each: Occurrence, context: QueryContext) -> str:
     if each.reason:
         return each.reason.description
     if found.active:
         return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
-    stop = _hold_on(found.job_type, looking)
+    stop = _hold_on(found.job_type, context)
     return f"Waiting ({stop.words()})" if stop else "Waiting (it starts within a minute)"
 
 
-def occurrence_of(each: Occurrence, looking: QueryContext) -> OccurrenceView:
+def occurrence_of(each: Occurrence, context: QueryContext) -> OccurrenceView:
     """An occurrence that was made just now."""
-    return occurrence(schedules.get(each.schedule_id), each, looking)
+    return occurrence(schedules.get(each.schedule_id), each, context)
 
 
 def _going(each: Occurrence, local: datetime) -> OccurrenceView:
@@ -255,29 +255,29 @@ class OccurrenceList:
 
 
 def list_occurrences(
-    schedule_id: str, looking: QueryContext, *, before: datetime | None, limit: int
+    schedule_id: str, context: QueryContext, *, before: datetime | None, limit: int
 ) -> OccurrenceList:
     """A page of what became of a schedule's times; of a deleted schedule's too.
 
     Raises:
         Forbidden: the person may not see schedules. NotFound: there is no such schedule.
     """
-    found = schedule_or_tombstone(schedule_id, looking.person)
+    found = schedule_or_tombstone(schedule_id, context.actor)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
     met = tuple(each for each in newest if not _is_archived(found, each.at))
-    shown = tuple(occurrence(found, each, looking) for each in met[:limit])
+    shown = tuple(occurrence(found, each, context) for each in met[:limit])
     return OccurrenceList(shown, met[limit - 1].at if len(met) > limit else None)
 
 
 def list_times(
-    rule: Recurrence, start: datetime, count: int, calendar: str, looking: QueryContext
+    rule: Recurrence, start: datetime, count: int, calendar: str, context: QueryContext
 ) -> list[Upcoming]:
     """The next `count` times of a rule that nobody has saved; `calendar` is one's name, or "".
 
     Raises:
         Forbidden: the person may not see schedules. BadRequest: there is no such calendar.
     """
-    authorize(looking.person, "schedule", "preview")
+    authorize(context.actor, "schedule", "preview")
     kept = calendars.find(calendar) if calendar else None
     if calendar and kept is None:
         raise BadRequest(f"there is no calendar {calendar!r}")

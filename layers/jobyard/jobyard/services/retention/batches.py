@@ -49,13 +49,13 @@ def due_at(batch: Batch) -> datetime | None:
     return max(each for each in moments if each) + kept_for(batch.job_type)
 
 
-def begin(suggested: Batch, retaining: RetentionContext) -> bool:
+def begin(suggested: Batch, context: RetentionContext) -> bool:
     """Take a batch that an index `suggested` away, to archive it, if it is due; whether it was.
 
     Raises:
         StaleState: it changes at this very moment.
     """
-    now = retaining.now()
+    now = context.now()
     batch = batches.get(suggested.batch_id, now)
     due = due_at(batch)
     if due is None or due > now or _is_at_work(batch):
@@ -80,7 +80,7 @@ def _is_at_work(batch: Batch) -> bool:
     )
 
 
-def go_on(place: Bookmark, after: Bookmark, retaining: RetentionContext) -> WorkSlice:
+def go_on(place: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
     """Do the next part of a batch's archiving; `after` is the place after its last.
 
     A batch that cannot be archived is put back as it was, and has failed. Once it is being removed
@@ -89,7 +89,7 @@ def go_on(place: Bookmark, after: Bookmark, retaining: RetentionContext) -> Work
     tombstone = batches.tombstone(place["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
         return WorkSlice(after)
-    work = _BatchArchiving(tombstone, place, after, retaining)
+    work = _BatchArchiving(tombstone, place, after, context)
     try:
         return work.archived() if tombstone.phase is Phase.ARCHIVING else work.removed()
     except NotNow as reason:
@@ -108,11 +108,11 @@ class _BatchArchiving:
     each of the two phases."""
 
     def __init__(
-        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, retaining: RetentionContext
+        self, tombstone: Tombstone, place: Bookmark, after: Bookmark, context: RetentionContext
     ) -> None:
         self.tombstone, self.batch = tombstone, tombstone.batch
-        self.place, self.after, self.retaining = place, after, retaining
-        self.archive = retaining.archive(tombstone.folder)
+        self.place, self.after, self.context = place, after, context
+        self.archive = context.archive(tombstone.folder)
         # A checkpoint that is older than the tombstone's phase has its number from the other one.
         self.at = int(place.get("at", 0)) if place.get("phase") == tombstone.phase else 0
         self.parts = -(-self.batch.chunks // self._chunks) if self.batch.chunks else 0
@@ -156,13 +156,13 @@ class _BatchArchiving:
         return self._here()
 
     def _is_enough_for(self, size: int) -> bool:
-        return self.retaining.remaining() >= size / _BYTES_A_SECOND
+        return self.context.remaining() >= size / _BYTES_A_SECOND
 
     def _jobs_lines(self, part: int) -> Iterator[bytes]:
         """Rows, records, counts and outcomes of a part's chunks, chunk by chunk."""
         first = part * self._chunks
         last = min(first + self._chunks, self.batch.chunks) - 1
-        settings, s3, batch_id = self.retaining.settings, self.retaining.s3, self.batch.batch_id
+        settings, s3, batch_id = self.context.settings, self.context.s3, self.batch.batch_id
         asked = [*operations.of_batch(batch_id)]
         counts = {each.chunk: each for each in chunks.of_batch(batch_id, first=first, last=last)}
         try:
@@ -193,7 +193,7 @@ class _BatchArchiving:
         NotNow: the job is open, or was moved after the batch had ended and not long enough ago.
         """
         if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
-            raise NotNow("a job of it is open", self.retaining.now())
+            raise NotNow("a job of it is open", self.context.now())
         if job.at + kept_for(self.batch.job_type) > self.tombstone.at:
             raise NotNow("a job of it was moved after its report", job.at)
 
@@ -205,9 +205,9 @@ class _BatchArchiving:
         batch_id = self.batch.batch_id
         opened = bool(self.batch.entries)
         left_out = {rows.rows_key(batch_id), rows.index_key(batch_id)} if opened else set()
-        pages = self.retaining.s3.get_paginator("list_objects_v2")
+        pages = self.context.s3.get_paginator("list_objects_v2")
         for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/"):
-            for page in pages.paginate(Bucket=self.retaining.settings.work_bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=self.context.settings.work_bucket, Prefix=prefix):
                 for found in page.get("Contents", ()):
                     key = found["Key"]
                     if key not in left_out and not key.startswith(f"work/{batch_id}/passes/"):
@@ -235,9 +235,7 @@ class _BatchArchiving:
         names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
         names += [self._name(key) for key in keys]
         parts = tuple(self.archive.part(name) for name in names)
-        inventory = Inventory(
-            self.batch.batch_id, _summary(self.batch), self.retaining.now(), parts
-        )
+        inventory = Inventory(self.batch.batch_id, _summary(self.batch), self.context.now(), parts)
         if inventory.counts.get("row", 0) != self.batch.entries:
             found = inventory.counts.get("row", 0)
             raise Unfit(f"{found} of its {self.batch.entries} rows are there")
@@ -303,8 +301,8 @@ class _BatchArchiving:
             part = inventory.part(self._name(key))
             if part is None or part != self.archive.part(part.name) or part.length != size:
                 raise Unfit(f"{key} has changed since it was archived")
-        batch_id, bucket = self.batch.batch_id, self.retaining.settings.work_bucket
-        pages = self.retaining.s3.get_paginator("list_object_versions")
+        batch_id, bucket = self.batch.batch_id, self.context.settings.work_bucket
+        pages = self.context.s3.get_paginator("list_object_versions")
         for prefix in (f"work/{batch_id}/", f"reports/{batch_id}/", f"operations/{batch_id}/"):
             for page in pages.paginate(Bucket=bucket, Prefix=prefix):
                 found: list[ObjectIdentifierTypeDef] = [
@@ -312,12 +310,12 @@ class _BatchArchiving:
                     for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
                 ]
                 if found:
-                    answer = self.retaining.s3.delete_objects(
+                    answer = self.context.s3.delete_objects(
                         Bucket=bucket, Delete={"Objects": found, "Quiet": True}
                     )
                     for refused in answer.get("Errors", ()):
                         raise RuntimeError(json.dumps(refused))
-                    if self.retaining.remaining() <= 0:
+                    if self.context.remaining() <= 0:
                         return False
         return True
 

@@ -23,25 +23,25 @@ _AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each 
 _TRIES = 5  # at a schedule that others change at the same time
 
 
-def look(after: str, retaining: RetentionContext) -> Bookmark | None:
+def look(after: str, context: RetentionContext) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month that is to be archived
     of those that follow, or with more of them; None when all were looked at."""
     found = schedules.every(SCHEDULES_PER_READ, after)
     for schedule in found:
-        month = _begun(schedule, retaining)
+        month = _begun(schedule, context)
         if month:
             return {"after": after, "schedule": schedule.schedule_id, "month": month}
         after = schedule.schedule_id
     return {"after": after} if found else None
 
 
-def _begun(schedule: Schedule, retaining: RetentionContext) -> str:
+def _begun(schedule: Schedule, context: RetentionContext) -> str:
     """The schedule's oldest month, if all of it is old enough and ended as long ago; "" when none
     is.
 
     From here on the schedule does not keep it.
     """
-    since = retaining.now() - kept_for(schedule.job_type)
+    since = context.now() - kept_for(schedule.job_type)
     limit = _first_of_month(since)
     if schedule.created_at >= limit:
         return ""
@@ -70,7 +70,7 @@ def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
-def go_on(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
+def go_on(place: Bookmark, context: RetentionContext) -> WorkSlice:
     """Do the next part of archiving a schedule's month: write it all, or remove some."""
     try:
         schedule = schedules.get(place["schedule"])
@@ -79,15 +79,15 @@ def go_on(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     until = _month_after(datetime.fromisoformat(f"{place['month']}-01T00:00:00+00:00"))
     try:
         if "folder" not in place:
-            return _archived(schedule, until, place, retaining)
-        return _removed(schedule, until, place, retaining)
+            return _archived(schedule, until, place, context)
+        return _removed(schedule, until, place, context)
     except Unfit as reason:
         failed = (f"{schedule.schedule_id} {place['month']}", str(reason))
         return WorkSlice({"after": schedule.schedule_id}, failures=[failed])
 
 
 def _archived(
-    schedule: Schedule, until: datetime, place: Bookmark, retaining: RetentionContext
+    schedule: Schedule, until: datetime, place: Bookmark, context: RetentionContext
 ) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until)]
     if not found:
@@ -95,7 +95,7 @@ def _archived(
     first = found[0].place
     # Named by its first occurrence: what comes later to a month that was archived lies beside it.
     folder = folder_of(schedule.job_type, found[0].at, schedule.schedule_id, str(first.position))
-    archive = retaining.archive(folder)
+    archive = context.archive(folder)
     ran = _jobs_of(found)
     names = []
     for number, some in enumerate(_in_parts(found)):
@@ -110,17 +110,17 @@ def _archived(
         "rule": schedule.rule.document(),
         "month": place["month"],
     }
-    archive.seal(Inventory(schedule.schedule_id, what, retaining.now(), parts))
+    archive.seal(Inventory(schedule.schedule_id, what, context.now(), parts))
     return WorkSlice({**place, "folder": folder})
 
 
 def _removed(
-    schedule: Schedule, until: datetime, place: Bookmark, retaining: RetentionContext
+    schedule: Schedule, until: datetime, place: Bookmark, context: RetentionContext
 ) -> WorkSlice:
     found = [*occurrences.older(schedule.schedule_id, until, limit=_AT_ONCE)]
     if not found:
         return WorkSlice({"after": place["after"]})  # the same schedule: another month may follow
-    archive: Archive = retaining.archive(place["folder"])
+    archive: Archive = context.archive(place["folder"])
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
     archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])

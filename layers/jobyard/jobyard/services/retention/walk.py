@@ -22,7 +22,7 @@ FIRST: Bookmark = {"go": "months"}
 _NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
 
 
-def further(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
+def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
     """Do the next stretch from `place` on; an empty place is the end.
 
     Raises:
@@ -30,16 +30,16 @@ def further(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     """
     if "batch" in place:
         after = {name: place[name] for name in ("go", "month", "after", "next") if name in place}
-        return batch_retention.go_on(place, after, retaining)
+        return batch_retention.go_on(place, after, context)
     if "schedule" in place:
-        stretch = schedule_retention.go_on(place, retaining)
+        stretch = schedule_retention.go_on(place, context)
         following = {"go": "schedules", **stretch.place}
         return WorkSlice(following, stretch.processed, stretch.failures, stretch.beside)
     match place["go"]:
         case "months":
-            return _months(place, retaining)
+            return _months(place, context)
         case "schedules":
-            found = schedule_retention.look(place.get("after", ""), retaining)
+            found = schedule_retention.look(place.get("after", ""), context)
             return WorkSlice({"go": "schedules", **found} if found else {"go": "leftovers"})
         case _:
             return _leftovers(place)
@@ -48,13 +48,13 @@ def further(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
 # Months
 
 
-def _months(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
+def _months(place: Bookmark, context: RetentionContext) -> WorkSlice:
     """Look at some batches of a month, and take the first that is due away.
 
     What is not due says when it will be at the earliest: until then nobody looks at a month again
     that lies wholly behind.
     """
-    now = retaining.now()
+    now = context.now()
     looks = _looks()
     month = place.get("month") or _first_to_look_at(looks, now)
     if not month or month > f"{_newest(now):%Y-%m}":
@@ -63,7 +63,7 @@ def _months(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     after = place.get("after", "")
     for suggested in islice(batches.before(month, _newest(now), after), BATCHES_PER_READ):
         after = batches.place_of(suggested)
-        taken = _taken(suggested, retaining)  # and perhaps put back: to be looked at tomorrow
+        taken = _taken(suggested, context)  # and perhaps put back: to be looked at tomorrow
         due = now if taken else batch_retention.due_at(suggested) or now + _shortest()
         soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
         if taken:
@@ -77,9 +77,9 @@ def _months(place: Bookmark, retaining: RetentionContext) -> WorkSlice:
     return WorkSlice({"go": "months", "month": following} if following else {"go": "schedules"})
 
 
-def _taken(suggested: Batch, retaining: RetentionContext) -> bool:
+def _taken(suggested: Batch, context: RetentionContext) -> bool:
     try:
-        return batch_retention.begin(suggested, retaining)
+        return batch_retention.begin(suggested, context)
     except (Gone, NotFound):
         return False  # the index was behind
 

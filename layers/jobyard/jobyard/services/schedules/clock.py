@@ -103,7 +103,7 @@ class ScheduleTick:
     it so far, which stay decided whatever comes after."""
 
     almanac: ScheduleCache
-    starting: Executions
+    executions: Executions
     now: datetime
     decided: list[Occurrence] = field(default_factory=list)
 
@@ -114,7 +114,7 @@ class ScheduleTick:
 
 
 def start_due_schedules(
-    starting: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
+    executions: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
 ) -> TickResult:
     """Start what is due of every schedule, then look after what runs, until `remaining` seconds are
     over: what is left then is due in the next minute, which begins with another shard.
@@ -130,13 +130,13 @@ def start_due_schedules(
 
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
-        schedule, fired = start_due(found, almanac, starting, now())
+        schedule, fired = start_due(found, almanac, executions, now())
         if found.look_at and found.look_at <= at:  # what is written since has put it off
             running.append(schedule)
         return fired
 
     def look_after(each: Schedule) -> TickResult:
-        return TickResult(recovered=recover_active_jobs(each, starting, now()))
+        return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
     fired = _overlapped(start, due, remaining)
     longest = sorted(running, key=lambda each: each.look_at or at)[:RECOVERED_SCHEDULES]
@@ -171,14 +171,14 @@ def _overlapped(
 
 
 def start_due(
-    schedule: Schedule, almanac: ScheduleCache, starting: Executions, now: datetime
+    schedule: Schedule, almanac: ScheduleCache, executions: Executions, now: datetime
 ) -> tuple[Schedule, TickResult]:
     """Start what is due of a schedule; its times decided, and the schedule as it is then.
 
     Raises:
         StaleState: it changes all the time.
     """
-    look = ScheduleTick(almanac, starting, now)
+    look = ScheduleTick(almanac, executions, now)
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
@@ -203,7 +203,7 @@ def start_waiting(schedule: Schedule, look: ScheduleTick) -> Schedule:
     after, following = released(schedule, waiting, move)
     schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
-        look.starting.job(following.place, MAIN)
+        look.executions.job(following.place, MAIN)
     return after
 
 
@@ -250,13 +250,13 @@ def _decided(
         decision = plan(schedule, look.almanac.calendar(schedule), until, CLOCK, aside)
         if decision is None:
             break
-        schedule = apply_decision(schedule, decision, look.starting)
+        schedule = apply_decision(schedule, decision, look.executions)
         look.decided.extend(decision.occurrences)
         writes += 1
     return schedule
 
 
-def apply_decision(schedule: Schedule, decision: Decision, starting: Executions) -> Schedule:
+def apply_decision(schedule: Schedule, decision: Decision, executions: Executions) -> Schedule:
     """Write what was decided about a schedule, and start what is to be started.
 
     Raises:
@@ -282,5 +282,5 @@ def apply_decision(schedule: Schedule, decision: Decision, starting: Executions)
     beside = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)
     for occurrence in decision.started:
-        starting.job(occurrence.place, MAIN)
+        executions.job(occurrence.place, MAIN)
     return after

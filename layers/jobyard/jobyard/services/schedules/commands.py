@@ -90,7 +90,7 @@ class EditResult:
     runs_after: tuple[datetime, ...]
 
 
-def create(wanted: ScheduleSpec, asking: CommandContext) -> Schedule:
+def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
     """Make a schedule; its first run is known at once.
 
     The same request sent again is answered with the schedule it made before.
@@ -99,19 +99,19 @@ def create(wanted: ScheduleSpec, asking: CommandContext) -> Schedule:
         Forbidden: the person may not make schedules.
         InvalidParameters, BadRequest: something cannot be so; also if no run is left from now on.
     """
-    authorize(asking.person, "schedule", "create")
+    authorize(context.actor, "schedule", "create")
     _check(wanted.job_type, wanted.parameters, wanted.policy)
-    now = asking.now()
+    now = context.now()
     schedule = Schedule(
-        schedule_id=schedule_id_of(f"{asking.person.sub}\n{asking.key}".encode()),
+        schedule_id=schedule_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=ScheduleState.ACTIVE,
         version=1,
         title=wanted.title,
         job_type=wanted.job_type,
         rule=wanted.rule,
         policy=wanted.policy,
-        owner=asking.person.name,
-        owner_sub=asking.person.sub,
+        owner=context.actor.name,
+        owner_sub=context.actor.sub,
         created_at=now,
         parameters=wanted.parameters,
         next_at=_first(wanted.rule, now),
@@ -179,7 +179,7 @@ def _first(rule: Recurrence, now: datetime) -> datetime:
     return next(times(rule, now))
 
 
-def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> EditResult:
+def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> EditResult:
     """Change a schedule. Its next run is another at once if its times are.
 
     Raises:
@@ -187,11 +187,11 @@ def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> Edi
             NotFound, Gone, StaleState.
     """
     almanac = ScheduleCache()
-    schedule = active_schedule(schedule_id, asking.person, "edit")
-    if not _was_asked(schedule, "edit", asking):
-        require_reason(asking, "edit")
-    for before, now in _decided(schedule, almanac, asking):
-        if _was_asked(before, "edit", asking):
+    schedule = active_schedule(schedule_id, context.actor, "edit")
+    if not _was_asked(schedule, "edit", context):
+        require_reason(context, "edit")
+    for before, now in _decided(schedule, almanac, context):
+        if _was_asked(before, "edit", context):
             runs = _runs(before, almanac, now)
             return EditResult(before, before, runs, runs)
         policy = changes.policy(before.policy)
@@ -209,10 +209,10 @@ def edit(schedule_id: str, changes: ScheduleEdit, asking: CommandContext) -> Edi
                 raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
-                look = ScheduleTick(almanac, asking.starting, now)
+                look = ScheduleTick(almanac, context.executions, now)
                 before = catch_up(before, look, aside=SkipReason.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
-            move = SCHEDULE.asked(before.state, "edit", now, asking.cause, asking.person.roles)
+            move = SCHEDULE.asked(before.state, "edit", now, context.cause, context.actor.roles)
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
@@ -237,26 +237,26 @@ def _runs(schedule: Schedule, almanac: ScheduleCache, now: datetime) -> tuple[da
     return tuple(islice(found, SHOWN_RUNS))
 
 
-def _was_asked(schedule: Schedule, event: str, asking: CommandContext) -> bool:
-    return any(e.cause == asking.run and e.event == event for e in schedule.history)
+def _was_asked(schedule: Schedule, event: str, context: CommandContext) -> bool:
+    return any(e.cause == context.run and e.event == event for e in schedule.history)
 
 
 def _decided(
-    schedule: Schedule, almanac: ScheduleCache, asking: CommandContext
+    schedule: Schedule, almanac: ScheduleCache, context: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
     """The schedule with all decided that has come by now, and that moment; anew each time it has
     changed: by the same request too, sent twice at once. What comes after the moment is the
     change's to say."""
     for tries in range(_TRIES):
-        found, now = schedules.get(schedule.schedule_id) if tries else schedule, asking.now()
-        look = ScheduleTick(almanac, asking.starting, now)
+        found, now = schedules.get(schedule.schedule_id) if tries else schedule, context.now()
+        look = ScheduleTick(almanac, context.executions, now)
         try:
             found = catch_up(found, look)
         except StaleState:
             continue
         finally:
             if look.skipped:
-                asking.skipped(look.skipped)
+                context.skipped(look.skipped)
         yield found, now
 
 
@@ -264,7 +264,7 @@ def _too_busy(schedule_id: str) -> StaleState:
     return StaleState(f"schedule {schedule_id} changes too fast; try again")
 
 
-def suspend(schedule_id: str, until: datetime | None, asking: CommandContext) -> Schedule:
+def suspend(schedule_id: str, until: datetime | None, context: CommandContext) -> Schedule:
     """Let a schedule's times pass, noted as skipped, until it is resumed: by a person, or by itself
     at `until`. What runs goes on.
 
@@ -272,32 +272,32 @@ def suspend(schedule_id: str, until: datetime | None, asking: CommandContext) ->
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or has
         ended. BadRequest: no reason is given, or `until` is past.
     """
-    return _moved(schedule_id, "suspend", until, asking)
+    return _moved(schedule_id, "suspend", until, context)
 
 
-def resume(schedule_id: str, asking: CommandContext) -> Schedule:
+def resume(schedule_id: str, context: CommandContext) -> Schedule:
     """Let a suspended schedule's times count again from now on.
 
     Raises:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended. BadRequest:
         no reason is given.
     """
-    return _moved(schedule_id, "resume", None, asking)
+    return _moved(schedule_id, "resume", None, context)
 
 
 def _moved(
-    schedule_id: str, event: str, resume_at: datetime | None, asking: CommandContext
+    schedule_id: str, event: str, resume_at: datetime | None, context: CommandContext
 ) -> Schedule:
-    schedule = active_schedule(schedule_id, asking.person, event)
-    if not _was_asked(schedule, event, asking):
-        require_reason(asking, event)
-        if resume_at is not None and resume_at <= asking.now():
+    schedule = active_schedule(schedule_id, context.actor, event)
+    if not _was_asked(schedule, event, context):
+        require_reason(context, event)
+        if resume_at is not None and resume_at <= context.now():
             raise BadRequest("until is past; leave it out, or name a time to come")
-    for before, now in _decided(schedule, ScheduleCache(), asking):
-        if _was_asked(before, event, asking):
+    for before, now in _decided(schedule, ScheduleCache(), context):
+        if _was_asked(before, event, context):
             return before
-        roles = asking.person.roles
-        move = SCHEDULE.asked(before.state, event, now, asking.cause, roles)
+        roles = context.actor.roles
+        move = SCHEDULE.asked(before.state, event, now, context.cause, roles)
         try:
             return schedules.write(before, before.moved(move, resume_at=resume_at))
         except StaleState:
@@ -305,55 +305,55 @@ def _moved(
     raise _too_busy(schedule_id)
 
 
-def run_now(schedule_id: str, asking: CommandContext) -> Occurrence:
+def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
     """Have a job run at once, beside the schedule's own times.
 
     Raises:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
         schedule's overlap forbids another. BadRequest: no reason is given.
     """
-    schedule = active_schedule(schedule_id, asking.person, "run_now")
-    if not _was_asked(schedule, "run_now", asking):
-        require_reason(asking, "run_now")
-    for before, now in _decided(schedule, ScheduleCache(), asking):
+    schedule = active_schedule(schedule_id, context.actor, "run_now")
+    if not _was_asked(schedule, "run_now", context):
+        require_reason(context, "run_now")
+    for before, now in _decided(schedule, ScheduleCache(), context):
         for asked in before.history:
-            if (asked.cause, asked.event) == (asking.run, "run_now"):
-                return _told_again(place_of(schedule_id, asked.at), asking)
-        decision = plan_manual_run(before, now, asking.cause)
+            if (asked.cause, asked.event) == (context.run, "run_now"):
+                return _told_again(place_of(schedule_id, asked.at), context)
+        decision = plan_manual_run(before, now, context.cause)
         try:
-            apply_decision(before, decision, asking.starting)
+            apply_decision(before, decision, context.executions)
         except StaleState:
             continue
         return decision.occurrences[0]
     raise _too_busy(schedule_id)
 
 
-def _told_again(place: JobAddress, asking: CommandContext) -> Occurrence:
+def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
     """The occurrence that the same request made before, of which the machine may not know yet."""
     occurrence = occurrences.get(place)
     if occurrence is None:
         raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
-        asking.starting.job(place, MAIN)
+        context.executions.job(place, MAIN)
     return occurrence
 
 
-def delete(schedule_id: str, asking: CommandContext) -> Schedule:
+def delete(schedule_id: str, context: CommandContext) -> Schedule:
     """Give a schedule up: it has no times any more. Its jobs' history stays.
 
     Raises:
         Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is running, or it is
         the system's. BadRequest: no reason is given.
     """
-    schedule = schedule_or_tombstone(schedule_id, asking.person, "delete")
-    if not _was_asked(schedule, "delete", asking):
+    schedule = schedule_or_tombstone(schedule_id, context.actor, "delete")
+    if not _was_asked(schedule, "delete", context):
         check_not_deleted(schedule)
-        require_reason(asking, "delete")
+        require_reason(context, "delete")
         if schedule.is_system:
             raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
     almanac = ScheduleCache()
-    for before, now in _decided(schedule, almanac, asking):
-        if _was_asked(before, "delete", asking):
+    for before, now in _decided(schedule, almanac, context):
+        if _was_asked(before, "delete", context):
             return before
         if before.active:
             raise InvalidTransition(
@@ -361,9 +361,9 @@ def delete(schedule_id: str, asking: CommandContext) -> Schedule:
             )
         try:
             before = catch_up(
-                before, ScheduleTick(almanac, asking.starting, now), aside=SkipReason.DELETED
+                before, ScheduleTick(almanac, context.executions, now), aside=SkipReason.DELETED
             )
-            move = SCHEDULE.asked(before.state, "delete", now, asking.cause, asking.person.roles)
+            move = SCHEDULE.asked(before.state, "delete", now, context.cause, context.actor.roles)
             after = before.moved(move, next_at=None, resume_at=None, queued=None)
             return schedules.write(before, after, ScheduleWrites(changed=_given_up(before)))
         except StaleState:

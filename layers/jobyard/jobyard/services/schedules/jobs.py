@@ -74,7 +74,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     return stored is not None
 
 
-def settle_job(place: JobAddress, starting: Executions, now: datetime) -> None:
+def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None:
     """Tell the schedule if the job of an occurrence has ended, and start what waited for that.
 
     Raises:
@@ -90,7 +90,7 @@ def settle_job(place: JobAddress, starting: Executions, now: datetime) -> None:
             if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = _write_end(schedule, occurrence, (job, job), cause, now)
-            start_waiting(schedule, ScheduleTick(ScheduleCache(), starting, now))
+            start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
         except StaleState:
             continue
         return
@@ -113,7 +113,7 @@ def _write_end(
     return schedules.write(schedule, following, ScheduleWrites((), [(occurrence, closed)], moved))
 
 
-def send_occurrence_event(place: JobAddress, event: str, asking: CommandContext) -> JobRecord:
+def send_occurrence_event(place: JobAddress, event: str, context: CommandContext) -> JobRecord:
     """Send the job of an occurrence a person's event. What ends it is told to its schedule with it.
 
     Raises:
@@ -122,23 +122,23 @@ def send_occurrence_event(place: JobAddress, event: str, asking: CommandContext)
         reason
             is given. StaleState: someone else moved it.
     """
-    schedule, occurrence, stored = job_of_schedule(place, asking.person)
-    if stored and any(e.cause == asking.run and e.event == event for e in stored.history):
+    schedule, occurrence, stored = job_of_schedule(place, context.actor)
+    if stored and any(e.cause == context.run and e.event == event for e in stored.history):
         job = stored
     else:
-        before = stored or new_job(place, asking.now())
-        JOB.asked(before.state, event, asking.now(), asking.cause, asking.person.roles)
+        before = stored or new_job(place, context.now())
+        JOB.asked(before.state, event, context.now(), context.cause, context.actor.roles)
         if event not in SCHEDULE_JOB_EVENTS:
             raise InvalidTransition(
                 f"a job of a schedule cannot {event}; suspend the schedule instead"
             )
-        require_reason(asking, event)
-        job = apply_event(before, event, asking.now(), asking.cause)
-        _write_asked(schedule, occurrence, (before, job), asking)
+        require_reason(context, event)
+        job = apply_event(before, event, context.now(), context.cause)
+        _write_asked(schedule, occurrence, (before, job), context)
     if job.state is JobState.SCHEDULED:
-        asking.starting.job(place, asking.run)
+        context.executions.job(place, context.run)
     else:
-        settle_job(place, asking.starting, asking.now())
+        settle_job(place, context.executions, context.now())
     return job
 
 
@@ -146,15 +146,15 @@ def _write_asked(
     schedule: Schedule,
     occurrence: Occurrence,
     change: tuple[JobRecord, JobRecord],
-    asking: CommandContext,
+    context: CommandContext,
 ) -> None:
     if change[1].state is not JobState.SCHEDULED:
-        _write_end(schedule, occurrence, change, asking.cause, asking.now())
+        _write_end(schedule, occurrence, change, context.cause, context.now())
         return
     check_open_to_requeue(schedule)
-    move = SCHEDULE.move(schedule.state, "note", asking.now(), asking.cause)
+    move = SCHEDULE.move(schedule.state, "note", context.now(), context.cause)
     others = [run for run in schedule.active if run.at != occurrence.at]
-    active = (*others, ActiveJob(occurrence.at, asking.now(), asking.run))
+    active = (*others, ActiveJob(occurrence.at, context.now(), context.run))
     reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
     beside = ScheduleWrites((), [(occurrence, reopened)], [change])
     schedules.write(schedule, schedule.moved(move, active=active), beside)
