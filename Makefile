@@ -55,9 +55,9 @@ faults: dev emulator ## Every fault at every call, and the load with killed work
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
-docs: dev ## Generate the lifecycle diagrams and the API's page anew
+docs: dev ## Generate the lifecycle diagrams and the OpenAPI document
 	@.venv/bin/python -m cli.docs
-	@.venv/bin/python -m api.openapi.markdown docs/api.md
+	@.venv/bin/python -m api.openapi > docs/openapi.json
 
 machines: dev ## Generate the state machines' definitions from infra/statemachines/*.yaml
 	@.venv/bin/python -m infra.state_machines

@@ -1,10 +1,9 @@
-"""Refusals as HTTP problems (RFC 9457): one table says which status each has."""
+"""Refusals as HTTP problems (RFC 9457), by one table."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http import HTTPStatus
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -29,12 +28,12 @@ from jobyard.domain.errors import (
 from jobyard.domain.text import clean
 
 CONTENT_TYPE = "application/problem+json"
-_WHERE_BYTES = 200  # of the name of a field that is wrong, which may be any
-_DETAIL_BYTES = 8_000  # of what a refusal says, which may quote what was sent
+_FIELD_BYTES = 200  # of the name of an invalid field, which comes from the caller
+_DETAIL_BYTES = 8_000  # of a refusal's text, which may quote the request
 
 
 class Unauthenticated(JobyardError):
-    """There is no access token of somebody known here."""
+    """The access token is missing or not valid."""
 
 
 class PayloadTooLarge(JobyardError):
@@ -42,14 +41,11 @@ class PayloadTooLarge(JobyardError):
 
 
 class UnsupportedMediaType(JobyardError):
-    """The body is of another media type than JSON."""
+    """The body is not JSON."""
 
 
 class ValidationFailed(JobyardError):
-    """The request can be read, but a field of it is not as the description says.
-
-    `errors` are (where, what is allowed).
-    """
+    """Fields or parameters are not valid. `errors` are (field, what is allowed)."""
 
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{where}: {allowed}" for where, allowed in errors))
@@ -57,10 +53,7 @@ class ValidationFailed(JobyardError):
 
 
 class MethodNotAllowed(JobyardError):
-    """The path is known, but not with this method.
-
-    `allowed` are the methods it is known with, sorted.
-    """
+    """The path exists, but not with this method. `allowed` are its methods, sorted."""
 
     def __init__(self, message: str, allowed: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -68,50 +61,89 @@ class MethodNotAllowed(JobyardError):
 
 
 class IdempotencyKeyReused(JobyardError):
-    """The idempotency key was sent before, with another body."""
+    """The idempotency key was used with another body."""
 
 
 class RequestInProgress(JobyardError):
-    """A request with this idempotency key is being carried out; ask again in a moment."""
+    """A request with this idempotency key is still in progress."""
 
 
 class Unavailable(JobyardError):
-    """AWS takes no more just now, or did not answer; send it again in a moment."""
+    """AWS throttles or does not answer."""
 
 
 class InternalError(JobyardError):
-    """Something failed here that should not have."""
+    """The server failed unexpectedly."""
 
 
-STATUS: Mapping[type[JobyardError], HTTPStatus] = {
-    BadRequest: HTTPStatus.BAD_REQUEST,
-    InvalidRule: HTTPStatus.BAD_REQUEST,
-    InvalidParameters: HTTPStatus.BAD_REQUEST,
-    Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    Forbidden: HTTPStatus.FORBIDDEN,
-    NotFound: HTTPStatus.NOT_FOUND,
-    MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
-    InvalidTransition: HTTPStatus.CONFLICT,
-    OperationInProgress: HTTPStatus.CONFLICT,
-    AlreadyHeld: HTTPStatus.CONFLICT,
-    StaleState: HTTPStatus.CONFLICT,
-    RequestInProgress: HTTPStatus.CONFLICT,
-    Gone: HTTPStatus.GONE,
-    PayloadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    ValidationFailed: HTTPStatus.UNPROCESSABLE_ENTITY,
-    IdempotencyKeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
-    InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+@dataclass(frozen=True)
+class ProblemType:
+    """How a refusal is answered: its HTTP status, its name in the problem's `type`, its title."""
+
+    status: int
+    name: str
+    title: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def description(self) -> str:
+        """One line of the documentation."""
+        return f"`{self.name}`: {self.title}."
+
+
+# The one table of errors. The handler, the OpenAPI document and docs/api.md use it.
+PROBLEMS: Mapping[type[JobyardError], ProblemType] = {
+    BadRequest: ProblemType(400, "bad-request", "The request cannot be carried out as it stands"),
+    InvalidRule: ProblemType(400, "invalid-rule", "The recurrence rule or calendar is not valid"),
+    InvalidParameters: ProblemType(
+        400, "invalid-parameters", "The job type does not accept these parameters"
+    ),
+    Unauthenticated: ProblemType(
+        401,
+        "unauthenticated",
+        "The access token is missing or not valid",
+        {"WWW-Authenticate": "Bearer"},
+    ),
+    Forbidden: ProblemType(403, "forbidden", "Your roles do not allow this"),
+    NotFound: ProblemType(404, "not-found", "It does not exist, or you may not see it"),
+    MethodNotAllowed: ProblemType(
+        405, "method-not-allowed", "The path exists, but not with this method"
+    ),
+    InvalidTransition: ProblemType(
+        409, "invalid-transition", "The event is not possible in the current state"
+    ),
+    OperationInProgress: ProblemType(
+        409, "operation-in-progress", "Another operation on the same jobs is in progress"
+    ),
+    AlreadyHeld: ProblemType(409, "already-held", "A hold is already in force on this scope"),
+    StaleState: ProblemType(409, "stale-state", "Someone else changed it first; read it again"),
+    RequestInProgress: ProblemType(
+        409,
+        "request-in-progress",
+        "A request with this idempotency key is still in progress",
+        {"Retry-After": "1"},
+    ),
+    Gone: ProblemType(410, "gone", "It was deleted and cannot be restored"),
+    PayloadTooLarge: ProblemType(
+        413, "payload-too-large", "The body is larger than a request may be"
+    ),
+    UnsupportedMediaType: ProblemType(415, "unsupported-media-type", "The body is not JSON"),
+    ValidationFailed: ProblemType(422, "validation-failed", "A field or parameter is not valid"),
+    IdempotencyKeyReused: ProblemType(
+        422, "idempotency-key-reused", "This idempotency key was used with another body"
+    ),
+    InternalError: ProblemType(
+        500, "internal-error", "The server failed; the request id finds the log"
+    ),
+    Unavailable: ProblemType(
+        503,
+        "unavailable",
+        "AWS throttles or does not answer; send the request again",
+        {"Retry-After": "2"},
+    ),
 }
-_HEADERS: Mapping[type[JobyardError], Mapping[str, str]] = {
-    Unauthenticated: {"WWW-Authenticate": "Bearer"},
-    RequestInProgress: {"Retry-After": "1"},
-    Unavailable: {"Retry-After": "2"},
-}
-# What AWS answers when the same may be answered otherwise in a moment: botocore tries it again, but
-# not for long. Sources: botocore's retries, the API references of DynamoDB and Step Functions.
-_PASSING = frozenset(
+# Error codes of AWS after which a repeat may succeed. botocore repeats them too, but not for long.
+# Sources: botocore's retries, the API references of DynamoDB and Step Functions.
+_TRANSIENT = frozenset(
     {
         "ExecutionLimitExceeded",
         "LimitExceededException",
@@ -129,21 +161,23 @@ _PASSING = frozenset(
 
 
 class FieldError(BaseModel):
-    """One field that is wrong."""
+    """An invalid field."""
 
     field: str = Field(description="The field: `body.notify[0]`, `query.limit`.")
-    message: str = Field(description="What may stand there.")
+    message: str = Field(description="What is allowed.")
 
 
 class Problem(BaseModel):
     """Why a request was refused (RFC 9457)."""
 
-    type: str = Field(description="A URL that tells kinds of problems apart and explains them.")
-    title: str = Field(description="The kind of problem, in a sentence that is always the same.")
+    type: str = Field(
+        description="The kind of problem, as a URL. Its fragment is in the table of errors."
+    )
+    title: str = Field(description="The kind of problem, as a sentence.")
     status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What was wrong this time, and what is allowed.")
-    instance: str = Field(description="The path that was asked.")
-    request_id: str = Field(description="The name under which this request is logged.")
+    detail: str = Field(description="What is wrong with this request, and what is allowed.")
+    instance: str = Field(description="The path of the request.")
+    request_id: str = Field(description="The id of the request in the logs.")
     errors: list[FieldError] | None = Field(
         default=None,
         description="Each invalid field. With status 422, and with `invalid-rule` and "
@@ -152,58 +186,49 @@ class Problem(BaseModel):
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether what failed is AWS, in a way that passes: throttled, out of order, or not heard of.
+    """Whether AWS throttled, failed or did not answer, so that a repeat may succeed.
 
-    Who wrapped the error names it as its cause, PynamoDB in a field of its own.
+    A wrapped error is found as the cause; PynamoDB has a field `cause` for it.
     """
     while error is not None:
         if isinstance(error, aws.ClientError):
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            return error.response["Error"]["Code"] in _PASSING or status >= 500
+            return error.response["Error"]["Code"] in _TRANSIENT or status >= 500
         if isinstance(error, (aws.HTTPClientError, aws.ConnectionError)):
             return True
         error = getattr(error, "cause", None) or error.__cause__
     return False
 
 
-def slug_of(kind: type[JobyardError]) -> str:
-    """The last part of a problem's type: `stale-state`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
-
-
-def title_of(kind: type[JobyardError]) -> str:
-    """What a kind of problem is called: the first line of its docstring."""
-    return (kind.__doc__ or kind.__name__).partition("\n")[0].rstrip(".")
+def problem_type(kind: type[JobyardError]) -> ProblemType:
+    """The entry of a refusal's class, or of the nearest class it inherits from."""
+    known = next((each for each in kind.__mro__ if each in PROBLEMS), InternalError)
+    return PROBLEMS[known]
 
 
 def problem_response(error: JobyardError, event: Mapping[str, Any], url: str) -> Response[str]:
-    """The answer that tells of `error`; `url` is where the API lies."""
-    kind = next(kind for kind in (*type(error).__mro__, InternalError) if kind in STATUS)
+    """The HTTP answer to a refused request. `url` is the address of the deployment."""
+    kind = problem_type(type(error))
     wrong = [
-        FieldError(field=clean(where, _WHERE_BYTES), message=clean(words, _DETAIL_BYTES))
+        FieldError(field=clean(where, _FIELD_BYTES), message=clean(words, _DETAIL_BYTES))
         for where, words in _errors_of(error)
     ]
     problem = Problem(
-        type=f"{url}/api/docs#{slug_of(kind)}",
-        title=title_of(kind),
-        status=STATUS[kind],
+        type=f"{url}/api/docs#{kind.name}",
+        title=kind.title,
+        status=kind.status,
         detail=clean(str(error), _DETAIL_BYTES),
         instance=quote(event["rawPath"], safe="/:%"),
         request_id=event["requestContext"]["requestId"],
         errors=wrong or None,
     )
+    allow = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
     return Response(
-        status_code=STATUS[kind],
+        status_code=kind.status,
         content_type=CONTENT_TYPE,
         body=json.dumps(problem.model_dump(exclude_none=True), separators=(",", ":")),
-        headers=_headers_of(error, kind),
+        headers={**kind.headers, **allow},
     )
-
-
-def _headers_of(error: JobyardError, kind: type[JobyardError]) -> Mapping[str, str]:
-    if isinstance(error, MethodNotAllowed):
-        return {"Allow": ", ".join(error.allowed)}
-    return _HEADERS.get(kind, {})
 
 
 def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
@@ -217,10 +242,10 @@ def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
 
 @contextmanager
 def field_path(place: str) -> Iterator[None]:
-    """Have what is refused in the block named by where it stands: `body.rule.every`.
+    """Prefix the field that the block refuses with its place in the request: `body.rule.every`.
 
     Raises:
-        InvalidRule: as it was raised inside, but for the name of the field.
+        InvalidRule: as the block raised it, with the longer field.
     """
     try:
         yield
@@ -229,7 +254,7 @@ def field_path(place: str) -> Iterator[None]:
 
 
 def validation_failed(found: Sequence[Mapping[str, Any]]) -> ValidationFailed:
-    """What the validation found, in words."""
+    """The refusal for the errors that pydantic found."""
     return ValidationFailed([(_where(each["loc"]), _allowed(each)) for each in found])
 
 
@@ -240,7 +265,7 @@ def _where(place: Sequence[str | int]) -> str:
 
 
 _WORDS = {
-    "missing": "this field is needed",
+    "missing": "this field is required",
     "extra_forbidden": "there is no such field",
 }
 
@@ -251,14 +276,20 @@ def _allowed(error: Mapping[str, Any]) -> str:
 
 
 def problem_responses(*kinds: type[JobyardError]) -> dict[int, OpenAPIResponse]:
-    """The problems a route may answer with, as its OpenAPI responses."""
+    """The refusals of a route, as its OpenAPI responses."""
     grouped: dict[int, list[str]] = {}
-    for kind in kinds:
-        grouped.setdefault(STATUS[kind].value, []).append(f"`{slug_of(kind)}`: {title_of(kind)}.")
+    for kind in map(problem_type, kinds):
+        grouped.setdefault(kind.status, []).append(kind.description())
     return {
         status: {
-            "description": " ".join(words),
+            "description": " ".join(lines),
             "content": {CONTENT_TYPE: {"model": Problem}},
         }
-        for status, words in grouped.items()
+        for status, lines in grouped.items()
     }
+
+
+def problem_table() -> str:
+    """The table of errors in Markdown: type, status and title of each."""
+    rows = [f"| `{each.name}` | {each.status} | {each.title}. |" for each in PROBLEMS.values()]
+    return "\n".join(["| type | status | title |", "|---|---|---|", *rows])

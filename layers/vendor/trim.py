@@ -19,8 +19,6 @@ from typing import Any
 
 # Nothing of ours imports these, and nothing that we import does; tests/infra holds it.
 UNUSED = (
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
     "aws_lambda_powertools/utilities/auth_alpha",
     "aws_lambda_powertools/utilities/batch",
     "aws_lambda_powertools/utilities/circuit_breaker",

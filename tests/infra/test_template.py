@@ -373,6 +373,7 @@ def test_only_the_api_documentation_is_public(resources: Resources) -> None:
         "$default": "JWT",
         "GET /api/openapi.json": "NONE",
         "GET /api/docs": "NONE",
+        "GET /api/docs/{name}": "NONE",
     }
 
 

@@ -54,7 +54,9 @@ class ApiUser:
             found = self.get(path)
             if found["state"] in states:
                 return found
-            assert time.monotonic() < give_up, f"{path} is still {found['state']}: {found['why']}"
+            assert time.monotonic() < give_up, (
+                f"{path} is still {found['state']}: {found['waiting_reason']}"
+            )
             time.sleep(0.1)
 
     def mails_of(self, batch_id: str) -> list[mail.Mail]:

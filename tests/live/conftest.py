@@ -25,7 +25,7 @@ COLLECTIONS = (
     "brief",
     "broken",
     "quiet",
-    "accepts_drops",
+    "drops",
 )  # those of the tests
 BY_NAME = {person.username: person for person in demo_users.DEMO_USERS}
 

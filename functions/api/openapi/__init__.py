@@ -1,1 +1,1 @@
-"""The OpenAPI document, and what is written from it."""
+"""The OpenAPI document."""

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what Powertools makes of the routes, with what all routes have in common.
+"""The OpenAPI document: what Powertools reads off the routes, and what all routes share.
 
-Every route may answer 500 and 503, every one that needs a token 401; every GET takes If-None-Match,
-every change takes an Idempotency-Key: said here once instead of at each route.
+Every route may answer 500 and 503, every route with a token 401. Every GET takes If-None-Match,
+every change takes an Idempotency-Key. That is written here once instead of at each route.
 """
 
 import json
@@ -14,7 +14,6 @@ from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Serve
 
 from api.problems import (
     CONTENT_TYPE,
-    STATUS,
     IdempotencyKeyReused,
     InternalError,
     PayloadTooLarge,
@@ -23,112 +22,118 @@ from api.problems import (
     Unavailable,
     UnsupportedMediaType,
     ValidationFailed,
-    slug_of,
-    title_of,
+    problem_table,
+    problem_type,
 )
 from api.request_body import MAX_BYTES
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.schedules.occurrence import SkipReason
 
-VERSION = "1"  # of the API, not of the program: it changes when a caller has to
+VERSION = "1"  # of the API, not of the program: it changes when a client has to
 _DESCRIPTION = f"""\
-Manifests become durable jobs, and everyone is told how it ended.
+Jobyard turns manifests into durable jobs, runs jobs on schedules, and reports how they ended.
 
-Send the access token of your sign-in as `Authorization: Bearer …`. Times are ISO 8601 in UTC. \
-Bodies are JSON objects of up to {MAX_BYTES // 1024} KB. Lists come in pages of `limit`; send the \
-answer's `cursor` to get the next. Refusals are problems (RFC 9457): 400 when a request cannot be \
-read or carried out as it stands, 422 when a field of it is not as described here or a query \
-parameter is none of the route's, 404 or 405 when there is no such route or method, 503 when it is \
-to be sent again after as many seconds as `Retry-After` says. What comes \
-without a good token (401), too often (429) or with more than 10 MB (413) the gateway refuses \
-before it gets here, with a plain `{{"message": …}}`. What is wrong with a request is told only to \
-those whose roles let them send it; others get 403.
+**Authentication.** Send the access token of your sign-in as `Authorization: Bearer …`.
 
-A change that is sent with an `Idempotency-Key` can be sent again with the same key for a day: it \
-is done once, and answered as it was answered first. A GET that is sent with the `ETag` of an \
-earlier answer as `If-None-Match` is answered 304 without a body while nothing has changed."""
+**Format.** Bodies are JSON objects of up to {MAX_BYTES // 1024} KB. Times are ISO 8601 in UTC.
+
+**Pages.** A list returns up to `limit` items. Send its `next_cursor` as `cursor` to get the next \
+page; it is null on the last one.
+
+**Safe repeats.** Send a change with an `Idempotency-Key`. A repeat with the same key within a day \
+gets the first response and changes nothing.
+
+**Caching.** Send the `ETag` of a response as `If-None-Match`. The answer is 304 without a body \
+while nothing has changed.
+
+**Errors** are problems (RFC 9457). The fragment of a problem's `type` is in this table:
+
+{problem_table()}
+
+The gateway answers some requests itself, with `{{"message": …}}`: 401 without a valid token, 413 \
+above 10 MB, 429 when there are too many. Who may not send a request gets 403, not the details of \
+what is wrong with it."""
 _TAGS = (
-    Tag(name="Batches", description="A batch is one submitted manifest: its jobs and reports."),
+    Tag(name="Batches", description="A batch is one submitted manifest with its jobs and reports."),
     Tag(
         name="Jobs",
-        description="A job is what is done for one line of a manifest, or at a time of a schedule.",
+        description="A job is one unit of work, for a line of a manifest or a run of a schedule.",
     ),
     Tag(
         name="Schedules",
-        description="A schedule says when jobs of a type are due. For admin only.",
+        description="A schedule runs jobs of one type at the times of a rule. For admin only.",
     ),
     Tag(
         name="Calendars",
-        description="A calendar leaves times of schedules out. For admin only.",
+        description="A calendar excludes times at which schedules would run. For admin only.",
     ),
-    Tag(name="Job types", description="A job type is what jobs do."),
+    Tag(name="Job types", description="A job type defines what its jobs do, step by step."),
     Tag(
         name="Collections",
-        description="A collection is what objects belong to: who may deposit, who is told.",
+        description="Objects belong to a collection. It says who may deposit and who is notified.",
     ),
-    Tag(name="Holds", description="A hold is a deliberate stop, with an owner and a reason."),
-    Tag(name="Lifecycles", description="Which states there are, and who may send which event."),
-    Tag(name="People", description="Who you are here."),
-    Tag(name="Documents", description="This description. It needs no token."),
+    Tag(name="Holds", description="A hold keeps work from starting, with an owner and a reason."),
+    Tag(name="Lifecycles", description="The states, and who may send which event."),
+    Tag(name="People", description="The person or program that is signed in."),
+    Tag(name="Documents", description="This documentation. It needs no token."),
 )
-_LEFT_OUT = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
-# Lists of words that are the domain's: it describes them to programmers, this to callers.
-_LISTS = {
-    "BatchState": "Where a batch stands. The lifecycle `batch` says what each state means.",
-    "JobState": "Where a job stands. The lifecycle `job` says what each state means.",
-    "BatchEvent": "What people may ask of a batch.",
-    "JobEvent": "What people may ask of a job.",
-    "ScheduleState": "Where a schedule stands. The lifecycle `schedule` says what each means.",
-    "ScheduleEvent": "What people may ask of a schedule.",
-    "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while a job of "
-    "it has not ended, else how the latest ended, else `Idle`.",
-    "MissedPolicy": "Which missed times are made up for: `none`, the `latest`, or `all`.",
-    "OverlapPolicy": "What happens when a run is due while the one before is active: it is skipped "
-    "(`forbid`), "
-    "both run (`allow`), the older is stopped for it (`replace`), or it waits, if none waits yet "
+_UNUSED = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
+# Descriptions of enumerations for clients; those in the domain are for programmers.
+_ENUMS = {
+    "BatchState": "The state of a batch. The lifecycle `batch` describes each.",
+    "JobState": "The state of a job. The lifecycle `job` describes each.",
+    "BatchEvent": "An event that a person may send to a batch.",
+    "JobEvent": "An event that a person may send to a job.",
+    "ScheduleState": "The state of a schedule. The lifecycle `schedule` describes each.",
+    "ScheduleEvent": "An event that a person may send to a schedule.",
+    "ScheduleLabel": "The state of a schedule with its latest run: `In Progress` while one of its "
+    "jobs is active, else how the latest run ended, else `Idle`.",
+    "MissedPolicy": "Which missed runs are made up for: `none`, the `latest`, or `all`.",
+    "OverlapPolicy": "What happens when a run is due while another is active: skip the new one "
+    "(`forbid`), run both (`allow`), stop the active one (`replace`), or let one wait for its end "
     "(`queue_one`).",
-    "Trigger": "What made an occurrence: its time came (`schedule`), its time had been missed and "
-    "is made up for (`catch_up`), or a person wanted it (`manual`).",
-    "Verdict": "What was decided about an occurrence: a job was started (`run`), one starts when "
-    "the run before has ended (`wait`), or none does (`skip`).",
-    "SkipReason": "Why there is no job.\n\n"
+    "Trigger": "Why an occurrence exists: it was due (`schedule`), it makes up for a missed run "
+    "(`catch_up`), or a person started it (`manual`).",
+    "Verdict": "What was decided about an occurrence: a job was started (`run`), a job starts when "
+    "the active run ends (`wait`), or there is no job (`skip`).",
+    "SkipReason": "Why an occurrence has no job.\n\n"
     + "\n".join(f"- `{skip.value}`: {skip.description}." for skip in SkipReason),
-    "StateType": "What a state waits for: a person, nothing more, the machine at work, or time.",
-    "StepStatus": "How a step stands.",
-    "OperationState": "Where an operation stands.",
-    "ReportKind": "`first`: the batch ended. `refused`: its manifest was refused, or it failed as "
-    "a whole. `update`: an administrator asked, and something had changed.",
-    "DeliveryState": "How far a mail got: `queued`, `sending` and `sent` by us, `delivered` or "
-    "`bounced` by the recipient's server, `complained` of by the recipient; `failed`: refused by "
-    "the mail service; `suppressed`: the batch wants no mail.",
+    "StateType": "What a state waits for: a person (`interaction`), the machine (`transient`), "
+    "time or another job (`waiting`), or nothing more (`terminal`).",
+    "StepStatus": "The status of a step.",
+    "OperationState": "The state of an operation.",
+    "ReportKind": "Why a report was written. `first`: the batch ended. `refused`: its manifest was "
+    "refused, or the whole batch failed. `update`: an administrator asked for it and something had "
+    "changed.",
+    "DeliveryState": "How far a mail got: `queued`, `sending` or `sent` by us; `delivered` or "
+    "`bounced` by the recipient's server; `complained` about by the recipient; `failed` when the "
+    "mail service refused it; `suppressed` when the batch wants no mail.",
     "Failure": "Why a job failed.\n\n"
     + "\n".join(f"- `{failure.value}`: {failure.description}" for failure in Failure),
     "JsonValue": "Any JSON value.",
-    "Profile": "What a line of a manifest is, in Merritt's names.",
+    "Profile": "What a line of a manifest stands for, in Merritt's names.",
 }
-_KEY = {
+_IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes it safe to send this again. Make up a new one for each change.",
+    "description": "Makes a repeat safe. Generate a new key for each change.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
-_KNOWN_TAG = {
+_IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of the answer you have.",
+    "description": "The ETag of the response that you have.",
     "schema": {"type": "string"},
 }
-_ETAG = {
-    "ETag": {"description": "Tells versions of the answer apart.", "schema": {"type": "string"}}
-}
+_ETAG = {"ETag": {"description": "The version of the response.", "schema": {"type": "string"}}}
 
 
 @cache
 def openapi_document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app` as it is deployed at `url`."""
+    """The OpenAPI 3.1 document of `app`, deployed at `url`."""
     text = app.get_openapi_json_schema(
         title="Jobyard",
         version=VERSION,
@@ -138,22 +143,22 @@ def openapi_document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
         security=[{"token": []}],
         security_schemes={"token": HTTPBearer(bearerFormat="JWT")},
     )
-    described: dict[str, Any] = json.loads(text)
-    for name in _LEFT_OUT:
-        described["components"]["schemas"].pop(name, None)
-    _drop_titles(described["components"])
-    _drop_titles(described["paths"])
-    for operations in described["paths"].values():
+    document: dict[str, Any] = json.loads(text)
+    for name in _UNUSED:
+        document["components"]["schemas"].pop(name, None)
+    _drop_titles(document["components"])
+    _drop_titles(document["paths"])
+    for operations in document["paths"].values():
         for method, operation in operations.items():
             _complete(method, operation)
-    for name, words in _LISTS.items():
-        described["components"]["schemas"][name]["description"] = words
-    described["paths"] = dict(sorted(described["paths"].items()))
-    return described
+    for name, text in _ENUMS.items():
+        document["components"]["schemas"][name]["description"] = text
+    document["paths"] = dict(sorted(document["paths"].items()))
+    return document
 
 
 def template_of(path: str, templates: Iterable[str]) -> str:
-    """The template `path` is an instance of, the most exact of several; "" when there is none."""
+    """The path template that `path` matches, the most specific of several; "" when none does."""
     asked = path.split("/")
     fitting = [
         template
@@ -167,7 +172,7 @@ def template_of(path: str, templates: Iterable[str]) -> str:
 
 
 def _drop_titles(schema: Any) -> None:
-    """Titles repeat the names they stand beside."""
+    """Remove titles, which only repeat names."""
     if isinstance(schema, dict):
         if isinstance(schema.get("title"), str):
             del schema["title"]
@@ -179,21 +184,21 @@ def _drop_titles(schema: Any) -> None:
 
 
 def _complete(method: str, operation: dict[str, Any]) -> None:
-    """Add what every operation of its method has."""
-    answers: dict[str, Any] = operation["responses"]
+    """Add the parameters and responses that all operations of a method share."""
+    responses: dict[str, Any] = operation["responses"]
     parameters: list[dict[str, Any]] = operation.setdefault("parameters", [])
-    answers.pop("422", None)
+    responses.pop("422", None)
     kinds: list[type[JobyardError]] = [InternalError, Unavailable, ValidationFailed]
     if operation["tags"] == ["Documents"]:
         operation["security"] = []
     else:
         kinds += [Unauthenticated]
     if method == "get":
-        parameters.append(_KNOWN_TAG)
-        answers["200"]["headers"] = _ETAG
-        answers["304"] = {"description": "You have it already."}
+        parameters.append(_IF_NONE_MATCH)
+        responses["200"]["headers"] = _ETAG
+        responses["304"] = {"description": "Nothing has changed since the version you have."}
     else:
-        parameters.append(_KEY)
+        parameters.append(_IDEMPOTENCY_KEY)
         kinds += [
             BadRequest,
             RequestInProgress,
@@ -202,18 +207,18 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
             IdempotencyKeyReused,
         ]
     for kind in kinds:
-        _add_problem(answers, kind)
-    operation["responses"] = dict(sorted(answers.items()))
+        _add_problem(responses, kind)
+    operation["responses"] = dict(sorted(responses.items()))
 
 
-def _add_problem(answers: dict[str, Any], kind: type[JobyardError]) -> None:
-    words = f"`{slug_of(kind)}`: {title_of(kind)}."
-    there = answers.setdefault(
-        str(STATUS[kind].value),
+def _add_problem(responses: dict[str, Any], kind: type[JobyardError]) -> None:
+    problem = problem_type(kind)
+    response = responses.setdefault(
+        str(problem.status),
         {
             "description": "",
             "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         },
     )
-    if words not in there["description"]:
-        there["description"] = f"{there['description']} {words}".strip()
+    if problem.description() not in response["description"]:
+        response["description"] = f"{response['description']} {problem.description()}".strip()

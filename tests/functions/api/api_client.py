@@ -156,6 +156,8 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
 def _hold_against_the_document(sent: Mapping[str, Any], answer: Answer) -> None:
     method, path = sent["requestContext"]["http"]["method"], sent["rawPath"]
     operation = operation_of(method, path)
+    if operation is None and path.startswith("/api/docs/") and answer.status == 200:
+        return  # a file of the documentation's page
     if operation is None:
         known = template_of(path, described()["paths"])
         assert (answer.status, answer.kind) == (

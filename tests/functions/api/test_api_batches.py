@@ -187,7 +187,7 @@ def test_every_wrong_field_is_told_at_once(api: Api) -> None:
     answer = api.post("/batches", {"filename": "a/b", "notify": ["?"]}, role="depositor")
 
     told = {each["field"]: each["message"] for each in answer.json["errors"]}
-    assert told["body.collection"] == "this field is needed"
+    assert told["body.collection"] == "this field is required"
     assert set(told) == {"body.collection", "body.filename", "body.notify[0]"}
 
 

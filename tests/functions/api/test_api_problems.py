@@ -5,7 +5,7 @@ import json
 import pytest
 
 from api.problems import (
-    STATUS,
+    PROBLEMS,
     InternalError,
     ValidationFailed,
     field_path,
@@ -26,11 +26,11 @@ REFUSALS = [
 _OF_FIELDS = {ValidationFailed, InvalidRule, InvalidParameters}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in STATUS if kind not in _OF_FIELDS])
+@pytest.mark.parametrize("kind", [kind for kind in PROBLEMS if kind not in _OF_FIELDS])
 def test_a_refusal_has_the_status_of_the_table(kind: type[JobyardError]) -> None:
     problem = problem_response(kind("what was wrong, and what is allowed"), ASKED, URL)
 
-    assert problem.status_code == STATUS[kind] == json.loads(str(problem.body))["status"]
+    assert problem.status_code == PROBLEMS[kind].status == json.loads(str(problem.body))["status"]
     assert json.loads(str(problem.body))["detail"] == "what was wrong, and what is allowed"
 
 
@@ -60,14 +60,14 @@ def test_a_part_of_the_body_is_named_by_where_it_stands() -> None:
 
 def test_every_refusal_of_the_domain_is_in_the_table() -> None:
     # A broken lifecycle keeps the program from starting, so nobody is ever answered with it.
-    assert set(REFUSALS) - set(STATUS) == {JobyardError, InvalidLifecycle}
+    assert set(REFUSALS) - set(PROBLEMS) == {JobyardError, InvalidLifecycle}
 
 
 def test_a_refusal_of_a_kind_nobody_listed_is_a_surprise() -> None:
     class Unheard(JobyardError):
         pass
 
-    assert problem_response(Unheard(), ASKED, URL).status_code == STATUS[InternalError]
+    assert problem_response(Unheard(), ASKED, URL).status_code == PROBLEMS[InternalError].status
 
 
 def test_a_wrong_field_is_named_as_it_is_written_in_the_request() -> None:
@@ -82,5 +82,5 @@ def test_a_wrong_field_is_named_as_it_is_written_in_the_request() -> None:
     assert found.errors == [
         ("body.notify[0]", "name@host"),
         ("query.limit", "should be a number"),
-        ("body", "this field is needed"),
+        ("body", "this field is required"),
     ]

@@ -1,0 +1,10 @@
+"""Prints the OpenAPI document: `python -m api.openapi > docs/openapi.json`."""
+
+import json
+import sys
+
+from api.application import APP
+from api.openapi.spec import openapi_document
+
+json.dump(openapi_document(APP, "/"), sys.stdout, indent=1, ensure_ascii=False)
+sys.stdout.write("\n")

@@ -1,0 +1,47 @@
+"""docs/api.md's worked example runs, as it stands there, against a stack."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from cli.local.emulator import ROOT
+from cli.local.stack import Stack
+from tests.scenarios.harness import Payloads
+
+_BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_worked_example_runs(
+    stack: Stack, token: Callable[[str], str], payloads: Payloads, tmp_path: Path
+) -> None:
+    blocks = _BLOCK.findall((ROOT / "docs" / "api.md").read_text())
+    payloads.files["/coast.tif"] = b"a coast"
+    given = f"API={stack.api_url} TOKEN={token('depositor')} no_proxy=127.0.0.1\nexport no_proxy\n"
+    script = given + "".join(blocks).replace("https://files.example.org", payloads.url)
+
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads((tmp_path / "batch.json").read_text())["state"] == "completed"
+    assert "coast.tif" in (tmp_path / "jobs.csv").read_text()
+    problem = json.loads((tmp_path / "problem.json").read_text())
+    assert problem["type"].endswith("/api/docs#validation-failed")
+    assert ran.stdout.splitlines()[-1].startswith("query.limit: ")
+
+
+def test_the_documentation_needs_no_token(stack: Stack) -> None:
+    for path in ("docs", "docs/swagger-ui-bundle.min.js", "docs/swagger-ui.min.css"):
+        answer = httpx.get(f"{stack.api_url}/api/{path}", trust_env=False, timeout=60)
+
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/")
