@@ -6,6 +6,7 @@ so a test that wants this one borrows the store and gives it back as it was.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import boto3
 from moto.dynamodb.models import dynamodb_backends
 from samtranslator.yaml_helper import yaml_parse
 
+from cli.local import clients
 from jobyard.store import tables
 
 REGION = "us-east-1"
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUCKETS = ("intake", "work", "archive")
 NAMES = {noun: f"yard-{noun}" for noun in tables.MODELS}
 
+Contents = dict[str, Any]  # moto's items by table
 _Binding = dict[str, dict[str, Any]]
 
 
@@ -45,6 +48,14 @@ def lay_out() -> None:
         s3.create_bucket(Bucket=bucket)
 
 
+def create_tables(endpoint: str) -> None:
+    """Bind the store to the emulator at `endpoint`, and create its tables there."""
+    names = {noun: f"test-{noun}" for noun in tables.MODELS}
+    tables.bind(names, region=clients.REGION, host=endpoint)
+    for model in tables.MODELS.values():
+        model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
+
+
 def clear() -> None:
     """Take everything out of the tables. Buckets stay: nothing finds an object but by a table.
 
@@ -53,6 +64,19 @@ def clear() -> None:
     backend = dynamodb_backends[ACCOUNT][REGION]
     for name in NAMES.values():
         backend.tables[name].items.clear()
+
+
+def contents() -> Contents:
+    """What is in the tables, to be put back."""
+    backend = dynamodb_backends[ACCOUNT][REGION]
+    return {name: deepcopy(backend.tables[name].items) for name in NAMES.values()}
+
+
+def put_back(found: Contents) -> None:
+    """Have in the tables what `contents` found there."""
+    backend = dynamodb_backends[ACCOUNT][REGION]
+    for name, items in found.items():
+        backend.tables[name].items = deepcopy(items)
 
 
 def binding() -> _Binding:

@@ -23,6 +23,7 @@ from tests.functions.api.api_client import NOW, Api, described
 from tests.functions.api.batch_records import a_batch, a_job
 from tests.functions.api.gateway import HOST, Gateway
 from tests.functions.api.schedule_records import a_schedule, minute, work
+from tests.tables import contents, put_back
 
 CHECKS = [
     checks.status_code_conformance,
@@ -62,10 +63,24 @@ def gateway(api: Api) -> Gateway:
     return Gateway(api)
 
 
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    """What the first test of the module made, for the others."""
+    return {}
+
+
 @pytest.fixture
-def there(gateway: Gateway, api: Api) -> Mapping[str, list[str]]:
+def there(gateway: Gateway, api: Api, made: dict[str, Any]) -> Mapping[str, list[str]]:
     """By the name of a path's parameter, what is there: batches and jobs in every state, schedules
-    and jobs of theirs, a hold, a calendar."""
+    and jobs of theirs, a hold, a calendar. It is made once, and put back for each test."""
+    if not made:
+        made |= {"names": _make_everything(api), "contents": contents(), "at": api.now}
+    put_back(made["contents"])
+    api.now = made["at"]
+    return made["names"]  # type: ignore[no-any-return]
+
+
+def _make_everything(api: Api) -> dict[str, list[str]]:
     batches = [a_batch(state, entries=2) for state in _REACHED]
     repaired = a_batch("failed", entries=2 * len(JobState))
     jobs = [a_job(repaired, number, state).place.job_id for number, state in enumerate(_JOBS)]
