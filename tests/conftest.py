@@ -1,9 +1,11 @@
 """What every room's tests may ask for."""
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,7 +17,11 @@ from jobyard.store import tables
 from jobyard.store.key_values import get_or_create_secret
 from tests.call_interceptor import CallInterceptor
 from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
+from tests.in_process_emulator import ENDPOINT, InProcessEmulator
+from tests.in_process_emulator import running as in_process_emulator_running
 from tests.scenarios.harness import Clients, Harness, Payloads, serving
+from tests.tables import create_tables
+from tests.worker_scheduling import ByFile, in_order
 
 _SOONER = 20  # times
 
@@ -29,6 +35,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--points", choices=("once", "all"), default="once")
     parser.addoption("--load", choices=("small", "full"), default="small")
     parser.addoption("--turn", type=int, help="a day of the year, to try what was tried on it")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first."""
+    items[:] = in_order(items)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker for each core, and one for the live tests, which mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How tests are handed to xdist's workers."""
+    return ByFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,7 +83,7 @@ def turn(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an emulator of the session's own, which keeps nothing and asks no rights."""
+    """The address of an emulator process, which keeps nothing and enforces no IAM."""
     home = tmp_path_factory.mktemp("emulator")
     running = emulators.start(home, emulators.free_port(), persist=False)
     yield running.endpoint
@@ -70,16 +91,26 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def bound(emulator: str) -> Iterator[str]:
-    """The emulator's address, with tables in it that the store is bound to."""
+def in_process_emulator() -> Iterator[InProcessEmulator]:
+    """An emulator in this process, for tests that call AWS often."""
+    with in_process_emulator_running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def credentials() -> Iterator[None]:
+    """The emulator's root key, where PynamoDB looks for one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)  # PynamoDB looks for them itself
+        patch.setenv("AWS_ACCESS_KEY_ID", clients.KEY)
         patch.setenv("AWS_SECRET_ACCESS_KEY", clients.KEY)
-        names = {noun: f"test-{noun}" for noun in tables.MODELS}
-        tables.bind(names, region=clients.REGION, host=emulator)
-        for model in tables.MODELS.values():
-            model.create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-        yield emulator
+        yield
+
+
+@pytest.fixture(scope="session")
+def bound(in_process_emulator: InProcessEmulator, credentials: None) -> str:
+    """The in-process emulator's address, with tables in it that the store is bound to."""
+    create_tables(ENDPOINT)
+    return ENDPOINT
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +133,9 @@ def aws_semantics(interceptor: CallInterceptor, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def services(bound: str, interceptor: CallInterceptor) -> Clients:
+def services(
+    bound: str, in_process_emulator: InProcessEmulator, interceptor: CallInterceptor
+) -> Clients:
     """Clients of the emulator with buckets and a mail identity in it, and what listens to them."""
     s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
     for bucket in ("intake", "work", "archive"):
@@ -112,7 +145,7 @@ def services(bound: str, interceptor: CallInterceptor) -> Clients:
     ses.create_configuration_set(ConfigurationSetName="jobyard")
     interceptor.attach(s3)
     interceptor.attach(ses)
-    return Clients(s3, ses, interceptor, Meter([s3, ses]))
+    return Clients(s3, ses, interceptor, Meter([s3, ses]), in_process_emulator.mails)
 
 
 @pytest.fixture
@@ -124,11 +157,11 @@ def payloads() -> Iterator[Payloads]:
 
 @pytest.fixture
 def harness(
-    bound: str, aws_semantics: CallInterceptor, services: Clients, payloads: Payloads
+    in_process_emulator: InProcessEmulator,
+    aws_semantics: CallInterceptor,
+    services: Clients,
+    payloads: Payloads,
 ) -> Harness:
-    """A deployment whose clock stands at noon; nobody else's batches are in its tables."""
-    of_schedules = ("schedules", "occurrences", "calendars", "jobs", "checkpoints")
-    for noun in ("batches", "reports", "holds", *of_schedules):
-        tables.MODELS[noun].delete_table()
-        tables.MODELS[noun].create_table(billing_mode="PAY_PER_REQUEST", wait=True)
-    return Harness(bound, services, payloads)
+    """A deployment whose clock stands at noon, with nothing in its tables and buckets."""
+    in_process_emulator.clear()
+    return Harness(services, payloads)

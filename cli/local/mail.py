@@ -8,6 +8,8 @@ import httpx
 
 from cli.local.clients import ACCOUNT
 
+PATH = "/_ministack/ses/messages"  # where the emulator lists them
+
 
 @dataclass(frozen=True)
 class Mail:
@@ -27,13 +29,18 @@ class Mail:
 def sent(endpoint: str) -> list[Mail]:
     """Every mail sent so far, oldest first."""
     answer = httpx.get(
-        f"{endpoint}/_ministack/ses/messages",
+        f"{endpoint}{PATH}",
         params={"account": ACCOUNT},
         timeout=30,
         trust_env=False,
     )
     answer.raise_for_status()
-    return [_mail(row) for row in answer.json()["messages"].get(ACCOUNT, [])]
+    return parse(answer.json())
+
+
+def parse(document: dict[str, Any]) -> list[Mail]:
+    """The mails of the emulator's account in its list of them."""
+    return [_mail(row) for row in document["messages"].get(ACCOUNT, [])]
 
 
 def _mail(row: dict[str, Any]) -> Mail:

@@ -33,6 +33,7 @@ from jobyard.services.queries import BatchView, JobView, list_jobs
 from jobyard.store import reports
 from tests.call_interceptor import Answer, Call, Listener
 from tests.faults.injection import FunctionDied
+from tests.in_process_emulator import InProcessEmulator
 from tests.scenarios.harness import Clients, Harness, Payloads, single_files
 from tests.scenarios.machines import Function
 
@@ -267,15 +268,19 @@ def _try(act: Act, request: CommandContext) -> None:
 
 
 def test_whatever_happens_in_whatever_order_a_batch_is_told_truly(
-    bound: str,
+    in_process_emulator: InProcessEmulator,
     aws_semantics: object,
     services: Clients,
     payloads: Payloads,
     everything: bool,
     turn: int,
 ) -> None:
+    def empty_deployment() -> Scenario:
+        in_process_emulator.clear()
+        return Scenario(Harness(services, payloads))
+
     run_state_machine_as_test(
-        seed(turn)(lambda: Scenario(Harness(bound, services, payloads))),
+        seed(turn)(empty_deployment),
         settings=settings(
             max_examples=150 if everything else 10,
             stateful_step_count=30,

@@ -49,7 +49,7 @@ def test_a_scenario_ends_alike_under_any_fault_profile(
 def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_reported(
     bound: str, services: Clients, payloads: Payloads, harness: Harness
 ) -> None:
-    harness = Harness(bound, services, payloads, chunk_size=1)
+    harness = Harness(services, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"%d" % n for n in range(40)})
     event = harness.put(manifest, name="forty.checkm", collection="forty")
     batch_id = harness.open({"input": event, "execution": "forty"})["origin_id"]
@@ -81,7 +81,7 @@ def test_of_forty_workers_that_end_the_last_jobs_at_once_one_has_the_batch_repor
 def test_items_stay_under_a_kilobyte_with_identifiers_as_long_as_those_of_aws(
     bound: str, services: Clients, payloads: Payloads, harness: Harness
 ) -> None:
-    harness = Harness(bound, services, payloads, machines=LONG)
+    harness = Harness(services, payloads, machines=LONG)
     assert len(harness.settings.batch_machine) == 131
     names = {name: name.encode() for name in ("a.txt", "b.txt", "c.txt")}
     event = harness.put(single_files(payloads, names), name="long.checkm", collection="long")

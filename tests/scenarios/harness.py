@@ -3,7 +3,7 @@ web server for payloads, and a clock that stands still until a test or a Wait mo
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from cli.local import mail
+from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.batches.chunks import Chunk
 from jobyard.domain.errors import NotFound, StaleState
@@ -49,6 +49,9 @@ ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin
 DEPOSITOR = Actor(
     sub_of("depositor"), "depositor", frozenset({"depositor"}), "depositor@example.org"
 )
+
+
+POLL_S = 0.01
 
 
 @dataclass
@@ -99,7 +102,8 @@ def serving(port: int = 0) -> Iterator[Payloads]:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     payloads.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Every test shuts one down, and waits for as long as it polls.
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:
         yield payloads
@@ -116,6 +120,7 @@ class Clients:
     ses: Any
     interceptor: CallInterceptor
     meter: Meter
+    mails: Callable[[], list[Mail]]  # every mail sent, oldest first
 
 
 # Whose rights a function has: the role's logical id in template.yaml.
@@ -131,18 +136,17 @@ MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own num
 
 
 class Harness:
-    """One deployment on the emulator at `endpoint`. Machines have the names that `machines` begins
-    with."""
+    """One deployment on the emulator. The names of its machines begin with `machines`."""
 
     def __init__(
         self,
-        endpoint: str,
         clients: Clients,
         payloads: Payloads,
         chunk_size: int = 2,
         machines: str = "",
     ) -> None:
-        self.endpoint, self.payloads = endpoint, payloads
+        self.payloads = payloads
+        self.mails = clients.mails
         self.s3, self.ses = clients.s3, clients.ses
         self.interceptor, self.meter = clients.interceptor, clients.meter
         self.at = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -362,9 +366,9 @@ class Harness:
         """The batch as an administrator sees it."""
         return batch(batch_id, self.query_context())
 
-    def mails_of(self, batch_id: str) -> list[mail.Mail]:
+    def mails_of(self, batch_id: str) -> list[Mail]:
         """The mails that were sent about a batch, first to last."""
-        return [each for each in mail.sent(self.endpoint) if batch_id in each.subject]
+        return [each for each in self.mails() if batch_id in each.subject]
 
     def tick(self, batch_id: str) -> None:
         """A quarter of an hour later: the mail service has told of what it took, and the outbox

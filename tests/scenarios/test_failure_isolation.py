@@ -39,7 +39,7 @@ def wide(
     aws_semantics: CallInterceptor,
 ) -> Harness:
     """A deployment whose chunks hold a hundred jobs."""
-    return Harness(bound, services, payloads, chunk_size=100)
+    return Harness(services, payloads, chunk_size=100)
 
 
 def jobs_of(batch_id: str) -> list[JobRecord]:

@@ -21,7 +21,7 @@ from tests.scenarios.harness import Clients, Harness, Payloads, single_files, so
 def test_a_manifest_of_more_chunks_than_a_map_can_run_is_refused(
     bound: str, aws_semantics: CallInterceptor, services: Clients, payloads: Payloads
 ) -> None:
-    harness = Harness(bound, services, payloads, chunk_size=1)
+    harness = Harness(services, payloads, chunk_size=1)
     manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(MOST_CHUNKS + 1)})
 
     found = harness.batch(harness.drop(manifest)).batch

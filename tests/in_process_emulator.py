@@ -1,0 +1,168 @@
+"""The emulator inside the test process: the same MiniStack, without HTTP between.
+
+Every botocore call to its address becomes a call of its ASGI application. That halves the CPU of
+whatever calls AWS often. Store and live tests go over HTTP to an emulator of its own process.
+"""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.httpsession import URLLib3Session
+from urllib3._collections import HTTPHeaderDict
+
+from cli.local import emulator, mail
+
+HOST = "127.0.0.1:1"  # nobody can listen there: what is not routed here is refused at once
+ENDPOINT = f"http://{HOST}"
+_ENVIRONMENT = {
+    "AUTH": "false",
+    "GATEWAY_PORT": "1",
+    "IOT_MTLS_ENABLED": "0",
+    "LOG_LEVEL": "WARNING",
+    "MINISTACK_HOST": "127.0.0.1",
+    "SFTP_ENABLED": "0",
+}
+
+
+@dataclass
+class InProcessEmulator:
+    """MiniStack's modules, one request at a time."""
+
+    ministack: Any
+
+    def __post_init__(self) -> None:
+        self._turn = threading.RLock()
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, Any], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Status, headers and body of the answer."""
+        parts = urlsplit(url)
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(parts.path),
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "headers": [
+                (name.lower().encode(), value if isinstance(value, bytes) else str(value).encode())
+                for name, value in headers.items()
+            ]
+            + [(b"host", parts.netloc.encode())],
+            "server": ("127.0.0.1", 1),
+            "client": ("127.0.0.1", 1),
+        }
+        status, answered, chunks = 0, [], []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status, answered
+            if message["type"] == "http.response.start":
+                status, answered = message["status"], message["headers"]
+            else:
+                chunks.append(message.get("body", b""))
+
+        with self._turn:
+            _complete(self.ministack.app(scope, receive, send))
+        return status, [(_text(name), _text(value)) for name, value in answered], b"".join(chunks)
+
+    def clear(self) -> None:
+        """Keep tables and buckets, and nothing that is in them; forget the mails."""
+        dynamodb, s3, ses = (self.ministack._get_module(name) for name in ("dynamodb", "s3", "ses"))
+        with self._turn:
+            for table in dynamodb._tables._data.values():
+                table["items"].clear()
+                dynamodb._items_replaced(table)
+            for bucket in s3._buckets._data.values():
+                bucket["objects"].clear()
+            for kept in (s3._object_versions, s3._multipart_uploads, ses._sent_emails):
+                kept.clear()
+
+    def mails(self) -> list[mail.Mail]:
+        """Every mail sent since the last `clear`, oldest first."""
+        _, _, body = self.request("GET", f"{ENDPOINT}{mail.PATH}", {}, b"")
+        return mail.parse(json.loads(body))
+
+
+def _complete(coroutine: Any) -> None:
+    """Run a coroutine that never waits for anything."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("the emulator wants to wait, which it cannot in this process")
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+class _Body(BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()
+
+    def read(self, size: int | None = None, **_: Any) -> bytes:
+        return super().read(-1 if size is None else size)
+
+
+@contextmanager
+def running() -> Iterator[InProcessEmulator]:
+    """An emulator that answers botocore at `ENDPOINT` for as long as the block lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        started = InProcessEmulator(_ministack(patch))
+        real = URLLib3Session.send
+
+        def send(session: URLLib3Session, request: Any) -> AWSResponse:
+            if not request.url.startswith(ENDPOINT):
+                return real(session, request)
+            body = request.body or b""
+            if hasattr(body, "read"):
+                body = body.read()
+            elif isinstance(body, str):
+                body = body.encode()
+            status, headers, content = started.request(
+                request.method, request.url, request.headers, bytes(body)
+            )
+            raw = _Body(b"" if request.method == "HEAD" else content)
+            response = AWSResponse(request.url, status, HTTPHeaderDict(headers), raw)
+            if not request.stream_output:
+                _ = response.content  # read at once, as botocore's own session does
+            return response
+
+        patch.setattr(URLLib3Session, "send", send)
+        yield started
+
+
+def _ministack(patch: pytest.MonkeyPatch) -> Any:
+    """MiniStack's application, from the emulator's own environment.
+
+    It reads the environment where it is imported, and gives the root logger a handler.
+    """
+    (packages,) = emulator.PYTHON.parents[1].glob("lib/python*/site-packages")
+    patch.setattr(sys, "path", [*sys.path, str(packages)])
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    with pytest.MonkeyPatch.context() as reading:
+        for name, value in _ENVIRONMENT.items():
+            reading.setenv(name, value)
+        import ministack.app  # type: ignore[import-not-found]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return ministack.app
