@@ -1,4 +1,4 @@
-"""The CLI in surroundings of its own: a fake API, a fake Cognito, a folder for tokens."""
+"""Runs the CLI in a context of its own: a fake API, a fake Cognito, a folder for tokens."""
 
 import io
 import re
@@ -22,11 +22,13 @@ STACK = Stack(
     | {"api_url": URL, "user_pool": "us-east-1_pool"}
 )
 
-LookedAt = Callable[..., str]  # runs `jobyard` at a terminal so wide, with some words
+RunOnTerminal = Callable[
+    ..., str
+]  # runs `jobyard` on a terminal of that width, with these arguments
 
 
 class Terminal(io.StringIO):
-    """A standard output that somebody looks at."""
+    """A standard output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -40,13 +42,13 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def cognito() -> FakeCognito:
-    """Where they sign in."""
+    """The user pool that the commands sign in to."""
     return FakeCognito()
 
 
 @pytest.fixture
 def local(tmp_path: Path, cognito: FakeCognito) -> Deployment:
-    """The local stack, as if it ran."""
+    """A running local stack."""
     return Deployment(
         "local",
         tmp_path / "session.json",
@@ -65,34 +67,34 @@ def on_aws(tmp_path: Path, cognito: FakeCognito) -> Deployment:
 
 
 @pytest.fixture
-def surroundings(api: FakeApi, local: Deployment, on_aws: Deployment) -> CliContext:
-    """What commands are handed here."""
+def cli_context(api: FakeApi, local: Deployment, on_aws: Deployment) -> CliContext:
+    """The context that commands get."""
     return CliContext(
         lambda name: on_aws if name else local, httpx.MockTransport(api), api.paused.append
     )
 
 
 @pytest.fixture
-def run(surroundings: CliContext) -> Run:
-    """Run `jobyard` with these words."""
+def run(cli_context: CliContext) -> Run:
+    """Run `jobyard` with these arguments."""
 
     def run(*words: str, typed: str = "") -> Result:
-        return CliRunner().invoke(app, list(words), input=typed, obj=surroundings)
+        return CliRunner().invoke(app, list(words), input=typed, obj=cli_context)
 
     return run
 
 
 @pytest.fixture
-def looked_at(surroundings: CliContext, monkeypatch: pytest.MonkeyPatch) -> LookedAt:
-    """What `jobyard` prints on a terminal of so many columns, without its colours."""
+def run_on_terminal(cli_context: CliContext, monkeypatch: pytest.MonkeyPatch) -> RunOnTerminal:
+    """Run `jobyard` on a terminal of that width. Returns its output without colours."""
 
-    def looked_at(width: int, *words: str) -> str:
+    def run_on_terminal(width: int, *words: str) -> str:
         terminal = Terminal()
         with monkeypatch.context() as here:
             here.setattr(sys, "stdout", terminal)
             for name, value in {"COLUMNS": str(width), "NO_COLOR": "1", "TERM": "xterm"}.items():
                 here.setenv(name, value)
-            app(list(words), standalone_mode=False, obj=surroundings)
+            app(list(words), standalone_mode=False, obj=cli_context)
         return re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
 
-    return looked_at
+    return run_on_terminal

@@ -1,4 +1,4 @@
-"""An API that answers what a test tells it to, and remembers what it was asked."""
+"""A fake API with scripted answers, which records its requests."""
 
 import base64
 import json
@@ -15,12 +15,12 @@ JOB = f"{BATCH}.0.2"
 NOW = "2030-01-31T12:00:00+00:00"
 
 Answer = httpx.Response | Exception
-Run = Callable[..., Result]  # runs `jobyard` with some words
+Run = Callable[..., Result]  # runs `jobyard` with these arguments
 Asked = Callable[[httpx.Request], httpx.Response]
 
 
 class FakeApi:
-    """Answers by method and path. Of several answers the last is given again and again."""
+    """Answers by method and path. The last of several answers repeats."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -49,11 +49,11 @@ class FakeApi:
         )
 
     def bodies(self, method: str) -> list[dict[str, Any]]:
-        """The JSON documents it was sent with `method`."""
+        """The JSON documents that were sent with `method`."""
         return [json.loads(each.content) for each in self.requests if each.method == method]
 
-    def asked(self) -> list[str]:
-        """What it was asked, as "GET /batches?state=failed"."""
+    def calls(self) -> list[str]:
+        """The requests, each like "GET /batches?state=failed"."""
         return [f"{each.method} {_path(each.url)}" for each in self.requests]
 
 
@@ -63,13 +63,13 @@ def _path(url: httpx.URL) -> str:
 
 
 def problem(status: int, detail: str, **headers: str) -> httpx.Response:
-    """A refusal as the API writes it."""
+    """A problem document, as the API returns it."""
     document = {"type": "about:blank", "title": "Refused", "status": status, "detail": detail}
     return httpx.Response(status, json=document, headers=headers)
 
 
 def token(name: str, role: str, expires: int = 4_000_000_000) -> str:
-    """An access token as its bearer can read it."""
+    """An access token with readable claims."""
     claims = {"username": name, "cognito:groups": [role], "exp": expires}
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"e30.{payload}.signature"

@@ -1,4 +1,4 @@
-"""A user pool of people who all have the password `secret`."""
+"""A fake user pool. All users have the password `secret`."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.cli.fake_api import token
 
 
 class FakeCognito:
-    """People who all have the password `secret`, and sessions that a test may end."""
+    """Users with the password `secret`, and sessions that a test may expire."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -46,6 +46,6 @@ class FakeCognito:
 
 
 def refused(words: str) -> ClientError:
-    """Cognito's refusal."""
+    """An error of Cognito."""
     error = {"Error": {"Code": "NotAuthorizedException", "Message": words}}
     return ClientError(error, "InitiateAuth")

@@ -1,4 +1,4 @@
-"""`jobyard calendar`: named calendars on a terminal."""
+"""`jobyard calendar` on a terminal."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
-def test_what_is_answered_can_be_read_and_a_refusal_too(
+def test_answers_and_errors_are_shown_as_text(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(asked, document, problem(409, "calendar holidays is named by a schedule"))
@@ -58,7 +58,7 @@ def test_what_is_answered_can_be_read_and_a_refusal_too(
     assert "named by a schedule" in refused.stderr
 
 
-def test_a_calendar_is_told_in_words(run: Run, api: FakeApi) -> None:
+def test_a_calendar_is_shown_as_text(run: Run, api: FakeApi) -> None:
     api.answers("GET /calendars/holidays", calendar())
 
     shown = run("calendar", "show", "holidays").stdout
@@ -104,7 +104,7 @@ def test_a_calendar_is_put_with_dates_ranges_and_windows(run: Run, api: FakeApi)
         (("--exclude", "25.12.2026"), 1),
     ],
 )
-def test_what_no_calendar_can_say_is_not_sent(
+def test_invalid_calendars_are_not_sent(
     flags: tuple[str, ...], code: int, run: Run, api: FakeApi
 ) -> None:
     assert run("calendar", "put", "holidays", *WHY, *flags).exit_code == code
@@ -113,9 +113,7 @@ def test_what_no_calendar_can_say_is_not_sent(
     assert api.requests == []
 
 
-def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
-    run: Run, api: FakeApi
-) -> None:
+def test_replacing_a_calendar_shows_its_old_settings_too(run: Run, api: FakeApi) -> None:
     api.answers("GET /calendars/holidays", calendar())
     api.answers("PUT /calendars/holidays", calendar(exclude=["2026-12-31"], include=[]))
 
@@ -127,7 +125,7 @@ def test_what_a_calendar_said_before_is_shown_beside_what_it_says_now(
     assert "on Monday and Tuesday" in before
 
 
-def test_a_calendar_that_refuses_nothing_says_so(run: Run, api: FakeApi) -> None:
+def test_a_calendar_that_excludes_nothing_says_so(run: Run, api: FakeApi) -> None:
     api.answers("GET /calendars/holidays", problem(404, "there is no calendar holidays"))
     api.answers("PUT /calendars/holidays", calendar(exclude=[], include=[]))
 

@@ -6,7 +6,7 @@ from tests.cli.fake_api import URL, FakeApi, pages, problem
 
 
 class Somebody:
-    """A bearer whose token is renewed once."""
+    """A token that can be renewed once."""
 
     def __init__(self) -> None:
         self.tokens = ["old", "new"]
@@ -24,9 +24,7 @@ def client(api: FakeApi) -> ApiClient:
     return ApiClient(URL, Somebody(), transport=httpx.MockTransport(api), pause=api.paused.append)
 
 
-def test_a_change_is_sent_again_with_the_same_key_until_somebody_answers(
-    api: FakeApi, client: ApiClient
-) -> None:
+def test_a_change_is_retried_with_the_same_key(api: FakeApi, client: ApiClient) -> None:
     api.answers(
         "POST /batches",
         httpx.ConnectError("refused"),
@@ -44,7 +42,7 @@ def test_a_change_is_sent_again_with_the_same_key_until_somebody_answers(
     assert api.paused == sorted(api.paused)
 
 
-def test_two_changes_have_two_keys(api: FakeApi, client: ApiClient) -> None:
+def test_each_change_has_a_key_of_its_own(api: FakeApi, client: ApiClient) -> None:
     api.answers("POST /batches", {})
 
     client.post("/batches", {})
@@ -53,9 +51,7 @@ def test_two_changes_have_two_keys(api: FakeApi, client: ApiClient) -> None:
     assert len({request.headers["Idempotency-Key"] for request in api.requests}) == 2
 
 
-def test_asking_again_while_the_first_try_is_at_work_waits_for_it(
-    api: FakeApi, client: ApiClient
-) -> None:
+def test_a_retry_waits_while_the_first_try_is_in_progress(api: FakeApi, client: ApiClient) -> None:
     at_work = problem(409, "it is being carried out", **{"Retry-After": "2"})
     api.answers("POST /batches", at_work, {"batch_id": "b1"})
 
@@ -63,7 +59,7 @@ def test_asking_again_while_the_first_try_is_at_work_waits_for_it(
     assert api.paused == [2.0]
 
 
-def test_a_refusal_is_not_sent_again(api: FakeApi, client: ApiClient) -> None:
+def test_an_api_error_is_not_retried(api: FakeApi, client: ApiClient) -> None:
     api.answers("POST /batches/b1/cancel", problem(409, "batch is completed: cannot cancel"))
 
     with pytest.raises(ApiError, match="batch is completed: cannot cancel") as refusal:
@@ -81,7 +77,7 @@ def test_a_refusal_is_not_sent_again(api: FakeApi, client: ApiClient) -> None:
         (httpx.Response(400, json=[1]), "HTTP 400: Bad Request"),
     ],
 )
-def test_an_answer_that_is_no_problem_document_is_still_told_in_words(
+def test_an_error_without_a_problem_document_still_has_a_message(
     answer: httpx.Response, words: str, api: FakeApi, client: ApiClient
 ) -> None:
     api.answers("GET /batches", answer)
@@ -90,7 +86,7 @@ def test_an_answer_that_is_no_problem_document_is_still_told_in_words(
         client.get("/batches")
 
 
-def test_who_never_answers_is_unreachable(api: FakeApi, client: ApiClient) -> None:
+def test_an_api_that_never_answers_is_unreachable(api: FakeApi, client: ApiClient) -> None:
     api.answers("GET /batches", httpx.ConnectError("refused"))
 
     with pytest.raises(ApiUnreachable, match=r"api\.example\.org does not answer"):
@@ -99,7 +95,7 @@ def test_who_never_answers_is_unreachable(api: FakeApi, client: ApiClient) -> No
     assert len(api.requests) == MAX_TRIES
 
 
-def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(
+def test_an_expired_token_is_renewed_and_the_change_keeps_its_key(
     api: FakeApi, client: ApiClient
 ) -> None:
     api.answers("POST /batches", problem(401, "Unauthorized"), {"batch_id": "b1"})
@@ -112,13 +108,13 @@ def test_a_token_that_has_ended_is_renewed_and_the_change_sent_with_its_key(
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-def test_pages_are_put_together(api: FakeApi, client: ApiClient) -> None:
+def test_pages_are_joined(api: FakeApi, client: ApiClient) -> None:
     api.answers("GET /batches", *pages([{"n": 1}, {"n": 2}], [{"n": 3}]))
 
     found = client.list_items("/batches", state="failed", collection="")
 
     assert found == {"items": [{"n": 1}, {"n": 2}, {"n": 3}], "next_cursor": None}
-    assert api.asked() == [
+    assert api.calls() == [
         "GET /batches?state=failed&limit=100",
         "GET /batches?state=failed&cursor=c1&limit=100",
     ]

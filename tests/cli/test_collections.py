@@ -1,4 +1,4 @@
-"""`jobyard collection`: who may deposit, on a terminal."""
+"""`jobyard collection` on a terminal."""
 
 import json
 from typing import Any
@@ -69,7 +69,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
-def test_what_is_answered_can_be_read_and_a_refusal_too(
+def test_answers_and_errors_are_shown_as_text(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(asked, document, problem(409, "collection maps has changed since it was read"))
@@ -84,7 +84,7 @@ def test_what_is_answered_can_be_read_and_a_refusal_too(
     assert "has changed" in refused.stderr
 
 
-def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
+def test_a_collection_is_created_with_all_its_settings(run: Run, api: FakeApi) -> None:
     api.answers("POST /collections", collection())
 
     run(
@@ -114,7 +114,7 @@ def test_a_collection_is_made_with_all_it_has(run: Run, api: FakeApi) -> None:
         (("--no-notify", "--no-drops"), {"notify": [], "accepts_drops": False}),
     ],
 )
-def test_an_edit_sends_what_is_to_be_otherwise_and_nothing_else(
+def test_an_edit_sends_only_the_changes(
     words: tuple[str, ...], sent: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers("PATCH /collections/maps", collection())
@@ -135,14 +135,14 @@ def test_an_edit_sends_what_is_to_be_otherwise_and_nothing_else(
         ("create", "maps", "--notify", "nobody"),
     ],
 )
-def test_what_cannot_be_meant_is_told_before_anything_is_sent(
+def test_impossible_arguments_are_refused_before_anything_is_sent(
     words: tuple[str, ...], run: Run, api: FakeApi
 ) -> None:
     assert run("collection", *words).exit_code == 2
-    assert api.asked() == []
+    assert api.calls() == []
 
 
-def test_nobody_else_is_told_so(run: Run, api: FakeApi) -> None:
+def test_other_users_see_no_rights(run: Run, api: FakeApi) -> None:
     bare = collection(
         people=[], groups=[], accepts_drops=False, hold=None, naans=[], may_deposit=False
     )

@@ -37,7 +37,7 @@ def test_each_event_goes_to_its_route_with_its_reason(
 
 
 @pytest.mark.parametrize(("words", "path"), EVENTS)
-def test_with_json_the_answer_is_the_apis(
+def test_json_is_the_answer_of_the_api(
     words: tuple[str, ...], path: str, run: Run, api: FakeApi
 ) -> None:
     api.answers(f"POST {path}", {"state": "cancelled", "links": {}})
@@ -49,7 +49,7 @@ def test_with_json_the_answer_is_the_apis(
 
 
 @pytest.mark.parametrize(("words", "path"), EVENTS)
-def test_a_refused_event_ends_with_1_and_the_apis_words(
+def test_a_refused_event_exits_with_1_and_the_apis_message(
     words: tuple[str, ...], path: str, run: Run, api: FakeApi
 ) -> None:
     api.answers(f"POST {path}", problem(409, "batch is completed: nothing more can happen to it"))
@@ -62,9 +62,7 @@ def test_a_refused_event_ends_with_1_and_the_apis_words(
 
 
 @pytest.mark.parametrize(("words", "path"), EVENTS)
-def test_no_event_goes_out_without_a_reason(
-    words: tuple[str, ...], path: str, run: Run, api: FakeApi
-) -> None:
+def test_an_event_needs_a_reason(words: tuple[str, ...], path: str, run: Run, api: FakeApi) -> None:
     assert run(*words).exit_code == 2
     assert api.requests == []
 
@@ -81,7 +79,7 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
     assert len(api.requests) == 1
 
 
-def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: FakeApi) -> None:
+def test_a_retry_sends_failure_codes_and_counts_the_jobs(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 3})
 
     asked = run("retry", BATCH, *WHY, "--code", "payload_not_found", "--code", "TIMEOUT")
@@ -92,7 +90,7 @@ def test_a_retry_names_codes_and_says_how_many_jobs_it_takes(run: Run, api: Fake
     assert "3 jobs will be retried" in asked.stdout
 
 
-def test_one_job_can_be_tried_again(run: Run, api: FakeApi) -> None:
+def test_one_job_can_be_retried(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
 
     run("retry", JOB, *WHY)
@@ -110,9 +108,7 @@ def test_a_preview_needs_no_reason_and_changes_nothing(run: Run, api: FakeApi) -
     assert run("retry", BATCH).exit_code == 2
 
 
-def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
-    run: Run, api: FakeApi
-) -> None:
+def test_a_preview_exits_with_1_when_the_retry_would(run: Run, api: FakeApi) -> None:
     answer = {"operation_id": None, "matched": 0, "not_retryable": 0}
     api.answers(f"POST /batches/{BATCH}/retries", answer)
 
@@ -123,7 +119,7 @@ def test_a_preview_of_what_would_be_refused_ends_with_1_as_the_retry_would(
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
+def test_jobs_that_cannot_be_retried_are_counted_and_exit_with_1(
     preview: bool, run: Run, api: FakeApi
 ) -> None:
     answer = {"operation_id": "r1", "matched": 3, "not_retryable": 1}
@@ -138,7 +134,7 @@ def test_jobs_that_cannot_be_tried_again_are_told_and_end_with_1(
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
 
 
-def test_a_retry_of_a_job_that_may_not_be_requeued_ends_with_1(run: Run, api: FakeApi) -> None:
+def test_a_retry_of_a_job_that_cannot_be_requeued_exits_with_1(run: Run, api: FakeApi) -> None:
     words = "the failed job cannot be requeued (its ark is another object's)"
     api.answers(f"POST /batches/{BATCH}/retries", problem(409, words))
 
@@ -147,9 +143,7 @@ def test_a_retry_of_a_job_that_may_not_be_requeued_ends_with_1(run: Run, api: Fa
     assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", f"{words}\n")
 
 
-def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
-    run: Run, api: FakeApi
-) -> None:
+def test_a_watched_retry_shows_its_refusals_and_exits_with_1(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 2})
     api.answers(f"GET /batches/{BATCH}", batch("failed", succeeded=1, deleted=1))
     done = {"state": "done", "next_cursor": None}
@@ -169,7 +163,7 @@ def test_what_a_watched_retry_was_refused_for_is_shown_and_ends_with_1(
     assert f"{JOB}: someone else changed it first" in asked.stdout.replace("\n", " ")
 
 
-def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is_failed(
+def test_watching_a_retry_waits_for_the_operation_and_exits_with_0_when_nothing_is_failed(
     run: Run, api: FakeApi
 ) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
@@ -184,7 +178,7 @@ def test_watching_a_retry_waits_for_the_operation_and_is_content_when_nothing_is
     assert f"jobyard update-reporting {BATCH}" in asked.stdout
 
 
-def test_a_retry_that_fails_again_ends_with_1(run: Run, api: FakeApi) -> None:
+def test_a_retry_that_fails_again_exits_with_1(run: Run, api: FakeApi) -> None:
     api.answers(f"POST /batches/{BATCH}/retries", {"operation_id": "r1", "matched": 1})
     api.answers(f"GET /batches/{BATCH}", batch("failed", failed=1))
     api.answers(f"GET /batches/{BATCH}/retries/r1", {"state": "done"})
@@ -229,7 +223,7 @@ def test_a_scope_is_held_until_a_time_and_released(run: Run, api: FakeApi) -> No
     assert "with 2 batches" in released.stdout
 
 
-def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: FakeApi) -> None:
+def test_a_hold_is_replaced_only_with_replace(run: Run, api: FakeApi) -> None:
     words = "everything is held by ann: power (since 2030-01-31 11:00 UTC)"
     api.answers("PUT /holds/everything", problem(409, words), {"scope": "everything"})
 
@@ -241,7 +235,7 @@ def test_a_scope_on_hold_is_taken_over_only_when_that_is_said(run: Run, api: Fak
     assert api.bodies("PUT") == [{"reason": WHY[1]}, {"reason": WHY[1], "replace": True}]
 
 
-def test_a_release_that_goes_on_says_so(run: Run, api: FakeApi) -> None:
+def test_a_release_that_continues_says_so(run: Run, api: FakeApi) -> None:
     begun = httpx.Response(202, json={"scope": "everything", "released_batches": 25})
     api.answers("DELETE /holds/everything", begun)
 
@@ -272,7 +266,7 @@ def test_a_scope_that_held_no_batch_is_released_without_a_count(run: Run, api: F
         ("update-reporting", JOB),
     ],
 )
-def test_what_cannot_be_asked_is_a_usage_error(
+def test_impossible_targets_are_a_usage_error(
     words: tuple[str, ...], run: Run, api: FakeApi
 ) -> None:
     asked = run(*words, *WHY)
@@ -281,13 +275,13 @@ def test_what_cannot_be_asked_is_a_usage_error(
     assert api.requests == []
 
 
-def test_a_length_of_time_counts_from_now() -> None:
+def test_a_duration_counts_from_now() -> None:
     at = datetime.fromisoformat(options.future_time("2h"))
 
     assert timedelta(hours=1, minutes=59) < at - datetime.now(UTC) <= timedelta(hours=2)
 
 
-def test_a_reason_is_told_in_bytes_what_is_too_much_of_it(run: Run, api: FakeApi) -> None:
+def test_a_reason_that_is_too_long_is_refused_with_its_size(run: Run, api: FakeApi) -> None:
     asked = run("cancel", BATCH, "--reason", "\u65e5" * 167)
 
     assert asked.exit_code == 2
@@ -295,7 +289,9 @@ def test_a_reason_is_told_in_bytes_what_is_too_much_of_it(run: Run, api: FakeApi
     assert api.requests == []
 
 
-def test_a_reason_of_bytes_that_are_no_text_is_sent_with_marks(run: Run, api: FakeApi) -> None:
+def test_a_reason_that_is_not_utf8_is_sent_with_replacement_characters(
+    run: Run, api: FakeApi
+) -> None:
     api.answers(f"POST /batches/{BATCH}/cancel", {"state": "cancelling"})
 
     asked = run("cancel", BATCH, "--reason", "no\udcff")

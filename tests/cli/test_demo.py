@@ -29,7 +29,7 @@ def test_a_file_is_served_with_its_length_and_version(files: ServedFiles) -> Non
     assert looked.content == b""
 
 
-def test_one_file_is_missing_until_it_is_put_there(files: ServedFiles) -> None:
+def test_one_file_is_missing_until_it_is_added(files: ServedFiles) -> None:
     url = f"{files.base_url}/{LATE_FILE.as_posix()}"
     before = httpx.get(url, trust_env=False).status_code
 
@@ -46,7 +46,7 @@ def test_the_manifests_name_where_the_files_are_served(files: ServedFiles) -> No
         assert "{base_url}" not in text
 
 
-def test_a_taken_port_is_said_in_words() -> None:
+def test_a_used_port_is_refused_with_a_message() -> None:
     with socket.create_server((emulator.HOST, 0)) as taken:
         port = taken.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""What the demo of schedules does, as far as it needs no stack; and the stage of both demos."""
+"""The parts of the schedules demo that need no stack, and the runner of both demos."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from tests.cli.fake_api import FakeApi
 
 @pytest.fixture
 def runner(tmp_path: Path) -> DemoRunner:
-    """A stage whose commands need no stack."""
+    """A runner for commands that need no stack."""
     return DemoRunner(Console(file=io.StringIO(), width=200), tmp_path, "http://127.0.0.1:1")
 
 
@@ -44,14 +44,14 @@ def test_a_command_is_shown_as_one_would_type_it_and_run(
     assert "Clocks go forward on 14 March 2027" in capsys.readouterr().out
 
 
-def test_words_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
+def test_arguments_with_blanks_are_shown_in_quotes(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed):
         runner.run("admin", "manifest", "check", "no such file")
 
     assert said(runner) == '$ jobyard manifest check "no such file"\n'
 
 
-def test_a_command_that_should_be_refused_and_is_not_ends_the_demo(runner: DemoRunner) -> None:
+def test_a_command_that_should_fail_but_succeeds_ends_the_demo(runner: DemoRunner) -> None:
     with pytest.raises(DemoFailed, match="was not refused"):
         runner.expect_refusal("operator", "lifecycle", "schedule")
 
@@ -65,7 +65,7 @@ def test_the_schedule_is_one_that_the_job_type_takes() -> None:
     assert (parameters["table"], parameters["index"]) == (voters.TABLE, voters.INDEX)
 
 
-def test_what_is_typed_is_what_is_made() -> None:
+def test_the_schedule_that_the_demo_shows_is_the_one_it_creates() -> None:
     made = demo_schedules.schedule_document()
     typed = dict(zip(SUNDAYS[::2], SUNDAYS[1::2], strict=True))
 
@@ -83,12 +83,12 @@ def test_what_is_typed_is_what_is_made() -> None:
     ("noted", "running", "deleted"),
     [("s2", [], ["s2"]), ("s2", ["s2.0.1"], []), ("s9", [], []), (None, [], [])],
 )
-def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
+def test_the_demo_deletes_only_the_schedule_of_an_earlier_demo(
     noted: str | None,
     running: list[str],
     deleted: list[str],
     runner: DemoRunner,
-    surroundings: CliContext,
+    cli_context: CliContext,
     api: FakeApi,
     tmp_path: Path,
 ) -> None:
@@ -100,7 +100,7 @@ def test_the_demo_gives_up_what_an_earlier_one_made_and_nothing_else(
     api.answers("GET /schedules", {"items": items, "next_cursor": None})
     api.answers("DELETE /schedules/s2", {})
 
-    demo_schedules.delete_earlier(surroundings.api(""), made, runner.console)
+    demo_schedules.delete_earlier(cli_context.api(""), made, runner.console)
 
     gone = [each.url.path for each in api.requests if each.method == "DELETE"]
     assert gone == [f"/api/schedules/{each}" for each in deleted]

@@ -11,12 +11,12 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "examples/deposit/README.md",
 ]
-# `jobyard retry` in a line of code, at a prompt or between backticks.
+# `jobyard retry` in a code block, at a prompt or between backticks.
 COMMAND = re.compile(r"(?:^ {4,}|[`(]|\$ )jobyard ([a-z][a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_a_page_names_is_there(page: Path, run: Run) -> None:
+def test_every_command_that_a_page_names_exists(page: Path, run: Run) -> None:
     named = {found.groups() for found in COMMAND.finditer(page.read_text())}
     for command, following in named:
         words = (
@@ -25,7 +25,7 @@ def test_every_command_a_page_names_is_there(page: Path, run: Run) -> None:
         assert run(*words, "--help").exit_code == 0, f"jobyard {' '.join(words)}"
 
 
-def test_every_alarm_has_its_line_in_the_runbook() -> None:
+def test_every_alarm_is_in_the_runbook() -> None:
     template = (ROOT / "infra" / "monitoring.yaml").read_text()
     alarms = re.findall(r"^  (\w+Alarm):$", template, re.MULTILINE)
     runbook = (ROOT / "docs" / "operating.md").read_text()
@@ -35,7 +35,7 @@ def test_every_alarm_has_its_line_in_the_runbook() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_page_a_page_links_to_is_there(page: Path) -> None:
+def test_every_page_that_a_page_links_to_exists(page: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
 
     assert [link for link in linked if not (page.parent / link).exists()] == []

@@ -12,7 +12,7 @@ OBJECTS = EXAMPLES / "objects"
 
 
 def read(name: str) -> tuple[Reading, list[Entry], list[Finding]]:
-    """An example manifest, filled in and read whole."""
+    """Read an example manifest to its end."""
     text = (EXAMPLES / name).read_text().replace("{base_url}", BASE_URL)
     reading = Reading([text.encode()], filename=name)
     entries: list[Entry] = []

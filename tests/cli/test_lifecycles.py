@@ -17,7 +17,7 @@ def test_a_lifecycle_is_printed_as_the_domain_has_it(name: str, run: Run, api: F
 
 
 @pytest.mark.parametrize("name", LIFECYCLES)
-def test_the_table_has_every_state_and_every_move(name: str, run: Run) -> None:
+def test_the_table_has_every_state_and_every_transition(name: str, run: Run) -> None:
     lifecycle = LIFECYCLES[name]
 
     lines = [line.split() for line in run("lifecycle", name).stdout.splitlines()]
@@ -28,12 +28,12 @@ def test_the_table_has_every_state_and_every_move(name: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [("campaign",), ("batch", "--json", "--mermaid"), ()])
-def test_what_is_no_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+def test_an_unknown_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
     assert run("lifecycle", *words).exit_code == 2
 
 
-def test_the_page_of_lifecycles_is_fresh() -> None:
-    """Generate it anew with `make docs` when this fails."""
+def test_the_page_of_lifecycles_is_up_to_date() -> None:
+    """If this fails, run `make docs`."""
     text = PAGE.read_text()
 
     assert fill(text) == text

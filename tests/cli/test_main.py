@@ -24,14 +24,14 @@ def test_help_names_every_command_and_imports_nothing_slow(run: Run) -> None:
 
 
 @pytest.mark.parametrize("group", LAZY_GROUPS)
-def test_a_group_that_is_imported_late_has_its_commands(group: str, run: Run) -> None:
+def test_a_lazy_group_has_its_commands(group: str, run: Run) -> None:
     shown = run(group, "--help")
 
     assert shown.exit_code == 0
     assert "Commands" in shown.stdout
 
 
-def test_the_help_says_who_one_is_without_signing_in(run: Run) -> None:
+def test_the_help_names_the_default_user(run: Run) -> None:
     assert "the demo user" in run("--help").stdout
 
 

@@ -1,4 +1,4 @@
-"""`jobyard manifest`, by itself: it needs no deployment."""
+"""`jobyard manifest`, which needs no stack."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def run(*arguments: str | Path, standard_input: str | None = None) -> Result:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with files in it, some of which no manifest should list."""
+    """A folder of files, some of which a manifest should not list."""
     folder = tmp_path / "folder"
     (folder / "b" / ".git").mkdir(parents=True)
     for name in ("a file.txt", "b/ä|c.txt", "b.zip", "z.checkm", ".hidden", "b/.git/config"):
@@ -52,7 +52,7 @@ def check_json(*arguments: str | Path) -> dict[str, Any]:
     ("text", "verdict", "exit_code"),
     [(GOOD, "pass", 0), (WARNED, "warning", 0), (BAD, "error", 1)],
 )
-def test_check_tells_programs_the_verdict(
+def test_check_as_json_has_the_verdict(
     tmp_path: Path, text: str, verdict: str, exit_code: int
 ) -> None:
     file = tmp_path / "manifest.checkm"
@@ -69,7 +69,7 @@ def test_check_tells_programs_the_verdict(
     assert result.exit_code == exit_code
 
 
-def test_check_tells_programs_every_finding(tmp_path: Path) -> None:
+def test_check_as_json_has_every_finding(tmp_path: Path) -> None:
     file = tmp_path / "manifest.checkm"
     file.write_text(BAD.replace("| 3 |", "| three |"))
 
@@ -82,7 +82,7 @@ def test_check_tells_programs_every_finding(tmp_path: Path) -> None:
     ]
 
 
-def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path) -> None:
+def test_check_prints_line_and_column_and_the_verdict(tmp_path: Path) -> None:
     file = tmp_path / "manifest.checkm"
     file.write_text(BAD)
 
@@ -107,7 +107,7 @@ def test_check_tells_people_line_and_column_and_what_it_comes_to(tmp_path: Path)
         ),
     ],
 )
-def test_check_tells_people_what_will_be_made(text: str, summary: str) -> None:
+def test_check_prints_what_will_be_created(text: str, summary: str) -> None:
     result = run("check", "-", standard_input=text)
 
     assert result.stdout.splitlines()[-1] == f"-: {summary}"
@@ -138,7 +138,7 @@ def test_a_listing_does_not_flood_the_terminal_and_the_document_is_whole(tmp_pat
     assert len(check_json(file)["findings"]) == SHOWN_FINDINGS + 5
 
 
-def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
+def test_many_warnings_hide_no_error(tmp_path: Path) -> None:
     file = tmp_path / "manifest.csv"
     rows = (f"http://x.y/a,a{number}:,\n" for number in range(SHOWN_FINDINGS + 7))
     file.write_text(f"fileUrl,fileName,title\n{''.join(rows)}gopher://x.y/a,b,\n")
@@ -149,7 +149,7 @@ def test_warnings_without_end_hide_no_error(tmp_path: Path) -> None:
     assert lines[-2] == "… and 7 more: --json lists all of them"
 
 
-def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path) -> None:
+def test_a_binary_file_gives_a_bounded_document(tmp_path: Path) -> None:
     file = tmp_path / "manifest.jsonl"
     file.write_text("nonsense\n" * (MAX_FINDINGS + 5))
 
@@ -163,14 +163,14 @@ def test_a_file_that_is_no_manifest_gives_no_document_without_end(tmp_path: Path
     assert more["message"].startswith("and 5 more")
 
 
-def test_words_of_a_manifest_are_not_taken_for_markup(tmp_path: Path) -> None:
+def test_text_of_a_manifest_is_not_markup(tmp_path: Path) -> None:
     file = tmp_path / "manifest.csv"
     file.write_text("fileUrl\n[bold]x[/bold]\n")
 
     assert '"[bold]x[/bold]"' in run("check", file).stdout
 
 
-def test_check_can_be_told_the_profile(tmp_path: Path) -> None:
+def test_check_takes_a_profile(tmp_path: Path) -> None:
     file = tmp_path / "manifest.checkm"
     file.write_text(GOOD)
 
@@ -183,7 +183,7 @@ def test_check_can_be_told_the_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_a_file_that_cannot_be_read_is_unusable(tmp_path: Path, as_json: list[str]) -> None:
+def test_an_unreadable_file_exits_with_2(tmp_path: Path, as_json: list[str]) -> None:
     for file, words in ((tmp_path / "none", "No such file"), (tmp_path, "directory")):
         result = run("check", file, *as_json)
 
@@ -193,7 +193,7 @@ def test_a_file_that_cannot_be_read_is_unusable(tmp_path: Path, as_json: list[st
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_what_is_made_passes_the_check(folder: Path, tmp_path: Path, profile: str) -> None:
+def test_what_make_writes_passes_check(folder: Path, tmp_path: Path, profile: str) -> None:
     output = tmp_path / "made.checkm"
 
     result = run(
@@ -219,7 +219,7 @@ def test_what_is_made_passes_the_check(folder: Path, tmp_path: Path, profile: st
     ("algorithm", "hashed"),
     [("md5", hashlib.md5), ("sha-256", hashlib.sha256), ("sha-512", hashlib.sha512)],
 )
-def test_what_is_made_is_sorted_quoted_digested_and_says_what_it_skipped(
+def test_make_sorts_quotes_and_hashes_files_and_lists_what_it_skips(
     folder: Path, algorithm: str, hashed: Any
 ) -> None:
     result = run("make", folder, "--base-url", "https://x/f", "--algorithm", algorithm)
@@ -251,7 +251,7 @@ def test_what_is_made_is_sorted_quoted_digested_and_says_what_it_skipped(
     assert "5 files written" in result.stderr
 
 
-def test_the_keys_of_s3_are_literal(folder: Path) -> None:
+def test_s3_urls_are_not_percent_encoded(folder: Path) -> None:
     (folder / "b" / "ä|c.txt").unlink()
 
     result = run("make", folder, "--base-url", "s3://bucket/f")
@@ -272,7 +272,7 @@ def test_a_manifest_does_not_list_itself(folder: Path) -> None:
 @pytest.mark.parametrize(
     "base_url", ["x", "ftp://x/", "https://", "https://x/?a=", "https://x/#a", "s3://"]
 )
-def test_a_base_that_no_file_can_be_fetched_from_is_refused(folder: Path, base_url: str) -> None:
+def test_a_base_url_that_jobs_cannot_fetch_from_is_refused(folder: Path, base_url: str) -> None:
     result = run("make", folder, "--base-url", base_url)
 
     assert result.exit_code == 1
@@ -280,9 +280,7 @@ def test_a_base_that_no_file_can_be_fetched_from_is_refused(folder: Path, base_u
     assert result.stdout == ""
 
 
-def test_names_that_a_manifest_cannot_hold_are_refused_before_anything_is_written(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_invalid_names_are_refused_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
     for name in ("tab\there", "escape%7chere"):
         (folder / name).touch()
         output = tmp_path / "made.checkm"
@@ -304,7 +302,7 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     assert "has no file that mrt-batch-manifest accepts" in result.stderr
 
 
-def test_a_folder_that_is_none_is_unusable(tmp_path: Path) -> None:
+def test_a_missing_folder_exits_with_2(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
 
     for folder in (tmp_path / "none", tmp_path / "a.txt"):

@@ -25,12 +25,12 @@ def client(api: FakeApi) -> ApiClient:
 
 
 def screen(width: int = 80) -> Console:
-    """A terminal that remembers what was drawn on it."""
+    """A terminal that records its output."""
     return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
 
 
 def log() -> Console:
-    """A file that a command's output goes to."""
+    """A file as standard output."""
     return Console(file=io.StringIO(), width=200)
 
 
@@ -40,12 +40,12 @@ def drawn(console: Console) -> str:
 
 
 def versions(*found: dict[str, object]) -> Iterator[httpx.Response]:
-    """Answers with an ETag each."""
+    """Answers, each with an ETag."""
     for number, document in enumerate(found):
         yield httpx.Response(200, json=document, headers={"ETag": f'"{number}"'})
 
 
-def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiClient) -> None:
+def test_on_a_terminal_a_bar_shows_jobs_by_state(api: FakeApi, client: ApiClient) -> None:
     console = screen()
     going = batch(
         running=2, scheduled=5, succeeded=3, waiting_reason="waits for its jobs", waiting_until=NOW
@@ -61,7 +61,7 @@ def test_on_a_terminal_a_bar_shows_how_many_are_where(api: FakeApi, client: ApiC
     assert "\x1b[" in drawn(console)
 
 
-def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: ApiClient) -> None:
+def test_without_a_terminal_each_change_of_state_is_a_line(api: FakeApi, client: ApiClient) -> None:
     console = log()
     api.answers(
         f"GET /batches/{BATCH}",
@@ -81,7 +81,7 @@ def test_elsewhere_a_line_tells_each_change_of_state(api: FakeApi, client: ApiCl
     assert "\x1b[" not in drawn(console)
 
 
-def test_the_last_line_is_how_it_ended_even_if_the_state_is_the_same(
+def test_the_last_line_shows_the_end_even_if_the_state_is_unchanged(
     api: FakeApi, client: ApiClient
 ) -> None:
     console = log()
@@ -105,7 +105,7 @@ def test_without_a_console_nothing_is_shown(
     assert capsys.readouterr() == ("", "")
 
 
-def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
+def test_watching_polls_with_the_etag_and_slows_to_once_a_second(
     api: FakeApi, client: ApiClient
 ) -> None:
     known = next(versions(batch(running=1)))
@@ -121,7 +121,7 @@ def test_it_asks_with_the_version_it_knows_and_at_last_once_a_second(
     assert sum(pause for pause in api.paused if pause < 1) < progress.FAST_FOR_S + 1
 
 
-def test_a_refusal_while_watching_is_the_commands_own(api: FakeApi, client: ApiClient) -> None:
+def test_an_api_error_while_watching_ends_the_command(api: FakeApi, client: ApiClient) -> None:
     with pytest.raises(ApiError, match="there is no such thing"):
         progress.watch(client, [BATCH], screen(), api.paused.append)
 
@@ -142,14 +142,14 @@ def test_a_bar_of_no_jobs_is_an_empty_line_and_ascii_where_nothing_else_can_be_s
     assert progress.bar({"succeeded": 1, "scheduled": 1}, 4, ascii_only=True).plain == "##--"
 
 
-def test_the_pace_is_jobs_per_second_and_what_is_left_of_them(client: ApiClient) -> None:
+def test_the_pace_shows_jobs_per_second_and_the_time_left(client: ApiClient) -> None:
     watched = WatchedBatch(client, BATCH, batch(succeeded=40, scheduled=60))
     watched.seen.extend([(100.0, 0), (110.0, 40)])
 
     assert watched.pace == "4.0 jobs/s, about 15 s left"
 
 
-def test_nobody_can_say_how_long_what_does_not_move_will_take(client: ApiClient) -> None:
+def test_without_progress_no_time_left_is_shown(client: ApiClient) -> None:
     watched = WatchedBatch(client, BATCH, batch(scheduled=60))
     watched.seen.extend([(100.0, 0), (110.0, 0)])
 
@@ -179,9 +179,7 @@ def test_a_batch_is_over_when_only_a_person_can_move_it(
     assert progress.is_over(seen) is over
 
 
-def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
-    api: FakeApi, client: ApiClient
-) -> None:
+def test_watch_ends_with_the_report_and_the_next_commands(api: FakeApi, client: ApiClient) -> None:
     console = log()
     bounced = {"state": "bounced", "at": NOW, "message_id": "m", "error": "mailbox full"}
     api.answers(
@@ -198,7 +196,7 @@ def test_at_the_end_one_is_told_what_was_mailed_and_what_to_do(
     assert f"jobyard update-reporting {BATCH}" in drawn(console)
 
 
-def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClient) -> None:
+def test_a_refused_manifest_suggests_to_show_its_findings(api: FakeApi, client: ApiClient) -> None:
     console = log()
     api.answers(f"GET /batches/{BATCH}/reports", {"items": []})
 
@@ -239,7 +237,7 @@ def test_a_refused_manifest_leads_to_its_findings(api: FakeApi, client: ApiClien
     ],
 )
 @pytest.mark.parametrize("is_reported", [True, False])
-def test_only_what_is_possible_is_suggested(
+def test_only_allowed_commands_are_suggested(
     ended: dict[str, object],
     offered: list[str],
     not_offered: list[str],

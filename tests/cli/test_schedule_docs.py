@@ -47,7 +47,7 @@ def test_the_examples_run_when_the_page_says(rule: str, runs: str) -> None:
     assert [each.local.strftime("%a %Y-%m-%d %H:%M %Z") for each in found] == runs.split(", ")
 
 
-def test_there_is_an_example_of_every_kind() -> None:
+def test_there_is_an_example_of_every_rule_kind() -> None:
     assert {json.loads(rule)["kind"] for rule, _ in EXAMPLES} == set(Kind)
 
 
@@ -64,7 +64,7 @@ def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
 @pytest.mark.parametrize(
     "words", [MissedPolicy, OverlapPolicy, Gap, Repeated], ids=lambda each: each.__name__
 )
-def test_the_page_has_a_row_for_every_word_of_the_settings(words: type[OverlapPolicy]) -> None:
+def test_the_page_has_a_row_for_every_value_of_the_settings(words: type[OverlapPolicy]) -> None:
     assert [word for word in words if f"\n| `{word}`" not in PAGE] == []
 
 
@@ -74,7 +74,7 @@ def test_the_page_names_every_trigger_verdict_and_state() -> None:
     assert [word for word in words if f"`{word}`" not in PAGE] == []
 
 
-def test_the_settings_that_count_if_nothing_is_said_are_marked() -> None:
+def test_the_default_settings_are_marked() -> None:
     assert f"| `{Policy().missed.which}` (the default)" in PAGE
     assert f"| `{Policy().overlap}` (the default)" in PAGE
     assert f"the newest `limit` ({Missed().most})" in PAGE
@@ -140,7 +140,7 @@ def test_the_calendar_of_the_page_is_one() -> None:
         ),
     ],
 )
-def test_the_four_words_are_those_of_the_page(latest: JobState | None, word: str) -> None:
+def test_the_four_labels_are_those_of_the_page(latest: JobState | None, word: str) -> None:
     schedule = Schedule(
         schedule_id="s",
         state=ScheduleState.ACTIVE,
@@ -159,7 +159,7 @@ def test_the_four_words_are_those_of_the_page(latest: JobState | None, word: str
     assert latest in (None, JobState.SUCCEEDED) or latest.value in row
 
 
-def test_the_preview_of_the_page_is_what_the_command_prints(run: Run) -> None:
+def test_the_preview_on_the_page_is_what_the_command_prints(run: Run) -> None:
     shown = PAGE.split("The first prints\n\n```\n")[1].split("```")[0]
     words = PAGE.split("jobyard ")[1].splitlines()[0].split()
 

@@ -1,4 +1,4 @@
-"""`jobyard schedule preview`: occurrences ahead of time, with no stack and no API."""
+"""`jobyard schedule preview`, which needs no stack."""
 
 import json
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ ONCE = json.dumps({"kind": "once", "at": "09:00", "anchor": "2020-01-01"})
 
 
 def previewed(run: Run, *words: str) -> Any:
-    """The JSON list that a preview prints."""
+    """The JSON output of a preview."""
     asked = run("schedule", "preview", *words, "--json")
     assert asked.exit_code == 0, asked.stderr
     return json.loads(asked.stdout)
@@ -47,7 +47,7 @@ def test_an_occurrence_at_the_instant_itself_is_the_first(run: Run) -> None:
     assert previewed(run, *words, "2026-12-07T09:00:01-08:00")[0]["utc"] == "2026-12-09T17:00:00Z"
 
 
-def test_the_day_whose_clocks_change_has_a_note(run: Run) -> None:
+def test_a_day_on_which_clocks_change_has_a_note(run: Run) -> None:
     rule = json.dumps({"kind": "daily", "at": "02:30", "anchor": "2027-03-13"})
 
     found = previewed(run, "--rule", rule, "--count", "3", "--from", BEFORE)
@@ -87,23 +87,23 @@ def test_the_day_whose_clocks_change_has_a_note(run: Run) -> None:
         ),
     ],
 )
-def test_flags_spell_the_same_rule_as_json(flags: str, rule: dict[str, Any], run: Run) -> None:
+def test_options_give_the_same_rule_as_json(flags: str, rule: dict[str, Any], run: Run) -> None:
     same = previewed(run, "--rule", json.dumps(rule), "--from", BEFORE)
 
     assert previewed(run, *flags.split(), "--from", BEFORE) == same
     assert len(same) == rule.get("count", 10)
 
 
-def test_without_an_anchor_a_rule_counts_from_the_day_of_the_instant(run: Run) -> None:
+def test_without_an_anchor_a_rule_starts_on_the_day_of_the_instant(run: Run) -> None:
     flags = ("--kind", "daily", "--every", "2", "--at", "09:00", "--from", BEFORE, "--count", "2")
 
     found = previewed(run, *flags)
 
-    # In Los Angeles it is the afternoon of the 21st, which is the anchor and over.
+    # In Los Angeles it is the afternoon of the 21st: that is the anchor, and its time is past.
     assert [each["local"][:10] for each in found] == ["2026-11-23", "2026-11-25"]
 
 
-def test_from_now_on_is_what_one_sees_without_an_instant(run: Run) -> None:
+def test_a_preview_starts_now_by_default(run: Run) -> None:
     before = datetime.now(UTC)
 
     found = previewed(run, "--kind", "hourly", "--anchor", "2020-01-01T00:00", "--count", "1")
@@ -113,7 +113,7 @@ def test_from_now_on_is_what_one_sees_without_an_instant(run: Run) -> None:
     assert shown in (rule.first_from(before), rule.first_from(datetime.now(UTC)))
 
 
-def test_what_a_calendar_refuses_is_left_out(run: Run) -> None:
+def test_a_preview_leaves_out_what_a_calendar_excludes(run: Run) -> None:
     calendar = json.dumps({"name": "holidays", "exclude": ["2026-12-07"]})
     words = ("--rule", json.dumps(WEEKLY), "--from", BEFORE, "--count", "2")
 
@@ -139,7 +139,7 @@ def test_a_preview_takes_the_calendar_that_the_command_for_it_prints(
     assert previewed(run, *words, file.read_text()) == found
 
 
-def test_a_calendar_that_refuses_every_time_is_named(run: Run) -> None:
+def test_a_preview_names_a_calendar_that_excludes_every_occurrence(run: Run) -> None:
     never = json.dumps({"name": "moon", "exclude": [{"from": "2026-01-01", "to": "2090-01-01"}]})
     rule = json.dumps({"kind": "once", "at": "09:00", "anchor": "2030-01-01"})
 
@@ -150,7 +150,7 @@ def test_a_calendar_that_refuses_every_time_is_named(run: Run) -> None:
     assert "The rule has no more occurrences." in over
 
 
-def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
+def test_a_rule_that_ends_gives_a_shorter_list(run: Run) -> None:
     ending = json.dumps(WEEKLY | {"count": 3})
 
     assert len(previewed(run, "--rule", ending, "--from", BEFORE)) == 3
@@ -158,7 +158,7 @@ def test_a_rule_with_fewer_left_gives_a_shorter_list(run: Run) -> None:
     assert "has no more occurrences" in run("schedule", "preview", "--rule", ONCE).stdout
 
 
-def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
+def test_a_preview_prints_the_rule_and_every_occurrence(run: Run) -> None:
     rule = json.dumps({"kind": "daily", "at": "02:30", "anchor": "2027-03-13"})
 
     shown = run("schedule", "preview", "--rule", rule, "--from", BEFORE, "--count", "2").stdout
@@ -195,7 +195,7 @@ def test_the_table_has_the_rule_in_words_and_every_occurrence(run: Run) -> None:
         (("--kind", "weekly", "--at", "09:00", "--weekdays", "Monday"), 1, "weekdays: a list"),
     ],
 )
-def test_what_is_wrong_is_said_on_standard_error(
+def test_errors_of_a_preview_go_to_standard_error(
     words: tuple[str, ...], code: int, said: str, run: Run
 ) -> None:
     asked = run("schedule", "preview", *words, "--json")
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_said_on_standard_error(
     assert asked.stdout == ""
 
 
-def test_a_rule_may_lie_in_a_file(run: Run, tmp_path: Path) -> None:
+def test_a_rule_may_be_read_from_a_file(run: Run, tmp_path: Path) -> None:
     rule = {"kind": "once", "anchor": "2026-12-01T14:30"}
     (tmp_path / "rule.json").write_text(json.dumps(rule))
 

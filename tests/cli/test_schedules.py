@@ -1,4 +1,4 @@
-"""`jobyard schedule`: Job Management and Job Details on a terminal, and what may be asked."""
+"""`jobyard schedule` on a terminal: Job Management, Job Details and changes."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 from cli import rules
 from cli.schedules import app
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from tests.cli.conftest import LookedAt
+from tests.cli.conftest import RunOnTerminal
 from tests.cli.fake_api import NOW, FakeApi, Run, job, pages, problem
 
 SCHEDULE = "s" + "a" * 20
@@ -117,7 +117,7 @@ def schedule(**changes: Any) -> dict[str, Any]:
 
 
 EDITED = {"schedule": schedule(), "next_runs_before": [run_at()], "next_runs_after": []}
-# Each command, the request it makes, and what that is answered.
+# Each command with its request and the answer.
 COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("list",), "GET /schedules", {"items": [schedule()], "next_cursor": None}),
     (("show", SCHEDULE), f"GET {PATH}", schedule()),
@@ -148,7 +148,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
-def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
+def test_an_error_is_printed_on_standard_error_and_exits_with_1(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(f"GET {PATH}", schedule())
@@ -164,7 +164,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), COMMANDS)
-def test_what_is_answered_can_be_read(
+def test_answers_are_shown_as_text(
     words: tuple[str, ...], asked: str, document: dict[str, Any], run: Run, api: FakeApi
 ) -> None:
     api.answers(f"GET {PATH}", schedule())
@@ -180,18 +180,16 @@ def test_what_is_answered_can_be_read(
 
 
 @pytest.mark.parametrize("command", ["edit", "suspend", "resume", "run", "delete"])
-def test_no_change_goes_out_without_a_reason_or_of_something_else(
-    command: str, run: Run, api: FakeApi
-) -> None:
+def test_a_change_needs_a_reason_and_a_schedule_id(command: str, run: Run, api: FakeApi) -> None:
     assert run("schedule", command, SCHEDULE).exit_code == 2
     assert run("schedule", command, "b" + "a" * 20, *WHY).exit_code == 2
     assert api.requests == []
 
 
-# Looked at
+# Reading
 
 
-def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -> None:
+def test_job_management_has_votecals_columns_and_labels(run: Run, api: FakeApi) -> None:
     going = schedule(
         label="In Progress", next_run_at=None, waiting_reason="suspended by admin: moving"
     )
@@ -217,7 +215,7 @@ def test_job_management_has_votecals_columns_and_words(run: Run, api: FakeApi) -
         (("--system", "--label", "idle"), "?label=Idle&system=true&limit=100"),
     ],
 )
-def test_a_list_is_filtered_by_word_and_by_whose_they_are(
+def test_a_list_is_filtered_by_label_and_by_system(
     flags: tuple[str, ...], query: str, run: Run, api: FakeApi
 ) -> None:
     api.answers("GET /schedules", {"items": [], "next_cursor": None})
@@ -225,19 +223,19 @@ def test_a_list_is_filtered_by_word_and_by_whose_they_are(
     shown = run("schedule", "list", *flags)
 
     assert shown.stdout == "no schedule found\n"
-    assert [each.replace("%20", "+") for each in api.asked()] == [f"GET /schedules{query}"]
+    assert [each.replace("%20", "+") for each in api.calls()] == [f"GET /schedules{query}"]
 
 
-def test_the_system_s_schedules_are_a_minute_in_the_making(run: Run, api: FakeApi) -> None:
+def test_system_schedules_may_be_missing_for_a_minute(run: Run, api: FakeApi) -> None:
     api.answers("GET /schedules", {"items": [], "next_cursor": None})
 
     shown = run("schedule", "list", "--system")
 
     assert shown.stdout == "none yet: the scheduler creates them within a minute\n"
-    assert api.asked() == ["GET /schedules?system=true&limit=100"]
+    assert api.calls() == ["GET /schedules?system=true&limit=100"]
 
 
-def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: FakeApi) -> None:
+def test_all_times_of_a_schedule_are_in_its_zone(run: Run, api: FakeApi) -> None:
     move = {"event": "suspend", "from": "active", "to": "suspended", "actor": "admin"}
     entry = {**move, "at": "2030-01-30T05:06:07Z", "reason": "moving"}
     why = {"waiting_reason": "suspended by admin: moving", "waiting_until": "2030-02-03T04:00:00Z"}
@@ -252,7 +250,7 @@ def test_all_times_on_a_schedule_s_page_are_on_its_own_clocks(run: Run, api: Fak
     assert "until Sat 2030-02-02 20:00:00 PST" in shown
 
 
-def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: FakeApi) -> None:
+def test_a_suspension_says_until_when_and_whether_runs_are_left(run: Run, api: FakeApi) -> None:
     why = {"waiting_reason": "suspended by admin: moving", "waiting_until": "2030-02-03T04:00:00Z"}
     found = schedule(state="suspended", **why)
     api.answers(f"POST {PATH}/suspend", found, {**found, "next_run_at": None})
@@ -265,14 +263,14 @@ def test_a_suspension_says_how_long_and_whether_a_time_is_left(run: Run, api: Fa
     assert "its rule has no more runs after that" in none.stdout
 
 
-def test_a_word_that_is_none_is_a_usage_error(run: Run, api: FakeApi) -> None:
+def test_an_unknown_label_is_a_usage_error(run: Run, api: FakeApi) -> None:
     shown = run("schedule", "list", "--label", "busy")
 
     assert shown.exit_code == 2
     assert api.requests == []
 
 
-def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
+def test_job_details_shows_what_votecal_shows(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}", schedule(next_runs=[run_at(), run_at() | {"note": "Clocks go"}]))
     api.answers(
         f"GET {PATH}/occurrences", {"items": [occurrence(), skipped()], "next_cursor": "c1"}
@@ -293,7 +291,7 @@ def test_job_details_has_what_votecal_shows(run: Run, api: FakeApi) -> None:
     assert "Clocks go" in shown
     assert "4 s" in shown[shown.index("Last runs") :]
     assert "Skipped (calendar): calendar holidays excludes 31 January 2030" in shown
-    assert api.asked()[-1] == f"GET {PATH}/occurrences?limit=10"
+    assert api.calls()[-1] == f"GET {PATH}/occurrences?limit=10"
 
 
 def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi) -> None:
@@ -310,7 +308,7 @@ def test_a_schedule_that_never_ran_shows_no_completed_job(run: Run, api: FakeApi
     assert re.search("Scheduled Time +none *$", shown, re.MULTILINE)
 
 
-def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
+def test_the_history_shows_who_started_a_run_and_follows_pages(run: Run, api: FakeApi) -> None:
     wanted = occurrence(trigger="manual", actor="admin", reason="to see", failure_codes=[])
     late = occurrence(trigger="catch_up", failure_codes=[])
     api.answers(f"GET {PATH}/occurrences", *pages([wanted], [late], [skipped()]))
@@ -322,8 +320,8 @@ def test_the_history_says_who_wanted_a_run_and_follows_pages(run: Run, api: Fake
     assert "Skipped (calendar)" in shown
 
 
-def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
-    looked_at: LookedAt, api: FakeApi
+def test_at_80_columns_nothing_is_truncated_and_ids_do_not_wrap(
+    run_on_terminal: RunOnTerminal, api: FakeApi
 ) -> None:
     calendar = "calendar state-offices does not allow a time at 04:00 on Thursday 31 January 2030"
     went = occurrence(
@@ -345,7 +343,7 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
     )
 
     listed, shown, told = (
-        looked_at(80, "schedule", *words)
+        run_on_terminal(80, "schedule", *words)
         for words in (("list",), ("show", SCHEDULE), ("history", SCHEDULE))
     )
 
@@ -372,7 +370,7 @@ def test_at_80_columns_nothing_is_lost_and_ids_can_be_copied(
             assert each in " ".join(page.split())
 
 
-def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
+def test_in_a_pipe_each_row_is_one_line(run: Run, api: FakeApi) -> None:
     words = "the table is being moved, " * 20
     api.answers(
         "GET /schedules", {"items": [schedule(waiting_reason=words)] * 2, "next_cursor": None}
@@ -390,9 +388,7 @@ def test_piped_each_row_is_one_whole_line(run: Run, api: FakeApi) -> None:
     assert all(line == line.rstrip() for line in (*listed, *told))
 
 
-def test_a_time_of_another_zone_than_the_schedules_is_told_by_its_offset(
-    run: Run, api: FakeApi
-) -> None:
+def test_a_time_outside_the_schedules_zone_is_shown_with_its_offset(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}", schedule(zone="Europe/Berlin"), schedule(zone="Sea/Atlantis"))
     items = [occurrence(), occurrence(local="2030-01-31T13:00:07+01:00")]
     api.answers(f"GET {PATH}/occurrences", {"items": items, "next_cursor": None})
@@ -414,10 +410,10 @@ def test_a_deleted_schedule_has_a_history_without_a_zone(run: Run, api: FakeApi)
     assert "Thu 2030-01-31 04:00 -08:00 " in shown.stdout
 
 
-# Made and changed
+# Creating and changing
 
 
-def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> None:
+def test_a_schedule_is_created_from_options(run: Run, api: FakeApi, tmp_path: Path) -> None:
     told = tmp_path / "sweep.json"
     told.write_text('{"table": "voters"}')
     api.answers("POST /schedules", schedule())
@@ -468,7 +464,7 @@ def test_a_schedule_is_made_of_flags(run: Run, api: FakeApi, tmp_path: Path) -> 
         ("--kind", "daily", "--missed", "some"),
     ],
 )
-def test_flags_that_contradict_each_other_are_a_usage_error(
+def test_contradictory_options_are_a_usage_error(
     flags: tuple[str, ...], run: Run, api: FakeApi
 ) -> None:
     made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
@@ -477,7 +473,7 @@ def test_flags_that_contradict_each_other_are_a_usage_error(
     assert api.requests == []
 
 
-def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) -> None:
+def test_a_missing_parameters_file_is_a_usage_error(run: Run, api: FakeApi) -> None:
     flags = ("--kind", "daily", "--parameters", "@/no/such/file")
 
     made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
@@ -486,7 +482,7 @@ def test_a_file_of_parameters_that_is_not_there_is_told(run: Run, api: FakeApi) 
     assert "/no/such/file does not exist" in made.stderr
 
 
-def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: FakeApi) -> None:
+def test_an_edit_changes_only_the_given_parts_of_a_rule(run: Run, api: FakeApi) -> None:
     api.answers(f"GET {PATH}", schedule())
     changed = {
         "schedule": schedule(),
@@ -504,7 +500,7 @@ def test_an_edit_changes_that_much_of_the_rule_which_is_named(run: Run, api: Fak
     assert any(before in line and now in line for line in shown.stdout.splitlines())
 
 
-def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi) -> None:
+def test_an_edit_shows_what_changed_and_what_did_not(run: Run, api: FakeApi) -> None:
     after = schedule(overlap="allow", missed={"which": "none"}, calendar="holidays", title="Sweep")
     api.answers(f"GET {PATH}", schedule())
     api.answers(
@@ -528,7 +524,7 @@ def test_an_edit_tells_what_is_otherwise_and_what_is_not(run: Run, api: FakeApi)
     assert told[-1].startswith("its next runs are unchanged; next run: Fri 2030-02-01")
 
 
-def test_a_change_to_a_schedule_says_something(run: Run, api: FakeApi) -> None:
+def test_an_edit_without_a_change_is_a_usage_error(run: Run, api: FakeApi) -> None:
     assert run("schedule", "edit", SCHEDULE, *WHY).exit_code == 2
     assert api.requests == []
 
@@ -537,7 +533,7 @@ def test_a_change_to_a_schedule_says_something(run: Run, api: FakeApi) -> None:
     ("flag", "field"),
     [("--end", "end"), ("--times", "count"), ("--weekdays", "weekdays"), ("--day", "day")],
 )
-def test_an_edit_with_an_empty_flag_takes_that_away(
+def test_an_edit_with_an_empty_option_removes_the_field(
     flag: str, field: str, run: Run, api: FakeApi
 ) -> None:
     there = RULE | {"end": "2031-01-01", "count": 3, "weekdays": ["mon"], "day": 3}
@@ -555,7 +551,7 @@ def test_an_edit_with_an_empty_flag_takes_that_away(
 @pytest.mark.parametrize(
     "flag", ["--at", "--zone", "--kind", "--anchor", "--dst", "--title", "--rule", "--parameters"]
 )
-def test_an_edit_with_another_flag_empty_is_a_usage_error(
+def test_an_empty_option_that_cannot_be_removed_is_a_usage_error(
     flag: str, run: Run, api: FakeApi
 ) -> None:
     edited = run("schedule", "edit", SCHEDULE, *WHY, "--overlap", "allow", flag, "")
@@ -566,7 +562,7 @@ def test_an_edit_with_another_flag_empty_is_a_usage_error(
 
 
 @pytest.mark.parametrize("flag", ["--end", "--times", "--weekdays", "--day", "--at"])
-def test_where_there_is_no_rule_yet_nothing_can_be_taken_away(flag: str, run: Run) -> None:
+def test_a_new_rule_cannot_have_fields_removed(flag: str, run: Run) -> None:
     shown = run("schedule", "preview", "--kind", "daily", flag, "")
 
     assert shown.exit_code == 2
@@ -583,7 +579,9 @@ def test_where_there_is_no_rule_yet_nothing_can_be_taken_away(flag: str, run: Ru
         (("--missed", "some"), "not one of none, latest, all"),
     ],
 )
-def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, run: Run) -> None:
+def test_a_wrong_value_is_refused_with_a_message(
+    flags: tuple[str, ...], said: str, run: Run
+) -> None:
     made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
 
     assert made.exit_code == 2
@@ -599,7 +597,7 @@ def test_a_wrong_value_is_refused_in_words(flags: tuple[str, ...], said: str, ru
         ("the body.rule is odd", "the body.rule is odd"),
     ],
 )
-def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
+def test_errors_name_options_instead_of_api_fields(
     said: str, told: str, run: Run, api: FakeApi
 ) -> None:
     api.answers("POST /schedules", problem(400, said))
@@ -608,7 +606,7 @@ def test_a_refusal_names_fields_as_flags_do_not_as_the_api(
     assert run("schedule", "create", *flags).stderr == f"{told}\n"
 
 
-def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
+def test_a_schedule_without_a_next_run_says_why(run: Run, api: FakeApi) -> None:
     why = "calendar holidays refuses all of its times"
     bare = schedule(next_run_at=None, next_runs=[], waiting_reason=why)
     api.answers("POST /schedules", bare)
@@ -639,7 +637,7 @@ def test_a_schedule_that_will_not_run_says_why(run: Run, api: FakeApi) -> None:
     ],
 )
 @pytest.mark.parametrize("there", [RULE, RULE | {"kind": "weekly", "weekdays": ["tue"]}])
-def test_a_rule_that_is_changed_by_fields_is_a_rule(
+def test_merging_fields_into_a_rule_gives_a_valid_rule(
     there: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     changed = recurrence_of(rules.merged(there, fields)).document()
@@ -657,7 +655,7 @@ def test_a_suspension_may_have_an_end(run: Run, api: FakeApi) -> None:
     assert f"{SCHEDULE} is suspended" in shown.stdout
 
 
-def test_a_run_tells_its_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
+def test_run_shows_the_job_or_that_it_waits(run: Run, api: FakeApi) -> None:
     api.answers(f"POST {PATH}/run_now", occurrence(), occurrence(verdict="wait", job_id=""))
 
     assert f"jobyard job {JOB}" in run("schedule", "run", SCHEDULE, *WHY).stdout
@@ -673,12 +671,12 @@ def test_deleting_asks_first(run: Run, api: FakeApi) -> None:
     assert refused.exit_code == 1
     assert "--yes" in refused.stderr
     assert f"{SCHEDULE} is deleted" in agreed.stdout
-    assert [each.replace("%20", "+") for each in api.asked()] == [
+    assert [each.replace("%20", "+") for each in api.calls()] == [
         f"DELETE {PATH}?reason=the+table+is+being+moved"
     ]
 
 
-# Jobs of schedules, with the commands for jobs
+# Jobs of schedules
 
 
 def of_schedule(**changes: Any) -> dict[str, Any]:
@@ -696,9 +694,7 @@ def of_schedule(**changes: Any) -> dict[str, Any]:
     )
 
 
-def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
-    run: Run, api: FakeApi
-) -> None:
+def test_a_job_of_a_schedule_has_no_fields_of_manifests(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /jobs/{JOB}", of_schedule(result={"records": {"total": 12}}))
 
     shown = run("job", JOB).stdout
@@ -709,7 +705,7 @@ def test_a_job_of_a_schedule_is_shown_without_what_only_manifests_have(
     assert "Result" not in shown
 
 
-def test_a_job_that_goes_on_has_no_total_and_says_who_wanted_it(run: Run, api: FakeApi) -> None:
+def test_a_running_job_has_no_total_and_says_who_started_it(run: Run, api: FakeApi) -> None:
     so_far = {"processed": 891, "failed": 0, "total": None}
     found = of_schedule() | {"records": so_far, "actor": "admin", "reason": "moving"}
     api.answers(f"GET /jobs/{JOB}", found)
@@ -721,7 +717,7 @@ def test_a_job_that_goes_on_has_no_total_and_says_who_wanted_it(run: Run, api: F
     assert "admin: moving" in shown
 
 
-def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
+def test_the_history_shows_who_stopped_a_job_and_what_another_waits_for(
     run: Run, api: FakeApi
 ) -> None:
     stopped = occurrence(state="cancelled", failure_codes=[], message="cancelled by admin: moving")
@@ -743,7 +739,7 @@ def test_the_history_says_who_stopped_a_job_and_what_another_waits_for(
     ("words", "event"),
     [(("cancel",), "cancel"), (("force-fail",), "force_fail"), (("retry",), "requeue")],
 )
-def test_a_job_of_a_schedule_is_steered_like_others(
+def test_a_job_of_a_schedule_takes_the_same_events(
     words: tuple[str, ...], event: str, run: Run, api: FakeApi
 ) -> None:
     api.answers(f"POST /jobs/{JOB}/{event}", {"state": "scheduled"})
@@ -766,14 +762,14 @@ TOLD = re.findall(r"^jobyard ((?:schedule|calendar) .*)$", PAGE, flags=re.MULTIL
 
 
 @pytest.mark.parametrize("line", TOLD)
-def test_what_the_page_tells_to_type_is_understood(line: str, run: Run, api: FakeApi) -> None:
+def test_the_commands_of_the_page_are_valid(line: str, run: Run, api: FakeApi) -> None:
     shown = run(*shlex.split(line.replace(" ID", f" {SCHEDULE}")), typed="y\n")
 
-    assert shown.exit_code in {0, 1}, shown.stderr  # 2 is a usage error; 1 is the fake API's 404
+    assert shown.exit_code in {0, 1}, shown.stderr  # 2 is a usage error, 1 a 404 of the fake API
     assert shown.exit_code == (0 if " preview " in line else 1)
 
 
-def test_the_page_tells_of_every_command() -> None:
+def test_the_page_lists_every_command() -> None:
     told = {tuple(line.split()[:2]) for line in TOLD}
     known = {("schedule", command.name or "") for command in app.registered_commands}
 

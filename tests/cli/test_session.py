@@ -18,14 +18,16 @@ from tests.cli.fake_api import FakeApi, Run, problem, token
 from tests.cli.fake_cognito import FakeCognito
 
 
-def test_on_the_local_stack_one_is_admin_without_signing_in(local: Deployment) -> None:
+def test_the_local_stack_signs_in_admin_by_default(local: Deployment) -> None:
     opened = session.open_session(local)
 
     assert opened.username == "admin"
     assert opened.roles == ["admin"]
 
 
-def test_a_session_is_kept_for_its_owner_alone(local: Deployment, cognito: FakeCognito) -> None:
+def test_a_session_file_is_readable_only_by_its_owner(
+    local: Deployment, cognito: FakeCognito
+) -> None:
     first = session.open_session(local)
     again = session.open_session(local)
 
@@ -34,18 +36,18 @@ def test_a_session_is_kept_for_its_owner_alone(local: Deployment, cognito: FakeC
     assert stat.S_IMODE(local.session_file.stat().st_mode) == 0o600
 
 
-def test_a_kept_file_of_another_program_version_is_as_good_as_none(local: Deployment) -> None:
+def test_a_session_file_of_another_version_is_ignored(local: Deployment) -> None:
     local.session_file.write_text('{"token": "of old"}')
 
     assert session.open_session(local).username == "admin"
 
 
-def test_on_aws_one_has_to_sign_in_first(on_aws: Deployment) -> None:
+def test_a_stack_on_aws_requires_a_sign_in(on_aws: Deployment) -> None:
     with pytest.raises(SignInRequired, match="`jobyard login --stack prod`"):
         session.open_session(on_aws)
 
 
-def test_a_token_that_ends_soon_is_renewed_before_it_is_used(
+def test_a_token_that_expires_soon_is_renewed_first(
     local: Deployment, cognito: FakeCognito
 ) -> None:
     ended = replace(session.open_session(local), access_token=token("admin", "admin", expires=1))
@@ -57,7 +59,7 @@ def test_a_token_that_ends_soon_is_renewed_before_it_is_used(
     assert session.open_session(local).access_token == bearer.token()
 
 
-def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
+def test_an_expired_session_asks_for_a_new_sign_in(
     on_aws: Deployment, cognito: FakeCognito
 ) -> None:
     opened = session.sign_in(on_aws, "someone", "secret")
@@ -67,7 +69,7 @@ def test_a_session_that_has_ended_for_good_asks_for_a_new_sign_in(
         SessionTokens(on_aws, opened).renew()
 
 
-def test_after_a_reset_the_local_people_sign_in_again_by_themselves(
+def test_after_a_reset_demo_users_are_signed_in_automatically(
     local: Deployment, cognito: FakeCognito
 ) -> None:
     opened = session.open_session(local)
@@ -76,7 +78,7 @@ def test_after_a_reset_the_local_people_sign_in_again_by_themselves(
     assert SessionTokens(local, opened).renew() == token("admin", "admin")
 
 
-def test_a_local_stack_on_another_port_is_signed_in_to_anew(
+def test_a_local_stack_on_another_port_needs_a_new_sign_in(
     local: Deployment, cognito: FakeCognito
 ) -> None:
     session.sign_in(local, "operator", "secret")
@@ -100,17 +102,17 @@ def test_a_first_password_is_changed_on_the_way_in(
     assert cognito.given["SOFTWARE_TOKEN_MFA_CODE"] == "123456"
 
 
-def test_a_wrong_password_is_told_in_cognitos_words(on_aws: Deployment) -> None:
+def test_a_wrong_password_shows_cognitos_message(on_aws: Deployment) -> None:
     with pytest.raises(SignInFailed, match="Incorrect username or password"):
         session.sign_in(on_aws, "someone", "wrong")
 
 
-def test_without_a_running_stack_one_is_told_how_to_start_it(tmp_path: Path) -> None:
+def test_without_a_running_stack_the_error_says_how_to_start_it(tmp_path: Path) -> None:
     with pytest.raises(StackNotRunning, match="`jobyard local up`"):
         session.local_deployment(tmp_path)
 
 
-def test_login_as_a_role_and_whoami_agree(run: Run) -> None:
+def test_whoami_shows_the_role_of_login(run: Run) -> None:
     login = run("login", "--as", "operator", "--json")
     whoami = run("whoami", "--json")
 
@@ -118,11 +120,11 @@ def test_login_as_a_role_and_whoami_agree(run: Run) -> None:
     assert json.loads(whoami.stdout)["roles"] == ["operator"]
 
 
-def test_a_token_can_be_had_for_other_programs(run: Run) -> None:
+def test_a_token_is_printed_for_other_programs(run: Run) -> None:
     assert run("token").stdout == f"{token('admin', 'admin')}\n"
 
 
-def test_logout_makes_one_admin_again(run: Run, cognito: FakeCognito) -> None:
+def test_logout_restores_the_default_user(run: Run, cognito: FakeCognito) -> None:
     run("login", "--as", "operator")
 
     assert run("logout").stdout == "signed out\n"
@@ -139,7 +141,7 @@ def test_a_password_may_come_from_a_pipe(run: Run) -> None:
     assert "secret" not in signed_in.output
 
 
-def test_a_refused_login_ends_with_1(run: Run) -> None:
+def test_a_refused_login_exits_with_1(run: Run) -> None:
     signed_in = run("login", "--stack", "prod", "--username", "someone", typed="wrong\n")
 
     assert signed_in.exit_code == 1
@@ -149,19 +151,19 @@ def test_a_refused_login_ends_with_1(run: Run) -> None:
 @pytest.mark.parametrize(
     "words", [("--as", "nobody"), ("--as", "admin", "--username", "admin"), ("--as", "planner")]
 )
-def test_a_login_that_makes_no_sense_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+def test_contradictory_login_options_are_a_usage_error(words: tuple[str, ...], run: Run) -> None:
     assert run("login", *words).exit_code == 2
 
 
-def test_the_demos_people_are_not_on_aws(run: Run) -> None:
+def test_demo_users_exist_only_on_the_local_stack(run: Run) -> None:
     signed_in = run("login", "--stack", "prod", "--as", "admin")
 
     assert signed_in.exit_code == 2
     assert "has no demo users" in signed_in.stderr
 
 
-def test_an_ended_token_is_renewed_silently_in_the_middle_of_a_command(
-    run: Run, api: FakeApi, cognito: FakeCognito, surroundings: CliContext
+def test_an_expired_token_is_renewed_during_a_command(
+    run: Run, api: FakeApi, cognito: FakeCognito, cli_context: CliContext
 ) -> None:
     api.answers("GET /holds", problem(401, "Unauthorized"), {"items": [], "next_cursor": None})
 

@@ -61,7 +61,7 @@ def test_json_is_the_apis_document_and_nothing_else(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), READS)
-def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
+def test_an_error_is_printed_on_standard_error_and_exits_with_1(
     words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
     api.answers(asked, problem(403, "this is for operators"))
@@ -77,7 +77,7 @@ def test_a_refusal_is_its_words_on_standard_error_and_exit_code_1(
 
 
 @pytest.mark.parametrize(("words", "asked", "document"), READS)
-def test_what_is_read_can_be_read(
+def test_read_commands_show_text(
     words: tuple[str, ...], asked: str, document: dict[str, object], run: Run, api: FakeApi
 ) -> None:
     api.answers(asked, document)
@@ -89,7 +89,7 @@ def test_what_is_read_can_be_read(
     assert shown.stdout.strip()
 
 
-def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi) -> None:
+def test_a_cost_lists_each_usage_and_the_total(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /batches/{BATCH}/cost", cost())
 
     shown = run("cost", BATCH).stdout
@@ -101,7 +101,7 @@ def test_a_bill_has_a_line_for_what_was_used_and_the_sum(run: Run, api: FakeApi)
     assert "prices of 2026-10-04 in us-east-1" in shown
 
 
-def test_a_server_that_fails_is_told_with_the_request_to_look_for(run: Run, api: FakeApi) -> None:
+def test_a_server_error_is_shown_with_its_request_id(run: Run, api: FakeApi) -> None:
     broken = {"detail": "something failed here", "request_id": "r-1"}
     api.answers("GET /holds", httpx.Response(500, json=broken))
 
@@ -114,12 +114,12 @@ def test_batches_are_filtered_and_say_what_they_wait_for(run: Run, api: FakeApi)
 
     shown = run("batches", "--state", "held", "--collection", "maps")
 
-    assert api.asked() == ["GET /batches?state=held&collection=maps&limit=20"]
+    assert api.calls() == ["GET /batches?state=held&collection=maps&limit=20"]
     assert BATCH in shown.stdout
     assert "everything is held by admin: power, until 2030-01-31" in shown.stdout
 
 
-def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None:
+def test_a_list_says_when_there_is_more(run: Run, api: FakeApi) -> None:
     api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
 
     shown = run("batches", "--limit", "2")
@@ -127,7 +127,7 @@ def test_more_than_the_limit_is_said_to_be_there(run: Run, api: FakeApi) -> None
     assert "showing the first 2 batches: use --limit for more" in shown.stdout
 
 
-def test_with_json_a_limit_leaves_the_cursor_of_the_rest(run: Run, api: FakeApi) -> None:
+def test_json_with_a_limit_has_the_next_cursor(run: Run, api: FakeApi) -> None:
     api.answers("GET /batches", *pages([batch(), batch()], [batch()]))
 
     shown = json.loads(run("batches", "--limit", "2", "--json").stdout)
@@ -157,7 +157,7 @@ def test_a_batch_shows_its_failures_its_history_and_what_one_may_do(run: Run, ap
     assert "update-reporting" in shown
 
 
-def test_a_name_that_looks_like_markup_is_shown_as_it_is(run: Run, api: FakeApi) -> None:
+def test_a_name_that_looks_like_markup_is_shown_unchanged(run: Run, api: FakeApi) -> None:
     api.answers(f"GET /jobs/{JOB}", job(name="[red]plan[/red].txt"))
 
     assert "[red]plan[/red].txt" in run("job", JOB).stdout
@@ -171,7 +171,7 @@ def test_a_job_shows_what_its_steps_say(run: Run, api: FakeApi) -> None:
     assert left_out in run("job", JOB).stdout
 
 
-def test_findings_are_told_by_line_and_column(run: Run, api: FakeApi) -> None:
+def test_findings_are_listed_by_line_and_column(run: Run, api: FakeApi) -> None:
     finding = {
         "level": "error",
         "code": "URL_BAD",
@@ -205,7 +205,7 @@ def test_the_files_of_all_reports_are_downloaded(run: Run, api: FakeApi, tmp_pat
     }
 
 
-def test_a_link_that_is_over_is_told(run: Run, api: FakeApi, tmp_path: Path) -> None:
+def test_an_expired_download_link_is_reported(run: Run, api: FakeApi, tmp_path: Path) -> None:
     api.answers(f"GET /batches/{BATCH}/reports", {"items": [report()]})
     words = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
     api.answers("GET /files/jobs.csv", httpx.Response(403, text=words))
@@ -216,7 +216,7 @@ def test_a_link_that_is_over_is_told(run: Run, api: FakeApi, tmp_path: Path) -> 
     assert shown.stderr == "S3 answered 403 AccessDenied: Request has expired\n"
 
 
-def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
+def test_an_expired_hold_is_shown_as_ended(run: Run, api: FakeApi) -> None:
     hold = {
         "scope": "type:deposit",
         "owner": "operator",
@@ -241,7 +241,7 @@ def test_a_hold_that_has_run_out_is_over(run: Run, api: FakeApi) -> None:
         ("reports",),
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...], run: Run) -> None:
+def test_impossible_arguments_are_a_usage_error(words: tuple[str, ...], run: Run) -> None:
     shown = run(*words)
 
     assert shown.exit_code == 2
@@ -256,9 +256,7 @@ def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...], run: Run)
         ("schedule", schedules.app.registered_commands),
     ],
 )
-def test_what_one_may_do_is_told_by_the_names_of_commands(
-    lifecycle: str, registered: list[CommandInfo]
-) -> None:
+def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[CommandInfo]) -> None:
     named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
     told = terminal.commands_for(lifecycle_called(lifecycle).people_events())
@@ -278,7 +276,7 @@ def test_what_one_may_do_is_told_by_the_names_of_commands(
         (("batches", "--state", "open"), "not one of pending, held"),
     ],
 )
-def test_an_id_of_something_else_is_answered_with_the_command_for_that(
+def test_an_id_of_another_kind_is_answered_with_the_right_command(
     words: tuple[str, ...], said: str, run: Run, api: FakeApi
 ) -> None:
     shown = run(*words)

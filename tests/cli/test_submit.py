@@ -31,7 +31,7 @@ def intake(api: FakeApi) -> None:
     api.answers("POST /intake", httpx.Response(204))
 
 
-def test_a_manifest_is_announced_and_then_uploaded_as_the_form_that_was_given(
+def test_a_manifest_is_submitted_and_uploaded_with_the_presigned_form(
     manifest: str, run: Run, api: FakeApi
 ) -> None:
     made = run("submit", manifest, "--collection", "maps", "--json")
@@ -48,7 +48,7 @@ def test_a_manifest_is_announced_and_then_uploaded_as_the_form_that_was_given(
     assert "Authorization" not in uploaded.headers
 
 
-def test_all_that_is_said_of_a_manifest_is_sent(manifest: str, run: Run, api: FakeApi) -> None:
+def test_all_options_of_submit_are_sent(manifest: str, run: Run, api: FakeApi) -> None:
     run(
         *("submit", manifest, "--profile", "mrt-batch-manifest", "--note", "spring"),
         *("--notify", "a@example.org", "--notify", "b@example.org"),
@@ -68,13 +68,15 @@ def test_all_that_is_said_of_a_manifest_is_sent(manifest: str, run: Run, api: Fa
     }
 
 
-def test_one_can_ask_for_no_mail(manifest: str, run: Run, api: FakeApi) -> None:
+def test_no_mail_sends_no_recipients(manifest: str, run: Run, api: FakeApi) -> None:
     run("submit", manifest, "--no-mail")
 
     assert json.loads(api.requests[0].content)["notify"] == []
 
 
-def test_an_upload_that_breaks_is_sent_again_whole(manifest: str, run: Run, api: FakeApi) -> None:
+def test_an_upload_that_cannot_connect_is_retried_whole(
+    manifest: str, run: Run, api: FakeApi
+) -> None:
     api.answers("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
 
     made = run("submit", manifest)
@@ -98,7 +100,7 @@ def test_an_upload_that_may_have_arrived_is_not_sent_twice(
     assert len(api.requests) == 2
 
 
-def test_a_manifest_that_is_too_large_is_refused_in_words(
+def test_a_manifest_that_is_too_large_is_refused_with_a_message(
     manifest: str, run: Run, api: FakeApi
 ) -> None:
     words = "<Error><Code>EntityTooLarge</Code><Message>too large</Message></Error>"
@@ -123,7 +125,7 @@ def test_a_refused_submission_uploads_nothing(manifest: str, run: Run, api: Fake
 @pytest.mark.parametrize(
     "words", [("nowhere.checkm",), ("--parameter", "title"), ("--parameter", "n:=no json")]
 )
-def test_a_submission_that_makes_no_sense_is_a_usage_error(
+def test_contradictory_submit_options_are_a_usage_error(
     words: tuple[str, ...], manifest: str, run: Run, api: FakeApi
 ) -> None:
     made = run("submit", *(words if len(words) == 1 else (manifest, *words)))
@@ -140,7 +142,7 @@ def test_an_empty_file_is_a_usage_error(tmp_path: Path, run: Run, api: FakeApi) 
 
 
 @pytest.mark.parametrize(("state", "code"), [("completed", 0), ("failed", 1), ("cancelled", 1)])
-def test_with_watch_the_exit_code_is_the_batchs(
+def test_with_watch_the_exit_code_depends_on_the_batch(
     state: str, code: int, manifest: str, run: Run, api: FakeApi
 ) -> None:
     api.answers(f"GET /batches/{BATCH}", batch(running=1), batch(state, succeeded=1))

@@ -1,4 +1,4 @@
-"""Whatever the terminal is, and whatever strangers have named: words, never a traceback."""
+"""Unusual terminals and hostile text give readable output, never a traceback."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from cli import options, terminal
-from tests.cli.conftest import LookedAt
+from tests.cli.conftest import RunOnTerminal
 from tests.cli.fake_api import BATCH, JOB, URL, FakeApi, Run, batch, job
 
 EVIL = "a\x1b[2J\x1b]0;owned\x07b\u202ec\x9bd\r\nJobs: 100 succeeded\udce9"
@@ -29,7 +29,7 @@ PLACES = {
 
 
 def shell(words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """Run words of a shell in which $jobyard is the command."""
+    """Run a shell command in which $jobyard is the CLI."""
     return subprocess.run(
         ["bash", "-c", words],
         cwd=folder,
@@ -42,7 +42,7 @@ def shell(words: str, folder: Path, **environment: str) -> subprocess.CompletedP
 
 
 def in_words(done: subprocess.CompletedProcess[bytes]) -> bytes:
-    """What was said, which is no traceback."""
+    """The output, which must not be a traceback."""
     said = done.stdout + done.stderr
     assert b"Traceback" not in said, said.decode(errors="replace")
     assert b"Exception ignored" not in said, said.decode(errors="replace")
@@ -62,7 +62,7 @@ def strange(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_name_that_is_no_utf8_is_refused_in_words(
+def test_a_name_that_is_not_utf8_is_refused_with_a_message(
     strange: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(strange)
@@ -82,7 +82,7 @@ def test_a_name_that_is_no_utf8_is_refused_in_words(
     assert (missing.exit_code, r"\xff.csv" in missing.stderr) == (2, True)
 
 
-def test_a_file_whose_name_is_no_utf8_is_submitted_by_another(
+def test_a_file_whose_name_is_not_utf8_needs_another_name(
     strange: Path, run: Run, api: FakeApi
 ) -> None:
     api.answers("POST /batches", MADE)
@@ -107,7 +107,7 @@ def test_a_manifest_may_come_through_a_pipe(
     content: str, name: str, run: Run, api: FakeApi, tmp_path: Path
 ) -> None:
     api.answers("POST /batches", MADE)
-    # The first try breaks: what came through a pipe is there a second time.
+    # The first upload fails: the content of the pipe must be available again.
     api.answers("POST /intake", httpx.WriteError("broken"), httpx.Response(204))
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -141,7 +141,7 @@ def test_mail_and_no_mail_at_once_are_refused(run: Run, tmp_path: Path, api: Fak
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_terminal_is_too_strange(place: str, strange: Path) -> None:
+def test_unusual_terminals_cause_no_traceback(place: str, strange: Path) -> None:
     names = "'caf\u00e9 \u65e5\u672c.csv'"
     shown = in_words(
         shell(
@@ -159,7 +159,7 @@ def test_no_terminal_is_too_strange(place: str, strange: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["| head -1", ">&-", ">&- 2>&- <&-"])
-def test_closed_streams_and_pipes_that_end_are_no_trouble(ending: str, tmp_path: Path) -> None:
+def test_closed_streams_and_pipes_cause_no_traceback(ending: str, tmp_path: Path) -> None:
     in_words(
         shell(
             f"eval $jobyard lifecycle job --json {ending}; eval $jobyard lifecycle job {ending}",
@@ -168,8 +168,8 @@ def test_closed_streams_and_pipes_that_end_are_no_trouble(ending: str, tmp_path:
     )
 
 
-def test_what_the_api_answers_cannot_drive_the_terminal(
-    api: FakeApi, run: Run, looked_at: LookedAt
+def test_api_answers_cannot_control_the_terminal(
+    api: FakeApi, run: Run, run_on_terminal: RunOnTerminal
 ) -> None:
     evil = batch(filename=EVIL, note=EVIL, failure_message=EVIL, submitter=EVIL)
     api.answers("GET /batches", _answer({"items": [evil], "next_cursor": None}))
@@ -178,7 +178,7 @@ def test_what_the_api_answers_cannot_drive_the_terminal(
     api.answers(f"GET /jobs/{JOB}", _answer(found))
 
     shown = [
-        *(looked_at(width, *words) for width in (30, 200) for words in _asked()),
+        *(run_on_terminal(width, *words) for width in (30, 200) for words in _asked()),
         *(run(*words).stdout for words in _asked()),
         *(run(*words, "--json").stdout for words in _asked()),
     ]
@@ -191,7 +191,7 @@ def test_what_the_api_answers_cannot_drive_the_terminal(
 
 
 def _answer(document: Any, status: int = 200) -> httpx.Response:
-    """An answer of ASCII only, as JSON may hold what UTF-8 may not."""
+    """An answer in ASCII, because JSON can contain what UTF-8 cannot."""
     return httpx.Response(status, content=json.dumps(document))
 
 
@@ -199,14 +199,14 @@ def _asked() -> list[tuple[str, ...]]:
     return [("batches",), ("batch", BATCH), ("job", JOB)]
 
 
-def test_a_json_document_is_the_apis_own_whatever_is_in_it(api: FakeApi, run: Run) -> None:
+def test_json_output_is_valid_whatever_the_api_returns(api: FakeApi, run: Run) -> None:
     document = batch(note="\x1b\u202e é 日本 \U0001f600")
     api.answers(f"GET /batches/{BATCH}", document)
 
     assert json.loads(run("batch", BATCH, "--json").stdout) == document
 
 
-def test_a_refusals_words_cannot_drive_the_terminal(api: FakeApi, run: Run) -> None:
+def test_error_messages_cannot_control_the_terminal(api: FakeApi, run: Run) -> None:
     api.answers(f"GET /batches/{BATCH}", _answer({"detail": EVIL}, 404))
 
     refused = run("batch", BATCH)
@@ -226,7 +226,7 @@ def test_a_refusals_words_cannot_drive_the_terminal(api: FakeApi, run: Run) -> N
     ],
     ids=" ".join,
 )
-def test_what_is_typed_wrongly_cannot_drive_the_terminal(
+def test_invalid_arguments_cannot_control_the_terminal(
     words: tuple[str, ...], run: Run, tmp_path: Path
 ) -> None:
     wrong = run(*(word.replace("FILE", f"{tmp_path}/{EVIL}") for word in words))
@@ -236,7 +236,7 @@ def test_what_is_typed_wrongly_cannot_drive_the_terminal(
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'"text"', b"\xff"])
-def test_an_answer_that_is_not_the_apis_is_told_as_that(
+def test_an_answer_of_another_server_is_reported_as_such(
     content: bytes, api: FakeApi, run: Run
 ) -> None:
     api.answers("GET /batches", httpx.Response(200, content=content))
@@ -248,27 +248,29 @@ def test_an_answer_that_is_not_the_apis_is_told_as_that(
 
 @pytest.mark.parametrize("width", [30, 50])
 def test_a_narrow_terminal_loses_nothing_of_a_table(
-    width: int, api: FakeApi, looked_at: LookedAt
+    width: int, api: FakeApi, run_on_terminal: RunOnTerminal
 ) -> None:
     api.answers("GET /batches", {"items": [batch(), batch()], "next_cursor": None})
 
-    shown = looked_at(width, "batches")
+    shown = run_on_terminal(width, "batches")
 
     assert shown.count(BATCH) == 2
     assert "maps" in shown
 
 
 @pytest.mark.parametrize("width", [0, 1, 7])
-def test_no_terminal_is_too_narrow_for_words(width: int, api: FakeApi, looked_at: LookedAt) -> None:
+def test_text_wraps_on_a_very_narrow_terminal(
+    width: int, api: FakeApi, run_on_terminal: RunOnTerminal
+) -> None:
     api.answers("GET /batches", {"items": [batch()], "next_cursor": None})
     api.answers(f"GET /batches/{BATCH}", batch())
     api.answers(f"GET /jobs/{JOB}", job())
 
     for words in _asked():
-        assert looked_at(width, *words)
+        assert run_on_terminal(width, *words)
 
 
-def test_columns_may_make_wider_what_nobody_looks_at(
+def test_columns_can_widen_piped_output(
     api: FakeApi, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note = "word " * 150 + "end"
@@ -294,7 +296,7 @@ def test_a_result_is_shown_as_json(api: FakeApi, run: Run) -> None:
         assert words in shown
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     told = run("--version")
 
     assert told.exit_code == 0
@@ -327,12 +329,12 @@ def test_a_time_without_a_date_is_the_next_one(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "25:00", "9", "9:0", "99999999999d", "2030-13-01", "9:00 Nowhere", "9:00Z UTC"]
 )
-def test_what_is_no_time_is_a_usage_error(text: str) -> None:
+def test_an_invalid_time_is_a_usage_error(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a time"):
         options.future_time(text)
 
 
-def test_an_hour_of_a_rule_may_have_one_digit_and_its_zone_behind_it(run: Run) -> None:
+def test_a_time_of_day_may_have_one_digit_and_a_zone(run: Run) -> None:
     def previewed(*words: str) -> Any:
         done = run("schedule", "preview", "--kind", "daily", *words, "--json")
         assert done.exit_code == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What is packed is the same for the same content, and complete."""
+"""Packages are complete, and the same for the same content."""
 
 import io
 import zipfile
@@ -25,13 +25,13 @@ def test_the_same_content_makes_the_same_zip(folder: Path, tmp_path: Path) -> No
     assert first == again
 
 
-def test_a_layer_lies_under_the_folder_lambda_looks_in(folder: Path) -> None:
+def test_a_layer_is_below_the_folder_that_lambda_imports_from(folder: Path) -> None:
     packed = zipfile.ZipFile(io.BytesIO(artifacts.zipped(folder, "python/")))
 
     assert packed.namelist() == ["python/inner/module.py"]
 
 
-def test_compiled_code_goes_along_and_the_old_one_does_not(folder: Path, tmp_path: Path) -> None:
+def test_a_layer_has_fresh_byte_code_only(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "compiled"
     artifacts.compiled(folder, target)
     (folder / "inner" / "module.py").rename(folder / "inner" / "renamed.py")
@@ -56,7 +56,7 @@ def test_the_vendor_layer_is_built_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in data.iterdir() if path.is_dir()) == sorted(services)
 
 
-def test_a_layer_is_not_built_from_another_version_than_the_pinned(tmp_path: Path) -> None:
+def test_a_layer_is_not_built_from_an_unpinned_version(tmp_path: Path) -> None:
     layer = artifacts.copied(ROOT / "layers" / "vendor", tmp_path / "vendor")
     (layer / "requirements.txt").write_text("pynamodb==1.0.0\n")
 

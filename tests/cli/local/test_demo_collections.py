@@ -1,4 +1,4 @@
-"""The demo's collections are made where they are missing."""
+"""The demo's collections are created if they are missing."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -26,7 +26,7 @@ def make(api: FakeApi) -> Callable[[], None]:
     return lambda: demo_collections.ensure(_Cognito(), stack, transport=network)
 
 
-def test_what_is_missing_is_made_for_all_of_the_demo(
+def test_missing_collections_are_created_for_the_demo(
     api: FakeApi, make: Callable[[], None]
 ) -> None:
     api.answers("GET /collections", {"items": [{"name": "maps"}], "next_cursor": None})
@@ -41,7 +41,7 @@ def test_what_is_missing_is_made_for_all_of_the_demo(
     assert all({"depositor", "operator"} <= {*each["groups"]} for each in made)
 
 
-def test_what_somebody_made_at_the_same_time_is_no_trouble(
+def test_a_collection_that_another_process_created_is_accepted(
     api: FakeApi, make: Callable[[], None]
 ) -> None:
     api.answers("GET /collections", {"items": [], "next_cursor": None})

@@ -4,7 +4,7 @@ from cli.local.deployment import with_emulated_throttling, with_plain_concurrenc
 from cli.local.emulator import ROOT
 
 
-def test_a_map_on_the_laptop_runs_no_more_children_than_it_was_deployed_with() -> None:
+def test_a_map_on_the_local_stack_keeps_its_concurrency_limit() -> None:
     machine = (ROOT / "infra" / "statemachines" / "batch.asl.json").read_bytes()
 
     states = json.loads(with_plain_concurrency(machine, "4"))["States"]
@@ -14,7 +14,7 @@ def test_a_map_on_the_laptop_runs_no_more_children_than_it_was_deployed_with() -
     assert b"MaxConcurrencyPath" not in with_plain_concurrency(machine, "4")
 
 
-def test_a_job_that_no_worker_is_free_for_is_tried_again_on_the_laptop_too() -> None:
+def test_throttled_workers_are_retried_on_the_local_stack_too() -> None:
     machine = (ROOT / "infra" / "statemachines" / "job.asl.json").read_bytes()
 
     execute = json.loads(with_emulated_throttling(machine))["States"]["ExecuteJob"]

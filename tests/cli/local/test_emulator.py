@@ -1,4 +1,4 @@
-"""The emulator's process starts, is found, ends, and leaves nothing that cannot be mended."""
+"""The emulator's process starts, is found and ends, and never leaves a state beyond repair."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     emulator.stop(tmp_path / "home")
 
 
-def test_what_was_started_is_found_where_it_listens(home: Path) -> None:
+def test_a_started_emulator_is_found_with_its_port(home: Path) -> None:
     started = emulator.start(home, emulator.free_port(), iam=True)
 
     assert emulator.running(home) == started
@@ -35,19 +35,19 @@ def test_what_was_started_is_found_where_it_listens(home: Path) -> None:
     assert started.iam
 
 
-def test_nothing_runs_where_nothing_was_started(home: Path) -> None:
+def test_nothing_is_found_where_nothing_was_started(home: Path) -> None:
     assert emulator.running(home) is None
     assert emulator.stop(home) is False
 
 
-def test_it_listens_on_the_one_loopback_address_only(home: Path) -> None:
+def test_the_emulator_listens_on_loopback_only(home: Path) -> None:
     started = emulator.start(home, emulator.free_port())
 
     with pytest.raises(OSError, match=r"."):
         socket.create_connection(("127.0.0.2", started.port), timeout=5)
 
 
-def test_it_keeps_what_it_holds_when_it_is_stopped(home: Path) -> None:
+def test_the_state_survives_a_stop(home: Path) -> None:
     port = emulator.free_port()
     _make_bucket(emulator.start(home, port))
 
@@ -56,7 +56,7 @@ def test_it_keeps_what_it_holds_when_it_is_stopped(home: Path) -> None:
     assert _buckets(emulator.start(home, port)) == ["kept"]
 
 
-def test_it_keeps_what_it_holds_when_it_is_killed(home: Path) -> None:
+def test_the_state_survives_a_kill(home: Path) -> None:
     port = emulator.free_port()
     started = emulator.start(home, port)
     _make_bucket(started)
@@ -69,7 +69,7 @@ def test_it_keeps_what_it_holds_when_it_is_killed(home: Path) -> None:
     assert _buckets(emulator.start(home, port)) == ["kept"]
 
 
-def test_it_forgets_when_it_is_told_to(home: Path) -> None:
+def test_the_state_can_be_deleted(home: Path) -> None:
     port = emulator.free_port()
     _make_bucket(emulator.start(home, port))
 
@@ -79,7 +79,7 @@ def test_it_forgets_when_it_is_told_to(home: Path) -> None:
     assert _buckets(emulator.start(home, port)) == []
 
 
-def test_a_taken_port_is_refused_with_the_name_of_who_has_it(home: Path) -> None:
+def test_a_used_port_is_refused_with_the_program_that_uses_it(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
@@ -87,14 +87,14 @@ def test_a_taken_port_is_refused_with_the_name_of_who_has_it(home: Path) -> None
             emulator.start(home, port)
 
 
-def test_a_lock_that_a_dead_process_left_says_nothing_runs(home: Path) -> None:
+def test_a_stale_lock_file_means_nothing_runs(home: Path) -> None:
     home.mkdir()
     (home / "emulator.lock").write_text('{"pid": 1, "port": 4914, "iam": false}')
 
     assert emulator.running(home) is None
 
 
-def test_it_does_not_see_the_callers_credentials(
+def test_the_emulator_does_not_get_the_callers_credentials(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-a-real-account")
@@ -106,8 +106,8 @@ def test_it_does_not_see_the_callers_credentials(
     assert b"of-a-real-account" not in environment.read_bytes()
 
 
-# What the emulator's process runs before anything else: it saves at once and ever again, and takes
-# its time to load, as it does when it keeps tens of thousands of objects.
+# Code that the emulator's process runs first: it saves all the time, and loads slowly, as with tens
+# of thousands of objects.
 HURRY = """
 import threading, time
 sleep = time.sleep
@@ -130,7 +130,7 @@ json.load, os.walk = load_slowly, walk_slowly
 
 @pytest.fixture
 def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file of what the emulator's process runs beforehand."""
+    """A file of code that the emulator's process runs first."""
     customs = tmp_path / "customs"
     customs.mkdir()
     python = tmp_path / "python"
@@ -142,7 +142,7 @@ def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that holds a bucket with an object and a table with a row, and nothing running."""
+    """The home of a stopped emulator that has a bucket with an object and a table with a row."""
     home = tmp_path_factory.mktemp("filled")
     _fill(emulator.start(home, emulator.free_port()))
     emulator.stop(home)
@@ -151,22 +151,20 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def full(home: Path, beforehand: Path, filled: Path) -> Path:
-    """A copy of what was filled, whose emulator loads slowly and saves in a hurry."""
+    """A copy of `filled`, whose emulator loads slowly and saves all the time."""
     shutil.copytree(filled, home)
     beforehand.write_text(HURRY + SLOWLY)
     return home
 
 
-def test_whoever_saves_while_it_loads_loses_nothing(full: Path) -> None:
+def test_saving_while_loading_loses_nothing(full: Path) -> None:
     _holds_all(emulator.start(full, emulator.free_port()))
     emulator.stop(full)
 
     _holds_all(emulator.start(full, emulator.free_port()))
 
 
-def test_however_often_it_is_killed_while_it_loads_and_saves_it_loses_nothing(
-    full: Path, beforehand: Path
-) -> None:
+def test_kills_while_loading_and_saving_lose_nothing(full: Path, beforehand: Path) -> None:
     port = emulator.free_port()
     with ThreadPoolExecutor(1) as apart:
         for after in (0.0, 0.4, 0.8, 1.6):
@@ -183,9 +181,7 @@ def test_however_often_it_is_killed_while_it_loads_and_saves_it_loses_nothing(
     _holds_all(emulator.start(full, port))
 
 
-def test_what_is_told_to_stop_while_it_loads_stops_and_loses_nothing(
-    full: Path, beforehand: Path
-) -> None:
+def test_a_stop_while_loading_loses_nothing(full: Path, beforehand: Path) -> None:
     with ThreadPoolExecutor(1) as apart:
         begun = apart.submit(emulator.start, full, emulator.free_port())
         while emulator.running(full) is None:
@@ -197,7 +193,7 @@ def test_what_is_told_to_stop_while_it_loads_stops_and_loses_nothing(
     _holds_all(emulator.start(full, emulator.free_port()))
 
 
-def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> None:
+def test_of_two_simultaneous_starts_one_is_refused_with_a_message(full: Path) -> None:
     at_once = threading.Barrier(2)
 
     def start() -> Emulator:
@@ -214,7 +210,7 @@ def test_of_two_that_start_it_at_once_one_is_refused_in_words(full: Path) -> Non
     _holds_all(started)
 
 
-def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> None:
+def test_a_damaged_snapshot_loses_only_the_changes_since_the_previous_one(full: Path) -> None:
     shutil.copytree(full / snapshots.LAST, full / snapshots.PREVIOUS)
     (full / snapshots.LAST / "dynamodb.json").write_text('{"__ministack')
     said: list[str] = []
@@ -225,14 +221,14 @@ def test_a_damaged_save_costs_what_was_done_since_the_one_before(full: Path) -> 
     _holds_all(started)
 
 
-def test_saves_that_are_all_damaged_are_refused_with_what_to_do(full: Path) -> None:
+def test_if_all_snapshots_are_damaged_the_error_says_what_to_do(full: Path) -> None:
     (full / snapshots.LAST / "s3.json").write_text("")
 
     with pytest.raises(EmulatorError, match=r"s3\.json has changed.*local reset"):
         emulator.start(full, emulator.free_port())
 
 
-def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) -> None:
+def test_the_state_of_a_later_emulator_is_refused_and_unchanged(full: Path) -> None:
     # As an older version left it, without a list of its files.
     (full / snapshots.LAST / snapshots.CHECKSUMS).unlink()
     later = full / snapshots.LAST / "dynamodb.json"
@@ -244,7 +240,9 @@ def test_what_a_later_emulator_saved_is_refused_and_left_as_it_is(full: Path) ->
     assert json.loads(later.read_text())["__ministack_format__"] == 99
 
 
-def test_a_full_disk_is_told_and_costs_nothing_that_was_saved(full: Path, beforehand: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_nothing_that_was_saved(
+    full: Path, beforehand: Path
+) -> None:
     if not hasattr(resource, "prlimit"):
         pytest.skip("this system does not limit the files of another process")
     beforehand.write_text(HURRY)
@@ -280,7 +278,7 @@ server.save_forever()
 """
 
 
-def test_a_save_that_only_had_to_wait_makes_the_next_no_rarer(tmp_path: Path) -> None:
+def test_a_snapshot_that_waited_for_the_disk_does_not_delay_the_next(tmp_path: Path) -> None:
     server = emulator.ROOT / "cli" / "local" / "emulator_server.py"
     command = [str(emulator.PYTHON), "-c", _PAUSES, str(server), str(tmp_path / "lock")]
 
@@ -311,7 +309,7 @@ def test_mails_survive_a_stop(home: Path) -> None:
     assert [each.subject for each in before] == ["kept"]
 
 
-def test_a_note_that_was_cut_short_says_nothing_runs(home: Path) -> None:
+def test_a_truncated_lock_file_means_nothing_runs(home: Path) -> None:
     home.mkdir()
     (home / "emulator.lock").write_text('{"pid": 1, "po')
 
@@ -321,7 +319,7 @@ def test_a_note_that_was_cut_short_says_nothing_runs(home: Path) -> None:
 
 
 def _fill(running: Emulator) -> None:
-    # It is loaded first, and has all other services imported before they have what they kept.
+    # It is loaded first, and imports all other services before they have loaded their state.
     clients.client("cloudformation", running.endpoint).list_stacks()
     _make_bucket(running)
     clients.client("s3", running.endpoint).put_object(Bucket="kept", Key="a/b", Body=b"bytes")

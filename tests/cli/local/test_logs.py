@@ -5,8 +5,8 @@ def line(at: str, message: str) -> str:
     return f'{{"level":"INFO","message":"{message}","timestamp":"2026-11-29 {at}+0000"}}'
 
 
-def test_lines_of_an_invocation_have_the_times_they_tell() -> None:
-    """The emulator writes all of them at its end, under the time of that."""
+def test_log_lines_have_the_timestamps_in_their_json() -> None:
+    """The emulator writes them all at the end of an invocation, with that time."""
     end = 1_795_987_000_000
     began, ran = line("21:00:00,100", "opened"), line("21:00:20,250", "ran")
     told = ["START RequestId: a", began, ran, "no JSON", "{}", "[]", '"text"', "END RequestId: a"]
@@ -19,6 +19,6 @@ def test_lines_of_an_invocation_have_the_times_they_tell() -> None:
     assert times[3:] == [end] * 5
 
 
-def test_a_start_that_nothing_follows_has_the_time_it_was_written() -> None:
+def test_a_start_line_without_a_next_line_keeps_its_time() -> None:
     assert list(logged_times([(7, "START RequestId: a")])) == [(7, "START RequestId: a")]
     assert list(logged_times([])) == []

@@ -1,4 +1,4 @@
-"""A save is whole or it is none, whenever the one who writes it is killed."""
+"""A snapshot is complete or ignored, whenever its writer is killed."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Killed(BaseException):
 
 
 def save(home: Path, number: int) -> None:
-    """A save whose files all say its number, but for one that never changes."""
+    """Write a snapshot whose files contain its number, except one that never changes."""
     folder = snapshots.begin(home)
     for name in NAMES:
         snapshots.put(folder, name, json.dumps({"number": number}).encode())
@@ -35,11 +35,11 @@ def save(home: Path, number: int) -> None:
 
 
 def saved(home: Path) -> set[int]:
-    """The numbers that the files of the last save say: one, if it is whole."""
+    """The numbers in the files of the last snapshot: one number if it is complete."""
     return {json.loads((home / snapshots.LAST / name).read_bytes())["number"] for name in NAMES}
 
 
-# Whatever saving does to a disk; each is a moment at which a process may be killed.
+# What saving does to a disk. The process may be killed at each of these calls.
 MOMENTS = (
     (Path, "mkdir"),
     (Path, "open"),
@@ -55,7 +55,7 @@ MOMENTS = (
 
 @pytest.fixture
 def kill_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Has the n-th thing that is done to the disk from now on be the last."""
+    """Kills the process at the n-th call that changes the disk."""
     left = [0]
 
     def counted(does: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +77,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
     monkeypatch.undo()
 
 
-def test_whenever_a_save_is_killed_it_is_whole_or_the_one_before_is(
+def test_a_kill_while_saving_leaves_a_complete_snapshot(
     tmp_path: Path, kill_at: Callable[[int], None]
 ) -> None:
     moments = 0
@@ -98,13 +98,13 @@ def test_whenever_a_save_is_killed_it_is_whole_or_the_one_before_is(
         assert snapshots.repair(home) == ""
         assert saved(home) in ({2}, {3})
         assert not (home / snapshots.UNFINISHED).exists()
-        save(home, 4)  # and it goes on from there
+        save(home, 4)  # and it continues from there
         assert saved(home) == {4}
 
     assert moments > 20
 
 
-def test_whenever_mending_is_killed_it_can_be_done_again(
+def test_a_repair_that_was_killed_can_be_repeated(
     tmp_path: Path, kill_at: Callable[[int], None]
 ) -> None:
     moments = 0
@@ -141,7 +141,7 @@ for number in range(1, 10**6):
 """
 
 
-def test_a_saver_that_is_killed_outright_loses_nothing_it_had_saved(tmp_path: Path) -> None:
+def test_a_killed_process_loses_nothing_it_had_saved(tmp_path: Path) -> None:
     for killed_after in (1, 3, 8):
         home = tmp_path / str(killed_after)
         saver = subprocess.Popen(
@@ -163,12 +163,12 @@ def test_a_saver_that_is_killed_outright_loses_nothing_it_had_saved(tmp_path: Pa
 
 @pytest.mark.parametrize("damage", [b"", b'{"num', b"null", b"\xff\xfe"])
 @pytest.mark.parametrize("name", [*NAMES, snapshots.CHECKSUMS, "lambda-blobs/code.zip"])
-def test_a_damaged_save_is_put_aside_for_the_one_before(
+def test_a_damaged_snapshot_is_replaced_by_the_previous_one(
     tmp_path: Path, name: str, damage: bytes
 ) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
-    # Written over in place, the one before would be damaged with it: they share what is the same.
+    # They share unchanged files: written in place, the previous one would be damaged too.
     (tmp_path / snapshots.LAST / name).unlink()
     (tmp_path / snapshots.LAST / name).write_bytes(damage)
 
@@ -180,7 +180,7 @@ def test_a_damaged_save_is_put_aside_for_the_one_before(
     assert (tmp_path / snapshots.DAMAGED / name).read_bytes() == damage
 
 
-def test_a_file_that_is_gone_is_noticed(tmp_path: Path) -> None:
+def test_a_missing_file_is_found(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
     (tmp_path / snapshots.LAST / "s3.json").unlink()
@@ -189,7 +189,7 @@ def test_a_file_that_is_gone_is_noticed(tmp_path: Path) -> None:
     assert saved(tmp_path) == {1}
 
 
-def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -> None:
+def test_if_no_snapshot_is_complete_nothing_is_changed(tmp_path: Path) -> None:
     save(tmp_path, 1)
     save(tmp_path, 2)
     for folder in (snapshots.LAST, snapshots.PREVIOUS):
@@ -202,9 +202,9 @@ def test_where_no_save_is_whole_it_says_so_and_touches_nothing(tmp_path: Path) -
             snapshots.repair(tmp_path)
 
 
-def test_nothing_was_saved_yet(tmp_path: Path) -> None:
+def test_an_empty_home_needs_no_repair(tmp_path: Path) -> None:
     assert snapshots.repair(tmp_path) == ""
-    snapshots.begin(tmp_path)  # and the first save was never finished
+    snapshots.begin(tmp_path)  # and the first snapshot is incomplete
     assert snapshots.repair(tmp_path) == ""
     assert not (tmp_path / snapshots.UNFINISHED).exists()
 
@@ -216,7 +216,7 @@ def test_a_folder_of_an_older_version_is_recovered_with_its_keys(tmp_path: Path)
     (state / "cognito-rsa-key.pem").write_text("another")
     for name in NAMES:
         (state / name).write_text('{"number": 7}')
-    (state / "dynamodb.json.tmp").write_text('{"numb')  # what a kill left
+    (state / "dynamodb.json.tmp").write_text('{"numb')  # left by a kill
 
     assert snapshots.repair(tmp_path) == ""
 
@@ -233,7 +233,7 @@ def test_a_damaged_folder_of_an_older_version_is_refused(tmp_path: Path) -> None
         snapshots.repair(tmp_path)
 
 
-def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
+def test_files_that_are_not_written_are_kept(tmp_path: Path) -> None:
     save(tmp_path, 1)
     folder = snapshots.begin(tmp_path)
     snapshots.put(folder, "s3.json", b'{"number": 2}')
@@ -243,7 +243,9 @@ def test_what_is_not_put_stays_as_it_was(tmp_path: Path) -> None:
     assert json.loads((tmp_path / snapshots.PREVIOUS / "s3.json").read_bytes()) == {"number": 1}
 
 
-def test_a_disk_without_links_costs_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_copied_where_the_disk_has_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError("links are not supported here")
 

@@ -1,4 +1,4 @@
-"""The example's voters: who is due, and that the example's sweep fits the table."""
+"""The example's voters: which are due, and whether the example's sweep fits the table."""
 
 import json
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ TODAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 26, 3, tzinfo=UTC)  # still the 25th in California
 
 
-def test_voters_are_the_same_every_time_but_for_the_day() -> None:
+def test_voters_depend_only_on_the_day() -> None:
     first, second = list(voters.voters(TODAY)), list(voters.voters(TODAY))
     later = list(voters.voters(date(2027, 1, 1)))
 
@@ -23,7 +23,7 @@ def test_voters_are_the_same_every_time_but_for_the_day() -> None:
 
 
 @pytest.mark.emulator
-def test_the_table_can_be_laid_out_again_and_has_as_many_due_as_it_says(emulator: str) -> None:
+def test_the_table_can_be_reset_and_has_the_stated_number_due(emulator: str) -> None:
     dynamodb = clients.client("dynamodb", emulator)
     voters.fill_table(dynamodb, NOW)
     dynamodb.update_item(
@@ -48,12 +48,12 @@ def test_the_table_can_be_laid_out_again_and_has_as_many_due_as_it_says(emulator
     assert len(found) == due == voters.DUE
 
 
-def test_the_examples_sweep_is_one_of_the_examples_table() -> None:
+def test_the_example_sweep_fits_the_example_table() -> None:
     plan = Plan.of(json.loads((ROOT / "examples/voters/sweep.json").read_text()))
 
     assert (plan.table, plan.index, plan.key) == (voters.TABLE, voters.INDEX, ("voter_id",))
     assert plan.latest(NOW) == {"S": TODAY.isoformat()}
 
 
-def test_a_laptop_lets_sweeps_change_the_example_and_nothing_else() -> None:
+def test_the_local_stack_allows_sweeps_of_the_example_table_only() -> None:
     assert deployment.parameters("http://127.0.0.1:4566")["SweepTables"] == voters.TABLE
