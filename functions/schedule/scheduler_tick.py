@@ -29,20 +29,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return lambda: context.get_remaining_time_in_millis() / 1000 - kept_s
 
     _make_system_schedules()
-    fired = start_due_schedules(STARTING, now, until(_KEPT_S))
-    _tell(fired)
-    recovered = fired.recovered
+    result = start_due_schedules(STARTING, now, until(_KEPT_S))
+    _tell(result)
+    recovered = result.recovered
     recovered += reconcile(STARTING, now(), remaining=until(_KEPT_FOR_LIFTS_S))
     lifted = lift_ended(_owner_asks, now(), until(_KEPT_FOR_A_SLICE_S))
     LOGGER.info(
         "minute",
-        due=fired.looked_at,
-        started=fired.started,
-        skipped=len(fired.skipped),
+        due=result.checked,
+        started=result.started,
+        skipped=len(result.skipped),
         lifted=lifted,
         recovered=recovered,
     )
-    return {"started": fired.started, "recovered": recovered}
+    return {"started": result.started, "recovered": recovered}
 
 
 @cache
@@ -53,14 +53,14 @@ def _make_system_schedules() -> None:
         LOGGER.info("made", schedule_id=schedule.schedule_id, job_type=schedule.job_type)
 
 
-def _tell(fired: TickResult) -> None:
+def _tell(result: TickResult) -> None:
     """Log each time that no job was started for, and what nobody foresaw; count what was missed."""
-    for schedule_id, error in fired.surprises:
+    for schedule_id, error in result.errors:
         LOGGER.error(
             "a schedule could not be looked after", schedule_id=schedule_id, exc_info=error
         )
     missed = 0
-    for occurrence in fired.skipped:
+    for occurrence in result.skipped:
         if occurrence.reason is not None:
             missed += occurrence.reason.is_trouble
             LOGGER.warning(

@@ -58,7 +58,7 @@ def told(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str,
     injector = Injector(plan, send=runner.send)
     with harness.interceptor.listening(injector):
         outcome = persisted(harness, injector)
-    end = looked_at(harness, outcome)
+    end = checked(harness, outcome)
     runner.clear()
     clear()
     return end, injector
@@ -84,7 +84,7 @@ def persisted(harness: Harness, injector: Injector) -> Outcome:
     raise AssertionError(f"{TRIES} tries were not enough")
 
 
-def looked_at(harness: Harness, outcome: Outcome) -> dict[str, Any]:
+def checked(harness: Harness, outcome: Outcome) -> dict[str, Any]:
     """What there is in the end: of the batch, of the schedule, and in the buckets."""
     batch_id, schedule_id = BATCH.batch_id, SCHEDULE.schedule_id
     tombstone = batches.tombstone(batch_id)
@@ -193,7 +193,7 @@ def test_what_a_retention_left_that_never_came_back_the_next_one_finishes(
         harness.later(24 * 3600)
         outcome = once(harness, NEXT)
         counted = checkpoints.get(JOB).processed + checkpoints.get(NEXT).processed
-        end = looked_at(harness, outcome)
+        end = checked(harness, outcome)
         gone = [end[what] == baseline[what] for what in ("left", "occurrences", "jobs", "work")]
         lost = lines(baseline["archive"]) - lines(end["archive"])
         if counted != 1 + len(DAYS) or not all(gone) or lost:

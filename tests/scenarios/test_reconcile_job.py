@@ -41,10 +41,10 @@ def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda:
     return outcome
 
 
-def done(looked_at: int, recovered: int) -> Done:
+def done(checked: int, recovered: int) -> Done:
     """The answer of a job that looked at so many and took up some."""
-    records = {"processed": looked_at, "failed": 0, "total": looked_at}
-    words = f"looked at {looked_at}, took up {recovered}"
+    records = {"processed": checked, "failed": 0, "total": checked}
+    words = f"looked at {checked}, took up {recovered}"
     return Done({"records": records, "recovered": recovered}, words)
 
 

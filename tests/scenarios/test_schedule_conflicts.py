@@ -238,7 +238,7 @@ def test_a_schedule_that_ended_while_suspended_is_due_no_more(harness: Harness) 
     schedule_commands.edit(schedule.schedule_id, ScheduleEdit(rule=rule), harness.context())
     fired = minute(harness, "2026-12-27T00:00:05Z")
 
-    assert fired.looked_at == 0
+    assert fired.checked == 0
     assert now(schedule).due_at == instant("2027-11-25T09:00:00Z")
 
 
@@ -423,7 +423,7 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     harness.at = instant("2026-11-28T23:30:00Z")
     fired = harness.minute()
 
-    assert fired.surprises == ()
+    assert fired.errors == ()
     assert [run.at for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
     ends = [each.outcome.state for each in history(schedule) if each.outcome]
     assert ends == [JobState.REPLACED] * 6
@@ -454,7 +454,7 @@ def test_a_time_that_is_skipped_keeps_no_parameters(harness: Harness) -> None:
 
     fired = minute(harness, "2026-11-28T07:00:00Z")
 
-    assert fired.surprises == ()
+    assert fired.errors == ()
     assert {each.verdict for each in history(schedule) if each.parameters} == {Verdict.RUN}
     with pytest.raises(InvalidParameters, match="bytes"):
         schedule_commands.create(
@@ -490,7 +490,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
 
     fired = minute(harness, "2026-11-25T09:00:05Z")
 
-    assert [(of, type(error)) for of, error in fired.surprises] == [
+    assert [(of, type(error)) for of, error in fired.errors] == [
         (several[0].schedule_id, InvalidRule)
     ]
     assert {now(each).label for each in several[1:]} == {"Completed"}
@@ -527,7 +527,7 @@ def test_a_write_that_is_throttled_is_made_again(harness: Harness) -> None:
     with harness.interceptor.listening(throttled):
         fired = minute(harness, "2026-11-25T09:00:05Z")
 
-    assert fired.surprises == ()
+    assert fired.errors == ()
     assert throttled.left == 0
     assert ran_at(schedule) == ["2026-11-25T09:00Z"]
 

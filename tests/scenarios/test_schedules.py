@@ -694,6 +694,6 @@ def test_a_job_that_was_decided_but_not_started_is_started_a_minute_later(
     harness.minute()
     harness.machines.run_all()
 
-    assert [type(error) for _, error in met.surprises] == [ConnectionError]
+    assert [type(error) for _, error in met.errors] == [ConnectionError]
     assert len(script.told) == 1
     assert now(schedule).label == "Completed"

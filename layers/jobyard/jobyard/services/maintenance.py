@@ -36,7 +36,7 @@ class Maintenance:
         place, recovered = dict(seen.place), seen.place.get("recovered", 0)
         looked = recover_slice(place, Executions(self.settings, self.machines), self.now())
         after = seen.after(
-            looked.looked_at, (), {**looked.place, "recovered": recovered + looked.recovered}
+            looked.checked, (), {**looked.place, "recovered": recovered + looked.recovered}
         )
         return self._counted(seen, replace(after, ended=not looked.place))
 

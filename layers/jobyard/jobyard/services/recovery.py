@@ -113,7 +113,7 @@ class RecoverySlice:
     """
 
     place: Mapping[str, Any]
-    looked_at: int = 0
+    checked: int = 0
     recovered: int = 0
 
 

@@ -182,14 +182,14 @@ def list_schedules(
     """
     authorize(context.actor, "schedule", "view")
     found: list[ScheduleView] = []
-    looked_at = 0
+    checked = 0
     while True:
         page = schedules.by_title(system=system, limit=limit - len(found), after=after)
-        looked_at += len(page.items)
+        checked += len(page.items)
         views = (_view(each, context) for each in page.items if _may_be(each, label))
         found += [view for view in views if label != WAITING or view.next_run]
         after = page.after
-        if not after or len(found) >= limit or looked_at >= _MOST_READ:
+        if not after or len(found) >= limit or checked >= _MOST_READ:
             return ScheduleList(tuple(found), after or None)
 
 

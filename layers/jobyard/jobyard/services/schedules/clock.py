@@ -46,8 +46,8 @@ class TickResult:
 
     occurrences: tuple[Occurrence, ...] = ()
     recovered: int = 0
-    looked_at: int = 0
-    surprises: tuple[tuple[str, BaseException], ...] = ()
+    checked: int = 0
+    errors: tuple[tuple[str, BaseException], ...] = ()
 
     @property
     def started(self) -> int:
@@ -59,13 +59,13 @@ class TickResult:
         """The times that no job was started for."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
 
-    def and_also(self, other: "TickResult") -> "TickResult":
+    def merged(self, other: "TickResult") -> "TickResult":
         """Both together."""
         return TickResult(
             (*self.occurrences, *other.occurrences),
             self.recovered + other.recovered,
-            self.looked_at + other.looked_at,
-            (*self.surprises, *other.surprises),
+            self.checked + other.checked,
+            (*self.errors, *other.errors),
         )
 
 
@@ -102,7 +102,7 @@ class ScheduleTick:
     """A look at one schedule: what it takes, its moment, and the occurrences that were decided in
     it so far, which stay decided whatever comes after."""
 
-    almanac: ScheduleCache
+    cache: ScheduleCache
     executions: Executions
     now: datetime
     decided: list[Occurrence] = field(default_factory=list)
@@ -125,23 +125,23 @@ def start_due_schedules(
     first = int(at.timestamp() // 60)
     shards = [(first + number) % schedules.DUE_SHARDS for number in range(schedules.DUE_SHARDS)]
     due = chain.from_iterable(schedules.due(shard, at) for shard in shards)
-    almanac = ScheduleCache()
+    cache = ScheduleCache()
     running: list[Schedule] = []
 
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
-        schedule, fired = start_due(found, almanac, executions, now())
+        schedule, result = start_due(found, cache, executions, now())
         if found.look_at and found.look_at <= at:  # what is written since has put it off
             running.append(schedule)
-        return fired
+        return result
 
     def look_after(each: Schedule) -> TickResult:
         return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
-    fired = _overlapped(start, due, remaining)
+    result = _overlapped(start, due, remaining)
     longest = sorted(running, key=lambda each: each.look_at or at)[:RECOVERED_SCHEDULES]
-    looked_after = _overlapped(look_after, longest, remaining)
-    return fired.and_also(replace(looked_after, looked_at=0))
+    recovered = _overlapped(look_after, longest, remaining)
+    return result.merged(replace(recovered, checked=0))
 
 
 def _overlapped(
@@ -149,69 +149,69 @@ def _overlapped(
 ) -> TickResult:
     """The work on each, `PARALLEL_SCHEDULES` at once, as long as there is time."""
     total = TickResult()
-    going: dict[Future[TickResult], str] = {}
+    active: dict[Future[TickResult], str] = {}
 
     def gather(when: str) -> None:
         nonlocal total
-        for future in wait(going, return_when=when).done:
-            schedule_id = going.pop(future)
+        for future in wait(active, return_when=when).done:
+            schedule_id = active.pop(future)
             error = future.exception()
-            met = TickResult(surprises=((schedule_id, error),)) if error else future.result()
-            total = total.and_also(replace(met, looked_at=1))
+            met = TickResult(errors=((schedule_id, error),)) if error else future.result()
+            total = total.merged(replace(met, checked=1))
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
         for each in found:
             if remaining() <= 0:
                 break
-            going[pool.submit(work, each)] = each.schedule_id
-            if len(going) >= 2 * PARALLEL_SCHEDULES:
+            active[pool.submit(work, each)] = each.schedule_id
+            if len(active) >= 2 * PARALLEL_SCHEDULES:
                 gather(FIRST_COMPLETED)
         gather(ALL_COMPLETED)
     return total
 
 
 def start_due(
-    schedule: Schedule, almanac: ScheduleCache, executions: Executions, now: datetime
+    schedule: Schedule, cache: ScheduleCache, executions: Executions, now: datetime
 ) -> tuple[Schedule, TickResult]:
     """Start what is due of a schedule; its times decided, and the schedule as it is then.
 
     Raises:
         StaleState: it changes all the time.
     """
-    look = ScheduleTick(almanac, executions, now)
+    tick = ScheduleTick(cache, executions, now)
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
-            found = catch_up(start_waiting(found, look), look, most=_BLOCKS)
-            return start_waiting(found, look), TickResult(tuple(look.decided))
+            found = catch_up(start_waiting(found, tick), tick, most=_BLOCKS)
+            return start_waiting(found, tick), TickResult(tuple(tick.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
-def start_waiting(schedule: Schedule, look: ScheduleTick) -> Schedule:
+def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     """Start the job of the occurrence that waited for a run to end, if none goes any more and
     nothing is held.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    if schedule.queued is None or schedule.active or look.almanac.hold(schedule, look.now):
+    if schedule.queued is None or schedule.active or tick.cache.hold(schedule, tick.now):
         return schedule
     waiting = occurrences.get(schedule.place(schedule.queued))
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
-    move = SCHEDULE.move(schedule.state, "note", look.now, CLOCK)
+    move = SCHEDULE.move(schedule.state, "note", tick.now, CLOCK)
     after, following = released(schedule, waiting, move)
     schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
-        look.executions.job(following.place, MAIN)
+        tick.executions.job(following.place, MAIN)
     return after
 
 
 def catch_up(
     schedule: Schedule,
-    look: ScheduleTick,
+    tick: ScheduleTick,
     *,
-    aside: SkipReason | None = None,
+    skip_reason: SkipReason | None = None,
     most: int | None = None,
 ) -> Schedule:
     """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
@@ -221,17 +221,22 @@ def catch_up(
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    over, now = schedule.resume_at, look.now
+    over, now = schedule.resume_at, tick.now
     if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule = _decided(schedule, look, over - _MOMENT, aside, most)
+        schedule = _decided(schedule, tick, over - _MOMENT, skip_reason, most)
         if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MOMENT):
             return schedule
         move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
         schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
     is_active = schedule.state is ScheduleState.ACTIVE
-    if aside is None and is_active and _is_due(schedule, now) and look.almanac.hold(schedule, now):
+    if (
+        skip_reason is None
+        and is_active
+        and _is_due(schedule, now)
+        and tick.cache.hold(schedule, now)
+    ):
         return schedule
-    return _decided(schedule, look, now, aside, most)
+    return _decided(schedule, tick, now, skip_reason, most)
 
 
 def _is_due(schedule: Schedule, at: datetime) -> bool:
@@ -240,18 +245,18 @@ def _is_due(schedule: Schedule, at: datetime) -> bool:
 
 def _decided(
     schedule: Schedule,
-    look: ScheduleTick,
+    tick: ScheduleTick,
     until: datetime,
-    aside: SkipReason | None,
+    skip_reason: SkipReason | None,
     most: int | None,
 ) -> Schedule:
     writes = 0
     while _is_due(schedule, until) and (most is None or writes < most):
-        decision = plan(schedule, look.almanac.calendar(schedule), until, CLOCK, aside)
+        decision = plan(schedule, tick.cache.calendar(schedule), until, CLOCK, skip_reason)
         if decision is None:
             break
-        schedule = apply_decision(schedule, decision, look.executions)
-        look.decided.extend(decision.occurrences)
+        schedule = apply_decision(schedule, decision, tick.executions)
+        tick.decided.extend(decision.occurrences)
         writes += 1
     return schedule
 

@@ -186,13 +186,13 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
             NotFound, Gone, StaleState.
     """
-    almanac = ScheduleCache()
+    cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
     if not _was_asked(schedule, "edit", context):
         require_reason(context, "edit")
-    for before, now in _decided(schedule, almanac, context):
+    for before, now in _decided(schedule, cache, context):
         if _was_asked(before, "edit", context):
-            runs = _runs(before, almanac, now)
+            runs = _runs(before, cache, now)
             return EditResult(before, before, runs, runs)
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
@@ -209,14 +209,14 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
                 raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
                 _first(rule, now)  # refused, if there is none, before anything is put aside
-                look = ScheduleTick(almanac, context.executions, now)
-                before = catch_up(before, look, aside=SkipReason.EDITED)
+                tick = ScheduleTick(cache, context.executions, now)
+                before = catch_up(before, tick, skip_reason=SkipReason.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
             move = SCHEDULE.asked(before.state, "edit", now, context.cause, context.actor.roles)
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
-        runs_before, runs_after = (_runs(each, almanac, now) for each in (before, after))
+        runs_before, runs_after = (_runs(each, cache, now) for each in (before, after))
         return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
 
@@ -227,13 +227,13 @@ def _undecided(schedule: Schedule, now: datetime) -> datetime:
     return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
-def _runs(schedule: Schedule, almanac: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
+def _runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
     """The next times that jobs run at; of a suspended schedule, those after the suspension ends, or
     that there were if it ended now."""
     if schedule.state is ScheduleState.ENDED:
         return ()
     start = max(each for each in (schedule.next_at, schedule.resume_at, now) if each)
-    found = next_runs(schedule.rule, almanac.calendar(schedule), start)
+    found = next_runs(schedule.rule, cache.calendar(schedule), start)
     return tuple(islice(found, SHOWN_RUNS))
 
 
@@ -242,21 +242,21 @@ def _was_asked(schedule: Schedule, event: str, context: CommandContext) -> bool:
 
 
 def _decided(
-    schedule: Schedule, almanac: ScheduleCache, context: CommandContext
+    schedule: Schedule, cache: ScheduleCache, context: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
     """The schedule with all decided that has come by now, and that moment; anew each time it has
     changed: by the same request too, sent twice at once. What comes after the moment is the
     change's to say."""
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, context.now()
-        look = ScheduleTick(almanac, context.executions, now)
+        tick = ScheduleTick(cache, context.executions, now)
         try:
-            found = catch_up(found, look)
+            found = catch_up(found, tick)
         except StaleState:
             continue
         finally:
-            if look.skipped:
-                context.skipped(look.skipped)
+            if tick.skipped:
+                context.skipped(tick.skipped)
         yield found, now
 
 
@@ -351,8 +351,8 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
         require_reason(context, "delete")
         if schedule.is_system:
             raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
-    almanac = ScheduleCache()
-    for before, now in _decided(schedule, almanac, context):
+    cache = ScheduleCache()
+    for before, now in _decided(schedule, cache, context):
         if _was_asked(before, "delete", context):
             return before
         if before.active:
@@ -361,7 +361,7 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
             )
         try:
             before = catch_up(
-                before, ScheduleTick(almanac, context.executions, now), aside=SkipReason.DELETED
+                before, ScheduleTick(cache, context.executions, now), skip_reason=SkipReason.DELETED
             )
             move = SCHEDULE.asked(before.state, "delete", now, context.cause, context.actor.roles)
             after = before.moved(move, next_at=None, resume_at=None, queued=None)
