@@ -1,4 +1,4 @@
-"""Telling the state machines: once per request, however often it is said."""
+"""Starting executions of the state machines: once per name, however often it is asked for."""
 
 import json
 from dataclasses import dataclass
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutionStatus:
-    """How an execution stands: "RUNNING", or how it ended and when (aware)."""
+    """The status of an execution, as Step Functions names it, and when it ended (aware)."""
 
     status: str
     ended_at: datetime
 
     @property
-    def is_at_work(self) -> bool:
-        """Whether it goes on by itself."""
+    def is_running(self) -> bool:
+        """Whether it is running."""
         return self.status == "RUNNING"
 
 
 def batch_execution(batch_id: str, command: str, run: str, times: int = 0) -> str:
-    """The name of the execution that carries out `command` for `run`, taken up again `times`."""
+    """The name of the execution for a command of a run, recovered `times` times."""
     return f"{batch_id}-{command}-{run}" + (f"-{times}" if times else "")
 
 
 def job_execution(place: JobAddress, run: str, times: int = 0) -> str:
-    """The name of the execution that runs one job by itself, taken up again `times`."""
+    """The name of the execution that runs a single job, recovered `times` times."""
     return f"{place.job_id}-{run}" + (f"-{times}" if times else "")
 
 
 @dataclass(frozen=True)
 class Executions:
-    """What starting needs: the deployment and the state machines."""
+    """The executions of a deployment."""
 
     settings: Settings
     machines: "SFNClient"
 
-    def batch(self, batch_id: str, command: str, run: str, times: int = 0) -> None:
-        """Have the batch machine carry out `command` for `run`."""
+    def start_batch(self, batch_id: str, command: str, run: str, times: int = 0) -> None:
+        """Start the execution that carries out a command for a run of a batch."""
         recovered = ExecutionRun.recovered(run, times)
         document = {"origin_id": batch_id, "command": command, "run": run, "pass": recovered.number}
         name = batch_execution(batch_id, command, run, times)
         self._start(self.settings.batch_machine, name, document)
 
-    def job(self, place: JobAddress, run: str, times: int = 0) -> None:
-        """Have the job machine run one job by itself for `run`."""
+    def start_job(self, place: JobAddress, run: str, times: int = 0) -> None:
+        """Start the execution that runs a single job."""
         document = {
             "origin_id": place.origin_id,
             "run": run,
@@ -61,8 +61,8 @@ class Executions:
         }
         self._start(self.settings.job_machine, job_execution(place, run, times), document)
 
-    def look(self, machine: str, name: str) -> ExecutionStatus | None:
-        """How the execution of that name stands; None when there is none, or none any more."""
+    def status(self, machine: str, name: str) -> ExecutionStatus | None:
+        """The status of the execution of that name; None when there is none, or none any more."""
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         try:
             found = self.machines.describe_execution(executionArn=arn)
@@ -71,7 +71,7 @@ class Executions:
         return ExecutionStatus(found["status"], found.get("stopDate", found["startDate"]))
 
     def _start(self, machine: str, name: str, document: dict[str, Any]) -> None:
-        # An execution of that name, running or ended, was told already.
+        # An execution of that name, running or ended, was started before.
         try:
             self.machines.start_execution(
                 stateMachineArn=machine, name=name, input=json.dumps(document)

@@ -262,11 +262,11 @@ def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
             batches.apply(batch, move)
         except StaleState:
             return _Outcome.LEFT  # somebody released or deleted it just now
-        context.executions.batch(batch.batch_id, "open", context.run)
+        context.executions.start_batch(batch.batch_id, "open", context.run)
         return _Outcome.RELEASED
     if batch.state is BatchState.PENDING and found.released_as:
         # Perhaps by a lift that died before it told the machine; telling twice is harmless.
-        context.executions.batch(batch.batch_id, "open", found.released_as)
+        context.executions.start_batch(batch.batch_id, "open", found.released_as)
     return _Outcome.NOTHING
 
 
@@ -287,7 +287,7 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], context: CommandContext
         awaited |= on_its_way if record.stopped else set()
     else:
         for run in awaited:  # perhaps of a slice that died before it told the machine
-            context.executions.batch(batch.batch_id, "operation", run)
+            context.executions.start_batch(batch.batch_id, "operation", run)
         return _Outcome.LEFT if awaited else _Outcome.NOTHING
     try:
         start_operation(batch.batch_id, "release", Filter(JobState.HELD, by_machine=True), context)

@@ -1,12 +1,11 @@
-"""Taking up again what no execution works on.
+"""Recovery: start a new execution for orphaned work.
 
-The tables are the truth, not the executions. What they say is still to be done has an execution,
-whose name follows from them; if that one ended without doing it, or was never started, the next of
-its line is started, whose name follows too. So nothing is written down here: whoever looks twice
-starts one execution, and a look that is cut off is simply repeated a minute later.
+The tables are the truth, not the executions. Each unfinished piece of work has a line of executions
+with deterministic names: if execution n is not running, start n+1. Nothing is written here, so two
+recoveries at once start one execution, and one that is cut off is repeated a minute later.
 
-There are two depths (decisions/0015): the minute looks at so many batches and no more, as long as
-its time lasts, for it must need no execution itself; the job type `reconcile` looks at everything.
+Recovery has two depths (decisions/0015). The scheduler tick checks a bounded number of batches each
+minute, and needs no execution itself. The job type `reconcile` checks everything.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,27 +28,25 @@ from jobyard.services.executions import Executions, ExecutionStatus, batch_execu
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import batches, chunks, jobs, key_values, operations, schedules
 
-BATCHES_CHECKED = 100  # batches a minute; AWS describes ten executions a second, and 250 at once
+BATCHES_CHECKED = 100  # a minute; AWS describes ten executions a second, and 250 at once
 EXECUTIONS_STARTED = 25  # executions a minute
-AT_A_TIME = 20  # batches or schedules, of a look at all there is
-_SCHEDULES = "schedules"  # where such a look goes after the batches
-CHUNKS_CHECKED = 20  # of one batch whose jobs are read in a look; the next looks read the others
-_MINUTES_PLACE = "where the minute's look goes on"
-FAILED_BATCHES_CHECKED = (
-    20  # failed batches looked at, the newest: in most of them nothing is being repaired
-)
-_PATIENCE = timedelta(minutes=1)  # a request that has not told the machine by then is not going to
-_LONGEST_WORK = timedelta(minutes=15)  # a worker has no more time than that
-# How long after its end an execution is followed. One that failed by itself has nothing at work
-# any more; one that was stopped may have workers that go on until their own time is over.
+SLICE = 20  # batches or schedules that `recover_slice` checks at a time
+_SCHEDULES = "schedules"  # the place after the last batch
+CHUNKS_CHECKED = 20  # of one batch in a minute; the next minutes check the others
+_POSITION_KEY = "recovery position"
+FAILED_BATCHES_CHECKED = 20  # the newest: most failed batches are not being repaired
+_PATIENCE = timedelta(minutes=1)  # a request that has started no execution by then never will
+_LONGEST_WORK = timedelta(minutes=15)  # Lambda's time limit for a worker
+# How long after its end an execution gets a successor. A stopped execution may have workers that go
+# on until their own time is over; a failed one has none.
 _AFTER = {
     "SUCCEEDED": _PATIENCE,
     "FAILED": timedelta(),
     "ABORTED": _LONGEST_WORK,
     "TIMED_OUT": _LONGEST_WORK,
 }
-_LONGEST = timedelta(hours=1)  # between executions that fail one after the other
-_WATCHED = (
+_LONGEST = timedelta(hours=1)  # pause between executions that fail one after the other
+_UNFINISHED = (
     BatchState.PENDING,
     BatchState.PROCESSING,
     BatchState.CANCELLING,
@@ -60,18 +57,18 @@ _WATCHED = (
 
 @dataclass(frozen=True)
 class PendingWork:
-    """Something an execution has to do: of which machine, told when, and who may be at it.
+    """A piece of work that an execution of `machine` has to do since `since`.
 
-    `name` is of its line of executions and `begin` starts one: the `first`-th (0: the request's
-    own), the next after that, and so on. `others` are names outside that line.
+    `name` gives the name of execution n, and `start` starts it, for n from `first` on; 0 is the
+    execution that the request itself starts. `other_names` are executions that may do the work too.
     """
 
     machine: str
     since: datetime
     first: int
     name: Callable[[int], str]
-    begin: Callable[[int], None]
-    others: tuple[str, ...] = ()
+    start: Callable[[int], None]
+    other_names: tuple[str, ...] = ()
 
 
 def reconcile(
@@ -80,36 +77,36 @@ def reconcile(
     most: int = EXECUTIONS_STARTED,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
-    """Have executions take up whatever none works on, until `remaining` seconds are over; how many
-    were started, `most` at the most.
+    """Recover orphaned work of batches while `remaining()` is positive. Returns how many executions
+    were started, at most `most`.
 
-    The oldest batches come first. Where there are more than can be looked at in a minute, the next
-    minute goes on after the last of them.
+    The oldest batches come first. With more than `BATCHES_CHECKED`, the next minute goes on after
+    the last one.
     """
-    begun = 0
-    from_the_first = _watched("")
-    first = next(from_the_first, None)
-    if first is None:
+    started = 0
+    oldest_first = _unfinished("")
+    oldest = next(oldest_first, None)
+    if oldest is None:
         return 0
-    noted = came_to = key_values.get(_MINUTES_PLACE)
-    turn = _turn(noted) if noted else chain([first], from_the_first)
-    for number, suggested in enumerate(turn):
-        if begun == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
+    saved = position = key_values.get(_POSITION_KEY)
+    to_check = _batches_from(saved) if saved else chain([oldest], oldest_first)
+    for number, batch in enumerate(to_check):
+        if started == most or number == BATCHES_CHECKED or (number and remaining() <= 0):
             break
-        begun += recover_batch(suggested.batch_id, executions, now, most - begun)
-        came_to = _place_of(suggested)
+        started += recover_batch(batch.batch_id, executions, now, most - started)
+        position = _place_of(batch)
     else:
-        came_to = ""
-    if came_to != noted:
-        key_values.put(_MINUTES_PLACE, came_to)
-    return begun
+        position = ""
+    if position != saved:
+        key_values.put(_POSITION_KEY, position)
+    return started
 
 
 @dataclass(frozen=True)
 class RecoverySlice:
-    """What a look at some of all there is came to, and where to go on; the end is an empty place.
+    """What a slice of a full recovery checked, and where to go on; at the end an empty place.
 
-    What is looked at are batches, and schedules with runs.
+    `checked` counts batches, and schedules with active jobs; `recovered` counts started executions.
     """
 
     place: Mapping[str, Any]
@@ -118,45 +115,45 @@ class RecoverySlice:
 
 
 def recover_slice(place: Mapping[str, Any], executions: Executions, now: datetime) -> RecoverySlice:
-    """Look at some more of everything, from `place` on; from the beginning if that is empty."""
+    """Recover the next slice of all batches and schedules, from `place` on; empty: the first."""
     if place.get("in") == _SCHEDULES:
-        return _look_at_schedules(place.get("after", ""), executions, now)
-    states = [*_WATCHED, BatchState.FAILED]
+        return _recover_schedules(place.get("after", ""), executions, now)
+    states = [*_UNFINISHED, BatchState.FAILED]
     state = BatchState(place.get("in", states[0]))
-    suggested = [*islice(batches.in_state(state, place.get("after", "")), AT_A_TIME)]
-    if not suggested:
+    page = [*islice(batches.in_state(state, place.get("after", "")), SLICE)]
+    if not page:
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
         return RecoverySlice({"in": str(following[0])})
-    found = [batch for batch in suggested if not batch.is_awaited]
+    found = [batch for batch in page if not batch.is_awaited]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
-    after = batches.place_of(suggested[-1])
+    after = batches.place_of(page[-1])
     return RecoverySlice({"in": state.value, "after": after}, len(found), recovered)
 
 
-def _look_at_schedules(after: str, executions: Executions, now: datetime) -> RecoverySlice:
-    found = schedules.every(AT_A_TIME, after)
+def _recover_schedules(after: str, executions: Executions, now: datetime) -> RecoverySlice:
+    found = schedules.every(SLICE, after)
     if not found:
         return RecoverySlice({})
-    going = [schedule for schedule in found if schedule.active]
-    recovered = sum(_recover_jobs(schedule, executions, now) for schedule in going)
+    active = [schedule for schedule in found if schedule.active]
+    recovered = sum(_recover_jobs(schedule, executions, now) for schedule in active)
     after = found[-1].schedule_id
-    return RecoverySlice({"in": _SCHEDULES, "after": after}, len(going), recovered)
+    return RecoverySlice({"in": _SCHEDULES, "after": after}, len(active), recovered)
 
 
-def _turn(noted: str) -> Iterator[Batch]:
-    """The batches to look at, each once, as the index knows them: from the place that was `noted`
-    on, then those before it."""
+def _batches_from(saved: str) -> Iterator[Batch]:
+    """The unfinished batches as the index has them, each once: from the saved position on, then
+    from the beginning."""
     seen: set[str] = set()
-    for suggested in chain(_watched(noted), _watched("")):
-        if suggested.batch_id not in seen:
-            seen.add(suggested.batch_id)
-            yield suggested
+    for batch in chain(_unfinished(saved), _unfinished("")):
+        if batch.batch_id not in seen:
+            seen.add(batch.batch_id)
+            yield batch
 
 
-def _watched(noted: str) -> Iterator[Batch]:
-    """The open batches and the newest failed ones, state by state, from a place on."""
-    states = [*_WATCHED, BatchState.FAILED]
-    named, _, after = noted.partition(" ")
+def _unfinished(saved: str) -> Iterator[Batch]:
+    """The unfinished batches and the newest failed ones, state by state, from a position on."""
+    states = [*_UNFINISHED, BatchState.FAILED]
+    named, _, after = saved.partition(" ")
     for state in states[states.index(BatchState(named)) if named else 0 :]:
         place = after if state == named else ""
         if state is BatchState.FAILED:
@@ -170,70 +167,70 @@ def _place_of(batch: Batch) -> str:
     return f"{batch.state.value} {batches.place_of(batch)}"
 
 
-def recover(errand: PendingWork, executions: Executions, now: datetime) -> bool:
-    """Start the next of the errand's executions, unless one is at work or it is too early."""
+def recover(work: PendingWork, executions: Executions, now: datetime) -> bool:
+    """Start the next execution for the work, unless one is running or it is too early."""
     ended: list[ExecutionStatus] = []
-    for name in errand.others:
-        look = executions.look(errand.machine, name)
-        if look and look.is_at_work:
+    for name in work.other_names:
+        status = executions.status(work.machine, name)
+        if status and status.is_running:
             return False
-        ended += [look] if look else []
-    for number in count(errand.first):
-        look = executions.look(errand.machine, errand.name(number))
-        if look is None:
+        ended += [status] if status else []
+    for number in count(work.first):
+        status = executions.status(work.machine, work.name(number))
+        if status is None:
             break
-        if look.is_at_work:
+        if status.is_running:
             return False
-        ended.append(look)
-    if now < _earliest(errand, ended, number):
+        ended.append(status)
+    if now < _earliest(work, ended, number):
         return False
-    errand.begin(number)
+    work.start(number)
     return True
 
 
-def _earliest(errand: PendingWork, ended: list[ExecutionStatus], number: int) -> datetime:
-    """When the `number`-th execution of an errand may be started, the others having `ended`."""
-    last = max(ended, key=lambda look: look.ended_at, default=None)
-    if last is None or last.ended_at < errand.since:
-        return errand.since + _PATIENCE
+def _earliest(work: PendingWork, ended: list[ExecutionStatus], number: int) -> datetime:
+    """The earliest time for execution `number`, after those in `ended`."""
+    last = max(ended, key=lambda status: status.ended_at, default=None)
+    if last is None or last.ended_at < work.since:
+        return work.since + _PATIENCE
     pause = min(_PATIENCE * 2 ** min(number - 2, 10), _LONGEST) if number > 1 else timedelta()
     return last.ended_at + max(pause, _AFTER[last.status])
 
 
 def pending_work(batch: Batch, executions: Executions, now: datetime) -> Iterator[PendingWork]:
-    """What is to be done for a batch by executions, each with its line of them."""
+    """The work that executions have to do for a batch."""
     since = batch.history[-1].at if batch.history else batch.submitted_at
     reading = batch.state is BatchState.PROCESSING and not batch.entries
     if batch.source is not None and (batch.state is BatchState.PENDING or reading):
-        yield _of_batch(batch, "open", _workers(batch), since, executions)
+        yield _batch_work(batch, "open", _workers(batch), since, executions)
         return
     if batch.state is BatchState.REPORTING:
-        yield _of_batch(batch, "settle", _workers(batch), since, executions)
+        yield _batch_work(batch, "settle", _workers(batch), since, executions)
         return
     records = {record.chunk: record for record in chunks.of_batch(batch.batch_id)}
-    left: list[JobRecord] = []
-    for number in _some_left(records.values(), now):
+    incomplete: list[JobRecord] = []
+    for number in _chunks_to_check(records.values(), now):
         found = [*jobs.of_chunk(batch.batch_id, number)]
         records[number] = _recounted(batch, records[number], found, now)
-        left += found
+        incomplete += found
     running = [*operations.running(batch.batch_id)]
     for operation in running:
         run = operation.operation_id
         furthest = max((each.passage(run).passed for each in records.values()), default=0)
-        yield _of_operation(batch, run, furthest, operation.asked_at, executions)
+        yield _operation_work(batch, run, furthest, operation.asked_at, executions)
     owners = {MAIN, *(operation.operation_id for operation in running)}
-    for job in left:  # those that requests for one job by itself have to bring to an end
+    for job in incomplete:  # jobs that a request for a single job owns
         if _awaits_work(job) and _owner(job) not in owners:
-            yield _of_job(job.place, _owner(job), job.at, executions)
+            yield _job_work(job.place, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
         due, furthest = due_chunks(batch, records, ExecutionRun(MAIN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
         if passes or not (running or open_jobs(batch, records.values())):
-            yield _of_batch(batch, "settle", _workers(batch, furthest), since, executions)
+            yield _batch_work(batch, "settle", _workers(batch, furthest), since, executions)
 
 
 def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
-    """The executions that may be at work on a batch as a whole, as its history names them."""
+    """The names of executions that may be running for a whole batch, from its history."""
     names: dict[str, None] = {}
     for entry in reversed(batch.history):
         opened = CauseKey.parse(entry.cause)
@@ -254,20 +251,24 @@ def _workers(batch: Batch, furthest: int = 0) -> tuple[str, ...]:
     return (*names, *fresh_executions(batch.batch_id, MAIN, furthest))
 
 
-def _of_batch(
-    batch: Batch, command: str, others: tuple[str, ...], since: datetime, executions: Executions
+def _batch_work(
+    batch: Batch,
+    command: str,
+    other_names: tuple[str, ...],
+    since: datetime,
+    executions: Executions,
 ) -> PendingWork:
     return PendingWork(
         executions.settings.batch_machine,
         since,
         1,
         lambda number: batch_execution(batch.batch_id, command, MAIN, number),
-        lambda number: executions.batch(batch.batch_id, command, MAIN, number),
-        others,
+        lambda number: executions.start_batch(batch.batch_id, command, MAIN, number),
+        other_names,
     )
 
 
-def _of_operation(
+def _operation_work(
     batch: Batch, run: str, furthest: int, since: datetime, executions: Executions
 ) -> PendingWork:
     def command(number: int) -> str:
@@ -278,7 +279,7 @@ def _of_operation(
         since,
         0,
         lambda number: batch_execution(batch.batch_id, command(number), run, number),
-        lambda number: executions.batch(batch.batch_id, command(number), run, number),
+        lambda number: executions.start_batch(batch.batch_id, command(number), run, number),
         tuple(fresh_executions(batch.batch_id, run, furthest)),
     )
 
@@ -286,18 +287,17 @@ def _of_operation(
 def recover_batch(
     batch_id: str, executions: Executions, now: datetime, most: int | None = None
 ) -> int:
-    """Have executions take up what none works on of one batch; how many were started, `most` at the
-    most."""
+    """Recover the orphaned work of a batch. Returns how many executions started, `most` at most."""
     try:
         batch = batches.get(batch_id, now)
     except (Gone, NotFound):
         return 0
-    begun = 0
-    for errand in pending_work(batch, executions, now):
-        begun += recover(errand, executions, now)
-        if begun == most:
+    started = 0
+    for work in pending_work(batch, executions, now):
+        started += recover(work, executions, now)
+        if started == most:
             break
-    return begun
+    return started
 
 
 def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
@@ -336,30 +336,30 @@ def _recover_jobs(schedule: Schedule, executions: Executions, now: datetime) -> 
 def recover_job(
     place: JobAddress, run: str, since: datetime, executions: Executions, now: datetime
 ) -> bool:
-    """Start an execution for a job of a schedule, which `run` was to bring to an end `since`, if
-    none is at work on it; whether one was started."""
-    return recover(_of_job(place, run, since, executions), executions, now)
+    """Start an execution for a job that `run` owns since `since`, if none is running. Returns
+    whether one was started."""
+    return recover(_job_work(place, run, since, executions), executions, now)
 
 
-def _of_job(place: JobAddress, run: str, since: datetime, executions: Executions) -> PendingWork:
+def _job_work(place: JobAddress, run: str, since: datetime, executions: Executions) -> PendingWork:
     return PendingWork(
         executions.settings.job_machine,
         since,
         0,
         lambda number: job_execution(place, run, number),
-        lambda number: executions.job(place, run, number),
+        lambda number: executions.start_job(place, run, number),
     )
 
 
-def _some_left(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
-    """The chunks to look into now: `LEFT_CHUNKS` of those that are left, others each minute."""
-    numbers = [record.chunk for record in records if _is_left(record)]
+def _chunks_to_check(records: Iterable[ChunkRecord], now: datetime) -> list[int]:
+    """The chunks to check now: `CHUNKS_CHECKED` of the incomplete ones, others each minute."""
+    numbers = [record.chunk for record in records if _is_incomplete(record)]
     start = int(now.timestamp() // 60) * CHUNKS_CHECKED % max(len(numbers), 1)
     return [*numbers[start:], *numbers[:start]][:CHUNKS_CHECKED]
 
 
-def _is_left(record: ChunkRecord) -> bool:
-    """Whether a chunk shows jobs as open although the batch's own run is through with it."""
+def _is_incomplete(record: ChunkRecord) -> bool:
+    """Whether a chunk counts open jobs although the batch's own run has passed it."""
     passage = record.passage(MAIN)
     busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
     return bool(busy and passage.passed and passage.next_at is None)
@@ -368,10 +368,10 @@ def _is_left(record: ChunkRecord) -> bool:
 def _recounted(
     batch: Batch, record: ChunkRecord, found: list[JobRecord], now: datetime
 ) -> ChunkRecord:
-    """The chunk with the counts of its jobs `found`, read after it, and with another pass due if
-    the batch's own run left a job behind; as it is when none were looked for.
+    """The chunk with the counts of its jobs `found`, which were read after it.
 
-    A worker that came late or was cut off may have counted otherwise.
+    A late worker, or one that was cut off, may have counted wrongly. If the batch's own run left a
+    job behind, another pass is due.
     """
     if not found:
         return record
@@ -386,7 +386,7 @@ def _recounted(
     try:
         return chunks.put(replace(counted, runs=runs))
     except StaleState:
-        return record  # somebody counts just now
+        return record  # a worker counts just now
 
 
 def _awaits_work(job: JobRecord) -> bool:

@@ -48,7 +48,7 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
         batch = batches.apply(batch, move, **ended)
     command = COMMANDS.get(event)
     if command:
-        context.executions.batch(batch_id, command, context.run)
+        context.executions.start_batch(batch_id, command, context.run)
     return batch
 
 

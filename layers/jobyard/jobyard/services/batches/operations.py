@@ -100,7 +100,7 @@ def start_operation(
             ),
             batch.state,
         )
-    context.executions.batch(batch_id, "operation", context.run)
+    context.executions.start_batch(batch_id, "operation", context.run)
     return operation
 
 

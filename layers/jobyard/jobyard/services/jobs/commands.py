@@ -33,7 +33,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
         after = apply_event(before, event, context.now(), context.cause)
         job = jobs.apply(before, after, batch.state)
     if job.state is JobState.SCHEDULED:
-        context.executions.job(place, context.run)
+        context.executions.start_job(place, context.run)
     elif job.state is not JobState.HELD:
-        context.executions.batch(batch.batch_id, "settle", context.run)
+        context.executions.start_batch(batch.batch_id, "settle", context.run)
     return job

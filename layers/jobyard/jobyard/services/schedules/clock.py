@@ -1,9 +1,9 @@
-"""Starting what is due: the clock's part of a schedule.
+"""The scheduler tick: start the jobs of schedules whose time has come.
 
-What becomes of a schedule's times is decided by the domain and written in one transaction; then the
-executions are started, whose names follow from the occurrences. Whoever decides the same at the
-same time loses the write, and starts nothing. Whoever dies between write and start is made up for:
-a schedule with runs is due again, and the runs no execution works on are taken up.
+The domain decides on the due times; one transaction writes the decisions; then executions start,
+whose names follow from the occurrences. Of two ticks that decide the same, one loses the write and
+starts nothing. A crash between write and start is recovered: a schedule with active jobs is checked
+again, and a job without an execution gets one.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,10 +29,10 @@ from jobyard.services.recovery import recover_active_jobs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
 from jobyard.store.schedules import DueSchedule, ScheduleWrites
 
-PARALLEL_SCHEDULES = 24  # schedules looked at at once
-RECOVERED_SCHEDULES = 100  # schedules with runs a minute; AWS describes ten executions a second
-_TRIES = 5  # looks at a schedule that others change at the same time
-_BLOCKS = 20  # writes of decided times a schedule has in a minute; what is left is due in the next
+PARALLEL_SCHEDULES = 24  # schedules processed in parallel
+RECOVERED_SCHEDULES = 100  # checked a minute; AWS describes ten executions a second
+_TRIES = 5  # at a schedule that others change at the same time
+_MOST_WRITES = 20  # for the due times of one schedule a minute; the rest is due in the next
 _Each = TypeVar("_Each", DueSchedule, Schedule)
 _MOMENT = timedelta(milliseconds=1)
 _RESUME = replace(CLOCK, reason="the time set for it came")
@@ -56,11 +56,11 @@ class TickResult:
 
     @property
     def skipped(self) -> tuple[Occurrence, ...]:
-        """The times that no job was started for."""
+        """The occurrences that no job was started for."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.SKIP)
 
     def merged(self, other: "TickResult") -> "TickResult":
-        """Both together."""
+        """The sum of both results."""
         return TickResult(
             (*self.occurrences, *other.occurrences),
             self.recovered + other.recovered,
@@ -71,12 +71,11 @@ class TickResult:
 
 @dataclass
 class ScheduleCache:
-    """What schedules are looked at with: calendars and holds, each read once, when first needed,
-    however many look at once."""
+    """The calendars and holds of a tick, each read once, when first needed. Safe for threads."""
 
     _calendars: dict[str, Calendar | None] = field(default_factory=dict)
     _holds: tuple[Hold, ...] | None = None
-    _reading: Lock = field(default_factory=Lock)  # functools' own is shared by all, or none at all
+    _reading: Lock = field(default_factory=Lock)  # functools.cache would not read once only
 
     def calendar(self, schedule: Schedule) -> Calendar | None:
         """The schedule's calendar, if it has one."""
@@ -88,7 +87,7 @@ class ScheduleCache:
             return self._calendars.get(name)
 
     def hold(self, schedule: Schedule, now: datetime) -> Hold | None:
-        """The hold that stops what the schedule would start."""
+        """The hold in force that stops the schedule's jobs; None without one."""
         with self._reading:
             if self._holds is None:
                 self._holds = tuple(holds.every())
@@ -99,8 +98,10 @@ class ScheduleCache:
 
 @dataclass(frozen=True)
 class ScheduleTick:
-    """A look at one schedule: what it takes, its moment, and the occurrences that were decided in
-    it so far, which stay decided whatever comes after."""
+    """The tick of one schedule at the time `now`.
+
+    `decided` collects the occurrences written so far; a later write that is refused leaves them.
+    """
 
     cache: ScheduleCache
     executions: Executions
@@ -109,17 +110,17 @@ class ScheduleTick:
 
     @property
     def skipped(self) -> list[Occurrence]:
-        """Those of them that no job was started for."""
+        """Those decided on that no job was started for."""
         return [each for each in self.decided if each.verdict is Verdict.SKIP]
 
 
 def start_due_schedules(
     executions: Executions, now: Callable[[], datetime], remaining: Callable[[], float]
 ) -> TickResult:
-    """Start what is due of every schedule, then look after what runs, until `remaining` seconds are
-    over: what is left then is due in the next minute, which begins with another shard.
+    """Start the due jobs of all schedules, then recover orphaned ones, while `remaining()` is
+    positive. The rest is due in the next minute, which begins with another shard.
 
-    What goes wrong with one schedule is told in the answer and keeps no other from its turn.
+    An error with one schedule is in the result; the others still get their turn.
     """
     at = now()
     first = int(at.timestamp() // 60)
@@ -131,7 +132,7 @@ def start_due_schedules(
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
         schedule, result = start_due(found, cache, executions, now())
-        if found.look_at and found.look_at <= at:  # what is written since has put it off
+        if found.look_at and found.look_at <= at:  # a write since then would have put it off
             running.append(schedule)
         return result
 
@@ -147,7 +148,7 @@ def start_due_schedules(
 def _overlapped(
     work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
 ) -> TickResult:
-    """The work on each, `PARALLEL_SCHEDULES` at once, as long as there is time."""
+    """Work on each of `found`, `PARALLEL_SCHEDULES` in parallel, while there is time."""
     total = TickResult()
     active: dict[Future[TickResult], str] = {}
 
@@ -173,23 +174,22 @@ def _overlapped(
 def start_due(
     schedule: Schedule, cache: ScheduleCache, executions: Executions, now: datetime
 ) -> tuple[Schedule, TickResult]:
-    """Start what is due of a schedule; its times decided, and the schedule as it is then.
+    """Start the due jobs of a schedule. Returns the stored schedule and the result.
 
     Raises:
-        StaleState: it changes all the time.
+        StaleState: others changed the schedule at each of the tries.
     """
     tick = ScheduleTick(cache, executions, now)
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
-            found = catch_up(start_waiting(found, tick), tick, most=_BLOCKS)
+            found = catch_up(start_waiting(found, tick), tick, most=_MOST_WRITES)
             return start_waiting(found, tick), TickResult(tuple(tick.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
 def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
-    """Start the job of the occurrence that waited for a run to end, if none goes any more and
-    nothing is held.
+    """Start the queued job of a schedule, if no other is active and no hold stops it.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
@@ -203,7 +203,7 @@ def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     after, following = released(schedule, waiting, move)
     schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
     if following.verdict is Verdict.RUN:
-        tick.executions.job(following.place, MAIN)
+        tick.executions.start_job(following.place, MAIN)
     return after
 
 
@@ -214,9 +214,10 @@ def catch_up(
     skip_reason: SkipReason | None = None,
     most: int | None = None,
 ) -> Schedule:
-    """The schedule once its times up to now are decided, in `most` writes; with `aside` none of
-    them runs, for that reason. A suspension that is over by then ends when it was to. Under a hold
-    nothing is decided: its times are missed, unless it is suspended as well.
+    """Decide on the schedule's times up to now, in `most` writes. Returns the stored schedule.
+
+    With a `skip_reason` none of them runs. A suspension that is over ends at its set time. Under a
+    hold nothing is decided, so its times are missed; but a suspended schedule's are skipped.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile.
@@ -262,7 +263,7 @@ def _decided(
 
 
 def apply_decision(schedule: Schedule, decision: Decision, executions: Executions) -> Schedule:
-    """Write what was decided about a schedule, and start what is to be started.
+    """Write a decision about a schedule, then start its jobs.
 
     Raises:
         StaleState: someone else changed the schedule meanwhile; nothing is written or started.
@@ -287,5 +288,5 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
     beside = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)
     for occurrence in decision.started:
-        executions.job(occurrence.place, MAIN)
+        executions.start_job(occurrence.place, MAIN)
     return after

@@ -334,7 +334,7 @@ def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
     if occurrence is None:
         raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
-        context.executions.job(place, MAIN)
+        context.executions.start_job(place, MAIN)
     return occurrence
 
 

@@ -1,6 +1,6 @@
-"""The jobs of a schedule: their end, told to the schedule, and what people do to them.
+"""The jobs of schedules: settling them, giving them up, and people's events.
 
-Such a job is run like any other (`occurrence_source`), but its occurrence and its schedule do what
+The runner runs them like any other (`occurrence_source`). Occurrence and schedule do for them what
 chunk and batch do elsewhere.
 """
 
@@ -75,10 +75,10 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
 
 
 def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None:
-    """Tell the schedule if the job of an occurrence has ended, and start what waited for that.
+    """Close the occurrence of a job that has ended, and start the queued job of its schedule.
 
     Raises:
-        StaleState: the schedule changes all the time; to be called again.
+        StaleState: others changed the schedule at each of the tries; call again.
     """
     for _ in range(_TRIES):
         schedule = schedules.get(place.origin_id)
@@ -87,7 +87,7 @@ def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None
         if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:
-            if any(run.at == occurrence.at for run in schedule.active):  # else it was told before
+            if any(run.at == occurrence.at for run in schedule.active):  # else it is closed already
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = _write_end(schedule, occurrence, (job, job), cause, now)
             start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
@@ -104,7 +104,7 @@ def _write_end(
     cause: Cause,
     now: datetime,
 ) -> Schedule:
-    """Write the end of a job, which may come with its `change`; the schedule as it is then."""
+    """Close a job's occurrence, in one write with the `change` to the job. Returns the schedule."""
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
     counted = checkpoints.get(after.place.job_id)
@@ -114,7 +114,8 @@ def _write_end(
 
 
 def send_occurrence_event(place: JobAddress, event: str, context: CommandContext) -> JobRecord:
-    """Send the job of an occurrence a person's event. What ends it is told to its schedule with it.
+    """Apply a person's event to the job of an occurrence. If it ends the job, it closes the
+    occurrence in the same write.
 
     Raises:
         Forbidden: the person is no admin. NotFound, Gone: there is no such job, or not any more.
@@ -136,7 +137,7 @@ def send_occurrence_event(place: JobAddress, event: str, context: CommandContext
         job = apply_event(before, event, context.now(), context.cause)
         _write_asked(schedule, occurrence, (before, job), context)
     if job.state is JobState.SCHEDULED:
-        context.executions.job(place, context.run)
+        context.executions.start_job(place, context.run)
     else:
         settle_job(place, context.executions, context.now())
     return job
