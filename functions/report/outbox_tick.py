@@ -6,7 +6,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.queries import backlog
+from jobyard.services.queries.backlog import backlog
 from jobyard.services.reports.mail import deliver_waiting
 from report.clients import LOGGER, REPORTING, now
 

@@ -16,7 +16,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, JobType, StepInput
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import StepContext
-from jobyard.services.queries import list_jobs
+from jobyard.services.queries.jobs import list_jobs
 from tests.scenarios.harness import Harness, single_files
 
 EXAMPLE = ROOT / "examples" / "job_type"

@@ -26,7 +26,7 @@ from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import list_jobs
+from jobyard.services.queries.jobs import list_jobs
 from jobyard.store import operations, reports
 from tests.call_interceptor import Call, Listener
 from tests.faults.scenario import ScenarioRun

@@ -29,7 +29,8 @@ from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import BatchView, JobView, list_jobs
+from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.jobs import JobView, list_jobs
 from jobyard.store import reports
 from tests.call_interceptor import Answer, Call, Listener
 from tests.faults.injection import FunctionDied

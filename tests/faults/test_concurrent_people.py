@@ -23,7 +23,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.jobs.attempt import started
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import list_jobs
+from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, operations
 from tests.call_interceptor import Answer, Call, Listener

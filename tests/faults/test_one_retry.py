@@ -91,7 +91,7 @@ def test_the_next_retry_is_taken_when_the_first_is_over(
 
 
 def names_of(harness: Harness, batch_id: str) -> list[str]:
-    from jobyard.services.queries import list_jobs
+    from jobyard.services.queries.jobs import list_jobs
 
     page = list_jobs(batch_id, harness.query_context(), state="", after=(0, 0), limit=10)
     return [str(view.row["name"]) for view in page.items]

@@ -31,7 +31,8 @@ from jobyard.services.jobs.runner import Worker
 from jobyard.services.jobs.single_job import run_job
 from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
-from jobyard.services.queries import BatchView, backlog, batch
+from jobyard.services.queries.backlog import backlog
+from jobyard.services.queries.batches import BatchView, batch
 from jobyard.services.recovery import reconcile
 from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
 from jobyard.services.reports.report import REPORTED, report

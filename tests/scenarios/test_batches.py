@@ -18,14 +18,16 @@ from jobyard.domain.jobs.job_type import Snooze
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import steps
 from jobyard.services import holds as hold_commands
-from jobyard.services import queries
 from jobyard.services.batches import open, operations, submissions
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor, CommandContext
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import WAITS, AttemptResult, ended, started
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import list_jobs
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.recovery import reconcile
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, reports, tables
@@ -178,7 +180,7 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     waits: list[timedelta] = []
 
     def mend(until: object) -> None:
-        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
+        view = job_queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
         assert view.why.startswith("retry 1 of 3")
         assert view.until is not None
         waits.append(view.until - harness.now())
@@ -206,7 +208,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     began = harness.now()
 
     def bring(until: object) -> None:
-        view = queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
+        view = job_queries.job(f"{harness.batch_id_of(event)}.0.1", harness.query_context())
         words = "the server answered GET with 202 Accepted, and asks to come again in 7200 s"
         assert view.why == f"b.txt: {words}"
         assert view.until is not None
@@ -275,7 +277,7 @@ def test_failed_jobs_are_retried_as_one_tracked_operation(
     )
     harness.machines.run_all()
 
-    view = queries.operation(batch_id, operation.operation_id, harness.query_context())
+    view = report_queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert operation.matched == 2
     assert view.operation.state == "done"
     assert view.counts == {"succeeded": 2}
@@ -453,7 +455,7 @@ def test_jobs_that_a_hold_met_before_their_start_wait_and_go_on_when_it_is_lifte
     assert view.batch.state == "processing"
     assert view.counts["held"] == 3
     assert "3 held" in view.why
-    assert "maintenance" in queries.job(f"{batch_id}.0.0", harness.query_context()).why
+    assert "maintenance" in job_queries.job(f"{batch_id}.0.0", harness.query_context()).why
 
     hold_commands.lift_hold("collection:mid", harness.context())
     harness.machines.run_all()
@@ -563,7 +565,7 @@ def test_a_forced_failure_stands_whatever_the_worker_says_later(
 
     harness.machines.run_all()
 
-    view = queries.job(f"{batch_id}.1.0", harness.query_context())
+    view = job_queries.job(f"{batch_id}.1.0", harness.query_context())
     assert (view.job.state, view.job.failure_code) == ("failed", "FORCED")
     assert view.job.failure_message == "stuck"
 
@@ -575,7 +577,7 @@ def test_a_depositor_sees_only_what_they_submitted(harness: Harness, payloads: P
     batch_id = harness.drop(single_files(payloads, THREE))
 
     with pytest.raises(NotFound):
-        queries.batch(batch_id, harness.query_context(DEPOSITOR))
+        batch_queries.batch(batch_id, harness.query_context(DEPOSITOR))
     with pytest.raises(NotFound):
         send_job_event(f"{batch_id}.0.0", "requeue", harness.context(DEPOSITOR))
 
@@ -600,7 +602,7 @@ def test_the_jobs_of_a_deleted_batch_are_gone(harness: Harness, payloads: Payloa
     harness.ask_batch(batch_id, "delete")
 
     with pytest.raises(Gone):
-        queries.job(f"{batch_id}.0.0", harness.query_context())
+        job_queries.job(f"{batch_id}.0.0", harness.query_context())
 
 
 def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Payloads) -> None:
@@ -872,7 +874,7 @@ def _deaf(**_: Any) -> None:
 def test_a_list_shows_the_counts_that_were_reported(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads), collection="listed")
 
-    listed = queries.list_batches(
+    listed = batch_queries.list_batches(
         harness.query_context(), state="", collection="listed", after={}, limit=10
     )
 
@@ -895,7 +897,7 @@ def test_a_second_upload_to_the_promised_address_makes_no_second_batch(
         event = harness.put(single_files(payloads, THREE), name=name, collection="promised")
         harness.machines.run("batch", f"promised-{number}", event)
 
-    listed = queries.list_batches(
+    listed = batch_queries.list_batches(
         harness.query_context(), state="", collection="promised", after={}, limit=10
     )
     assert [view.batch.batch_id for view in listed.items] == [batch.batch_id]

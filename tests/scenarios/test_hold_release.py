@@ -18,11 +18,12 @@ from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import Cause
 from jobyard.services import holds as hold_commands
-from jobyard.services import queries
 from jobyard.services.batches import operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.context import Actor
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries import jobs as job_queries
 from jobyard.store import batches, chunks, holds
 from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
 from tests.scenarios.harness import Harness, Payloads, single_files, source_of
@@ -216,7 +217,7 @@ def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
     assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
     assert holds.get(scope) is None
     if still_held and state is not BatchState.DELETED:
-        looked = queries.job(f"{batch_id}.0.0", harness.query_context())
+        looked = job_queries.job(f"{batch_id}.0.0", harness.query_context())
         assert looked.why == "held by admin: look first"
 
 
@@ -311,7 +312,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
 
     begun = hold_commands.begin_lift("collection:many", harness.context(ANN))
     assert (begun.released, begun.is_between) == (hold_commands.RELEASED_AT_ONCE, False)
-    assert queries.list_holds(harness.query_context()) == []
+    assert hold_queries.list_holds(harness.query_context()) == []
     waiting = [each for each in made if harness.batch(each).batch.state == "held"]
     assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
     assert harness.batch(waiting[0]).why == (
@@ -435,7 +436,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         events = [entry.event for entry in harness.batch(waiting).batch.history]
         assert events.count("release") == 1
         for job_id in (f"{working}.0.1", f"{working}.1.0"):
-            job = queries.job(job_id, harness.query_context()).job
+            job = job_queries.job(job_id, harness.query_context()).job
             assert [entry.event for entry in job.history].count("release") == 1
     assert at > 15
 
@@ -454,7 +455,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 
     states = [harness.batch(each).batch.state for each in made]
     assert states.count(BatchState.HELD) == 5
-    assert [hold.owner for hold in queries.list_holds(harness.query_context())] == ["ben"]
+    assert [hold.owner for hold in hold_queries.list_holds(harness.query_context())] == ["ben"]
     hold_commands.lift_hold("collection:again", harness.context())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
 
@@ -555,7 +556,7 @@ def test_a_second_hold_does_not_replace_the_first_unseen(harness: Harness) -> No
     with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
         hold_commands.place_hold(scope, None, harness.context(BEN, reason="a quick look"))
     assert holds.get(scope) is not None
-    assert [hold.owner for hold in queries.list_holds(harness.query_context())] == ["ann"]
+    assert [hold.owner for hold in hold_queries.list_holds(harness.query_context())] == ["ann"]
     assert holds.get(scope) == first
     assert (
         hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
@@ -567,7 +568,9 @@ def test_a_second_hold_does_not_replace_the_first_unseen(harness: Harness) -> No
     hold_commands.place_hold(
         scope, None, harness.context(BEN, reason="a quick look"), replacing=True
     )
-    assert [hold.reason for hold in queries.list_holds(harness.query_context())] == ["a quick look"]
+    assert [hold.reason for hold in hold_queries.list_holds(harness.query_context())] == [
+        "a quick look"
+    ]
 
 
 def test_what_another_hold_covers_stays_held_until_that_is_lifted(

@@ -11,8 +11,8 @@ from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, StepInput
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
-from jobyard.services import queries
 from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import jobs as job_queries
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleSpec
 from jobyard.store import jobs, schedules
@@ -78,7 +78,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
         began = harness.now()
         harness.later(1.6)
         step = seen_at_work(step_input.job_id)
-        found.append((step, queries.job(step_input.job_id, harness.query_context()), began))
+        found.append((step, job_queries.job(step_input.job_id, harness.query_context()), began))
         return Done({"bytes": 1})
 
     with deposits(first=done, slow=slow, last=done):

@@ -9,8 +9,8 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
-from jobyard.services import queries
 from jobyard.services.batches import operations
+from jobyard.services.queries import jobs as job_queries
 from jobyard.services.recovery import reconcile
 from jobyard.services.retention.work_slice import kept_for
 from jobyard.store import jobs
@@ -55,10 +55,10 @@ def test_a_batch_whose_job_type_is_gone_ends_and_says_so_and_can_be_retried(
         assert [group[:3] for group in view.failure_groups] == [(GONE.value, GONE.description, 3)]
         (mail,) = harness.mails_of(batch_id)
         assert "FAIL" in mail.subject
-        job = queries.job(f"{batch_id}.0.0", harness.query_context())
+        job = job_queries.job(f"{batch_id}.0.0", harness.query_context())
         assert "there is no job type 'deposit' any more" in job.job.failure_message
         assert (job.label, "requeue" in job.actions) == ("failed", True)
-        page = queries.list_jobs(
+        page = job_queries.list_jobs(
             batch_id, harness.query_context(), state="failed", after=(0, 0), limit=9
         )
         assert len(page.items) == 3

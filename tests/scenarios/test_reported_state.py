@@ -11,12 +11,14 @@ from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.services import queries
 from jobyard.services.batches import operations, submissions
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import BatchView, batches
+from jobyard.services.queries import batches
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries.batches import BatchView
 from jobyard.services.settings import UPLOAD_TIME
 from jobyard.store import jobs
 from tests.scenarios.harness import DEPOSITOR, Harness, Payloads, single_files
@@ -58,7 +60,7 @@ def make_final(batch_id: str, number: int) -> None:
 
 
 def listed(harness: Harness, collection: str) -> list[BatchView]:
-    page = queries.list_batches(
+    page = batch_queries.list_batches(
         harness.query_context(), state="", collection=collection, after={}, limit=10
     )
     return [*page.items]
@@ -137,7 +139,7 @@ def test_a_page_of_batches_counts_so_many_chunks_and_the_next_goes_on(
     for everywhere in ("", collection):
         pages, after = [], {}
         while True:
-            page = queries.list_batches(
+            page = batch_queries.list_batches(
                 harness.query_context(), state="", collection=everywhere, after=after, limit=10
             )
             pages.append([view.batch.batch_id for view in page.items])
@@ -158,13 +160,13 @@ def test_a_page_looks_at_so_many_batches_and_the_next_goes_on(
         harness.later(1)
     monkeypatch.setattr(batches, "MAX_SCANNED_BATCHES", 2)
 
-    page = queries.list_batches(
+    page = batch_queries.list_batches(
         harness.query_context(), state="held", collection=collection, after={}, limit=1
     )
 
     assert page.items == ()
     assert page.after is not None
-    rest = queries.list_batches(
+    rest = batch_queries.list_batches(
         harness.query_context(), state="held", collection=collection, after=page.after, limit=1
     )
     assert (rest.items, rest.after) == ((), None)
@@ -197,7 +199,7 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     harness.machines.run_all()
 
     assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
-    view = queries.operation(batch_id, operation.operation_id, harness.query_context())
+    view = report_queries.operation(batch_id, operation.operation_id, harness.query_context())
     assert view.operation.refused == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()

@@ -23,7 +23,8 @@ from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import batch, job, list_batches
+from jobyard.services.queries.batches import batch, list_batches
+from jobyard.services.queries.jobs import job
 from jobyard.services.retention import schedules as schedule_retention
 from jobyard.services.schedules.access import job_of_schedule
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id

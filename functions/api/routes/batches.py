@@ -33,13 +33,15 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliveredRecipient, all_addresses
 from jobyard.domain.urls import text_without_secrets
-from jobyard.services import queries
 from jobyard.services.batches import operations, submissions
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.batches.submissions import Submission
 from jobyard.services.context import QueryContext
-from jobyard.services.queries import BatchView
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import reports as report_queries
+from jobyard.services.queries.batches import BatchView
+from jobyard.services.queries.history import history
 from jobyard.services.settings import MANIFEST_BYTES
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -185,7 +187,7 @@ def list_batches(
 ) -> schemas.BatchList:
     request = current_request(router)
     kind = ("batches", state or "", collection)
-    page = queries.list_batches(
+    page = batch_queries.list_batches(
         request.query_context(),
         state=state or "",
         collection=collection,
@@ -215,7 +217,7 @@ def _told(parameters: Mapping[str, Any]) -> dict[str, Any]:
 )
 def get_batch(batch_id: BatchId) -> schemas.Batch:
     request = current_request(router)
-    view = queries.batch(batch_id, request.query_context())
+    view = batch_queries.batch(batch_id, request.query_context())
     return schemas.Batch(
         **_brief(view, request),
         notify=list(view.batch.notify),
@@ -223,7 +225,7 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
         parameters=_told(view.batch.parameters),
         files_count=view.batch.files,
         report_checked_at=view.batch.checked_at,
-        history=[HistoryEntry.model_validate(line) for line in queries.history(view.batch.history)],
+        history=[HistoryEntry.model_validate(line) for line in history(view.batch.history)],
     )
 
 
@@ -298,7 +300,7 @@ def get_retry(
 ) -> schemas.Operation:
     request = current_request(router)
     kind = ("outcomes", batch_id, operation_id)
-    view = queries.operation(
+    view = report_queries.operation(
         batch_id,
         operation_id,
         request.query_context(),
@@ -335,7 +337,9 @@ def get_retry(
 def list_reports(batch_id: BatchId) -> schemas.ReportList:
     looking = current_request(router).query_context()
     return schemas.ReportList(
-        items=[_report(report, looking) for report in queries.list_reports(batch_id, looking)]
+        items=[
+            _report(report, looking) for report in report_queries.list_reports(batch_id, looking)
+        ]
     )
 
 
@@ -345,8 +349,8 @@ def _undeliverable(found: Iterable[UndeliveredRecipient]) -> list[schemas.Undeli
 
 def _report(report: Report, looking: QueryContext) -> schemas.Report:
     linked = {
-        name: queries.link_to(report, name, looking) if name in report.files else None
-        for name in queries.LINKED
+        name: report_queries.link_to(report, name, looking) if name in report.files else None
+        for name in report_queries.LINKED
     }
     delivery = report.delivery
     return schemas.Report(
@@ -386,7 +390,7 @@ def _report(report: Report, looking: QueryContext) -> schemas.Report:
 def list_findings(batch_id: BatchId, cursor: Cursor = "", limit: Limit = 50) -> schemas.FindingList:
     request = current_request(router)
     kind = ("findings", batch_id)
-    found, following = queries.list_findings(
+    found, following = report_queries.list_findings(
         batch_id,
         request.query_context(),
         after=request.decode_cursor(cursor, *kind, first=0),

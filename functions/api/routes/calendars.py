@@ -19,7 +19,8 @@ from jobyard.domain.errors import (
     StaleState,
 )
 from jobyard.domain.schedules.calendar import StoredCalendar, calendar_of
-from jobyard.services import calendars, queries
+from jobyard.services import calendars
+from jobyard.services.queries import calendars as calendar_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -46,7 +47,7 @@ def shown(kept: StoredCalendar, request: RequestContext) -> Calendar:
 )
 def list_calendars() -> CalendarList:
     request = current_request(router)
-    found = queries.list_calendars(request.query_context())
+    found = calendar_queries.list_calendars(request.query_context())
     return CalendarList(items=[shown(kept, request) for kept in found])
 
 
@@ -59,7 +60,7 @@ def list_calendars() -> CalendarList:
 )
 def get_calendar(calendar: Name) -> Calendar:
     request = current_request(router)
-    return shown(queries.calendar(calendar, request.query_context()), request)
+    return shown(calendar_queries.calendar(calendar, request.query_context()), request)
 
 
 @router.put(

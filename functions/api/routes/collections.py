@@ -14,10 +14,11 @@ from api.routes.batches import notified
 from api.routes.jobs import Cursor, Limit
 from api.schemas import collections as schemas
 from jobyard.domain.errors import BadRequest, Forbidden, InvalidTransition, NotFound, StaleState
-from jobyard.services import collections, queries
+from jobyard.services import collections
 from jobyard.services.access import authorize
 from jobyard.services.collections import CollectionEdit, PersonNamed
-from jobyard.services.queries import CollectionView
+from jobyard.services.queries import collections as collection_queries
+from jobyard.services.queries.collections import CollectionView
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -90,7 +91,7 @@ def _edit(wanted: Any, request: RequestContext) -> CollectionEdit:
 
 
 def _answer(found: Any, request: RequestContext) -> schemas.Collection:
-    return shown(queries.collection_views([found], request.query_context())[0], request)
+    return shown(collection_queries.collection_views([found], request.query_context())[0], request)
 
 
 @router.get(
@@ -104,7 +105,7 @@ def _answer(found: Any, request: RequestContext) -> schemas.Collection:
 )
 def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.CollectionList:
     request = current_request(router)
-    found, after = queries.list_collections(
+    found, after = collection_queries.list_collections(
         request.query_context(), after=request.decode_cursor(cursor, _KIND, first=""), limit=limit
     )
     return schemas.CollectionList(
@@ -153,7 +154,7 @@ def create_collection(wanted: schemas.NewCollection) -> Response[schemas.Collect
 )
 def get_collection(collection: Name) -> schemas.Collection:
     request = current_request(router)
-    return shown(queries.collection(collection, request.query_context()), request)
+    return shown(collection_queries.collection(collection, request.query_context()), request)
 
 
 @router.patch(

@@ -10,7 +10,7 @@ from api.routes.jobs import BatchId
 from api.schemas import costs as schemas
 from jobyard.domain.cost import PRICED_ON, REGION, Cost
 from jobyard.domain.errors import Gone, NotFound
-from jobyard.services import queries
+from jobyard.services.queries import costs as cost_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -47,7 +47,7 @@ def bill(cost: Cost) -> dict[str, Any]:
 )
 def get_batch_cost(batch_id: BatchId) -> schemas.BatchCost:
     request = current_request(router)
-    view = queries.cost(batch_id, request.query_context())
+    view = cost_queries.cost(batch_id, request.query_context())
     cost, jobs = view.cost, view.batch.entries
     own = request.link(f"batches/{batch_id}")
     return schemas.BatchCost(

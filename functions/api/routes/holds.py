@@ -15,7 +15,7 @@ from api.schemas.holds import Hold, HoldList, HoldRequest, LiftedHold
 from jobyard.domain import hold as holds
 from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
 from jobyard.services import holds as hold_commands
-from jobyard.services import queries
+from jobyard.services.queries import holds as hold_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -47,7 +47,7 @@ def shown(hold: holds.Hold, request: RequestContext) -> Hold:
 def list_holds() -> HoldList:
     request = current_request(router)
     return HoldList(
-        items=[shown(hold, request) for hold in queries.list_holds(request.query_context())]
+        items=[shown(hold, request) for hold in hold_queries.list_holds(request.query_context())]
     )
 
 
@@ -63,7 +63,7 @@ def list_holds() -> HoldList:
 )
 def get_hold(scope: Scope) -> Hold:
     request = current_request(router)
-    return shown(queries.hold(unquote(scope), request.query_context()), request)
+    return shown(hold_queries.hold(unquote(scope), request.query_context()), request)
 
 
 @router.put(

@@ -5,7 +5,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from api.context import current_request
 from api.problems import problem_responses
 from api.schemas.job_types import JobType, JobTypeList
-from jobyard.services import queries
+from jobyard.services.queries import job_types as job_type_queries
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -30,6 +30,6 @@ def list_job_types() -> JobTypeList:
                 origins=sorted(each.origins),
                 is_system=each.is_system,
             )
-            for each in queries.list_job_types()
+            for each in job_type_queries.list_job_types()
         ]
     )

@@ -33,10 +33,11 @@ from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs import job as jobs
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
-from jobyard.services import queries
 from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
-from jobyard.services.queries import JobView
+from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries.history import history
+from jobyard.services.queries.jobs import JobView
 from jobyard.services.schedules.access import SCHEDULE_JOB_EVENTS
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -109,7 +110,7 @@ def in_full(view: JobView, request: RequestContext) -> Job:
         steps=[_step(name, recorded.get(name)) for name in view.all_steps],
         attempts=[_attempt(each) for each in view.job.attempts],
         result=dict(view.job.data),
-        history=[HistoryEntry.model_validate(line) for line in queries.history(view.job.history)],
+        history=[HistoryEntry.model_validate(line) for line in history(view.job.history)],
     )
 
 
@@ -162,7 +163,7 @@ def list_jobs(
     request = current_request(router)
     kind = ("jobs", batch_id, state or "")
     chunk, position = request.decode_cursor(cursor, *kind, first=(0, 0))
-    page = queries.list_jobs(
+    page = job_queries.list_jobs(
         batch_id, request.query_context(), state=state or "", after=(chunk, position), limit=limit
     )
     items: list[JobSummary] = []
@@ -189,7 +190,7 @@ def list_jobs(
 )
 def get_job(job_id: JobId) -> Job:
     request = current_request(router)
-    return in_full(queries.job(job_id, request.query_context()), request)
+    return in_full(job_queries.job(job_id, request.query_context()), request)
 
 
 @router.post(

@@ -37,8 +37,10 @@ from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy
-from jobyard.services import queries
-from jobyard.services.queries import OccurrenceView, ScheduleDetails, ScheduleView
+from jobyard.services.queries import costs as cost_queries
+from jobyard.services.queries import schedules as schedule_queries
+from jobyard.services.queries.history import history
+from jobyard.services.queries.schedules import OccurrenceView, ScheduleDetails, ScheduleView
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -100,7 +102,7 @@ def in_full(found: ScheduleDetails, request: RequestContext) -> schemas.Schedule
         created_at=schedule.created_at,
         next_runs=_runs(found.upcoming),
         latest_occurrence=_occurrence(found.completed, request) if found.completed else None,
-        history=[HistoryEntry.model_validate(line) for line in queries.history(schedule.history)],
+        history=[HistoryEntry.model_validate(line) for line in history(schedule.history)],
     )
 
 
@@ -169,7 +171,7 @@ def preview_rule(wanted: schemas.RulePreviewRequest) -> list[schemas.NextRun]:
     now = request.app.now()
     rule, calendar = _rule(wanted.rule, now), wanted.calendar or ""
     return _runs(
-        queries.list_times(
+        schedule_queries.list_times(
             rule, wanted.from_ or now, wanted.count, calendar, request.query_context()
         )
     )
@@ -206,7 +208,7 @@ def create_schedule(wanted: schemas.NewSchedule) -> Response[schemas.Schedule]:
         ),
         asking,
     )
-    made = in_full(queries.details(schedule, request.query_context()), request)
+    made = in_full(schedule_queries.details(schedule, request.query_context()), request)
     return Response(201, "application/json", made, {"Location": made.links["self"]})
 
 
@@ -236,7 +238,7 @@ def list_schedules(
 ) -> schemas.ScheduleList:
     request = current_request(router)
     kind = ("schedules", str(system), label or "")
-    page = queries.list_schedules(
+    page = schedule_queries.list_schedules(
         request.query_context(),
         system=system,
         label=label or "",
@@ -261,7 +263,7 @@ def list_schedules(
 )
 def get_schedule(schedule_id: ScheduleId) -> schemas.Schedule:
     request = current_request(router)
-    return in_full(queries.schedule(schedule_id, request.query_context()), request)
+    return in_full(schedule_queries.schedule(schedule_id, request.query_context()), request)
 
 
 @router.patch(
@@ -297,7 +299,9 @@ def edit_schedule(
         asking,
     )
     return schemas.ScheduleEdit(
-        schedule=in_full(queries.details(edited.schedule, request.query_context()), request),
+        schedule=in_full(
+            schedule_queries.details(edited.schedule, request.query_context()), request
+        ),
         next_runs_before=_runs([upcoming(edited.before.rule, at) for at in edited.runs_before]),
         next_runs_after=_runs([upcoming(edited.schedule.rule, at) for at in edited.runs_after]),
     )
@@ -323,7 +327,7 @@ def suspend_schedule(
     request = current_request(router)
     asking = request.command_context(suspension.reason)
     schedule = commands.suspend(schedule_id, suspension.until, asking)
-    return in_full(queries.details(schedule, request.query_context()), request)
+    return in_full(schedule_queries.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -342,7 +346,7 @@ def resume_schedule(schedule_id: ScheduleId, asked: ReasonRequest) -> schemas.Sc
 
     request = current_request(router)
     schedule = commands.resume(schedule_id, request.command_context(asked.reason))
-    return in_full(queries.details(schedule, request.query_context()), request)
+    return in_full(schedule_queries.details(schedule, request.query_context()), request)
 
 
 @router.post(
@@ -372,7 +376,9 @@ def run_schedule_now(schedule_id: ScheduleId, asked: ReasonRequest) -> Response[
 
     request = current_request(router)
     occurrence = commands.run_now(schedule_id, request.command_context(asked.reason))
-    shown = _occurrence(queries.occurrence_of(occurrence, request.query_context()), request)
+    shown = _occurrence(
+        schedule_queries.occurrence_of(occurrence, request.query_context()), request
+    )
     job = shown.links.get("job")
     return Response(202, "application/json", shown, {"Location": job} if job else {})
 
@@ -397,7 +403,7 @@ def delete_schedule(
 
     request = current_request(router)
     schedule = commands.delete(schedule_id, request.command_context(reason))
-    return in_full(queries.details(schedule, request.query_context()), request)
+    return in_full(schedule_queries.details(schedule, request.query_context()), request)
 
 
 @router.get(
@@ -418,7 +424,7 @@ def list_occurrences(
     request = current_request(router)
     kind = ("occurrences", schedule_id)
     before = request.decode_cursor(cursor, *kind, first=None)
-    page = queries.list_occurrences(
+    page = schedule_queries.list_occurrences(
         schedule_id,
         request.query_context(),
         before=before and datetime.fromisoformat(before),
@@ -442,7 +448,7 @@ def list_occurrences(
 )
 def get_schedule_cost(schedule_id: ScheduleId) -> ScheduleCost:
     request = current_request(router)
-    view = queries.schedule_cost(schedule_id, request.query_context())
+    view = cost_queries.schedule_cost(schedule_id, request.query_context())
     own = request.link(f"schedules/{schedule_id}")
     return ScheduleCost(
         schedule_id=schedule_id,
