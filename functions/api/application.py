@@ -1,11 +1,13 @@
 """The routes put together, and what becomes of each refusal. Nothing here knows a deployment.
 
-A request is answered with `router.context["app"]`, which the handler lays there.
+Routes are loaded with the first request that needs them, as all of them together take a third of a
+cold start. A request is answered with `router.context["app"]`, which the handler lays there.
 """
 
 import json
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -25,19 +27,6 @@ from api.problems import (
     problem_response,
     validation_failed,
 )
-from api.routes import (
-    batches,
-    calendars,
-    collections,
-    costs,
-    docs,
-    holds,
-    job_types,
-    jobs,
-    lifecycles,
-    me,
-    schedules,
-)
 from jobyard.domain.errors import JobyardError, NotFound
 from jobyard.domain.ids import is_schedule_id
 
@@ -45,11 +34,42 @@ APP = APIGatewayHttpResolver(
     enable_validation=True,
     serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
 )
-for noun in (
-    *(batches, costs, jobs, schedules, calendars, job_types),
-    *(collections, holds, lifecycles, me, docs),
-):
-    APP.include_router(noun.router)
+# The modules of `api.routes` by the first part of the paths they answer, after /api/.
+ROUTES = {
+    "batches": ("batches", "costs", "jobs"),
+    "jobs": ("jobs",),
+    "schedules": ("schedules",),
+    "calendars": ("calendars",),
+    "job-types": ("job_types",),
+    "collections": ("collections",),
+    "holds": ("holds",),
+    "lifecycles": ("lifecycles",),
+    "me": ("me",),
+    "openapi.json": ("docs",),
+    "docs": ("docs",),
+}
+_loaded: set[str] = set()
+
+
+def load_routes(path: str) -> None:
+    """Have `APP` answer `path`, if anything does."""
+    noun = path.removeprefix("/api/").partition("/")[0]
+    for module in ROUTES.get(noun, ()):
+        _load(module)
+
+
+def whole_app() -> APIGatewayHttpResolver:
+    """`APP` with all routes, for whoever describes it."""
+    for modules in ROUTES.values():
+        for module in modules:
+            _load(module)
+    return APP
+
+
+def _load(module: str) -> None:
+    if module not in _loaded:
+        APP.include_router(import_module(f"api.routes.{module}").router)
+        _loaded.add(module)
 
 
 _WRONG = 10  # fields that one refusal names
@@ -77,7 +97,7 @@ def _methods_at(path: str) -> list[str]:
     from api.openapi.spec import openapi_document, template_of
 
     app: AppContext = APP.context["app"]
-    paths = openapi_document(APP, app.settings.url)["paths"]
+    paths = openapi_document(whole_app(), app.settings.url)["paths"]
     return sorted(method.upper() for method in paths.get(template_of(path, paths), ()))
 
 

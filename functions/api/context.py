@@ -9,7 +9,6 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
-from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
+
+    from jobyard.domain.schedules.occurrence import Occurrence
 
 _KEY_LENGTH = 255
 
@@ -40,7 +41,7 @@ class AppContext:
     now: Callable[[], datetime]
     log_internal_error: Callable[[Exception], None]
     log_unavailable: Callable[[Exception], None]
-    log_skipped: Callable[[Sequence[Occurrence]], None]
+    log_skipped: Callable[[Sequence["Occurrence"]], None]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from api.access import authorize_schedules, forbidden_or
-from api.application import APP, log_fields
+from api.application import APP, load_routes, log_fields
 from api.auth import account_of
 from api.clients import LazyClient
 from api.context import AppContext
@@ -27,12 +27,13 @@ from api.request_body import check_body
 from api.responses import LambdaResponse, finish
 from jobyard.domain import metrics
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services import cursors
 from jobyard.wiring import session, wire
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
+
+    from jobyard.domain.schedules.occurrence import Occurrence
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
@@ -68,7 +69,7 @@ def _cursor_key() -> bytes:
     return cursors.key(secrets.token_urlsafe(32))
 
 
-def _log_skipped(occurrences: Sequence[Occurrence]) -> None:
+def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
     """Log that times had no job, and count those that nobody wanted skipped."""
     reasons = Counter(each.reason for each in occurrences if each.reason)
     LOGGER.warning("skipped", schedule_id=occurrences[0].schedule_id, reasons=reasons)
@@ -117,5 +118,6 @@ def _answered(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
             "headers": refusal.headers,
             "body": refusal.body,
         }
+    load_routes(event["rawPath"])
     APP.context["app"] = CONTEXT
     return APP.resolve(event, context)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from api.context import AppContext
@@ -58,12 +58,11 @@ _POLICY = (
     },
 )
 def get_openapi() -> Response[str]:
+    from api.application import whole_app
     from api.openapi.spec import openapi_document
 
     app: AppContext = router.context["app"]
-    resolver = router.api_resolver
-    assert isinstance(resolver, APIGatewayHttpResolver)
-    document = openapi_document(resolver, app.settings.url)
+    document = openapi_document(whole_app(), app.settings.url)
     body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return Response(200, "application/json", body, _PUBLIC)
 

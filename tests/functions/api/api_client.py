@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from api.application import APP
+from api.application import whole_app
 from api.openapi.spec import openapi_document, template_of
 from tests.people import sub_of
 
@@ -143,7 +143,7 @@ class Api:
 @cache
 def described() -> dict[str, Any]:
     """The OpenAPI document."""
-    return openapi_document(APP, "/")
+    return openapi_document(whole_app(), "/")
 
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:

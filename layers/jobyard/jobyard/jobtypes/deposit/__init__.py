@@ -9,7 +9,6 @@ from typing import Any
 
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
-from jobyard.jobtypes.deposit.identity import lock
 
 _STEPS = (
     "estimating",
@@ -42,6 +41,12 @@ def _step(name: str) -> Callable[[StepInput, Any], Outcome]:
     return take
 
 
+def _lock(entry: Mapping[str, Any]) -> str:
+    from jobyard.jobtypes.deposit.identity import lock
+
+    return lock(entry)
+
+
 def _failed(
     step_input: StepInput, context: Any, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
@@ -56,7 +61,7 @@ DEPOSIT = JobType(
     steps=tuple((name, _step(name)) for name in _STEPS),
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels={state.value: label for state, label in _LABELS.items()},
-    lock=lock,
+    lock=_lock,
     failed=_failed,
     takes={
         "primary": "The object's identifier, of a deposit of one object.",
