@@ -227,7 +227,7 @@ class ApiClient:
     ) -> httpx.Response:
         """Send a request and retry it while the connection fails or the server is unavailable.
 
-        `build` makes the request anew each time. Errors in `unsure` are raised, not retried.
+        `build` makes a new request each time. Errors in `unsure` are raised, not retried.
         """
         for pause_s in _delays():
             try:

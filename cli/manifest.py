@@ -262,9 +262,9 @@ def _files_of(task: _MakeRequest) -> list[tuple[str, int]]:
         else:
             files.append((name, path.stat().st_size))
     if strange := [name for name, _ in files if not is_utf8(name)]:
-        told = ", ".join(map(printable_path, strange[:SHOWN_NAMES]))
+        names = ", ".join(map(printable_path, strange[:SHOWN_NAMES]))
         more = f" and {len(strange) - SHOWN_NAMES} more" if len(strange) > SHOWN_NAMES else ""
-        raise BadRequest(f"file names must be UTF-8, these are not: {told}{more}; rename them")
+        raise BadRequest(f"file names must be UTF-8, these are not: {names}{more}; rename them")
     if not files:
         raise BadRequest(
             f"{printable_path(task.folder)} has no file that {task.profile.name} accepts"

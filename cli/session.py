@@ -73,7 +73,7 @@ class Session:
 class Deployment:
     """How the CLI reaches a deployed stack.
 
-    `cognito` makes a client for a user pool. `passwords` has the demo users (none on AWS), of whom
+    `cognito` makes a client for a user pool. `passwords` has the demo users (none on AWS);
     `default_user` is signed in at first. `url_prefix` begins the API's URL; it reveals a session
     that belongs to a local stack on another port.
     """
@@ -167,26 +167,26 @@ def sign_in(
     cognito = deployment.cognito(stack.user_pool)
     client = stack.user_pool_client
     try:
-        told = cognito.initiate_auth(
+        response = cognito.initiate_auth(
             ClientId=client,
             AuthFlow="USER_PASSWORD_AUTH",
             AuthParameters={"USERNAME": username, "PASSWORD": password},
         )
-        while "ChallengeName" in told:
-            name = told["ChallengeName"]
+        while "ChallengeName" in response:
+            name = response["ChallengeName"]
             if name not in _CHALLENGE_RESPONSES:
                 raise SignInFailed(f"Cognito asks for {name}, which jobyard does not support")
-            told = cognito.respond_to_auth_challenge(
+            response = cognito.respond_to_auth_challenge(
                 ClientId=client,
                 ChallengeName=name,
-                Session=told["Session"],
+                Session=response["Session"],
                 ChallengeResponses={"USERNAME": username, _CHALLENGE_RESPONSES[name]: answer(name)},
             )
     except ClientError as error:
         raise SignInFailed(_error_text(error)) from error
     except BotoCoreError as error:
         raise AwsAccessError(str(error)) from error
-    result = told["AuthenticationResult"]
+    result = response["AuthenticationResult"]
     session = Session(
         stack.api_url,
         stack.user_pool,
@@ -245,7 +245,7 @@ class SessionTokens:
 
 def _renew(deployment: Deployment, session: Session) -> Session:
     try:
-        told = deployment.cognito(session.user_pool).initiate_auth(
+        response = deployment.cognito(session.user_pool).initiate_auth(
             ClientId=session.user_pool_client,
             AuthFlow="REFRESH_TOKEN_AUTH",
             AuthParameters={"REFRESH_TOKEN": session.refresh_token},
@@ -259,14 +259,14 @@ def _renew(deployment: Deployment, session: Session) -> Session:
         ) from error
     except BotoCoreError as error:
         raise AwsAccessError(str(error)) from error
-    renewed = replace(session, access_token=told["AuthenticationResult"]["AccessToken"])
+    renewed = replace(session, access_token=response["AuthenticationResult"]["AccessToken"])
     _write(deployment.session_file, renewed)
     return renewed
 
 
 def _error_text(error: ClientError) -> str:
-    told = error.response["Error"]
-    return f"{told.get('Message', 'refused')} ({told['Code']})"
+    details = error.response["Error"]
+    return f"{details.get('Message', 'refused')} ({details['Code']})"
 
 
 # The session file

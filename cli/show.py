@@ -302,7 +302,7 @@ def reports(
 
 @app.command()
 def holds(ctx: typer.Context, stack: StackName = "", as_json: Json = False) -> None:
-    """List what is on hold: by whom, why, and until when."""
+    """List all holds with their owner, reason and end."""
     found = ctx.obj.api(stack).get("/holds")
     rows: Rows = [
         (

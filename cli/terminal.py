@@ -199,8 +199,8 @@ def waiting_for(why: str, until: str | None, shown: Callable[[str], str] = local
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """Job counts as text, without the zeros."""
-    told = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
-    return ", ".join(told) or "no jobs"
+    parts = [f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n and name != "total"]
+    return ", ".join(parts) or "no jobs"
 
 
 def records(found: Mapping[str, int | None]) -> str:
@@ -237,8 +237,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     on.print(first, soft_wrap=True)
     for row, line in zip(cells, lines, strict=True):
         on.print(line, soft_wrap=True)
-        told = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
-        full = [part for part, each in zip(told, below, strict=True) if row[each]]
+        fields = [Text.assemble((heads[each].plain, "dim"), " ", row[each]) for each in below]
+        full = [part for part, each in zip(fields, below, strict=True) if row[each]]
         for packed in _pack(full, on.width - 2):
             on.print(Padding(packed, (0, 0, 0, 2)))
 

@@ -38,7 +38,7 @@ def definition(source: str, table: Table) -> str:
 
 
 def main() -> None:
-    """Write each definition beside its source."""
+    """Write each definition next to its source."""
     table = read_table()
     for source in sources():
         source.with_suffix(".json").write_text(definition(source.read_text(), table))

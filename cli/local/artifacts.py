@@ -42,8 +42,8 @@ def copied(source: Path, target: Path) -> Path:
 def compiled(source: Path, target: Path) -> Path:
     """A copy of `source` at `target`, which is replaced, with byte code.
 
-    Byte code halves a worker's start. Python does not check it against the source, so it is always
-    compiled anew. It depends on the process and its hash seed, and a layer is named by its content.
+    Byte code halves a worker's start. Python does not check it against the source, so it is newly
+    compiled. It depends on the process and its hash seed, and a layer is named by its content.
     So it is compiled in a process of its own with a fixed seed.
     """
     copied(source, target)

@@ -252,15 +252,15 @@ def logged_times(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     """
     times = [_logged_time(message) for _, message in lines]
     for number, (at_ms, message) in enumerate(lines):
-        told = times[number]
-        if told is None and message.startswith("START ") and number + 1 < len(lines):
-            told = times[number + 1]
-        yield told or at_ms, message
+        logged_at = times[number]
+        if logged_at is None and message.startswith("START ") and number + 1 < len(lines):
+            logged_at = times[number + 1]
+        yield logged_at or at_ms, message
 
 
 def _logged_time(message: str) -> int | None:
     try:
-        told = datetime.strptime(json.loads(message)["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
+        logged_at = datetime.strptime(json.loads(message)["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z")
     except (ValueError, TypeError, LookupError):
         return None
-    return int(told.timestamp() * 1000)
+    return int(logged_at.timestamp() * 1000)

@@ -30,7 +30,7 @@ LOG = "emulator.log"
 START_TIMEOUT_S = 60.0
 NOTE_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 20.0
-PATIENCE_S = 3.0  # after this, tell the user why it takes so long
+NOTICE_AFTER_S = 3.0  # after this, tell the user why it takes so long
 _TAIL = 64 * 1024
 
 
@@ -144,7 +144,7 @@ def wait_until_ready(emulator: Emulator, say: Callable[[str], None] = silent) ->
         if wait.is_over():
             _terminate(emulator)
             raise EmulatorError(f"the emulator does not answer:\n{_log_tail(emulator.log)}")
-        if not said and time.monotonic() - began > PATIENCE_S:
+        if not said and time.monotonic() - began > NOTICE_AFTER_S:
             said = True
             say("the emulator is loading its saved state")
         time.sleep(0.05)
@@ -309,9 +309,9 @@ def _repaired(home: Path) -> str:
 class _ActivityTimeout:
     """A timeout that starts again whenever the emulator touches its lock file."""
 
-    def __init__(self, emulator: Emulator, patience_s: float) -> None:
+    def __init__(self, emulator: Emulator, timeout_s: float) -> None:
         self._lock = _lock_file(emulator.home)
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._seen = self._sign()
         self._since = time.monotonic()
 
@@ -319,16 +319,16 @@ class _ActivityTimeout:
         sign = self._sign()
         if sign != self._seen:
             self._seen, self._since = sign, time.monotonic()
-        return time.monotonic() - self._since > self._patience_s
+        return time.monotonic() - self._since > self._timeout_s
 
     def _sign(self) -> int:
         return self._lock.stat().st_mtime_ns if self._lock.exists() else 0
 
 
-def _terminate(emulator: Emulator, patience_s: float = STOP_TIMEOUT_S) -> bool:
+def _terminate(emulator: Emulator, timeout_s: float = STOP_TIMEOUT_S) -> bool:
     """Terminate the process, then kill its group. True if it ended by itself."""
     pid = emulator.pid
-    wait = _ActivityTimeout(emulator, patience_s)
+    wait = _ActivityTimeout(emulator, timeout_s)
     try:
         os.kill(pid, signal.SIGTERM)
         while _is_alive(pid) and not wait.is_over():
@@ -374,13 +374,13 @@ def _port_owners(port: int) -> Iterator[str]:
     """Descriptions of the programs that listen on `port`, as far as this system tells."""
     found = shutil.which("lsof")
     if found:
-        told = subprocess.run(
+        output = subprocess.run(
             [found, "-nP", "-Fpc", f"-iTCP:{port}", "-sTCP:LISTEN"],
             capture_output=True,
             text=True,
             check=False,
         ).stdout
-        fields = {line[0]: line[1:] for line in told.splitlines() if line}
+        fields = {line[0]: line[1:] for line in output.splitlines() if line}
         if {"p", "c"} <= fields.keys():
             yield f"{fields['c']} (process {fields['p']})"
     sockets = set()

@@ -98,17 +98,17 @@ def _saved_state(key: str) -> Any:
 
 def _objects_failed() -> bool:
     """Load the S3 objects and return whether that failed. MiniStack only logs such an error."""
-    told: list[str] = []
+    messages: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.msg)
+            messages.append(record.msg)
 
     listener = Listener(logging.WARNING)
     logging.getLogger("s3").addHandler(listener)
     ministack._get_module("s3")
     logging.getLogger("s3").removeHandler(listener)
-    return any(message.startswith("Failed to load") for message in told)
+    return any(message.startswith("Failed to load") for message in messages)
 
 
 def save() -> None:

@@ -48,12 +48,12 @@ def put(folder: Path, name: str, content: bytes) -> None:
     path = folder / name
     if path.exists() and path.read_bytes() == content:
         return
-    beside = folder / f"{name}.tmp"
-    with beside.open("wb") as file:
+    temporary = folder / f"{name}.tmp"
+    with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)  # replaces the link; the last snapshot's file stays
+    temporary.replace(path)  # replaces the link; the last snapshot's file stays
 
 
 def finish(home: Path, at: datetime) -> None:
@@ -91,8 +91,8 @@ def repair(home: Path) -> str:
             damages[name] = damage
     else:
         if damages.keys() - {UNFINISHED}:
-            told = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
-            raise DamagedSnapshots(told)
+            words = "; ".join(f"{home / name}: {damage}" for name, damage in damages.items())
+            raise DamagedSnapshots(words)
         abandon(home)
         return ""
     if name == UNFINISHED:

@@ -41,7 +41,7 @@ class Failure(StrEnum):
     CALLBACK_FAILED = "CALLBACK_FAILED", "The callback could not be delivered."
     BAD_PARAMETERS = (
         "BAD_PARAMETERS",
-        "What the job is told to do does not fit what it is to do it to.",
+        "The parameters do not fit the table.",
     )
     TABLE_NOT_ALLOWED = "TABLE_NOT_ALLOWED", "The table is not one that sweeps may change."
     TABLE_BUSY = "TABLE_BUSY", "The table takes no more for the moment."
