@@ -1,1 +1,1 @@
-"""What a person or the machine can ask for: one function each, and `views` for reads."""
+"""What people and the machine can do: commands, queries, and the steps of executions."""

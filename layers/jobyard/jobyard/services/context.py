@@ -1,4 +1,4 @@
-"""Who acts or reads, and what they work with: the deployment, its clients, the time."""
+"""The contexts of commands and queries: who acts, on which deployment, when."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. Their id, `sub`, decides; a name is shown, and may be given anew to another.
+    """Who acts. Their id, `sub`, decides; a name is shown, and may later belong to another person.
 
-    `groups` are all they are in, roles or not. `email` is where reports go when a submission names
+    `groups` are all their groups, roles or not. `email` is where reports go when a submission names
     nobody.
     """
 
@@ -42,16 +42,17 @@ class Actor:
 
     @property
     def depositor(self) -> Depositor:
-        """They as those whose right to deposit is asked for."""
+        """The actor as a depositor, whose rights a collection decides on."""
         return Depositor(self.sub, self.groups)
 
 
 @dataclass(frozen=True)
 class CommandContext:
-    """What asking needs: the deployment, S3, the state machines, the clock, and who asks why.
+    """What a command needs: the deployment, S3, the state machines, the clock, the actor and the
+    reason.
 
-    `key` is unique per request and the same when the request is repeated. `skipped` hears of the
-    times of schedules that the request found had come and no job was started for.
+    `key` is unique per request, and the same when the request is repeated. `skipped` is called with
+    occurrences that the command found due and skipped.
     """
 
     settings: Settings
@@ -65,25 +66,25 @@ class CommandContext:
 
     @property
     def cause(self) -> Cause:
-        """The cause of what is asked."""
+        """The cause of the moves that the command makes."""
         return Cause(self.run, self.actor.name, self.reason, self.actor.sub)
 
     @property
     def executions(self) -> Executions:
-        """How to tell the state machines."""
+        """The executions of the deployment."""
         return Executions(self.settings, self.machines)
 
     @property
     def run(self) -> str:
-        """The name of the run this request may begin; short, for it lies in every job of it."""
+        """The name of the run this request may start; short, because each of its jobs stores it."""
         return "r" + hashlib.sha256(self.key.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
 class QueryContext:
-    """Who looks, at what time, and what at.
+    """What a query needs: the deployment, S3, the actor and the time.
 
-    `holds` are those on batches and schedules looked at before, `calendars` those these name.
+    `holds` and `calendars` keep what was read before in the same request.
     """
 
     settings: Settings
@@ -96,7 +97,7 @@ class QueryContext:
 
 def require_reason(context: CommandContext, event: str) -> None:
     """Raises:
-    BadRequest: no reason is given.
+    BadRequest: the command has no reason.
     """
     if not context.reason.strip():
         raise BadRequest(f"{event} needs a reason: say why, for those who look later")

@@ -1,4 +1,4 @@
-"""Cursors: where a page ends, in a form nobody can read meaning into or change."""
+"""Cursors: the end of a page, sealed so that nobody can read or change it."""
 
 import base64
 import hashlib
@@ -13,7 +13,9 @@ _TAG_BYTES = 16
 
 
 def key(candidate: str) -> bytes:
-    """What this deployment's cursors are sealed with; `candidate` is random, for the first time."""
+    """The key that seals this deployment's cursors; `candidate` is a random one, for the first
+    time.
+    """
     return key_values.get_or_create_secret("cursors", candidate).encode()
 
 
@@ -24,10 +26,10 @@ def sealed(place: Any, kind: str, key: bytes) -> str:
 
 
 def opened(cursor: str, kind: str, key: bytes) -> Any:
-    """The place a cursor stands for.
+    """The place in a cursor.
 
     Raises:
-        BadRequest: the cursor was not made here, or for another kind of list.
+        BadRequest: the cursor is not of this deployment, or of another kind of list.
     """
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""What the system's own jobs do, stretch by stretch, each counted when it is done and only once."""
+"""The work of the system's job types, in slices; each is counted once, when it is done."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Maintenance:
-    """What upkeep needs: the deployment, S3, the state machines and the clock."""
+    """The deployment, S3, the state machines and the clock, for system jobs."""
 
     settings: Settings
     s3: "S3Client"
@@ -29,9 +29,9 @@ class Maintenance:
     now: Callable[[], datetime]
 
     def look(self, seen: Checkpoint) -> Checkpoint:
-        """Look at some more of what executions have to do, and have taken up what none works on.
+        """Check the next slice of batches and schedules, and recover orphaned work.
 
-        The checkpoint's place has how many were, as `recovered`, to the last.
+        The checkpoint's place has the number of recoveries, `recovered`, up to the last slice.
         """
         place, recovered = dict(seen.place), seen.place.get("recovered", 0)
         looked = recover_slice(place, Executions(self.settings, self.machines), self.now())
@@ -41,8 +41,9 @@ class Maintenance:
         return self._counted(seen, replace(after, ended=not looked.place))
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
-        """Archive some more of what has become old; the checkpoint that was `seen` when `remaining`
-        seconds are not enough for it."""
+        """Archive the next slice of what is old enough. Returns `seen` when `remaining` seconds are
+        not enough for it.
+        """
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.place or FIRST
         try:
@@ -55,7 +56,9 @@ class Maintenance:
         return self._counted(seen, after, *stretch.beside)
 
     def _counted(self, seen: Checkpoint, after: Checkpoint, *beside: Item) -> Checkpoint:
-        """Write the checkpoint with what goes beside it; another worker's, if it was first."""
+        """Write the checkpoint in one transaction with `beside`. Returns another worker's, if it
+        was first.
+        """
         try:
             transactions.write([*beside, checkpoints.written(seen, after, self.now())])
         except StaleState:

@@ -1,7 +1,7 @@
-"""What an invocation used: counted where the clients call AWS, added to its batch or its schedule
-at the end.
+"""Usage of an invocation: counted where clients call AWS, added to its batch or schedule at the
+end.
 
-What belongs to no one of them is not here: the minute rule, people's looks and requests, logs.
+What belongs to no batch or schedule is not counted: the scheduler tick, people's requests, logs.
 """
 
 import math
@@ -27,8 +27,9 @@ _REFUSED = frozenset({"ConditionalCheckFailed", "DuplicateItem"})  # statements 
 
 @dataclass
 class Invocation:
-    """What a handler knows of its own invocation, for the bill. `origin_id` is the batch or the
-    schedule it worked for; without one there is no bill."""
+    """What a handler knows of its own invocation, for the usage. `origin_id` is its batch or
+    schedule; without one nothing is recorded.
+    """
 
     part: str
     memory_mb: int
@@ -39,9 +40,9 @@ class Invocation:
 
 
 class Meter:
-    """Counts what the clients it watches use: one invocation at a time, whatever its threads.
+    """Counts what the clients it watches use, in one invocation at a time, whatever its threads.
 
-    `clock` tells seconds of any beginning, `cpu` those the process has worked.
+    `clock` and `cpu` are seconds: of wall time from any start, and of the process's CPU.
     """
 
     def __init__(
@@ -64,10 +65,10 @@ class Meter:
 
     @contextmanager
     def invocation(self, part: str, memory_mb: int) -> Iterator[Invocation]:
-        """Count what is used inside, and add it to what the block names.
+        """Count what is used inside the block, and add it to the block's origin.
 
-        What the process used before its first invocation, importing and connecting, is billed with
-        that one: its CPU time stands for it.
+        What the process used before its first invocation, by imports and connections, is added to
+        that one: its CPU time is the measure.
         """
         self._earlier = self._cpu() if self._is_first else 0.0
         self._is_first = False
@@ -82,7 +83,7 @@ class Meter:
                 billed.unwritten = usage.add(billed.origin_id, part, self.used(billed))
 
     def used(self, billed: Invocation) -> Usage:
-        """What was used since the invocation began, with the write that notes it."""
+        """What the invocation has used so far, with the write that records it."""
         ms = math.ceil((self._clock() - self._began + self._earlier) * 1000)
         with self._lock:
             counts = dict(self._counts)
@@ -129,10 +130,10 @@ def _note_recipients(params: dict[str, Any], context: dict[str, Any], **_: Any) 
 
 
 def units_of(parsed: dict[str, Any], *, writes: bool) -> float:
-    """The capacity units an answer of DynamoDB stands for.
+    """The capacity units that an answer of DynamoDB stands for.
 
-    A refused write is charged and not reported: a unit for each statement, or for the one item,
-    two for each item of a transaction. Source: DynamoDB developer guide, Working with items.
+    A refused write is charged and not reported: one unit for each statement or the one item, two
+    for each item of a transaction. Source: DynamoDB developer guide, Working with items.
     """
     reported = parsed.get("ConsumedCapacity", [])
     of_tables = reported if isinstance(reported, list) else [reported]

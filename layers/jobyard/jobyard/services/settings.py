@@ -1,4 +1,4 @@
-"""The deployment a service works in, as `wiring` read it: no defaults, a name is given."""
+"""The deployment a service works in, as `wiring` reads it. There are no defaults."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,12 +11,12 @@ SAME_MANIFEST = timedelta(hours=24)  # how long an equal manifest is worth a war
 
 @dataclass(frozen=True)
 class Settings:
-    """Names of this deployment's parts and the numbers it was deployed with.
+    """The names and numbers of a deployment.
 
-    `chunk_size` is jobs a chunk; `max_concurrency` chunks at work at once; `instance` is named in
-    mail subjects ("" in production); `allowed_hosts` are `host:port`s payloads may come from
-    although they are private; `s3_sources` are `bucket/prefix`es payloads may come from;
-    `sweep_tables` are the tables that sweeps may change.
+    `chunk_size` is in jobs; `max_concurrency` in chunks. `instance` is named in mail subjects, ""
+    in production. `allowed_hosts` are `host:port`s that payloads may come from although they are
+    private; `s3_sources` are `bucket/prefix`es that payloads may come from. `sweep_tables` are the
+    tables that sweeps may change.
     """
 
     intake_bucket: str

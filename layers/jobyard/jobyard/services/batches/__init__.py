@@ -1,1 +1,1 @@
-"""What happens to a batch: opened, run, settled, resumed."""
+"""Batches: open, run, settle and resume them; what people submit and do to them."""

@@ -1,7 +1,7 @@
-"""What people do to a batch: one declared move, written, then the machine told of it.
+"""What people do to a batch: one conditional write of a move, then an execution for it.
 
-The move is written first. If the machine could not be told, the same request sent again finds its
-own move, takes it for done and tells the machine; an execution of the same name starts once.
+If the execution could not be started, the same request sent again finds its own move, accepts it as
+done and starts the execution; one of the same name starts once.
 """
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
@@ -20,11 +20,11 @@ COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
 
 
 def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batch:
-    """Send a batch a person's event.
+    """Apply a person's event to a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or not any more.
-        InvalidTransition: its state does not know the event. Forbidden: not for this person.
+        NotFound, Gone: there is no such batch, or it is no more.
+        InvalidTransition: the event is not valid in its state. Forbidden: not for this actor.
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
     """
@@ -59,5 +59,5 @@ def _is_at_work(batch_id: str) -> bool:
 
 
 def is_open_to(batch: Batch, event: str) -> bool:
-    """Whether a job of the batch may be sent `event`, as far as the batch is concerned."""
+    """Whether the batch's state lets a job of it get `event`."""
     return batch.state in (REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)

@@ -9,7 +9,7 @@ from jobyard.store import holds
 
 
 def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
-    """Why a batch, or a job of it that the machine held, is held, and until when."""
+    """Why a batch, or a job of it, is held by a hold, and until when."""
     stop = _hold_over(found, context)
     if stop and stop.lift:
         words = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"

@@ -1,6 +1,6 @@
-"""Opening a batch: claim its object, read and check the whole manifest, write its rows.
+"""Opening a batch: claim its manifest, read and check all of it, write its rows.
 
-Either every row is written and the batch has jobs, or the manifest has an error and it has none.
+Either all rows are written and the batch has jobs, or the manifest has an error and it has none.
 """
 
 import hashlib
@@ -63,11 +63,10 @@ def _all_there_is() -> float:
 
 @dataclass(frozen=True)
 class OpenContext:
-    """What opening needs: the deployment, the S3 client, the clock, who asks, and for how long.
+    """The deployment, S3, the clock, the execution that opens, and its time limit.
 
-    `execution` is the name of the execution that asks, "" when it opens nothing; a second
-    execution for the same object finds the batch claimed by another name and goes away.
-    `remaining` is the seconds until it has to stop.
+    `execution` is the execution's name, "" when it opens nothing. A second execution for the same
+    object finds the batch claimed by another name, and ends. `remaining` is in seconds.
     """
 
     settings: Settings
@@ -78,12 +77,11 @@ class OpenContext:
 
 
 class _TooMuch(Exception):
-    """A manifest is read no further: why, for its depositor."""
+    """The manifest is too large to read on; the message is for its depositor."""
 
 
 def source_of(detail: Mapping[str, Any]) -> ManifestSource:
-    """The object that the detail of S3's "Object Created" event tells of; its version id may be
-    missing."""
+    """The object in the detail of S3's "Object Created" event; its version id may be missing."""
     found = detail["object"]
     return ManifestSource(
         detail["bucket"]["name"], found["key"], found.get("version-id", ""), found["size"]
@@ -91,7 +89,7 @@ def source_of(detail: Mapping[str, Any]) -> ManifestSource:
 
 
 def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
-    """Open the batch of a manifest that landed as `source`."""
+    """Open the batch of the manifest `source`."""
     if not _is_manifest(source):
         return NextStep("", "end")
     source = replace(source, version_id=_version_of(source, context.s3))
@@ -100,8 +98,9 @@ def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
 
 
 def note_landed(source: ManifestSource, context: OpenContext, words: str) -> Batch | None:
-    """Write down that a manifest landed which could not be opened, and why; it waits for the minute
-    rule then, which has it opened. None when it is no manifest."""
+    """Record that a manifest landed which could not be opened, and why. The scheduler tick has it
+    opened again. Returns None when the object is no manifest.
+    """
     if not _is_manifest(source):
         return None
     source = replace(source, version_id=_version_of(source, context.s3))
@@ -115,21 +114,23 @@ def note_landed(source: ManifestSource, context: OpenContext, words: str) -> Bat
 
 
 def not_opened(request_id: str) -> str:
-    """The words for a manifest that could not be opened by no fault of its own."""
+    """The message for a manifest that could not be opened for a reason within Jobyard."""
     return f"the manifest could not be opened; the cause is logged under request ID {request_id}"
 
 
 def _is_manifest(source: ManifestSource) -> bool:
-    """Whether an object is neither a folder's marker nor a file its owner hides. What is uploaded
-    for a batch is its manifest, whatever it is called."""
+    """Whether an object is a manifest: not a folder's marker, and not a hidden file. A manifest
+    uploaded for a submission may have any name.
+    """
     name = source.key.rsplit("/", 1)[-1]
     named = name and (not name.startswith(".") or _submitted_as(source.key))
     return bool(source.size and named and _collection_of(source.key))
 
 
 def is_astray(source: ManifestSource) -> bool:
-    """Whether an object is a manifest that lies beside every collection. It is refused, and told of
-    to the deployment's people."""
+    """Whether an object is a manifest outside every collection. It is refused, and the deployment's
+    people are mailed.
+    """
     return _is_manifest(source) and _collection_of(source.key) == BESIDE
 
 
@@ -158,7 +159,7 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
 def batch_of_key(
     bucket: str, key: str, version_id: str, s3: "S3Client", now: datetime
 ) -> Batch | None:
-    """The batch of a manifest that landed, if it came as far as having one."""
+    """The batch of a manifest that landed; None if none was made yet."""
     source = ManifestSource(bucket, key, version_id, 0)
     submitted = _submitted_as(key)
     dropped = batch_id_of_object(bucket, key, _version_of(source, s3))
@@ -173,7 +174,7 @@ def batch_of_key(
 
 
 def _submitted_as(key: str) -> str:
-    """The id of the batch a key was promised to, "" when it was simply dropped."""
+    """The id of the batch that was submitted for a key; "" for a dropped manifest."""
     parts = key.removeprefix(INTAKE).split("/")
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
@@ -192,7 +193,7 @@ def _collection_of(key: str) -> str:
 
 
 def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
-    """The batch of this object: the one that was submitted for it, or one made for it now."""
+    """The batch of this object: the submitted one, or a new one for a dropped manifest."""
     now = context.now()
     promised = _submitted_as(source.key)
     if promised:
@@ -232,9 +233,12 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
 
 
 def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
-    """Who is told of a dropped manifest: whom it names, else the collection, else the deployment's
-    people; they too when nobody whom it names can be. They alone if it will be refused: the others
-    have nothing to do with it."""
+    """Who gets the report on a dropped manifest: whom it names, else its collection's people, else
+    the deployment's people.
+
+    The deployment's people get it too when none of the named addresses is valid, and they alone
+    when the manifest will be refused.
+    """
     collection = collections.find(name) if re.fullmatch(NAME, name) else None
     if collection is None or deposit_refusal(name, collection, NOBODY):
         return addresses(settings.mail_to)
@@ -245,7 +249,7 @@ def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Address
 
 
 def _read(batch: Batch, context: OpenContext) -> NextStep:
-    """Read the manifest; write rows and findings; note what came of it."""
+    """Read the manifest; write rows and findings; record the result."""
     source = batch.source
     if source is None:
         raise NotFound(f"batch {batch.batch_id} has no manifest")
@@ -320,8 +324,9 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
 
 
 def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
-    """Why a manifest is not even read; "" when it is. A right to deposit may have been taken away
-    since it was submitted, and of what was dropped it is asked here first."""
+    """Why a manifest is refused unread; "" if it is not. The right to deposit may be gone since the
+    submission, and for a dropped manifest it is checked here first.
+    """
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
     if batch.collection == BESIDE:
@@ -342,7 +347,7 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
 
 def _check_bounds(reading: Reading, context: OpenContext) -> None:
     """Raises:
-    _TooMuch: the time is nearly over, or there are more lines than memory is for.
+    _TooMuch: the time is nearly over, or there are more lines than fit into memory.
     """
     if context.remaining() < _LAST_S:
         read = f"{reading.files} of its lines were read"
@@ -352,7 +357,7 @@ def _check_bounds(reading: Reading, context: OpenContext) -> None:
 
 
 class Findings:
-    """What was found in a manifest, as far as it is kept."""
+    """The findings of a manifest, up to a bound."""
 
     def __init__(self) -> None:
         self._lines: list[Finding] = []
@@ -360,15 +365,15 @@ class Findings:
 
     @property
     def count(self) -> int:
-        """How many were found, kept or not."""
+        """How many findings there were, kept or not."""
         return self._kept.count
 
     def add(self, found: Sequence[Finding]) -> None:
-        """Take up some more, in the manifest's order."""
+        """Add findings, in the manifest's order."""
         self._lines += self._kept.take(found)
 
     def text(self) -> bytes:
-        """Those that were kept, a line each; the last says how many more there are."""
+        """The findings, a line each; the last line says how many more there are."""
         told = (*self._lines, *self._kept.rest())
         return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in told)
 
@@ -379,7 +384,7 @@ class _ManifestLimits(Protocol):
 
 @dataclass(frozen=True)
 class Spread:
-    """What a manifest is spread over: its rows, the index of their chunks, the findings."""
+    """What Open writes from a manifest: rows, the index of their chunks, findings."""
 
     lines: _ManifestLimits
     index: _ManifestLimits
@@ -387,8 +392,9 @@ class Spread:
 
 
 def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
-    """Write rows and index while reading, nothing of them kept in memory; once there is an error no
-    more of them is written, as no job will be made."""
+    """Write rows and index while reading; nothing of them is kept in memory. After the first error
+    no more rows are written, because the batch will have no jobs.
+    """
     number = start = end = held = 0
     for entries, findings in reading:
         over.findings.add(findings)
@@ -405,7 +411,7 @@ def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
 
 
 def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
-    """Spread a manifest; why no job may be made of it, "" when they may."""
+    """Write rows and index. Returns why the batch gets no jobs; "" if it does."""
     try:
         spread(reading, over, chunk_size)
     except _TooMuch as reason:
@@ -423,7 +429,7 @@ def _upload(context: OpenContext, key: str | Callable[[], str]) -> MultipartUplo
 
 
 def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
-    """A manifest of one object is one job, whose files lie beside the rows."""
+    """Write the one row of a manifest of one object; its files are in an object of their own."""
     only = {
         "line": 1,
         "kind": "files",
@@ -438,7 +444,7 @@ def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
 
 
 def _refuse(batch: Batch, context: OpenContext, words: str, findings: int) -> NextStep:
-    """No job is made; the report will list every finding."""
+    """End the batch without jobs; its report lists the findings."""
     now = context.now()
     move = BATCH.move(batch.state, "report", now, Cause(f"opened.{context.execution}"))
     batches.apply(batch, move, message=words, findings=findings)

@@ -1,4 +1,4 @@
-"""Operations: one event sent to many jobs of a batch, chunk by chunk, by the machine."""
+"""Operations: one event applied to many jobs of a batch, chunk by chunk."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 
 @dataclass(frozen=True)
 class MatchingJobs:
-    """The jobs of a batch that are meant: how many, and the chunks they lie in.
+    """How many jobs of a batch match a filter, and the numbers of their chunks.
 
-    `refused` of them cannot be requeued; `words` say why of the first, where the jobs were read.
+    `refused` of them cannot be requeued; `words` say why for the first one, where jobs were read.
     """
 
     total: int
@@ -29,9 +29,9 @@ class MatchingJobs:
 
 
 def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
-    """What `wanted` matches of a batch, by the counts.
+    """The jobs that match a filter, by the counts of chunks.
 
-    With job ids it is exact; the counts of a chunk that is being worked on may lag.
+    With job ids it is exact. The counts of a chunk that a worker runs may lag.
     """
     if wanted.job_ids:
         places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.of(job_id))]
@@ -52,11 +52,11 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
 
 
 def retry(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
-    """Requeue all failed jobs that match, as one tracked operation.
+    """Requeue all matching failed jobs, as one tracked operation.
 
     Raises:
-        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for one job; also when none
-        matches. OperationInProgress: a retry of the same jobs is under way.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`.
+        OperationInProgress: a retry of the same jobs is running.
     """
     return start_operation(batch_id, "requeue", wanted, context)
 
@@ -64,12 +64,12 @@ def retry(batch_id: str, wanted: Filter, context: CommandContext) -> Operation:
 def start_operation(
     batch_id: str, event: str, wanted: Filter, context: CommandContext
 ) -> Operation:
-    """Send `event` to all jobs of a batch that match, as one tracked operation.
+    """Apply `event` to all matching jobs of a batch, as one tracked operation.
 
     Raises:
-        NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState: as for one job;
-        InvalidTransition
-            also when none matches. OperationInProgress: one that excludes it is under way.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition, StaleState: as for one job.
+            InvalidTransition also when no job matches.
+        OperationInProgress: an operation that excludes this one is running.
     """
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)
@@ -107,11 +107,13 @@ def start_operation(
 def preview_operation(
     batch_id: str, event: str, wanted: Filter, context: CommandContext
 ) -> MatchingJobs:
-    """Which jobs `operate` would send `event` to now. It changes nothing and needs no reason.
+    """The jobs that `start_operation` would apply `event` to now. It changes nothing and needs no
+    reason.
 
     Raises:
-        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `operate`; none matching is
-        0.
+        NotFound, Gone, Forbidden, BadRequest, InvalidTransition: as for `start_operation`; but
+            no
+            matching job is no error.
     """
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "job", event)

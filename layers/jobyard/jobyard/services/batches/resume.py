@@ -17,7 +17,7 @@ from jobyard.store import batches, operations
 def open_execution(document: Mapping[str, Any], context: OpenContext) -> NextStep:
     """Take the first step of an execution: open a manifest that landed, or resume a batch.
 
-    When another execution was first at the batch, the step is taken again, on what it left.
+    When another execution was first at the batch, take the step again, on what it left.
     """
     try:
         return _open(document, context)

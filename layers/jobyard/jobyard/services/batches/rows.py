@@ -1,4 +1,4 @@
-"""A batch's rows and their indexes in the work bucket: the queue its jobs are read from."""
+"""The rows of a batch and the indexes of its chunks, in the work bucket. The rows are the queue."""
 
 import json
 from collections.abc import Iterable
@@ -18,39 +18,39 @@ Row = dict[str, Any]
 
 
 def rows_key(batch_id: str) -> str:
-    """Where a batch's normalised rows lie: a line a job."""
+    """The key of a batch's normalised rows: one line per job."""
     return f"work/{batch_id}/rows.jsonl"
 
 
 def files_key(batch_id: str) -> str:
-    """Where the files of a batch of one object lie: a line a file."""
+    """The key of the files of a batch of one object: one line per file."""
     return f"work/{batch_id}/files.jsonl"
 
 
 def findings_key(batch_id: str) -> str:
-    """Where the findings of a batch's manifest lie: a line a finding."""
+    """The key of the findings of a batch's manifest: one line per finding."""
     return f"work/{batch_id}/findings.jsonl"
 
 
 def index_key(batch_id: str) -> str:
-    """Where the index of all of a batch's chunks lies."""
+    """The key of the index of all chunks of a batch."""
     return f"work/{batch_id}/index.jsonl"
 
 
 def pass_key(batch_id: str, run: str, number: int) -> str:
-    """Where the index of the chunks of a later pass lies."""
+    """The key of the index of the chunks of one pass."""
     return f"work/{batch_id}/passes/{run}-{number:04d}.jsonl"
 
 
 def _outcomes_key(operation: Operation, chunk: int) -> str:
-    """Where what an operation did to a chunk's jobs lies: a line a job."""
+    """The key of an operation's outcomes in a chunk: one line per job."""
     return f"operations/{operation.batch_id}/{operation.operation_id}/{chunk:08d}.jsonl"
 
 
 def outcomes_of(
     s3: "S3Client", settings: Settings, operation: Operation, chunk: int
 ) -> list[JobOutcome]:
-    """What is noted of what an operation did to a chunk's jobs; nothing before its first pass."""
+    """The outcomes of an operation in a chunk; empty before its first pass."""
     key = _outcomes_key(operation, chunk)
     try:
         body = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
@@ -66,14 +66,14 @@ def put_outcomes(
     chunk: int,
     outcomes: Iterable[JobOutcome],
 ) -> None:
-    """Note what an operation did to a chunk's jobs."""
+    """Write the outcomes of an operation in a chunk."""
     lines = (json.dumps([each.job_id, each.outcome, each.message]) for each in outcomes)
     body = "".join(f"{line}\n" for line in lines).encode()
     s3.put_object(Bucket=settings.work_bucket, Key=_outcomes_key(operation, chunk), Body=body)
 
 
 def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> Chunk:
-    """Where chunk `number` lies, read from the batch's index.
+    """Chunk `number`, read from the batch's index.
 
     Raises:
         NotFound: the batch has no such chunk.
@@ -92,7 +92,7 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
 def chunks_between(
     s3: "S3Client", settings: Settings, batch: Batch, first: int, last: int
 ) -> list[Chunk]:
-    """Where the chunks `first` up to and with `last` lie, read from the batch's index."""
+    """The chunks from `first` to `last`, inclusive, read from the batch's index."""
     answer = s3.get_object(
         Bucket=settings.work_bucket,
         Key=index_key(batch.batch_id),
@@ -124,7 +124,7 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: JobAddress) 
 
 
 def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:
-    """Write an index; the answer is its version id."""
+    """Write an index; returns its version id."""
     body = b"".join(chunk.line() for chunk in chunks)
     answer = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
     return answer.get("VersionId", "null")

@@ -1,7 +1,7 @@
-"""Settling a batch: add up its chunks and say what comes next.
+"""Settling a batch: sum its chunks and decide what comes next.
 
-Called after every pass of every run, and by whoever may have closed the last open job. Only the
-move to `reporting` matters, and only one caller can make it.
+Every pass of every run ends here. Only the move to `reporting` has an effect, and only one caller
+can make it.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ _LONGEST_WAIT_S = 1800.0
 
 @dataclass(frozen=True)
 class SettleContext:
-    """What settling needs: the deployment, S3, the clock, and how executions are started."""
+    """The deployment, S3, the clock and the executions."""
 
     settings: Settings
     s3: "S3Client"
@@ -47,7 +47,7 @@ class SettleContext:
 
 
 def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep:
-    """Say what comes after a pass of `run`: another pass, the report, or nothing for now."""
+    """Decide what comes after a pass of `run`: another pass, the report, or nothing for now."""
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING:
@@ -73,7 +73,7 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
 
 
 def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, words: str) -> NextStep:
-    """End a batch that could not be opened: it reports `words` as its failure."""
+    """End a batch that could not be opened; it reports `words` as the reason."""
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
@@ -95,7 +95,7 @@ def _report(
 
 
 def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
-    """How many jobs have not ended. A cancelled batch's rows without a record have."""
+    """How many jobs have not ended. In a cancelled batch, rows without a record have ended."""
     seen = list(records)
     counts = summed(record.counts for record in seen)
     still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
@@ -108,7 +108,7 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
 def _again(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, context: SettleContext
 ) -> NextStep | None:
-    """Another pass over the chunks that need one; None when no chunk does."""
+    """Another pass over the chunks that need one; None when none does."""
     now = context.now()
     due, furthest = due_chunks(batch, records, run, now)
     if not due:
@@ -151,7 +151,7 @@ def _fresh_execution(batch_id: str, run: ExecutionRun) -> str:
 
 
 def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
-    """The names of the fresh executions that may be at a run which came to pass `furthest`."""
+    """The names of the fresh executions that may run a run whose last pass is `furthest`."""
     latest = {(each // FRESH_AFTER) * FRESH_AFTER for each in (furthest, furthest + STALLED_PASSES)}
     return [
         _fresh_execution(batch_id, ExecutionRun(run, number + 1))
@@ -163,7 +163,7 @@ def fresh_executions(batch_id: str, run: str, furthest: int) -> list[str]:
 def due_chunks(
     batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun, now: datetime
 ) -> tuple[dict[int, datetime], int]:
-    """The chunks a run has to go through again, by number, and when; and its furthest pass."""
+    """The chunks that a run has to pass again, each with its time; and the run's last pass."""
     due: dict[int, datetime] = {}
     furthest = 0
     for number in _wanted(batch, records, run):
@@ -180,7 +180,7 @@ def due_chunks(
 
 
 def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
-    """The chunks a run has to go through: all, its operation's, or what a cancel has to end."""
+    """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
     if run.name == MAIN:
         return range(batch.chunks)
     operation = operations.find(batch.batch_id, run.name)
@@ -209,9 +209,9 @@ def chunks_of(
 
 
 def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
-    """The last pass of `run` in which a job of the chunks that are due was moved; 0 if none was.
+    """The last pass of `run` that moved a job of the due chunks; 0 if none did.
 
-    A worker that dies on one job after the other moves each of them: that comes to an end.
+    A worker that dies on one job after another moves each of them, so that comes to an end.
     """
     moved = (
         CauseKey.parse(job.cause).pass_number
@@ -223,8 +223,9 @@ def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
 
 
 def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
-    """The batch, cancelled if it is only processed by workers that cannot begin with it: so it ends
-    and tells, and what was never started has not failed."""
+    """The batch, cancelled if its workers cannot start its jobs. So it ends and reports, and jobs
+    that never started have not failed.
+    """
     if batch.state is not BatchState.PROCESSING or run.name != MAIN:
         return batch
     words = f"in {STALLED_PASSES} passes no worker could begin with its jobs"

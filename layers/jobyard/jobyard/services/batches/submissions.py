@@ -1,4 +1,4 @@
-"""Submitting a manifest: a batch is promised, and the answer says where to upload the manifest."""
+"""Submitting a manifest: it makes a pending batch, and says where to upload the manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from jobyard.store import batches
 
 @dataclass(frozen=True)
 class Submission:
-    """What a depositor says about a manifest before uploading it.
+    """What a depositor says about a manifest before the upload.
 
-    `notify` is who is told how it ended: nobody when empty, None when the depositor left it open.
+    `notify` is who gets the report: nobody when empty, None when the depositor left it open.
     """
 
     collection: str
@@ -35,7 +35,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class UploadForm:
-    """Where and how to POST the manifest, as an HTML form would. Good until `expires_at`."""
+    """Where and how to POST the manifest, as an HTML form does. Valid until `expires_at`."""
 
     url: str
     fields: Mapping[str, str]
@@ -45,16 +45,15 @@ class UploadForm:
 def submit(
     submission: Submission, maximum: int, context: CommandContext
 ) -> tuple[Batch, UploadForm]:
-    """Promise a batch and say where its manifest goes; `maximum` is the largest one in bytes.
+    """Make a pending batch, and say where to upload its manifest of at most `maximum` bytes.
 
-    The same request sent again is answered with the batch it promised before.
+    The same request sent again returns the same batch.
 
     Raises:
-        Forbidden, NotFound: the person may not deposit into the collection, or knows of none of
-        that
-            name.
-        BadRequest: there is no such job type. InvalidParameters: it takes none of a name.
-        Gone: it was promised before and never uploaded.
+        Forbidden, NotFound: the actor may not deposit into the collection, or may not know of
+            it.
+        BadRequest: there is no such job type. InvalidParameters: it has no such parameter.
+        Gone: the upload's time is over.
     """
     collection = authorize_deposit(submission.collection, context.actor)
     if words := takes_no_manifests(submission.job_type):
@@ -88,8 +87,9 @@ def submit(
 
 
 def _told(submission: Submission, collection: Collection, context: CommandContext) -> Addresses:
-    """Who is told: whom the submission names, else the collection, else who submits, else the
-    deployment's people."""
+    """Who gets the report: whom the submission names, else the collection's people, else the
+    submitter, else the deployment's people.
+    """
     if submission.notify is not None:
         return Addresses(submission.notify)
     if collection.notify:

@@ -1,6 +1,6 @@
-"""Objects that are written to S3 as they come: nothing of them lies on the worker's disk.
+"""Objects streamed to S3: nothing of them is on the worker's disk.
 
-An object is there when it is whole, and not before: what fails or is left leaves nothing behind.
+An object exists once it is whole. An upload that fails or is left leaves nothing behind.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _BLOCK = 1024 * 1024
 
 
 class WrittenObject(NamedTuple):
-    """An object as it was written. `version` is "" in a bucket without versions."""
+    """An object that was written. `version` is "" in a bucket without versions."""
 
     key: str
     version: str
@@ -25,16 +25,16 @@ class WrittenObject(NamedTuple):
 
 
 class MultipartUpload:
-    """One object, written from its first byte to its last; `finish` makes it be there.
+    """One object, written from its first byte to its last; `finish` makes it exist.
 
-    Up to `PART_BYTES` are kept in memory; what comes to no more is one PutObject. `key` is asked
-    for when the first of it is sent. As a context it gives up what was not finished.
+    Up to `PART_BYTES` are kept in memory; a smaller object is one PutObject. `key` is called when
+    the first part is sent. As a context manager it aborts an unfinished upload.
     """
 
     def __init__(
         self, s3: "S3Client", bucket: str, key: str | Callable[[], str], **how: Any
     ) -> None:
-        """`how` is what S3 is told of the object beside its key: content type, metadata."""
+        """`how` is passed to S3 beside the key: content type, metadata."""
         self.size = 0
         self._s3, self._bucket, self._key, self._how = s3, bucket, key, how
         self._part = bytearray()
@@ -49,7 +49,7 @@ class MultipartUpload:
         self.give_up()
 
     def write(self, data: bytes) -> int:
-        """Add some bytes; the answer is how many, as a file's is."""
+        """Add bytes; returns how many, as a file does."""
         self._part += data
         self.size += len(data)
         if len(self._part) >= PART_BYTES:
@@ -57,7 +57,7 @@ class MultipartUpload:
         return len(data)
 
     def add(self, written: WrittenObject) -> None:
-        """Add an object of the same bucket. What is long enough S3 copies by itself."""
+        """Add an object of the same bucket. S3 copies large ones itself."""
         source = {"Bucket": self._bucket, "Key": written.key}
         source |= {"VersionId": written.version} if written.version else {}
         if written.size >= _LEAST_BYTES and (not self._part or len(self._part) >= _LEAST_BYTES):
@@ -102,7 +102,7 @@ class MultipartUpload:
         self.size += size
 
     def finish(self, **condition: Any) -> WrittenObject:
-        """Make the object be there, whole; `condition` is S3's, such as that it is new."""
+        """Complete the upload. `condition` is S3's, such as that the object is new."""
         if not self._id:
             key = self._key if isinstance(self._key, str) else self._key()
             answer: Any = self._s3.put_object(
@@ -134,7 +134,7 @@ class MultipartUpload:
             return found
 
     def give_up(self) -> None:
-        """Leave nothing behind of what was not finished: parts cost until they are removed."""
+        """Abort an unfinished upload: its parts cost until they are removed."""
         if self._id:
             with suppress(self._s3.exceptions.ClientError):
                 self._s3.abort_multipart_upload(**self._to, UploadId=self._id)  # type: ignore[arg-type]

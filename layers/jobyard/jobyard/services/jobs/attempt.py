@@ -1,4 +1,4 @@
-"""One attempt at one job: its steps in order, from the first that is not done."""
+"""One attempt at a job: its steps in order, from the first that has not passed."""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -49,7 +49,7 @@ ORPHAN_LIMIT = 2  # times a worker may vanish in the middle of a job before the 
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """What an attempt came to: the record as it stood in the end, and the last step's answer."""
+    """The result of an attempt: the record at its end, and the outcome of its last step."""
 
     record: JobRecord
     outcome: Outcome
@@ -58,11 +58,10 @@ class AttemptResult:
 
 @dataclass
 class Progress:
-    """How far an attempt came, for those who have to end it if a step raises, and for the worker
-    who shows what takes long. `began` is when the step did that is at work, None between steps.
+    """The progress of an attempt, for the worker that shows or ends it.
 
-    Its record is read and written under its lock: the thread of the step and the worker's own both
-    do.
+    `began` is when the current step began, None between steps. Read and write the record under the
+    lock: the step's thread and the worker's own thread both do.
     """
 
     record: JobRecord
@@ -72,7 +71,7 @@ class Progress:
     lock: Lock = field(default_factory=Lock)
 
     def begin(self, step: str, at: datetime) -> None:
-        """Note that a step begins."""
+        """Record that a step begins."""
         with self.lock:
             self.step, self.began, self.is_shown = step, at, False
 
@@ -84,10 +83,10 @@ def run_steps(
     touch: StepContext,
     now: Callable[[], datetime],
 ) -> AttemptResult | None:
-    """Run the steps of a job that was started; None when someone else took it away meanwhile.
+    """Run the steps of a started job. Returns None if someone else took the job away meanwhile.
 
-    A step that has taken a second is written down at once, so that a crash does not repeat it;
-    that write also tells whether the job is still ours. `progress` always says how far it came.
+    A step that ends a second or more after the last write is written at once, so that a crash does
+    not repeat it. That write also tells whether the job is still ours.
     """
     written_at = now()
     for name, step in job_type.steps:
@@ -114,10 +113,10 @@ def run_steps(
 
 
 def show_running(going: Iterable[Progress], now: datetime) -> None:
-    """Write down of each attempt that its step is running, once it has been for `_SHOW_AFTER_S`.
+    """Write that the current step of an attempt is running, once it has run for `_SHOW_AFTER_S`.
 
-    So a step that takes long is seen at work. One whose step ends just now is let be, as is one
-    that somebody took away meanwhile: the next write of its own tells of that.
+    An attempt whose step ends just now is left alone, and so is one that someone took away: its own
+    next write finds out.
     """
     with ExitStack() as held:
         shown: list[Progress] = []
@@ -148,7 +147,7 @@ def _as_running(progress: Progress) -> JobRecord:
 
 
 def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
-    """The outcome, unless what the step found is more than a job's record can keep."""
+    """The outcome; a failure instead, if the job's record cannot hold the step's result."""
     if isinstance(outcome, Done | Fail) and outcome.result:
         found = weight({**record.data, **outcome.result})
         if found > DATA_BYTES:
@@ -175,7 +174,7 @@ def _with_step(
 
 
 def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
-    """The record after its start; a job found running lost its worker and is started again."""
+    """The record after its start. A job that is running is orphaned, and starts again."""
     event = "restart" if record.state is JobState.RUNNING else "start"
     move = JOB.move(record.state, event, at, Cause(cause))
     return record.moved(
@@ -184,7 +183,7 @@ def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
 
 
 def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str) -> JobRecord:
-    """The record after an attempt: succeeded, failed, or scheduled to be tried again."""
+    """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at
     if isinstance(outcome, Snooze) and outcome.give_up_code:
@@ -229,8 +228,9 @@ def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str)
 
 
 def _growing(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Snooze | Fail:
-    """A wait that another server asked for, made longer with the time waited so far; after a day,
-    the failure with that code."""
+    """A wait that another server asked for, longer each time. After a day it is a failure with that
+    code.
+    """
     waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
@@ -244,8 +244,9 @@ def _growing(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Sn
 def orphaned(
     record: JobRecord, at: datetime, cause: str, code: Failure = Failure.WORKER_LOST
 ) -> JobRecord:
-    """The record of a job given up because its worker vanished too often, or took too long; or of
-    one tried before that no worker could begin with again."""
+    """The record of a job that fails because its worker was lost too often, or took too long; or
+    because no worker could start its retry.
+    """
     event = "fail" if record.state is JobState.RUNNING else "give_up"
     move = JOB.move(record.state, event, at, Cause(cause))
     was_begun = record.state is JobState.RUNNING
@@ -260,7 +261,9 @@ def orphaned(
 
 
 def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
-    """An attempt whose step raised something no step should raise; worth a retry all the same."""
+    """The result of an attempt whose step raised an unexpected error. It is retried like any
+    failure.
+    """
     # What was raised may name parts of the house, and whoever gets the report is told this message.
     words = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
     outcome = Fail(Failure.STEP_ERROR, words, retryable=True)

@@ -1,4 +1,4 @@
-"""The files of a report, written while going through a batch's jobs once, in manifest order."""
+"""The files of a report, written in one walk over a batch's jobs, in manifest order."""
 
 import csv
 import json
@@ -42,7 +42,7 @@ _NAMES = ("jobs.csv", "failures.csv", "report.json", "outcomes")
 
 @dataclass(frozen=True)
 class _Encoded:
-    """What a csv writer writes to, when the file takes bytes."""
+    """A text file for a csv writer, over a file of bytes."""
 
     file: MultipartUpload
 
@@ -51,13 +51,14 @@ class _Encoded:
 
 
 def encoded(text: str) -> bytes:
-    """`text` as UTF-8, whatever is in it: nothing that a row has may stop a report."""
+    """`text` as UTF-8. Nothing that a row contains may stop a report."""
     return text.encode(errors="replace")
 
 
 class Files:
     """The files of a report, or of a slice of it, while they are written: CSV of all jobs and of
-    failures, JSON, the outcomes. None of them is there before `finish`."""
+    failures, JSON, the outcomes. None of them exists before `finish`.
+    """
 
     def __init__(self, prefix: str, reporting: ReportContext) -> None:
         self._prefix, self._reporting = prefix, reporting
@@ -83,11 +84,11 @@ class Files:
             upload.add(written[name])
 
     def finish(self) -> dict[str, WrittenObject]:
-        """Make the files be there; where each is, by name."""
+        """Make the files exist; returns their keys by name."""
         return {name: upload.finish() for name, upload in self._uploads.items()}
 
     def publish(self, told: ReportContent) -> dict[str, str]:
-        """Make the files, the page and the mail's text be there; the keys by name."""
+        """Make the files, the page and the mail's text exist; returns their keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
         for name, words in {
             "report.html": report_text.render_html(told),
@@ -105,8 +106,9 @@ class Files:
 
 @dataclass
 class Summary:
-    """What came of some of a batch's jobs. `shown` are the first that a mail names; `changed` is
-    how many are not as the last report told them."""
+    """The counts of some of a batch's jobs. `shown` are the first jobs that a mail lists; `changed`
+    counts those with another outcome than in the last report.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     code_counts: dict[str, int] = field(default_factory=dict)
@@ -122,7 +124,7 @@ class Summary:
         )
 
     def add(self, after: "Summary") -> None:
-        """Take up what came of the jobs that follow."""
+        """Add the summary of the jobs that follow."""
         for mine, theirs in (
             (self.counts, after.counts),
             (self.code_counts, after.code_counts),
@@ -137,7 +139,7 @@ class Summary:
 def summarise(
     batch: Batch, chunks: range, files: Files, reporting: ReportContext, *, update: bool
 ) -> Summary:
-    """Go through the jobs of some chunks once, in manifest order, writing files and counting."""
+    """Walk over the jobs of some chunks once, in manifest order, writing files and counting."""
     summary = Summary()
     told_before = _outcomes_told(batch, chunks, reporting) if update else iter(())
     separator = b",\n"
@@ -184,7 +186,7 @@ def summarise(
 
 
 def _outcomes_told(batch: Batch, chunks: range, reporting: ReportContext) -> Iterator[str]:
-    """What the last report told of the jobs from the first of these chunks on."""
+    """The outcomes in the last report, from the first job of these chunks on."""
     first = chunks.start * batch.chunk_size
     body = reporting.s3.get_object(
         Bucket=reporting.settings.work_bucket,
@@ -198,8 +200,9 @@ def _outcomes_told(batch: Batch, chunks: range, reporting: ReportContext) -> Ite
 def _jobs_of(
     batch: Batch, chunks: range, reporting: ReportContext
 ) -> Iterator[tuple[rows.Row, JobRecord]]:
-    """Every job of these chunks with its row, in manifest order. A cancelled batch's rows that
-    never ran are cancelled."""
+    """Every job of these chunks with its row, in manifest order. In a cancelled batch, rows that
+    never ran are cancelled.
+    """
     cancelled = batch.is_cancelled
     s3, settings = reporting.s3, reporting.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):

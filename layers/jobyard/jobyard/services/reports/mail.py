@@ -1,4 +1,4 @@
-"""The outbox: handing a report's mail to the mail service, once, and noting how it fared."""
+"""The outbox: hand a report's mail to the mail service, once, and record its delivery."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -56,11 +56,11 @@ _BY_ONE = frozenset({"BadRequestException", "MessageRejected"})
 
 @dataclass(frozen=True)
 class ReportContext:
-    """What reporting needs: the deployment, S3, the mail service and the clock.
+    """The deployment, S3, the mail service and the clock.
 
-    `used` tells what this invocation used up to now, for the bill in the report; `slice_jobs` is
-    how many jobs one invocation goes through at the most; `refused` hears of a mail that the mail
-    service would not take, or was not heard of.
+    `used` returns what this invocation has used so far, for the cost in the report. `slice_jobs` is
+    the most jobs one invocation walks over. `refused` is called when the mail service refuses a
+    mail, or its answer is lost.
     """
 
     settings: Settings
@@ -76,9 +76,8 @@ class ReportContext:
 def deliver(report: Report, reporting: ReportContext) -> Report:
     """Hand a report's mail to the mail service, if that has not been done.
 
-    A hand-over whose answer was never written down is let be for a quarter of an hour and then
-    repeated: the mail service has no way to ask it whether it took a message, so in that case, and
-    only then, a mail may come twice.
+    A hand-over without a recorded answer is repeated after a quarter of an hour. The mail service
+    cannot say whether it took a message, so then, and only then, a mail may be sent twice.
     """
     now = reporting.now()
     delivery = report.delivery
@@ -116,7 +115,7 @@ def deliver(report: Report, reporting: ReportContext) -> Report:
 
 
 def _is_due(delivery: Delivery, now: datetime) -> bool:
-    """Whether a mail is to be handed over now, and not let be for a while."""
+    """Whether a mail is to be handed over now, and not later."""
     pause = UNKNOWN_FOR if delivery.state is DeliveryState.SENDING else timedelta()
     if delivery.tries >= QUICK_TRIES:
         pause = _SLOWLY
@@ -124,8 +123,9 @@ def _is_due(delivery: Delivery, now: datetime) -> bool:
 
 
 def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> Report:
-    """Send everybody a mail of their own, for the one to all was refused; whoever is refused again
-    is the one that cannot be told. Each that was sent is noted at once, so that it is sent once."""
+    """Send a mail to each recipient, because the one to all was refused. A recipient whose mail is
+    refused is the bad one. Each sent mail is recorded at once, so that it is sent once.
+    """
     refusal: Exception | None = None
     refused: list[UndeliveredRecipient] = []
     for address in whom.good:
@@ -157,7 +157,7 @@ def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> R
 def _note_told(
     report: Report, address: str, message_id: str, reporting: ReportContext
 ) -> Report | None:
-    """Note that `address` was sent its mail; None when this hand-over is not the last any more."""
+    """Record that `address` was sent its mail; None when another hand-over has begun since."""
     tries = report.delivery.tries
     while report.delivery.tries == tries:
         told = (*report.delivery.told, address)
@@ -170,7 +170,7 @@ def _note_told(
 
 
 def _put_off(report: Report, error: Exception, reporting: ReportContext) -> Report:
-    """Note that the mail was not handed over, or perhaps not: it will be tried again, or never."""
+    """Record that the mail was not handed over, or perhaps not: it is tried again, or never."""
     handing = report.delivery
     state = DeliveryState.SENDING
     if isinstance(error, reporting.mail.exceptions.ClientError):
@@ -188,7 +188,7 @@ def _code(error: Any) -> str:
 
 
 def _words(error: Exception) -> str:
-    """What came of a hand-over in our words, and the name under which the log has the rest."""
+    """The result of a hand-over in words, and the request id to find it in the log."""
     answer: dict[str, Any] = getattr(error, "response", {})
     if not answer:
         return "the mail service did not answer"
@@ -237,7 +237,7 @@ def _send(
 
 
 def report_to(report: Report) -> tuple[str, ...]:
-    """Whom of those a report names a mail can be sent to."""
+    """The recipients of a report whose addresses a mail can be sent to."""
     return all_addresses(report.to).good
 
 
@@ -246,23 +246,22 @@ def _copied(settings: Settings) -> tuple[str, ...]:
 
 
 def _whom(report: Report, settings: Settings) -> Addresses:
-    """Everybody a report's mail goes to, and whom it should go to and cannot."""
+    """All recipients of a report's mail, and those it cannot be sent to."""
     return all_addresses(report.to) + addresses(settings.mail_bcc)
 
 
 def recipients(to: Sequence[str], settings: Settings) -> int:
-    """How many addresses the mail of a report to `to` goes to; none when nobody is to be told."""
+    """How many addresses the mail of a report to `to` goes to; 0 for nobody."""
     return len(to) + len(_copied(settings)) if to else 0
 
 
 def deliver_waiting(
     reporting: ReportContext, remaining: Callable[[], float] = lambda: math.inf
 ) -> int:
-    """Hand over what the outbox still holds; the answer is how many reports it holds after, those
-    included whose mail came to nothing within the last hour.
+    """Hand over the mails in the outbox. Returns how many reports are still undelivered, those
+    included that failed within the last hour.
 
-    `remaining` is the seconds until that has to be over. Mails that are let be for a while keep
-    nobody else's waiting, however many they are.
+    `remaining` is in seconds. Mails that wait for a later try do not delay others.
     """
     left = handed = 0
     for report in islice(reports.undelivered(), MAX_COUNTED_REPORTS):
@@ -295,13 +294,13 @@ def note_delivery(
     at: datetime,
     lost: Sequence[UndeliveredRecipient] = (),
 ) -> Report:
-    """Write down what the mail service tells of a report's mail; older news changes nothing.
+    """Record an event of the mail service about a report's mail; an older event changes nothing.
 
-    `lost` are the recipients whom, by this news, the mail did not reach.
+    `lost` are the recipients that the mail did not reach.
 
     Raises:
         NotFound: there is no such report.
-        StaleState: someone else wrote at the same time; the caller should come again.
+        StaleState: someone else wrote at the same time; call again.
     """
     written = reports.get(batch_id, seq)
     before = written.delivery

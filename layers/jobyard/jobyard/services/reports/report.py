@@ -1,10 +1,9 @@
 """Reporting a batch: the files, the one mail, the end of the batch.
 
-The report is written down before anything is sent, and only then does the batch move; a report
-that is found written is not written again. So each real change is told once, whatever dies when.
+The report's record is written first, then the mail is handed over, then the batch moves; a record
+that exists is not written again. So each real change is reported once, whatever crashes when.
 
-The jobs of a large batch are gone through in slices, one a call, and the files put together of
-them at last: see report_slices.
+The jobs of a large batch are reported in slices, one a call: see `slices`.
 """
 
 import json
@@ -26,8 +25,9 @@ REPORTED = frozenset({BatchState.REPORTING, BatchState.UPDATE_REPORTING})
 
 
 def report(batch_id: str, reporting: ReportContext) -> Batch:
-    """Tell how a batch stands and end it, or go one slice further: one that is still to be reported
-    after it is to be handed in again. A batch that is not reporting is left as it is."""
+    """Report a batch and end it, or take one slice of it further. A batch that is still reporting
+    after it has to be passed in again. A batch in another state is left as it is.
+    """
     batch = batches.get(batch_id, reporting.now())
     if batch.state not in REPORTED:
         return batch
@@ -105,7 +105,7 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> 
 def _gone_through(
     batch: Batch, slices: Slices, files: Files, reporting: ReportContext, *, update: bool
 ) -> Summary:
-    """Write a batch's jobs into the files: all of them now, or of the slices that are there."""
+    """Write a batch's jobs into the files: all of them now, or from the slices."""
     if slices.is_one:
         return summarise(batch, range(batch.chunks), files, reporting, update=update)
     summary = Summary()
@@ -175,7 +175,7 @@ def _put(
 
 
 def _cost(batch: Batch, reporting: ReportContext) -> Cost:
-    """What the batch cost up to this report, which is still to be mailed."""
+    """The cost of the batch up to this report, before its mail."""
     own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
     return priced(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
 

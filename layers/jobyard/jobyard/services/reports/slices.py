@@ -1,9 +1,8 @@
-"""The slices of a large batch's report: each call goes through the jobs of one, and notes it.
+"""The slices of a large batch's report: each call walks over the jobs of one, and records it.
 
-A slice's files lie in the staging folder until the report's are put together of them. Which slice
-is next is told by which are there. A slice is noted once: who comes second goes on with the first
-one's. A batch that is to be reported anew begins anew, as its files are named by the moment it came
-to be reported.
+A slice's files are in the staging folder until the report's files are put together from them. The
+next slice is the first that is not there. A slice is recorded once: a second writer goes on with
+the first one's. A new report of the batch begins anew: file names contain the time it began.
 """
 
 import json
@@ -21,19 +20,19 @@ _TAKEN = {409, 412}  # what S3 answers of an object that another has written, or
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of a batch's jobs as they were found: what came of them, and where their files lie."""
+    """The counts of some of a batch's jobs, and where their files are."""
 
     summary: Summary
     files: Mapping[str, WrittenObject]
 
     def text(self) -> bytes:
-        """The slice as it is noted."""
+        """The slice as text, to be stored."""
         files = {name: [*written] for name, written in self.files.items()}
         return json.dumps({"summary": asdict(self.summary), "files": files}).encode()
 
     @classmethod
     def of(cls, text: bytes) -> "Slice":
-        """The slice that was noted so."""
+        """The slice that was stored as `text`."""
         document = json.loads(text)
         found = document["summary"]
         shown = [ReportedJob(**each) for each in found.pop("shown")]
@@ -51,11 +50,11 @@ class Slices:
 
     @property
     def is_one(self) -> bool:
-        """Whether all the batch's jobs are gone through at once."""
+        """Whether one slice holds all the batch's jobs."""
         return self._count <= 1
 
     def go_on(self) -> bool:
-        """Write the first slice that is not there; False when none is left to be written."""
+        """Write the first missing slice. Returns False when none is missing."""
         if self.is_one:
             return False
         for number in range(self._count):
