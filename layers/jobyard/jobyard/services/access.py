@@ -1,6 +1,6 @@
-"""Who may see and change what: the checks that services make, all by the table in `domain.access`.
+"""Who may see and change what: the checks of services, by the table in `domain.access`.
 
-Apart from the services that carry changes out, which bring more: a read needs none of that.
+They are apart from the services that change things, which import more than a query needs.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
     """The batch, if `actor` may see it.
 
     Raises:
-        NotFound: there is none, or none this person may know of.
+        NotFound: there is none, or the actor may not know of it.
         Gone: its manifest was never uploaded, or it was archived.
     """
     if not is_batch_id(batch_id):
@@ -65,7 +65,7 @@ def visible_job(job_id: str, actor: Actor, now: datetime) -> tuple[Batch, JobAdd
     """The batch of a job and the job's address, if `actor` may see the batch.
 
     Raises:
-        NotFound, Gone: there is no such job, or none this person may know of.
+        NotFound, Gone: there is no such job, or the actor may not know of it.
     """
     place = JobAddress.of(job_id)
     if place is None:
@@ -79,18 +79,18 @@ def visible_job(job_id: str, actor: Actor, now: datetime) -> tuple[Batch, JobAdd
 
 
 def may_submit(collection: Collection, actor: Actor) -> bool:
-    """Whether somebody may submit to a collection: by their role, and by its rights."""
+    """Whether an actor may submit to a collection, by role and by the collection's rights."""
     return is_allowed("batch", "submit", actor.roles) and collection.may_deposit(actor.depositor)
 
 
 def may_edit(collection: Collection, actor: Actor) -> bool:
-    """Whether somebody may change a collection."""
+    """Whether an actor may change a collection."""
     relations = collection.relations(actor.depositor)
     return is_allowed("collection", "edit", actor.roles | relations)
 
 
 def may_see(collection: Collection, actor: Actor) -> bool:
-    """Whether somebody may know of a collection. Whoever may submit to it may."""
+    """Whether an actor may know of a collection. Whoever may submit to it may."""
     relations = collection.relations(actor.depositor)
     is_reader = is_allowed("collection", "view", actor.roles | relations)
     return is_reader or may_submit(collection, actor)
@@ -100,7 +100,7 @@ def visible_collection(name: str, actor: Actor) -> Collection:
     """The collection, if `actor` may know of it.
 
     Raises:
-        NotFound: there is none, or none they may know of.
+        NotFound: there is none, or the actor may not know of it.
     """
     found = collections.find(name)
     if found is None or not may_see(found, actor):
@@ -112,7 +112,7 @@ def authorize_deposit(name: str, actor: Actor) -> Collection:
     """The collection, if `actor` may submit to it.
 
     Raises:
-        Forbidden: they may not. NotFound: there is none, or none they may know of.
+        Forbidden: they may not. NotFound: there is none, or the actor may not know of it.
     """
     authorize(actor, "batch", "submit")
     found = collections.find(name)

@@ -1,4 +1,4 @@
-"""Named calendars: put and deleted, with a reason that is kept."""
+"""Calendars: put and deleted, with the reason in their history."""
 
 from jobyard.domain.errors import InvalidTransition, NotFound, StaleState
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
@@ -10,12 +10,13 @@ _TOLD = 3  # schedules that a refusal to delete names
 
 
 def put(calendar: Calendar, seen: int | None, context: CommandContext) -> StoredCalendar:
-    """Set what a calendar says, from now on, for all schedules that name it. `seen` is the version
-    that it replaces, 0 for none; None replaces whatever is there.
+    """Set the content of a calendar for all schedules that name it. `seen` is the version it
+    replaces, 0 for none; None replaces any version.
 
     Raises:
-        Forbidden: the person may not. BadRequest: no reason is given. StaleState: there is
-            another version than `seen`, or somebody else wrote it at the same time.
+        Forbidden: the actor may not. BadRequest: no reason is given. StaleState: the stored
+            version is
+            not `seen`, or somebody else wrote it at the same time.
     """
     authorize(context.actor, "calendar", "put")
     stored = calendars.stored(calendar.name)
@@ -32,8 +33,8 @@ def put(calendar: Calendar, seen: int | None, context: CommandContext) -> Stored
 def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalendar:
     """Delete a calendar that no schedule names; `seen` as for `put`.
 
-    All schedules are read for that. One that is made in the same moment and names it is not seen;
-    it is then shown with a calendar that is gone, and runs as if it had none.
+    All schedules are read for that. A schedule made at the same moment is not seen; it then names a
+    calendar that is gone, and runs as if it named none.
 
     Raises:
         Forbidden, BadRequest, StaleState: as for `put`. NotFound: there is no such calendar.

@@ -1,5 +1,6 @@
 """Collections: made by admins, changed by their owners and by admins. Every change is one
-conditional write, with who made it and why."""
+conditional write, with its actor and reason.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from jobyard.store import collections
 
 @dataclass(frozen=True)
 class PersonNamed:
-    """Somebody in the user pool, found by name: the id decides, the name is shown."""
+    """A person of the user pool, found by name. The id decides; the name is shown."""
 
     sub: str
     name: str
@@ -22,7 +23,7 @@ class PersonNamed:
 
 @dataclass(frozen=True)
 class CollectionEdit:
-    """What of a collection is to be otherwise; None is as it was."""
+    """The fields of a collection to change; None leaves a field as it is."""
 
     owner: PersonNamed | None = None
     naans: tuple[str, ...] | None = None
@@ -30,7 +31,7 @@ class CollectionEdit:
     drops: bool | None = None
 
     def changes(self) -> dict[str, Any]:
-        """What changes, by field."""
+        """The changed fields, by name."""
         found: dict[str, Any] = {}
         if self.owner is not None:
             found |= {"owner": self.owner.name, "owner_sub": self.owner.sub}
@@ -40,7 +41,7 @@ class CollectionEdit:
         return found
 
     def words(self) -> str:
-        """What changes, for the history."""
+        """The changes in words, for the history."""
         said = []
         if self.owner is not None:
             said.append(f"owner {self.owner.name}")
@@ -57,7 +58,8 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
     """The collection, if `actor` may change it by `event`.
 
     Raises:
-        NotFound: there is none, or none the person may know of. Forbidden: they may not.
+        NotFound: there is none, or the actor may not know of it. Forbidden: they may not change
+            it.
     """
     found = visible_collection(name, actor)
     relations = found.relations(actor.depositor)
@@ -73,12 +75,12 @@ def create(
     groups: Iterable[str],
     context: CommandContext,
 ) -> Collection:
-    """Make a collection; its owner is who asks, unless `edit` names another.
+    """Make a collection. Its owner is the actor, unless `edit` names another.
 
-    The same request sent again is answered with the collection it made.
+    The same request sent again returns the collection it made.
 
     Raises:
-        Forbidden: the person may not make collections. BadRequest: it would hold too much.
+        Forbidden: the actor may not make collections. BadRequest: it would hold too much.
         InvalidTransition: there is one of that name.
     """
     authorize(context.actor, "collection", "create")
@@ -105,12 +107,14 @@ def create(
 
 
 def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collection:
-    """Change what a collection is, but for who may deposit.
+    """Change a collection, but not who may deposit into it.
 
     Raises:
-        NotFound: there is none, or none the person may know of. Forbidden: the person
-            may not change it, or not add a NAAN. BadRequest: no reason is given, or it
-            would hold too much. StaleState: somebody else changed it at the same time.
+        NotFound: there is none, or the actor may not know of it. Forbidden: they may not change
+            it, or
+            not add a NAAN. BadRequest: no reason is given, or it would hold too much.
+                StaleState:
+            somebody else changed it at the same time.
     """
     before = editable_collection(name, context.actor)
     more = sorted(set(wanted.naans or ()) - set(before.naans))
@@ -123,7 +127,7 @@ def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collecti
 def allow(
     name: str, people: Iterable[PersonNamed], groups: Iterable[str], context: CommandContext
 ) -> Collection:
-    """Let people and groups deposit into a collection.
+    """Allow people and groups to deposit into a collection.
 
     Raises:
         NotFound, Forbidden, BadRequest, StaleState: as for `edit`.
@@ -137,15 +141,15 @@ def allow(
 def deny(
     name: str, people: Iterable[str], groups: Iterable[str], context: CommandContext
 ) -> Collection:
-    """Take people's and groups' right to deposit away; people by id, or by the name that is shown
-    of them. Owner and admins keep theirs.
+    """Take the right to deposit from people and groups. People are named by id, or by the shown
+    name. Owner and admins keep their right.
 
-    Jobs that are at work are stopped before they write, batches that were submitted end as failed.
+    Running jobs stop before their next write; submitted batches fail.
 
     Raises:
-        NotFound, Forbidden, BadRequest, StaleState: as for `edit`. InvalidTransition: one of them
-        has no
-            such right.
+        NotFound, Forbidden, BadRequest, StaleState: as for `edit`. InvalidTransition: one of
+            them has
+            no such right.
     """
     before = editable_collection(name, context.actor, "deny")
     if _is_repeat(before, "deny", context):

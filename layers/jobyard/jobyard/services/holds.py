@@ -1,8 +1,8 @@
-"""Placing holds and lifting them.
+"""Placing and lifting holds.
 
-A lift is written down with its hold, and goes on in slices: whoever begins one makes the first,
-the minute rule the others. Each slice looks at some of what is held and keeps its place; rounds of
-slices follow each other until one has found nothing that the hold still holds (decisions/0018).
+A lift is stored with its hold and releases held work in bounded slices: the request that begins it
+makes the first slice, the scheduler tick the others. A slice keeps its place. Rounds of slices
+follow until one finds nothing that the hold still holds (decisions/0018).
 """
 
 from collections import deque
@@ -41,13 +41,13 @@ _STAGES = (_PENDING, _HELD, *_SHARDS, *_UNNAMED)  # what a round goes through
 def place_hold(
     scope: str, until: datetime | None, context: CommandContext, *, replacing: bool = False
 ) -> Hold:
-    """Hold everything in `scope` from now on; what runs goes on. With `replacing` a hold that is in
-    force there is replaced. The same hold placed again is the one that is there.
+    """Hold everything in `scope` from now on; running jobs go on. `replacing` replaces a hold in
+    force. The same hold placed again returns the one that is there.
 
     Raises:
-        Forbidden: the person may not. BadRequest: no such scope, no reason, or `until` is over.
-        AlreadyHeld: the scope is on hold already; the message says by whom and why.
-        StaleState: somebody else placed or lifted one at the same time.
+        Forbidden: the actor may not. BadRequest: no such scope, no reason, or `until` is past.
+        AlreadyHeld: the scope is held already; the message says by whom and why.
+        StaleState: somebody else placed or lifted a hold at the same time.
     """
     authorize(context.actor, "hold", "place")
     if not context.reason.strip():
@@ -71,7 +71,7 @@ def place_hold(
 
 
 def _is_the_same(hold: Hold, seen: Hold) -> bool:
-    """Whether a hold is the one that was `seen`; times are stored to the millisecond."""
+    """Whether a hold equals the stored one; times are stored to the millisecond."""
     if hold.until is None or seen.until is None:
         same_end = hold.until is seen.until
     else:
@@ -80,19 +80,21 @@ def _is_the_same(hold: Hold, seen: Hold) -> bool:
 
 
 def lift_hold(scope: str, context: CommandContext) -> int:
-    """Lift a hold and release what it held; the answer is how many batches that concerned so far.
+    """Lift a hold and release what it held. Returns how many batches were released so far.
 
-    What another hold still covers stays held. A repeat goes on with what is left.
+    What another hold covers stays held. A repeat goes on with the rest.
 
     Raises:
-        Forbidden: the person may not. BadRequest: no such scope. NotFound: nothing holds it.
-        StaleState: somebody else placed one at the same time.
+        Forbidden: the actor may not. BadRequest: no such scope. NotFound: nothing holds it.
+        StaleState: somebody else placed a hold at the same time.
     """
     return begin_lift(scope, context).released
 
 
 def begin_lift(scope: str, context: CommandContext) -> Lift:
-    """`lift_hold`, with its progress: when it `is_between` rounds, all found is released."""
+    """Lift a hold and release the first slice; returns the lift with its progress. When it
+    `is_between` rounds, everything found is released.
+    """
     authorize(context.actor, "hold", "lift")
     hold = holds.get(checked_scope(scope))
     if hold is None:
@@ -107,11 +109,10 @@ def lift_ended(
     now: datetime,
     remaining: Callable[[], float] = lambda: 1.0,
 ) -> int:
-    """Lift the holds whose time is over, as their owners asked when they placed them, and go on
-    with those that are being lifted, until `remaining` seconds are over; the answer is how many of
-    both there were.
+    """Lift the holds whose time is over, in their owners' names, and continue the lifts in
+    progress, while `remaining()` is positive. Returns how many holds that are.
 
-    They take turns, so that none waits for the end of another.
+    They take turns, a slice each, so that none waits for the end of another.
     """
     over = [hold for hold in holds.every() if not in_force([hold], now)]
     over.sort(key=lambda hold: hold.lift.round if hold.lift else 0)
@@ -132,10 +133,10 @@ def lift_ended(
 
 
 def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, Lift]:
-    """The hold with its lift, which is begun if nobody has.
+    """The hold with its lift, which begins now if it has none.
 
     Raises:
-        StaleState: somebody else placed one at the same time.
+        StaleState: somebody else placed a hold at the same time.
     """
     if hold.lift is not None:
         return hold, hold.lift
@@ -155,7 +156,7 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, Lift]:
 
 
 class _Outcome(Enum):
-    """What a look at something held came to."""
+    """The result of one attempt to release something."""
 
     NOTHING = auto()  # it is not held by this hold, or another one still covers it
     RELEASED = auto()
@@ -163,8 +164,9 @@ class _Outcome(Enum):
 
 
 def _slice(hold: Hold, lift: Lift, context: CommandContext) -> tuple[Hold | None, Lift]:
-    """Let go of some of what the hold held, from its place on. The answer is the hold as it stands
-    after that, None when it is gone or somebody else goes on with it; and how far the lift is."""
+    """Release the next slice of what the hold held. Returns the stored hold, None when it is gone
+    or somebody else goes on with it; and the progress of the lift.
+    """
     # Of one round everything has one name, however often a slice is repeated, and whoever does it.
     key = f"{hold.scope} held {hold.since.isoformat()}, round {lift.round}"
     actor = replace(context.actor, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
@@ -199,8 +201,9 @@ def _slice(hold: Hold, lift: Lift, context: CommandContext) -> tuple[Hold | None
 
 @dataclass(frozen=True)
 class _Found:
-    """Something that may be held: a batch as an index knows it, or with the `numbers` of chunks of
-    it. `place` is where a round goes on after it."""
+    """A batch that may be held, or `numbers` of its chunks. `place` is where a round goes on after
+    it.
+    """
 
     batch_id: str
     place: tuple[str, str]
@@ -210,7 +213,7 @@ class _Found:
 
 
 def _found(hold: Hold, place: tuple[str, str]) -> Iterator[_Found]:
-    """What may be held by the hold, from a place of a round on."""
+    """What the hold may hold, from a place of a round on."""
     kind, _, name = hold.scope.partition(":")
     collection = name if kind == "collection" else None
     first = _STAGES.index(place[0]) if place[0] else 0
@@ -242,7 +245,7 @@ def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterato
 
 
 def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
-    """Release what was found if the hold held it and no other one does."""
+    """Release one batch or its chunks, if this hold holds them and no other does."""
     if not found.is_covered:
         return _Outcome.NOTHING
     try:

@@ -1,4 +1,4 @@
-"""How things stand as a whole, for the minute rule."""
+"""The backlog of a deployment, for the scheduler tick's metrics."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,9 @@ MAX_COUNTED_BATCHES = 1000  # open batches of each state; more are told as so ma
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many batches are open, as far as they are counted; how old the oldest and the oldest
-    unopened are, in seconds."""
+    """How many batches are open, counted up to a bound; the age in seconds of the oldest, and of
+    the oldest unopened one.
+    """
 
     open_batches: int
     oldest_s: float
@@ -21,7 +22,7 @@ class Backlog:
 
 
 def backlog(now: datetime) -> Backlog:
-    """What is open, as the index knows it, which gives the oldest of each state first."""
+    """The backlog by the index, which gives the oldest of each state first."""
     found = [
         each
         for state in sorted(OPEN_BATCH_STATES)

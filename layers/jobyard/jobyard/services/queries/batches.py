@@ -1,4 +1,4 @@
-"""Batches as those who look at them want them."""
+"""Batches, as lists and details show them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +21,9 @@ from jobyard.store.batches import BatchPage
 class BatchView:
     """A batch with its counts. `why` and `until` say what it waits for, "" and None otherwise.
 
-    `failure_groups` are (code, sentence, count, how many of them cannot be requeued), the largest
-    first, None where they were not counted; `actions` are the events this person may send.
+    `failure_groups` are (code, description, count, how many of them cannot be requeued), the
+    largest first; None where they were not counted. `actions` are the events that the actor may
+    send.
     """
 
     batch: Batch
@@ -38,7 +39,7 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
     """One batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or the actor may not know of it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     records = list(chunks.of_batch(batch_id)) if found.entries else []
@@ -60,7 +61,7 @@ def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContex
 def _batch_view(
     found: Batch, counts: Mapping[str, int], records: list[ChunkRecord], context: QueryContext
 ) -> BatchView:
-    """A batch with counts that may not be of its chunks: its failures are not known then."""
+    """A batch with the given counts. Counts that are not from its chunks know no failures."""
     why, until = _why_batch(found, counts, records, context)
     return BatchView(
         batch=found,
@@ -74,13 +75,15 @@ def _batch_view(
 
 
 def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
-    """What this person may ask of a batch; there is nothing to compare where no job ever was."""
+    """The events that the actor may send to a batch. Without jobs there is nothing to compare, so
+    no update of its report.
+    """
     actions = BATCH.actions(found.state, actor.roles)
     return actions if found.entries else tuple(a for a in actions if a != "update_reporting")
 
 
 def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
-    """How many of a batch's jobs are in each state; every state is named, and the total."""
+    """How many of a batch's jobs are in each state, for every state, and the total."""
     recorded = summed(record.counts for record in records)
     rest = found.entries - sum(recorded.values())
     cancelled = found.is_cancelled
@@ -155,7 +158,7 @@ MAX_SCANNED_BATCHES = 2_000  # batches a page looks at for those that a second f
 
 @dataclass(frozen=True)
 class BatchList:
-    """Some batches, newest first, and where the next page begins, None when there is none."""
+    """A page of batches, newest first, and where the next page begins; None at the end."""
 
     items: tuple[BatchView, ...]
     after: Mapping[str, str] | None
@@ -164,11 +167,11 @@ class BatchList:
 def list_batches(
     context: QueryContext, *, state: str, collection: str, after: Mapping[str, str], limit: int
 ) -> BatchList:
-    """A page of batches. One filter is answered by its index; a second one is applied to what the
-    index gives, so such a page may cost more reads than it shows.
+    """A page of batches. One filter has an index; a second one is applied to what that returns, so
+    such a page may read more than it shows.
 
     Raises:
-        Forbidden: the person may see no batch at all.
+        Forbidden: the actor may see no batch at all.
     """
     wanted = BATCH.state(state).name if state else ""
     actor = context.actor
@@ -215,7 +218,7 @@ def _pages(of: Callable[..., BatchPage], key: str, before: str, limit: int) -> I
 
 
 def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> BatchList:
-    """All batches, newest first: month by month back to the first month there is one in."""
+    """All batches, newest first, month by month back to the first month with a batch."""
     month = after.get("month") or context.now.strftime("%Y-%m")
     before = after.get("before", "")
     first = batches.first_month()
@@ -244,8 +247,8 @@ def _month_before(month: str) -> str:
 def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     """The first of `found` as a list shows them: at least one, `MAX_COUNTED_CHUNKS` chunks in all.
 
-    A batch to which nothing more can happen has the counts its last report told; others are
-    counted, for a failed one may have been repaired since.
+    A batch in a terminal state has the counts of its last report. Others are counted, because a
+    failed one may have been repaired since.
     """
     views: list[BatchView] = []
     counted = 0

@@ -1,4 +1,4 @@
-"""Named calendars as those who look at them want them."""
+"""Calendars, as lists and details show them."""
 
 from jobyard.domain.errors import NotFound
 from jobyard.domain.schedules.calendar import StoredCalendar
@@ -11,7 +11,7 @@ def list_calendars(context: QueryContext) -> list[StoredCalendar]:
     """All calendars, by name.
 
     Raises:
-        Forbidden: the person may not see calendars.
+        Forbidden: the actor may not see calendars.
     """
     authorize(context.actor, "calendar", "view")
     return calendars.kept()
@@ -21,7 +21,7 @@ def calendar(name: str, context: QueryContext) -> StoredCalendar:
     """One calendar.
 
     Raises:
-        Forbidden: the person may not see calendars. NotFound: there is none.
+        Forbidden: the actor may not see calendars. NotFound: there is none.
     """
     authorize(context.actor, "calendar", "view")
     found = calendars.find(name)

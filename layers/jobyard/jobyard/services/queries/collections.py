@@ -1,4 +1,4 @@
-"""Collections as those who look at them want them."""
+"""Collections, as lists and details show them."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,9 @@ _LOOKED_AT = 1000  # collections a page may look at for those that are to be sho
 
 @dataclass(frozen=True)
 class CollectionView:
-    """A collection. `hold` is what stops it now, None when nothing does; `may_deposit` and
-    `may_edit` say what this person may."""
+    """A collection. `hold` is the hold in force, None without one; `may_deposit` and `may_edit` are
+    for the actor.
+    """
 
     collection: Collection
     hold: Hold | None
@@ -27,7 +28,7 @@ def collection(name: str, context: QueryContext) -> CollectionView:
     """One collection.
 
     Raises:
-        NotFound: there is none, or none this person may know of.
+        NotFound: there is none, or the actor may not know of it.
     """
     return collection_views([visible_collection(name, context.actor)], context)[0]
 
@@ -35,8 +36,9 @@ def collection(name: str, context: QueryContext) -> CollectionView:
 def list_collections(
     context: QueryContext, *, after: str, limit: int
 ) -> tuple[list[CollectionView], str | None]:
-    """Up to `limit` of the collections this person may know of, by name, and after which name the
-    next page begins, None when there is none. A page may be short although another follows."""
+    """Up to `limit` collections that the actor may know of, by name, and the name after which the
+    next page begins; None at the end. A page may be short although another follows.
+    """
     found: list[Collection] = []
     for _ in range(_LOOKED_AT // _READ_AT_ONCE):
         some = collections.by_name(after=after, limit=_READ_AT_ONCE)
@@ -52,7 +54,7 @@ def list_collections(
 
 
 def collection_views(found: list[Collection], context: QueryContext) -> list[CollectionView]:
-    """Collections as this person may know them, with what stops each now."""
+    """Collections with what the actor may do, and the hold on each."""
     scopes = {each.name: f"collection:{each.name}" for each in found}
     placed = {each.scope: each for each in holds.of_scopes([EVERYTHING, *scopes.values()])}
     return [

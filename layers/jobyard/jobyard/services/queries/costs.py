@@ -1,4 +1,4 @@
-"""What a batch or a schedule cost, as those who look at it want it."""
+"""The cost of a batch or a schedule."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from jobyard.store import usage
 
 @dataclass(frozen=True)
 class CostView:
-    """A batch and what it cost up to now."""
+    """A batch and its cost so far."""
 
     batch: Batch
     cost: Cost
 
 
 def cost(batch_id: str, context: QueryContext) -> CostView:
-    """What a batch cost.
+    """The cost of a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or the actor may not know of it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     return CostView(found, priced(usage.of_origin(found.batch_id)))
@@ -31,17 +31,17 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
 
 @dataclass(frozen=True)
 class ScheduleCostView:
-    """A schedule and what its jobs cost up to now."""
+    """A schedule and the cost of its jobs so far."""
 
     schedule: Schedule
     cost: Cost
 
 
 def schedule_cost(schedule_id: str, context: QueryContext) -> ScheduleCostView:
-    """What a schedule's jobs cost; a deleted one's too.
+    """The cost of a schedule's jobs, also of a deleted schedule.
 
     Raises:
-        Forbidden: the person may not see schedules. NotFound: there is no such schedule.
+        Forbidden: the actor may not see schedules. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))

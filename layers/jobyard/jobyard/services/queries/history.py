@@ -1,4 +1,4 @@
-"""History as those who read it want it."""
+"""Histories as documents."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from jobyard.domain.batches.batch import HistoryEntry
 
 
 def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:
-    """History as documents, oldest first."""
+    """A history as documents, oldest first."""
     return [
         {
             "event": entry.event,

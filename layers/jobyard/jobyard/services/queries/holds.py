@@ -1,4 +1,4 @@
-"""Holds as those who look at them want them."""
+"""Holds, as lists and details show them."""
 
 from jobyard.domain.errors import NotFound
 from jobyard.domain.hold import Hold, checked_scope, in_force
@@ -11,7 +11,7 @@ def list_holds(context: QueryContext) -> list[Hold]:
     """The holds in force, by scope.
 
     Raises:
-        Forbidden: the person may see no batch, so none of what stops them.
+        Forbidden: the actor may see no batch, so none of the holds on them.
     """
     authorize(context.actor, "hold", "view")
     return sorted(

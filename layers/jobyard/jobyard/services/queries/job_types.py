@@ -1,9 +1,9 @@
-"""The job types there are, as those who look at them want them."""
+"""Job types, as lists show them."""
 
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.jobtypes import TYPES
 
 
 def list_job_types() -> tuple[JobType, ...]:
-    """All job types, those of the system last."""
+    """All job types, system types last."""
     return tuple(sorted(TYPES.values(), key=lambda each: (each.is_system, each.name)))

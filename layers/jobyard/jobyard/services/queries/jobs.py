@@ -1,4 +1,4 @@
-"""Jobs as those who look at them want them: records laid over rows, or over occurrences."""
+"""Jobs, as lists and details show them: records laid over rows, or over occurrences."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -39,8 +39,8 @@ from jobyard.store import checkpoints, chunks, jobs
 class JobView:
     """A job with its row. `why` and `until` say what it waits for, "" and None otherwise.
 
-    One of a schedule has no row ({}) but its `occurrence`. `records` are processed, failed and
-    total, None where it counts none; those of a job that goes on are told only of one job.
+    A schedule's job has no row ({}) but an `occurrence`. `records` are processed, failed and total;
+    None where the job counts none. For an open job they are read only for details, not for lists.
     """
 
     job: JobRecord
@@ -60,8 +60,8 @@ def job(job_id: str, context: QueryContext) -> JobView:
     """One job.
 
     Raises:
-        NotFound, Gone: there is no such job, or none this person may know of. Forbidden: it is one
-            of a schedule, and the person no admin.
+        NotFound, Gone: there is no such job, or the actor may not know of it.
+        Forbidden: it is a schedule's job, and the actor may not see schedules.
     """
     lies_at = JobAddress.of(job_id)
     if lies_at and lies_at.is_of_schedule:
@@ -89,7 +89,7 @@ def _job_view(
 
 
 def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> JobView:
-    """What the record says by itself."""
+    """The view of a record, without what its origin adds."""
     names = tuple(name for name, _ in job_type.steps)
     done = {step.name for step in record.steps if step.status in PASSED}
     current = next((name for name in names if name not in done), "")
@@ -146,7 +146,7 @@ def _why_job_of_schedule(view: JobView, job_type: JobType) -> tuple[str, datetim
 
 
 def _why_again(record: JobRecord, job_type: JobType) -> str:
-    """Why a job is to be tried again."""
+    """Why a job is tried again."""
     last = record.attempts[-1] if record.attempts else None
     if last and last.code in NO_FAILURES:
         return last.message
@@ -178,7 +178,9 @@ def _why_job(found: Batch, record: JobRecord, context: QueryContext) -> tuple[st
 
 @dataclass(frozen=True)
 class JobList:
-    """Some jobs in manifest order, and the (chunk, position) the next page begins at, or None."""
+    """A page of jobs in manifest order, and the (chunk, position) where the next page begins; None
+    at the end.
+    """
 
     items: tuple[JobView, ...]
     after: tuple[int, int] | None
@@ -187,8 +189,9 @@ class JobList:
 def list_jobs(
     batch_id: str, context: QueryContext, *, state: str, after: tuple[int, int], limit: int
 ) -> JobList:
-    """A page of a batch's jobs. With a state, only chunks whose counts know of it are read; without
-    one, only the records that are shown and one more."""
+    """A page of a batch's jobs. With a state, only chunks with jobs in that state are read. Without
+    one, only the shown records and one more are read.
+    """
     found = visible_batch(batch_id, context.actor, context.now)
     wanted = JobState(JOB.state(state).name) if state else None
     shown: list[JobView] = []

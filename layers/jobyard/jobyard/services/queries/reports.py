@@ -1,4 +1,4 @@
-"""What was done and told about a batch: operations, reports, findings."""
+"""A batch's operations, reports and findings, as lists and details show them."""
 
 import json
 from collections.abc import Mapping
@@ -16,8 +16,9 @@ from jobyard.store import jobs, operations, reports
 
 @dataclass(frozen=True)
 class OperationView:
-    """An operation with what came of each job, chunk by chunk; `after` is the next chunk's place
-    in the operation's list, None when all are shown."""
+    """An operation with the outcome of each job, chunk by chunk. `after` is the position of the
+    next chunk in the operation's list; None when all are shown.
+    """
 
     operation: Operation
     counts: Mapping[str, int]
@@ -28,10 +29,10 @@ class OperationView:
 def operation(
     batch_id: str, operation_id: str, context: QueryContext, *, after: int = 0, limit: int = 10
 ) -> OperationView:
-    """An operation and the outcomes in up to `limit` of its chunks.
+    """An operation, with the outcomes in up to `limit` of its chunks.
 
     Raises:
-        NotFound, Gone: there is no such batch or operation, or none this person may know of.
+        NotFound, Gone: there is no such batch or operation, or the actor may not know of it.
     """
     visible_batch(batch_id, context.actor, context.now)
     found = operations.get(batch_id, operation_id)
@@ -62,7 +63,7 @@ def list_reports(batch_id: str, context: QueryContext) -> list[Report]:
     """A batch's reports, first to last.
 
     Raises:
-        NotFound, Gone: there is no such batch, or none this person may know of.
+        NotFound, Gone: there is no such batch, or the actor may not know of it.
     """
     visible_batch(batch_id, context.actor, context.now)
     return list(reports.of_batch(batch_id))
@@ -72,8 +73,9 @@ _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json", "html": "text/h
 
 
 def link_to(report: Report, name: str, context: QueryContext) -> str:
-    """A link to a file of a report, good for a quarter of an hour; never shown inline but our own
-    page, whose every word is escaped."""
+    """A link to a file of a report, valid for a quarter of an hour. Only our own page is shown
+    inline; every text in it is escaped.
+    """
     suffix = name.rsplit(".", 1)[-1]
     shown = "inline" if suffix == "html" else "attachment"
     return context.s3.generate_presigned_url(
@@ -94,9 +96,9 @@ LINKED = ("jobs.csv", "failures.csv", "report.json", "report.html")
 def list_findings(
     batch_id: str, context: QueryContext, *, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Up to `limit` findings of a batch's manifest, and where the next ones begin, None at the end.
+    """Up to `limit` findings of a batch's manifest, and where the next ones begin; None at the end.
 
-    `after` is such a place: a byte of the file they lie in, so that no page reads those before it.
+    `after` is such a position: a byte of their file, so that no page reads those before it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
     if not found.findings:

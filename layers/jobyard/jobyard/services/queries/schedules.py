@@ -1,4 +1,4 @@
-"""Schedules and what became of their times, as those who look at them want them."""
+"""Schedules and their occurrences, as lists and details show them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class ScheduleView:
     """A schedule as a list shows it. `next_run` is None when no job will run by it.
 
     `why` says what keeps it from running at its times, and `until` for how long; "" and None
-    otherwise. `actions` are the events this person may send.
+    otherwise. `actions` are the events that the actor may send.
     """
 
     schedule: Schedule
@@ -41,11 +41,11 @@ class ScheduleView:
 
 @dataclass(frozen=True)
 class OccurrenceView:
-    """An occurrence and its job. `local` is its time on the clocks of the schedule's zone.
+    """An occurrence and its job. `local` is its time in the schedule's zone.
 
-    `state` is the job's, None when there is no job; `label` is VoteCal's for it, or says that there
-    is none, and `why`. `records` are processed, failed and total, the latter None until it has gone
-    through all; None where it counts none.
+    `state` is the job's, None without a job. `label` is VoteCal's word for it, or says that there
+    is no job; `why` says why not. `records` are processed, failed and total; total is None until
+    the end, and all of it is None for a job that counts none.
     """
 
     occurrence: Occurrence
@@ -59,8 +59,9 @@ class OccurrenceView:
 
 @dataclass(frozen=True)
 class ScheduleDetails:
-    """A schedule with its next runs, and the run that ended last, None when none has yet or it is
-    archived."""
+    """A schedule with its next runs and its last finished run; None when there is none, or it is
+    archived.
+    """
 
     view: ScheduleView
     upcoming: tuple[Upcoming, ...]
@@ -71,13 +72,14 @@ def schedule(schedule_id: str, context: QueryContext) -> ScheduleDetails:
     """One schedule.
 
     Raises:
-        Forbidden: the person may not see schedules. NotFound, Gone: there is none, or not any more.
+        Forbidden: the actor may not see schedules. NotFound, Gone: there is none, or it was
+            deleted.
     """
     return details(active_schedule(schedule_id, context.actor), context)
 
 
 def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
-    """A schedule that was read, or written, just now."""
+    """The details of a schedule that was just read or written."""
     view = _view(found, context)
     upcoming: list[Upcoming] = []
     if view.next_run:
@@ -94,7 +96,7 @@ def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
 
 
 def _is_archived(found: Schedule, at: datetime) -> bool:
-    """Whether what happened at `at` is in the archive now; some of it may still lie here."""
+    """Whether an occurrence at `at` is archived; some of that month may still be in the table."""
     return found.kept_from is not None and at < found.kept_from
 
 
@@ -165,7 +167,7 @@ def _hold_on(job_type: str, context: QueryContext) -> Hold | None:
 
 @dataclass(frozen=True)
 class ScheduleList:
-    """Some schedules by title, and where the next page begins, None when there is none."""
+    """A page of schedules by title, and where the next page begins; None at the end."""
 
     items: tuple[ScheduleView, ...]
     after: str | None
@@ -175,10 +177,10 @@ def list_schedules(
     context: QueryContext, *, system: bool, label: str, after: str, limit: int
 ) -> ScheduleList:
     """A page of schedules: the system's, or the others. `label` is one of VoteCal's or `WAITING`,
-    "" for any; such a page looks at up to 500 and may show few of them.
+    "" for any; a page with a label reads up to 500 schedules and may show few of them.
 
     Raises:
-        Forbidden: the person may not see schedules.
+        Forbidden: the actor may not see schedules.
     """
     authorize(context.actor, "schedule", "view")
     found: list[ScheduleView] = []
@@ -198,7 +200,7 @@ def _may_be(found: Schedule, label: str) -> bool:
 
 
 def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
-    """An occurrence of the schedule, with its job if that has begun and not ended."""
+    """An occurrence of the schedule, with its job if that is active."""
     local = each.at.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
@@ -226,12 +228,14 @@ def _why_no_job(found: Schedule, each: Occurrence, context: QueryContext) -> str
 
 
 def occurrence_of(each: Occurrence, context: QueryContext) -> OccurrenceView:
-    """An occurrence that was made just now."""
+    """An occurrence that was just made."""
     return occurrence(schedules.get(each.schedule_id), each, context)
 
 
 def _going(each: Occurrence, local: datetime) -> OccurrenceView:
-    """One whose job goes on: what is known of it lies with the job, and how far it came beside."""
+    """An occurrence whose job is active: its state is the job's, its counts are the
+    checkpoint's.
+    """
     job = jobs.get(each.place)
     checkpoint = checkpoints.get(each.place.job_id)
     starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING] if job else []
@@ -248,7 +252,9 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
 
 @dataclass(frozen=True)
 class OccurrenceList:
-    """Some occurrences, newest first, and before which moment the next page begins, or None."""
+    """A page of occurrences, newest first, and the time before which the next page begins; None at
+    the end.
+    """
 
     items: tuple[OccurrenceView, ...]
     after: datetime | None
@@ -257,10 +263,10 @@ class OccurrenceList:
 def list_occurrences(
     schedule_id: str, context: QueryContext, *, before: datetime | None, limit: int
 ) -> OccurrenceList:
-    """A page of what became of a schedule's times; of a deleted schedule's too.
+    """A page of a schedule's occurrences, also of a deleted schedule.
 
     Raises:
-        Forbidden: the person may not see schedules. NotFound: there is no such schedule.
+        Forbidden: the actor may not see schedules. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
@@ -272,10 +278,10 @@ def list_occurrences(
 def list_times(
     rule: Recurrence, start: datetime, count: int, calendar: str, context: QueryContext
 ) -> list[Upcoming]:
-    """The next `count` times of a rule that nobody has saved; `calendar` is one's name, or "".
+    """The next `count` times of an unsaved rule; `calendar` is a calendar's name, or "".
 
     Raises:
-        Forbidden: the person may not see schedules. BadRequest: there is no such calendar.
+        Forbidden: the actor may not see schedules. BadRequest: there is no such calendar.
     """
     authorize(context.actor, "schedule", "preview")
     kept = calendars.find(calendar) if calendar else None

@@ -1,7 +1,7 @@
-"""Retention: what ended long ago goes to the archive, then out of the tables; tombstones stay.
+"""Retention: archive what ended long ago, then delete it from the tables; tombstones stay.
 
-It goes through the months in which batches were submitted, through schedules, and through what an
-earlier run left unfinished, in stretches: each is a bounded piece of work, and says where to go on.
+It walks over the months in which batches were submitted, over schedules, and over what an earlier
+run left unfinished, in bounded slices. Each slice returns where to go on.
 """
 
 from jobyard.services.retention.walk import FIRST, further

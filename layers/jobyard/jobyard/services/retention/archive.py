@@ -1,7 +1,7 @@
-"""Writing to the archive what is to be kept for ever, and reading it back before it is removed.
+"""Writing records to the archive, and reading them back before they are deleted.
 
-An object of it is written once: what a worker that is late would write after another has begun to
-remove is less than what is there.
+An object of the archive is written once. A late worker must not overwrite it: after deletion has
+begun, it would write less than is there.
 """
 
 import gzip
@@ -28,19 +28,19 @@ _PACKED = "application/gzip"
 
 
 class Unfit(Exception):
-    """Something cannot be archived as it is: why, for a person."""
+    """A record cannot be archived; the message is for a person."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One folder of the archive bucket: the records of a batch, or of a schedule's month."""
+    """One folder of the archive bucket: the records of a batch, or of a month of a schedule."""
 
     settings: Settings
     s3: "S3Client"
     folder: str
 
     def write(self, name: str, lines: Iterable[bytes]) -> None:
-        """Write lines as the part `name`, unless there is one."""
+        """Write lines as the part `name`, unless it exists."""
         counts: dict[str, int] = {}
 
         def counted() -> Iterator[bytes]:
@@ -52,10 +52,10 @@ class Archive:
         self._pack(name, counted(), counts)
 
     def copy(self, name: str, key: str) -> None:
-        """Write an object of the work bucket as the part `name`, unless there is one.
+        """Write an object of the work bucket as the part `name`, unless it exists.
 
-        It may be larger than a worker's disk. So it is read twice: S3 wants to know what there is
-        to tell of a part before its first byte.
+        It may be larger than a worker's disk, and S3 wants a part's metadata before its first byte.
+        So it is read twice.
         """
         found = {"Bucket": self.settings.work_bucket, "Key": key}
         answer = self.s3.get_object(**found)  # type: ignore[arg-type]
@@ -99,7 +99,7 @@ class Archive:
 
     @contextmanager
     def _unless_there(self) -> Iterator[None]:
-        """Let be what S3 refuses because it is there already."""
+        """Ignore S3's refusal to overwrite an object."""
         try:
             yield
         except self.s3.exceptions.ClientError as error:
@@ -107,10 +107,10 @@ class Archive:
                 raise
 
     def part(self, name: str) -> Part:
-        """The part of that name, as S3 says it is there.
+        """The stored part of that name.
 
         Raises:
-            Unfit: it is not.
+            Unfit: it is not stored.
         """
         try:
             found = self.s3.head_object(
@@ -126,7 +126,7 @@ class Archive:
         """The lines of a part, read back.
 
         Raises:
-            Unfit: it is not there, or damaged.
+            Unfit: it is not stored, or damaged.
         """
         body = self._get(name)
         try:
@@ -136,7 +136,7 @@ class Archive:
             raise Unfit(f"{self.folder}/{name} is damaged: {error}") from error
 
     def seal(self, inventory: Inventory) -> None:
-        """Write the inventory, unless there is one: from now on what it names is archived."""
+        """Write the inventory, unless it exists. From then on its parts count as archived."""
         self._put(INVENTORY, inventory.text(), "application/json", {})
 
     def inventory(self) -> Inventory:
@@ -156,13 +156,13 @@ class Archive:
             raise _missing(error, f"{self.folder}/{name} is not in the archive") from error
 
     def ensure(self, names: Iterable[str], lines: list[bytes]) -> None:
-        """See that each of `lines` is archived, in one of the parts or else in one of their own,
-        of which the inventory does not know.
+        """Ensure that each of `lines` is archived: in one of the parts, or in an extra part that is
+        not in the inventory.
 
-        What was read back from the archive is what may be removed, and nothing else.
+        Only what was read back from the archive may be deleted.
 
         Raises:
-            Unfit: a part is not there, or damaged.
+            Unfit: a part is not stored, or damaged.
         """
         if not lines:
             return
@@ -174,11 +174,11 @@ class Archive:
 
 
 def _told(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
-    """What is told of a part beside it: of what it holds, not of how that is packed."""
+    """The metadata of a part: of its content, not of its compression."""
     return {"sha256": digest, "length": str(length), "counts": json.dumps(counts)}
 
 
 def _missing(error: "ClientError", words: str) -> Exception:
-    """What an answer of S3 means to who wanted something that has to be there."""
+    """Turn S3's "not found" into the refusal for a part that has to be stored."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     return Unfit(words) if status == 404 else error

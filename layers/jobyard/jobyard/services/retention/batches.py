@@ -1,8 +1,8 @@
-"""Archiving a batch: taken away from everybody, written part by part, removed part by part.
+"""Archiving a batch: hide it, write it to the archive part by part, delete it part by part.
 
-Where it stands is in its tombstone: as long as that says archiving, nothing is removed, and all may
-be written again; once it says removing, nothing is removed that is not read back from the archive
-first. So it goes on wherever it was cut off, whoever does it.
+Its tombstone has the phase. While archiving, nothing is deleted, and everything may be written
+again. While removing, nothing is deleted that was not read back from the archive. So any worker can
+go on where another was cut off.
 """
 
 import json
@@ -33,7 +33,7 @@ _ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}
 
 
 class NotNow(Exception):
-    """A batch is not to be archived yet; `repaired_at` is when a job of it was moved last."""
+    """A batch is not to be archived yet; `repaired_at` is when a job of it last moved."""
 
     def __init__(self, words: str, repaired_at: datetime | None = None) -> None:
         super().__init__(words)
@@ -41,7 +41,7 @@ class NotNow(Exception):
 
 
 def due_at(batch: Batch) -> datetime | None:
-    """When a batch is due to be archived; None while it is open."""
+    """When a batch is due for archiving; None while it is open."""
     if batch.state not in ENDED:
         return None
     moments = [batch.submitted_at, batch.ended_at, batch.repaired_at]
@@ -50,10 +50,10 @@ def due_at(batch: Batch) -> datetime | None:
 
 
 def begin(suggested: Batch, context: RetentionContext) -> bool:
-    """Take a batch that an index `suggested` away, to archive it, if it is due; whether it was.
+    """Hide a due batch, to archive it. Returns whether it was due.
 
     Raises:
-        StaleState: it changes at this very moment.
+        StaleState: someone else changes it now.
     """
     now = context.now()
     batch = batches.get(suggested.batch_id, now)
@@ -68,8 +68,9 @@ def begin(suggested: Batch, context: RetentionContext) -> bool:
 
 
 def _is_at_work(batch: Batch) -> bool:
-    """Whether something may still be written for a batch that has ended: it is under repair, or its
-    report is on its way."""
+    """Whether something may still be written for an ended batch: it is being repaired, or its
+    report is not yet delivered.
+    """
     if operations.is_any_running(batch.batch_id):
         return True
     if any(each.delivery.state in _ON_ITS_WAY for each in reports.of_batch(batch.batch_id)):
@@ -81,10 +82,10 @@ def _is_at_work(batch: Batch) -> bool:
 
 
 def go_on(place: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Do the next part of a batch's archiving; `after` is the place after its last.
+    """Archive the next part of a batch; `after` is the place after its last part.
 
-    A batch that cannot be archived is put back as it was, and has failed. Once it is being removed
-    it stays a leftover, and has failed when it is looked at as such.
+    A batch that cannot be archived is shown again, and counts as failed. Once removing has begun it
+    stays a leftover, and counts as failed each time.
     """
     tombstone = batches.tombstone(place["batch"])
     if tombstone is None or tombstone.phase is Phase.REMOVED:
@@ -104,8 +105,9 @@ def go_on(place: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSl
 
 
 class _BatchArchiving:
-    """One stretch of work on a batch. `place` has the next part's number, `at`; it counts from 0 in
-    each of the two phases."""
+    """One slice of archiving a batch. `place` has the number of the next part, `at`, which counts
+    from 0 in each of the two phases.
+    """
 
     def __init__(
         self, tombstone: Tombstone, place: Bookmark, after: Bookmark, context: RetentionContext
@@ -132,10 +134,10 @@ class _BatchArchiving:
     # Into the archive
 
     def archived(self) -> WorkSlice:
-        """Write the next part: jobs, then files, then what there is about the batch as a whole.
+        """Write the next part: jobs, then files, then the records of the batch as a whole.
 
         Raises:
-            NotNow: it is under repair. Unfit: something is missing.
+            NotNow: it is being repaired. Unfit: something is missing.
         """
         if self.at < self.parts:
             if self.at == 0 and operations.is_any_running(self.batch.batch_id):
@@ -190,7 +192,8 @@ class _BatchArchiving:
 
     def _check(self, job: JobRecord) -> None:
         """Raises:
-        NotNow: the job is open, or was moved after the batch had ended and not long enough ago.
+        NotNow: the job is open, or moved after the batch had ended, and not long enough
+            ago.
         """
         if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
             raise NotNow("a job of it is open", self.context.now())
@@ -198,9 +201,9 @@ class _BatchArchiving:
             raise NotNow("a job of it was moved after its report", job.at)
 
     def _files(self) -> Iterator[tuple[str, int]]:
-        """The objects of the work bucket that are kept as they are, by key, with their size.
+        """The objects of the work bucket that are archived as they are, with their sizes, by key.
 
-        Rows, index and outcomes are in the parts; the passes' indexes say nothing more.
+        Rows, index and outcomes are in the parts; the passes' indexes hold nothing more.
         """
         batch_id = self.batch.batch_id
         opened = bool(self.batch.entries)
@@ -219,7 +222,7 @@ class _BatchArchiving:
         return f"files/{kind}/{rest}.gz"
 
     def _about_lines(self) -> Iterator[bytes]:
-        """What there is about the batch as a whole."""
+        """The records of the batch as a whole."""
         batch_id = self.batch.batch_id
         yield line("batch", self.batch)
         for report in reports.of_batch(batch_id):
@@ -230,7 +233,9 @@ class _BatchArchiving:
             yield line("usage", used, part=part)
 
     def _sealed(self, keys: list[str]) -> WorkSlice:
-        """Write the inventory of what S3 says is there; from now on it may be removed."""
+        """Write the inventory of the stored parts; from now on they may be deleted from the
+        tables.
+        """
         self.archive.write(_ABOUT, self._about_lines())
         names = [_ABOUT, *(_jobs_part(number) for number in range(self.parts))]
         names += [self._name(key) for key in keys]
@@ -249,10 +254,10 @@ class _BatchArchiving:
     # Out of the tables
 
     def removed(self) -> WorkSlice:
-        """Remove the next part's records: jobs, then the rest, then the batch itself.
+        """Delete the next part's records: jobs, then the rest, then the batch itself.
 
         Raises:
-            Unfit: the archive has not what it says.
+            Unfit: the archive does not hold what its inventory lists.
         """
         if self.at < self.parts:
             self._remove_jobs(self.at)
@@ -290,11 +295,11 @@ class _BatchArchiving:
         usage.remove(batch_id, [part for part, _ in used])
 
     def _remove_objects(self) -> bool:
-        """Remove all versions of what the batch has in the work bucket; whether nothing is left of
-        them, as far as there was time.
+        """Delete all versions of the batch's objects in the work bucket. Returns whether none is
+        left, as far as there was time.
 
         Raises:
-            Unfit: a file of it is not archived as it is now.
+            Unfit: a file is not archived as it is now.
         """
         inventory = self.archive.inventory()
         for key, size in self._files():
@@ -329,7 +334,7 @@ def _job_line(job: JobRecord) -> bytes:
 
 
 def _summary(batch: Batch) -> dict[str, object]:
-    """What the inventory says the batch was."""
+    """The batch in the inventory."""
     names = ("state", "job_type", "collection", "submitter", "filename", "entries")
     return {
         "batch_id": batch.batch_id,

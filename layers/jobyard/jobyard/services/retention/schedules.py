@@ -1,7 +1,7 @@
-"""Archiving what a schedule leaves: its occurrences and their jobs, a whole month at a time.
+"""Archiving a schedule's occurrences and their jobs, a whole month at a time.
 
-The schedule says since when its jobs are kept before the first of a month is written to the
-archive; from then on nobody moves them. What is removed is counted in the same transaction.
+The schedule records since when its jobs are kept before the first of a month is archived; from then
+on nobody moves them. What is deleted is counted in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,9 @@ _TRIES = 5  # at a schedule that others change at the same time
 
 
 def look(after: str, context: RetentionContext) -> Bookmark | None:
-    """Where to go on after the schedule of id `after`: with the first month that is to be archived
-    of those that follow, or with more of them; None when all were looked at."""
+    """Where to go on after the schedule of id `after`: with the first month to archive of those
+    that follow, or with more of them. None when all were checked.
+    """
     found = schedules.every(SCHEDULES_PER_READ, after)
     for schedule in found:
         month = _begun(schedule, context)
@@ -36,8 +37,7 @@ def look(after: str, context: RetentionContext) -> Bookmark | None:
 
 
 def _begun(schedule: Schedule, context: RetentionContext) -> str:
-    """The schedule's oldest month, if all of it is old enough and ended as long ago; "" when none
-    is.
+    """The schedule's oldest month, if all of it ended long enough ago; "" if not.
 
     From here on the schedule does not keep it.
     """
@@ -64,14 +64,14 @@ def _begun(schedule: Schedule, context: RetentionContext) -> str:
 
 
 def _is_kept(occurrence: Occurrence, since: datetime) -> bool:
-    """Whether a job goes on or is still to come, or all was over only after `since`."""
+    """Whether a job is open, or ended only after `since`."""
     if occurrence.outcome:
         return occurrence.outcome.ended_at > since
     return occurrence.verdict is not Verdict.SKIP or occurrence.decided_at > since
 
 
 def go_on(place: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Do the next part of archiving a schedule's month: write it all, or remove some."""
+    """Archive the next part of a schedule's month: write all of it, or delete some."""
     try:
         schedule = schedules.get(place["schedule"])
     except NotFound:
@@ -130,7 +130,7 @@ def _removed(
 
 
 def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
-    """The records of the occurrences' jobs, of those that have one."""
+    """The records of the occurrences' jobs, where there is one."""
     first, last = found[0].place, found[-1].place
     wanted = {each.place for each in found}
     ran = jobs.of_chunk(first.origin_id, 0, first=first.position, last=last.position)

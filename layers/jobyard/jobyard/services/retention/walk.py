@@ -1,6 +1,6 @@
-"""The way retention takes: months, schedules, leftovers.
+"""The order of retention: months, schedules, leftovers.
 
-Leftovers come last: one that fails each time keeps nothing else from its turn.
+Leftovers come last: one that fails each time delays nothing else.
 """
 
 import json
@@ -23,10 +23,10 @@ _NOT_BEFORE = timedelta(hours=12)  # it runs once a day, not to the second
 
 
 def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Do the next stretch from `place` on; an empty place is the end.
+    """Do the next slice from `place` on; an empty place is the end.
 
     Raises:
-        StaleState: something changes at this very moment; to be called again.
+        StaleState: something changes at this moment; call again.
     """
     if "batch" in place:
         after = {name: place[name] for name in ("go", "month", "after", "next") if name in place}
@@ -49,10 +49,10 @@ def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
 
 
 def _months(place: Bookmark, context: RetentionContext) -> WorkSlice:
-    """Look at some batches of a month, and take the first that is due away.
+    """Check some batches of a month, and begin to archive the first that is due.
 
-    What is not due says when it will be at the earliest: until then nobody looks at a month again
-    that lies wholly behind.
+    Of a past month without a due batch the earliest due time is stored; until then nobody checks
+    the month again.
     """
     now = context.now()
     looks = _looks()
@@ -85,26 +85,28 @@ def _taken(suggested: Batch, context: RetentionContext) -> bool:
 
 
 def _shortest() -> timedelta:
-    """How long what is kept shortest is kept, of what batches are made of."""
+    """The shortest time that a batch's job type is kept."""
     return min(kept_for(each.name) for each in types_of(Origin.BATCH))
 
 
 def _newest(now: datetime) -> datetime:
-    """Batches submitted later than that are none to be archived yet."""
+    """The latest time of submission of a batch that may be due."""
     return now - _shortest()
 
 
 def _looks() -> dict[str, str]:
-    """When which month has to be looked at next, by month; "" is never. Of the others it is not
-    known."""
+    """When each month is to be checked next, by month; "" is never, and a month without an entry is
+    unknown.
+    """
     noted = key_values.get(_looks_name())
     found: dict[str, str] = json.loads(noted) if noted else {}
     return found
 
 
 def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
-    """Note when a month that lies wholly behind is to be looked at next. Of the months before the
-    first that still is, one is enough."""
+    """Store when a past month is to be checked next. Of the months that need no check, one is
+    enough.
+    """
     noted = {**looks, month: soonest}
     months = sorted(noted)
     while len(months) > 1 and not noted[months[0]] and not noted[months[1]]:
@@ -113,13 +115,15 @@ def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
 
 
 def _looks_name() -> str:
-    """What the looks are noted under: they hold for how long things are kept, as it is now."""
+    """The name under which these times are stored. It contains the retention times, which they
+    depend on.
+    """
     kept = sorted((each.name, each.keep_days) for each in types_of(Origin.BATCH))
     return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
 
 
 def _first_to_look_at(looks: Mapping[str, str], now: datetime, later_than: str = "") -> str:
-    """The first month, of those later than that, in which something may be due; "" when none is."""
+    """The first month after `later_than` in which something may be due; "" when none is."""
     month = batches.first_month()
     if looks and not looks[min(looks)]:
         month = max(month, min(looks))
@@ -150,7 +154,7 @@ def _written(at: datetime) -> str:
 
 
 def _leftovers(place: Bookmark) -> WorkSlice:
-    """Go on with the next batch that was taken away and not removed to the last."""
+    """Go on with the next batch whose archiving was begun and not finished."""
     found = next(batches.being_archived(place.get("after", "")), None)
     if found is None:
         return WorkSlice({})

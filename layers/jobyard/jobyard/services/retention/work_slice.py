@@ -1,4 +1,4 @@
-"""What archiving needs, and what one stretch of it comes to."""
+"""The context of retention, and the result of one slice of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,7 @@ Bookmark = Mapping[str, Any]  # where retention goes on, as its checkpoint keeps
 
 @dataclass(frozen=True)
 class RetentionContext:
-    """What archiving needs: the deployment, S3 and the clock; `remaining` is the seconds until it
-    has to stop."""
+    """The deployment, S3 and the clock; `remaining` is the seconds until the worker has to stop."""
 
     settings: Settings
     s3: "S3Client"
@@ -33,10 +32,10 @@ class RetentionContext:
 
 @dataclass(frozen=True)
 class WorkSlice:
-    """A bounded piece of the work was done: where to go on, and what came to its end with it.
+    """The result of one slice: where to go on, and how much was finished.
 
-    `beside` is what has to be written with the checkpoint that counts this. Failures are each what
-    could not be archived, and why.
+    `beside` has to be written in one transaction with the checkpoint that counts the slice.
+    Failures are what could not be archived, each with the reason.
     """
 
     place: Bookmark
@@ -46,5 +45,5 @@ class WorkSlice:
 
 
 def kept_for(job_type: str) -> timedelta:
-    """How long what ended is kept; a job type that is no more is kept as long as most."""
+    """How long an ended job or batch is kept. A removed job type is kept as long as most."""
     return timedelta(days=job_type_of(job_type).keep_days)

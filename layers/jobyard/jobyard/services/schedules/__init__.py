@@ -1,1 +1,1 @@
-"""Starting what is due, and what people do to schedules."""
+"""Schedules: the tick that starts due jobs, and what people do to schedules."""

@@ -1,4 +1,4 @@
-"""Who may see schedules and their jobs. A read needs nothing else of the services on schedules."""
+"""Who may see schedules and their jobs. It imports no more than a query needs."""
 
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound
 from jobyard.domain.ids import is_schedule_id
@@ -21,7 +21,7 @@ _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
 def schedule_or_tombstone(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
-    """The schedule, for whoever may send it `event`; a deleted one too, for its history.
+    """The schedule, if `actor` may send it `event`; a deleted one too, for its history.
 
     Raises:
         Forbidden: they may not. NotFound: there is none.
@@ -33,10 +33,10 @@ def schedule_or_tombstone(schedule_id: str, actor: Actor, event: str = "view") -
 
 
 def active_schedule(schedule_id: str, actor: Actor, event: str = "view") -> Schedule:
-    """The schedule, for whoever may send it `event`.
+    """The schedule, if `actor` may send it `event`.
 
     Raises:
-        Forbidden: they may not. NotFound, Gone: there is none, or not any more.
+        Forbidden: they may not. NotFound, Gone: there is none, or it was deleted.
     """
     schedule = schedule_or_tombstone(schedule_id, actor, event)
     check_not_deleted(schedule)
@@ -56,11 +56,11 @@ def check_not_deleted(schedule: Schedule) -> None:
 def job_of_schedule(
     place: JobAddress, actor: Actor, event: str = "view"
 ) -> tuple[Schedule, Occurrence, JobRecord | None]:
-    """The schedule, the occurrence and, once it began, the record of a job.
+    """The schedule, the occurrence and, once it has started, the record of a job.
 
     Raises:
         Forbidden: `actor` may not send `event` to a job of a schedule.
-        NotFound, Gone: there is no such job, or it is archived.
+        NotFound, Gone: there is no such job, or it was archived.
     """
     authorize(actor, "schedule job", event)
     schedule = schedules.get(place.origin_id)
@@ -82,7 +82,9 @@ def job_of_schedule(
 
 def check_open_to_requeue(schedule: Schedule) -> None:
     """Raises:
-    InvalidTransition: the schedule is deleted, or another of its jobs runs and they may not meet.
+    InvalidTransition: the schedule is deleted, or another of its jobs is active and its
+        overlap
+        policy forbids a second one.
     """
     if schedule.state is ScheduleState.DELETED:
         raise InvalidTransition(

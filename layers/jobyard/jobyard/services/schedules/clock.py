@@ -40,9 +40,11 @@ _RESUME = replace(CLOCK, reason="the time set for it came")
 
 @dataclass(frozen=True)
 class TickResult:
-    """What a look at schedules came to: the occurrences decided, how many runs were taken up again,
-    and how many schedules were looked at as they were due. `surprises` are the schedules, by id,
-    that something nobody foresaw happened with."""
+    """Result of one scheduler tick.
+
+    `occurrences` are those decided on, `recovered` counts executions started for orphaned jobs,
+    `checked` counts due schedules. `errors` are unexpected errors, each with its schedule's id.
+    """
 
     occurrences: tuple[Occurrence, ...] = ()
     recovered: int = 0

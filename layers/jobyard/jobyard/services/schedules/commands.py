@@ -1,7 +1,7 @@
-"""What people ask of schedules: made, edited, suspended, resumed, run now, deleted.
+"""What people do to schedules: create, edit, suspend, resume, run now, delete.
 
-Before anything is changed, the times that have come are decided as they stand: a change concerns
-what is to come, and what came a moment ago is neither lost nor judged by another rule.
+Before a change, the times that are due by now are decided by the old rule. So a change concerns
+future times only, and no due time is lost or judged by another rule.
 """
 
 import json
@@ -51,7 +51,7 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """What a person says of a schedule."""
+    """A schedule as a person describes it."""
 
     title: str
     job_type: str
@@ -62,7 +62,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class ScheduleEdit:
-    """What of a schedule a person wants otherwise; None is as it was."""
+    """The fields of a schedule to change; None leaves a field as it is."""
 
     title: str | None = None
     rule: Recurrence | None = None
@@ -72,7 +72,7 @@ class ScheduleEdit:
     calendar: str | None = None
 
     def policy(self, before: Policy) -> Policy:
-        """The policy that was `before`, changed."""
+        """The policy `before`, changed."""
         return Policy(
             self.missed or before.missed,
             self.overlap or before.overlap,
@@ -82,7 +82,7 @@ class ScheduleEdit:
 
 @dataclass(frozen=True)
 class EditResult:
-    """A schedule after an edit and before, with its next runs as they are and as they were."""
+    """A schedule after an edit and before it, with its next runs by each."""
 
     schedule: Schedule
     before: Schedule
@@ -91,13 +91,13 @@ class EditResult:
 
 
 def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
-    """Make a schedule; its first run is known at once.
+    """Make a schedule with its first run.
 
-    The same request sent again is answered with the schedule it made before.
+    The same request sent again returns the schedule it made.
 
     Raises:
-        Forbidden: the person may not make schedules.
-        InvalidParameters, BadRequest: something cannot be so; also if no run is left from now on.
+        Forbidden: the actor may not make schedules.
+        InvalidParameters, BadRequest: a field is invalid, or the rule has no time after now.
     """
     authorize(context.actor, "schedule", "create")
     _check(wanted.job_type, wanted.parameters, wanted.policy)
@@ -123,8 +123,9 @@ def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
 
 
 def make_system_schedules(now: datetime) -> list[Schedule]:
-    """Make the schedules that the system's job types have by themselves, those that are not there
-    yet; they are the answer. What an admin made of the others stays."""
+    """Make the missing schedules of system job types, and return them. Existing ones stay as an
+    admin left them.
+    """
     made = []
     for job_type in TYPES.values():
         if job_type.rule is None:
@@ -151,7 +152,7 @@ def make_system_schedules(now: datetime) -> list[Schedule]:
 
 
 def system_schedule_id(job_type: str) -> str:
-    """The id of the schedule that a system's job type has."""
+    """The id of the schedule of a system job type."""
     return schedule_id_of(f"system\n{job_type}".encode())
 
 
@@ -180,11 +181,11 @@ def _first(rule: Recurrence, now: datetime) -> datetime:
 
 
 def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> EditResult:
-    """Change a schedule. Its next run is another at once if its times are.
+    """Change a schedule. A changed rule moves its next run at once.
 
     Raises:
         Forbidden, InvalidParameters, BadRequest: as for `create`; also when no reason is given.
-            NotFound, Gone, StaleState.
+        NotFound, Gone, StaleState.
     """
     cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
@@ -222,14 +223,15 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
 
 
 def _undecided(schedule: Schedule, now: datetime) -> datetime:
-    """The first moment that a new rule may have a time at: the clock may be ahead of us."""
+    """The first time that a new rule may have: the scheduler tick may have decided ahead of our
+    clock.
+    """
     decided = schedule.decided_until
     return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
 def _runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
-    """The next times that jobs run at; of a suspended schedule, those after the suspension ends, or
-    that there were if it ended now."""
+    """The next runs; of a suspended schedule those after the suspension, or if it ended now."""
     if schedule.state is ScheduleState.ENDED:
         return ()
     start = max(each for each in (schedule.next_at, schedule.resume_at, now) if each)
@@ -244,9 +246,9 @@ def _was_asked(schedule: Schedule, event: str, context: CommandContext) -> bool:
 def _decided(
     schedule: Schedule, cache: ScheduleCache, context: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
-    """The schedule with all decided that has come by now, and that moment; anew each time it has
-    changed: by the same request too, sent twice at once. What comes after the moment is the
-    change's to say."""
+    """Yield the schedule with all due times decided, and the time of that; again after each
+    conflict, also with the same request sent twice. Times after it belong to the change.
+    """
     for tries in range(_TRIES):
         found, now = schedules.get(schedule.schedule_id) if tries else schedule, context.now()
         tick = ScheduleTick(cache, context.executions, now)
@@ -265,22 +267,24 @@ def _too_busy(schedule_id: str) -> StaleState:
 
 
 def suspend(schedule_id: str, until: datetime | None, context: CommandContext) -> Schedule:
-    """Let a schedule's times pass, noted as skipped, until it is resumed: by a person, or by itself
-    at `until`. What runs goes on.
+    """Skip a schedule's times until it is resumed: by a person, or by itself at `until`. Active
+    jobs go on.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or has
-        ended. BadRequest: no reason is given, or `until` is past.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is suspended already, or
+            has ended.
+        BadRequest: no reason is given, or `until` is past.
     """
     return _moved(schedule_id, "suspend", until, context)
 
 
 def resume(schedule_id: str, context: CommandContext) -> Schedule:
-    """Let a suspended schedule's times count again from now on.
+    """Resume a suspended schedule from now on.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended. BadRequest:
-        no reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: it is not suspended.
+            BadRequest: no
+            reason is given.
     """
     return _moved(schedule_id, "resume", None, context)
 
@@ -306,11 +310,12 @@ def _moved(
 
 
 def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
-    """Have a job run at once, beside the schedule's own times.
+    """Run a job of a schedule now, beside its own times.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is running, and the
-        schedule's overlap forbids another. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job is active, and the
+            overlap
+            policy forbids a second one. BadRequest: no reason is given.
     """
     schedule = active_schedule(schedule_id, context.actor, "run_now")
     if not _was_asked(schedule, "run_now", context):
@@ -329,7 +334,9 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
 
 
 def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
-    """The occurrence that the same request made before, of which the machine may not know yet."""
+    """The occurrence that the same request made before; its execution is started again if it
+    must.
+    """
     occurrence = occurrences.get(place)
     if occurrence is None:
         raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
@@ -339,11 +346,12 @@ def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
 
 
 def delete(schedule_id: str, context: CommandContext) -> Schedule:
-    """Give a schedule up: it has no times any more. Its jobs' history stays.
+    """Delete a schedule: it has no more times. The history of its jobs stays.
 
     Raises:
-        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is running, or it is
-        the system's. BadRequest: no reason is given.
+        Forbidden, NotFound, Gone, StaleState. InvalidTransition: a job of it is active, or it
+            is a
+            system schedule. BadRequest: no reason is given.
     """
     schedule = schedule_or_tombstone(schedule_id, context.actor, "delete")
     if not _was_asked(schedule, "delete", context):
@@ -372,7 +380,7 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
 
 
 def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
-    """The occurrence that waits although no run goes, as under a hold, skipped for good."""
+    """The queued occurrence of a schedule without an active job, skipped for good."""
     waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
     if waiting is None:
         return []

@@ -118,9 +118,9 @@ def send_occurrence_event(place: JobAddress, event: str, context: CommandContext
     occurrence in the same write.
 
     Raises:
-        Forbidden: the person is no admin. NotFound, Gone: there is no such job, or not any more.
-        InvalidTransition: its state, or its schedule's, does not know the event. BadRequest: no
-        reason
+        Forbidden: the actor may not. NotFound, Gone: there is no such job, or it was archived.
+        InvalidTransition: the event is not valid in its state, or its schedule's. BadRequest:
+            no reason
             is given. StaleState: someone else moved it.
     """
     schedule, occurrence, stored = job_of_schedule(place, context.actor)
