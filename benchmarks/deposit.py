@@ -36,8 +36,8 @@ from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
-from jobyard.store import checkpoints, objects
+from jobyard.jobtypes.step_context import StorageContext
+from jobyard.store import objects
 
 FILE_MB = 200
 RUNS = 5
@@ -116,20 +116,13 @@ def _keep(transfer: Transfer, wanted: Wanted) -> Took:
     def now() -> datetime:
         return datetime.now(UTC)
 
-    def no_upkeep() -> MaintenanceTasks:
-        raise AssertionError("a deposit keeps nothing up")
-
-    context = StepContext(
+    context = StorageContext(
         s3=clients.client("s3", transfer.endpoint),
         work_bucket=WORK_BUCKET,
         archive_bucket=ARCHIVE_BUCKET,
-        fetch=HttpClient(frozenset({transfer.host}), now),
+        http=HttpClient(frozenset({transfer.host}), now),
         s3_sources=(),
         objects=objects,
-        dynamodb=clients.client("dynamodb", transfer.endpoint),
-        sweep_tables=(),
-        checkpoints=checkpoints,
-        upkeep=no_upkeep,
         collection=lambda: None,
         now=now,
         remaining=lambda: 800.0,

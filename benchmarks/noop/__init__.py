@@ -17,5 +17,12 @@ def taking_a_second(step_input: StepInput, context: StepContext) -> Outcome:
     return Done()
 
 
-NOOP = JobType(name="noop", title="Nothing", steps=(("doing_nothing", doing_nothing),))
-SECOND = JobType(name="second", title="A second", steps=(("taking_a_second", taking_a_second),))
+NOOP = JobType(
+    name="noop", title="Nothing", steps=(("doing_nothing", doing_nothing),), context=StepContext
+)
+SECOND = JobType(
+    name="second",
+    title="A second",
+    steps=(("taking_a_second", taking_a_second),),
+    context=StepContext,
+)

@@ -15,18 +15,18 @@ from examples.job_type.line_count import LINE_COUNT, check_limit
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, JobType, StepInput
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import HttpContext
 from jobyard.services.queries.jobs import list_jobs
 from tests.scenarios.harness import Harness, single_files
 
 EXAMPLE = ROOT / "examples" / "job_type"
-UNUSED = cast(StepContext, None)  # the step does not look at it
+UNUSED = cast(HttpContext, None)  # the step does not look at it
 
 
 @pytest.fixture
 def registered() -> Iterator[None]:
     """Jobyard has the job type for a while."""
-    types = cast(dict[str, JobType], TYPES)
+    types = cast(dict[str, JobType[Any]], TYPES)
     types[LINE_COUNT.name] = LINE_COUNT
     yield
     del types[LINE_COUNT.name]

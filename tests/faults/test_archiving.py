@@ -68,7 +68,7 @@ def once(harness: Harness, job_id: str) -> Outcome:
     """One attempt of a retention."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, archiving),) = RETENTION.steps
-    return archiving(step_input, harness.worker().touch(600))
+    return archiving(step_input, harness.worker().step_context(RETENTION))
 
 
 def persisted(harness: Harness, injector: Injector) -> Outcome:

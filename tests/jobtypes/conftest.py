@@ -21,9 +21,9 @@ from moto import mock_aws
 
 import tests.tables
 from jobyard.jobtypes.http_client import HttpClient, Timeouts
-from jobyard.jobtypes.step_context import StepContext
-from jobyard.store import checkpoints, tables
+from jobyard.jobtypes.step_context import StorageContext
 from jobyard.store import objects as recorded
+from jobyard.store import tables
 from tests.jobtypes.deposits import empty, forget_objects
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection
@@ -163,21 +163,19 @@ def objects(bound: dict[str, dict[str, Any]]) -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def context(s3: "S3Client", objects: ModuleType, payloads: PayloadServer) -> Iterator[StepContext]:
+def context(
+    s3: "S3Client", objects: ModuleType, payloads: PayloadServer
+) -> Iterator[StorageContext]:
     """The context of a step, with ten minutes of time."""
     fetch = HttpClient(frozenset({payloads.host}), lambda: datetime.now(UTC), timeouts=QUICK)
     end = time.monotonic() + 600
-    yield StepContext(
+    yield StorageContext(
         s3=s3,
         work_bucket=WORK,
         archive_bucket=ARCHIVE,
-        fetch=fetch,
+        http=fetch,
         s3_sources=(f"{ELSEWHERE}/open",),
         objects=objects,
-        dynamodb=tables.client(),
-        sweep_tables=(),
-        checkpoints=checkpoints,
-        upkeep=cast(Any, None),
         collection=lambda: an_open_collection("maps"),
         now=lambda: datetime.now(UTC),
         remaining=lambda: end - time.monotonic(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from jobyard.store import tables
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Driven:
     def ended_well(self) -> bool:
         return len(self.outcomes) == len(DEPOSIT.steps) and isinstance(self.last, Done | Skipped)
 
-    def go_on(self, context: StepContext) -> "Driven":
+    def go_on(self, context: StorageContext) -> "Driven":
         """Run the steps from the first that is not done."""
         for name, step in DEPOSIT.steps:
             if isinstance(self.outcomes.get(name), Done | Skipped):
@@ -88,11 +88,11 @@ class Driven:
         return self
 
 
-def drive(step_input: StepInput, context: StepContext) -> Driven:
+def drive(step_input: StepInput, context: StorageContext) -> Driven:
     return Driven(step_input).go_on(context)
 
 
-def held(context: StepContext, bucket: str) -> dict[str, bytes]:
+def held(context: StorageContext, bucket: str) -> dict[str, bytes]:
     """All objects of a bucket, by key."""
     pages = context.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {
@@ -102,7 +102,7 @@ def held(context: StepContext, bucket: str) -> dict[str, bytes]:
     }
 
 
-def etags(context: StepContext, bucket: str) -> dict[str, str]:
+def etags(context: StorageContext, bucket: str) -> dict[str, str]:
     """The ETags of all objects of a bucket, by key; quicker than `held`."""
     pages = context.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", [])}

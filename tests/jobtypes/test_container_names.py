@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import drive, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 from tests.jobtypes.test_deposit_containers import found_in, refused, staged, tar_member, tarred
@@ -43,7 +43,7 @@ def zip_of(
     return b"".join((*files, *directory, b"PK\x05\x06", end))
 
 
-def remarked(name: str, content: bytes, context: StepContext) -> tuple[list[str], str]:
+def remarked(name: str, content: bytes, context: StorageContext) -> tuple[list[str], str]:
     """The names in a container, and what is remarked of it."""
     container = staged(name, content, context)
     names = [member.name for member in container.members()]
@@ -54,7 +54,7 @@ def remarked(name: str, content: bytes, context: StepContext) -> tuple[list[str]
 
 
 @pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14, ON_UNIX])
-def test_backslashes_of_windows_are_folders(context: StepContext, made_on: int) -> None:
+def test_backslashes_of_windows_are_folders(context: StorageContext, made_on: int) -> None:
     content = zip_of(
         (b"letters\\", b""),
         (b"letters\\1901\\", b""),
@@ -68,7 +68,9 @@ def test_backslashes_of_windows_are_folders(context: StepContext, made_on: int) 
     assert remarks == "read backslashes as folders: letters\\ and 2 more"
 
 
-def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(context: StepContext) -> None:
+def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(
+    context: StorageContext,
+) -> None:
     names, remarks = remarked("x.zip", zip_of((b"a\\b", b"x")), context)
 
     assert names == ["a\\b"]
@@ -77,19 +79,19 @@ def test_a_backslash_of_unix_is_a_letter_that_windows_does_not_have(context: Ste
 
 @pytest.mark.parametrize("made_on", [ON_FAT, 6, 10, 11, 14])
 def test_backslashes_of_windows_need_no_folder_of_their_own(
-    context: StepContext, made_on: int
+    context: StorageContext, made_on: int
 ) -> None:
     names, _ = remarked("x.zip", zip_of((b"a\\b", b"x"), made_on=made_on), context)
 
     assert names == ["a/b"]
 
 
-def test_an_empty_zip_has_no_file_in_it(context: StepContext) -> None:
+def test_an_empty_zip_has_no_file_in_it(context: StorageContext) -> None:
     assert refused("x.zip", zip_of(), context).message == "x.zip has no file in it"
 
 
 def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(
-    context: StepContext,
+    context: StorageContext,
 ) -> None:
     members = ((b"Photos", b"1"), (b"Photos-old", b"2"), (b"photos/one.jpg", b"3"))
 
@@ -103,7 +105,7 @@ def test_a_file_is_remarked_that_is_a_folder_where_case_does_not_count(
 
 @pytest.mark.parametrize("made_on", [ON_FAT, ON_UNIX])
 def test_names_that_are_utf8_are_utf8_whatever_the_flag_says(
-    context: StepContext, made_on: int
+    context: StorageContext, made_on: int
 ) -> None:
     content = zip_of(("résumé.txt".encode(), b"1"), ("日本.txt".encode(), b"2"), made_on=made_on)
 
@@ -111,7 +113,7 @@ def test_names_that_are_utf8_are_utf8_whatever_the_flag_says(
 
 
 def test_names_that_are_not_utf8_are_what_the_format_says_with_a_remark(
-    context: StepContext,
+    context: StorageContext,
 ) -> None:
     names, remarks = remarked("x.zip", zip_of((b"r\x82sum\x82.txt", b"1")), context)
 
@@ -119,7 +121,7 @@ def test_names_that_are_not_utf8_are_what_the_format_says_with_a_remark(
     assert remarks == "read a name as code page 437, as it is not UTF-8: résumé.txt"
 
 
-def test_a_name_flagged_as_utf8_that_is_not_is_refused(context: StepContext) -> None:
+def test_a_name_flagged_as_utf8_that_is_not_is_refused(context: StorageContext) -> None:
     assert refused("x.zip", zip_of((b"\xff", b""), flags=0x800), context).code is (
         Failure.BAD_CONTAINER
     )
@@ -127,7 +129,7 @@ def test_a_name_flagged_as_utf8_that_is_not_is_refused(context: StepContext) -> 
 
 @pytest.mark.parametrize(("of", "name"), [(b"caf?.txt", "café.txt"), (b"other", "caf?.txt")])
 def test_the_unicode_path_counts_where_it_is_of_this_name(
-    context: StepContext, of: bytes, name: str
+    context: StorageContext, of: bytes, name: str
 ) -> None:
     path = b"\x01" + struct.pack("<L", zlib.crc32(of)) + "café.txt".encode()
     other = struct.pack("<HH", 0x5455, 3) + b"\x01\x02\x03"
@@ -138,7 +140,7 @@ def test_the_unicode_path_counts_where_it_is_of_this_name(
     assert names == [name]
 
 
-def test_what_only_a_mac_knows_is_left_out_with_a_remark(context: StepContext) -> None:
+def test_what_only_a_mac_knows_is_left_out_with_a_remark(context: StorageContext) -> None:
     content = zip_of(
         ("U\u0308bersicht/".encode(), b""),
         ("U\u0308bersicht/Cafe\u0301.txt".encode(), b"a picture"),
@@ -155,7 +157,7 @@ def test_what_only_a_mac_knows_is_left_out_with_a_remark(context: StepContext) -
     )
 
 
-def test_a_member_without_a_name_is_refused(context: StepContext) -> None:
+def test_a_member_without_a_name_is_refused(context: StorageContext) -> None:
     refusal = refused("x.zip", zip_of((b"", b"x")), context)
 
     assert (refusal.code, refusal.message) == (
@@ -165,7 +167,7 @@ def test_a_member_without_a_name_is_refused(context: StepContext) -> None:
 
 
 @pytest.mark.parametrize("attributes", [0o040755 << 16, 0])
-def test_a_folder_with_content_is_refused(context: StepContext, attributes: int) -> None:
+def test_a_folder_with_content_is_refused(context: StorageContext, attributes: int) -> None:
     name = b"a" if attributes else b"a/"
 
     refusal = refused("x.zip", zip_of((name, b"x"), attributes=attributes), context)
@@ -173,7 +175,7 @@ def test_a_folder_with_content_is_refused(context: StepContext, attributes: int)
     assert "is a folder with content" in refusal.message
 
 
-def test_a_folder_by_its_attributes_alone_is_no_file(context: StepContext) -> None:
+def test_a_folder_by_its_attributes_alone_is_no_file(context: StorageContext) -> None:
     content = zip_of((b"a", b""), (b"b", b""), attributes=0x10, made_on=ON_FAT)
 
     assert refused("x.zip", content, context).message == "x.zip has no file in it"
@@ -181,7 +183,7 @@ def test_a_folder_by_its_attributes_alone_is_no_file(context: StepContext) -> No
 
 @pytest.mark.parametrize("said", [1, None])
 def test_a_directory_of_too_many_headers_is_refused_before_it_is_read(
-    context: StepContext, said: int | None
+    context: StorageContext, said: int | None
 ) -> None:
     content = zip_of(*[(b"", b"")] * 80_000, said=said)
     container = staged("x.zip", content, context)
@@ -224,7 +226,7 @@ def gnu_tar(*members: tuple[bytes, bytes, bytes, bytes]) -> bytes:
 TIMES = b"15303065526\x0015303065553\0"
 
 
-def test_times_in_an_incremental_header_are_no_part_of_the_name(context: StepContext) -> None:
+def test_times_in_an_incremental_header_are_no_part_of_the_name(context: StorageContext) -> None:
     content = gnu_tar(
         (b"letters/", b"D", b"Yindex.txt\0\0", TIMES),
         (b"letters/index.txt", b"0", b"one", TIMES),
@@ -237,26 +239,26 @@ def test_times_in_an_incremental_header_are_no_part_of_the_name(context: StepCon
     }
 
 
-def test_a_prefix_that_is_no_time_is_a_prefix(context: StepContext) -> None:
+def test_a_prefix_that_is_no_time_is_a_prefix(context: StorageContext) -> None:
     content = gnu_tar((b"may.txt", b"0", b"x", b"letters/1901"))
 
     assert found_in("x.tar", content, context) == {"letters/1901/may.txt": b"x"}
 
 
-def test_a_label_is_left_out_with_a_remark(context: StepContext) -> None:
+def test_a_label_is_left_out_with_a_remark(context: StorageContext) -> None:
     content = gnu_tar((b"Tape 7", b"V", b"", b""), (b"a.txt", b"0", b"x", b""))
 
     assert remarked("x.tar", content, context) == (["a.txt"], "left out the tar's label: Tape 7")
 
 
-def test_a_file_that_begins_in_another_volume_is_refused(context: StepContext) -> None:
+def test_a_file_that_begins_in_another_volume_is_refused(context: StorageContext) -> None:
     refusal = refused("x.tar", gnu_tar((b"a.txt", b"M", b"rest", b"")), context)
 
     assert "another volume" in refusal.message
 
 
 @pytest.mark.parametrize("kind", ["x.tar", "x.tar.gz"])
-def test_folders_are_counted(context: StepContext, kind: str) -> None:
+def test_folders_are_counted(context: StorageContext, kind: str) -> None:
     header = gnu_header(b"folder/", b"5", 0)
     content = header * (container_limits.MAX_HEADERS + 1) + bytes(1024)
     packed = zlib.compress(content, wbits=31) if kind == "x.tar.gz" else content
@@ -278,7 +280,7 @@ def pax(records: bytes) -> bytes:
     )
 
 
-def test_attributes_give_a_member_its_name(context: StepContext) -> None:
+def test_attributes_give_a_member_its_name(context: StorageContext) -> None:
     path = "long/naïve.txt"
     record = f" path={path}\n".encode()
     record = b"%d" % (len(record) + 2) + record
@@ -289,11 +291,11 @@ def test_attributes_give_a_member_its_name(context: StepContext) -> None:
 @pytest.mark.parametrize(
     "records", [b"9" * 1000, b"0 a=b\n", b"6 a=b", b"7 a=b\n", b"x", b"5 ab\n"]
 )
-def test_attributes_that_are_none_are_refused(context: StepContext, records: bytes) -> None:
+def test_attributes_that_are_none_are_refused(context: StorageContext, records: bytes) -> None:
     assert refused("x.tar", pax(records), context).code is Failure.BAD_CONTAINER
 
 
-def test_a_million_digits_are_read_as_any_attribute(context: StepContext) -> None:
+def test_a_million_digits_are_read_as_any_attribute(context: StorageContext) -> None:
     record = b"%d comment=%b\n" % (1_000_017, b"9" * 1_000_000)
 
     assert found_in("x.tar", pax(record), context) == {"short": b"x"}
@@ -313,7 +315,7 @@ def test_a_million_digits_are_read_as_any_attribute(context: StepContext) -> Non
 )
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
 def test_a_file_where_a_folder_has_to_be_is_refused(
-    context: StepContext, kind: str, names: list[str]
+    context: StorageContext, kind: str, names: list[str]
 ) -> None:
     content = (
         zip_of(*[(name.encode(), b"x") for name in names])
@@ -327,7 +329,7 @@ def test_a_file_where_a_folder_has_to_be_is_refused(
     assert refusal.message.endswith("is a file and a folder")
 
 
-def test_a_file_named_like_an_empty_folder_is_refused(context: StepContext) -> None:
+def test_a_file_named_like_an_empty_folder_is_refused(context: StorageContext) -> None:
     content = zip_of((b"photos/", b""), (b"photos", b"x"))
 
     assert "photos is a file and a folder" in refused("x.zip", content, context).message
@@ -356,7 +358,7 @@ def _is_plain(name: str) -> bool:
     return True
 
 
-def test_names_that_some_disk_cannot_hold_are_remarked(context: StepContext) -> None:
+def test_names_that_some_disk_cannot_hold_are_remarked(context: StorageContext) -> None:
     names = ["Readme.txt", "README.TXT", "CON", "b/C:x", "a.", "caf\u00e9", "cafe\u0301"]
 
     found, remarks = remarked("x.tar", tarred(dict.fromkeys(names, b"x")), context)
@@ -368,14 +370,14 @@ def test_names_that_some_disk_cannot_hold_are_remarked(context: StepContext) -> 
     assert "ends in a dot or a space: a." in remarks
 
 
-def test_a_carriage_return_in_a_name_is_kept_with_a_remark(context: StepContext) -> None:
+def test_a_carriage_return_in_a_name_is_kept_with_a_remark(context: StorageContext) -> None:
     found, remarks = remarked("x.tar", tarred({"Icon\r": b""}), context)
 
     assert found == ["Icon\r"]
     assert remarks.endswith("Windows allows no control characters in a name: Icon\ufffd")
 
 
-def test_empty_folders_are_left_out_with_a_remark(context: StepContext) -> None:
+def test_empty_folders_are_left_out_with_a_remark(context: StorageContext) -> None:
     content = zip_of((b"a/", b""), (b"a/b/", b""), (b"c/", b""), (b"c/d.txt", b"x"), (b"e/", b""))
 
     assert remarked("x.zip", content, context) == (
@@ -385,7 +387,7 @@ def test_empty_folders_are_left_out_with_a_remark(context: StepContext) -> None:
 
 
 def test_a_tar_of_other_than_utf8_names_is_refused_in_words_that_can_be_stored(
-    context: StepContext,
+    context: StorageContext,
 ) -> None:
     content = gnu_tar((b"caf\xe9", b"0", b"x", b""))
 
@@ -400,7 +402,7 @@ def test_a_tar_of_other_than_utf8_names_is_refused_in_words_that_can_be_stored(
 )
 @given(name=st.binary(max_size=30), made_on=st.sampled_from([0, 3, 10, 19]), kind=st.integers(0, 1))
 def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
-    context: StepContext, name: bytes, made_on: int, kind: int
+    context: StorageContext, name: bytes, made_on: int, kind: int
 ) -> None:
     content = (
         gnu_tar((name[:99], b"0", b"x", b"")) if kind else zip_of((name, b"x"), made_on=made_on)
@@ -417,7 +419,7 @@ def test_whatever_a_name_is_it_is_kept_or_refused_in_plain_words(
 
 
 def test_remarks_are_told_by_the_step_that_unpacks(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))
 
@@ -430,7 +432,7 @@ def test_remarks_are_told_by_the_step_that_unpacks(
 
 
 def test_remarks_outlive_the_worker_that_made_them(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x.zip", zip_of((b"a.txt", b"x"), (b"b/", b"")))
     one = step_input({"kind": "container", "url": url, "name": "x.zip"})
@@ -444,7 +446,7 @@ def test_remarks_outlive_the_worker_that_made_them(
     assert payloads.asked("GET") == ["/x.zip"]
 
 
-def test_a_container_without_end_stops_when_the_workers_time_is_up(context: StepContext) -> None:
+def test_a_container_without_end_stops_when_the_workers_time_is_up(context: StorageContext) -> None:
     left = iter([900.0] * 52 + [1.0] * 100)  # a window, a block and 50 headers
     content = gnu_header(b"folder/", b"5", 0) * 100 + bytes(1024)
     container = staged("x.tar", content, replace(context, remaining=lambda: next(left)))

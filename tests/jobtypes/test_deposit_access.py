@@ -10,7 +10,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import mint
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection
@@ -21,11 +21,11 @@ OPEN = an_open_collection("maps")
 CLOSED = replace(OPEN, drops=False, groups=frozenset())
 
 
-def of(context: StepContext, collection: Collection | None) -> StepContext:
+def of(context: StorageContext, collection: Collection | None) -> StorageContext:
     return replace(context, collection=lambda: collection)
 
 
-def until(step: str, job: StepInput, context: StepContext) -> StepInput:
+def until(step: str, job: StepInput, context: StorageContext) -> StepInput:
     """The job before `step`, all before it done."""
     for name in NAMES[: NAMES.index(step)]:
         outcome = STEPS[name](job, context)
@@ -37,7 +37,7 @@ def until(step: str, job: StepInput, context: StepContext) -> StepInput:
 @pytest.mark.parametrize("step", ["processing", "storing", "recording"])
 @pytest.mark.parametrize("now", [None, CLOSED])
 def test_each_step_that_writes_asks_anew(
-    context: StepContext, payloads: PayloadServer, step: str, now: Collection | None
+    context: StorageContext, payloads: PayloadServer, step: str, now: Collection | None
 ) -> None:
     """So a requeue that goes on after the object was identified is no way round."""
     job = until(
@@ -64,7 +64,7 @@ def test_each_step_that_writes_asks_anew(
     ],
 )
 def test_the_right_is_that_of_who_submitted_it(
-    context: StepContext, payloads: PayloadServer, who: Depositor, may: bool
+    context: StorageContext, payloads: PayloadServer, who: Depositor, may: bool
 ) -> None:
     collection = replace(CLOSED, people={"id-bo": "bo"}, groups=frozenset({"curators"}))
     job = replace(step_input(file_entry(payloads.serve("/a", b"a"))), depositor=who)
@@ -79,7 +79,7 @@ def test_the_right_is_that_of_who_submitted_it(
 
 
 def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     job = step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/13030/famousname"))
 
@@ -94,7 +94,7 @@ def test_an_ark_of_an_authority_that_is_not_listed_is_not_given(
 
 
 def test_the_ark_of_an_object_of_the_collection_needs_no_listing(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     bare = of(context, replace(OPEN, naans=()))
     first = drive(step_input(file_entry(payloads.serve("/a", b"a"))), bare)
@@ -107,7 +107,7 @@ def test_the_ark_of_an_object_of_the_collection_needs_no_listing(
 
 
 def test_the_ark_that_another_job_will_make_cannot_be_taken_beforehand(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     victim = step_input(file_entry(payloads.serve("/a", b"a")))
     thief = step_input(file_entry(payloads.serve("/b", b"b"), primary=mint(victim.job_id)), job=1)
@@ -122,7 +122,7 @@ def test_the_ark_that_another_job_will_make_cannot_be_taken_beforehand(
 
 @pytest.mark.parametrize("inside", ["/page2", "/a/b/c", ".tiff", "/a.tiff"])
 def test_nothing_is_put_inside_of_an_object_of_another_collection(
-    context: StepContext, payloads: PayloadServer, inside: str
+    context: StorageContext, payloads: PayloadServer, inside: str
 ) -> None:
     drive(step_input(file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")), context)
     entry = file_entry(payloads.serve("/b", b"b"), primary=f"ark:/1/a{inside}")
@@ -136,7 +136,7 @@ def test_nothing_is_put_inside_of_an_object_of_another_collection(
 
 
 def test_the_manifest_of_a_first_version_says_whose_an_ark_is(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     """Not recorded yet, so no record tells; however old it is."""
     until(
@@ -156,7 +156,7 @@ def test_the_manifest_of_a_first_version_says_whose_an_ark_is(
 
 
 def test_an_object_that_another_collection_recorded_meanwhile_is_not_written_on(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/a", b"a"), primary="ark:/1/a")
     for step in ("storing", "recording"):

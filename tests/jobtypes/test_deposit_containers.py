@@ -21,7 +21,7 @@ from jobyard.jobtypes.deposit.content import Staged
 from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import content_key, drive, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
@@ -61,7 +61,7 @@ def tar_member(name: str, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes
     return into.getvalue()
 
 
-def staged(name: str, content: bytes, context: StepContext) -> Container:
+def staged(name: str, content: bytes, context: StorageContext) -> Container:
     """The container, as it lies in the work bucket."""
     put = context.s3.put_object(Bucket=context.work_bucket, Key="staging/c", Body=content)
     reader = StagedReader(
@@ -73,13 +73,13 @@ def staged(name: str, content: bytes, context: StepContext) -> Container:
     return Container(name, len(content), reader, context.remaining)
 
 
-def found_in(name: str, content: bytes, context: StepContext) -> dict[str, bytes]:
+def found_in(name: str, content: bytes, context: StorageContext) -> dict[str, bytes]:
     """What `members` finds in a container, staged for it."""
     container = staged(name, content, context)
     return {member.name: b"".join(member.blocks) for member in container.members()}
 
 
-def refused(name: str, content: bytes, context: StepContext) -> Refused:
+def refused(name: str, content: bytes, context: StorageContext) -> Refused:
     with pytest.raises(Refused) as caught:
         found_in(name, content, context)
     return caught.value
@@ -97,16 +97,16 @@ CONTAINERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_kind_of_container_gives_its_files_and_not_its_folders(
-    context: StepContext, name: str
+    context: StorageContext, name: str
 ) -> None:
     assert found_in(name, CONTAINERS[name](FILES), context) == FILES
 
 
-def test_a_bzip2_of_one_file_is_that_file(context: StepContext) -> None:
+def test_a_bzip2_of_one_file_is_that_file(context: StorageContext) -> None:
     assert found_in("maps/map.tif.bz2", bz2.compress(b"abc"), context) == {"map.tif": b"abc"}
 
 
-def test_a_gzip_in_several_parts_is_read_to_its_end(context: StepContext) -> None:
+def test_a_gzip_in_several_parts_is_read_to_its_end(context: StorageContext) -> None:
     whole = tarred(FILES)
     parts = gzip.compress(whole[:700]) + gzip.compress(whole[700:])
 
@@ -114,7 +114,7 @@ def test_a_gzip_in_several_parts_is_read_to_its_end(context: StepContext) -> Non
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_members_that_nobody_reads_are_passed_over(context: StepContext, name: str) -> None:
+def test_members_that_nobody_reads_are_passed_over(context: StorageContext, name: str) -> None:
     content = CONTAINERS[name](FILES)
     container = staged(name, content, context)
 
@@ -123,7 +123,7 @@ def test_members_that_nobody_reads_are_passed_over(context: StepContext, name: s
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_container_becomes_one_object_of_its_members(
-    context: StepContext, payloads: PayloadServer, name: str
+    context: StorageContext, payloads: PayloadServer, name: str
 ) -> None:
     url = payloads.serve(f"/{name}", CONTAINERS[name](FILES))
 
@@ -138,7 +138,7 @@ def test_a_container_becomes_one_object_of_its_members(
 
 
 def test_a_large_container_with_a_large_member_is_unpacked(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     files = {"big": b"0123456789abcdef" * 600_000, "small": b"x"}
     url = payloads.serve("/x.zip", zipped(files, zipfile.ZIP_STORED))
@@ -149,7 +149,9 @@ def test_a_large_container_with_a_large_member_is_unpacked(
     assert held(context, context.archive_bucket)[content_key(files["big"])] == files["big"]
 
 
-def test_unpacking_goes_on_where_it_stopped(context: StepContext, payloads: PayloadServer) -> None:
+def test_unpacking_goes_on_where_it_stopped(
+    context: StorageContext, payloads: PayloadServer
+) -> None:
     files = {f"{n}.txt": b"%d" % n for n in range(50)}
     url = payloads.serve("/x.tar", tarred(files))
     puts: list[str] = []
@@ -195,7 +197,7 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 @pytest.mark.parametrize("kind", ["x.zip", "x.tar"])
-def test_a_name_that_leads_astray_is_refused(context: StepContext, kind: str, name: str) -> None:
+def test_a_name_that_leads_astray_is_refused(context: StorageContext, kind: str, name: str) -> None:
     content = CONTAINERS[kind]({"fine": b"", name: b"x"})
 
     assert refused(kind, content, context).code is Failure.CONTAINER_LIMIT
@@ -204,12 +206,12 @@ def test_a_name_that_leads_astray_is_refused(context: StepContext, kind: str, na
 @pytest.mark.parametrize(
     ("name", "kept"), [("./a/b", "a/b"), ("a//b", "a/b"), ("naïve\u3000é.txt", "naïve\u3000é.txt")]
 )
-def test_a_name_is_kept_in_its_plain_form(context: StepContext, name: str, kept: str) -> None:
+def test_a_name_is_kept_in_its_plain_form(context: StorageContext, name: str, kept: str) -> None:
     assert found_in("x.tar", tarred({name: b"x"}), context) == {kept: b"x"}
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_files_of_one_name_are_refused(context: StepContext) -> None:
+def test_two_files_of_one_name_are_refused(context: StorageContext) -> None:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as archive:
         archive.writestr("a", b"1")
@@ -232,12 +234,12 @@ def test_two_files_of_one_name_are_refused(context: StepContext) -> None:
     ],
 )
 def test_a_tar_member_that_is_no_plain_file_is_refused(
-    context: StepContext, kind: bytes, fields: dict[str, str]
+    context: StorageContext, kind: bytes, fields: dict[str, str]
 ) -> None:
     assert refused("x.tar", tar_member("a", kind, **fields), context).code is Failure.BAD_CONTAINER
 
 
-def test_a_link_in_a_zip_is_refused(context: StepContext) -> None:
+def test_a_link_in_a_zip_is_refused(context: StorageContext) -> None:
     into = io.BytesIO()
     with zipfile.ZipFile(into, "w") as archive:
         info = zipfile.ZipInfo("a")
@@ -249,14 +251,14 @@ def test_a_link_in_a_zip_is_refused(context: StepContext) -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_packed_by_a_method_without_bounds_is_refused(
-    context: StepContext, method: int
+    context: StorageContext, method: int
 ) -> None:
     content = zipped({"a": b"x" * 100}, method)
 
     assert refused("x.zip", content, context).code is Failure.BAD_CONTAINER
 
 
-def test_an_encrypted_zip_is_refused(context: StepContext) -> None:
+def test_an_encrypted_zip_is_refused(context: StorageContext) -> None:
     content = bytearray(zipped({"a": b"x"}))
     for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.rindex(signature) + flags_at
@@ -289,11 +291,13 @@ def test_an_encrypted_zip_is_refused(context: StepContext) -> None:
         ("x.rar", b"Rar!"),
     ],
 )
-def test_a_broken_container_is_refused(context: StepContext, name: str, content: bytes) -> None:
+def test_a_broken_container_is_refused(context: StorageContext, name: str, content: bytes) -> None:
     assert refused(name, content, context).code is Failure.BAD_CONTAINER
 
 
-def test_a_zip_whose_member_is_not_what_its_checksum_says_is_refused(context: StepContext) -> None:
+def test_a_zip_whose_member_is_not_what_its_checksum_says_is_refused(
+    context: StorageContext,
+) -> None:
     content = bytearray(zipped({"a": b"x" * 1000}, zipfile.ZIP_STORED))
     content[content.index(b"xxxx")] = ord("y")
 
@@ -310,7 +314,9 @@ def _read_through(found: Iterator[Member]) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.bz2", "x.bz2"])
-def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(context: StepContext, name: str) -> None:
+def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(
+    context: StorageContext, name: str
+) -> None:
     content = CONTAINERS[name]({"bomb": bytes(80 * 1024**2)})
     container = staged(name, content, context)
     tracemalloc.start()
@@ -324,7 +330,7 @@ def test_a_bomb_is_refused_by_its_ratio_in_bounded_memory(context: StepContext, 
     assert peak < 40 * 1024**2
 
 
-def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(context: StepContext) -> None:
+def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(context: StorageContext) -> None:
     header = tarfile.TarInfo("././@LongLink")
     header.type = tarfile.GNUTYPE_LONGNAME
     header.size = 60 * 1024**2
@@ -339,7 +345,7 @@ def test_a_tar_whose_names_are_a_bomb_is_refused_in_bounded_memory(context: Step
     assert peak < 40 * 1024**2
 
 
-def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(context: StepContext) -> None:
+def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(context: StorageContext) -> None:
     content = bytearray(zipped({"a": b"x"}, zipfile.ZIP_STORED))
     at = content.rindex(b"PK\x01\x02") + 24
     content[at : at + 4] = struct.pack("<L", 4_000_000)
@@ -347,13 +353,13 @@ def test_a_zip_whose_member_is_shorter_than_it_claims_is_refused(context: StepCo
     assert refused("x.zip", bytes(content), context).code is Failure.BAD_CONTAINER
 
 
-def test_too_many_files_are_refused(context: StepContext) -> None:
+def test_too_many_files_are_refused(context: StorageContext) -> None:
     content = zipped({str(n): b"" for n in range(container_limits.MAX_FILES + 1)})
 
     assert refused("x.zip", content, context).code is Failure.CONTAINER_LIMIT
 
 
-def test_a_zip_with_a_directory_too_long_to_hold_is_refused(context: StepContext) -> None:
+def test_a_zip_with_a_directory_too_long_to_hold_is_refused(context: StorageContext) -> None:
     content = zipped({"a" * 200 + str(n): b"" for n in range(17_500)}, zipfile.ZIP_STORED)
 
     assert refused("x.zip", content, context).code is Failure.CONTAINER_LIMIT
@@ -370,7 +376,7 @@ def test_a_zip_with_a_directory_too_long_to_hold_is_refused(context: StepContext
     cut=st.floats(0.3, 1),
 )
 def test_however_a_container_is_broken_it_is_refused_or_read(
-    context: StepContext, name: str, changes: list[tuple[float, int]], cut: float
+    context: StorageContext, name: str, changes: list[tuple[float, int]], cut: float
 ) -> None:
     content = bytearray(CONTAINERS[name]({"a.txt": b"alpha" * 50, "b/c": b"x" * 700}))
     for where, value in changes:
@@ -384,7 +390,9 @@ def test_however_a_container_is_broken_it_is_refused_or_read(
         assert found
 
 
-def test_what_unpacks_badly_stores_no_object(context: StepContext, payloads: PayloadServer) -> None:
+def test_what_unpacks_badly_stores_no_object(
+    context: StorageContext, payloads: PayloadServer
+) -> None:
     url = payloads.serve("/x.tar", tarred({"a": b"1"})[:1536])
 
     driven = drive(step_input({"kind": "container", "url": url, "name": "x.tar"}), context)
@@ -408,7 +416,7 @@ LONG = 4 * 1024**2  # bytes of a window
     ids=["an endless name", "zeros at the end", "empty parts", "empty parts of bzip2"],
 )
 def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
-    context: StepContext, name: str, content: bytes
+    context: StorageContext, name: str, content: bytes
 ) -> None:
     """A library reads on and on in it, by itself, and no member comes."""
     place = [0]
@@ -429,7 +437,7 @@ def test_what_packs_nothing_takes_no_longer_than_the_worker_has(
 
 
 def test_what_unpacks_to_much_and_is_passed_over_takes_no_longer_either(
-    context: StepContext,
+    context: StorageContext,
 ) -> None:
     """As on a retry, when the files that are there already are not asked for again."""
     content = gzip.compress(tarred({"zeros": bytes(32 * 1024**2)}))

@@ -24,7 +24,7 @@ from jobyard.jobtypes.deposit.download import fetch_one
 from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import content_key, held, sha256, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
@@ -39,7 +39,7 @@ def blocks(body: bytes, size: int = 1_000_003) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [0, 1, MIB, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 20_000_000])
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
 def test_a_file_of_any_size_lies_under_its_digest(
-    context: StepContext, size: int, known: bool
+    context: StorageContext, size: int, known: bool
 ) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     wanted = Wanted("x", algorithm="sha-256", digest=sha256(body)) if known else Wanted("x")
@@ -54,7 +54,7 @@ def test_a_file_of_any_size_lies_under_its_digest(
     assert held(context, context.archive_bucket) == {content_key(body): body}
 
 
-def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StepContext) -> None:
+def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StorageContext) -> None:
     body = b"0123456789" * MIB
     known = Wanted("x", algorithm="sha-256", digest=sha256(body))
     keep(blocks(body), known, "staging/j/x", context)
@@ -74,7 +74,7 @@ def test_a_file_that_is_kept_already_is_read_but_not_sent_again(context: StepCon
     assert sent == ["HeadObject", "HeadObject"]
 
 
-def test_a_file_too_large_for_one_copy_is_copied_in_pieces(context: StepContext) -> None:
+def test_a_file_too_large_for_one_copy_is_copied_in_pieces(context: StorageContext) -> None:
     body = bytes(range(256)) * 48_000
     staged = stage(blocks(body), Wanted("x"), "staging/j/x", context)
 
@@ -83,7 +83,7 @@ def test_a_file_too_large_for_one_copy_is_copied_in_pieces(context: StepContext)
     assert held(context, context.archive_bucket) == {content_key(body): body}
 
 
-def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StepContext) -> None:
+def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StorageContext) -> None:
     def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * MIB
@@ -95,7 +95,9 @@ def test_more_than_the_limit_is_refused_as_soon_as_it_comes(context: StepContext
     assert held(context, context.archive_bucket) == {}
 
 
-def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(context: StepContext) -> None:
+def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(
+    context: StorageContext,
+) -> None:
     came = []
 
     def endless() -> Iterator[bytes]:
@@ -110,7 +112,7 @@ def test_more_than_the_manifest_says_is_refused_as_soon_as_it_comes(context: Ste
 
 
 def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
-    context: StepContext,
+    context: StorageContext,
 ) -> None:
     staged = stage(iter([b"old bytes"]), Wanted("x"), "staging/j/c", context)
     stage(iter([b"new bytes"]), Wanted("x"), "staging/j/c", context)
@@ -120,7 +122,7 @@ def test_a_staged_file_that_was_changed_meanwhile_is_not_taken_for_the_old_one(
         reader.read(3)
 
 
-def test_without_room_for_a_large_file_the_worker_stops_in_time(context: StepContext) -> None:
+def test_without_room_for_a_large_file_the_worker_stops_in_time(context: StorageContext) -> None:
     rooms = [content.HEAVY.acquire() for _ in range(8)]
     short = replace(context, remaining=lambda: 12.05)
     try:
@@ -153,7 +155,7 @@ def test_the_largest_file_we_take_goes_in_the_smallest_parts() -> None:
     st.lists(st.tuples(st.sampled_from(["seek", "end", "read"]), st.integers(0, 300)), max_size=30)
 )
 def test_a_staged_file_reads_like_any_file(
-    context: StepContext, moves: list[tuple[str, int]]
+    context: StorageContext, moves: list[tuple[str, int]]
 ) -> None:
     body = bytes(range(256))
     etag = context.s3.put_object(Bucket=context.work_bucket, Key="staging/c", Body=body)["ETag"]
@@ -194,7 +196,7 @@ class _Swallowing:
 
 
 def test_two_hundred_megabytes_pass_through_in_forty(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     def pour(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)

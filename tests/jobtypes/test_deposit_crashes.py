@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from jobyard.domain.jobs.job_type import Done, Fail, Skipped, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT, receipts
 from jobyard.jobtypes.deposit.content import Stored
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import (
     checkm,
     drive,
@@ -49,7 +49,7 @@ class Trouble:
     answer is lost, and the worker lives to clear up behind itself.
     """
 
-    def __init__(self, context: StepContext, dies: bool) -> None:
+    def __init__(self, context: StorageContext, dies: bool) -> None:
         self._events = context.s3.meta.events
         self._lock = threading.Lock()
         self._dies = dies
@@ -126,7 +126,7 @@ KINDS: dict[str, Callable[[PayloadServer], dict[str, Any]]] = {
 _EVERY = {"listed": 17, "container": 17, "large": 2}  # of many like calls, not each is troubled
 
 
-def end_of(context: StepContext) -> Any:
+def end_of(context: StorageContext) -> Any:
     """What a deposit leaves: the archive, its manifest, and the record but for its time."""
     archive = etags(context, context.archive_bucket)
     (key,) = [key for key in archive if key.startswith("objects/")]
@@ -138,13 +138,13 @@ def end_of(context: StepContext) -> Any:
     return whole, archive.keys(), manifest, record
 
 
-def clear(context: StepContext) -> None:
+def clear(context: StorageContext) -> None:
     for bucket in (context.archive_bucket, context.work_bucket):
         empty(context.s3, bucket)
     forget_objects()
 
 
-def drive_through(trouble: Trouble, job: StepInput, context: StepContext) -> None:
+def drive_through(trouble: Trouble, job: StepInput, context: StorageContext) -> None:
     """Run the steps; a step that met trouble is run again, as it would be by the next worker."""
     for _, step in DEPOSIT.steps:
         try:
@@ -160,7 +160,7 @@ def drive_through(trouble: Trouble, job: StepInput, context: StepContext) -> Non
 @pytest.mark.parametrize("dies", [True, False], ids=["dies before", "loses the answer of"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_to_the_same_end(
-    context: StepContext, payloads: PayloadServer, kind: str, dies: bool
+    context: StorageContext, payloads: PayloadServer, kind: str, dies: bool
 ) -> None:
     entry = KINDS[kind](payloads)
     trouble = Trouble(context, dies)
@@ -180,7 +180,9 @@ def test_a_worker_that_dies_before_or_loses_the_answer_of_any_call_to_s3_comes_t
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_step_may_run_twice(context: StepContext, payloads: PayloadServer, kind: str) -> None:
+def test_every_step_may_run_twice(
+    context: StorageContext, payloads: PayloadServer, kind: str
+) -> None:
     entry = KINDS[kind](payloads)
     job = step_input(entry)
     assert drive(job, context).ended_well
@@ -199,7 +201,7 @@ def test_every_step_may_run_twice(context: StepContext, payloads: PayloadServer,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_workers_at_the_same_job_come_to_one_end(
-    context: StepContext, payloads: PayloadServer, kind: str
+    context: StorageContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
     assert drive(step_input(entry), context).ended_well
@@ -219,7 +221,7 @@ def test_two_workers_at_the_same_job_come_to_one_end(
 
 
 def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     turns = iter(range(100))
 
@@ -240,7 +242,7 @@ def test_two_workers_that_are_given_different_bytes_agree_on_one_of_them(
     assert all(sha256(archive[file["key"]]) == file["digests"]["sha-256"] for file in files)
 
 
-def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: StepContext) -> None:
+def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: StorageContext) -> None:
     first, second = (Stored("x", size, {"sha-256": str(size) * 64}) for size in (1, 2))
 
     assert receipts.conclude("j", [first], context) == (first,)
@@ -250,7 +252,7 @@ def test_the_first_list_of_what_was_stored_is_the_one_that_counts(context: StepC
 
 @pytest.mark.parametrize("first", [True, False], ids=["whose list is first", "who comes second"])
 def test_a_worker_goes_on_with_its_own_list_when_another_is_done_and_clears_up(
-    context: StepContext, first: bool
+    context: StorageContext, first: bool
 ) -> None:
     stored = Stored("x", 1, {"sha-256": "1" * 64})
     if not first:
@@ -280,7 +282,7 @@ class S3Semantics:
     """Conflicts with the first of every two conditional writes; hides what it may not list; wants
     parts of five megabytes; knows conditions on copies."""
 
-    def __init__(self, context: StepContext) -> None:
+    def __init__(self, context: StorageContext) -> None:
         self._context = context
         self._conflicted: set[str] = set()
         self.said: list[str] = []
@@ -339,7 +341,7 @@ class S3Semantics:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_unkind_s3_changes_nothing_in_the_end(
-    context: StepContext, payloads: PayloadServer, kind: str
+    context: StorageContext, payloads: PayloadServer, kind: str
 ) -> None:
     entry = KINDS[kind](payloads)
     assert drive(step_input(entry), context).ended_well

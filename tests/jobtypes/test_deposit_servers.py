@@ -13,7 +13,7 @@ import pytest
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Continue, Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.conftest import QUICK
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, step_input
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
@@ -31,10 +31,10 @@ def server() -> Iterator[RawServer]:
 
 
 @pytest.fixture
-def here(context: StepContext, server: RawServer) -> Iterator[StepContext]:
+def here(context: StorageContext, server: RawServer) -> Iterator[StorageContext]:
     """The context of a step, the server's files included."""
     fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=QUICK)
-    yield replace(context, fetch=fetch)
+    yield replace(context, http=fetch)
     fetch.close()
 
 
@@ -73,7 +73,7 @@ def listed(server: RawServer, *names: str) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("given", [MD5, {}], ids=["known", "unknown"])
 def test_whatever_head_does_get_decides(
-    here: StepContext, server: RawServer, head: Raw, given: dict[str, Any]
+    here: StorageContext, server: RawServer, head: Raw, given: dict[str, Any]
 ) -> None:
     server.answers = {"HEAD /a.txt": head, "GET /a.txt": raw(SIZED)}
 
@@ -93,7 +93,7 @@ def test_whatever_head_does_get_decides(
     ],
 )
 def test_what_get_says_is_what_is_told(
-    here: StepContext, server: RawServer, head: bytes, get: bytes, code: Failure
+    here: StorageContext, server: RawServer, head: bytes, get: bytes, code: Failure
 ) -> None:
     for method, said in (("HEAD", head), ("GET", get)):
         line = b"HTTP/1.1 " + said + b"\r\nContent-Length: 0\r\n\r\n"
@@ -107,7 +107,7 @@ def test_what_get_says_is_what_is_told(
 
 
 def test_a_server_that_does_not_answer_head_is_asked_with_it_once(
-    here: StepContext, server: RawServer
+    here: StorageContext, server: RawServer
 ) -> None:
     names = [f"{number}.txt" for number in range(40)]
     for name in names:
@@ -133,7 +133,7 @@ def later_then(times: int, answer: Raw = raw(SIZED)) -> Answers:  # noqa: B008
     return answering
 
 
-def test_a_file_that_comes_later_is_waited_for(here: StepContext, server: RawServer) -> None:
+def test_a_file_that_comes_later_is_waited_for(here: StorageContext, server: RawServer) -> None:
     server.answers["/a.txt"] = later_then(2)
     driven = drive(step_input(file_entry(server.url("/a.txt"), "a.txt", **MD5)), here)
 
@@ -148,7 +148,7 @@ def test_a_file_that_comes_later_is_waited_for(here: StepContext, server: RawSer
 
 @pytest.mark.parametrize("status", [b"429 Too Many Requests", b"503 Service Unavailable"])
 def test_a_busy_server_that_says_when_is_asked_again_then(
-    here: StepContext, server: RawServer, status: bytes
+    here: StorageContext, server: RawServer, status: bytes
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 " + status + b"\r\nRetry-After: 120\r\n\r\n")
 
@@ -158,7 +158,7 @@ def test_a_busy_server_that_says_when_is_asked_again_then(
     assert wait.seconds == 120.0
 
 
-def test_a_nested_manifest_may_come_later_too(here: StepContext, server: RawServer) -> None:
+def test_a_nested_manifest_may_come_later_too(here: StorageContext, server: RawServer) -> None:
     entry = listed(server)
     server.answers["/object.checkm"] = raw(LATER)
 
@@ -169,7 +169,7 @@ def test_a_nested_manifest_may_come_later_too(here: StepContext, server: RawServ
 
 
 def test_files_that_come_later_are_all_asked_for_at_once(
-    here: StepContext, server: RawServer
+    here: StorageContext, server: RawServer
 ) -> None:
     names = [f"{number}.txt" for number in range(20)]
     for name in names:
@@ -185,7 +185,7 @@ def test_files_that_come_later_are_all_asked_for_at_once(
     assert len(server.asked()) == sum(name < "2" for name in names)
 
 
-def test_what_fails_decides_over_what_comes_later(here: StepContext, server: RawServer) -> None:
+def test_what_fails_decides_over_what_comes_later(here: StorageContext, server: RawServer) -> None:
     server.answers["/0.txt"] = raw(LATER)
     server.answers["HEAD /1.txt"] = raw(SIZED)
     server.answers["GET /1.txt"] = raw(b"HTTP/1.1 404 Not Found\r\n\r\n")
@@ -201,7 +201,7 @@ def test_what_fails_decides_over_what_comes_later(here: StepContext, server: Raw
 
 @pytest.mark.parametrize("encoding", [b"x-gzip", b"gzip", b"aws-chunked"])
 def test_bytes_that_have_the_manifests_digest_are_the_file(
-    here: StepContext, server: RawServer, encoding: bytes
+    here: StorageContext, server: RawServer, encoding: bytes
 ) -> None:
     answer = SIZED.replace(b"OK\r\n", b"OK\r\nContent-Encoding: " + encoding + b"\r\n")
     server.answers["/a.txt"] = raw(answer)
@@ -212,7 +212,7 @@ def test_bytes_that_have_the_manifests_digest_are_the_file(
 @pytest.mark.parametrize("given", [{}, {"size": 21}, MD5], ids=["nothing", "size", "digest"])
 @pytest.mark.parametrize("framed", [True, False])
 def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
-    here: StepContext, server: RawServer, given: dict[str, Any], framed: bool
+    here: StorageContext, server: RawServer, given: dict[str, Any], framed: bool
 ) -> None:
     packed = gzip.compress(SHELF)
     length = b"Content-Length: %d\r\n" % len(packed) if framed else b""
@@ -229,7 +229,7 @@ def test_a_packed_body_that_is_not_the_file_is_refused_as_such(
 
 @pytest.mark.parametrize("given", [MD5, {}, {"size": 21}], ids=["digest", "nothing", "size"])
 def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
-    here: StepContext, server: RawServer, given: dict[str, Any]
+    here: StorageContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = raw(SIZED + b"\r\n", stays=True)
@@ -245,7 +245,7 @@ def test_a_line_end_after_the_file_harms_none_whose_digest_is_known(
 
 @pytest.mark.parametrize("given", [MD5, {"size": 21}], ids=["digest", "size"])
 def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
-    here: StepContext, server: RawServer, given: dict[str, Any]
+    here: StorageContext, server: RawServer, given: dict[str, Any]
 ) -> None:
     server.answers["/a.txt"] = raw(b"HTTP/1.1 200 OK\r\n\r\n" + SHELF, stays=True)
 
@@ -253,7 +253,7 @@ def test_a_connection_left_open_without_a_length_ends_at_the_manifests_size(
 
 
 def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
-    here: StepContext, server: RawServer
+    here: StorageContext, server: RawServer
 ) -> None:
     server.answers["HEAD /a.txt"] = raw(b"HTTP/1.1 405 No\r\n\r\n")
     server.answers["GET /a.txt"] = endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 22)
@@ -276,7 +276,7 @@ def test_a_file_without_end_is_refused_when_it_is_longer_than_the_manifest_says(
     ],
 )
 def test_a_file_that_is_in_the_archive_is_not_sent_again(
-    here: StepContext, server: RawServer, size: int, calls: list[str]
+    here: StorageContext, server: RawServer, size: int, calls: list[str]
 ) -> None:
     body = b"x" * size
     start = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
@@ -302,7 +302,7 @@ def test_a_file_that_is_in_the_archive_is_not_sent_again(
 
 
 def test_a_version_holds_the_files_of_its_own_row_and_no_others(
-    here: StepContext, server: RawServer
+    here: StorageContext, server: RawServer
 ) -> None:
     server.answers["/1"] = server.answers["/2"] = raw(SIZED)
     first = file_entry(server.url("/1"), "letter.txt", local=["l-1"], title="The letter")

@@ -13,7 +13,7 @@ from botocore.response import StreamingBody
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, Skipped, Snooze
 from jobyard.jobtypes.deposit import DEPOSIT
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, step_input
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 
@@ -30,7 +30,7 @@ def stopped(driven: Any) -> Fail:
 
 
 def test_a_small_file_becomes_an_object_of_one_version(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     entry = file_entry(url, creator="The survey", title="A map", local=["m-1"])
@@ -66,7 +66,7 @@ def test_a_small_file_becomes_an_object_of_one_version(
 
 
 def test_a_small_file_costs_few_requests_to_s3(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     calls: list[str] = []
     entry = file_entry(payloads.serve("/map.tif", SMALL))
@@ -85,7 +85,7 @@ def test_a_small_file_costs_few_requests_to_s3(
 
 @pytest.mark.parametrize("given", [{}, {"algorithm": "sha-256", "digest": sha256(LARGE)}])
 def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
-    context: StepContext, payloads: PayloadServer, given: dict[str, str]
+    context: StorageContext, payloads: PayloadServer, given: dict[str, str]
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", LARGE), **given)
 
@@ -98,7 +98,7 @@ def test_a_large_file_is_stored_whole_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize(("algorithm", "letters"), [("md5", 32), ("sha-512", 128)])
 def test_the_digest_that_was_asked_for_is_checked_and_kept(
-    context: StepContext, payloads: PayloadServer, algorithm: str, letters: int
+    context: StorageContext, payloads: PayloadServer, algorithm: str, letters: int
 ) -> None:
     digest = hashlib.new(algorithm.replace("-", ""), SMALL).hexdigest()
     url = payloads.serve("/map.tif", SMALL)
@@ -114,7 +114,7 @@ def test_the_digest_that_was_asked_for_is_checked_and_kept(
 
 
 def test_an_object_of_a_nested_manifest_has_all_its_files(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     contents = {f"folder/{n:03d}.txt": f"text {n}".encode() for n in range(70)} | {"big": LARGE}
     rows = [
@@ -136,7 +136,7 @@ def test_an_object_of_a_nested_manifest_has_all_its_files(
 
 
 def test_a_manifest_that_was_uploaded_itself_is_one_object(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     rows = [
         {"line": n, "kind": "file", "url": payloads.serve(f"/{n}", b"x" * n), "name": f"{n}.txt"}
@@ -155,7 +155,7 @@ def test_a_manifest_that_was_uploaded_itself_is_one_object(
     assert held(context, context.work_bucket).keys() == {"work/b/files.jsonl"}
 
 
-def test_a_file_may_come_from_a_listed_place_in_s3(context: StepContext) -> None:
+def test_a_file_may_come_from_a_listed_place_in_s3(context: StorageContext) -> None:
     context.s3.put_object(Bucket="depositors-bucket", Key="open/map.tif", Body=SMALL)
 
     done = drive(step_input(file_entry("s3://depositors-bucket/open/map.tif")), context)
@@ -176,7 +176,7 @@ def test_a_file_may_come_from_a_listed_place_in_s3(context: StepContext) -> None
         "depositors-bucket",
     ],
 )
-def test_a_file_may_not_come_from_anywhere_else_in_s3(context: StepContext, place: str) -> None:
+def test_a_file_may_not_come_from_anywhere_else_in_s3(context: StorageContext, place: str) -> None:
     context = replace(context, s3_sources=(*context.s3_sources, "jobyard-archive", "jobyard-work/"))
 
     stop = stopped(drive(step_input(file_entry(f"s3://{place}")), context))
@@ -184,7 +184,7 @@ def test_a_file_may_not_come_from_anywhere_else_in_s3(context: StepContext, plac
     assert (stop.code, stop.retryable) == (Failure.ADDRESS_NOT_ALLOWED, False)
 
 
-def test_a_file_that_s3_does_not_have_is_not_found(context: StepContext) -> None:
+def test_a_file_that_s3_does_not_have_is_not_found(context: StorageContext) -> None:
     stop = stopped(drive(step_input(file_entry("s3://depositors-bucket/open/none")), context))
 
     assert stop.code is Failure.PAYLOAD_NOT_FOUND
@@ -218,7 +218,7 @@ class _UnreliableS3:
     ],
 )
 def test_what_goes_wrong_in_s3_has_the_same_codes(
-    context: StepContext, s3: Any, code: Failure
+    context: StorageContext, s3: Any, code: Failure
 ) -> None:
     entry = file_entry("s3://depositors-bucket/open/map.tif", size=9)
 
@@ -231,7 +231,7 @@ def test_what_goes_wrong_in_s3_has_the_same_codes(
 
 
 def test_a_missing_file_fails_before_anything_is_fetched(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     driven = drive(step_input(file_entry(payloads.url("/none"))), context)
 
@@ -241,7 +241,7 @@ def test_a_missing_file_fails_before_anything_is_fetched(
 
 
 def test_all_missing_files_of_an_object_are_counted(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     rows = [f"{payloads.url(f'/{n}')} |  |  |  |  | {n}.txt" for n in range(5)]
     rows.append(f"{payloads.serve('/there', SMALL)} |  |  |  |  | there.txt")
@@ -256,7 +256,7 @@ def test_all_missing_files_of_an_object_are_counted(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 501])
 def test_a_server_without_head_is_asked_with_get(
-    context: StepContext, payloads: PayloadServer, status: int
+    context: StorageContext, payloads: PayloadServer, status: int
 ) -> None:
     url = payloads.behave("/map.tif", without_head(SMALL, status))
 
@@ -267,7 +267,7 @@ def test_a_server_without_head_is_asked_with_get(
 
 
 def test_what_is_too_large_fails_before_it_is_fetched(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/map.tif", saying(200, {"Content-Length": str(9 * 1024**3)}))
 
@@ -279,7 +279,7 @@ def test_what_is_too_large_fails_before_it_is_fetched(
 
 
 def test_what_turns_out_too_large_is_not_read(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     def lie(request: BaseHTTPRequestHandler) -> None:
         length = "10" if request.command == "HEAD" else str(9 * 1024**3)
@@ -291,14 +291,14 @@ def test_what_turns_out_too_large_is_not_read(
     assert stopped(driven).code is Failure.TOO_LARGE
 
 
-def test_a_listing_of_too_many_files_is_not_even_read(context: StepContext) -> None:
+def test_a_listing_of_too_many_files_is_not_even_read(context: StorageContext) -> None:
     entry = {"kind": "files", "files_key": "nowhere", "count": 10_001, "name": "map.checkm"}
 
     assert stopped(drive(step_input(entry), context)).code is Failure.TOO_LARGE
 
 
 def test_of_very_many_files_only_the_first_thousand_are_asked_for(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/x", b"12345")
     row = {"kind": "file", "url": url, "name": "x", "size": 5}
@@ -314,7 +314,7 @@ def test_of_very_many_files_only_the_first_thousand_are_asked_for(
 
 
 def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     rows = [
         f"{payloads.url('/a')} | sha-256 | {'0' * 64} | ten |  | a.txt",
@@ -332,7 +332,7 @@ def test_a_nested_manifest_with_errors_is_told_by_line_and_column(
 
 
 def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     names = ("A.txt", "a.txt", "CON", "b.", "c:d")
     rows = [f"{payloads.serve(f'/{n}', b'x')} |  |  |  |  | {name}" for n, name in enumerate(names)]
@@ -350,7 +350,7 @@ def test_a_nested_manifest_that_is_warned_of_is_taken_with_these_words(
 
 
 def test_a_manifest_of_manifests_is_no_object(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     row = f"{payloads.url('/a.checkm')} |  |  |  |  | a.checkm"
     text = checkm(row).replace(b"mrt-ingest-manifest", b"mrt-batch-manifest")
@@ -364,7 +364,7 @@ def test_a_manifest_of_manifests_is_no_object(
 
 
 def test_a_nested_manifest_over_five_megabytes_is_too_large(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/object.checkm", checkm() + b"# " + b"x" * 5_000_000)
 
@@ -405,7 +405,7 @@ def test_a_nested_manifest_over_five_megabytes_is_too_large(
     ],
 )
 def test_what_goes_wrong_in_the_download_has_its_code(
-    context: StepContext,
+    context: StorageContext,
     payloads: PayloadServer,
     raw: bytes,
     fields: dict[str, Any],
@@ -429,7 +429,7 @@ def test_what_goes_wrong_in_the_download_has_its_code(
 
 
 def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     def behave(request: BaseHTTPRequestHandler) -> None:
         raw = b"HTTP/1.0 200 OK\r\n\r\nabc"
@@ -442,7 +442,7 @@ def test_a_body_without_an_end_is_taken_when_the_manifest_tells_its_size(
 
 @pytest.mark.parametrize("digest", ["", "0" * 64])
 def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
-    context: StepContext, payloads: PayloadServer, digest: str
+    context: StorageContext, payloads: PayloadServer, digest: str
 ) -> None:
     wrong = {"algorithm": "sha-256", "digest": digest} if digest else {"size": len(LARGE) + 1}
     url = payloads.behave("/map.tif", without_head(LARGE))
@@ -456,7 +456,7 @@ def test_a_large_file_that_is_wrong_leaves_nothing_in_the_archive(
 
 
 def test_a_worker_whose_time_is_up_stops_cleanly_in_a_file(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     def left() -> Iterator[float]:
         yield from [600.0] * 13
@@ -479,7 +479,7 @@ def _object_of(count: int, payloads: PayloadServer) -> dict[str, Any]:
 
 
 def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(40, payloads)
     time_left = [12.5]
@@ -502,7 +502,7 @@ def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
 
 
 def test_a_requeue_fetches_only_what_is_missing(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(10, payloads)
     payloads.behave("/9", without_head(b"", 405))
@@ -523,7 +523,7 @@ def _head_only(request: BaseHTTPRequestHandler) -> None:
 
 
 def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = _object_of(4, payloads)
 
@@ -544,7 +544,7 @@ def test_a_failure_no_retry_mends_decides_over_one_that_may_pass(
 
 
 def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(step_input(file_entry(url, local=["m-1"])), context)
@@ -565,7 +565,7 @@ def test_the_same_local_id_again_is_a_new_version_of_the_same_object(
 
 
 def test_another_spelling_of_an_ark_is_the_same_object(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(step_input(file_entry(url, primary="ark:99999/m3-a1", local=["m-1"])), context)
@@ -579,7 +579,7 @@ def test_another_spelling_of_an_ark_is_the_same_object(
 
 
 def test_identical_content_makes_no_new_version(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL), local=["m-1"])
     first = drive(step_input(entry), context)
@@ -598,7 +598,7 @@ def test_identical_content_makes_no_new_version(
 
 
 def test_identifiers_of_different_objects_are_refused_for_good(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
     first = drive(step_input(file_entry(url, local=["m-1"])), context)
@@ -616,7 +616,7 @@ def test_identifiers_of_different_objects_are_refused_for_good(
 
 
 def test_a_primary_identifier_that_is_no_ark_is_refused(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     url = payloads.serve("/map.tif", SMALL)
 
@@ -629,7 +629,7 @@ def test_a_primary_identifier_that_is_no_ark_is_refused(
 
 
 def test_the_callback_is_called_once_with_what_became_of_the_job(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(204))
@@ -650,7 +650,7 @@ def test_the_callback_is_called_once_with_what_became_of_the_job(
 
 @pytest.mark.parametrize("status", [500, 503])
 def test_a_callback_server_that_fails_is_called_again(
-    context: StepContext, payloads: PayloadServer, status: int
+    context: StorageContext, payloads: PayloadServer, status: int
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", saying(status))
@@ -670,7 +670,7 @@ def test_a_callback_server_that_fails_is_called_again(
     ],
 )
 def test_any_other_answer_of_a_callback_is_only_noted(
-    context: StepContext, payloads: PayloadServer, callback: str, words: str
+    context: StorageContext, payloads: PayloadServer, callback: str, words: str
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     payloads.behave("/moved", saying(302, {"Location": "/hook"}))
@@ -684,7 +684,7 @@ def test_any_other_answer_of_a_callback_is_only_noted(
 
 
 def test_a_callback_that_nobody_answers_is_tried_again(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     entry = file_entry(payloads.serve("/map.tif", SMALL))
     callback = payloads.behave("/hook", sending(b""))

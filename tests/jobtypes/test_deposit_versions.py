@@ -16,7 +16,7 @@ from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
@@ -32,7 +32,7 @@ def numbered(count: int, payloads: PayloadServer) -> list[StepInput]:
     ]
 
 
-def until_stored(job: StepInput, context: StepContext) -> StepInput:
+def until_stored(job: StepInput, context: StorageContext) -> StepInput:
     """The job after storing, its version not yet recorded."""
     for _, step in DEPOSIT.steps[:STORED]:
         outcome = step(job, context)
@@ -41,19 +41,19 @@ def until_stored(job: StepInput, context: StepContext) -> StepInput:
     return job
 
 
-def manifests(context: StepContext) -> dict[int, str]:
+def manifests(context: StorageContext) -> dict[int, str]:
     """Which job's manifest each version of the object is."""
     found = held(context, context.archive_bucket)
     documents = [json.loads(found[key]) for key in found if key.startswith("objects/")]
     return {document["version"]: document["job_id"] for document in documents}
 
 
-def recording(job: StepInput, context: StepContext) -> Any:
+def recording(job: StepInput, context: StorageContext) -> Any:
     return dict(DEPOSIT.steps)["recording"](job, context)
 
 
 def test_a_version_that_is_being_stored_is_waited_for(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
     until_stored(first, context)
@@ -81,7 +81,7 @@ class Overtaken:
 
 
 def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_the_same(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     overtaken = Overtaken(context.objects, lambda: recording(until_stored(job, context), context))
@@ -93,7 +93,7 @@ def test_a_version_that_another_worker_of_the_job_records_meanwhile_is_new_all_t
 
 
 def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     first, second = numbered(2, payloads)
     left = until_stored(first, context)
@@ -112,7 +112,7 @@ def test_a_version_whose_job_died_is_passed_over_and_never_written_over(
 
 
 def test_a_job_that_loses_the_number_takes_the_next_one(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     stored = until_stored(job, context)
@@ -143,7 +143,7 @@ def test_a_job_that_loses_the_number_takes_the_next_one(
 
 
 def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     jobs = numbered(4, payloads)
 
@@ -163,7 +163,7 @@ def test_jobs_for_one_object_at_once_each_get_a_version_of_their_own(
 
 
 def test_a_job_records_one_version_however_often_it_comes_by(
-    context: StepContext, payloads: PayloadServer
+    context: StorageContext, payloads: PayloadServer
 ) -> None:
     (job,) = numbered(1, payloads)
     done = drive(job, context)
@@ -213,12 +213,12 @@ def test_versions_of_different_arks_never_share_a_place() -> None:
     assert len({version_key(ark, 1) for ark in arks}) == len(arks)
 
 
-def test_the_deposit_has_merritts_words_and_steps() -> None:
-    words: Callable[[str], str] = TYPES["deposit"].words.__getitem__
+def test_the_deposit_has_merritts_labels_and_steps() -> None:
+    label: Callable[[str], str] = TYPES["deposit"].labels.__getitem__
 
-    assert words("scheduled") == "Pending"
-    assert words("running") == "Processing"
-    assert words("succeeded") == "Completed"
+    assert label("scheduled") == "Pending"
+    assert label("running") == "Processing"
+    assert label("succeeded") == "Completed"
     assert [name for name, _ in TYPES["deposit"].steps] == [
         "estimating",
         "provisioning",

@@ -19,7 +19,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, JobType, Outcome, Snooze, StepInput
 from jobyard.jobtypes import TYPES
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.steps import sweeping
 from jobyard.jobtypes.sweep.table import PAGE
 from jobyard.store import checkpoints, tables
@@ -28,7 +28,7 @@ from tests.faults.aws_semantics import Conflicting, Throttling
 
 pytestmark = pytest.mark.emulator
 
-SWEEP: JobType = TYPES["sweep"]
+SWEEP: JobType[TableContext] = TYPES["sweep"]
 NOON = datetime(2026, 11, 25, 20, tzinfo=UTC)
 PARAMETERS: dict[str, Any] = {
     "table": "members",
@@ -63,7 +63,7 @@ class Members:
 
     client: Any
     interceptor: CallInterceptor
-    context: StepContext
+    context: TableContext
     names: dict[str, str] = field(default_factory=dict)
 
     def put(self, number: int, due: Mapping[str, str] | None = None, **more: Any) -> str:
@@ -130,21 +130,12 @@ def members(binding: dict[str, dict[str, Any]], emulator: str) -> Iterator[Membe
         interceptor.attach(tables.client())
         raw = clients.client("dynamodb", emulator)
         _make(raw, "S")
-        nothing: Any = None
-        context = StepContext(
-            s3=nothing,
-            work_bucket="",
-            archive_bucket="",
-            fetch=nothing,
-            s3_sources=(),
-            objects=nothing,
+        context = TableContext(
+            now=lambda: NOON,
+            remaining=lambda: 600.0,
             dynamodb=tables.client(),
             sweep_tables=("members", voters.TABLE),
             checkpoints=checkpoints,
-            upkeep=nothing,
-            collection=nothing,
-            now=lambda: NOON,
-            remaining=lambda: 600.0,
         )
         yield Members(raw, interceptor, context)
         raw.delete_table(TableName="members")
@@ -183,7 +174,7 @@ def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
     return StepInput("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
 
 
-def run(step_input: StepInput, context: StepContext) -> Outcome:
+def run(step_input: StepInput, context: TableContext) -> Outcome:
     """One attempt that waits for nothing."""
     return sweeping(step_input, context, pause=lambda _: None)
 

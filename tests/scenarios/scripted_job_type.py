@@ -7,6 +7,7 @@ from typing import Any
 
 from jobyard.domain.jobs.job_type import Done, JobType, Origin, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.step_context import StepContext
 
 NAME = "scripted"
 
@@ -18,9 +19,9 @@ class Script:
     answers: list[Outcome | BaseException] = field(default_factory=list)
     told: list[StepInput] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
-    context: Any = None  # the last step's
+    context: StepContext | None = None  # the last step's
 
-    def step(self, step_input: StepInput, context: Any) -> Outcome:
+    def step(self, step_input: StepInput, context: StepContext) -> Outcome:
         """Do the next thing in the script."""
         self.told.append(step_input)
         self.context = context
@@ -39,11 +40,12 @@ def _anything(_parameters: Mapping[str, Any]) -> None:
 def scripted(retries: int = 1) -> Iterator[Script]:
     """The job type is there for a while."""
     script = Script()
-    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     types[NAME] = JobType(
         NAME,
         "Scripted",
         steps=(("doing", lambda step_input, context: script.step(step_input, context)),),
+        context=StepContext,
         retry=RetryPolicy(retries=retries, first=5.0),
         origins=frozenset({Origin.SCHEDULE}),
         check=_anything,

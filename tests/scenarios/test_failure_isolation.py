@@ -16,6 +16,7 @@ from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
 from jobyard.domain.text import MARK
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.batches import operations, settle
 from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.jobs.attempt import ORPHAN_LIMIT
@@ -82,13 +83,13 @@ def test_fourteen_names_that_are_no_text_cost_fourteen_jobs(
 @contextmanager
 def steps(answers: Callable[[str], Outcome]) -> Iterator[None]:
     """Deposits answer for a file of that name what `answers` says, and nothing is fetched."""
-    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
 
-    def answering(step_input: StepInput, _context: Any) -> Outcome:
+    def answering(step_input: StepInput, _context: StepContext) -> Outcome:
         return answers(step_input.entry["name"])
 
     was = types["deposit"]
-    types["deposit"] = JobType("deposit", "Deposit", (("answering", answering),))
+    types["deposit"] = JobType("deposit", "Deposit", (("answering", answering),), StepContext)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, StepInput
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.schedules import commands as schedule_commands
@@ -40,12 +41,12 @@ class Writes(Listener):
 @contextmanager
 def deposits(**steps: Callable[[StepInput], Outcome]) -> Iterator[None]:
     """Deposits have these steps."""
-    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     was = types["deposit"]
     named = tuple(
         (name, lambda step_input, _, step=step: step(step_input)) for name, step in steps.items()
     )
-    types["deposit"] = JobType("deposit", "Deposit", named)
+    types["deposit"] = JobType("deposit", "Deposit", named, StepContext)
     try:
         yield
     finally:

@@ -33,7 +33,7 @@ class Killed(BaseException):
 def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0) -> Outcome:
     """Have a reconcile job look through everything, however often it has to come again."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    context = replace(harness.worker().touch(600), remaining=remaining)
+    context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)
     ((_, looking),) = RECONCILE.steps
     outcome = looking(step_input, context)
     while isinstance(outcome, Snooze | Continue):

@@ -3,6 +3,7 @@ it: they end by a code that says so, and everything that looks at them goes on."
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.jobs.failures import Failure
@@ -23,7 +24,7 @@ GONE = Failure.JOB_TYPE_GONE
 @contextmanager
 def without(name: str) -> Iterator[None]:
     """The job type of that name is not there for a while."""
-    types: dict[str, JobType] = TYPES  # type: ignore[assignment]
+    types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     gone = types.pop(name)
     try:
         yield

@@ -71,7 +71,7 @@ def retain(
     """Have a retention job run to its end, however often it has to come again."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
-    context = harness.worker().touch(600)
+    context = harness.worker().step_context(RETENTION)
     context = replace(context, remaining=remaining or (lambda: 600.0))
     (_, archiving), *_ = RETENTION.steps
     outcome = archiving(step_input, context)

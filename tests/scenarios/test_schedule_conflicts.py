@@ -628,6 +628,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
     def cancel() -> None:
         (run,) = now(schedule).active
         schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
+        assert script.context
         left.append(script.context.remaining())
         harness.later(3)
         left.append(script.context.remaining())

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -26,10 +25,11 @@ RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, tries=1)
 
 def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRecord:
     """The record after an attempt whose only step answers `outcome`."""
-    job_type = JobType("count", "Count", (("counting", lambda _step_input, _context: outcome),))
+    job_type = JobType(
+        "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
+    )
     step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
-    context: Any = None
-    attempted = run_steps(job_type, Progress(record), step_input, context, lambda: at)
+    attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at)
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 
@@ -85,7 +85,7 @@ def test_what_a_step_found_is_kept_although_it_failed() -> None:
 
 def test_what_a_step_raised_is_told_to_no_stranger() -> None:
     met = unexpected_failure(Progress(RUNNING, "counting", NOON), NOON)
-    job_type = JobType("count", "Count", ())
+    job_type = JobType("count", "Count", (), object)
 
     after = ended(met, job_type, NOON, "c")
 

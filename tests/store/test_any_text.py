@@ -69,7 +69,7 @@ def place() -> JobAddress:
     return JobAddress(f"bany{next(_numbers):017d}", 0, 0)
 
 
-def step_that(raises: Exception | None, answers: Outcome | None) -> JobType:
+def step_that(raises: Exception | None, answers: Outcome | None) -> JobType[object]:
     """A job type whose one step does that."""
 
     def step(_step_input: StepInput, _context: object) -> Outcome:
@@ -78,10 +78,10 @@ def step_that(raises: Exception | None, answers: Outcome | None) -> JobType:
         assert answers
         return answers
 
-    return JobType("any", "Any", (("step", step),))
+    return JobType("any", "Any", (("step", step),), object)
 
 
-def outcomes(text: str) -> list[JobType]:
+def outcomes(text: str) -> list[JobType[object]]:
     """Every way in which a step may tell of what it met."""
     stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), NotYet(1.0, text)
     refused = Refused(Failure.TIMEOUT, text)
@@ -101,12 +101,12 @@ def outcomes(text: str) -> list[JobType]:
     ]
 
 
-def performed(job: JobRecord, job_type: JobType) -> JobRecord:
+def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
     """The job after an attempt, as a worker comes to it."""
     progress = Progress(job)
     step_input = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
     try:
-        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON)  # type: ignore[arg-type]
+        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON)
     except (OSError, UnicodeError):
         attempted = unexpected_failure(progress, NOON)
     assert attempted

@@ -41,7 +41,10 @@ from tests.store.sizes import batch_bytes, job_bytes
 pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("bound")]
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TYPE = JobType(
-    "count", "Count", (("counting", lambda _step_input, _context: Fail(Failure.TIMEOUT, "")),)
+    "count",
+    "Count",
+    (("counting", lambda _step_input, _context: Fail(Failure.TIMEOUT, "")),),
+    object,
 )
 # The widest there is: four bytes a letter, letters that JSON escapes, and letters that are cleaned.
 WIDE = ("\U0001f5c3", '"', "\\", "\x1b", "\ud800", "\u202e", "ä", "\r\n")

@@ -3,14 +3,14 @@
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, RetryPolicy, StepInput
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import HttpContext
 
 
-def count_lines(step_input: StepInput, context: StepContext) -> Outcome:
+def count_lines(step_input: StepInput, context: HttpContext) -> Outcome:
     """Fetch the file and count its lines, block by block."""
     lines = 0
     try:
-        with context.fetch.get(step_input.entry["url"], context.remaining) as answer:
+        with context.http.get(step_input.entry["url"], context.remaining) as answer:
             for block in answer.blocks():
                 lines += block.count(b"\n")
     except FetchRefused as refusal:
@@ -18,7 +18,7 @@ def count_lines(step_input: StepInput, context: StepContext) -> Outcome:
     return Done({"lines": lines})
 
 
-def check_limit(step_input: StepInput, context: StepContext) -> Outcome:
+def check_limit(step_input: StepInput, context: HttpContext) -> Outcome:
     """Fail if the file has more lines than the submission allows."""
     limit = step_input.parameters.get("max_lines")
     lines = step_input.data["lines"]
@@ -31,6 +31,7 @@ LINE_COUNT = JobType(
     name="line-count",
     title="Line count",
     steps=(("count_lines", count_lines), ("check_limit", check_limit)),
+    context=HttpContext,
     retry=RetryPolicy(retries=2, first=5.0),
     labels={"scheduled": "Waiting", "running": "Counting", "succeeded": "Counted"},
     takes={"max_lines": "The most lines that a file may have."},

@@ -4,12 +4,12 @@ Nothing hinders a second one: the bucket keeps versions, so each time a step was
 """
 
 from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 PREFIX = "counted/"
 
 
-def leaving_a_mark(step_input: StepInput, context: StepContext) -> Outcome:
+def leaving_a_mark(step_input: StepInput, context: StorageContext) -> Outcome:
     """Put the job's object, whether there is one or not."""
     context.s3.put_object(
         Bucket=context.archive_bucket,
@@ -19,4 +19,9 @@ def leaving_a_mark(step_input: StepInput, context: StepContext) -> Outcome:
     return Done()
 
 
-COUNTING = JobType(name="counting", title="Counting", steps=(("leaving_a_mark", leaving_a_mark),))
+COUNTING = JobType(
+    name="counting",
+    title="Counting",
+    steps=(("leaving_a_mark", leaving_a_mark),),
+    context=StorageContext,
+)

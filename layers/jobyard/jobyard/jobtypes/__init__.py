@@ -1,15 +1,17 @@
 """The job types there are. A new one is a folder here and a line in `TYPES`."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Fail, JobType, Origin, Outcome, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
+from jobyard.jobtypes.step_context import StepContext
 from jobyard.jobtypes.sweep import SWEEP
 
-TYPES: Mapping[str, JobType] = {
+TYPES: Mapping[str, JobType[Any]] = {
     DEPOSIT.name: DEPOSIT,
     SWEEP.name: SWEEP,
     RETENTION.name: RETENTION,
@@ -17,7 +19,7 @@ TYPES: Mapping[str, JobType] = {
 }
 
 
-def types_of(origin: Origin) -> tuple[JobType, ...]:
+def types_of(origin: Origin) -> tuple[JobType[Any], ...]:
     """The job types that the users' batches, or their schedules, may have jobs of."""
     return tuple(each for each in TYPES.values() if origin in each.origins and not each.is_system)
 
@@ -30,16 +32,16 @@ def takes_no_manifests(name: str) -> str:
     return f"no job type {name!r} takes manifests: give {' or '.join(kinds)}"
 
 
-def job_type_of(name: str) -> JobType:
+def job_type_of(name: str) -> JobType[Any]:
     """The job type of that name. Of one that is not there any more, what stands in its place: it
     has the states' own words, and its one step fails by a code that says so."""
     return TYPES.get(name) or _gone(name)
 
 
-def _gone(name: str) -> JobType:
-    def finding_its_type(step_input: StepInput, context: object) -> Outcome:
+def _gone(name: str) -> JobType[Any]:
+    def finding_its_type(step_input: StepInput, context: StepContext) -> Outcome:
         known = ", ".join(TYPES)
         words = f"there is no job type {name!r} any more; there are {known}"
         return Fail(Failure.JOB_TYPE_GONE, words)
 
-    return JobType(name, name, ((finding_its_type.__name__, finding_its_type),))
+    return JobType(name, name, ((finding_its_type.__name__, finding_its_type),), StepContext)

@@ -1,4 +1,8 @@
-"""What a step may touch besides its own work: all of it handed in, nothing looked up."""
+"""What a step is given besides its input: one class for each set of capabilities.
+
+A job type declares the class as its `context`, and the runner builds exactly that. So a step can
+reach what its job type declares and nothing else.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,24 +80,51 @@ class MaintenanceTasks(Protocol):
 
 @dataclass(frozen=True)
 class StepContext:
-    """The outside world of a step. Steps run in many threads at once and share all of this.
+    """What every step is given.
 
-    `s3_sources` are the `bucket/prefix`es that payloads may come from by s3://; `sweep_tables`
-    are the names of the tables that sweeps may change; `upkeep` gives what only the system's jobs
-    ask for; `collection` is the job's, as it was some two seconds ago at the most, None when there
-    is none; `now` is aware UTC; `remaining` is the seconds until the worker must stop.
+    `now` is the time, aware UTC. `remaining` is the seconds until the step must have ended.
     """
 
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class HttpContext(StepContext):
+    """For steps that call URLs."""
+
+    http: "HttpClient"
+
+
+@dataclass(frozen=True)
+class StorageContext(StepContext):
+    """For steps that fetch files and store them as versions of objects.
+
+    `s3_sources` are the `bucket/prefix`es that files may come from by s3://. `collection` returns
+    the job's collection, at most some two seconds old; None when there is none.
+    """
+
+    http: "HttpClient"
     s3: "S3Client"
+    s3_sources: tuple[str, ...]
     work_bucket: str
     archive_bucket: str
-    fetch: "HttpClient"
-    s3_sources: tuple[str, ...]
     objects: Objects
+    collection: Callable[[], Collection | None]
+
+
+@dataclass(frozen=True)
+class TableContext(StepContext):
+    """For steps that change records of other people's tables, of which `sweep_tables` may be."""
+
     dynamodb: "DynamoDBClient"
     sweep_tables: tuple[str, ...]
     checkpoints: Checkpoints
-    upkeep: Callable[[], MaintenanceTasks]
-    collection: Callable[[], Collection | None]
-    now: Callable[[], datetime]
-    remaining: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class MaintenanceContext(StepContext):
+    """For steps of the system's own job types. Calling `maintenance` makes its clients."""
+
+    checkpoints: Checkpoints
+    maintenance: Callable[[], MaintenanceTasks]

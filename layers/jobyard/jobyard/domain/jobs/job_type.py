@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from jobyard.domain.collection import NOBODY, Depositor
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
+
+Context = TypeVar("Context")  # what a job type's steps can reach: jobtypes/step_context.py
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,10 @@ def _no_parameters(parameters: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class JobType:
+class JobType(Generic[Context]):
     """The data of a job type. `steps` are in order; a name is a step function's name.
+
+    `context` is the class of what its steps are given, and so all that they can reach.
 
     `labels` gives the label of each job state (the lifecycle's own name where absent).
     `failed` is called once when a step fails for good, with the failure code, the message and the
@@ -160,12 +164,13 @@ class JobType:
 
     name: str
     title: str
-    steps: tuple[tuple[str, Callable[[StepInput, Any], Outcome]], ...]
+    steps: tuple[tuple[str, Callable[[StepInput, Context], Outcome]], ...]
+    context: type[Context]
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0
     labels: Mapping[str, str] = field(default_factory=dict)
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
-    failed: Callable[[StepInput, Any, str, str, int], Mapping[str, Any]] = _tells_nobody
+    failed: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _tells_nobody
     origins: frozenset[Origin] = frozenset({Origin.BATCH})
     check: Callable[[Mapping[str, Any]], object] = _no_parameters
     takes: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
+from jobyard.jobtypes.step_context import StorageContext
 
 _STEPS = (
     "estimating",
@@ -32,8 +33,8 @@ _LABELS = {
 }
 
 
-def _step(name: str) -> Callable[[StepInput, Any], Outcome]:
-    def take(step_input: StepInput, context: Any) -> Outcome:
+def _step(name: str) -> Callable[[StepInput, StorageContext], Outcome]:
+    def take(step_input: StepInput, context: StorageContext) -> Outcome:
         from jobyard.jobtypes.deposit.steps import STEPS
 
         return STEPS[name](step_input, context)
@@ -48,7 +49,7 @@ def _lock(entry: Mapping[str, Any]) -> str:
 
 
 def _failed(
-    step_input: StepInput, context: Any, code: str, message: str, requeues: int
+    step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     from jobyard.jobtypes.deposit.steps import tell_failed
 
@@ -59,6 +60,7 @@ DEPOSIT = JobType(
     name="deposit",
     title="Deposit",
     steps=tuple((name, _step(name)) for name in _STEPS),
+    context=StorageContext,
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels={state.value: label for state, label in _LABELS.items()},
     lock=_lock,

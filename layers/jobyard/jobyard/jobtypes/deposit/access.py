@@ -5,10 +5,10 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 
-def authorize(step_input: StepInput, context: StepContext) -> Collection:
+def authorize(step_input: StepInput, context: StorageContext) -> Collection:
     """The job's collection, if who submitted the job may still deposit into it. It is asked before
     the object is identified and before each write, since a requeued job goes on where it stopped.
 

@@ -20,7 +20,7 @@ from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.keys import content_key
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import RESERVE_S
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -103,7 +103,9 @@ class Hashing:
         return {name: each.hexdigest() for name, each in self._hashes.items()}
 
 
-def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StepContext) -> Stored:
+def keep(
+    blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
+) -> Stored:
     """Bring a file into the archive. Doing it again changes nothing.
 
     Raises:
@@ -126,7 +128,7 @@ def keep(blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: Ste
 
 
 def stage(
-    blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StepContext
+    blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
 ) -> Staged:
     """Bring a file into the work bucket.
 
@@ -149,7 +151,7 @@ def part_bytes(size: int) -> int:
 
 
 def checked(
-    blocks: Iterable[bytes], wanted: Wanted, context: StepContext, hashing: Hashing | None = None
+    blocks: Iterable[bytes], wanted: Wanted, context: StorageContext, hashing: Hashing | None = None
 ) -> Iterator[bytes]:
     """The blocks, hashed; ends in a refusal when they are not what was wanted.
 
@@ -181,7 +183,7 @@ def checked(
 
 @contextmanager
 def _begun(
-    flow: Iterator[bytes], context: StepContext
+    flow: Iterator[bytes], context: StorageContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
     """The whole of a small stream, at its end; else None and the stream, from its start."""
     start = bytearray()
@@ -204,7 +206,7 @@ def _followed(begun: list[bytearray], flow: Iterator[bytes]) -> Iterator[bytes |
 
 
 @contextmanager
-def _room(context: StepContext) -> Iterator[None]:
+def _room(context: StorageContext) -> Iterator[None]:
     if not HEAVY.acquire(timeout=max(context.remaining() - RESERVE_S, 0)):
         raise Refused(Failure.TIMEOUT, "the worker's time was up before it had room for the file")
     try:
@@ -213,14 +215,16 @@ def _room(context: StepContext) -> Iterator[None]:
         HEAVY.release()
 
 
-def _put_small(body: bytearray, key: str, context: StepContext) -> None:
+def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
     """Send a small file unless it is there. A very small one is sent at once: to ask costs more."""
     if len(body) > _ASKED_FOR_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
         return
     bucket.put_new(context.s3, context.archive_bucket, key, body)
 
 
-def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StepContext) -> None:
+def _keep_known(
+    blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StorageContext
+) -> None:
     """Send a file to the key of the digest it must have; only read it when it is there already."""
     key = content_key(wanted.digest)
     if bucket.exists(context.s3, context.archive_bucket, key):
@@ -231,7 +235,7 @@ def _keep_known(blocks: Iterable[bytes | bytearray], wanted: Wanted, context: St
         _Upload(context.s3, context.archive_bucket, key, wanted, only_new=True).send(blocks)
 
 
-def _adopt(staged: Staged, context: StepContext) -> None:
+def _adopt(staged: Staged, context: StorageContext) -> None:
     """Copy a staged file to its place in the archive: those very bytes and no others."""
     key = content_key(staged.digests[SHA256])
     if bucket.exists(context.s3, context.archive_bucket, key):
@@ -252,7 +256,7 @@ def _adopt(staged: Staged, context: StepContext) -> None:
 
 
 @contextmanager
-def _unless_kept(key: str, context: StepContext) -> Iterator[None]:
+def _unless_kept(key: str, context: StorageContext) -> Iterator[None]:
     """A write that found the file kept already has done its work: the digest is the key.
 
     Raises:
@@ -269,7 +273,7 @@ def _unless_kept(key: str, context: StepContext) -> Iterator[None]:
 
 
 def copy_in_pieces(
-    staged: Staged, key: str, context: StepContext, piece: int = _COPY_PIECE
+    staged: Staged, key: str, context: StorageContext, piece: int = _COPY_PIECE
 ) -> None:
     """Copy a staged file into the archive in pieces of `piece` bytes, several at once."""
     with _multipart(context.s3, context.archive_bucket, key) as upload_id:

@@ -16,13 +16,13 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 _AT_ONCE = 4  # files of one object on their way
 
 
 def fetch_one(
-    step_input: StepInput, context: StepContext, file: File, staged_as: str = "file"
+    step_input: StepInput, context: StorageContext, file: File, staged_as: str = "file"
 ) -> Stored:
     """Fetch a file.
 
@@ -34,7 +34,7 @@ def fetch_one(
 
 
 def fetch_all(
-    step_input: StepInput, context: StepContext, files: tuple[File, ...]
+    step_input: StepInput, context: StorageContext, files: tuple[File, ...]
 ) -> tuple[Stored, ...]:
     """Fetch the files of an object, those not yet there.
 
@@ -52,7 +52,7 @@ def fetch_all(
     return receipts.conclude(step_input.job_id, sheets.all(), context)
 
 
-def unpack(step_input: StepInput, context: StepContext, file: File) -> tuple[Stored, ...]:
+def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[Stored, ...]:
     """Fetch a container and bring its members into the archive, those not yet there.
 
     What is to be remarked of it is noted in the receipts.
@@ -78,7 +78,7 @@ def unpack(step_input: StepInput, context: StepContext, file: File) -> tuple[Sto
     return receipts.conclude(step_input.job_id, sheets.all(), context)
 
 
-def _stage_container(step_input: StepInput, context: StepContext, file: File) -> Staged:
+def _stage_container(step_input: StepInput, context: StorageContext, file: File) -> Staged:
     with _opened(file, context) as blocks:
         staged = stage(blocks, file.wanted, staging(step_input.job_id, "container"), context)
     receipts.note_container(step_input.job_id, staged, context)
@@ -86,7 +86,7 @@ def _stage_container(step_input: StepInput, context: StepContext, file: File) ->
 
 
 @contextmanager
-def _opened(file: File, context: StepContext) -> Iterator[Iterator[bytes]]:
+def _opened(file: File, context: StorageContext) -> Iterator[Iterator[bytes]]:
     try:
         with payloads.opened(file.url, context) as payload:
             yield payloads.blocks(payload, file.wanted)
@@ -97,7 +97,7 @@ def _opened(file: File, context: StepContext) -> Iterator[Iterator[bytes]]:
 class _Sheets:
     """The receipts of a job's files, a sheet at a time. `fresh` counts what this attempt added."""
 
-    def __init__(self, job_id: str, context: StepContext) -> None:
+    def __init__(self, job_id: str, context: StorageContext) -> None:
         self._job_id = job_id
         self._context = context
         self._done: list[Stored] = []
@@ -162,7 +162,7 @@ class _Sheets:
 
 
 def _fetch_missing(
-    missing: dict[int, File], sheets: _Sheets, step_input: StepInput, context: StepContext
+    missing: dict[int, File], sheets: _Sheets, step_input: StepInput, context: StorageContext
 ) -> None:
     """Fetch files, several at once. After a refusal no further one is begun, but for one that says
     when to come again: what has to be brought from tape is asked for together.

@@ -18,7 +18,7 @@ from jobyard.jobtypes.deposit.content import MAX_FILE_BYTES, Wanted, checked
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files
 NESTED_MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
@@ -68,7 +68,7 @@ def is_listed(entry: Mapping[str, Any]) -> bool:
     return entry["kind"] in {"manifest", "files"}
 
 
-def rows(step_input: StepInput, context: StepContext) -> Rows:
+def rows(step_input: StepInput, context: StorageContext) -> Rows:
     """The rows of a listed object's files, in order.
 
     Raises:
@@ -84,7 +84,7 @@ def rows(step_input: StepInput, context: StepContext) -> Rows:
     return found
 
 
-def write_down(step_input: StepInput, context: StepContext, found: Rows) -> None:
+def write_down(step_input: StepInput, context: StorageContext, found: Rows) -> None:
     """Keep the rows of a nested manifest for the later steps; the first list written counts."""
     bucket.put_new(context.s3, context.work_bucket, _rows_key(step_input), b"".join(found.lines))
 
@@ -105,7 +105,7 @@ def file(fields: Mapping[str, Any]) -> File:
     return File(fields["url"], wanted)
 
 
-def estimate(listed: tuple[File, ...], context: StepContext) -> Estimate:
+def estimate(listed: tuple[File, ...], context: StorageContext) -> Estimate:
     """Ask the servers for their files' sizes, and whether they have them at all.
 
     They are asked with HEAD, about which servers err in every way. So what HEAD says only counts
@@ -139,7 +139,7 @@ def _known(found: list[Size]) -> list[int]:
     return [each for each in found if isinstance(each, int)]
 
 
-def _size(file: File, mute: set[str], context: StepContext) -> Size:
+def _size(file: File, mute: set[str], context: StorageContext) -> Size:
     """What HEAD says. Servers of `mute` are not asked any more: they did not answer it."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in mute:
@@ -159,7 +159,7 @@ def _size(file: File, mute: set[str], context: StepContext) -> Size:
     return said if file.wanted.size is None else file.wanted.size
 
 
-def _confirmed(file: File, context: StepContext) -> Size:
+def _confirmed(file: File, context: StorageContext) -> Size:
     """What GET says, but for what may pass: the download will see."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
@@ -190,7 +190,7 @@ def _rows_key(step_input: StepInput) -> str:
     return step_input.entry.get("files_key") or staging(step_input.job_id, "files.jsonl")
 
 
-def _nested(step_input: StepInput, context: StepContext) -> Rows:
+def _nested(step_input: StepInput, context: StorageContext) -> Rows:
     """The rows of the manifest that describes the object."""
     manifest = file(step_input.entry)
     name = manifest.wanted.name
@@ -218,7 +218,7 @@ def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 
-def _manifest_blocks(manifest: File, context: StepContext) -> Iterator[bytes]:
+def _manifest_blocks(manifest: File, context: StorageContext) -> Iterator[bytes]:
     wanted = replace(manifest.wanted, limit=NESTED_MANIFEST_BYTES)
     with payloads.opened(manifest.url, context) as payload:
         yield from checked(payloads.blocks(payload, wanted), wanted, context)

@@ -14,7 +14,7 @@ from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import IdentifierConflict
 from jobyard.jobtypes.deposit import access
 from jobyard.jobtypes.deposit.refusal import Refused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 # The name assigning authority of arks that are examples; an archive's own comes with its minter.
 MINTED_NAAN = "99999"
@@ -63,7 +63,7 @@ def lock(entry: Mapping[str, Any]) -> str:
     return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
 
 
-def identify(step_input: StepInput, context: StepContext) -> str:
+def identify(step_input: StepInput, context: StorageContext) -> str:
     """The ark of the job's object: the one given, the local ids' own, or one made for this job.
 
     Raises:
@@ -96,7 +96,7 @@ def mint(job_id: str) -> str:
 
 
 def _refuse_strange(
-    primary: str, step_input: StepInput, collection: Collection, context: StepContext
+    primary: str, step_input: StepInput, collection: Collection, context: StorageContext
 ) -> None:
     if not normal_ark(primary):
         words = f"the primary identifier {primary} is no ark: {EXPECTED} is expected"

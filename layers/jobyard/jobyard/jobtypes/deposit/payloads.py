@@ -16,7 +16,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.deposit.content import Wanted
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import BLOCK, RESERVE_S, FetchRefused, failure_of
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -42,28 +42,28 @@ def is_in_bucket(url: str) -> bool:
     return url.startswith("s3://")
 
 
-def length(url: str, context: StepContext) -> int | None:
+def length(url: str, context: StorageContext) -> int | None:
     """How many bytes its server says the file has; None when it does not say.
 
     Raises:
         FetchRefused: it cannot be asked, or there is no such file.
     """
     if not is_in_bucket(url):
-        return context.fetch.head(url, context.remaining)
+        return context.http.head(url, context.remaining)
     bucket, key = _place(url, context)
     with _telling():
         return context.s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
 @contextmanager
-def opened(url: str, context: StepContext) -> Iterator[Payload]:
+def opened(url: str, context: StorageContext) -> Iterator[Payload]:
     """The file, ready to be read.
 
     Raises:
         FetchRefused: it cannot be had.
     """
     if not is_in_bucket(url):
-        with context.fetch.get(url, context.remaining) as answer:
+        with context.http.get(url, context.remaining) as answer:
             try:
                 yield answer
             except Refused as refusal:
@@ -102,7 +102,7 @@ def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
 class _InBucket:
     length: int
     body: "StreamingBody"
-    context: StepContext
+    context: StorageContext
     framed: bool = True
 
     def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
@@ -120,7 +120,7 @@ class _InBucket:
             yield block
 
 
-def _place(url: str, context: StepContext) -> tuple[str, str]:
+def _place(url: str, context: StorageContext) -> tuple[str, str]:
     match = _S3_URL.fullmatch(url)
     if match is None:
         raise FetchRefused(

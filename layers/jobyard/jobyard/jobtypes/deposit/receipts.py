@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping
 from jobyard.jobtypes.deposit import bucket
 from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
 
 
-def sheet(job_id: str, number: int, context: StepContext) -> dict[int, Stored]:
+def sheet(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
     """What is noted on a sheet: files by their place in the object's list."""
     text = bucket.read(context.s3, context.work_bucket, _sheet_key(job_id, number)) or b""
     lines = map(json.loads, text.splitlines())
     return {place: Stored(**stored) for place, stored in lines}
 
 
-def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StepContext) -> None:
+def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StorageContext) -> None:
     """Write a sheet anew."""
     context.s3.put_object(
         Bucket=context.work_bucket,
@@ -31,7 +31,7 @@ def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StepCo
     )
 
 
-def conclude(job_id: str, stored: Iterable[Stored], context: StepContext) -> tuple[Stored, ...]:
+def conclude(job_id: str, stored: Iterable[Stored], context: StorageContext) -> tuple[Stored, ...]:
     """Write the list of all files, and return the one that counts: the first that was written.
 
     A list that was written and is gone was cleared away by a worker who was done with the job.
@@ -43,7 +43,7 @@ def conclude(job_id: str, stored: Iterable[Stored], context: StepContext) -> tup
     return concluded(job_id, context) or mine
 
 
-def concluded(job_id: str, context: StepContext) -> tuple[Stored, ...] | None:
+def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None:
     """The list of all files; None when not all of them are there yet."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"))
     if text is None:
@@ -51,13 +51,13 @@ def concluded(job_id: str, context: StepContext) -> tuple[Stored, ...] | None:
     return tuple(Stored(**json.loads(line)) for line in text.splitlines())
 
 
-def container(job_id: str, context: StepContext) -> Staged | None:
+def container(job_id: str, context: StorageContext) -> Staged | None:
     """The container that was staged for the job, unless it was staged anew since; else None."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 
 
-def note_container(job_id: str, staged: Staged, context: StepContext) -> None:
+def note_container(job_id: str, staged: Staged, context: StorageContext) -> None:
     """Write down that the container is staged, and which bytes it has."""
     context.s3.put_object(
         Bucket=context.work_bucket,
@@ -66,14 +66,14 @@ def note_container(job_id: str, staged: Staged, context: StepContext) -> None:
     )
 
 
-def note_remarks(job_id: str, remarks: str, context: StepContext) -> None:
+def note_remarks(job_id: str, remarks: str, context: StorageContext) -> None:
     """Write down what is to be remarked of a container, if anything is."""
     if remarks:
         key = staging(job_id, "remarks.txt")
         context.s3.put_object(Bucket=context.work_bucket, Key=key, Body=remarks.encode())
 
 
-def remarks(job_id: str, context: StepContext) -> str:
+def remarks(job_id: str, context: StorageContext) -> str:
     """What was to be remarked of the container; "" for nothing."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "remarks.txt"))
     return (text or b"").decode()

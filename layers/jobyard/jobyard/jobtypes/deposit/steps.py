@@ -17,19 +17,19 @@ from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
 from jobyard.jobtypes.http_client import FetchRefused
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 _NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
 _NOTED_BYTES = 200
 _FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is tried once
 
-Step = Callable[[StepInput, StepContext], Outcome]
+Step = Callable[[StepInput, StorageContext], Outcome]
 
 
 def _answering(step: Step) -> Step:
     """The step, with what it refuses as the outcome that it is."""
 
-    def answer(step_input: StepInput, context: StepContext) -> Outcome:
+    def answer(step_input: StepInput, context: StorageContext) -> Outcome:
         try:
             return step(step_input, context)
         except NotYet as wait:
@@ -56,7 +56,7 @@ def _answering(step: Step) -> Step:
     return answer
 
 
-def estimating(step_input: StepInput, context: StepContext) -> Outcome:
+def estimating(step_input: StepInput, context: StorageContext) -> Outcome:
     """List the object's files and ask their servers how large they are."""
     remarks = ""
     if not file_list.is_listed(step_input.entry):
@@ -75,7 +75,7 @@ def estimating(step_input: StepInput, context: StepContext) -> Outcome:
     return Done(result, remarks)
 
 
-def provisioning(step_input: StepInput, context: StepContext) -> Outcome:
+def provisioning(step_input: StepInput, context: StorageContext) -> Outcome:
     """Refuse what is too large to begin with; there is no disk to wait for."""
     total = step_input.data.get("bytes")
     if total is None:
@@ -90,7 +90,7 @@ def provisioning(step_input: StepInput, context: StepContext) -> Outcome:
     return Done()
 
 
-def downloading(step_input: StepInput, context: StepContext) -> Outcome:
+def downloading(step_input: StepInput, context: StorageContext) -> Outcome:
     """Bring the files into the archive under their digests, checked against the manifest's."""
     stored = _brought(step_input, context)
     result: dict[str, Any] = {
@@ -107,7 +107,7 @@ def downloading(step_input: StepInput, context: StepContext) -> Outcome:
     return Done({**result, "staged": True}, remarks)
 
 
-def _brought(step_input: StepInput, context: StepContext) -> tuple[Stored, ...]:
+def _brought(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
     """The object's files, in the archive: as the job's receipts say, else fetched now.
 
     A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
@@ -127,26 +127,26 @@ def _brought(step_input: StepInput, context: StepContext) -> tuple[Stored, ...]:
     )
 
 
-def _stored(step_input: StepInput, context: StepContext) -> tuple[Stored, ...]:
+def _stored(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
     """What downloading brought. Once its receipts are cleared away, it is brought again."""
     if digests := step_input.data.get("digests"):
         return (Stored(step_input.entry["name"], step_input.data["bytes"], digests),)
     return _brought(step_input, context)
 
 
-def processing(step_input: StepInput, context: StepContext) -> Outcome:
+def processing(step_input: StepInput, context: StorageContext) -> Outcome:
     """Find or make the object's identifier."""
     return Done({"ark": identify(step_input, context)})
 
 
-def storing(step_input: StepInput, context: StepContext) -> Outcome:
+def storing(step_input: StepInput, context: StorageContext) -> Outcome:
     """Write the manifest of the object's next version."""
     authorize(step_input, context)
     kept = keep_version(step_input, context, step_input.data["ark"], _stored(step_input, context))
     return Done(_version(kept), _nothing_new(kept))
 
 
-def recording(step_input: StepInput, context: StepContext) -> Outcome:
+def recording(step_input: StepInput, context: StorageContext) -> Outcome:
     """Record the version, so that it counts."""
     if step_input.data.get("same"):
         return Skipped("the version is recorded already")
@@ -171,7 +171,7 @@ def _nothing_new(kept: Kept) -> str:
     return f"nothing new: identical to version {kept.version}" if kept.same else ""
 
 
-def notify(step_input: StepInput, context: StepContext) -> Outcome:
+def notify(step_input: StepInput, context: StorageContext) -> Outcome:
     """Call back whom the submission names, and clear what was staged."""
     url = step_input.parameters.get("callback_url")
     message = _call_back(url, step_input, context) if url else ""
@@ -181,7 +181,7 @@ def notify(step_input: StepInput, context: StepContext) -> Outcome:
     return Done(noted, message) if url else Skipped("the submission names no callback")
 
 
-def _call_back(url: str, step_input: StepInput, context: StepContext) -> str:
+def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
     """Post what became of the job; what went wrong for good is only worth a message.
 
     Raises:
@@ -208,7 +208,7 @@ def _call_back(url: str, step_input: StepInput, context: StepContext) -> str:
 
 
 def tell_failed(
-    step_input: StepInput, context: StepContext, code: str, message: str, requeues: int
+    step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
     """Call back, once, about a job that failed for good; what went wrong is kept with the job."""
     url = step_input.parameters.get("callback_url")
@@ -236,13 +236,13 @@ def _post(
     url: str,
     said: Mapping[str, Any],
     step_input: StepInput,
-    context: StepContext,
+    context: StorageContext,
     key: str,
     remaining: Callable[[], float],
 ) -> int:
     body = {"batch_id": step_input.batch_id, "job_id": step_input.job_id, **said}
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-    return context.fetch.post(url, json.dumps(body).encode(), headers, remaining)
+    return context.http.post(url, json.dumps(body).encode(), headers, remaining)
 
 
 STEPS: Mapping[str, Step] = {

@@ -22,7 +22,7 @@ from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.deposit.refusal import NotYet
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import StorageContext
 
 FORMAT = "jobyard-object-1"
 
@@ -44,7 +44,7 @@ class Kept:
 
 
 def keep_version(
-    step_input: StepInput, context: StepContext, ark: str, stored: tuple[Stored, ...]
+    step_input: StepInput, context: StorageContext, ark: str, stored: tuple[Stored, ...]
 ) -> Kept:
     """Write the manifest of the object's next version, if there is anything new in it.
 
@@ -87,7 +87,7 @@ def keep_version(
 
 def record(
     step_input: StepInput,
-    context: StepContext,
+    context: StorageContext,
     ark: str,
     kept: Kept,
     stored: Callable[[], tuple[Stored, ...]],
@@ -116,7 +116,7 @@ def record(
     raise NotYet(_WAIT_S, f"other jobs are recording versions of {ark}")
 
 
-def _version(step_input: StepInput, context: StepContext, ark: str, kept: Kept) -> ObjectVersion:
+def _version(step_input: StepInput, context: StorageContext, ark: str, kept: Kept) -> ObjectVersion:
     return ObjectVersion(
         ark=ark,
         version=kept.version,
@@ -161,7 +161,7 @@ def _origin(step_input: StepInput) -> dict[str, Any]:
     return {"batch_id": step_input.batch_id, "job_id": step_input.job_id, "source": source}
 
 
-def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StepContext) -> bool:
+def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StorageContext) -> bool:
     """Whether the latest version has just this content."""
     if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
         return False

@@ -5,20 +5,20 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import Continue, Done, JobType, Origin, Outcome, Snooze, StepInput
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import MaintenanceContext
 
 RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
-def reconciling(step_input: StepInput, context: StepContext) -> Outcome:
+def reconciling(step_input: StepInput, context: MaintenanceContext) -> Outcome:
     """Look at every batch that is open or may be under repair, and at every schedule with runs."""
     at = context.checkpoints.get(step_input.job_id)
-    began, upkeep = at.version, context.upkeep()
+    began, maintenance = at.version, context.maintenance()
     while not at.ended:
         if context.remaining() < RECONCILE_MARGIN_S:
             words = f"looked at {at.total:,} so far"
             return Continue(0, words) if at.version > began else Snooze(0, words)
-        at = upkeep.look(at)
+        at = maintenance.look(at)
     recovered = at.place.get("recovered", 0)
     words = f"looked at {at.total:,}, took up {recovered:,}"
     return Done({"records": at.counts, "recovered": recovered}, words)
@@ -28,6 +28,7 @@ RECONCILE = JobType(
     name="reconcile",
     title="Reconcile",
     steps=(("reconciling", reconciling),),
+    context=MaintenanceContext,
     labels=SCHEDULE_LABELS,
     origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,

@@ -17,7 +17,7 @@ from jobyard.domain.jobs.job_type import (
     Snooze,
     StepInput,
 )
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import MaintenanceContext
 
 RETENTION_MARGIN_S = (
     45.0  # of its time that a worker keeps: what is done at a time takes some seconds
@@ -25,19 +25,19 @@ RETENTION_MARGIN_S = (
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
 
 
-def archiving(step_input: StepInput, context: StepContext) -> Outcome:
+def archiving(step_input: StepInput, context: MaintenanceContext) -> Outcome:
     """Archive every batch and every occurrence that is old enough, and remove it then.
 
     Ended before and begun again, by a requeue, it goes through what is still there: what failed.
     """
     at = context.checkpoints.get(step_input.job_id)
-    began, upkeep = at.version, context.upkeep()
+    began, maintenance = at.version, context.maintenance()
     if at.ended and at.failed:
         at = at.again()
     while not at.ended:
         seen = at.version
         if context.remaining() >= RETENTION_MARGIN_S:
-            at = upkeep.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
+            at = maintenance.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
             outcome = Continue if at.version > began else Snooze
@@ -60,6 +60,7 @@ RETENTION = JobType(
     title="Retention",
     steps=(("archiving", archiving),),
     retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
+    context=MaintenanceContext,
     labels=SCHEDULE_LABELS,
     origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,

@@ -3,14 +3,13 @@
 Its step is imported when it is taken: whoever only looks at sweeps needs none of it.
 """
 
-from typing import Any
-
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import JobType, Origin, Outcome, RetryPolicy, StepInput
+from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 
 
-def _sweeping(step_input: StepInput, context: Any) -> Outcome:
+def _sweeping(step_input: StepInput, context: TableContext) -> Outcome:
     from jobyard.jobtypes.sweep.steps import sweeping
 
     return sweeping(step_input, context)
@@ -20,6 +19,7 @@ SWEEP = JobType(
     name="sweep",
     title="Sweep",
     steps=(("sweeping", _sweeping),),
+    context=TableContext,
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels=SCHEDULE_LABELS,
     origins=frozenset({Origin.SCHEDULE}),

@@ -13,7 +13,7 @@ from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import RETRIED, Failure
 from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Snooze, StepInput
 from jobyard.domain.plurals import plural
-from jobyard.jobtypes.step_context import StepContext
+from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 
@@ -23,7 +23,7 @@ _WHY = 80  # characters of why a record could not be changed
 
 
 def sweeping(
-    step_input: StepInput, context: StepContext, pause: Callable[[float], None] = time.sleep
+    step_input: StepInput, context: TableContext, pause: Callable[[float], None] = time.sleep
 ) -> Outcome:
     """Change every record that is due at the moment the job stands for, whenever it runs.
 
@@ -68,7 +68,7 @@ def _moment(step_input: StepInput) -> datetime:
     return datetime.fromisoformat(given)
 
 
-def _next_page(at: Checkpoint, table: Table, context: StepContext) -> Checkpoint:
+def _next_page(at: Checkpoint, table: Table, context: TableContext) -> Checkpoint:
     """The checkpoint after the next page, or the one that another worker wrote meanwhile.
 
     A record that changed since the index told of it is read again. Due no more, or gone, it is left

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, Passage
@@ -65,7 +66,7 @@ class ChunkSource:
     records: dict[int, JobRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.job_type: JobType = job_type_of(self.batch.job_type)
+        self.job_type: JobType[Any] = job_type_of(self.batch.job_type)
         settings, s3 = self.worker.settings, self.worker.s3
         self.rows = rows.rows_of(s3, settings, self.batch.batch_id, self.chunk)
         self.saved = self._read_counts()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 from threading import Lock
+from typing import Any
 
 from jobyard.domain.compaction import weight
 from jobyard.domain.jobs.failures import Failure
@@ -19,6 +20,7 @@ from jobyard.domain.jobs.job import (
     StepStatus,
 )
 from jobyard.domain.jobs.job_type import (
+    Context,
     Continue,
     Done,
     Fail,
@@ -30,7 +32,6 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
-from jobyard.jobtypes.step_context import StepContext
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
@@ -77,10 +78,10 @@ class Progress:
 
 
 def run_steps(
-    job_type: JobType,
+    job_type: JobType[Context],
     progress: Progress,
-    work: StepInput,
-    touch: StepContext,
+    step_input: StepInput,
+    context: Context,
     now: Callable[[], datetime],
 ) -> AttemptResult | None:
     """Run the steps of a started job. Returns None if someone else took the job away meanwhile.
@@ -95,7 +96,7 @@ def run_steps(
             continue
         began = now()
         progress.begin(name, began)
-        outcome = _kept(step(replace(work, data=record.data), touch), record)
+        outcome = _kept(step(replace(step_input, data=record.data), context), record)
         ended = now()
         with progress.lock:
             progress.record = record = _with_step(progress.record, name, began, ended, outcome)
@@ -182,7 +183,7 @@ def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     )
 
 
-def ended(attempted: AttemptResult, job_type: JobType, at: datetime, cause: str) -> JobRecord:
+def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause: str) -> JobRecord:
     """The record after an attempt: succeeded, failed, or scheduled for another try."""
     record, outcome = attempted.record, attempted.outcome
     began = record.at

@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.jobs.job_type import Done, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import MaintenanceTasks, StepContext
 from jobyard.services.jobs.attempt import (
@@ -36,6 +36,8 @@ from jobyard.store import checkpoints, jobs, objects, tables
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+Context = TypeVar("Context", bound=StepContext)
+
 OVERLAP = 25  # jobs of a source at work at once
 _REFRESH_S = 2.0  # how often a worker looks for holds and cancels, and saves its counts
 _LINGER_S = 0.02  # what an ended job waits for others to end, so that one call writes them all
@@ -54,32 +56,33 @@ class Worker:
     remaining: Callable[[], float]
     upkeep: Callable[[], MaintenanceTasks]
 
-    def touch(
-        self, limit_s: float, collection: Callable[[], Collection | None] = lambda: None
-    ) -> StepContext:
-        """What the steps of one attempt may touch, which may take `limit_s` at the most; and the
-        collection they work for."""
+    def step_context(
+        self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
+    ) -> Context:
+        """What the job type declares as its context, for an attempt that begins now."""
         began = self.now()
 
         def remaining() -> float:
-            left = limit_s - (self.now() - began).total_seconds()
+            left = job_type.time_limit - (self.now() - began).total_seconds()
             return min(left, self.remaining() - MARGIN_S)
 
-        return StepContext(
-            s3=self.s3,
-            work_bucket=self.settings.work_bucket,
-            archive_bucket=self.settings.archive_bucket,
-            fetch=self.fetch,
-            s3_sources=self.settings.s3_sources,
-            objects=objects,
-            dynamodb=tables.client(),
-            sweep_tables=self.settings.sweep_tables,
-            checkpoints=checkpoints,
-            upkeep=self.upkeep,
-            collection=collection,
-            now=self.now,
-            remaining=remaining,
-        )
+        capabilities = {
+            "now": self.now,
+            "remaining": remaining,
+            "http": self.fetch,
+            "s3": self.s3,
+            "s3_sources": self.settings.s3_sources,
+            "work_bucket": self.settings.work_bucket,
+            "archive_bucket": self.settings.archive_bucket,
+            "objects": objects,
+            "collection": collection,
+            "dynamodb": tables.client(),
+            "sweep_tables": self.settings.sweep_tables,
+            "checkpoints": checkpoints,
+            "maintenance": self.upkeep,
+        }
+        declared = [field.name for field in fields(job_type.context)]
+        return job_type.context(**{name: capabilities[name] for name in declared})
 
 
 @dataclass(frozen=True)
@@ -190,30 +193,30 @@ class _Runner:
         """One attempt at a job, in a thread of the pool; None when someone took the job away."""
         job, progress, job_type = active.job, active.progress, self.source.job_type
         step_input = self.source.step_input(job)
-        touch = self.worker.touch(job_type.time_limit, self.source.collection)
-        touch = replace(touch, remaining=self.source.remaining(job, touch.remaining))
+        context: StepContext = self.worker.step_context(job_type, self.source.collection)
+        context = replace(context, remaining=self.source.remaining(job, context.remaining))
         with ExitStack() as on_error:
-            on_error.push(lambda kind, *_: self._on_error(kind, progress, step_input, touch))
-            result = run_steps(job_type, progress, step_input, touch, self.worker.now)
-        return result and self._with_failure_handled(result, step_input, touch)
+            on_error.push(lambda kind, *_: self._on_error(kind, progress, step_input, context))
+            result = run_steps(job_type, progress, step_input, context, self.worker.now)
+        return result and self._with_failure_handled(result, step_input, context)
 
     def _on_error(
         self,
         kind: type[BaseException] | None,
         progress: Progress,
         step_input: StepInput,
-        touch: StepContext,
+        context: StepContext,
     ) -> bool:
         """When a step raised an unexpected error and the job fails by it: call `failed` too."""
         if kind is not None and issubclass(kind, Exception):
             result = unexpected_failure(progress, self.worker.now())
-            handled = self._with_failure_handled(result, step_input, touch)
+            handled = self._with_failure_handled(result, step_input, context)
             with progress.lock:
                 progress.record = replace(progress.record, data=handled.record.data)
         return False  # the error goes on
 
     def _with_failure_handled(
-        self, result: AttemptResult, step_input: StepInput, touch: StepContext
+        self, result: AttemptResult, step_input: StepInput, context: StepContext
     ) -> AttemptResult:
         """The result; if the job fails by it, with what its type's `failed` returned."""
         if isinstance(result.outcome, Done):
@@ -224,7 +227,7 @@ class _Runner:
             return result
         step_input = replace(step_input, data=record.data)
         failure = (after.failure_code, after.failure_message, record.requeues)
-        returned = job_type.failed(step_input, touch, *failure)
+        returned = job_type.failed(step_input, context, *failure)
         return replace(result, record=replace(record, data={**record.data, **returned}))
 
     def _gather(self) -> None:

@@ -6,7 +6,7 @@ The runner runs the jobs of any source alike. A new origin of jobs is another so
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
@@ -32,7 +32,7 @@ class JobSource(Protocol):
     by the threads of steps too.
     """
 
-    job_type: JobType
+    job_type: JobType[Any]
     run: ExecutionRun
 
     def due(self) -> Sequence[DueJob]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import MAIN
@@ -88,7 +89,7 @@ def _job_view(
     return replace(view, row=row, why=why, until=until)
 
 
-def _view_of(record: JobRecord, job_type: JobType, actions: tuple[str, ...]) -> JobView:
+def _view_of(record: JobRecord, job_type: JobType[Any], actions: tuple[str, ...]) -> JobView:
     """The view of a record, without what its origin adds."""
     names = tuple(name for name, _ in job_type.steps)
     done = {step.name for step in record.steps if step.status in PASSED}
@@ -134,7 +135,7 @@ def _is_open_to_requeue(schedule: Schedule) -> bool:
     return True
 
 
-def _why_job_of_schedule(view: JobView, job_type: JobType) -> tuple[str, datetime | None]:
+def _why_job_of_schedule(view: JobView, job_type: JobType[Any]) -> tuple[str, datetime | None]:
     record = view.job
     if record.state is JobState.SCHEDULED and record.next_at:
         return _why_again(record, job_type), record.next_at
@@ -145,7 +146,7 @@ def _why_job_of_schedule(view: JobView, job_type: JobType) -> tuple[str, datetim
     return "", None
 
 
-def _why_again(record: JobRecord, job_type: JobType) -> str:
+def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
     """Why a job is tried again."""
     last = record.attempts[-1] if record.attempts else None
     if last and last.code in NO_FAILURES:

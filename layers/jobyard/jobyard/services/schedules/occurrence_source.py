@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import NotFound
@@ -41,7 +42,7 @@ class OccurrenceSource:
     worker: Worker
 
     def __post_init__(self) -> None:
-        self.job_type: JobType = job_type_of(self.occurrence.job_type)
+        self.job_type: JobType[Any] = job_type_of(self.occurrence.job_type)
         self.job: JobRecord | None = None
 
     def due(self) -> list[DueJob]:
