@@ -1,0 +1,227 @@
+"""One thing has one name, one name means one thing, and the words are those of the field.
+
+The package, the command line and each function folder are checked one by one: they share no names.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cli.local.emulator import ROOT
+
+PACKAGES = {
+    "jobyard": ROOT / "layers/jobyard/jobyard",
+    "cli": ROOT / "cli",
+    **{
+        f"functions/{folder.name}": folder
+        for folder in sorted((ROOT / "functions").iterdir())
+        if (folder / "__init__.py").exists()
+    },
+}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GLOSSARY = ROOT / "docs" / "glossary.md"
+
+# PynamoDB reads the settings of a table from a class of this name inside of each model.
+SHARED_CLASSES = {"Meta"}
+# Words that end in -ing and are nouns in English.
+NOUNS = {"planning", "rule_parsing", "wiring"}
+
+# Names that classes and modules once had.
+FORMER_NAMES = {
+    *("Almanac", "Asking", "BadFields", "Beside", "Busy", "Course", "Desk", "Late", "Look"),
+    *("Looking", "Next", "Person", "Place", "Stop", "Stretch", "Surprise", "Told", "Touch"),
+    *("Unknown", "Upkeep", "Visit", "Wait", "Word", "Work"),
+    *("aside", "chapters", "courses", "desk", "letters", "manual", "minute", "remembered"),
+    *("repeats", "stage", "tick", "timetable", "together", "upcoming"),
+}
+# Words of a private dialect, as regular expressions, and what the field says.
+BANNED = {
+    "almanacs?": "cache",
+    "errands?": "pending work",
+    "stretch(es)?": "work slice",
+    "desks?": "context, clients",
+    "yards?": "harness",
+    "weathers?": "fault profile",
+    "unkind(ness)?": "strict",
+    "str(ike|ikes|iking|uck)": "inject a fault",
+    "asking": "command context",
+    "upkeep": "maintenance",
+    "aside": "skip reason",
+    "untold": "undelivered",
+    "told": "notified, reported, refused",
+    "(tak(e|es|en|ing)|took) up(?! to)": "recover",
+    "let(s|ting)? go": "release",
+    "c(o|a)mes? to nothing": "fail",
+    "beside": "next to, compared with",
+    "whom|whoever": "the person who",
+    "anew": "again",
+    "seldom": "rarely",
+    "surprises?": "internal error",
+    "sentences?": "description",
+    "go(es)? on": "continue",
+    "ma(k|d)es? up for|made up for": "catch up",
+    "patience": "timeouts, retry policy",
+    "wish(es)?": "request",
+    "breath": "pause",
+    "at the most": "at most",
+    "looks? after": "maintain",
+}
+# What still says them. An entry goes when its files are rewritten; in the end there is none.
+PENDING: dict[str, set[str]] = {
+    "layers": {
+        "stretch(es)?",
+        "asking",
+        "upkeep",
+        "aside",
+        "untold",
+        "told",
+        "(tak(e|es|en|ing)|took) up(?! to)",
+        "let(s|ting)? go",
+        "c(o|a)mes? to nothing",
+        "beside",
+        "whom|whoever",
+        "anew",
+        "seldom",
+        "surprises?",
+        "sentences?",
+        "go(es)? on",
+        "ma(k|d)es? up for|made up for",
+        "patience",
+        "wish(es)?",
+        "breath",
+        "at the most",
+    },
+    "functions": {
+        "asking",
+        "upkeep",
+        "untold",
+        "told",
+        "(tak(e|es|en|ing)|took) up(?! to)",
+        "let(s|ting)? go",
+        "beside",
+        "whom|whoever",
+        "anew",
+        "sentences?",
+        "go(es)? on",
+        "ma(k|d)es? up for|made up for",
+        "patience",
+    },
+    "benchmarks": {
+        "asking",
+        "upkeep",
+        "told",
+        "beside",
+        "whom|whoever",
+        "patience",
+        "at the most",
+        "looks? after",
+    },
+    "docs/job-lifecycles.md": {"go(es)? on"},
+    "docs/performance.md": {"told", "beside", "anew", "looks? after"},
+}
+PLACES = {
+    "layers": sorted((ROOT / "layers/jobyard/jobyard").rglob("*.py")),
+    "functions": sorted((ROOT / "functions").rglob("*.py")),
+    "cli": sorted((ROOT / "cli").rglob("*.py")),
+    "infra": [ROOT / "template.yaml", *sorted((ROOT / "infra").rglob("*.[yp]*"))],
+    "benchmarks": sorted((ROOT / "benchmarks").rglob("*.py")),
+    **{page.relative_to(ROOT).as_posix(): [page] for page in PAGES},
+}
+
+
+@cache
+def _trees(package: str) -> dict[str, ast.Module]:
+    """The modules of a package by their path in the project."""
+    return {
+        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text())
+        for file in sorted(PACKAGES[package].rglob("*.py"))
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_classes_of_a_package_share_a_name(package: str) -> None:
+    places = defaultdict(list)
+    for path, tree in _trees(package).items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name not in SHARED_CLASSES:
+                places[node.name].append(path)
+
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_public_constant_means_two_things(package: str) -> None:
+    """A private constant (`_NAME`) belongs to its module alone, so two of them never meet."""
+    values = defaultdict(dict)
+    for path, tree in _trees(package).items():
+        for name, value in _constants(tree):
+            values[name].setdefault(ast.dump(value), path)
+
+    assert {name: [*paths.values()] for name, paths in values.items() if len(paths) > 1} == {}
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """The public constants of a module with the expressions of their values."""
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        for target in targets:
+            if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z][A-Z0-9_]*", target.id):
+                assert isinstance(node, ast.Assign | ast.AnnAssign)
+                if node.value is not None:
+                    yield target.id, node.value
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_a_bare_gerund(package: str) -> None:
+    names = {Path(path).stem for path in _trees(package)}
+
+    assert {name for name in names if name.endswith("ing")} - NOUNS == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_class_or_module_has_a_former_name(package: str) -> None:
+    names = {Path(path).stem for path in _trees(package)}
+    for tree in _trees(package).values():
+        names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+    assert names & FORMER_NAMES == set()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_names_and_prose_use_the_words_of_the_field(place: str) -> None:
+    text = "\n".join(file.read_text() for file in PLACES[place])
+    found = {word for word in BANNED if _says(text, word)}
+
+    assert {word: BANNED[word] for word in found - PENDING.get(place, set())} == {}
+
+
+def test_the_list_of_what_is_pending_names_places_and_words() -> None:
+    assert PENDING.keys() <= PLACES.keys()
+    assert set().union(*PENDING.values()) <= BANNED.keys()
+
+
+def _says(text: str, word: str) -> bool:
+    """Whether a text has a word, on its own or as a part of a name; names of tests do not count."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub(r"::\w+", "", text))
+    return re.search(rf"(?<![a-z])(?:{word})(?![a-z])", apart, re.IGNORECASE) is not None
+
+
+def test_every_word_of_the_glossary_is_used() -> None:
+    """In the code or in another page; the glossary itself does not count."""
+    terms = re.findall(r"^- \*\*(.+?)\*\*:", GLOSSARY.read_text(), re.MULTILINE)
+    pages = "\n".join(page.read_text() for page in PAGES if page != GLOSSARY)
+    code = "\n".join(
+        file.read_text() for files in (PLACES["layers"], PLACES["functions"]) for file in files
+    )
+
+    assert len(terms) == len(set(terms))
+    assert len(terms) >= 20
+    text = (pages + code).replace("_", " ").casefold()
+    assert [term for term in terms if term.casefold() not in text] == []
