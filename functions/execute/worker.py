@@ -1,5 +1,6 @@
 """What both handlers of this folder are made of: clients, the worker and its one line of log."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -103,3 +104,7 @@ def _count(name: str, number: int, **dimensions: str) -> None:
         emf.add_dimension(dimension, value)
     emf.add_metric(name, MetricUnit.Count, number)
     emf.flush_metrics()
+
+
+gc.freeze()  # what is loaded by now stays
+gc.enable()

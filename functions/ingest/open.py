@@ -1,5 +1,6 @@
 """The batch machine's first state: claim the manifest and check it, or take up what was asked."""
 
+import gc
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,9 @@ LOGGER = Logger()
 SETTINGS = wire(os.environ)
 S3 = session().create_client("s3", config=S3_PATIENCE)
 METER = Meter([S3])
+
+gc.freeze()  # what is loaded by now stays
+gc.enable()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

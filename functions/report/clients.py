@@ -1,5 +1,6 @@
 """What the handlers of this folder share: clients, settings, the clock."""
 
+import gc
 import os
 from datetime import UTC, datetime
 
@@ -46,3 +47,6 @@ def _refused(report: Report, error: Exception) -> None:
 
 
 REPORTING = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
+
+gc.freeze()  # what is loaded by now stays
+gc.enable()

@@ -1,5 +1,6 @@
 """What the handlers of this folder share: clients, settings, the clock."""
 
+import gc
 import os
 from datetime import UTC, datetime
 
@@ -26,3 +27,7 @@ STARTING = Executions(SETTINGS, MACHINES)
 def now() -> datetime:
     """The time, aware UTC."""
     return datetime.now(UTC)
+
+
+gc.freeze()  # what is loaded by now stays
+gc.enable()

@@ -16,10 +16,11 @@ from tests.infra.template_reader import Resources, of_type, written
 PROGRAM = """
 import sys
 sys.path[:0] = {path!r}
-import importlib, os
+import gc, importlib, os
 os.environ.clear()
 os.environ.update({environment!r})
 importlib.import_module({module!r})
+assert gc.isenabled()
 print(*sorted(name for name in sys.modules if name.split(".")[0] == "aws_xray_sdk"))
 """
 
