@@ -9,13 +9,14 @@ from tests.cli.fake_api import Run
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "examples/deposit/README.md",
+    *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted((ROOT / "examples").rglob("README.md")),
 ]
 # `jobyard retry` in a code block, at a prompt or between backticks.
 COMMAND = re.compile(r"(?:^ {4,}|[`(]|\$ )jobyard ([a-z][a-z-]+)(?: ([a-z]+))?", re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_that_a_page_names_exists(page: Path, run: Run) -> None:
     named = {found.groups() for found in COMMAND.finditer(page.read_text())}
     for command, following in named:
@@ -34,7 +35,7 @@ def test_every_alarm_is_in_the_runbook() -> None:
     assert [alarm for alarm in alarms if alarm not in runbook] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_page_that_a_page_links_to_exists(page: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
 
