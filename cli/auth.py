@@ -47,11 +47,11 @@ def login(
         users = ", ".join(deployment.passwords)
         raise typer.BadParameter(f"{role!r} is not one of {users}", param_hint="--as")
     if role:
-        opened = session.sign_in(deployment, role, deployment.passwords[role])
+        current = session.sign_in(deployment, role, deployment.passwords[role])
     else:
         name = username or terminal.prompt("Username:")
-        opened = session.sign_in(deployment, name, _secret("Password"), _challenge)
-    _show_session(deployment, opened, as_json=as_json)
+        current = session.sign_in(deployment, name, _secret("Password"), _challenge)
+    _show_session(deployment, current, as_json=as_json)
 
 
 @app.command()
@@ -76,12 +76,12 @@ def token(ctx: typer.Context, stack: StackName = "") -> None:
     typer.echo(SessionTokens(deployment, session.open_session(deployment)).token())
 
 
-def _show_session(deployment: Deployment, opened: Session, *, as_json: bool) -> None:
+def _show_session(deployment: Deployment, current: Session, *, as_json: bool) -> None:
     shown: Document = {
         "stack": deployment.name,
-        "api_url": opened.api_url,
-        "username": opened.username,
-        "roles": opened.roles,
+        "api_url": current.api_url,
+        "username": current.username,
+        "roles": current.roles,
     }
     if as_json:
         terminal.print_json(shown)
@@ -90,9 +90,9 @@ def _show_session(deployment: Deployment, opened: Session, *, as_json: bool) -> 
         terminal.key_values(
             (
                 ("stack", deployment.name),
-                ("API", opened.api_url),
-                ("user", opened.username),
-                ("roles", ", ".join(opened.roles) or "none: ask an admin for one"),
+                ("API", current.api_url),
+                ("user", current.username),
+                ("roles", ", ".join(current.roles) or "none: ask an admin for one"),
             )
         )
     )

@@ -84,19 +84,19 @@ def put(
     as_json: Json = False,
 ) -> None:
     """Create or replace a calendar. --exclude and --include may be repeated."""
-    wanted: Document = {
+    body: Document = {
         "title": title,
         "exclude": [_dates(text) for text in exclude or ()],
         "include": [_window(text) for text in include or ()],
     }
-    calendar_of({"name": name, **wanted})  # refuse before sending
+    calendar_of({"name": name, **body})  # refuse before sending
     seen = {} if version is None else {"version": version}
     api: ApiClient = ctx.obj.api(stack)
     before: Document = {}
     if not as_json:
         with suppress(ApiError):  # it may not exist yet
             before = api.get(f"/calendars/{name}")
-    found = api.put(f"/calendars/{name}", {"reason": reason, **wanted, **seen})
+    found = api.put(f"/calendars/{name}", {"reason": reason, **body, **seen})
     if as_json:
         terminal.print_json(found)
         return

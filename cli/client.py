@@ -120,8 +120,8 @@ class ApiClient:
         items: list[Document] = []
         cursor: str | None = query.pop("cursor", None)
         while True:
-            wanted = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(items))
-            page = self.get(path, **query, cursor=cursor, limit=wanted)
+            page_size = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - len(items))
+            page = self.get(path, **query, cursor=cursor, limit=page_size)
             items += page["items"]
             cursor = page.get("next_cursor")
             if not cursor or (limit is not None and len(items) >= limit):
@@ -266,8 +266,8 @@ def _is_retryable(answer: httpx.Response) -> bool:
 
 def _retry_after(answer: httpx.Response) -> float:
     """Seconds in Retry-After; 0 if it is missing or a date."""
-    asked = answer.headers.get("Retry-After", "")
-    return float(asked) if asked.isdecimal() else 0.0
+    seconds = answer.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else 0.0
 
 
 def _document(answer: httpx.Response) -> Document:

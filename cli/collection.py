@@ -94,7 +94,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Create a collection. Only its owner and admins may deposit until you allow others."""
-    wanted: Document = {
+    body: Document = {
         "name": name,
         "people": allow or [],
         "groups": group or [],
@@ -104,7 +104,7 @@ def create(
         **({"owner": owner} if owner else {}),
         **({"reason": reason} if reason else {}),
     }
-    _show(ctx.obj.api(stack).post("/collections", wanted), as_json=as_json)
+    _show(ctx.obj.api(stack).post("/collections", body), as_json=as_json)
 
 
 @app.command()
@@ -140,16 +140,16 @@ def edit(
     ):
         if values and none:
             raise typer.BadParameter(f"give {option} or {no_option}, not both", param_hint=option)
-    wanted: Document = {
+    body: Document = {
         **({"owner": owner} if owner else {}),
         **({"naans": naan or []} if naan or no_naans else {}),
         **({"notify": notify or []} if notify or no_notify else {}),
         **({} if drops is None else {"accepts_drops": drops}),
     }
-    if not wanted:
+    if not body:
         raise typer.BadParameter("nothing to change: give --owner, --naan, --notify or --drops")
     api: ApiClient = ctx.obj.api(stack)
-    found = api.patch(f"/collections/{name}", {"reason": reason, **wanted})
+    found = api.patch(f"/collections/{name}", {"reason": reason, **body})
     _show(found, as_json=as_json)
 
 
@@ -164,8 +164,8 @@ def allow(
     as_json: Json = False,
 ) -> None:
     """Allow users, or groups of the user pool, to deposit in a collection."""
-    wanted = _principals(person, group, reason)
-    _show(ctx.obj.api(stack).post(f"/collections/{name}/allow", wanted), as_json=as_json)
+    body = _principals(person, group, reason)
+    _show(ctx.obj.api(stack).post(f"/collections/{name}/allow", body), as_json=as_json)
 
 
 @app.command()
@@ -179,8 +179,8 @@ def deny(
     as_json: Json = False,
 ) -> None:
     """Revoke the right to deposit. Deposits that have not been written yet are stopped."""
-    wanted = _principals(person, group, reason)
-    _show(ctx.obj.api(stack).post(f"/collections/{name}/deny", wanted), as_json=as_json)
+    body = _principals(person, group, reason)
+    _show(ctx.obj.api(stack).post(f"/collections/{name}/deny", body), as_json=as_json)
 
 
 def _principals(people: list[str] | None, groups: list[str] | None, reason: str) -> Document:

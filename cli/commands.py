@@ -65,25 +65,25 @@ def retry(
         "failure_codes": code,
         "job_ids": [target] if target != batch_id else None,
     }
-    wanted: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
-    asked = api.post(f"/batches/{batch_id}/retries", wanted)
+    body: Document = {"preview": preview} | {name: said for name, said in named.items() if said}
+    answer = api.post(f"/batches/{batch_id}/retries", body)
     if not as_json:
-        _show_retried(asked, "would" if preview else "will")
-    refused = bool(asked.get("not_retryable")) or not asked["matched"]
+        _show_retried(answer, "would" if preview else "will")
+    refused = bool(answer.get("not_retryable")) or not answer["matched"]
     if watch and not preview:
-        refused |= _watch_retry(ctx, api, batch_id, asked["operation_id"], as_json=as_json)
+        refused |= _watch_retry(ctx, api, batch_id, answer["operation_id"], as_json=as_json)
     elif as_json:
-        terminal.print_json(asked)
+        terminal.print_json(answer)
     elif not preview:
         _suggest_watch(batch_id)
     if refused:
         raise typer.Exit(1)
 
 
-def _show_retried(asked: Document, tense: str) -> None:
+def _show_retried(answer: Document, tense: str) -> None:
     """Print how many jobs are retried and how many cannot be. `tense` is "will" or "would"."""
-    refused = asked.get("not_retryable", 0)
-    tried = plural(asked["matched"] - refused, "job")
+    refused = answer.get("not_retryable", 0)
+    tried = plural(answer["matched"] - refused, "job")
     terminal.console().print(f"{tried} {tense} be retried")
     if refused:
         words = "cannot be retried: the depositor has to submit these objects again"
@@ -158,10 +158,10 @@ def hold(
             raise typer.BadParameter(words)
         _send_event(ctx, "hold", target, reason, stack=stack, as_json=as_json)
         return
-    wanted: Document = {"reason": reason} | ({"until": until} if until else {})
+    body: Document = {"reason": reason} | ({"until": until} if until else {})
     if replace:
-        wanted["replace"] = True
-    held = ctx.obj.api(stack).put(f"/holds/{target}", wanted)
+        body["replace"] = True
+    held = ctx.obj.api(stack).put(f"/holds/{target}", body)
     if as_json:
         terminal.print_json(held)
     else:
@@ -237,11 +237,11 @@ def update_reporting(
 ) -> None:
     """Report a failed batch again if the outcome of a job has changed since the last report."""
     api = ctx.obj.api(stack)
-    asked = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
+    answer = api.post(f"/batches/{batch_id}/update_reporting", {"reason": reason})
     if watch:
         watch_to_end(ctx, api, batch_id, as_json=as_json)
     else:
-        _show_state(batch_id, asked, as_json=as_json)
+        _show_state(batch_id, answer, as_json=as_json)
 
 
 def _send_event(
@@ -252,15 +252,15 @@ def _send_event(
     _show_state(target, api.post(f"/{kind}/{target}/{event}", {"reason": reason}), as_json=as_json)
 
 
-def _show_state(target: str, asked: Document, *, as_json: bool) -> None:
+def _show_state(target: str, answer: Document, *, as_json: bool) -> None:
     if as_json:
-        terminal.print_json(asked)
+        terminal.print_json(answer)
         return
-    terminal.console().print(f"{target} is", terminal.state(asked["state"]))
+    terminal.console().print(f"{target} is", terminal.state(answer["state"]))
     if _is_of_schedule(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
         terminal.console().print(terminal.next_commands([(shown, "show its schedule")]))
-    elif asked["state"] not in {"held", "deleted"}:
+    elif answer["state"] not in {"held", "deleted"}:
         _suggest_watch(_origin_of(target))
 
 

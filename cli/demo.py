@@ -42,7 +42,7 @@ def demo(
     ] = deployment.FILES_PORT,
 ) -> None:
     """Deposit the files of examples/deposit, repair what fails, and show the reports."""
-    asked = DemoOptions(
+    options = DemoOptions(
         keep,
         port,
         files_port,
@@ -55,7 +55,7 @@ def demo(
         page=("docs/", "manifests, deposits, operating, the API, job types"),
     )
     run_demo(
-        asked,
+        options,
         serve_files(files_port),
         lambda files, running, on: _play(DemoRunner(on, files.sessions, running.endpoint), files),
     )
@@ -80,9 +80,9 @@ class _FileHandler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def end_headers(self) -> None:
-        asked = Path(self.translate_path(self.path))
-        if asked.is_file():
-            self.send_header("ETag", f'"{sha256(asked.read_bytes()).hexdigest()[:32]}"')
+        file = Path(self.translate_path(self.path))
+        if file.is_file():
+            self.send_header("ETag", f'"{sha256(file.read_bytes()).hexdigest()[:32]}"')
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -102,10 +102,10 @@ def serve_files(port: int) -> Iterator[ServedFiles]:
             f"port {port}, for the example files, is used by {taken_by}: choose another with "
             "--files-port, or JOBYARD_FILES_PORT for make"
         )
-    with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as made:
-        folder = shutil.copytree(EXAMPLES, Path(made) / "deposit")
+    with tempfile.TemporaryDirectory(prefix="jobyard-demo-") as temporary:
+        folder = shutil.copytree(EXAMPLES, Path(temporary) / "deposit")
         (folder / LATE_FILE).unlink()
-        files = ServedFiles(folder, Path(made) / "sessions", f"http://{HOST}:{port}")
+        files = ServedFiles(folder, Path(temporary) / "sessions", f"http://{HOST}:{port}")
         for template in (*folder.glob("*.checkm"), *folder.glob("*.csv")):
             template.write_text(template.read_text().replace("{base_url}", files.base_url))
         server = ThreadingHTTPServer((HOST, port), partial(_FileHandler, directory=folder))
@@ -127,22 +127,22 @@ def _play(runner: DemoRunner, files: ServedFiles) -> None:
     with chdir(files.folder):
         for folder in sorted(Path("objects").iterdir()):
             _make_manifest(runner, files, folder)
-    made = [_submit(runner, files, api, name) for name in ("objects.checkm", "containers.csv")]
+    batch_ids = [_submit(runner, files, api, name) for name in ("objects.checkm", "containers.csv")]
     refused = _submit(runner, files, api, "refused.checkm")
 
     runner.section("Every entry becomes a job")
-    _watch(runner, api, [*made, refused])
+    _watch(runner, api, [*batch_ids, refused])
 
     runner.section("The refused manifest: its errors, by line and column")
     runner.run("depositor", "findings", refused)
 
     runner.section("The missing file is added, and an operator retries the job")
     files.add_late_file()
-    runner.run("operator", "jobs", made[1], "--state", "failed")
-    runner.run("operator", "retry", made[1], "--reason", "the file is there now", "--watch")
+    runner.run("operator", "jobs", batch_ids[1], "--state", "failed")
+    runner.run("operator", "retry", batch_ids[1], "--reason", "the file is there now", "--watch")
 
     runner.section("An admin has the batch reported again: the report lists only the changes")
-    runner.run("admin", "update-reporting", made[1], "--reason", "repaired", "--watch")
+    runner.run("admin", "update-reporting", batch_ids[1], "--reason", "repaired", "--watch")
 
     runner.section("The mails that were sent")
     for each in mail.sent(runner.endpoint)[before:]:
@@ -159,12 +159,12 @@ def _make_manifest(runner: DemoRunner, files: ServedFiles, folder: Path) -> None
 
 def _submit(runner: DemoRunner, files: ServedFiles, api: ApiClient, name: str) -> str:
     runner.show_command(f"jobyard submit {name} --collection {COLLECTION}")
-    wanted: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
-    made = api.post("/batches", wanted)
+    body: Document = {"collection": COLLECTION, "filename": name, "job_type": "deposit"}
+    created = api.post("/batches", body)
     with (files.folder / name).open("rb") as content:
-        api.upload(made["upload"], content)
-    runner.console.print(f"batch [bold]{made['batch_id']}[/]")
-    return str(made["batch_id"])
+        api.upload(created["upload"], content)
+    runner.console.print(f"batch [bold]{created['batch_id']}[/]")
+    return str(created["batch_id"])
 
 
 def _watch(runner: DemoRunner, api: ApiClient, batch_ids: Sequence[str]) -> None:

@@ -36,7 +36,7 @@ def demo(
     ] = None,
 ) -> None:
     """Schedule a sweep of 5,000 made-up voters, run it, and show it before and after."""
-    asked = DemoOptions(
+    options = DemoOptions(
         keep,
         port,
         None,
@@ -49,7 +49,7 @@ def demo(
         page=("docs/schedules.md", "rules, clock changes, policies, limits"),
     )
     run_demo(
-        asked,
+        options,
         tempfile.TemporaryDirectory(prefix="jobyard-demo-"),
         lambda sessions, running, on: _play(DemoRunner(on, Path(sessions), running.endpoint)),
     )

@@ -171,8 +171,8 @@ def _summary(reading: Reading, file: str) -> Text:
         verdict = Text("no objects will be created", style="bold red")
     else:
         noun = "file" if reading.per_object else "row"
-        made = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
-        verdict = Text(f"{made} will be created ({reading.profile})", style="green")
+        created = f"{plural(reading.entries, 'object')} of {plural(reading.files, noun)}"
+        verdict = Text(f"{created} will be created ({reading.profile})", style="green")
     return Text.assemble(f"{file}: ", verdict, f": {', '.join(counts) or 'no errors or warnings'}")
 
 

@@ -97,8 +97,8 @@ def show_list(
     as_json: Json = False,
 ) -> None:
     """List schedules with their status and next run (VoteCal's Job Management)."""
-    wanted = {"label": label, "system": "true" if system else None}
-    found = ctx.obj.api(stack).list_items("/schedules", limit, **wanted)
+    query = {"label": label, "system": "true" if system else None}
+    found = ctx.obj.api(stack).list_items("/schedules", limit, **query)
     if system and not label and not found["items"] and not as_json:
         terminal.console().print("none yet: the scheduler creates them within a minute")
         return
@@ -172,20 +172,20 @@ def create(
 ) -> None:
     """Create a schedule and show its first run."""
     fields = rules.rule_fields(ctx.params)
-    wanted: Document = {
+    body: Document = {
         "title": title,
         "job_type": job_type,
         "rule": rules.rule_document(rule, fields),
         **_settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar),
     }
-    made = ctx.obj.api(stack).post("/schedules", wanted)
+    created = ctx.obj.api(stack).post("/schedules", body)
     if as_json:
-        terminal.print_json(made)
+        terminal.print_json(created)
         return
     console = terminal.console()
-    console.print(f"schedule [bold]{made['schedule_id']}[/]")
-    console.print(f"{made['description']}; {schedule_view.next_run_text(made)}", markup=False)
-    shown = f"jobyard schedule show {made['schedule_id']}"
+    console.print(f"schedule [bold]{created['schedule_id']}[/]")
+    console.print(f"{created['description']}; {schedule_view.next_run_text(created)}", markup=False)
+    shown = f"jobyard schedule show {created['schedule_id']}"
     console.print(terminal.next_commands([(shown, "show the schedule")]))
 
 
@@ -224,19 +224,19 @@ def edit(
     --times, --weekdays or --day.
     """
     fields = rules.rule_fields(ctx.params)
-    wanted = _settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar)
+    body = _settings(parameters, _missed(missed, missed_limit, missed_max_age), overlap, calendar)
     if title == "":
         raise typer.BadParameter("the value is empty", param_hint="--title")
-    wanted |= {"title": title} if title else {}
-    if not (wanted or fields) and rule is None:
+    body |= {"title": title} if title else {}
+    if not (body or fields) and rule is None:
         raise typer.BadParameter("nothing to change: give at least one option besides --reason")
     if rule is not None:
-        wanted["rule"] = rules.rule_document(rule, fields)
+        body["rule"] = rules.rule_document(rule, fields)
     api: ApiClient = ctx.obj.api(stack)
     before = {} if as_json and not fields else api.get(f"/schedules/{schedule_id}")
     if fields:
-        wanted["rule"] = rules.merged(before["rule"], fields)
-    edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **wanted})
+        body["rule"] = rules.merged(before["rule"], fields)
+    edited = api.patch(f"/schedules/{schedule_id}", {"reason": reason, **body})
     if as_json:
         terminal.print_json(edited)
     else:
@@ -260,10 +260,8 @@ def suspend(
     as_json: Json = False,
 ) -> None:
     """Suspend a schedule. Its runs are recorded as skipped; a running job continues."""
-    wanted: Document = {"reason": reason} | ({"until": until} if until else {})
-    _show_state(
-        ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", wanted), as_json=as_json
-    )
+    body: Document = {"reason": reason} | ({"until": until} if until else {})
+    _show_state(ctx.obj.api(stack).post(f"/schedules/{schedule_id}/suspend", body), as_json=as_json)
 
 
 @app.command()
@@ -288,18 +286,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a job of the schedule now. Its regular runs stay as they are."""
-    made = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
+    created = ctx.obj.api(stack).post(f"/schedules/{schedule_id}/run_now", {"reason": reason})
     if as_json:
-        terminal.print_json(made)
+        terminal.print_json(created)
         return
     console = terminal.console()
-    if not made["job_id"]:
+    if not created["job_id"]:
         console.print("the job starts when the previous run has ended")
         shown = f"jobyard schedule history {schedule_id}"
         console.print(terminal.next_commands([(shown, "watch for it")]))
         return
-    console.print(f"job [bold]{made['job_id']}[/]")
-    console.print(terminal.next_commands([(f"jobyard job {made['job_id']}", "show the job")]))
+    console.print(f"job [bold]{created['job_id']}[/]")
+    console.print(terminal.next_commands([(f"jobyard job {created['job_id']}", "show the job")]))
 
 
 @app.command()
@@ -399,13 +397,13 @@ def show_preview(
     """
     since = start or datetime.now(UTC)
     fields = rules.rule_fields(ctx.params)
-    wanted = recurrence_of(rules.rule_document(rule, fields), since)
+    recurrence = recurrence_of(rules.rule_document(rule, fields), since)
     refusing = _calendar(calendar) if calendar else None
-    found = preview(wanted, since, count, refusing)
+    found = preview(recurrence, since, count, refusing)
     if as_json:
         terminal.print_json([each.document() for each in found])
     else:
-        _show(wanted, refusing, found, since)
+        _show(recurrence, refusing, found, since)
 
 
 def _calendar(text: str) -> Calendar:

@@ -78,17 +78,17 @@ def submit(
         "note": note,
         "parameters": dict(map(_parameter, parameter or ())),
     }
-    wanted: Document = {name: value for name, value in optional.items() if value}
+    body: Document = {name: value for name, value in optional.items() if value}
     if no_mail:
-        wanted["notify"] = []
+        body["notify"] = []
     with _open(file) as content:
         called = filename or _manifest_name(file, content)
-        wanted |= {"collection": collection, "filename": called, "job_type": job_type}
+        body |= {"collection": collection, "filename": called, "job_type": job_type}
         api = ctx.obj.api(stack)
-        made = api.post("/batches", wanted)
-        batch_id = made["batch_id"]
+        created = api.post("/batches", body)
+        batch_id = created["batch_id"]
         try:
-            api.upload(made["upload"], content)
+            api.upload(created["upload"], content)
         except UploadUncertain as error:
             raise UploadUncertain(f"{error}: run `jobyard batch {batch_id}`") from error
     if not as_json:
@@ -96,7 +96,7 @@ def submit(
     if watch:
         watch_to_end(ctx, api, batch_id, as_json=as_json)
     elif as_json:
-        terminal.print_json(made)
+        terminal.print_json(created)
     else:
         terminal.console().print(
             terminal.next_commands([(f"jobyard watch {batch_id}", "watch its progress")])

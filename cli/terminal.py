@@ -299,34 +299,34 @@ def _pack(parts: Iterable[Text], width: int) -> list[Text]:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> Table:
     """A plain table. A column whose name begins with "!" never wraps."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         whole = column.startswith("!")
-        made.add_column(column.lstrip("!~"), no_wrap=whole, overflow="fold")
+        grid.add_column(column.lstrip("!~"), no_wrap=whole, overflow="fold")
     for row in rows:
-        made.add_row(*(_as_text(cell) for cell in row))
-    return made
+        grid.add_row(*(_as_text(cell) for cell in row))
+    return grid
 
 
 def key_values(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """A two-column list of names and values. Empty values are left out."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="bold", no_wrap=True)
-    made.add_column(overflow="fold")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
     for name, value in rows:
         if value:
-            made.add_row(name, _as_text(value))
-    return made
+            grid.add_row(name, _as_text(value))
+    return grid
 
 
 def next_commands(lines: Iterable[tuple[str, str]]) -> Table:
     """Commands, each with what it does."""
-    made = Table.grid(padding=(0, 3))
-    made.add_column(no_wrap=True)
-    made.add_column()
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
     for command, does in lines:
-        made.add_row(f"  [bold]{command}[/]", f"[dim]{does}[/]")
-    return made
+        grid.add_row(f"  [bold]{command}[/]", f"[dim]{does}[/]")
+    return grid
 
 
 def commands_for(events: Iterable[str]) -> str:

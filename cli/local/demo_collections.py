@@ -67,7 +67,7 @@ def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
     for name in names:
         if name in there:
             continue
-        wanted = {
+        body = {
             "name": name,
             "groups": list(GROUPS),
             "naans": [*NAANS, *(FIELD_NAANS if name == CASES else ())],
@@ -75,7 +75,7 @@ def _make_missing(api: ApiClient, names: Iterable[str]) -> None:
             "reason": "for the demo",
         }
         try:
-            api.post("/collections", wanted)
-        except ApiError as refused:
-            if refused.status != 409:  # somebody made it at the same time
-                raise  # 409: another process created it at the same time
+            api.post("/collections", body)
+        except ApiError as error:
+            if error.status != 409:  # 409: another process created it at the same time
+                raise
