@@ -64,7 +64,7 @@ class Checkpoints(Protocol):
 class MaintenanceTasks(Protocol):
     """What the system's own jobs do, a bounded piece at a time; each piece is counted once."""
 
-    def look(self, seen: Checkpoint) -> Checkpoint:
+    def recover_slice(self, seen: Checkpoint) -> Checkpoint:
         """The checkpoint after some more was looked at, and taken up if no execution works on it.
 
         `processed` counts what was looked at, `recovered` in its place what was taken up.

@@ -116,13 +116,13 @@ def authorize_deposit(name: str, actor: Actor) -> Collection:
     """
     authorize(actor, "batch", "submit")
     found = collections.find(name)
-    words = deposit_refusal(name, found, actor.depositor)
-    if found is not None and not words:
+    reason = deposit_refusal(name, found, actor.depositor)
+    if found is not None and not reason:
         return found
     if found is not None and may_see(found, actor):
-        raise Forbidden(words)
+        raise Forbidden(reason)
     if is_allowed("collection", "view", actor.roles):
-        raise NotFound(words)
+        raise NotFound(reason)
     raise NotFound(
         f"there is no collection {name!r} that you may deposit into: ask its owner or an admin to "
         f"allow you (jobyard collection allow {name} YOUR-NAME)"

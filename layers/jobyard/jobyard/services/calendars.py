@@ -67,5 +67,5 @@ def _change(event: str, context: CommandContext) -> CalendarChange:
 def _check_seen(name: str, stored: StoredCalendar | None, seen: int | None) -> None:
     there = stored.version if stored and not stored.is_deleted else 0
     if seen is not None and seen != there:
-        words = f"of version {there}, not {seen}" if there else "not there any more"
-        raise StaleState(f"calendar {name} is {words}; read it again")
+        reason = f"of version {there}, not {seen}" if there else "not there any more"
+        raise StaleState(f"calendar {name} is {reason}; read it again")

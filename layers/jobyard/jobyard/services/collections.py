@@ -41,7 +41,7 @@ class CollectionEdit:
         return found
 
     def words(self) -> str:
-        """The changes in words, for the history."""
+        """The changes in reason, for the history."""
         said = []
         if self.owner is not None:
             said.append(f"owner {self.owner.name}")
@@ -166,8 +166,8 @@ def deny(
         gone |= found
     named = frozenset(groups)
     if named - before.groups:
-        words = ", ".join(sorted(named - before.groups))
-        raise InvalidTransition(f"{words} is none of the groups that may deposit into {name}")
+        reason = ", ".join(sorted(named - before.groups))
+        raise InvalidTransition(f"{reason} is none of the groups that may deposit into {name}")
     left = {sub: shown for sub, shown in before.people.items() if sub not in gone}
     changes = {"people": left, "groups": before.groups - named}
     return _changed(before, "deny", _who(gone.values(), named), changes, context)

@@ -30,8 +30,8 @@ from jobyard.services.context import CommandContext
 from jobyard.store import batches, chunks, holds, operations
 
 _LINGERS = timedelta(minutes=1)  # a worker that saw the hold just before may still be holding jobs
-RELEASED_AT_ONCE = 25  # batches let go in a slice
-_LOOKED_AT_ONCE = 250  # batches looked at in a slice, most of which another hold holds
+RELEASED_AT_ONCE = 25  # batches released in a slice
+_CHECKED_AT_ONCE = 250  # batches checked in a slice; most may be under another hold
 _PENDING, _HELD = "pending", "held"
 _SHARDS = tuple(str(shard) for shard in range(chunks.HELD_SHARDS))
 _UNNAMED = tuple(f"{shard}, of no collection" for shard in _SHARDS)
@@ -174,23 +174,23 @@ def _slice(hold: Hold, lift: Lift, context: CommandContext) -> tuple[Hold | None
     if lift.is_between:
         lift = replace(lift, round_at=context.now(), left=0)
     released = 0
-    came_to = lift.place
-    for looked, found in enumerate(_found(hold, lift.place), start=1):
-        outcome = _let_go(hold, found, context)
-        came_to = found.place
+    position = lift.place
+    for checked, found in enumerate(_found(hold, lift.place), start=1):
+        outcome = _release(hold, found, context)
+        position = found.place
         released += outcome is _Outcome.RELEASED
         left = lift.left + (outcome is not _Outcome.NOTHING)
-        lift = replace(lift, place=came_to, left=left)
-        if released >= RELEASED_AT_ONCE or looked >= _LOOKED_AT_ONCE:
+        lift = replace(lift, place=position, left=left)
+        if released >= RELEASED_AT_ONCE or checked >= _CHECKED_AT_ONCE:
             break
     else:
-        came_to = ("", "")
+        position = ("", "")
     lift = replace(lift, released=lift.released + released)
-    if not any(came_to):
+    if not any(position):
         if not lift.left and lift.round_at >= lift.at + _LINGERS:
             holds.delete(hold)
-            return None, replace(lift, place=came_to)
-        lift = replace(lift, place=came_to, round=lift.round + 1)
+            return None, replace(lift, place=position)
+        lift = replace(lift, place=position, round=lift.round + 1)
     after = replace(hold, lift=lift)
     try:
         holds.put(after, seen=hold)
@@ -208,7 +208,7 @@ class _Found:
     batch_id: str
     place: tuple[str, str]
     numbers: tuple[int, ...] = ()
-    released_as: str = ""  # the cause of a release that the machine may not have been told of
+    released_as: str = ""  # the cause of a release whose execution may not have started
     is_covered: bool = True
 
 
@@ -232,11 +232,11 @@ def _found(hold: Hold, place: tuple[str, str]) -> Iterator[_Found]:
 def _in_state(hold: Hold, state: BatchState, after: str) -> Iterator[_Found]:
     for batch in batches.in_state(state, after):
         last = batch.history[-1] if batch.history else None
-        told = last.cause if last and last.event == "release" else ""
+        released_as = last.cause if last and last.event == "release" else ""
         place = (_PENDING if state is BatchState.PENDING else _HELD, batches.place_of(batch))
         covered = hold.covers(batch.collection, batch.job_type)
-        wanted = covered and (state is BatchState.HELD or bool(told))
-        yield _Found(batch.batch_id, place, released_as=told, is_covered=wanted)
+        wanted = covered and (state is BatchState.HELD or bool(released_as))
+        yield _Found(batch.batch_id, place, released_as=released_as, is_covered=wanted)
 
 
 def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterator[_Found]:
@@ -244,7 +244,7 @@ def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterato
         yield _Found(each.batch_id, (stage, each.place), each.numbers)
 
 
-def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
+def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
     """Release one batch or its chunks, if this hold holds them and no other does."""
     if not found.is_covered:
         return _Outcome.NOTHING
@@ -258,7 +258,7 @@ def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
     if in_force(still, context.now()):
         return _Outcome.NOTHING
     if found.numbers:
-        return _let_jobs_go(batch, found.numbers, context)
+        return _release_jobs(batch, found.numbers, context)
     if batch.state is BatchState.HELD:
         move = BATCH.move(batch.state, "release", context.now(), context.cause)
         try:
@@ -268,12 +268,12 @@ def _let_go(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
         context.executions.start_batch(batch.batch_id, "open", context.run)
         return _Outcome.RELEASED
     if batch.state is BatchState.PENDING and found.released_as:
-        # Perhaps by a lift that died before it told the machine; telling twice is harmless.
+        # A lift that crashed may not have started the execution; a second start is harmless.
         context.executions.start_batch(batch.batch_id, "open", found.released_as)
     return _Outcome.NOTHING
 
 
-def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], context: CommandContext) -> _Outcome:
+def _release_jobs(batch: Batch, numbers: tuple[int, ...], context: CommandContext) -> _Outcome:
     if BATCH.state(batch.state).type is StateType.TERMINAL:
         return _Outcome.NOTHING  # its held jobs were given up with it
     running = [each for each in operations.running(batch.batch_id) if each.event == "release"]
@@ -289,7 +289,7 @@ def _let_jobs_go(batch: Batch, numbers: tuple[int, ...], context: CommandContext
             break
         awaited |= on_its_way if record.stopped else set()
     else:
-        for run in awaited:  # perhaps of a slice that died before it told the machine
+        for run in awaited:  # perhaps of a slice that crashed before it started the execution
             context.executions.start_batch(batch.batch_id, "operation", run)
         return _Outcome.LEFT if awaited else _Outcome.NOTHING
     try:

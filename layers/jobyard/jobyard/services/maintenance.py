@@ -28,17 +28,17 @@ class Maintenance:
     machines: "SFNClient"
     now: Callable[[], datetime]
 
-    def look(self, seen: Checkpoint) -> Checkpoint:
+    def recover_slice(self, seen: Checkpoint) -> Checkpoint:
         """Check the next slice of batches and schedules, and recover orphaned work.
 
         The checkpoint's place has the number of recoveries, `recovered`, up to the last slice.
         """
         place, recovered = dict(seen.place), seen.place.get("recovered", 0)
-        looked = recover_slice(place, Executions(self.settings, self.machines), self.now())
+        checked = recover_slice(place, Executions(self.settings, self.machines), self.now())
         after = seen.after(
-            looked.checked, (), {**looked.place, "recovered": recovered + looked.recovered}
+            checked.checked, (), {**checked.place, "recovered": recovered + checked.recovered}
         )
-        return self._counted(seen, replace(after, ended=not looked.place))
+        return self._counted(seen, replace(after, ended=not checked.place))
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
         """Archive the next slice of what is old enough. Returns `seen` when `remaining` seconds are

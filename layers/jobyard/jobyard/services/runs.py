@@ -13,7 +13,7 @@ from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.cause_key import Action, CauseKey, Turn
 from jobyard.domain.jobs.job import JobAddress
 
-# Passes of a run that was taken up again are counted from the next multiple of this: so no cause
+# Passes of a recovered run count from the next multiple of this: so no cause
 # of theirs is one that the execution before may have used.
 RECOVERY_PASSES = 1_000_000
 
@@ -43,12 +43,12 @@ class ExecutionRun:
 
     @classmethod
     def recovered(cls, name: str, times: int) -> "ExecutionRun":
-        """The run at its first pass, or at the first since it was taken up again that often."""
+        """The run at its first pass after `times` recoveries."""
         return cls(name, times * RECOVERY_PASSES + 1)
 
     @property
     def times(self) -> int:
-        """How often it was taken up again."""
+        """How often it was recovered."""
         return self.number // RECOVERY_PASSES
 
     def next_pass(self) -> "ExecutionRun":

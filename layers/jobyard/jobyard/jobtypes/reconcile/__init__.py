@@ -18,7 +18,7 @@ def reconciling(step_input: StepInput, context: MaintenanceContext) -> Outcome:
         if context.remaining() < RECONCILE_MARGIN_S:
             words = f"looked at {at.total:,} so far"
             return Continue(0, words) if at.version > began else Snooze(0, words)
-        at = maintenance.look(at)
+        at = maintenance.recover_slice(at)
     recovered = at.place.get("recovered", 0)
     words = f"looked at {at.total:,}, took up {recovered:,}"
     return Done({"records": at.counts, "recovered": recovered}, words)

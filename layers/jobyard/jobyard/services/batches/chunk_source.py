@@ -247,8 +247,8 @@ class ChunkSource:
             if stored or _has_event(jobs.get(before.place), operation):  # maybe by a twin
                 outcomes.append(JobOutcome(before.place.job_id, ACCEPTED))
             else:
-                words = "someone else changed it first"
-                refused.append(JobOutcome(before.place.job_id, REFUSED, words))
+                reason = "someone else changed it first"
+                refused.append(JobOutcome(before.place.job_id, REFUSED, reason))
         self._save_outcomes(operation, [*refused, *outcomes])
 
     def _after(self, job: JobRecord, operation: Operation) -> JobRecord:

@@ -11,11 +11,11 @@ from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import batches, chunks, operations
 
-# What may be asked of the jobs of a batch in these states. A report that is being written is let
-# be: a job requeued under it would be told as it stood before.
+# The states of a batch in which its jobs take events. Not while a report is written: it would show
+# a requeued job's old state.
 REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
 _OPEN_TO_JOBS = REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
-# What the batch machine is told after a person's event.
+# The command of the execution that starts after a person's event.
 COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
 
 

@@ -12,8 +12,8 @@ def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
     """Why a batch, or a job of it, is held by a hold, and until when."""
     stop = _hold_over(found, context)
     if stop and stop.lift:
-        words = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
-        return f"{words}; its turn comes within minutes", None
+        reason = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
+        return f"{reason}; its turn comes within minutes", None
     if stop and in_force([stop], context.now):
         return stop.words(), stop.until
     return "nothing holds it any more; it is released within a minute", None

@@ -97,7 +97,7 @@ def open_object(source: ManifestSource, context: OpenContext) -> NextStep:
     return open_batch(replace(batch, source=batch.source or source), context)
 
 
-def note_landed(source: ManifestSource, context: OpenContext, words: str) -> Batch | None:
+def note_landed(source: ManifestSource, context: OpenContext, reason: str) -> Batch | None:
     """Record that a manifest landed which could not be opened, and why. The scheduler tick has it
     opened again. Returns None when the object is no manifest.
     """
@@ -109,7 +109,7 @@ def note_landed(source: ManifestSource, context: OpenContext, words: str) -> Bat
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
         return batch
-    landed = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, words)
+    landed = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
     return batches.note(batch, landed, source=batch.source or source)
 
 
@@ -210,7 +210,7 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
     metadata = context.s3.head_object(
         Bucket=source.bucket, Key=source.key, VersionId=source.version_id
     )["Metadata"]
-    told = _told(_collection_of(source.key), metadata, context.settings)
+    recipients = _recipients(_collection_of(source.key), metadata, context.settings)
     batch = Batch(
         batch_id=batch_id_of_object(source.bucket, source.key, source.version_id),
         state=BatchState.PENDING,
@@ -222,8 +222,8 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
         submitted_at=now,
         profile=metadata.get("profile", ""),
         source=source,
-        notify=told.good,
-        untold=told.bad,
+        notify=recipients.good,
+        untold=recipients.bad,
         parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
     )
     try:
@@ -232,7 +232,7 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
         return batches.get(batch.batch_id, now)
 
 
-def _told(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
+def _recipients(name: str, metadata: Mapping[str, str], settings: Settings) -> Addresses:
     """Who gets the report on a dropped manifest: whom it names, else its collection's people, else
     the deployment's people.
 
@@ -286,12 +286,12 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     with ExitStack() as stack:
         lines = stack.enter_context(_upload(context, lines_key))
         index = stack.enter_context(_upload(context, rows.index_key(batch.batch_id)))
-        words = _spread(reading, Spread(lines, index, findings), context.settings.chunk_size)
-        with _upload(context, rows.findings_key(batch.batch_id)) as told:
-            told.write(findings.text())
-            told.finish()
-        if words:
-            return _refuse(batch, context, words, findings.count)
+        reason = _spread(reading, Spread(lines, index, findings), context.settings.chunk_size)
+        with _upload(context, rows.findings_key(batch.batch_id)) as upload:
+            upload.write(findings.text())
+            upload.finish()
+        if reason:
+            return _refuse(batch, context, reason, findings.count)
         lines.finish()
         if reading.per_object:
             _put_only_row(batch, reading.files, context)
@@ -301,7 +301,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     similar = key_values.register_manifest(
         f"{batch.collection}#{digest.hexdigest()}", batch.batch_id, now, now + SAME_MANIFEST
     )
-    noted = HistoryEntry(
+    opened = HistoryEntry(
         "open",
         batch.state,
         batch.state,
@@ -312,7 +312,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
     )
     batch = batches.note(
         batch,
-        noted,
+        opened,
         profile=reading.profile,
         entries=reading.entries,
         files=reading.files,
@@ -332,17 +332,17 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     if batch.collection == BESIDE:
         return f"it lies beside every collection: put it under {INTAKE}COLLECTION/"
     if not re.fullmatch(NAME, batch.collection):
-        words = "a letter or digit, then letters, digits, . _ and -"
-        return f"{batch.collection!r} is no name of a collection: {words}"
-    if words := deposit_refusal(
+        reason = "a letter or digit, then letters, digits, . _ and -"
+        return f"{batch.collection!r} is no name of a collection: {reason}"
+    if reason := deposit_refusal(
         batch.collection, collections.find(batch.collection), batch.depositor
     ):
-        return words
-    if words := takes_no_manifests(batch.job_type):
-        return words
+        return reason
+    if reason := takes_no_manifests(batch.job_type):
+        return reason
     callback = batch.parameters.get("callback_url")
-    words = urls.not_called(callback, settings.allowed_hosts) if callback else ""
-    return f"its callback URL {words}" if words else ""
+    reason = urls.not_called(callback, settings.allowed_hosts) if callback else ""
+    return f"its callback URL {reason}" if reason else ""
 
 
 def _check_bounds(reading: Reading, context: OpenContext) -> None:
@@ -374,8 +374,8 @@ class Findings:
 
     def text(self) -> bytes:
         """The findings, a line each; the last line says how many more there are."""
-        told = (*self._lines, *self._kept.rest())
-        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in told)
+        findings = (*self._lines, *self._kept.rest())
+        return b"".join(json.dumps(finding.document()).encode() + b"\n" for finding in findings)
 
 
 class _ManifestLimits(Protocol):
@@ -443,11 +443,11 @@ def _put_only_row(batch: Batch, files: int, context: OpenContext) -> None:
     rows.put_index(context.s3, settings, rows.index_key(batch.batch_id), [Chunk(0, 0, len(line))])
 
 
-def _refuse(batch: Batch, context: OpenContext, words: str, findings: int) -> NextStep:
+def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> NextStep:
     """End the batch without jobs; its report lists the findings."""
     now = context.now()
     move = BATCH.move(batch.state, "report", now, Cause(f"opened.{context.execution}"))
-    batches.apply(batch, move, message=words, findings=findings)
+    batches.apply(batch, move, message=reason, findings=findings)
     return NextStep(batch.batch_id, "report")
 
 

@@ -19,13 +19,13 @@ _JOB_IDS = 1000  # ids one operation may name; more are a filter's work
 class MatchingJobs:
     """How many jobs of a batch match a filter, and the numbers of their chunks.
 
-    `refused` of them cannot be requeued; `words` say why for the first one, where jobs were read.
+    `refused` of them cannot be requeued; `reason` say why for the first one, where jobs were read.
     """
 
     total: int
     chunks: tuple[int, ...]
     refused: int = 0
-    words: str = ""
+    reason: str = ""
 
 
 def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
@@ -37,9 +37,9 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
         places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.of(job_id))]
         found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
-        words = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
+        reason = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
         numbers = tuple(sorted({job.place.chunk for job in found}))
-        return MatchingJobs(len(found), numbers, len(final), words)
+        return MatchingJobs(len(found), numbers, len(final), reason)
     total, refused = 0, 0
     numbers_found: list[int] = []
     for record in chunks.of_batch(batch_id):
@@ -82,7 +82,7 @@ def start_operation(
             raise InvalidTransition(f"no {wanted.state} job of batch {batch_id} matches")
         if event == "requeue" and meant.refused == meant.total:
             which = "the failed job" if meant.total == 1 else f"all {meant.total} failed jobs"
-            why = f" ({meant.words})" if meant.words else ""
+            why = f" ({meant.reason})" if meant.reason else ""
             raise InvalidTransition(f"{which} cannot be requeued{why}; the depositor submits again")
         operation = operations.put_new(
             Operation(

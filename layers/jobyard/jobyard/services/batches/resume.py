@@ -61,6 +61,6 @@ def _claimed(batch: Batch, context: OpenContext) -> Batch:
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PROCESSING or batch.entries or known:
         return batch
-    words = "the execution that was reading its manifest had ended"
-    claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, words)
+    reason = "the execution that was reading its manifest had ended"
+    claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
     return batches.note(batch, claim)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # Passes in a row in which nothing moved, until chunks are given up. Waits grow to half an hour, so
-# this is three days: what keeps workers from beginning is mended by then, even after a weekend.
+# this is three days: time to fix what stops workers from starting, even over a weekend.
 STALLED_PASSES = 150
 STALLED_CANCEL = 5  # passes, when the batch is cancelled anyway
 _GIVEN_UP_AT_ONCE = 200  # chunks; Settle has five minutes, and the next pass tries the others
-_LOOKED_AT = 20  # chunks that no worker came through, for jobs that moved all the same
+_CHECKED_CHUNKS = 20  # unfinished chunks that are checked for jobs that moved
 FRESH_AFTER = 500  # passes of one execution; AWS ends an execution after 25,000 history events
 _FIRST_WAIT_S = 5.0  # after a pass that failed; then four times as long each time
 _LONGEST_WAIT_S = 1800.0
@@ -55,8 +55,8 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
         return NextStep(batch_id, "report" if mine else "end", run=run)
     if not batch.entries:
         if batch.state is BatchState.CANCELLING:
-            words = "it was cancelled before its manifest was read"
-            return _report(batch, run, cause, context, words)
+            reason = "it was cancelled before its manifest was read"
+            return _report(batch, run, cause, context, reason)
         return NextStep(batch_id, "end", run=run)
     records = {record.chunk: record for record in chunks.of_batch(batch_id)}
     again = _again(batch, records, run, context)
@@ -72,23 +72,23 @@ def settle(batch_id: str, run: ExecutionRun, context: SettleContext) -> NextStep
     return NextStep(batch_id, "report" if updating else "end", run=run)
 
 
-def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, words: str) -> NextStep:
-    """End a batch that could not be opened; it reports `words` as the reason."""
+def give_up(batch_id: str, run: ExecutionRun, context: SettleContext, reason: str) -> NextStep:
+    """End a batch that could not be opened; it reports `reason` as the reason."""
     batch = batches.get(batch_id, context.now())
     cause = run.cause_of(Action.SETTLE)
     if batch.state is BatchState.REPORTING and batch.history[-1].cause == cause:
         return NextStep(batch_id, "report", run=run)
     if batch.state is not BatchState.PROCESSING or batch.entries:
         return settle(batch_id, run, context)
-    return _report(batch, run, cause, context, words)
+    return _report(batch, run, cause, context, reason)
 
 
 def _report(
-    batch: Batch, run: ExecutionRun, cause: str, context: SettleContext, words: str
+    batch: Batch, run: ExecutionRun, cause: str, context: SettleContext, reason: str
 ) -> NextStep:
     move = BATCH.move(batch.state, "report", context.now(), Cause(cause))
     try:
-        batches.apply(batch, move, message=words or batch.message)
+        batches.apply(batch, move, message=reason or batch.message)
     except StaleState:
         return NextStep(batch.batch_id, "end", run=run)  # another settle was first
     return NextStep(batch.batch_id, "report", run=run)
@@ -128,21 +128,21 @@ def _again(
     backoff = timedelta(seconds=min(backoff_s, _LONGEST_WAIT_S))
     until = max(min(due.values()), now + backoff)
     ready = [number for number, at in due.items() if at <= until + timedelta(seconds=1)]
-    following = ExecutionRun(run.name, run.number + 1)
-    key = rows.pass_key(batch.batch_id, following.name, following.number)
+    next_run = ExecutionRun(run.name, run.number + 1)
+    key = rows.pass_key(batch.batch_id, next_run.name, next_run.number)
     index = chunks_of(batch, ready, context.s3, context.settings)
     version = rows.put_index(context.s3, context.settings, key, index)
     fresh = run.number % FRESH_AFTER == 0
     return NextStep(
         batch.batch_id,
         "fresh" if fresh else "again",
-        run=following,
+        run=next_run,
         until=until,
         index_bucket=context.settings.work_bucket,
         index_key=key,
         index_version=version,
         max_concurrency=context.settings.max_concurrency,
-        execution_name=_fresh_execution(batch.batch_id, following),
+        execution_name=_fresh_execution(batch.batch_id, next_run),
     )
 
 
@@ -215,7 +215,7 @@ def _last_moved(batch: Batch, due: list[int], run: ExecutionRun) -> int:
     """
     moved = (
         CauseKey.parse(job.cause).pass_number
-        for number in due[:_LOOKED_AT]
+        for number in due[:_CHECKED_CHUNKS]
         for job in jobs.of_chunk(batch.batch_id, number)
         if run.owns(job.cause)
     )
@@ -228,8 +228,8 @@ def _cancelled(batch: Batch, run: ExecutionRun, now: datetime) -> Batch:
     """
     if batch.state is not BatchState.PROCESSING or run.name != MAIN:
         return batch
-    words = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
-    cause = Cause(run.cause_of(Action.STALLED), reason=words)
+    reason = f"in {STALLED_PASSES} passes no worker could begin with its jobs"
+    cause = Cause(run.cause_of(Action.STALLED), reason=reason)
     return batches.apply(batch, BATCH.move(batch.state, "cancel", now, cause))
 
 

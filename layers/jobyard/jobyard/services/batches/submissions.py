@@ -56,11 +56,11 @@ def submit(
         Gone: the upload's time is over.
     """
     collection = authorize_deposit(submission.collection, context.actor)
-    if words := takes_no_manifests(submission.job_type):
-        raise BadRequest(words)
+    if reason := takes_no_manifests(submission.job_type):
+        raise BadRequest(reason)
     TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
     now = context.now()
-    told = _told(submission, collection, context)
+    recipients = _recipients(submission, collection, context)
     batch = Batch(
         batch_id=batch_id_of(f"{context.actor.sub}\n{context.key}".encode()),
         state=BatchState.PENDING,
@@ -73,8 +73,8 @@ def submit(
         filename=submission.filename,
         submitted_at=now,
         profile=submission.profile,
-        notify=told.good,
-        untold=told.bad,
+        notify=recipients.good,
+        untold=recipients.bad,
         parameters=submission.parameters,
         note=submission.note,
         upload_until=now + UPLOAD_TIME,
@@ -86,7 +86,9 @@ def submit(
     return batch, _upload(batch, maximum, context)
 
 
-def _told(submission: Submission, collection: Collection, context: CommandContext) -> Addresses:
+def _recipients(
+    submission: Submission, collection: Collection, context: CommandContext
+) -> Addresses:
     """Who gets the report: whom the submission names, else the collection's people, else the
     submitter, else the deployment's people.
     """

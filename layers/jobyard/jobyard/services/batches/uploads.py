@@ -73,8 +73,8 @@ class MultipartUpload:
         if not self._id:
             key = self._key if isinstance(self._key, str) else self._key()
             self._to = {"Bucket": self._bucket, "Key": key}
-            told = self._s3.create_multipart_upload(**self._to, **self._how)  # type: ignore[arg-type]
-            self._id = told["UploadId"]
+            created = self._s3.create_multipart_upload(**self._to, **self._how)  # type: ignore[arg-type]
+            self._id = created["UploadId"]
 
     def _send(self) -> None:
         self._begin()

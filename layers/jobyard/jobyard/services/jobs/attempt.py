@@ -113,7 +113,7 @@ def run_steps(
     return AttemptResult(progress.record, Done())
 
 
-def show_running(going: Iterable[Progress], now: datetime) -> None:
+def show_running(active: Iterable[Progress], now: datetime) -> None:
     """Write that the current step of an attempt is running, once it has run for `_SHOW_AFTER_S`.
 
     An attempt whose step ends just now is left alone, and so is one that someone took away: its own
@@ -121,7 +121,7 @@ def show_running(going: Iterable[Progress], now: datetime) -> None:
     """
     with ExitStack() as held:
         shown: list[Progress] = []
-        for progress in going:
+        for progress in active:
             if not progress.lock.acquire(blocking=False):
                 continue
             held.callback(progress.lock.release)
@@ -152,8 +152,8 @@ def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
     if isinstance(outcome, Done | Fail) and outcome.result:
         found = weight({**record.data, **outcome.result})
         if found > DATA_BYTES:
-            words = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
-            return Fail(Failure.STEP_ERROR, words)
+            reason = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
+            return Fail(Failure.STEP_ERROR, reason)
     return outcome
 
 
@@ -199,8 +199,8 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
             waits=0,
         )
     if isinstance(outcome, Snooze) and not outcome.give_up_code and record.waits >= WAITS:
-        words = f"waited {WAITS} times: {outcome.message}"
-        outcome = Fail(Failure.TIMEOUT, words, retryable=True)
+        reason = f"waited {WAITS} times: {outcome.message}"
+        outcome = Fail(Failure.TIMEOUT, reason, retryable=True)
     if isinstance(outcome, Snooze | Continue):
         has_progressed = isinstance(outcome, Continue)
         move = JOB.move(record.state, "reschedule", at, Cause(cause, reason=outcome.message))
@@ -265,9 +265,9 @@ def unexpected_failure(progress: Progress, at: datetime) -> AttemptResult:
     """The result of an attempt whose step raised an unexpected error. It is retried like any
     failure.
     """
-    # What was raised may name parts of the house, and whoever gets the report is told this message.
-    words = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
-    outcome = Fail(Failure.STEP_ERROR, words, retryable=True)
+    # The error may name parts of the deployment, and this message is in the depositor's report.
+    reason = f"step {progress.step or '-'} failed; the cause is logged under the job's id"
+    outcome = Fail(Failure.STEP_ERROR, reason, retryable=True)
     record = progress.record
     if progress.began is not None:
         record = _with_step(record, progress.step, progress.began, at, outcome)

@@ -1,4 +1,4 @@
-"""What people do to a job. The move is written first, then the machine told of it."""
+"""What people do to a job: one conditional write of a move, then an execution for it."""
 
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job

@@ -1,1 +1,1 @@
-"""Reads. A row without a record is a job that is scheduled: views lay the records over the rows."""
+"""Queries. They lay records over rows: a row without a record is a scheduled job."""

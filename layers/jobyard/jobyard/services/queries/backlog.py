@@ -7,7 +7,7 @@ from itertools import islice
 from jobyard.domain.batches.batch import OPEN_BATCH_STATES, BatchState
 from jobyard.store import batches
 
-MAX_COUNTED_BATCHES = 1000  # open batches of each state; more are told as so many
+MAX_COUNTED_BATCHES = 1000  # open batches of each state; more count as this many
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def list_batches(
     else:
         return _by_month(context, after, limit)
     found: list[Batch] = []
-    place, looked = "", 0
+    place, scanned = "", 0
     for page in pages:
         for each in page.items:
             # A batch older than ids lies under its submitter's name, which may look like an id.
@@ -199,8 +199,8 @@ def list_batches(
             if right and not each.has_expired(context.now):
                 found.append(each)
         place = page.after
-        looked += len(page.items)
-        if len(found) >= limit or looked >= MAX_SCANNED_BATCHES:
+        scanned += len(page.items)
+        if len(found) >= limit or scanned >= MAX_SCANNED_BATCHES:
             break
     views = _views(found[:limit], context)
     if len(found) > len(views):
@@ -223,10 +223,10 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
     before = after.get("before", "")
     first = batches.first_month()
     found: list[Batch] = []
-    looked = 0
-    while first and month >= first and len(found) < limit and looked < MAX_SCANNED_BATCHES:
+    scanned = 0
+    while first and month >= first and len(found) < limit and scanned < MAX_SCANNED_BATCHES:
         page = batches.of_month(month, limit=limit - len(found), before=before)
-        looked += len(page.items) + 1
+        scanned += len(page.items) + 1
         found += [each for each in page.items if not each.has_expired(context.now)]
         before = page.after
         month = month if before else _month_before(month)
@@ -254,8 +254,8 @@ def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     counted = 0
     for each in found:
         if each.reported and BATCH.state(each.state).type is StateType.TERMINAL:
-            told = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
-            counts = {state.value: told.get(state.value, 0) for state in JobState}
+            reported = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
+            counts = {state.value: reported.get(state.value, 0) for state in JobState}
             views.append(_batch_view(each, counts | {"total": each.entries}, [], context))
             continue
         counted += each.chunks

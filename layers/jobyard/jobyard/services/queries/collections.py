@@ -9,7 +9,7 @@ from jobyard.services.context import QueryContext
 from jobyard.store import collections, holds
 
 _READ_AT_ONCE = 100
-_LOOKED_AT = 1000  # collections a page may look at for those that are to be shown
+_MOST_READ = 1000  # collections a page reads for those it shows
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def list_collections(
     next page begins; None at the end. A page may be short although another follows.
     """
     found: list[Collection] = []
-    for _ in range(_LOOKED_AT // _READ_AT_ONCE):
+    for _ in range(_MOST_READ // _READ_AT_ONCE):
         some = collections.by_name(after=after, limit=_READ_AT_ONCE)
         for each in some:
             if len(found) == limit:

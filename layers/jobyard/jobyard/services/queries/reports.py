@@ -39,12 +39,12 @@ def operation(
     outcomes: list[JobOutcome] = []
     for number in found.chunks[after : after + limit]:
         outcomes += _outcomes(found, number, context)
-    following = after + limit
+    next_chunk = after + limit
     return OperationView(
         found,
         tally(outcomes),
         tuple(outcomes),
-        following if following < len(found.chunks) else None,
+        next_chunk if next_chunk < len(found.chunks) else None,
     )
 
 

@@ -102,9 +102,9 @@ def _is_archived(found: Schedule, at: datetime) -> bool:
 
 def _view(found: Schedule, context: QueryContext) -> ScheduleView:
     calendar = _calendar(found, context)
-    following = next_run(found, calendar, context.now)
-    why, until = _why(found, calendar, following, context)
-    return ScheduleView(found, following, why, until, _actions(found, context))
+    next_at = next_run(found, calendar, context.now)
+    why, until = _why(found, calendar, next_at, context)
+    return ScheduleView(found, next_at, why, until, _actions(found, context))
 
 
 def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
@@ -126,7 +126,7 @@ def _actions(found: Schedule, context: QueryContext) -> tuple[str, ...]:
 
 
 def _why(
-    found: Schedule, calendar: Calendar | None, following: datetime | None, context: QueryContext
+    found: Schedule, calendar: Calendar | None, next_at: datetime | None, context: QueryContext
 ) -> tuple[str, datetime | None]:
     if found.state is ScheduleState.DELETED:
         return "", None
@@ -145,7 +145,7 @@ def _why(
         return "a time of it has come; a job starts within a minute", None
     if found.policy.calendar and calendar is None:
         return f"calendar {found.policy.calendar} is gone; it runs as if it had none", None
-    if following is None and found.next_at:
+    if next_at is None and found.next_at:
         return _why_never(found), None
     return "", None
 
@@ -270,9 +270,9 @@ def list_occurrences(
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
-    met = tuple(each for each in newest if not _is_archived(found, each.at))
-    shown = tuple(occurrence(found, each, context) for each in met[:limit])
-    return OccurrenceList(shown, met[limit - 1].at if len(met) > limit else None)
+    kept = tuple(each for each in newest if not _is_archived(found, each.at))
+    shown = tuple(occurrence(found, each, context) for each in kept[:limit])
+    return OccurrenceList(shown, kept[limit - 1].at if len(kept) > limit else None)
 
 
 def list_times(

@@ -87,18 +87,18 @@ class Files:
         """Make the files exist; returns their keys by name."""
         return {name: upload.finish() for name, upload in self._uploads.items()}
 
-    def publish(self, told: ReportContent) -> dict[str, str]:
+    def publish(self, content: ReportContent) -> dict[str, str]:
         """Make the files, the page and the mail's text exist; returns their keys by name."""
         keys = {name: written.key for name, written in self.finish().items()}
-        for name, words in {
-            "report.html": report_text.render_html(told),
-            "mail.txt": report_text.render_text(told),
+        for name, text in {
+            "report.html": report_text.render_html(content),
+            "mail.txt": report_text.render_text(content),
         }.items():
             keys[name] = f"{self._prefix}/{name}"
             self._reporting.s3.put_object(
                 Bucket=self._reporting.settings.work_bucket,
                 Key=keys[name],
-                Body=encoded(words),
+                Body=encoded(text),
                 ContentType="text/html; charset=utf-8" if name.endswith("html") else "text/plain",
             )
         return keys

@@ -35,11 +35,11 @@ MAX_COUNTED_REPORTS = (
     5_000  # reports of the outbox that are looked at in a minute; with more it is an alarm
 )
 _WAITING = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING})
-TOLD_FOR = timedelta(hours=1)  # how long a mail that came to nothing is counted, for the alarm
+FAILED_COUNTED_FOR = timedelta(hours=1)  # how long a failed mail counts for the alarm
 SLICE_JOBS = 100_000  # that Report goes through in minutes, of its fifteen
 _UNKNOWN_FROM = 500  # an answer of this status or more leaves open whether the mail was taken
 
-# What the mail service refuses, in our words; its own are logged under the request's id.
+# What the mail service refuses, in our message; its own are logged under the request's id.
 _REFUSALS = {
     "AccountSuspendedException": "the mail service has suspended the account",
     "BadRequestException": "the mail service takes the mail, or an address of it, for malformed",
@@ -137,14 +137,14 @@ def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> R
             if _code(error) not in _BY_ONE:
                 return _put_off(report, error, reporting)
             refusal = error
-            refused.append(UndeliveredRecipient(address, _words(error)))
+            refused.append(UndeliveredRecipient(address, _failure_message(error)))
             continue
         except reporting.unanswered as silence:
             return _put_off(report, silence, reporting)
-        noted = _note_told(report, address, message_id, reporting)
-        if noted is None:
+        updated = _record_sent(report, address, message_id, reporting)
+        if updated is None:
             return reports.get(report.batch_id, report.seq)  # another worker took it over
-        report = noted
+        report = updated
     if refusal is not None:
         reporting.refused(report, refusal)
     if not report.delivery.told:
@@ -154,16 +154,16 @@ def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> R
     return _note(report, sent, reporting)
 
 
-def _note_told(
+def _record_sent(
     report: Report, address: str, message_id: str, reporting: ReportContext
 ) -> Report | None:
     """Record that `address` was sent its mail; None when another hand-over has begun since."""
     tries = report.delivery.tries
     while report.delivery.tries == tries:
-        told = (*report.delivery.told, address)
-        noted = replace(report.delivery, message_id=message_id, told=told, at=reporting.now())
+        sent = (*report.delivery.told, address)
+        updated = replace(report.delivery, message_id=message_id, told=sent, at=reporting.now())
         try:
-            return reports.put_delivery(report, noted)
+            return reports.put_delivery(report, updated)
         except StaleState:  # news of one of the mails came between
             report = reports.get(report.batch_id, report.seq)
     return None
@@ -179,7 +179,7 @@ def _put_off(report: Report, error: Exception, reporting: ReportContext) -> Repo
     if handing.tries >= MAIL_TRIES:
         state = DeliveryState.FAILED
     reporting.refused(report, error)
-    return _note(report, replace(handing, state=state, error=_words(error)), reporting)
+    return _note(report, replace(handing, state=state, error=_failure_message(error)), reporting)
 
 
 def _code(error: Any) -> str:
@@ -187,13 +187,13 @@ def _code(error: Any) -> str:
     return code
 
 
-def _words(error: Exception) -> str:
-    """The result of a hand-over in words, and the request id to find it in the log."""
+def _failure_message(error: Exception) -> str:
+    """The result of a hand-over in message, and the request id to find it in the log."""
     answer: dict[str, Any] = getattr(error, "response", {})
     if not answer:
         return "the mail service did not answer"
-    words = _REFUSALS.get(_code(error), "the mail service failed")
-    return f"{words} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
+    message = _REFUSALS.get(_code(error), "the mail service failed")
+    return f"{message} (its request {clean(answer['ResponseMetadata'].get('RequestId', '-'), 64)})"
 
 
 def _note(report: Report, delivery: Delivery, reporting: ReportContext) -> Report:
@@ -208,7 +208,7 @@ def _send(
 ) -> str:
     settings = reporting.settings
 
-    def words(name: str) -> str:
+    def text_of(name: str) -> str:
         answer = reporting.s3.get_object(Bucket=settings.work_bucket, Key=report.files[name])
         text: str = answer["Body"].read().decode()
         return text
@@ -220,8 +220,8 @@ def _send(
             "Simple": {
                 "Subject": {"Data": clean(report.subject), "Charset": "UTF-8"},
                 "Body": {
-                    "Text": {"Data": words("mail.txt"), "Charset": "UTF-8"},
-                    "Html": {"Data": words("report.html"), "Charset": "UTF-8"},
+                    "Text": {"Data": text_of("mail.txt"), "Charset": "UTF-8"},
+                    "Html": {"Data": text_of("report.html"), "Charset": "UTF-8"},
                 },
                 # All mails of a batch in one thread.
                 "Headers": [{"Name": "References", "Value": f"<{report.batch_id}@jobyard>"}],
@@ -271,7 +271,7 @@ def deliver_waiting(
             found = deliver(reports.get(report.batch_id, report.seq), reporting)
             handed += 1
         left += found.delivery.state in _WAITING
-    since = reporting.now() - TOLD_FOR
+    since = reporting.now() - FAILED_COUNTED_FOR
     return left + sum(1 for _ in islice(reports.came_to_nothing(since), MAX_COUNTED_REPORTS))
 
 

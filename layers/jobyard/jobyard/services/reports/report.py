@@ -80,7 +80,7 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> 
         if update and not summary.changed:
             return None
         kind = ReportKind.UPDATE if update else ReportKind.FIRST
-        told = ReportContent(
+        content = ReportContent(
             batch=batch,
             kind=kind,
             seq=seq,
@@ -97,9 +97,9 @@ def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> 
         )
         files.json.write(b"\n],\n")
         files.json.write(f'"counts": {json.dumps(summary.counts)},\n'.encode())
-        files.json.write(f'"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
-        keys = files.publish(told)
-    return _put(told, summary.changed, keys, reporting)
+        files.json.write(f'"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
+        keys = files.publish(content)
+    return _put(content, summary.changed, keys, reporting)
 
 
 def _gone_through(
@@ -128,7 +128,7 @@ def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
             separator = b",\n"
             if len(shown) < MAX_LISTED_JOBS:
                 shown.append(finding_line(finding))
-        told = ReportContent(
+        content = ReportContent(
             batch=batch,
             kind=ReportKind.REFUSED,
             seq=seq,
@@ -143,33 +143,33 @@ def _write_refused(batch: Batch, seq: int, reporting: ReportContext) -> Report:
             link=_link(batch, reporting),
             cost=_cost(batch, reporting),
         )
-        files.json.write(f'\n],\n"cost": {_cost_document(told.cost)}'.encode() + b"}\n")
-        keys = files.publish(told)
-    return _put(told, 0, keys, reporting)
+        files.json.write(f'\n],\n"cost": {_cost_document(content.cost)}'.encode() + b"}\n")
+        keys = files.publish(content)
+    return _put(content, 0, keys, reporting)
 
 
 FINDING_COLUMNS = ("level", "code", "line", "column", "message")
 
 
 def _put(
-    told: ReportContent, changed: int, keys: dict[str, str], reporting: ReportContext
+    content: ReportContent, changed: int, keys: dict[str, str], reporting: ReportContext
 ) -> Report:
-    batch = told.batch
+    batch = content.batch
     unwanted = DeliveryState.FAILED if batch.untold else DeliveryState.SUPPRESSED
     state = DeliveryState.QUEUED if batch.notify else unwanted
     return reports.put_new(
         Report(
             batch_id=batch.batch_id,
-            seq=told.seq,
-            kind=told.kind,
-            at=told.at,
+            seq=content.seq,
+            kind=content.kind,
+            at=content.at,
             to=batch.notify,
-            subject=told.subject,
-            outcome=told.outcome,
-            counts=told.counts,
+            subject=content.subject,
+            outcome=content.outcome,
+            counts=content.counts,
             changed=changed,
             files=keys,
-            delivery=Delivery(state, told.at, untold=batch.untold),
+            delivery=Delivery(state, content.at, untold=batch.untold),
         )
     )
 

@@ -63,10 +63,10 @@ class Archive:
         for block in answer["Body"].iter_chunks(_BLOCK):
             digest.update(block)
             length += len(block)
-        told = _told(digest.hexdigest(), length, {})
+        metadata = _metadata(digest.hexdigest(), length, {})
         again = self.s3.get_object(**found, IfMatch=answer["ETag"])  # type: ignore[arg-type]
         of = f"{self.folder}/{name}"
-        how = {"ContentType": _PACKED, "Metadata": told}
+        how = {"ContentType": _PACKED, "Metadata": metadata}
         with MultipartUpload(self.s3, self.settings.archive_bucket, of, **how) as upload:
             with gzip.GzipFile(fileobj=upload, mode="wb", filename="", mtime=0) as packed:  # type: ignore[call-overload]
                 for block in again["Body"].iter_chunks(_BLOCK):
@@ -84,16 +84,16 @@ class Archive:
                     length += len(block)
                     packed.write(block)
             spool.seek(0)
-            self._put(name, spool, _PACKED, _told(digest.hexdigest(), length, counts))
+            self._put(name, spool, _PACKED, _metadata(digest.hexdigest(), length, counts))
 
-    def _put(self, name: str, body: Any, kind: str, told: dict[str, str]) -> None:
+    def _put(self, name: str, body: Any, kind: str, metadata: dict[str, str]) -> None:
         with self._unless_there():
             self.s3.put_object(
                 Bucket=self.settings.archive_bucket,
                 Key=f"{self.folder}/{name}",
                 Body=body,
                 ContentType=kind,
-                Metadata=told,
+                Metadata=metadata,
                 IfNoneMatch="*",
             )
 
@@ -118,9 +118,11 @@ class Archive:
             )
         except self.s3.exceptions.ClientError as error:
             raise _missing(error, f"{name} is not in the archive") from error
-        told = found["Metadata"]
-        counts = json.loads(told["counts"])
-        return Part(name, found["ContentLength"], int(told["length"]), told["sha256"], counts)
+        metadata = found["Metadata"]
+        counts = json.loads(metadata["counts"])
+        return Part(
+            name, found["ContentLength"], int(metadata["length"]), metadata["sha256"], counts
+        )
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The lines of a part, read back.
@@ -173,12 +175,12 @@ class Archive:
             self.write(f"late-{digest[:16]}.jsonl.gz", late)
 
 
-def _told(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
+def _metadata(digest: str, length: int, counts: dict[str, int]) -> dict[str, str]:
     """The metadata of a part: of its content, not of its compression."""
     return {"sha256": digest, "length": str(length), "counts": json.dumps(counts)}
 
 
-def _missing(error: "ClientError", words: str) -> Exception:
+def _missing(error: "ClientError", reason: str) -> Exception:
     """Turn S3's "not found" into the refusal for a part that has to be stored."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return Unfit(words) if status == 404 else error
+    return Unfit(reason) if status == 404 else error

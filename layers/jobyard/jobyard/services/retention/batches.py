@@ -35,8 +35,8 @@ _ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}
 class NotNow(Exception):
     """A batch is not to be archived yet; `repaired_at` is when a job of it last moved."""
 
-    def __init__(self, words: str, repaired_at: datetime | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, reason: str, repaired_at: datetime | None = None) -> None:
+        super().__init__(reason)
         self.repaired_at = repaired_at
 
 
@@ -284,14 +284,14 @@ class _BatchArchiving:
 
     def _remove_about(self) -> None:
         batch_id = self.batch.batch_id
-        told, asked = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
+        sent, run = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
         used = [*usage.parts_of(batch_id)]
-        lines = [line("report", each) for each in told]
-        lines += [line("operation", each) for each in asked]
+        lines = [line("report", each) for each in sent]
+        lines += [line("operation", each) for each in run]
         lines += [line("usage", each, part=part) for part, each in used]
         self.archive.ensure([_ABOUT], [line("batch", self.batch), *lines])
-        reports.remove(told)
-        operations.remove(asked)
+        reports.remove(sent)
+        operations.remove(run)
         usage.remove(batch_id, [part for part, _ in used])
 
     def _remove_objects(self) -> bool:

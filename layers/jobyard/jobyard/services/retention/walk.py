@@ -33,8 +33,8 @@ def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
         return batch_retention.go_on(place, after, context)
     if "schedule" in place:
         stretch = schedule_retention.go_on(place, context)
-        following = {"go": "schedules", **stretch.place}
-        return WorkSlice(following, stretch.processed, stretch.failures, stretch.beside)
+        next_month = {"go": "schedules", **stretch.place}
+        return WorkSlice(next_month, stretch.processed, stretch.failures, stretch.beside)
     match place["go"]:
         case "months":
             return _months(place, context)
@@ -73,8 +73,8 @@ def _months(place: Bookmark, context: RetentionContext) -> WorkSlice:
         return WorkSlice({"go": "months", "month": month, "after": after, "next": soonest})
     if _end_of(month) <= _newest(now):
         _note(month, soonest, looks)
-    following = _first_to_look_at(looks, now, later_than=month)
-    return WorkSlice({"go": "months", "month": following} if following else {"go": "schedules"})
+    next_month = _first_to_look_at(looks, now, later_than=month)
+    return WorkSlice({"go": "months", "month": next_month} if next_month else {"go": "schedules"})
 
 
 def _taken(suggested: Batch, context: RetentionContext) -> bool:
@@ -98,8 +98,8 @@ def _looks() -> dict[str, str]:
     """When each month is to be checked next, by month; "" is never, and a month without an entry is
     unknown.
     """
-    noted = key_values.get(_looks_name())
-    found: dict[str, str] = json.loads(noted) if noted else {}
+    stored = key_values.get(_looks_name())
+    found: dict[str, str] = json.loads(stored) if stored else {}
     return found
 
 
@@ -107,11 +107,11 @@ def _note(month: str, soonest: str, looks: Mapping[str, str]) -> None:
     """Store when a past month is to be checked next. Of the months that need no check, one is
     enough.
     """
-    noted = {**looks, month: soonest}
-    months = sorted(noted)
-    while len(months) > 1 and not noted[months[0]] and not noted[months[1]]:
-        del noted[months.pop(0)]
-    key_values.put(_looks_name(), json.dumps(noted))
+    stored = {**looks, month: soonest}
+    months = sorted(stored)
+    while len(months) > 1 and not stored[months[0]] and not stored[months[1]]:
+        del stored[months.pop(0)]
+    key_values.put(_looks_name(), json.dumps(stored))
 
 
 def _looks_name() -> str:

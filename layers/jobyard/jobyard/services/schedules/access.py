@@ -49,8 +49,8 @@ def check_not_deleted(schedule: Schedule) -> None:
     """
     if schedule.state is ScheduleState.DELETED:
         last = schedule.history[-1]  # nothing happens to it after that
-        words = f"by {last.actor} at {last.at:%Y-%m-%d %H:%M}Z: {last.reason}"
-        raise Gone(f"schedule {schedule.schedule_id} was deleted {words}")
+        reason = f"by {last.actor} at {last.at:%Y-%m-%d %H:%M}Z: {last.reason}"
+        raise Gone(f"schedule {schedule.schedule_id} was deleted {reason}")
 
 
 def job_of_schedule(
@@ -73,10 +73,10 @@ def job_of_schedule(
     if occurrence is None:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     if occurrence.verdict is not Verdict.RUN:
-        words = (
+        reason = (
             occurrence.reason.description if occurrence.reason else "it waits for another to end"
         )
-        raise NotFound(f"there is no job {place.job_id} yet, or never will be: {words}")
+        raise NotFound(f"there is no job {place.job_id} yet, or never will be: {reason}")
     return schedule, occurrence, jobs.get(place)
 
 

@@ -159,8 +159,8 @@ def _overlapped(
         for future in wait(active, return_when=when).done:
             schedule_id = active.pop(future)
             error = future.exception()
-            met = TickResult(errors=((schedule_id, error),)) if error else future.result()
-            total = total.merged(replace(met, checked=1))
+            one = TickResult(errors=((schedule_id, error),)) if error else future.result()
+            total = total.merged(replace(one, checked=1))
 
     with ThreadPoolExecutor(PARALLEL_SCHEDULES) as pool:
         for each in found:
@@ -202,10 +202,10 @@ def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", tick.now, CLOCK)
-    after, following = released(schedule, waiting, move)
-    schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, following)]))
-    if following.verdict is Verdict.RUN:
-        tick.executions.start_job(following.place, MAIN)
+    after, occurrence = released(schedule, waiting, move)
+    schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, occurrence)]))
+    if occurrence.verdict is Verdict.RUN:
+        tick.executions.start_job(occurrence.place, MAIN)
     return after
 
 
@@ -276,9 +276,9 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
         place = schedule.place(run.at)
         job = jobs.get(place) or new_job(place, run.since)
         if job.state in OPEN_JOB_STATES:
-            following = decision.started[-1].place.job_id
+            replacement = decision.started[-1].place.job_id
             cause = Cause(
-                str(CauseKey(MAIN, turn=Turn.REPLACED)), reason=f"replaced by {following}"
+                str(CauseKey(MAIN, turn=Turn.REPLACED)), reason=f"replaced by {replacement}"
             )
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))

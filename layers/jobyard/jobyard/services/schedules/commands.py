@@ -175,8 +175,8 @@ def _check_policy(policy: Policy) -> None:
 
 def _first(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
-        words = "no run is left: all its times are past, or none of them exists"
-        raise BadRequest(f"{words} ({rule.description()})")
+        reason = "no run is left: all its times are past, or none of them exists"
+        raise BadRequest(f"{reason} ({rule.description()})")
     return next(times(rule, now))
 
 

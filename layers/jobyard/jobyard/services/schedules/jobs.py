@@ -108,9 +108,11 @@ def _write_end(
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
     counted = checkpoints.get(after.place.job_id)
-    following, closed = ended(schedule, occurrence, after, counted, move)
+    after_schedule, closed = ended(schedule, occurrence, after, counted, move)
     moved = [] if before is after else [change]
-    return schedules.write(schedule, following, ScheduleWrites((), [(occurrence, closed)], moved))
+    return schedules.write(
+        schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved)
+    )
 
 
 def send_occurrence_event(place: JobAddress, event: str, context: CommandContext) -> JobRecord:

@@ -116,7 +116,7 @@ class OccurrenceSource:
         return False
 
     def finish(self, left: Iterable[DueJob]) -> None:
-        """Nothing: the schedule is told when the job is settled."""
+        """Nothing: the schedule changes when the job is settled."""
 
     def next_step(self) -> NextStep:
         """Again when a retry is to come, else settle."""
