@@ -32,8 +32,9 @@ from botocore.exceptions import BotoCoreError
 from benchmarks.processes import peak_mb
 from benchmarks.telling import Figures, say, tell
 from cli.local import clients, emulator
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, ManifestSource
+from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState, StepRecord, StepStatus

@@ -16,8 +16,8 @@ from hypothesis.stateful import (
 )
 
 from jobyard.domain.access import ROLES
-from jobyard.domain.batches.batch import HistoryEntry
 from jobyard.domain.errors import Forbidden, InvalidTransition
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, apply_event
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle, Move
 from jobyard.domain.lifecycles import LIFECYCLES

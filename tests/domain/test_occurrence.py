@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.job import Attempt, JobRecord, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Trigger, Verdict

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import (
     OUTCOME_LETTERS,
     OUTCOME_WORDS,
@@ -15,6 +15,7 @@ from jobyard.domain.batches.report import (
 )
 from jobyard.domain.batches.report_text import ReportContent, ReportedJob, render_html, render_text
 from jobyard.domain.cost import Usage, priced
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import is_clean

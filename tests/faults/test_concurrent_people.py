@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batches.batch import BATCH, HistoryEntry
+from jobyard.domain.batches.batch import BATCH
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.errors import Gone, InvalidTransition, NotFound, StaleState
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.lifecycle import MACHINE, Cause, Lifecycle
 from jobyard.services import holds as hold_commands

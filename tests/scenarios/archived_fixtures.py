@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry, ManifestSource
+from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import Chunk, ChunkRecord, Passage
 from jobyard.domain.batches.operation import Filter, JobOutcome, Operation, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.cost import Usage
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict

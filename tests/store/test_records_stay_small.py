@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.compaction import FIRST, LAST, RECORD_BYTES
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
     JOB,

@@ -9,8 +9,9 @@ from typing import Any
 
 import boto3
 
-from jobyard.domain.batches.batch import BATCH, Batch, BatchState, HistoryEntry, ManifestSource
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.jobs.job import (
     JOB,

@@ -8,14 +8,9 @@ from typing import Any
 from pynamodb.exceptions import PutError
 
 from jobyard.domain.archive import Phase, Tombstone
-from jobyard.domain.batches.batch import (
-    UPLOAD_GRACE,
-    Batch,
-    BatchState,
-    HistoryEntry,
-    ManifestSource,
-)
+from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, ManifestSource
 from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import Move
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store import transactions

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 
 _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)

@@ -5,7 +5,7 @@ cancelled batch must still end and tell, and that a refused manifest goes throug
 that there is no second way to a mail.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,16 +14,15 @@ from typing import Any
 
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import Depositor
-from jobyard.domain.compaction import RECORD_BYTES, ROOMS, compacted, counted, more, weight
+from jobyard.domain.compaction import RECORD_BYTES, weight
+from jobyard.domain.history import HistoryEntry, kept_history
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import (
     FILENAME_BYTES,
     MESSAGE_BYTES,
     NAME_BYTES,
-    REASON_BYTES,
     clean_fields,
-    shortened,
 )
 
 
@@ -156,70 +155,6 @@ class ManifestSource:
     size: int
 
 
-MORE_EVENTS = "more"  # the event of what stands for entries that are left out
-
-
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One move that was made, or one thing that was noted without a move (before == after).
-
-    `sub` is the person's id; "" when the machine did it, and of entries older than ids. A
-    long history replaces several entries by one with the event `MORE_EVENTS`: `counts` has their
-    number by event; `before`, `after` and `at` come from the first and the last of them.
-    """
-
-    event: str
-    before: str
-    after: str
-    at: datetime
-    actor: str
-    cause: str
-    reason: str = ""
-    sub: str = ""
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
-
-    @property
-    def is_machines(self) -> bool:
-        """Whether the machine did it, not somebody who is called so."""
-        return self.actor == MACHINE and not self.sub
-
-    @classmethod
-    def of(cls, move: Move) -> "HistoryEntry":
-        """The entry a move leaves."""
-        cause = move.cause
-        return cls(
-            move.event,
-            move.before,
-            move.after,
-            move.at,
-            cause.actor,
-            cause.key,
-            cause.reason,
-            cause.sub,
-        )
-
-    @classmethod
-    def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
-        """What stands for `entries`, which are not kept."""
-        counts = counted((each.event, each.counts) for each in entries)
-        return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
-
-    @classmethod
-    def standing_for(
-        cls, counts: Mapping[str, int], before: str, after: str, at: datetime
-    ) -> "HistoryEntry":
-        """What stands for so many moves of each event, from one state to another."""
-        words = more(counts, "move")
-        return cls(MORE_EVENTS, before, after, at, MACHINE, "", words, counts=counts)
-
-    def with_words(self, limit: int) -> "HistoryEntry":
-        """It, with so many bytes of its reason."""
-        return self if self.counts else replace(self, reason=shortened(self.reason, limit))
-
-
 @dataclass(frozen=True)
 class Batch:
     """A batch as it is stored. `version` counts its writes; times are aware UTC.
@@ -325,20 +260,6 @@ class Batch:
     def size_of(self, chunk: int) -> int:
         """How many jobs `chunk` (from 0) holds."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
-
-
-def kept_history(
-    history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
-) -> tuple[HistoryEntry, ...]:
-    """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
-    `marks`, and what stands for the others."""
-    kept = history
-    for room in ROOMS:
-        kept = compacted(history, HistoryEntry.left_out, room.last, marks)
-        kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
-        if weight([[*vars(each).values()] for each in kept]) <= left:
-            break
-    return kept
 
 
 def _marks(history: Sequence[HistoryEntry]) -> set[int]:

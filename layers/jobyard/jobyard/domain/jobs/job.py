@@ -12,7 +12,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from jobyard.domain.batches.batch import HistoryEntry
 from jobyard.domain.cause_key import CauseKey
 from jobyard.domain.compaction import (
     RECORD_BYTES,
@@ -24,6 +23,7 @@ from jobyard.domain.compaction import (
     weight,
 )
 from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.lifecycle import (

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from jobyard.domain.batches.batch import HistoryEntry, kept_history
+from jobyard.domain.history import HistoryEntry, kept_history
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import (
     MACHINE,

@@ -20,13 +20,13 @@ from jobyard.domain.batches.batch import (
     UPLOAD_GRACE,
     Batch,
     BatchState,
-    HistoryEntry,
     ManifestSource,
 )
 from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.hold import NAME, in_force, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause

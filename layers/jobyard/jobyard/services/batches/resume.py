@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jobyard.domain.batches.batch import Batch, BatchState, HistoryEntry
+from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import StaleState
+from jobyard.domain.history import HistoryEntry
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.services.batches import rows
 from jobyard.services.batches.open import OpenContext, open_batch, open_object, source_of

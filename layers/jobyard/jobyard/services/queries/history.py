@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobyard.domain.batches.batch import HistoryEntry
+from jobyard.domain.history import HistoryEntry
 
 
 def history(entries: tuple[HistoryEntry, ...]) -> list[dict[str, Any]]:

@@ -1,0 +1,86 @@
+"""The history of a batch, a job or a schedule: one entry per change, oldest first."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from jobyard.domain.compaction import ROOMS, compacted, counted, more, weight
+from jobyard.domain.lifecycle import MACHINE, Move
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields, shortened
+
+MORE_EVENTS = "more"  # the event of what stands for entries that are left out
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One move that was made, or one thing that was noted without a move (before == after).
+
+    `sub` is the person's id; "" when the machine did it, and of entries older than ids. A
+    long history replaces several entries by one with the event `MORE_EVENTS`: `counts` has their
+    number by event; `before`, `after` and `at` come from the first and the last of them.
+    """
+
+    event: str
+    before: str
+    after: str
+    at: datetime
+    actor: str
+    cause: str
+    reason: str = ""
+    sub: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
+
+    @property
+    def is_machines(self) -> bool:
+        """Whether the machine did it, not somebody who is called so."""
+        return self.actor == MACHINE and not self.sub
+
+    @classmethod
+    def of(cls, move: Move) -> "HistoryEntry":
+        """The entry a move leaves."""
+        cause = move.cause
+        return cls(
+            move.event,
+            move.before,
+            move.after,
+            move.at,
+            cause.actor,
+            cause.key,
+            cause.reason,
+            cause.sub,
+        )
+
+    @classmethod
+    def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
+        """What stands for `entries`, which are not kept."""
+        counts = counted((each.event, each.counts) for each in entries)
+        return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
+
+    @classmethod
+    def standing_for(
+        cls, counts: Mapping[str, int], before: str, after: str, at: datetime
+    ) -> "HistoryEntry":
+        """What stands for so many moves of each event, from one state to another."""
+        words = more(counts, "move")
+        return cls(MORE_EVENTS, before, after, at, MACHINE, "", words, counts=counts)
+
+    def with_words(self, limit: int) -> "HistoryEntry":
+        """It, with so many bytes of its reason."""
+        return self if self.counts else replace(self, reason=shortened(self.reason, limit))
+
+
+def kept_history(
+    history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
+) -> tuple[HistoryEntry, ...]:
+    """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
+    `marks`, and what stands for the others."""
+    kept = history
+    for room in ROOMS:
+        kept = compacted(history, HistoryEntry.left_out, room.last, marks)
+        kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
+        if weight([[*vars(each).values()] for each in kept]) <= left:
+            break
+    return kept
