@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
 from benchmarks.telling import say, tell
-from jobyard.domain.cost import PRICES, Usage, priced, total
+from jobyard.domain.cost import PRICES, Usage, price_usage, total
 
 JOBS = 1000
 CHUNK = 100
@@ -160,7 +160,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
             stored * times / _GB * TABLE_GB_MONTH,
         ),
     ]
-    say(f"what its meter says of the batch: {priced(whole).words()}")
+    say(f"what its meter says of the batch: {price_usage(whole).words()}")
     say(f"a job's record has {min(sizes)} to {max(sizes)} bytes")
     return lines, {
         "write_units_per_job": round(whole.write_units / JOBS, 4),

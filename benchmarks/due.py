@@ -33,7 +33,7 @@ from benchmarks.stacks import LocalStack, local_stack
 from benchmarks.telling import Figures, say, tell
 from cli.local import clients
 from cli.local.deployment import JOB_WORKERS as WORKERS
-from jobyard.domain.cost import Usage, priced, total
+from jobyard.domain.cost import Usage, price_usage, total
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules.occurrence import Occurrence
@@ -123,7 +123,9 @@ def measure() -> Figures:
             calm = _round(notes, CALM)
             full = _round(notes, SCHEDULES)
     told, starts = full.told, full.starts
-    cost = priced(calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.told[-1])))
+    cost = price_usage(
+        calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.told[-1]))
+    )
     return {
         "schedules": SCHEDULES,
         "workers": WORKERS,

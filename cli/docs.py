@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobyard.domain.lifecycle import Lifecycle
-from jobyard.domain.lifecycles import lifecycle_called
+from jobyard.domain.lifecycles import lifecycle_named
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "job-lifecycles.md"
 
@@ -22,9 +22,7 @@ def fill(text: str) -> str:
     Raises:
         NotFound: a place names a lifecycle there is not.
     """
-    return _MARKER.sub(
-        lambda place: place[1] + section(lifecycle_called(place[2])) + place[3], text
-    )
+    return _MARKER.sub(lambda place: place[1] + section(lifecycle_named(place[2])) + place[3], text)
 
 
 def section(lifecycle: Lifecycle) -> str:

@@ -9,7 +9,7 @@ from cli import terminal
 from cli.options import Json
 from jobyard.domain.errors import NotFound
 from jobyard.domain.lifecycle import Lifecycle
-from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
+from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_named
 
 app = typer.Typer()
 
@@ -24,7 +24,7 @@ def lifecycle(
     if as_json and mermaid:
         raise typer.BadParameter("give --json or --mermaid, not both")
     try:
-        found = lifecycle_called(name)
+        found = lifecycle_named(name)
     except NotFound as error:
         raise typer.BadParameter(str(error), param_hint="NAME") from error
     if as_json:

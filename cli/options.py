@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from jobyard.domain.errors import BadRequest, InvalidRule
-from jobyard.domain.hold import NAME, checked_scope
+from jobyard.domain.hold import NAME, check_scope
 from jobyard.domain.ids import is_batch_id, is_schedule_id
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
@@ -174,7 +174,7 @@ def held_target(text: str) -> str:
 
 def _scope(text: str) -> str:
     try:
-        return checked_scope(text)
+        return check_scope(text)
     except BadRequest as error:
         raise typer.BadParameter(f"{error}; or give a job id") from error
 

@@ -2,16 +2,16 @@
 
 import time
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
 from jobyard.jobtypes.step_context import StepContext
 
 
-def doing_nothing(step_input: StepInput, context: StepContext) -> Outcome:
+def doing_nothing(step_input: StepInput, context: StepContext) -> StepResult:
     """Be done."""
     return Done()
 
 
-def taking_a_second(step_input: StepInput, context: StepContext) -> Outcome:
+def taking_a_second(step_input: StepInput, context: StepContext) -> StepResult:
     """Be done in a second."""
     time.sleep(1)
     return Done()

@@ -15,7 +15,7 @@ from benchmarks.due import Call, Round
 from benchmarks.project import with_noop, with_notes
 from jobyard.domain.cost import Usage
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, Trigger, Verdict
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SCHEDULE = "s" + 20 * "a"
@@ -83,7 +83,7 @@ def an_occurrence(decided_s: float, started_s: float) -> Occurrence:
         Trigger.SCHEDULE,
         Verdict.RUN,
         NOON + timedelta(seconds=decided_s),
-        outcome=Outcome(JobState.SUCCEEDED, started, started, started),
+        outcome=RunOutcome(JobState.SUCCEEDED, started, started, started),
     )
 
 

@@ -14,16 +14,16 @@ from jobyard.domain.errors import InvalidRule
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import calendar
 from jobyard.domain.schedules.calendar import calendar_of
-from jobyard.domain.schedules.next_runs import MOST_REFUSED, preview
+from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, preview
 from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
-from jobyard.domain.schedules.planning import IN_TIME, MAX_OCCURRENCES
+from jobyard.domain.schedules.planning import GRACE_PERIOD, MAX_OCCURRENCES
 from jobyard.domain.schedules.recurrence import Gap, Kind, Repeated
 from jobyard.domain.schedules.rule_parsing import MAX_EVERY, MAX_TIMES, recurrence_of
 from jobyard.domain.schedules.schedule import (
-    HISTORY_BYTES,
-    MOST_ACTIVE,
-    Latest,
-    Missed,
+    MAX_ACTIVE_RUNS,
+    MAX_HISTORY_BYTES,
+    CatchUp,
+    LatestRun,
     MissedPolicy,
     OverlapPolicy,
     Policy,
@@ -77,8 +77,8 @@ def test_the_page_names_every_trigger_verdict_and_state() -> None:
 def test_the_default_settings_are_marked() -> None:
     assert f"| `{Policy().missed.which}` (the default)" in PAGE
     assert f"| `{Policy().overlap}` (the default)" in PAGE
-    assert f"the newest `limit` ({Missed().most})" in PAGE
-    assert f"`max_age_h` hours ({Missed().oldest_h})" in PAGE
+    assert f"the newest `limit` ({CatchUp().most})" in PAGE
+    assert f"`max_age_h` hours ({CatchUp().oldest_h})" in PAGE
 
 
 def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
@@ -99,18 +99,18 @@ def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    minutes = IN_TIME.total_seconds() / 60
+    minutes = GRACE_PERIOD.total_seconds() / 60
 
     assert f"within {minutes:.0f} minutes of its time is in time" in PAGE
-    assert f"| {MOST_ACTIVE}, with `allow` |" in PAGE
+    assert f"| {MAX_ACTIVE_RUNS}, with `allow` |" in PAGE
     assert f"| occurrences decided in one write | {MAX_OCCURRENCES} |" in PAGE
-    assert f"the first {FIRST} and the last {LAST}, in {HISTORY_BYTES // 1024} KB |" in PAGE
+    assert f"the first {FIRST} and the last {LAST}, in {MAX_HISTORY_BYTES // 1024} KB |" in PAGE
     assert f"| parameters | {MAX_PARAMETER_BYTES // 1024} KB of JSON |" in PAGE
-    assert f"| {calendar.MOST_EXCLUDED:,} excluded dates or ranges" in PAGE
-    assert f"ranges, {calendar.MOST_WINDOWS} windows |" in PAGE
+    assert f"| {calendar.MAX_EXCLUDED:,} excluded dates or ranges" in PAGE
+    assert f"ranges, {calendar.MAX_WINDOWS} windows |" in PAGE
     assert f"up to {MAX_TIMES:,} |" in PAGE
     assert f"| a preview | 1,000, on the command line {MAX_PREVIEW:,} |" in PAGE
-    assert f"| times a calendar may refuse in a row | {MOST_REFUSED:,} |" in PAGE
+    assert f"| times a calendar may refuse in a row | {MAX_REFUSED_IN_A_ROW:,} |" in PAGE
 
 
 def test_the_calendar_of_the_page_is_one() -> None:
@@ -151,7 +151,7 @@ def test_the_four_labels_are_those_of_the_page(latest: JobState | None, word: st
         policy=Policy(),
         owner="admin",
         created_at=NOON,
-        latest=latest and Latest(NOON, NOON, latest, NOON),
+        latest=latest and LatestRun(NOON, NOON, latest, NOON),
     )
 
     assert schedule.label == word

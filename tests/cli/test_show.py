@@ -6,7 +6,7 @@ import pytest
 from typer.models import CommandInfo
 
 from cli import commands, schedules, terminal
-from jobyard.domain.lifecycles import lifecycle_called
+from jobyard.domain.lifecycles import lifecycle_named
 from tests.cli.fake_api import BATCH, JOB, NOW, FakeApi, Run, batch, job, pages, problem, report
 
 SCHEDULE = "saaaaaaaaaaaaaaaaaaaa"
@@ -259,7 +259,7 @@ def test_impossible_arguments_are_a_usage_error(words: tuple[str, ...], run: Run
 def test_actions_are_shown_as_command_names(lifecycle: str, registered: list[CommandInfo]) -> None:
     named = {each.name or getattr(each.callback, "__name__", "") for each in registered}
 
-    told = terminal.commands_for(lifecycle_called(lifecycle).people_events())
+    told = terminal.commands_for(lifecycle_named(lifecycle).people_events())
 
     assert {each.replace("-", "_") for each in told.split(", ")} <= named
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.schedules.calendar import (
-    MOST_REASONS,
+    MAX_REASON_BYTES,
     Calendar,
     CalendarChange,
     StoredCalendar,
@@ -107,7 +107,7 @@ def test_of_changes_as_much_is_kept_as_an_item_holds() -> None:
         )
         kept = kept.changed(HOLIDAYS, change)
 
-    assert (kept.version, len(kept.changes)) == (61, MOST_REASONS // 500)
+    assert (kept.version, len(kept.changes)) == (61, MAX_REASON_BYTES // 500)
     assert kept.changes[-1].cause == "r59"
 
 

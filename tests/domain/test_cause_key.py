@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.cause_key import Action, CauseKey, Turn
+from jobyard.domain.cause_key import Action, CauseKey, Interruption
 
 
 @pytest.mark.parametrize(
@@ -12,8 +12,8 @@ from jobyard.domain.cause_key import Action, CauseKey, Turn
     [
         (CauseKey("r0123456789ab"), "r0123456789ab"),
         (CauseKey("main", 1, 0, 2), "main.p1.c0.t2"),
-        (CauseKey("main", 3, 7, 1, turn=Turn.LOST), "main.p3.c7.t1.lost"),
-        (CauseKey("main", turn=Turn.REPLACED), "main.replaced"),
+        (CauseKey("main", 3, 7, 1, turn=Interruption.LOST), "main.p3.c7.t1.lost"),
+        (CauseKey("main", turn=Interruption.REPLACED), "main.replaced"),
         (CauseKey("main", 4, action=Action.SETTLE), "settle.main.p4.c0.t0"),
         (CauseKey("main", 151, action=Action.STALLED), "stalled.main.p151.c0.t0"),
         (CauseKey(action=Action.OPEN, subject="b2.x-open.main"), "open.b2.x-open.main"),
@@ -36,7 +36,7 @@ def test_a_key_has_one_format(key, text):
         chunk=st.integers(0, 10**6),
         attempt=st.integers(0, 10**4),
         action=st.sampled_from([Action.NONE, Action.SETTLE, Action.STALLED]),
-        turn=st.sampled_from(Turn),
+        turn=st.sampled_from(Interruption),
     )
 )
 def test_what_is_written_is_read_again(key):

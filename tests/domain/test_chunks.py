@@ -10,9 +10,9 @@ from jobyard.domain.batches.chunks import (
     INDEX_LINE_BYTES,
     Chunk,
     ChunkRecord,
-    Passage,
-    counted,
-    summed,
+    RunProgress,
+    count_jobs,
+    sum_counts,
 )
 from jobyard.domain.ids import batch_id_of, batch_id_of_object, is_batch_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
@@ -34,7 +34,7 @@ def job(state: JobState, code: str = "") -> JobRecord:
 
 
 def test_failures_are_counted_by_code_only_while_they_stand() -> None:
-    counts, failures = counted(
+    counts, failures = count_jobs(
         [
             job(JobState.FAILED, "TIMEOUT"),
             job(JobState.FAILED, "TIMEOUT"),
@@ -47,7 +47,7 @@ def test_failures_are_counted_by_code_only_while_they_stand() -> None:
 
 
 def test_sums_leave_out_what_comes_to_nothing() -> None:
-    assert summed([{"failed": 1, "held": 2}, {"failed": -1}]) == {"held": 2}
+    assert sum_counts([{"failed": 1, "held": 2}, {"failed": -1}]) == {"held": 2}
 
 
 @given(entries=st.integers(1, 5000), size=st.integers(1, 500))
@@ -98,11 +98,13 @@ def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
 
 
 def test_of_runs_the_newest_are_kept_the_batchs_own_and_those_that_go_on() -> None:
-    record = ChunkRecord("b1", 0).passed("main", Passage(3)).passed("r-waits", Passage(1, NOON))
+    record = (
+        ChunkRecord("b1", 0).passed("main", RunProgress(3)).passed("r-waits", RunProgress(1, NOON))
+    )
     for number in range(500):
-        record = record.passed(f"r{number}", Passage(1))
+        record = record.passed(f"r{number}", RunProgress(1))
 
     kept = [*record.runs]
     assert kept[:2] == ["main", "r-waits"]
     assert kept[2:] == [f"r{number}" for number in range(400, 500)]
-    assert record.passed("r450", Passage(2)).passage("r450").passed == 2
+    assert record.passed("r450", RunProgress(2)).passage("r450").passed == 2

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from jobyard.domain.collection import (
-    MOST_ADDRESSES,
-    MOST_GROUPS,
-    MOST_NAANS,
-    MOST_PEOPLE,
+    MAX_ADDRESSES,
+    MAX_GROUPS,
+    MAX_NAANS,
+    MAX_PEOPLE,
     NOBODY,
     Collection,
     Depositor,
@@ -96,10 +96,10 @@ def test_the_authority_of_an_ark_is_what_stands_first(ark: str, naan: str) -> No
 @pytest.mark.parametrize(
     ("field", "most"),
     [
-        ("people", MOST_PEOPLE),
-        ("groups", MOST_GROUPS),
-        ("naans", MOST_NAANS),
-        ("notify", MOST_ADDRESSES),
+        ("people", MAX_PEOPLE),
+        ("groups", MAX_GROUPS),
+        ("naans", MAX_NAANS),
+        ("notify", MAX_ADDRESSES),
     ],
 )
 def test_a_collection_holds_so_much_and_no_more(field: str, most: int) -> None:
@@ -118,10 +118,10 @@ def test_whatever_is_done_to_a_collection_its_record_stays_small() -> None:
     wide = "\U0001f5fa" * 128  # the longest name there is, in letters of four bytes
     collection = MAPS.changed(
         change(event="create", reason=wide * 9, what=wide * 9),
-        people={f"{number:036}": wide for number in range(MOST_PEOPLE)},
-        groups=frozenset(f"{number:0128}" for number in range(MOST_GROUPS)),
-        naans=tuple(f"{number:010}" for number in range(MOST_NAANS)),
-        notify=tuple(f"{number:0254}" for number in range(MOST_ADDRESSES)),
+        people={f"{number:036}": wide for number in range(MAX_PEOPLE)},
+        groups=frozenset(f"{number:0128}" for number in range(MAX_GROUPS)),
+        naans=tuple(f"{number:010}" for number in range(MAX_NAANS)),
+        notify=tuple(f"{number:0254}" for number in range(MAX_ADDRESSES)),
     )
     for number in range(100):
         collection = collection.changed(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobyard.domain.cost import KINDS, PRICES, Usage, priced, total
+from jobyard.domain.cost import KINDS, PRICES, Usage, price_usage, total
 
 
 def test_each_kind_of_use_but_plain_time_has_one_price() -> None:
@@ -14,14 +14,14 @@ def test_each_kind_of_use_but_plain_time_has_one_price() -> None:
 
 
 def test_a_million_write_units_cost_what_the_table_says() -> None:
-    cost = priced(Usage(write_units=1_000_000))
+    cost = price_usage(Usage(write_units=1_000_000))
 
     assert cost.dollars == pytest.approx(0.625)
     assert [line.price.title for line in cost.lines if line.dollars] == ["DynamoDB write units"]
 
 
 def test_a_gigabyte_second_is_priced_as_lambda_prices_it() -> None:
-    assert priced(Usage(mb_ms=512 * 2000)).dollars == pytest.approx(0.0000133334)
+    assert price_usage(Usage(mb_ms=512 * 2000)).dollars == pytest.approx(0.0000133334)
 
 
 def test_what_was_used_adds_up() -> None:
@@ -41,17 +41,17 @@ def test_what_was_used_adds_up() -> None:
     ],
 )
 def test_small_sums_are_shown_with_digits_that_say_something(usage: Usage, amount: str) -> None:
-    assert priced(usage).amount() == amount
+    assert price_usage(usage).amount() == amount
 
 
 def test_the_words_name_the_prices_date() -> None:
-    words = priced(Usage(write_units=2053, transitions=36, invocations=15)).words()
+    words = price_usage(Usage(write_units=2053, transitions=36, invocations=15)).words()
 
     assert "2,053 write units, 36 transitions, 15 invocations" in words
     assert "prices of 2026-10-04" in words
 
 
 def test_one_of_a_kind_is_told_as_one() -> None:
-    words = priced(Usage(write_units=1, transitions=1, invocations=1)).words()
+    words = price_usage(Usage(write_units=1, transitions=1, invocations=1)).words()
 
     assert "(1 write unit, 1 transition, 1 invocation; " in words

@@ -17,29 +17,29 @@ from jobyard.domain.schedules.calendar import Calendar, calendar_of
 from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import (
-    IN_TIME,
+    GRACE_PERIOD,
     MAX_OCCURRENCES,
-    ended,
+    after_end,
+    after_release,
     next_run,
     plan,
     plan_manual_run,
-    released,
     times,
 )
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
-    MOST_ACTIVE,
+    MAX_ACTIVE_RUNS,
     SCHEDULE,
     ActiveJob,
-    Missed,
+    CatchUp,
     MissedPolicy,
     OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
+    job_address,
     look_at,
-    moment_of,
-    place_of,
+    occurrence_time,
 )
 
 START = datetime(2026, 10, 30, tzinfo=UTC)
@@ -64,7 +64,7 @@ RULES = st.fixed_dictionaries(
 )
 POLICIES = st.builds(
     Policy,
-    st.builds(Missed, st.sampled_from(MissedPolicy), st.integers(1, 5), st.integers(1, 72)),
+    st.builds(CatchUp, st.sampled_from(MissedPolicy), st.integers(1, 5), st.integers(1, 72)),
     st.sampled_from(OverlapPolicy),
 )
 
@@ -95,10 +95,10 @@ def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule
     )
     queued = schedule.queued
     move = SCHEDULE.move(schedule.state, "note", at, CLOCK)
-    after, _ = ended(schedule, occurrence, job, Checkpoint(job.place.job_id), move)
+    after, _ = after_end(schedule, occurrence, job, Checkpoint(job.place.job_id), move)
     if queued and not after.active:
         waiting = replace(occurrence, at=queued, verdict=Verdict.WAIT)
-        after, _ = released(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
+        after, _ = after_release(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
     return after
 
 
@@ -131,7 +131,7 @@ def test_each_time_is_decided_once_and_in_order(
             made += decision.occurrences
             schedule = decision.schedule
         assert policy.overlap is OverlapPolicy.ALLOW or len(schedule.active) <= 1
-        assert len(schedule.active) <= MOST_ACTIVE
+        assert len(schedule.active) <= MAX_ACTIVE_RUNS
         assert schedule.queued is None or schedule.active
         while runs_end and schedule.active:
             schedule = run_to_the_end(schedule, schedule.active[0], now)
@@ -146,7 +146,7 @@ def test_each_time_is_decided_once_and_in_order(
         assert (each.reason is SkipReason.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
         late = each.decided_at - each.at
         if each.trigger is Trigger.CATCH_UP:
-            assert IN_TIME < late <= timedelta(hours=policy.missed.oldest_h)
+            assert GRACE_PERIOD < late <= timedelta(hours=policy.missed.oldest_h)
             assert policy.missed.which is not MissedPolicy.NONE
 
 
@@ -194,7 +194,7 @@ def test_run_now_is_refused_where_runs_may_not_meet() -> None:
 
     (occurrence,) = first.started
     assert (occurrence.trigger, occurrence.actor) == (Trigger.MANUAL, "admin")
-    assert moment_of(place_of("saaaaaaaaaaaaaaaaaaaa", occurrence.at)) == occurrence.at
+    assert occurrence_time(job_address("saaaaaaaaaaaaaaaaaaaa", occurrence.at)) == occurrence.at
 
 
 def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
@@ -220,14 +220,14 @@ MOMENT = timedelta(milliseconds=1)
 
 @pytest.mark.parametrize(
     ("late", "trigger"),
-    [(IN_TIME, Trigger.SCHEDULE), (IN_TIME + MOMENT, Trigger.CATCH_UP)],
+    [(GRACE_PERIOD, Trigger.SCHEDULE), (GRACE_PERIOD + MOMENT, Trigger.CATCH_UP)],
     ids=["in time", "late"],
 )
 def test_a_time_counts_as_missed_after_so_long_and_not_before(
     late: timedelta, trigger: Trigger
 ) -> None:
     made = plan(schedule_of(DAILY), None, NINE + late, CLOCK)
-    never = plan(schedule_of(DAILY, Policy(Missed(MissedPolicy.NONE))), None, NINE + late, CLOCK)
+    never = plan(schedule_of(DAILY, Policy(CatchUp(MissedPolicy.NONE))), None, NINE + late, CLOCK)
 
     assert made
     assert never
@@ -244,7 +244,7 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
 def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
     late: timedelta, reason: SkipReason | None
 ) -> None:
-    policy = Policy(Missed(MissedPolicy.LATEST, oldest_h=5))
+    policy = Policy(CatchUp(MissedPolicy.LATEST, oldest_h=5))
 
     decision = plan(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
 
@@ -269,7 +269,7 @@ def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_u
     overlap: OverlapPolicy, made_up_for: list[int]
 ) -> None:
     rule = {"kind": "hourly", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
-    schedule = schedule_of(rule, Policy(Missed(MissedPolicy.ALL, 4, 24), overlap))
+    schedule = schedule_of(rule, Policy(CatchUp(MissedPolicy.ALL, 4, 24), overlap))
 
     decision = plan(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
 
@@ -298,8 +298,8 @@ def test_the_end_of_a_schedule_is_the_end_of_its_suspension_too() -> None:
 def test_a_run_that_is_late_is_the_next_as_long_as_it_is_in_time() -> None:
     schedule = schedule_of(DAILY)
 
-    assert next_run(schedule, None, NINE + IN_TIME) == NINE
-    assert next_run(schedule, None, NINE + IN_TIME + MOMENT) == NINE + timedelta(days=1)
+    assert next_run(schedule, None, NINE + GRACE_PERIOD) == NINE
+    assert next_run(schedule, None, NINE + GRACE_PERIOD + MOMENT) == NINE + timedelta(days=1)
 
 
 def test_after_a_suspension_that_ended_early_the_next_run_is_the_rule_s_own() -> None:
@@ -330,7 +330,7 @@ def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted
     )
     move = SCHEDULE.move(state, "note", NINE + MOMENT, CLOCK)
 
-    after, judged = released(schedule, waiting, move)
+    after, judged = after_release(schedule, waiting, move)
 
     assert (judged.verdict, judged.reason, judged.version) == (verdict, reason, 2)
     assert judged.parameters == ({"table": "voters"} if verdict is Verdict.RUN else {})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.hold import Hold, checked_scope, in_force, scopes_of
+from jobyard.domain.hold import Hold, active_hold, check_scope, scopes_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -27,12 +27,12 @@ def test_a_hold_on_another_collection_covers_nothing_here() -> None:
 def test_a_hold_runs_out_at_its_time() -> None:
     timed = hold("everything", NOON + timedelta(hours=1))
 
-    assert in_force([timed], NOON) is timed
-    assert in_force([timed], NOON + timedelta(hours=1)) is None
-    assert in_force([hold("everything")], NOON + timedelta(days=9)) is not None
+    assert active_hold([timed], NOON) is timed
+    assert active_hold([timed], NOON + timedelta(hours=1)) is None
+    assert active_hold([hold("everything")], NOON + timedelta(days=9)) is not None
 
 
 @pytest.mark.parametrize("scope", ["", "all", "collection:", "collection:a b", "type:../x"])
 def test_a_malformed_scope_is_refused_with_the_forms_there_are(scope: str) -> None:
     with pytest.raises(BadRequest, match="collection:NAME"):
-        checked_scope(scope)
+        check_scope(scope)

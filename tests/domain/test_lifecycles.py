@@ -7,7 +7,7 @@ from jobyard.domain.errors import NotFound
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobState
 from jobyard.domain.jobs.task import TASK, TaskState
 from jobyard.domain.lifecycle import Lifecycle, StateType
-from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
+from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_named
 
 
 def test_the_job_states_are_the_canonical_set() -> None:
@@ -90,6 +90,6 @@ def test_what_is_open_is_what_may_still_end() -> None:
 
 
 def test_a_lifecycle_is_found_by_name_or_refused_with_the_names() -> None:
-    assert lifecycle_called("job") is JOB
+    assert lifecycle_named("job") is JOB
     with pytest.raises(NotFound, match="batch, job, task"):
-        lifecycle_called("jobs")
+        lifecycle_named("jobs")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.job import Attempt, JobRecord, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, Trigger, Verdict
-from jobyard.domain.schedules.schedule import place_of
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, Trigger, Verdict
+from jobyard.domain.schedules.schedule import job_address
 
 SCHEDULE_ID = "saaaaaaaaaaaaaaaaaaaa"
 START = datetime(2026, 10, 30, tzinfo=UTC)
@@ -20,7 +20,7 @@ def stopped(event: str, state: str, actor: str, reason: str) -> JobRecord:
         HistoryEntry("start", "scheduled", "running", START, "machine", "c"),
         HistoryEntry(event, "running", state, START + MINUTE, actor, "c", reason),
     )
-    place = place_of(SCHEDULE_ID, START)
+    place = job_address(SCHEDULE_ID, START)
     return JobRecord(place, JobState(state), 3, "c", START + MINUTE, history=history)
 
 
@@ -33,10 +33,12 @@ def job_of_an_earlier_go() -> JobRecord:
 def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> None:
     came = Checkpoint("a job").after(7, [("key", "busy")], {"page": 2})
 
-    cancelled = Outcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
-    replaced = Outcome.of(stopped("replace", "replaced", "machine", "replaced by s.0.1"))
+    cancelled = RunOutcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
+    replaced = RunOutcome.of(stopped("replace", "replaced", "machine", "replaced by s.0.1"))
 
-    assert Outcome.of(replace(job_of_an_earlier_go(), state=JobState.CANCELLED), came).total is None
+    assert (
+        RunOutcome.of(replace(job_of_an_earlier_go(), state=JobState.CANCELLED), came).total is None
+    )
     assert cancelled.message == "cancelled by admin: the table moves"
     assert (cancelled.processed, cancelled.failed, cancelled.total) == (7, 1, None)
     assert replaced.message == "replaced by s.0.1"
@@ -45,7 +47,7 @@ def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> N
 
 def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
     job = JobRecord(
-        place_of(SCHEDULE_ID, START),
+        job_address(SCHEDULE_ID, START),
         JobState.FAILED,
         5,
         "",
@@ -66,7 +68,7 @@ def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
         ),
     )
 
-    outcome = Outcome.of(job)
+    outcome = RunOutcome.of(job)
 
     assert outcome.codes == ("PAYLOAD_BUSY", "TIMEOUT")
     assert (outcome.started_at, outcome.resumed_at) == (START + MINUTE, START + 7 * MINUTE)

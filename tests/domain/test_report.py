@@ -7,14 +7,14 @@ import pytest
 
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import (
+    OUTCOME_LABELS,
     OUTCOME_LETTERS,
-    OUTCOME_WORDS,
     FailureGroup,
     ReportKind,
     safe_cell,
 )
 from jobyard.domain.batches.report_text import ReportContent, ReportedJob, render_html, render_text
-from jobyard.domain.cost import Usage, priced
+from jobyard.domain.cost import Usage, price_usage
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
@@ -48,7 +48,7 @@ def told(**changes: object) -> ReportContent:
         "more_jobs": 0,
         "findings": (),
         "more_findings": 0,
-        "cost": priced(Usage(write_units=2053, transitions=36, invocations=15)),
+        "cost": price_usage(Usage(write_units=2053, transitions=36, invocations=15)),
         "link": "https://example.org/api/batches/babc/reports",
     }
     return ReportContent(**(values | changes))  # type: ignore[arg-type]
@@ -197,4 +197,4 @@ def test_an_honest_cell_is_left_alone(text_: str) -> None:
 
 def test_every_job_state_is_told_as_a_letter_with_a_word() -> None:
     assert set(OUTCOME_LETTERS) == set(JobState)
-    assert set(OUTCOME_LETTERS.values()) == set(OUTCOME_WORDS)
+    assert set(OUTCOME_LETTERS.values()) == set(OUTCOME_LABELS)

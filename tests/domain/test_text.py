@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.text import MARK, MESSAGE_BYTES, clean, is_clean, shortened
+from jobyard.domain.text import MESSAGE_BYTES, REPLACEMENT, clean, is_clean, truncate
 
 ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=300)
 
@@ -14,11 +14,14 @@ ANY = st.text(st.characters(categories=None, exclude_categories=()), max_size=30
     [
         ("plain words", "plain words"),
         ("résumé 日本", "résumé 日本"),
-        ("bad\udcff\udcfe", f"bad{MARK}{MARK}"),
-        ("\x1b[31mred", f"{MARK}[31mred"),
-        ("OK\r\nJobs: 100 succeeded", f"OK{MARK}{MARK}Jobs: 100 succeeded"),
-        ("exe\u202egnp.txt", f"exe{MARK}gnp.txt"),
-        ("a\u2028b\u2029c\x85d\x7fe\x9bf", f"a{MARK}b{MARK}c{MARK}d{MARK}e{MARK}f"),
+        ("bad\udcff\udcfe", f"bad{REPLACEMENT}{REPLACEMENT}"),
+        ("\x1b[31mred", f"{REPLACEMENT}[31mred"),
+        ("OK\r\nJobs: 100 succeeded", f"OK{REPLACEMENT}{REPLACEMENT}Jobs: 100 succeeded"),
+        ("exe\u202egnp.txt", f"exe{REPLACEMENT}gnp.txt"),
+        (
+            "a\u2028b\u2029c\x85d\x7fe\x9bf",
+            f"a{REPLACEMENT}b{REPLACEMENT}c{REPLACEMENT}d{REPLACEMENT}e{REPLACEMENT}f",
+        ),
         ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
     ],
 )
@@ -42,4 +45,4 @@ def test_a_long_text_ends_in_an_ellipsis() -> None:
 
 
 def test_nothing_is_cut_inside_a_letter() -> None:
-    assert shortened("日本日本", 8) == "日…"
+    assert truncate("日本日本", 8) == "日…"

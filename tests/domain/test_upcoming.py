@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from jobyard.domain.schedules.calendar import Calendar, calendar_of
-from jobyard.domain.schedules.next_runs import MOST_LOOKED_AT, next_runs, preview
+from jobyard.domain.schedules.next_runs import MAX_CALENDAR_CHECKS, next_runs, preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from tests.domain.daily_rule import LONG_AGO, rule
 
@@ -56,4 +56,4 @@ def test_a_calendar_is_asked_so_often_and_no_more() -> None:
 
     found = [*next_runs(hourly, rare, datetime(2026, 11, 25, tzinfo=UTC))]
 
-    assert len(found) == MOST_LOOKED_AT // (7 * 24)
+    assert len(found) == MAX_CALENDAR_CHECKS // (7 * 24)

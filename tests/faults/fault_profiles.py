@@ -49,7 +49,7 @@ def stale(harness: Harness, raw: Any) -> Iterator[Stale]:
 
     def run_all_and_wait() -> None:
         run_all()
-        if any(True for _ in holds.every()):
+        if any(True for _ in holds.list_all()):
             harness.later(61)
             harness.minute()
             run_all()

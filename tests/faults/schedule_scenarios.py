@@ -14,10 +14,10 @@ from typing import Any
 from jobyard.domain.ids import schedule_id_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord
-from jobyard.domain.jobs.job_type import Done, Fail, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Done, Fail, StepInput, StepResult
 from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, OverlapPolicy, Policy, moment_of
+from jobyard.domain.schedules.schedule import CatchUp, OverlapPolicy, Policy, occurrence_time
 from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules import jobs as schedule_jobs
@@ -62,7 +62,7 @@ class ScheduleScenario:
             script.step = self._step  # type: ignore[method-assign]
             yield {self.schedule_id: "SCHEDULE", self.scenario_run.name: "TELLING"}
 
-    def _step(self, work: StepInput, _touch: Any) -> Outcome:
+    def _step(self, work: StepInput, _touch: Any) -> StepResult:
         """What the job does: the first goes wrong once, and may pass; any is good once mended."""
         place = JobAddress.of(work.job_id)
         assert place
@@ -71,7 +71,7 @@ class ScheduleScenario:
         with self.scenario_run.harness.interceptor.muted():
             record = jobs.get(place)
         tried = {each.code for each in record.attempts} if record else set()
-        if moment_of(place) == at("13:00") and _BUSY not in tried:
+        if occurrence_time(place) == at("13:00") and _BUSY not in tried:
             return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
         return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
 
@@ -81,7 +81,7 @@ class ScheduleScenario:
         """Tell it from the making to the deletion."""
         scenario_run, schedule_id = self.scenario_run, self.schedule_id
         self._person("12:30")
-        wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(Missed()), {})
+        wanted = ScheduleSpec("hourly", NAME, recurrence_of(HOURLY), Policy(CatchUp()), {})
         scenario_run.ask(lambda asked: schedule_commands.create(wanted, asked), self.key)
 
         self._clock("13:00")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.jobs.job_type import Continue, Done, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.jobtypes.retention import RETENTION
 from jobyard.store import (
@@ -64,14 +64,14 @@ def told(runner: ScenarioRunner, plan: Mapping[Point, Fault]) -> tuple[dict[str,
     return end, injector
 
 
-def once(harness: Harness, job_id: str) -> Outcome:
+def once(harness: Harness, job_id: str) -> StepResult:
     """One attempt of a retention."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     ((_, archiving),) = RETENTION.steps
     return archiving(step_input, harness.worker().step_context(RETENTION))
 
 
-def persisted(harness: Harness, injector: Injector) -> Outcome:
+def persisted(harness: Harness, injector: Injector) -> StepResult:
     """What a retention comes to, tried again whenever it is cut off, as its job is."""
     for _ in range(TRIES):
         try:
@@ -84,7 +84,7 @@ def persisted(harness: Harness, injector: Injector) -> Outcome:
     raise AssertionError(f"{TRIES} tries were not enough")
 
 
-def checked(harness: Harness, outcome: Outcome) -> dict[str, Any]:
+def checked(harness: Harness, outcome: StepResult) -> dict[str, Any]:
     """What there is in the end: of the batch, of the schedule, and in the buckets."""
     batch_id, schedule_id = BATCH.batch_id, SCHEDULE.schedule_id
     tombstone = batches.tombstone(batch_id)

@@ -23,7 +23,7 @@ from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger,
 from jobyard.domain.schedules.planning import times
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, MissedPolicy, OverlapPolicy, Policy, Schedule
+from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy, Schedule
 from jobyard.services import holds as hold_commands
 from jobyard.services.context import CommandContext
 from jobyard.services.schedules import commands as schedule_commands
@@ -510,10 +510,10 @@ def test_whatever_comes_in_whatever_order_each_time_has_one_record_and_each_job_
     for again in range(20 if everything else 1):
         seed = (turn * 100 + again) * 10 + number
         dice = random.Random(seed)
-        missed = Missed(dice.choice([*MissedPolicy]), dice.randint(1, 4), dice.choice([1, 24]))
+        missed = CatchUp(dice.choice([*MissedPolicy]), dice.randint(1, 4), dice.choice([1, 24]))
         those = watched(harness, Policy(missed, dice.choice([*OverlapPolicy])))
         told = live(those, script, dice)
-        for kept in list(holds.every()):
+        for kept in list(holds.list_all()):
             hold_commands.lift_hold(kept.scope, harness.context(key=f"lift {next(_numbers)}"))
         come_to_rest(those)
 

@@ -18,7 +18,7 @@ import pytest
 from benchmarks.stacks import manifest
 from cli.local import mail
 from jobyard.domain.batches.batch import BatchState
-from jobyard.domain.batches.chunks import counted, summed
+from jobyard.domain.batches.chunks import count_jobs, sum_counts
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import StaleState
 from jobyard.domain.ids import batch_id_of_object
@@ -198,8 +198,8 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
         assert (events["start"], events["report"], events[end[1]]) == (1, 1, 1)
         counts = {"succeeded": jobs_each - lost} | ({"failed": lost} if lost else {})
         assert len(found) == jobs_each
-        assert counted(found)[0] == counts
-        assert summed(record.counts for record in chunks.of_batch(batch_id)) == counts
+        assert count_jobs(found)[0] == counts
+        assert sum_counts(record.counts for record in chunks.of_batch(batch_id)) == counts
         for job in found:
             left = marks.pop(f"{PREFIX}{job.place.job_id}", 0)
             assert was_done(job) or was_given_up(job), job
@@ -207,7 +207,7 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
             happened["repeated"] += left > 1
         (report,) = reports.of_batch(batch_id)
         assert report.counts == batch.reported
-        assert summed([report.counts]) == counts
+        assert sum_counts([report.counts]) == counts
         seen = sum(batch_id in subject for subject in flood.subjects.values())
         assert seen == 1 or (seen == 0 and was_forgotten(report.delivery, flood.load)), report
         happened["forgotten"] += seen == 0

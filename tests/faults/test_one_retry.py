@@ -197,13 +197,13 @@ def test_the_chunks_of_an_operation_are_kept_in_a_record_of_bounded_size(
     """80,000 numbers would be larger than DynamoDB takes an item."""
     from dataclasses import replace
 
-    from jobyard.domain.batches.chunks import MOST_CHUNKS
+    from jobyard.domain.batches.chunks import MAX_CHUNKS
 
     batch_id = failed(1)
     operation = batch_operations.retry(batch_id, FAILED, harness.context())
     operations.end(operation, harness.now())
     state = harness.batch(batch_id).batch.state
-    for name, numbers in (("all", range(MOST_CHUNKS)), ("odd", range(1, MOST_CHUNKS, 2))):
+    for name, numbers in (("all", range(MAX_CHUNKS)), ("odd", range(1, MAX_CHUNKS, 2))):
         large = replace(operation, operation_id=name, chunks=tuple(numbers))
         operations.put_new(large, state)
         assert operations.get(batch_id, name) == large

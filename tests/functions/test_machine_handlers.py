@@ -21,7 +21,7 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.domain.metrics import DIMENSIONS
 from jobyard.domain.schedules.occurrence import SkipReason, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy, Schedule, ScheduleState
+from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, Policy, Schedule, ScheduleState
 from jobyard.services.batches.open import source_of
 from jobyard.services.executions import job_execution
 from jobyard.services.jobs.runner import FinishedJob
@@ -374,7 +374,7 @@ def scheduled(
             title=name,
             job_type="sweep",
             rule=recurrence_of(rule),
-            policy=Policy(Missed(missed)),
+            policy=Policy(CatchUp(missed)),
             owner="admin",
             created_at=at,
             next_at=at,
@@ -461,7 +461,7 @@ def test_the_minute_lifts_a_hold_that_is_over(functions: dict[str, ModuleType]) 
 
     functions["schedule.scheduler_tick"].handler({}, Context())
 
-    assert [hold.scope for hold in holds.every()] == ["collection:nf"]
+    assert [hold.scope for hold in holds.list_all()] == ["collection:nf"]
 
 
 def metrics_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any, get_args
 import pytest
 
 from cli.local.emulator import ROOT
-from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, MOST_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, MAX_CHUNKS, Chunk
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.domain.schedules.schedule import place_of
+from jobyard.domain.schedules.schedule import job_address
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import FRESH_AFTER
 from jobyard.services.executions import batch_execution, job_execution
@@ -264,7 +264,7 @@ def test_aws_accepts_the_names_of_executions() -> None:
     commands = {"open", "operation", "settle", *COMMANDS.values()}
     names = [batch_execution(place.origin_id, command, run, 99) for command in commands]
     names.append(job_execution(place, run, 99))
-    names.append(job_execution(place_of(schedule_id_of(b""), LATEST), run, 99))
+    names.append(job_execution(job_address(schedule_id_of(b""), LATEST), run, 99))
 
     for name in names:
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,80}", name), name
@@ -275,10 +275,10 @@ def test_the_largest_index_and_its_children_fit_into_a_map(batch: dict[str, Any]
     the Map drops them."""
     child = _child(batch["States"])["ExecuteChunk"]
     given = {} if child.get("OutputPath", "$") is None else batch["States"]["Execute"]
-    together = json.dumps([given] * MOST_CHUNKS, separators=(",", ":"))
+    together = json.dumps([given] * MAX_CHUNKS, separators=(",", ":"))
 
     assert len(together) < 256 * 1024
-    assert MOST_CHUNKS * INDEX_LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
+    assert MAX_CHUNKS * INDEX_LINE_BYTES < 10 * 2**30  # of what an ItemReader reads
 
 
 # Each next step that a task can return; its function bills the transitions that follow.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from jobyard.domain.jobs.job_type import Done, Outcome, Skipped, StepInput
+from jobyard.domain.jobs.job_type import Done, Skipped, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.step_context import StorageContext
 from jobyard.store import tables
@@ -64,10 +64,10 @@ class Driven:
     """What the steps of a job answered, until one did not end well."""
 
     step_input: StepInput
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, StepResult] = field(default_factory=dict)
 
     @property
-    def last(self) -> Outcome:
+    def last(self) -> StepResult:
         return list(self.outcomes.values())[-1]
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits, content, file_list
 from jobyard.jobtypes.http_client import Timeouts, failure_of
 from jobyard.jobtypes.http_client.addresses import PORTS
@@ -31,7 +31,7 @@ def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (yes|no) \|$", DOC, re.MULTILINE)
 
     expected = [
-        (code.value, code.description, "yes" if code in RETRIED else "no")
+        (code.value, code.description, "yes" if code in RETRYABLE else "no")
         for code in Failure
         if code not in OF_ANY_JOB | OF_SWEEPS
     ]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.urls import is_public
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from jobyard.jobtypes.http_client.addresses import target
@@ -171,7 +171,7 @@ def test_every_status_but_200_has_its_code(
     refusal = refused(fetch, url)
 
     assert (refusal.code, refusal.status) == (code, status)
-    assert refusal.retryable is (code in RETRIED)
+    assert refusal.retryable is (code in RETRYABLE)
     with pytest.raises(FetchRefused, match=str(status)):
         fetch.head(url, plenty)
 

@@ -17,7 +17,15 @@ from cli.local import clients, voters
 from cli.local.emulator import ROOT
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Continue, Done, Fail, JobType, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    JobType,
+    Snooze,
+    StepInput,
+    StepResult,
+)
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.steps import sweeping
@@ -174,12 +182,12 @@ def a_job(at: datetime = NOON, **changes: Any) -> StepInput:
     return StepInput("", f"s1.0.{next(_jobs)}", "", entry, parameters, {}, attempt=1)
 
 
-def run(step_input: StepInput, context: TableContext) -> Outcome:
+def run(step_input: StepInput, context: TableContext) -> StepResult:
     """One attempt that waits for nothing."""
     return sweeping(step_input, context, pause=lambda _: None)
 
 
-def counts(outcome: Outcome) -> tuple[int, int, int | None]:
+def counts(outcome: StepResult) -> tuple[int, int, int | None]:
     """Processed, failed and total."""
     assert isinstance(outcome, Done | Fail)
     records = outcome.result["records"]
@@ -382,7 +390,7 @@ def test_what_others_change_meanwhile_is_judged_as_it_is_then(members: Members) 
 def test_two_workers_that_meet_count_no_record_twice(members: Members) -> None:
     due = members.put_due(3 * PAGE)
     step_input = a_job()
-    second: list[Outcome] = []
+    second: list[StepResult] = []
     meeting = Meanwhile(
         members.interceptor, lambda: second.append(run(step_input, members.context))
     )
@@ -400,7 +408,7 @@ def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
     held = members.put(90001, legal_hold={"BOOL": True})
     step_input, start = a_job(), Barrier(2)
 
-    def worker() -> Outcome:
+    def worker() -> StepResult:
         start.wait()
         return run(step_input, members.context)
 
@@ -414,7 +422,7 @@ def test_two_workers_at_once_count_no_record_twice(members: Members) -> None:
 
 def test_sweeps_of_two_jobs_share_what_is_due_between_them(members: Members) -> None:
     due = members.put_due(2 * PAGE)
-    second: list[Outcome] = []
+    second: list[StepResult] = []
     meeting = Meanwhile(members.interceptor, lambda: second.append(run(a_job(), members.context)))
 
     with members.interceptor.listening(meeting):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from jobyard.domain.jobs.checkpoint import MAX_NAMED_FAILURES
-from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
 from jobyard.jobtypes.sweep.steps import BREATH_S, SWEEP_MARGIN_S
@@ -28,7 +28,7 @@ def test_every_failure_is_documented_with_its_sentence_and_retry_rule() -> None:
     ]
     for code, sentence, retried in rows:
         assert sentence == Failure(code).description
-        assert retried == ("yes" if code in RETRIED else "no")
+        assert retried == ("yes" if code in RETRYABLE else "no")
 
 
 def test_the_parameters_are_the_examples_and_a_plan() -> None:

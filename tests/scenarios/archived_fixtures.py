@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
-from jobyard.domain.batches.chunks import Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.chunks import Chunk, ChunkRecord, RunProgress
 from jobyard.domain.batches.operation import Filter, JobOutcome, Operation, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.cost import Usage
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.ids import batch_id_of, schedule_id_of
 from jobyard.domain.jobs.job import Attempt, JobAddress, JobRecord, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, place_of
+from jobyard.domain.schedules.schedule import Policy, Schedule, ScheduleState, job_address
 from jobyard.services.batches import rows
 from jobyard.store import batches, chunks, jobs, operations, reports, schedules, tables, usage
 from jobyard.store.schedules import ScheduleWrites
@@ -76,7 +76,7 @@ def laid_down(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
     for number in sorted({job.place.chunk for job in found}):
         mine = [job for job in found if job.place.chunk == number]
         counts = {"succeeded": len(mine)}
-        chunks.put(ChunkRecord(batch_id, number, 0, counts, {}, {"main": Passage(1)}))
+        chunks.put(ChunkRecord(batch_id, number, 0, counts, {}, {"main": RunProgress(1)}))
     written = batches.put_new(batch)
     _told(harness, batch)
     return written
@@ -176,8 +176,8 @@ def occurred(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence
     made, ran = [], []
     for day, verdict in days.items():
         at = schedule.created_at + timedelta(days=day)
-        place = place_of(schedule.schedule_id, at)
-        outcome = Outcome(JobState.SUCCEEDED, at, at, at, processed=5, failed=0, total=5)
+        place = job_address(schedule.schedule_id, at)
+        outcome = RunOutcome(JobState.SUCCEEDED, at, at, at, processed=5, failed=0, total=5)
         is_run = verdict is Verdict.RUN
         made.append(
             Occurrence(

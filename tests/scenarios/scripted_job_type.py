@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.jobs.job_type import Done, JobType, Origin, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, Origin, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import StepContext
 
@@ -16,12 +16,12 @@ NAME = "scripted"
 class Script:
     """What the step answers, run after run, and what it was told; Done when there is no more."""
 
-    answers: list[Outcome | BaseException] = field(default_factory=list)
+    answers: list[StepResult | BaseException] = field(default_factory=list)
     told: list[StepInput] = field(default_factory=list)
     during: Callable[[], None] = lambda: None
     context: StepContext | None = None  # the last step's
 
-    def step(self, step_input: StepInput, context: StepContext) -> Outcome:
+    def step(self, step_input: StepInput, context: StepContext) -> StepResult:
         """Do the next thing in the script."""
         self.told.append(step_input)
         self.context = context

@@ -13,8 +13,8 @@ import pytest
 from jobyard.domain.batches.operation import Filter
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
-from jobyard.domain.text import MARK
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
+from jobyard.domain.text import REPLACEMENT
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import StepContext
 from jobyard.services.batches import operations, settle
@@ -77,15 +77,15 @@ def test_fourteen_names_that_are_no_text_cost_fourteen_jobs(
     failed = [job for job in jobs_of(batch_id) if job.state is JobState.FAILED]
     assert (view.counts["succeeded"], view.counts["failed"]) == (60, 14)
     assert {job.failure_code for job in failed} == {Failure.BAD_CONTAINER.value}
-    assert all(f"bad{MARK}{MARK}" in job.failure_message for job in failed)
+    assert all(f"bad{REPLACEMENT}{REPLACEMENT}" in job.failure_message for job in failed)
 
 
 @contextmanager
-def steps(answers: Callable[[str], Outcome]) -> Iterator[None]:
+def steps(answers: Callable[[str], StepResult]) -> Iterator[None]:
     """Deposits answer for a file of that name what `answers` says, and nothing is fetched."""
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
 
-    def answering(step_input: StepInput, _context: StepContext) -> Outcome:
+    def answering(step_input: StepInput, _context: StepContext) -> StepResult:
         return answers(step_input.entry["name"])
 
     was = types["deposit"]

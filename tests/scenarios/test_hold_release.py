@@ -38,10 +38,10 @@ Bring = Callable[[Harness, Payloads, str], str]
 @pytest.fixture(autouse=True)
 def no_hold_is_left(harness: Harness) -> Iterator[None]:
     """Holds of other tests of the session are not these tests' business."""
-    for hold in [*holds.every()]:
+    for hold in [*holds.list_all()]:
         holds.delete(hold)
     yield
-    for hold in [*holds.every()]:
+    for hold in [*holds.list_all()]:
         holds.delete(hold)
 
 
@@ -363,7 +363,9 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
 
     def indexed() -> set[str]:
         shards = range(chunks.HELD_SHARDS)
-        return {each.batch_id for shard in shards for each in chunks.held(shard, collection)}
+        return {
+            each.batch_id for shard in shards for each in chunks.held_batches(shard, collection)
+        }
 
     place(harness, collection, None)
     batch_id = begun(harness, payloads, collection)
@@ -389,7 +391,9 @@ def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
         for number in range(150):
             chunks.put(ChunkRecord(batch_id, number, stopped=1, collection=mark))
 
-    found = [each for shard in range(chunks.HELD_SHARDS) for each in chunks.held(shard, mark)]
+    found = [
+        each for shard in range(chunks.HELD_SHARDS) for each in chunks.held_batches(shard, mark)
+    ]
 
     assert sorted(each.batch_id for each in found) == ids
     assert all(len(each.numbers) <= 100 for each in found)

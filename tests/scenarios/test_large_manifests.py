@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobyard.domain.batches.chunks import MOST_CHUNKS
+from jobyard.domain.batches.chunks import MAX_CHUNKS
 from jobyard.domain.manifests.findings import MAX_FINDINGS, Check, Finding
 from jobyard.services.batches import open
 from jobyard.services.batches.open import Findings, OpenContext, open_object
@@ -22,14 +22,14 @@ def test_a_manifest_of_more_chunks_than_a_map_can_run_is_refused(
     bound: str, aws_semantics: CallInterceptor, services: Clients, payloads: Payloads
 ) -> None:
     harness = Harness(services, payloads, chunk_size=1)
-    manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(MOST_CHUNKS + 1)})
+    manifest = single_files(payloads, {f"{n}.txt": b"" for n in range(MAX_CHUNKS + 1)})
 
     found = harness.batch(harness.drop(manifest)).batch
 
     assert found.state == "failed"
     assert found.entries == 0
     assert found.message == (
-        f"the manifest has {MOST_CHUNKS + 1} lines; {MOST_CHUNKS} are allowed: divide it"
+        f"the manifest has {MAX_CHUNKS + 1} lines; {MAX_CHUNKS} are allowed: divide it"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.batches.chunks import MAIN, Chunk, Passage
+from jobyard.domain.batches.chunks import MAIN, Chunk, RunProgress
 from jobyard.domain.batches.operation import Filter, JobOutcome
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
@@ -103,7 +103,7 @@ def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
     state = opened(harness, payloads, "miscounted-2")
     run_chunk(state["origin_id"], chunk_of(harness, state), ExecutionRun(MAIN, 1), harness.worker())
     right = chunks.get(state["origin_id"], 0)
-    chunks.put(replace(right, counts={"running": 2}, runs={MAIN: Passage(1)}))
+    chunks.put(replace(right, counts={"running": 2}, runs={MAIN: RunProgress(1)}))
 
     for _ in range(20):
         harness.later(60)

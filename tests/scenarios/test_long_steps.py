@@ -7,7 +7,7 @@ from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobState, StepRecord, StepStatus
-from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, StepInput, StepResult
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import Policy
 from jobyard.jobtypes import TYPES
@@ -39,7 +39,7 @@ class Writes(Listener):
 
 
 @contextmanager
-def deposits(**steps: Callable[[StepInput], Outcome]) -> Iterator[None]:
+def deposits(**steps: Callable[[StepInput], StepResult]) -> Iterator[None]:
     """Deposits have these steps."""
     types: dict[str, JobType[Any]] = TYPES  # type: ignore[assignment]
     was = types["deposit"]
@@ -53,7 +53,7 @@ def deposits(**steps: Callable[[StepInput], Outcome]) -> Iterator[None]:
         types["deposit"] = was
 
 
-def done(_: StepInput) -> Outcome:
+def done(_: StepInput) -> StepResult:
     return Done()
 
 
@@ -75,7 +75,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 ) -> None:
     found: list[Any] = []
 
-    def slow(step_input: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> StepResult:
         began = harness.now()
         harness.later(1.6)
         step = seen_at_work(step_input.job_id)
@@ -105,7 +105,7 @@ def test_a_step_that_takes_more_than_a_second_is_seen_running(
 def test_a_job_whose_steps_are_short_is_written_twice(harness: Harness, payloads: Payloads) -> None:
     writes = Writes()
 
-    def nearly(_: StepInput) -> Outcome:
+    def nearly(_: StepInput) -> StepResult:
         time.sleep(0.3)  # long enough to be looked at
         return Done()
 
@@ -116,12 +116,12 @@ def test_a_job_whose_steps_are_short_is_written_twice(harness: Harness, payloads
 
 
 def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payloads) -> None:
-    def slow(step_input: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> StepResult:
         harness.later(1.6)
         assert seen_at_work(step_input.job_id)
         return Fail(Failure.TOO_LARGE, "too large")
 
-    def raising(step_input: StepInput) -> Outcome:
+    def raising(step_input: StepInput) -> StepResult:
         harness.later(1.6)
         assert seen_at_work(step_input.job_id)
         raise OSError("no more")
@@ -138,7 +138,7 @@ def test_a_step_shown_running_fails_like_any(harness: Harness, payloads: Payload
 
 
 def test_what_a_person_stops_shows_no_step_at_work(harness: Harness, payloads: Payloads) -> None:
-    def slow(step_input: StepInput) -> Outcome:
+    def slow(step_input: StepInput) -> StepResult:
         harness.later(1.6)
         assert seen_at_work(step_input.job_id)
         send_job_event(step_input.job_id, "force_fail", harness.context())

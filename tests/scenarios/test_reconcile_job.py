@@ -10,7 +10,7 @@ import pytest
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Continue, Done, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.services.jobs.commands import send_job_event
@@ -30,7 +30,9 @@ class Killed(BaseException):
     """The execution is no more."""
 
 
-def look(harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0) -> Outcome:
+def look(
+    harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0
+) -> StepResult:
     """Have a reconcile job look through everything, however often it has to come again."""
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
     context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)

@@ -16,7 +16,7 @@ from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import Delivery, DeliveryState
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Snooze, StepInput, StepResult
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.schedule import ScheduleState
 from jobyard.jobtypes import TYPES
@@ -67,7 +67,7 @@ def years(harness: Harness) -> Harness:
 
 def retain(
     harness: Harness, job_id: str = "", remaining: Callable[[], float] | None = None
-) -> Outcome:
+) -> StepResult:
     """Have a retention job run to its end, however often it has to come again."""
     job_id = job_id or f"retention-{next(_numbers)}.0.1"
     step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
@@ -312,7 +312,7 @@ def test_a_batch_whose_repair_was_asked_for_as_it_was_taken_away_is_put_back(
     (operation,) = operations.of_batch(failed.batch_id)
     late = replace(operation, operation_id="r1", state=OperationState.RUNNING, ended_at=None)
     operations.put_new(late, BatchState.FAILED)
-    batches.put_away(seen, years.now(), "records/deposit/2026/05/at-the-last-moment")
+    batches.start_archiving(seen, years.now(), "records/deposit/2026/05/at-the-last-moment")
 
     assert retain(years) == done(0)
     assert batches.get(failed.batch_id, years.now()).state is BatchState.FAILED
@@ -325,14 +325,14 @@ def test_while_a_batch_is_being_archived_nothing_can_be_done_to_it(years: Harnes
     moved = replace(job, version=3, state=JobState.SCHEDULED, cause="too late")
     (operation,) = operations.of_batch(failed.batch_id)
 
-    batches.put_away(seen, years.now(), "records/deposit/2026/05/taken")
+    batches.start_archiving(seen, years.now(), "records/deposit/2026/05/taken")
 
     with pytest.raises(StaleState):
         jobs.apply(job, moved, BatchState.FAILED)
     with pytest.raises(StaleState):
         operations.put_new(replace(operation, operation_id="r-late"), BatchState.FAILED)
     with pytest.raises(StaleState, match="has been archived since"):
-        batches.note(seen, seen.history[0])
+        batches.add_entry(seen, seen.history[0])
     with pytest.raises(Gone, match="is being archived since 2026-11-22 12:00 UTC"):
         batch(failed.batch_id, years.query_context())
 

@@ -18,9 +18,9 @@ from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.planning import next_run
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
-    HISTORY_BYTES,
-    MOST_ACTIVE,
-    Missed,
+    MAX_ACTIVE_RUNS,
+    MAX_HISTORY_BYTES,
+    CatchUp,
     MissedPolicy,
     OverlapPolicy,
     Policy,
@@ -149,7 +149,7 @@ class Between(Listener):
 
 def test_what_one_clock_skipped_is_told_though_another_came_between(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(Missed(MissedPolicy.NONE)))
+    schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     harness.at = instant("2026-11-29T23:30:00Z")
     others: list[clock.TickResult] = []
 
@@ -370,16 +370,18 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(overlap=OverlapPolicy.ALLOW))
-    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MOST_ACTIVE + 1)
+    script.answers = [Fail(Failure.PAYLOAD_NOT_FOUND, "gone")] * (MAX_ACTIVE_RUNS + 1)
     pass_time(harness, "2026-11-25T20:30:00Z")
     failed = history(schedule)
 
-    for each in failed[:MOST_ACTIVE]:
+    for each in failed[:MAX_ACTIVE_RUNS]:
         schedule_jobs.send_occurrence_event(each.place, "requeue", harness.context())
     with pytest.raises(InvalidTransition, match="running"):
-        schedule_jobs.send_occurrence_event(failed[MOST_ACTIVE].place, "requeue", harness.context())
+        schedule_jobs.send_occurrence_event(
+            failed[MAX_ACTIVE_RUNS].place, "requeue", harness.context()
+        )
 
-    assert len(now(schedule).active) == MOST_ACTIVE
+    assert len(now(schedule).active) == MAX_ACTIVE_RUNS
 
 
 # ---- After a long time
@@ -399,7 +401,7 @@ def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it
 
 def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    policy = Policy(Missed(MissedPolicy.ALL, most=30, oldest_h=48), OverlapPolicy.ALLOW)
+    policy = Policy(CatchUp(MissedPolicy.ALL, most=30, oldest_h=48), OverlapPolicy.ALLOW)
     schedule = made(harness, HOURLY, policy)
 
     minute(harness, "2026-11-26T05:30:00Z")
@@ -472,7 +474,7 @@ def test_a_schedule_that_is_changed_for_years_keeps_what_it_can_carry(harness: H
         schedule_commands.edit(schedule.schedule_id, changes, asking)
 
     kept = now(schedule).history
-    assert sum(len(entry.reason.encode()) for entry in kept) <= HISTORY_BYTES
+    assert sum(len(entry.reason.encode()) for entry in kept) <= MAX_HISTORY_BYTES
     assert sum(sum(entry.counts.values()) or 1 for entry in kept) == 55
     assert "more moves: edit" in kept[3].reason
     assert now(schedule).title == "the 54th title"
@@ -495,12 +497,12 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
     ]
     assert {now(each).label for each in several[1:]} == {"Completed"}
     ids = {each.schedule_id for each in several[1:]}
-    assert ids <= {each.schedule_id for each in schedules.every(limit=1000)}
+    assert ids <= {each.schedule_id for each in schedules.list_all(limit=1000)}
     listed = list_schedules(
         harness.query_context(ADMIN), system=False, word="", after="", limit=1000
     ).items
     assert ids <= {each.schedule.schedule_id for each in listed}
-    assert [*schedules.naming("nobody's")] == []
+    assert [*schedules.with_calendar("nobody's")] == []
     item.delete()
 
 
@@ -655,7 +657,7 @@ def test_what_goes_on_is_not_looked_after_again_at_once(harness: Harness) -> Non
 
 def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:30:00Z")
-    schedule = made(harness, HOURLY, Policy(Missed(MissedPolicy.NONE)))
+    schedule = made(harness, HOURLY, Policy(CatchUp(MissedPolicy.NONE)))
     over = harness.at + timedelta(days=5)
     schedule_commands.suspend(schedule.schedule_id, over, harness.context())
     harness.at += timedelta(days=5, hours=2)

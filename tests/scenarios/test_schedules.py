@@ -16,7 +16,7 @@ from jobyard.domain.schedules.calendar import calendar_of
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
-    Missed,
+    CatchUp,
     MissedPolicy,
     OverlapPolicy,
     Policy,
@@ -331,22 +331,22 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
 @pytest.mark.parametrize(
     ("missed", "ran", "why"),
     [
-        (Missed(MissedPolicy.NONE), [], [SkipReason.MISSED] * 5),
-        (Missed(MissedPolicy.LATEST), ["2026-11-25T04:00Z"], [SkipReason.MISSED] * 4),
+        (CatchUp(MissedPolicy.NONE), [], [SkipReason.MISSED] * 5),
+        (CatchUp(MissedPolicy.LATEST), ["2026-11-25T04:00Z"], [SkipReason.MISSED] * 4),
         (
-            Missed(MissedPolicy.ALL, most=3),
+            CatchUp(MissedPolicy.ALL, most=3),
             ["2026-11-25T02:00Z", "2026-11-25T03:00Z", "2026-11-25T04:00Z"],
             [SkipReason.MISSED] * 2,
         ),
         (
-            Missed(MissedPolicy.ALL, most=10, oldest_h=2),
+            CatchUp(MissedPolicy.ALL, most=10, oldest_h=2),
             ["2026-11-25T03:00Z", "2026-11-25T04:00Z"],
             [SkipReason.TOO_OLD] * 3,
         ),
     ],
 )
 def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
-    harness: Harness, missed: Missed, ran: list[str], why: list[SkipReason]
+    harness: Harness, missed: CatchUp, ran: list[str], why: list[SkipReason]
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
     schedule = made(harness, HOURLY, Policy(missed=missed))

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import HttpContext, StepContext
 from tests.scenarios.harness import Harness
@@ -33,7 +33,7 @@ def test_every_job_type_declares_a_context_that_is_there(name: str) -> None:
 
 
 def test_a_step_cannot_reach_what_its_job_type_does_not_declare(harness: Harness) -> None:
-    def store(step_input: StepInput, context: HttpContext) -> Outcome:
+    def store(step_input: StepInput, context: HttpContext) -> StepResult:
         cast(Any, context).s3.put_object(Bucket="archive", Key="stolen", Body=b"")
         return Done()
 

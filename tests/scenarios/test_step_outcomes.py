@@ -7,7 +7,7 @@ import pytest
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
-from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze, StepInput, StepResult
 from jobyard.services.jobs.attempt import (
     NO_FAILURES,
     WAITS,
@@ -23,7 +23,7 @@ PLACE = JobAddress("s1", 0, 0)
 RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, tries=1)
 
 
-def after_one(record: JobRecord, outcome: Outcome, at: datetime = NOON) -> JobRecord:
+def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> JobRecord:
     """The record after an attempt whose only step answers `outcome`."""
     job_type = JobType(
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object

@@ -14,7 +14,7 @@ from api.schemas.fields import Note, Reason, Title
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.operation import REFUSED, Filter, JobOutcome, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
-from jobyard.domain.compaction import RECORD_BYTES
+from jobyard.domain.compaction import MAX_RECORD_BYTES
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
@@ -24,10 +24,10 @@ from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
     JobType,
-    Outcome,
     Skipped,
     Snooze,
     StepInput,
+    StepResult,
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar, CalendarChange, StoredCalendar
@@ -69,10 +69,10 @@ def place() -> JobAddress:
     return JobAddress(f"bany{next(_numbers):017d}", 0, 0)
 
 
-def step_that(raises: Exception | None, answers: Outcome | None) -> JobType[object]:
+def step_that(raises: Exception | None, answers: StepResult | None) -> JobType[object]:
     """A job type whose one step does that."""
 
-    def step(_step_input: StepInput, _context: object) -> Outcome:
+    def step(_step_input: StepInput, _context: object) -> StepResult:
         if raises:
             raise raises
         assert answers
@@ -85,7 +85,7 @@ def outcomes(text: str) -> list[JobType[object]]:
     """Every way in which a step may tell of what it met."""
     stop, wait = FetchRefused(Failure.TIMEOUT, text).about(text), NotYet(1.0, text)
     refused = Refused(Failure.TIMEOUT, text)
-    answers: list[Outcome] = [
+    answers: list[StepResult] = [
         Done({"a": text[:200], text[:200]: [text[:200], {"b": None}]}, text),
         Skipped(text),
         Snooze(1.0, text),
@@ -128,7 +128,7 @@ def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -
         assert job.failure_code != Failure.UNWRITABLE
         said = [job.failure_message, *(each.message for each in (*job.attempts, *job.steps))]
         assert all(is_clean(each) for each in said)
-        assert job_bytes(job.place.origin_id, 0, 0) <= RECORD_BYTES
+        assert job_bytes(job.place.origin_id, 0, 0) <= MAX_RECORD_BYTES
 
 
 @a_few
@@ -189,7 +189,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
     calendar = Calendar(f"any-{number}")
     kept = StoredCalendar(calendar, 1, (CalendarChange("put", NOON, text, text, "r1"),))
     calendars.put(kept)
-    assert calendars.stored(calendar.name) == kept
+    assert calendars.find_any(calendar.name) == kept
 
     seen = Checkpoint(name)
     after = seen.after(1, [(text, text)], {"key": 1})

@@ -47,7 +47,7 @@ def test_a_calendar_is_written_over_the_one_that_was_seen_and_no_other(
     for late in (changed(first, reason="of somebody else"), first, changed(changed(second))):
         with pytest.raises(StaleState, match=first.calendar.name):
             calendars.put(late)
-    assert calendars.stored(first.calendar.name) == second
+    assert calendars.find_any(first.calendar.name) == second
 
 
 def test_what_is_written_twice_is_written_once(first: StoredCalendar) -> None:
@@ -56,7 +56,7 @@ def test_what_is_written_twice_is_written_once(first: StoredCalendar) -> None:
     calendars.put(changed(first))
     calendars.put(changed(first))
 
-    assert calendars.stored(first.calendar.name) == changed(first)
+    assert calendars.find_any(first.calendar.name) == changed(first)
 
 
 def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) -> None:
@@ -66,9 +66,9 @@ def test_a_deleted_calendar_is_none_but_its_changes_stay(first: StoredCalendar) 
 
     assert calendars.find(first.calendar.name) is None
     assert deleted not in calendars.kept()
-    assert calendars.stored(first.calendar.name) == deleted
+    assert calendars.find_any(first.calendar.name) == deleted
 
 
 def test_there_is_none_where_none_was_written() -> None:
-    assert calendars.stored("never-written") is None
+    assert calendars.find_any("never-written") is None
     assert calendars.find("never-written") is None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState, ManifestSource
-from jobyard.domain.batches.chunks import ChunkRecord, Passage
+from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import Gone, NotFound, StaleState
@@ -102,7 +102,7 @@ def test_counts_are_written_over_the_version_that_was_read() -> None:
         4,
         counts={"failed": 2},
         failures={"TIMEOUT": 2},
-        runs={"main": Passage(2, NOON), "r1": Passage(1)},
+        runs={"main": RunProgress(2, NOON), "r1": RunProgress(1)},
     )
     written = chunks.put(record)
 

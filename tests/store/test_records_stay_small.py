@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.compaction import FIRST, LAST, RECORD_BYTES
+from jobyard.domain.compaction import FIRST, LAST, MAX_RECORD_BYTES
 from jobyard.domain.history import HistoryEntry
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
     JOB,
-    MORE_ATTEMPTS,
+    SUMMARY_CODE,
     Attempt,
     JobAddress,
     JobRecord,
@@ -25,7 +25,7 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.domain.jobs.job_type import Continue, Fail, JobType, Snooze
 from jobyard.domain.lifecycle import MACHINE, Cause
-from jobyard.domain.schedules.occurrence import Outcome
+from jobyard.domain.schedules.occurrence import RunOutcome
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES
 from jobyard.services.jobs.attempt import (
     WAITS,
@@ -90,7 +90,7 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(let
             jobs.write_many([(before if before.version else None, job)])
             before, job = job, failed(replace(job, tries=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
-        assert job_bytes(job.place.origin_id, 9999, 99) <= RECORD_BYTES
+        assert job_bytes(job.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
     assert jobs.get(job.place) == job
 
 
@@ -116,7 +116,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     over = orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
-    assert job_bytes(job.place.origin_id, 9999, 99) <= RECORD_BYTES
+    assert job_bytes(job.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
 
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
@@ -155,7 +155,7 @@ def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
     (gap,) = [each for each in job.attempts if each.counts]
 
     assert job.attempted == 40
-    assert (gap.code, gap.message) == (MORE_ATTEMPTS, "17 more attempts: STEP_ERROR 17")
+    assert (gap.code, gap.message) == (SUMMARY_CODE, "17 more attempts: STEP_ERROR 17")
     assert len(job.attempts) == FIRST + 1 + LAST
 
 
@@ -179,7 +179,7 @@ def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() ->
         at += timedelta(minutes=1)
 
     assert any(entry.cause == asked.cause and entry.event == "requeue" for entry in job.history)
-    outcome_of_it = Outcome.of(job)
+    outcome_of_it = RunOutcome.of(job)
     assert (outcome_of_it.started_at, outcome_of_it.resumed_at) == (first, resumed)
     assert outcome_of_it.codes == (Failure.STEP_ERROR.value,)
 
@@ -211,7 +211,7 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
     deleted = apply_event(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
     jobs.write_many([(found, deleted)])
 
-    assert job_bytes(swollen.place.origin_id, 9999, 99) <= RECORD_BYTES
+    assert job_bytes(swollen.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
     assert deleted.history[-1].reason == "y" * REASON_BYTES
     assert deleted.attempted == 100
 
@@ -241,7 +241,7 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
         again = replace(job, place=JobAddress(job.place.origin_id, 9999, 0))
     jobs.write_many([(None, again)])
 
-    assert job_bytes(job.place.origin_id, 9999, 0) <= RECORD_BYTES
+    assert job_bytes(job.place.origin_id, 9999, 0) <= MAX_RECORD_BYTES
     assert len(job.history[-1].actor.encode()) <= NAME_BYTES
 
 
@@ -270,11 +270,11 @@ def test_a_batch_reported_anew_for_ever_stays_small(letter: str) -> None:
         cause = Cause(f"r{number:012d}", told(letter), told(letter))
         batch = batches.apply(batch, BATCH.move("failed", "update_reporting", NOON, cause))
         noted = HistoryEntry("note", batch.state, batch.state, NOON, "x", "y", told(letter))
-        batch = batches.note(batch, noted, message=told(letter))
+        batch = batches.add_entry(batch, noted, message=told(letter))
         batch = batches.apply(
             batch, BATCH.move("update_reporting", "fail", NOON, Cause(f"report.{number}"))
         )
-        assert batch_bytes(batch.batch_id) <= RECORD_BYTES
+        assert batch_bytes(batch.batch_id) <= MAX_RECORD_BYTES
     assert batches.get(batch.batch_id, NOON) == batch
     assert not cancelled(batch)
 
@@ -282,16 +282,16 @@ def test_a_batch_reported_anew_for_ever_stays_small(letter: str) -> None:
 def test_a_cancelled_batch_is_known_as_one_however_much_was_noted_since() -> None:
     batch = batches.put_new(replace(full_batch("x"), state=BatchState.PROCESSING, notify=()))
     claim = HistoryEntry("open", "processing", "processing", NOON, MACHINE, "open.e1", "")
-    batch = batches.note(batch, claim)
+    batch = batches.add_entry(batch, claim)
     for number in range(30):
         noted = HistoryEntry("note", "processing", "processing", NOON, MACHINE, f"n{number}", "")
-        batch = batches.note(batch, noted)
+        batch = batches.add_entry(batch, noted)
     batch = batches.apply(
         batch, BATCH.move("processing", "cancel", NOON, Cause("r1", "admin", "no"))
     )
     for number in range(60):
         noted = HistoryEntry("note", "cancelling", "cancelling", NOON, MACHINE, f"m{number}", "")
-        batch = batches.note(batch, noted)
+        batch = batches.add_entry(batch, noted)
 
     found = batches.get(batch.batch_id, NOON)
     assert found.is_cancelled

@@ -87,7 +87,7 @@ def test_something_is_written_only_while_another_stands_as_it_should(name: str) 
     with pytest.raises(StaleState):
         transactions.write(
             [
-                transactions.standing(OperationItem(**keys), "done"),
+                transactions.require_state(OperationItem(**keys), "done"),
                 transactions.put(named(name, 1), 0),
             ]
         )
@@ -95,7 +95,7 @@ def test_something_is_written_only_while_another_stands_as_it_should(name: str) 
 
     transactions.write(
         [
-            transactions.standing(OperationItem(**keys), "accepted"),
+            transactions.require_state(OperationItem(**keys), "accepted"),
             transactions.put(named(name, 1), 0),
         ]
     )

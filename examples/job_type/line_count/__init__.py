@@ -1,12 +1,12 @@
 """The line-count job type: counts the lines of each file in a manifest."""
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Done, Fail, JobType, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import Done, Fail, JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import HttpContext
 
 
-def count_lines(step_input: StepInput, context: HttpContext) -> Outcome:
+def count_lines(step_input: StepInput, context: HttpContext) -> StepResult:
     """Fetch the file and count its lines, block by block."""
     lines = 0
     try:
@@ -18,7 +18,7 @@ def count_lines(step_input: StepInput, context: HttpContext) -> Outcome:
     return Done({"lines": lines})
 
 
-def check_limit(step_input: StepInput, context: HttpContext) -> Outcome:
+def check_limit(step_input: StepInput, context: HttpContext) -> StepResult:
     """Fail if the file has more lines than the submission allows."""
     limit = step_input.parameters.get("max_lines")
     lines = step_input.data["lines"]

@@ -32,7 +32,7 @@ def shown(hold: holds.Hold, request: RequestContext) -> Hold:
         reason=hold.reason,
         placed_at=hold.since,
         until=hold.until,
-        is_active=holds.in_force([hold], request.app.now()) is not None,
+        is_active=holds.active_hold([hold], request.app.now()) is not None,
         links={"self": request.link(f"holds/{hold.scope}")},
     )
 

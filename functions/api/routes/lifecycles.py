@@ -9,7 +9,7 @@ from api.context import current_request
 from api.problems import problem_responses
 from api.schemas.lifecycles import Lifecycle
 from jobyard.domain.errors import NotFound
-from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_called
+from jobyard.domain.lifecycles import LIFECYCLES, lifecycle_named
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -27,4 +27,4 @@ def get_lifecycle(
     ],
 ) -> Lifecycle:
     current_request(router)
-    return Lifecycle.model_validate(lifecycle_called(name).document())
+    return Lifecycle.model_validate(lifecycle_named(name).document())

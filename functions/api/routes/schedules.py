@@ -36,7 +36,7 @@ from jobyard.domain.schedules.next_runs import Upcoming, upcoming
 from jobyard.domain.schedules.occurrence import Verdict
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
-from jobyard.domain.schedules.schedule import Missed, MissedPolicy, Policy
+from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, Policy
 from jobyard.services.queries import costs as cost_queries
 from jobyard.services.queries import schedules as schedule_queries
 from jobyard.services.queries.history import history
@@ -148,10 +148,10 @@ def _rule(rule: schemas.Rule, now: datetime) -> Recurrence:
         return recurrence_of(rule.model_dump(exclude_unset=True), now)
 
 
-def _missed(missed: MissedPolicy | MissedRuns) -> Missed:
+def _missed(missed: MissedPolicy | MissedRuns) -> CatchUp:
     if isinstance(missed, MissedRuns):
-        return Missed(missed.which, missed.limit, missed.max_age_h)
-    return Missed(missed)
+        return CatchUp(missed.which, missed.limit, missed.max_age_h)
+    return CatchUp(missed)
 
 
 @router.post(

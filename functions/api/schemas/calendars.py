@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema
 
 from api.schemas.fields import Links, Reason, Schema
-from jobyard.domain.schedules.calendar import MOST_EXCLUDED, MOST_LETTERS, MOST_WINDOWS
+from jobyard.domain.schedules.calendar import MAX_EXCLUDED, MAX_TITLE_LETTERS, MAX_WINDOWS
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
 _DATE = {"type": "string", "format": "date"}
@@ -30,12 +30,12 @@ _WINDOW = _object([], **{"weekdays": _WEEKDAYS, "from": _TIME, "to": _TIME})
 Exclude = Annotated[
     list[JsonValue],
     WithJsonSchema(
-        {"type": "array", "items": {"anyOf": [_DATE, _RANGE]}, "maxItems": MOST_EXCLUDED}
+        {"type": "array", "items": {"anyOf": [_DATE, _RANGE]}, "maxItems": MAX_EXCLUDED}
     ),
 ]
 Include = Annotated[
     list[JsonValue],
-    WithJsonSchema({"type": "array", "items": _WINDOW, "maxItems": MOST_WINDOWS}),
+    WithJsonSchema({"type": "array", "items": _WINDOW, "maxItems": MAX_WINDOWS}),
 ]
 _EXCLUDE = "Dates on which no run starts: each a date, or the first and the last of a range."
 _INCLUDE = (
@@ -48,7 +48,7 @@ _TITLE = "What people call it."
 class CalendarRequest(Schema, extra="forbid"):
     """What a calendar is to say. Dates and times are those of each rule's zone."""
 
-    title: str = Field(default="", max_length=MOST_LETTERS, description=_TITLE)
+    title: str = Field(default="", max_length=MAX_TITLE_LETTERS, description=_TITLE)
     exclude: Exclude = Field(default_factory=list, description=_EXCLUDE)
     include: Include = Field(default_factory=list, description=_INCLUDE)
     version: StrictInt | None = Field(

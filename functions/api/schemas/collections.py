@@ -8,19 +8,19 @@ from pydantic import Field, StrictBool, model_validator
 from api.schemas.batches import Cursor
 from api.schemas.fields import Collection as Name
 from api.schemas.fields import Group, Links, Naan, PersonName, Reason, Recipient, Schema
-from jobyard.domain.collection import MOST_ADDRESSES, MOST_GROUPS, MOST_NAANS
+from jobyard.domain.collection import MAX_ADDRESSES, MAX_GROUPS, MAX_NAANS
 
 _NAANS = "Numbers of the authorities (NAANs) whose arks its depositors may give to new objects."
 _NOTIFY = "Who is told how a batch ended whose submission names nobody."
 _DROPS = "Whether manifests may be dropped in the bucket for it, which nobody signs in for."
 _PERSON = "Somebody's name in the user pool. Their id is what counts from then on."
 
-Naans = Annotated[list[Naan], Field(max_length=MOST_NAANS, description=_NAANS)]
-Notify = Annotated[list[Recipient], Field(max_length=MOST_ADDRESSES, description=_NOTIFY)]
+Naans = Annotated[list[Naan], Field(max_length=MAX_NAANS, description=_NAANS)]
+Notify = Annotated[list[Recipient], Field(max_length=MAX_ADDRESSES, description=_NOTIFY)]
 People = Annotated[list[PersonName], Field(max_length=20, description=_PERSON)]
 Groups = Annotated[
     list[Group],
-    Field(max_length=MOST_GROUPS, description="Groups of the user pool, roles among them."),
+    Field(max_length=MAX_GROUPS, description="Groups of the user pool, roles among them."),
 ]
 
 

@@ -3,13 +3,13 @@
 Nothing hinders a second one: the bucket keeps versions, so each time a step was done is counted.
 """
 
-from jobyard.domain.jobs.job_type import Done, JobType, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
 from jobyard.jobtypes.step_context import StorageContext
 
 PREFIX = "counted/"
 
 
-def leaving_a_mark(step_input: StepInput, context: StorageContext) -> Outcome:
+def leaving_a_mark(step_input: StepInput, context: StorageContext) -> StepResult:
     """Put the job's object, whether there is one or not."""
     context.s3.put_object(
         Bucket=context.archive_bucket,

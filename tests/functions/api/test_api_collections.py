@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from jobyard.domain.collection import MOST_PEOPLE
+from jobyard.domain.collection import MAX_PEOPLE
 from jobyard.domain.hold import Hold
 from jobyard.store import collections, holds
 from tests.functions.api.api_client import Api
@@ -250,7 +250,7 @@ def test_a_collection_holds_no_more_than_it_may_and_stays_small(api: Api) -> Non
     found = collections.find("atlas")
     assert found is not None
     assert all(len(each.reason.encode()) <= 500 for each in found.changes)
-    full = {f"{number:032x}": "n" for number in range(MOST_PEOPLE)}
+    full = {f"{number:032x}": "n" for number in range(MAX_PEOPLE)}
     collections.put(found.changed(found.changes[-1], people=full))
     refused = api.post("/collections/atlas/allow", {**WHY, "people": ["depositor"]})
     assert refused.status == 400

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi import checks
 from jobyard.domain.access import ROLES
 from jobyard.domain.batches.batch import BatchState
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.schedules.schedule import Missed, MissedPolicy, OverlapPolicy, Policy
+from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy
 from jobyard.store import schedules as store
 from tests.functions.api.api_client import NOW, Api, described
 from tests.functions.api.batch_records import a_batch, a_job
@@ -92,7 +92,7 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     schedules = [
         a_schedule(),
         minute(a_schedule(_HOURLY, since=NOW - timedelta(hours=3))),
-        a_schedule(policy=Policy(Missed(MissedPolicy.ALL), OverlapPolicy.QUEUE_ONE, "holidays")),
+        a_schedule(policy=Policy(CatchUp(MissedPolicy.ALL), OverlapPolicy.QUEUE_ONE, "holidays")),
         a_schedule(is_system=True),
     ]
     for schedule in schedules:

@@ -9,7 +9,7 @@ from jobyard.domain.batches.operation import Filter
 from jobyard.domain.hold import Hold
 from jobyard.domain.jobs.job import JobState
 from jobyard.store import batches, calendars, holds, jobs, schedules
-from jobyard.store.documents import history_of
+from jobyard.store.documents import parse_history
 from jobyard.store.tables import BatchItem
 from tests.functions.api.api_client import Api
 from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
@@ -125,7 +125,7 @@ def test_a_schedule_and_a_calendar_know_the_id_of_who_made_them(api: Api) -> Non
 def test_what_is_older_than_ids_is_read_as_it_was_stored(api: Api) -> None:
     batch = a_batch(entries=1)
     line = ["hold", "scheduled", "held", 1, "r1", "an-operator", "mine"]  # as it was before
-    assert history_of([line])[0].sub == ""
-    assert not history_of([line])[0].is_machines
-    assert history_of([["hold", "scheduled", "held", 1, "r1", "machine", "held"]])[0].is_machines
+    assert parse_history([line])[0].sub == ""
+    assert not parse_history([line])[0].is_machines
+    assert parse_history([["hold", "scheduled", "held", 1, "r1", "machine", "held"]])[0].is_machines
     assert batches.get(batch.batch_id, HOUR_AGO).submitter_sub == sub_of("depositor")

@@ -12,12 +12,12 @@ from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
-    Missed,
+    CatchUp,
     MissedPolicy,
     OverlapPolicy,
     Policy,
     Schedule,
-    moment_of,
+    occurrence_time,
 )
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.api_client import NOW, Api
@@ -424,7 +424,7 @@ def test_a_schedule_whose_last_times_the_clocks_leave_out_says_so(api: Api) -> N
 
 def test_a_schedule_whose_time_has_come_says_what_it_waits_for(api: Api) -> None:
     due = a_schedule(HOURLY, since=NOW - timedelta(hours=2))
-    missed = Policy(Missed(MissedPolicy.ALL), QUEUE_ONE.overlap)
+    missed = Policy(CatchUp(MissedPolicy.ALL), QUEUE_ONE.overlap)
     behind = minute(a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=missed))
 
     assert "a job starts within a minute" in api.get(path(due)).json["waiting_reason"]
@@ -459,7 +459,7 @@ def test_an_ended_schedule_cannot_be_edited_without_a_rule(api: Api) -> None:
 def test_times_that_a_request_finds_missed_are_counted_as_the_clock_counts_them(
     api: Api, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    never = Policy(Missed(MissedPolicy.NONE))
+    never = Policy(CatchUp(MissedPolicy.NONE))
     schedule = a_schedule(HOURLY, since=NOW - timedelta(hours=3), policy=never)
 
     api.post(path(schedule, "/suspend"), WHY)
@@ -586,7 +586,8 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
 
     assert asked.status == 202
     assert (
-        asked.json["description"] == f"Waiting (run of {moment_of(going):%Y-%m-%d %H:%M}Z active)"
+        asked.json["description"]
+        == f"Waiting (run of {occurrence_time(going):%Y-%m-%d %H:%M}Z active)"
     )
     assert "location" not in asked.headers
     assert (asked.json["verdict"], asked.json["label"]) == ("wait", "Waiting")

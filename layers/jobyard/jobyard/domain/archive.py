@@ -17,7 +17,7 @@ from jobyard.domain.plurals import plural
 INVENTORY = "manifest.json"  # the name of the inventory in its folder, which is written last
 
 
-def line(kind: str, value: Any, **names: str) -> bytes:
+def record_line(kind: str, value: Any, **names: str) -> bytes:
     """A record as a line: its kind, the names it goes by, and under its kind the fields of it."""
     document = {"kind": kind, **names, kind: _plain(value)}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -44,7 +44,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def folder_of(job_type: str, at: datetime, *names: str) -> str:
+def archive_folder(job_type: str, at: datetime, *names: str) -> str:
     """Where the records of something lie that belongs to the month of `at`."""
     return "/".join(("records", job_type, at.astimezone(UTC).strftime("%Y/%m"), *names))
 

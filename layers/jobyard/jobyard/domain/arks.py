@@ -43,7 +43,7 @@ def normal_ark(text: str) -> str:
     return ark if name and len(ark) <= ARK_LENGTH else ""
 
 
-def containing(ark: str) -> tuple[str, ...]:
+def enclosing_arks(ark: str) -> tuple[str, ...]:
     """The arks of what the object of `ark`, in its normal form, is a part or a variant of, from the
     outermost on; no more than the outermost `_OUTERMOST`. An escaped slash may be one to others."""
     path = ark.partition(".")[0].replace("%2F", "/").split("/")

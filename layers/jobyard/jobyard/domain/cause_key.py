@@ -20,7 +20,7 @@ class Action(StrEnum):
     REPORT = "report"  # subject: the batch's version
 
 
-class Turn(StrEnum):
+class Interruption(StrEnum):
     """How a job lost its turn without a worker that says so."""
 
     KEPT = ""
@@ -45,7 +45,7 @@ class CauseKey:
     chunk: int = 0
     attempt: int = 0
     action: Action = Action.NONE
-    turn: Turn = Turn.KEPT
+    turn: Interruption = Interruption.KEPT
     subject: str = ""
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class CauseKey:
             int(chunk or 0),
             int(attempt or 0),
             action,
-            Turn(turn or ""),
+            Interruption(turn or ""),
         )
 
     @property

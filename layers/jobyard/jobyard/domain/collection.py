@@ -11,10 +11,10 @@ from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import REASON_BYTES, clean
 
 # What a record may hold. With all of it, and 20 changes, it has less than 100 KB.
-MOST_PEOPLE = 100
-MOST_GROUPS = 20
-MOST_NAANS = 20
-MOST_ADDRESSES = 20
+MAX_PEOPLE = 100
+MAX_GROUPS = 20
+MAX_NAANS = 20
+MAX_ADDRESSES = 20
 _CHANGES_KEPT = 20  # besides the first one
 _WHAT_BYTES = 500
 NAAN_PATTERN = "[0-9a-z]{5,10}"  # a name assigning authority, as a regular expression
@@ -137,10 +137,10 @@ def _who(collection: Collection) -> str:
 
 def _check_size(collection: Collection) -> None:
     for held, most, what in (
-        (collection.people, MOST_PEOPLE, "people: give a group the right instead"),
-        (collection.groups, MOST_GROUPS, "groups"),
-        (collection.naans, MOST_NAANS, "NAANs"),
-        (collection.notify, MOST_ADDRESSES, "addresses"),
+        (collection.people, MAX_PEOPLE, "people: give a group the right instead"),
+        (collection.groups, MAX_GROUPS, "groups"),
+        (collection.naans, MAX_NAANS, "NAANs"),
+        (collection.notify, MAX_ADDRESSES, "addresses"),
     ):
         if len(held) > most:
             raise BadRequest(f"a collection has up to {most} {what}")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 FIRST, LAST = 3, 20
-RECORD_BYTES = 16 * 1024  # of an item in a table, by DynamoDB's rules
+MAX_RECORD_BYTES = 16 * 1024  # of an item in a table, by DynamoDB's rules
 _Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
-class Room:
+class SizeLimits:
     """How much of a list is kept: the `last` entries, and `words` bytes of what older ones say."""
 
     last: int
@@ -25,10 +25,16 @@ class Room:
 
 
 # Tried one after the other, until a record fits.
-ROOMS = (Room(LAST, 500), Room(LAST, 160), Room(LAST, 40), Room(LAST // 2, 40), Room(5, 20))
+SIZE_LIMITS = (
+    SizeLimits(LAST, 500),
+    SizeLimits(LAST, 160),
+    SizeLimits(LAST, 40),
+    SizeLimits(LAST // 2, 40),
+    SizeLimits(5, 20),
+)
 
 
-def compacted(
+def compact(
     entries: Sequence[_Entry],
     merged: Callable[[Sequence[_Entry]], _Entry],
     last: int = LAST,
@@ -50,7 +56,7 @@ def compacted(
     return tuple(kept)
 
 
-def counted(names: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, int]:
+def add_counts(names: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, int]:
     """How often each name is there, where some stand for the counts that come with them."""
     total: dict[str, int] = {}
     for name, counts in names:
@@ -59,13 +65,13 @@ def counted(names: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, int]:
     return total
 
 
-def more(counts: Mapping[str, int], noun: str) -> str:
+def summary_text(counts: Mapping[str, int], noun: str) -> str:
     """What stands for what is left out, in words: `72 more moves: fail 36, requeue 36`."""
     total = sum(counts.values())
     each = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
     return f"{total} more {noun}{'s' * (total != 1)}: {each}"
 
 
-def weight(value: Any) -> int:
+def json_bytes(value: Any) -> int:
     """The bytes a value takes in a document, or a few more."""
     return len(json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace"))

@@ -109,7 +109,7 @@ class Cost:
         return f"${self.dollars:,.2f}" if self.dollars >= 1 else f"${self.dollars:.6f}"
 
 
-def priced(usage: Usage) -> Cost:
+def price_usage(usage: Usage) -> Cost:
     """What `usage` costs by the table."""
     return Cost(usage, tuple(CostLine(price, getattr(usage, price.kind)) for price in PRICES))
 

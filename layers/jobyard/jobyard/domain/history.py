@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from jobyard.domain.compaction import ROOMS, compacted, counted, more, weight
+from jobyard.domain.compaction import SIZE_LIMITS, add_counts, compact, json_bytes, summary_text
 from jobyard.domain.lifecycle import MACHINE, Move
-from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields, shortened
+from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields, truncate
 
-MORE_EVENTS = "more"  # the event of what stands for entries that are left out
+SUMMARY_EVENT = "more"  # the event of what stands for entries that are left out
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class HistoryEntry:
     @classmethod
     def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
         """What stands for `entries`, which are not kept."""
-        counts = counted((each.event, each.counts) for each in entries)
+        counts = add_counts((each.event, each.counts) for each in entries)
         return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
 
     @classmethod
@@ -64,23 +64,23 @@ class HistoryEntry:
         cls, counts: Mapping[str, int], before: str, after: str, at: datetime
     ) -> "HistoryEntry":
         """What stands for so many moves of each event, from one state to another."""
-        words = more(counts, "move")
-        return cls(MORE_EVENTS, before, after, at, MACHINE, "", words, counts=counts)
+        words = summary_text(counts, "move")
+        return cls(SUMMARY_EVENT, before, after, at, MACHINE, "", words, counts=counts)
 
     def with_words(self, limit: int) -> "HistoryEntry":
         """It, with so many bytes of its reason."""
-        return self if self.counts else replace(self, reason=shortened(self.reason, limit))
+        return self if self.counts else replace(self, reason=truncate(self.reason, limit))
 
 
-def kept_history(
+def compact_history(
     history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
 ) -> tuple[HistoryEntry, ...]:
     """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
     `marks`, and what stands for the others."""
     kept = history
-    for room in ROOMS:
-        kept = compacted(history, HistoryEntry.left_out, room.last, marks)
+    for room in SIZE_LIMITS:
+        kept = compact(history, HistoryEntry.left_out, room.last, marks)
         kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
-        if weight([[*vars(each).values()] for each in kept]) <= left:
+        if json_bytes([[*vars(each).values()] for each in kept]) <= left:
             break
     return kept

@@ -14,7 +14,7 @@ _SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
 
 
 @dataclass(frozen=True)
-class Lift:
+class HoldRelease:
     """That a hold is lifted: by whom, why and when; and how far letting go of what it held is.
 
     That goes in rounds over all that is held, each in slices. `place` is where the round goes on,
@@ -53,7 +53,7 @@ class Hold:
     since: datetime
     until: datetime | None = None
     owner_sub: str = ""
-    lift: Lift | None = None
+    lift: HoldRelease | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
@@ -72,7 +72,7 @@ def scopes_of(collection: str, job_type: str) -> tuple[str, str, str]:
     return (EVERYTHING, f"collection:{collection}", f"type:{job_type}")
 
 
-def checked_scope(scope: str) -> str:
+def check_scope(scope: str) -> str:
     """`scope` if it has the form of one.
 
     Raises:
@@ -86,7 +86,7 @@ def checked_scope(scope: str) -> str:
     return scope
 
 
-def in_force(holds: Iterable[Hold], now: datetime) -> Hold | None:
+def active_hold(holds: Iterable[Hold], now: datetime) -> Hold | None:
     """The first of `holds` that is not lifted and has not run out at `now`."""
     for hold in holds:
         if hold.lift is None and (hold.until is None or now < hold.until):

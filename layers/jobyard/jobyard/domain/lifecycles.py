@@ -10,7 +10,7 @@ from jobyard.domain.schedules.schedule import SCHEDULE
 LIFECYCLES = {lifecycle.name: lifecycle for lifecycle in (BATCH, JOB, TASK, SCHEDULE)}
 
 
-def lifecycle_called(name: str) -> Lifecycle:
+def lifecycle_named(name: str) -> Lifecycle:
     """The lifecycle called `name`.
 
     Raises:

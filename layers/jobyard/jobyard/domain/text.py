@@ -14,7 +14,7 @@ REASON_BYTES = 500  # of the reason a person gives, in UTF-8
 FILENAME_BYTES = 255  # of a file's name, in UTF-8
 NAME_BYTES = 128  # of the name of who did something, in UTF-8
 VALUE_BYTES = 2048  # of a text among what a job found, in UTF-8
-MARK = "\ufffd"  # stands for what cannot be shown
+REPLACEMENT = "\ufffd"  # stands for what cannot be shown
 _MORE = "…"
 
 # Cc controls (ESC, CR, LF …), Cf formats that reorder or hide what follows, Cs lone surrogates,
@@ -34,8 +34,8 @@ def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
         return text  # nearly all of it is like that, and a job's record has dozens
     text = text[: limit + 1]  # a letter has a byte at least: what follows is cut in any case
     if not _PLAIN.fullmatch(text):
-        text = "".join(MARK if _is_bad(letter) else letter for letter in text)
-    return shortened(text, limit)
+        text = "".join(REPLACEMENT if _is_bad(letter) else letter for letter in text)
+    return truncate(text, limit)
 
 
 def clean_fields(record: object, **limits: int) -> None:
@@ -64,7 +64,7 @@ def is_clean(text: str) -> bool:
     return _PLAIN.fullmatch(text) is not None or not any(map(_is_bad, text))
 
 
-def shortened(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """`text` cut to `limit` bytes of UTF-8 between letters; what was cut ends in an ellipsis.
 
     `text` has no lone surrogates.

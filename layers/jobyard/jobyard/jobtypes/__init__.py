@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Fail, JobType, Origin, Outcome, StepInput
+from jobyard.domain.jobs.job_type import Fail, JobType, Origin, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION
@@ -39,7 +39,7 @@ def job_type_of(name: str) -> JobType[Any]:
 
 
 def _gone(name: str) -> JobType[Any]:
-    def finding_its_type(step_input: StepInput, context: StepContext) -> Outcome:
+    def finding_its_type(step_input: StepInput, context: StepContext) -> StepResult:
         known = ", ".join(TYPES)
         words = f"there is no job type {name!r} any more; there are {known}"
         return Fail(Failure.JOB_TYPE_GONE, words)

@@ -19,7 +19,7 @@ def put(calendar: Calendar, seen: int | None, context: CommandContext) -> Stored
             not `seen`, or somebody else wrote it at the same time.
     """
     authorize(context.actor, "calendar", "put")
-    stored = calendars.stored(calendar.name)
+    stored = calendars.find_any(calendar.name)
     if stored and stored.changes[-1].cause == context.run:
         return stored
     require_reason(context, "a calendar's change")
@@ -41,7 +41,7 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
         InvalidTransition: a schedule names it.
     """
     authorize(context.actor, "calendar", "delete")
-    stored = calendars.stored(name)
+    stored = calendars.find_any(name)
     if stored is None:
         raise NotFound(f"there is no calendar {name!r}")
     if stored.changes[-1].cause == context.run:
@@ -50,7 +50,7 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
         raise NotFound(f"there is no calendar {name!r}; it was deleted")
     require_reason(context, "a calendar's change")
     _check_seen(name, stored, seen)
-    naming = [schedule.schedule_id for schedule in schedules.naming(name)]
+    naming = [schedule.schedule_id for schedule in schedules.with_calendar(name)]
     if naming:
         more = f" and {len(naming) - _TOLD} more" if len(naming) > _TOLD else ""
         raise InvalidTransition(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")

@@ -21,7 +21,7 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.hold import Hold, Lift, checked_scope, in_force, scopes_of
+from jobyard.domain.hold import Hold, HoldRelease, active_hold, check_scope, scopes_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
 from jobyard.services.access import authorize
@@ -56,10 +56,10 @@ def place_hold(
     if until is not None and until <= now:
         raise BadRequest("until lies in the past; leave it out or give a later time")
     hold = Hold(
-        checked_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
+        check_scope(scope), context.actor.name, context.reason, now, until, context.actor.sub
     )
     seen = holds.get(hold.scope)
-    if seen and in_force([seen], now) and not replacing:
+    if seen and active_hold([seen], now) and not replacing:
         if _is_the_same(hold, seen):
             return seen
         raise AlreadyHeld(
@@ -91,12 +91,12 @@ def lift_hold(scope: str, context: CommandContext) -> int:
     return begin_lift(scope, context).released
 
 
-def begin_lift(scope: str, context: CommandContext) -> Lift:
+def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
     """Lift a hold and release the first slice; returns the lift with its progress. When it
     `is_between` rounds, everything found is released.
     """
     authorize(context.actor, "hold", "lift")
-    hold = holds.get(checked_scope(scope))
+    hold = holds.get(check_scope(scope))
     if hold is None:
         raise NotFound(f"there is no hold on {scope}")
     hold, lift = _lifted(hold, context)
@@ -114,7 +114,7 @@ def lift_ended(
 
     They take turns, a slice each, so that none waits for the end of another.
     """
-    over = [hold for hold in holds.every() if not in_force([hold], now)]
+    over = [hold for hold in holds.list_all() if not active_hold([hold], now)]
     over.sort(key=lambda hold: hold.lift.round if hold.lift else 0)
     turns = deque(over)
     while turns:
@@ -132,7 +132,7 @@ def lift_ended(
     return len(over)
 
 
-def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, Lift]:
+def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
     """The hold with its lift, which begins now if it has none.
 
     Raises:
@@ -143,7 +143,7 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, Lift]:
     now = context.now()
     reason = context.reason.strip() or f"the hold on {hold.scope} was lifted"
     who = context.actor
-    lift = Lift(who.name, reason, min(hold.until or now, now), now, who.sub)
+    lift = HoldRelease(who.name, reason, min(hold.until or now, now), now, who.sub)
     lifted = replace(hold, lift=lift)
     try:
         holds.put(lifted, seen=hold)
@@ -163,7 +163,9 @@ class _Outcome(Enum):
     LEFT = auto()  # it could not be released just now: another round looks again
 
 
-def _slice(hold: Hold, lift: Lift, context: CommandContext) -> tuple[Hold | None, Lift]:
+def _slice(
+    hold: Hold, lift: HoldRelease, context: CommandContext
+) -> tuple[Hold | None, HoldRelease]:
     """Release the next slice of what the hold held. Returns the stored hold, None when it is gone
     or somebody else goes on with it; and the progress of the lift.
     """
@@ -233,14 +235,14 @@ def _in_state(hold: Hold, state: BatchState, after: str) -> Iterator[_Found]:
     for batch in batches.in_state(state, after):
         last = batch.history[-1] if batch.history else None
         released_as = last.cause if last and last.event == "release" else ""
-        place = (_PENDING if state is BatchState.PENDING else _HELD, batches.place_of(batch))
+        place = (_PENDING if state is BatchState.PENDING else _HELD, batches.page_key(batch))
         covered = hold.covers(batch.collection, batch.job_type)
         wanted = covered and (state is BatchState.HELD or bool(released_as))
         yield _Found(batch.batch_id, place, released_as=released_as, is_covered=wanted)
 
 
 def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterator[_Found]:
-    for each in chunks.held(shard, collection, after):
+    for each in chunks.held_batches(shard, collection, after):
         yield _Found(each.batch_id, (stage, each.place), each.numbers)
 
 
@@ -255,7 +257,7 @@ def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
     if not hold.covers(batch.collection, batch.job_type):
         return _Outcome.NOTHING
     still = holds.of_scopes(scopes_of(batch.collection, batch.job_type))
-    if in_force(still, context.now()):
+    if active_hold(still, context.now()):
         return _Outcome.NOTHING
     if found.numbers:
         return _release_jobs(batch, found.numbers, context)

@@ -21,7 +21,7 @@ from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.schedules.schedule import CLOCK, SCHEDULE, Schedule
+from jobyard.domain.schedules.schedule import SCHEDULE, SCHEDULER_CAUSE, Schedule
 from jobyard.services.batches.commands import COMMANDS
 from jobyard.services.batches.settle import due_chunks, fresh_executions, open_jobs
 from jobyard.services.executions import Executions, ExecutionStatus, batch_execution, job_execution
@@ -126,12 +126,12 @@ def recover_slice(place: Mapping[str, Any], executions: Executions, now: datetim
         return RecoverySlice({"in": str(following[0])})
     found = [batch for batch in page if not batch.is_awaited]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
-    after = batches.place_of(page[-1])
+    after = batches.page_key(page[-1])
     return RecoverySlice({"in": state.value, "after": after}, len(found), recovered)
 
 
 def _recover_schedules(after: str, executions: Executions, now: datetime) -> RecoverySlice:
-    found = schedules.every(SLICE, after)
+    found = schedules.list_all(SLICE, after)
     if not found:
         return RecoverySlice({})
     active = [schedule for schedule in found if schedule.active]
@@ -158,13 +158,13 @@ def _unfinished(saved: str) -> Iterator[Batch]:
         place = after if state == named else ""
         if state is BatchState.FAILED:
             newest = batches.of_state(state.value, limit=FAILED_BATCHES_CHECKED).items
-            yield from (each for each in reversed(newest) if batches.place_of(each) > place)
+            yield from (each for each in reversed(newest) if batches.page_key(each) > place)
         else:
             yield from batches.in_state(state, place, uploaded=True)
 
 
 def _place_of(batch: Batch) -> str:
-    return f"{batch.state.value} {batches.place_of(batch)}"
+    return f"{batch.state.value} {batches.page_key(batch)}"
 
 
 def recover(work: PendingWork, executions: Executions, now: datetime) -> bool:
@@ -320,7 +320,7 @@ def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetim
     """Recover the active jobs of a schedule, and set when to check them again; how many executions
     were started."""
     recovered = _recover_jobs(schedule, executions, now)
-    move = SCHEDULE.move(schedule.state, "note", now, CLOCK)
+    move = SCHEDULE.move(schedule.state, "note", now, SCHEDULER_CAUSE)
     with suppress(StaleState):  # whoever changed it has set it
         schedules.write(schedule, schedule.moved(move))
     return recovered

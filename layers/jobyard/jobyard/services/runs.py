@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from jobyard.domain.batches.chunks import MAIN
-from jobyard.domain.cause_key import Action, CauseKey, Turn
+from jobyard.domain.cause_key import Action, CauseKey, Interruption
 from jobyard.domain.jobs.job import JobAddress
 
 # Passes of a recovered run count from the next multiple of this: so no cause
@@ -55,7 +55,7 @@ class ExecutionRun:
         """The run at its next pass."""
         return ExecutionRun(self.name, self.number + 1)
 
-    def cause(self, chunk: int, attempt: int, turn: Turn = Turn.KEPT) -> str:
+    def cause(self, chunk: int, attempt: int, turn: Interruption = Interruption.KEPT) -> str:
         """The key for what this pass does to a job of `chunk` at its `attempt`-th start."""
         return str(CauseKey(self.name, self.number, chunk, attempt, turn=turn))
 

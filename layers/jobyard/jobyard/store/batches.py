@@ -15,15 +15,15 @@ from jobyard.domain.lifecycle import Move
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store import transactions
 from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
     history_document,
-    history_of,
-    moment,
-    moment_or_none,
+    parse_history,
     sortable,
-    stamp,
+    to_ms,
     without_blanks,
 )
-from jobyard.store.tables import BatchItem, KeyValueItem, is_refused
+from jobyard.store.tables import BatchItem, KeyValueItem, is_condition_failure
 
 _FIRST_MONTH = "first month"
 # Stands for the state of a batch that retention took: no move is made from it, and as long as its
@@ -43,20 +43,20 @@ def _item(batch: Batch) -> BatchItem:
             "untold": [[*vars(each).values()] for each in batch.untold],
             "parameters": dict(batch.parameters),
             "note": batch.note,
-            "upload_until": batch.upload_until and stamp(batch.upload_until),
-            "submitted_at": stamp(batch.submitted_at),
-            "started_at": batch.started_at and stamp(batch.started_at),
-            "ended_at": batch.ended_at and stamp(batch.ended_at),
+            "upload_until": batch.upload_until and to_ms(batch.upload_until),
+            "submitted_at": to_ms(batch.submitted_at),
+            "started_at": batch.started_at and to_ms(batch.started_at),
+            "ended_at": batch.ended_at and to_ms(batch.ended_at),
             "entries": batch.entries,
             "files": batch.files,
             "chunk_size": batch.chunk_size,
             "findings": batch.findings,
             "similar_to": batch.similar_to,
             "message": batch.message,
-            "checked_at": batch.checked_at and stamp(batch.checked_at),
+            "checked_at": batch.checked_at and to_ms(batch.checked_at),
             "last_report": batch.last_report,
             "reported": dict(batch.reported),
-            "repaired_at": batch.repaired_at and stamp(batch.repaired_at),
+            "repaired_at": batch.repaired_at and to_ms(batch.repaired_at),
             "submitted_by": batch.submitter if batch.submitter_sub else "",
             "groups": sorted(batch.submitter_groups),
             "history": history_document(batch.history),
@@ -86,27 +86,27 @@ def _batch(item: BatchItem) -> Batch:
         submitter_sub=item.submitter if "submitted_by" in body else "",
         job_type=body.get("job_type", ""),
         filename=body.get("filename", ""),
-        submitted_at=moment(body["submitted_at"]),
+        submitted_at=from_ms(body["submitted_at"]),
         profile=body.get("profile", ""),
         source=ManifestSource(*body["source"]) if "source" in body else None,
         notify=tuple(body.get("notify", ())),
         untold=tuple(UndeliveredRecipient(*each) for each in body.get("untold", ())),
         parameters=body.get("parameters", {}),
         note=body.get("note", ""),
-        upload_until=moment_or_none(body.get("upload_until")),
-        started_at=moment_or_none(body.get("started_at")),
-        ended_at=moment_or_none(body.get("ended_at")),
+        upload_until=from_ms_or_none(body.get("upload_until")),
+        started_at=from_ms_or_none(body.get("started_at")),
+        ended_at=from_ms_or_none(body.get("ended_at")),
         entries=body.get("entries", 0),
         files=body.get("files", 0),
         chunk_size=body.get("chunk_size", 0),
         findings=body.get("findings", 0),
         similar_to=body.get("similar_to", ""),
         message=body.get("message", ""),
-        checked_at=moment_or_none(body.get("checked_at")),
+        checked_at=from_ms_or_none(body.get("checked_at")),
         last_report=body.get("last_report", 0),
         reported=body.get("reported", {}),
-        repaired_at=moment_or_none(body.get("repaired_at")),
-        history=history_of(body.get("history", [])),
+        repaired_at=from_ms_or_none(body.get("repaired_at")),
+        history=parse_history(body.get("history", [])),
         submitter_groups=frozenset(body.get("groups", ())),
     )
 
@@ -122,7 +122,7 @@ def put_new(batch: Batch) -> Batch:
     try:
         _item(new).save(condition=BatchItem.batch_id.does_not_exist())
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(f"there is a batch {batch.batch_id} already") from error
     return new
@@ -136,13 +136,13 @@ def _note_month(month: str) -> None:
             condition=KeyValueItem.id.does_not_exist()
         )
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
 
 
-def standing(batch_id: str, state: BatchState) -> transactions.Item:
+def require_state(batch_id: str, state: BatchState) -> transactions.Item:
     """The item of a transaction that is refused unless the batch is in `state`."""
-    return transactions.standing(BatchItem(batch_id), state.value)
+    return transactions.require_state(BatchItem(batch_id), state.value)
 
 
 def get(batch_id: str, now: datetime) -> Batch:
@@ -175,7 +175,7 @@ def apply(batch: Batch, move: Move, **changes: Any) -> Batch:
     return _save(batch, batch.moved(move, **changes), move.cause.key)
 
 
-def note(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
+def add_entry(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
     """Remember `entry` and `changes` without a move; refused and repeated like `apply`.
 
     Raises:
@@ -191,7 +191,7 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
             & (BatchItem.state == before.state.value)
         )
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         item = BatchItem.get(before.batch_id, consistent_read=True)
         if item.state == _ARCHIVED:
@@ -250,7 +250,7 @@ def _page(index: Any, key: str, limit: int, before: str) -> BatchPage:
     )
 
 
-def place_of(batch: Batch) -> str:
+def page_key(batch: Batch) -> str:
     """Where a page that ends with `batch` ends."""
     return f"{sortable(batch.submitted_at)}#{batch.batch_id}"
 
@@ -274,10 +274,10 @@ def in_state(state: BatchState, after: str = "", *, uploaded: bool = False) -> I
         yield _batch(item)
 
 
-def before(month: str, moment: datetime, after: str = "") -> Iterator[Batch]:
-    """The batches submitted in `month` ("2026-11") but not after `moment`, oldest first, from the
+def before(month: str, at: datetime, after: str = "") -> Iterator[Batch]:
+    """The batches submitted in `month` ("2026-11") but not after `at`, oldest first, from the
     place `after` on, as the index knows them."""
-    until = f"{sortable(moment)}~"  # the tilde sorts after any place of that moment
+    until = f"{sortable(at)}~"  # the tilde sorts after any place of that moment
     condition = (
         BatchItem.submitted.between(f"{after}~", until) if after else BatchItem.submitted < until
     )
@@ -293,12 +293,12 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
     batch = tombstone.batch
     item = _item(batch)
     being_removed = tombstone.phase is not Phase.REMOVED
-    put_away = {
+    start_archiving = {
         "state": item.state,
         "collection": batch.collection,
         "submitter": item.submitter,
         "version": batch.version,
-        "at": stamp(tombstone.at),
+        "at": to_ms(tombstone.at),
         "folder": tombstone.folder,
         "phase": tombstone.phase.value,
     }
@@ -307,25 +307,25 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
         state=_ARCHIVED,
         submitted=item.submitted if being_removed else None,
         version=tombstone.version,
-        body={**item.body, "archived": put_away},
+        body={**item.body, "archived": start_archiving},
     )
 
 
 def _tombstone(item: BatchItem) -> Tombstone:
-    put_away = item.body["archived"]
+    start_archiving = item.body["archived"]
     was = BatchItem(
         batch_id=item.batch_id,
-        state=put_away["state"],
-        collection=put_away["collection"],
-        submitter=put_away["submitter"],
-        version=put_away["version"],
+        state=start_archiving["state"],
+        collection=start_archiving["collection"],
+        submitter=start_archiving["submitter"],
+        version=start_archiving["version"],
         body=item.body,
     )
     return Tombstone(
         _batch(was),
-        moment(put_away["at"]),
-        put_away["folder"],
-        Phase(put_away["phase"]),
+        from_ms(start_archiving["at"]),
+        start_archiving["folder"],
+        Phase(start_archiving["phase"]),
         int(item.version),
     )
 
@@ -339,27 +339,27 @@ def tombstone(batch_id: str) -> Tombstone | None:
     return _tombstone(item) if item.state == _ARCHIVED else None
 
 
-def put_away(batch: Batch, at: datetime, folder: str) -> Tombstone:
+def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
     """Take the batch away from everybody, to archive it: nothing can be done to it any more, and no
     list knows it. A repeat at the same time is success.
 
     Raises:
         StaleState: it changed since it was read.
     """
-    new = Tombstone(batch, moment(stamp(at)), folder, Phase.ARCHIVING, batch.version + 1)
+    new = Tombstone(batch, from_ms(to_ms(at)), folder, Phase.ARCHIVING, batch.version + 1)
     try:
         _item_of(new).save(
             condition=(BatchItem.version == batch.version) & (BatchItem.state == batch.state.value)
         )
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         if tombstone(batch.batch_id) != new:
             raise StaleState(f"batch {batch.batch_id} has changed since it was read") from error
     return new
 
 
-def put_back(seen: Tombstone, repaired_at: datetime | None) -> None:
+def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
     """Undo `put_away`; `repaired_at` is noted with the batch.
 
     Raises:
@@ -369,17 +369,17 @@ def put_back(seen: Tombstone, repaired_at: datetime | None) -> None:
     try:
         _item(batch).save(condition=BatchItem.version == seen.version)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}") from error
 
 
-def written(seen: Tombstone, after: Tombstone) -> transactions.Item:
+def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.Item:
     """The item of a transaction that writes `after` over the tombstone that was `seen`."""
     return transactions.put(_item_of(replace(after, version=seen.version + 1)), seen.version)
 
 
-def being_archived(after: str = "") -> Iterator[Tombstone]:
+def in_archiving(after: str = "") -> Iterator[Tombstone]:
     """The batches whose records retention has not removed to the last, oldest first, from the place
     `after` on, as the index knows them."""
     condition = BatchItem.submitted > after if after else None

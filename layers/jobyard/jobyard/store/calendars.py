@@ -6,13 +6,13 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
-from jobyard.store.documents import moment, stamp
-from jobyard.store.tables import CalendarItem, is_refused
+from jobyard.store.documents import from_ms, to_ms
+from jobyard.store.tables import CalendarItem, is_condition_failure
 
 
 def _item(kept: StoredCalendar) -> CalendarItem:
     changes = [
-        [change.event, stamp(change.at), change.actor, change.reason, change.cause, change.sub]
+        [change.event, to_ms(change.at), change.actor, change.reason, change.cause, change.sub]
         for change in kept.changes
     ]
     body = {"calendar": kept.calendar.document(), "changes": changes}
@@ -22,7 +22,7 @@ def _item(kept: StoredCalendar) -> CalendarItem:
 def _kept(item: CalendarItem) -> StoredCalendar:
     body: dict[str, Any] = item.body
     changes = tuple(
-        CalendarChange(event, moment(at), *rest) for event, at, *rest in body["changes"]
+        CalendarChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
     )
     return StoredCalendar(calendar_of(body["calendar"]), int(item.version), changes)
 
@@ -38,14 +38,14 @@ def put(kept: StoredCalendar) -> None:
     try:
         _item(kept).save(condition=as_read)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         name = kept.calendar.name
-        if stored(name) != kept:
+        if find_any(name) != kept:
             raise StaleState(f"calendar {name} has changed since it was read") from error
 
 
-def stored(name: str) -> StoredCalendar | None:
+def find_any(name: str) -> StoredCalendar | None:
     """The calendar, a deleted one too, strongly read; None when there never was one."""
     try:
         return _kept(CalendarItem.get(name, consistent_read=True))
@@ -55,7 +55,7 @@ def stored(name: str) -> StoredCalendar | None:
 
 def find(name: str) -> StoredCalendar | None:
     """The calendar, strongly read; None when there is none."""
-    found = stored(name)
+    found = find_any(name)
     return None if found is None or found.is_deleted else found
 
 

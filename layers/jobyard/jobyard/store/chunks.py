@@ -8,10 +8,10 @@ from zlib import crc32
 from pynamodb.exceptions import PutError
 from pynamodb.expressions.condition import Condition
 
-from jobyard.domain.batches.chunks import ChunkRecord, Passage
+from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
-from jobyard.store.documents import moment_or_none, stamp, without_blanks
-from jobyard.store.tables import ChunkItem, is_refused
+from jobyard.store.documents import from_ms_or_none, to_ms, without_blanks
+from jobyard.store.tables import ChunkItem, is_condition_failure
 
 HELD_SHARDS = (
     8  # partitions of the index of what is held: workers write some hundred chunks a second
@@ -35,7 +35,7 @@ def item_of(record: ChunkRecord) -> ChunkItem:
                 "stopped": record.stopped,
                 "final": dict(record.final),
                 "runs": {
-                    run: [passage.passed, passage.next_at and stamp(passage.next_at)]
+                    run: [passage.passed, passage.next_at and to_ms(passage.next_at)]
                     for run, passage in record.runs.items()
                 },
             }
@@ -54,7 +54,7 @@ def _record(item: ChunkItem) -> ChunkRecord:
         final=item.body.get("final", {}),
         collection=(item.held_of or "").partition("#")[0],
         runs={
-            run: Passage(passed, moment_or_none(next_at))
+            run: RunProgress(passed, from_ms_or_none(next_at))
             for run, (passed, next_at) in item.body.get("runs", {}).items()
         },
     )
@@ -83,7 +83,7 @@ def put(record: ChunkRecord) -> ChunkRecord:
     try:
         item_of(new).save(condition=condition)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(
             f"the counts of chunk {record.chunk} of batch {record.batch_id} changed"
@@ -115,7 +115,7 @@ class HeldBatch:
     place: str
 
 
-def held(shard: int, collection: str | None, after: str = "") -> Iterator[HeldBatch]:
+def held_batches(shard: int, collection: str | None, after: str = "") -> Iterator[HeldBatch]:
     """The batches of a shard in which the machine holds jobs, from the place `after` on: those of
     one `collection` ("": of whose chunks none was said), all for None. A suggestion, not the truth.
 

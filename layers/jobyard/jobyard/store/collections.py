@@ -6,15 +6,15 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import StaleState
-from jobyard.store.documents import moment, stamp
-from jobyard.store.tables import CollectionItem, is_refused
+from jobyard.store.documents import from_ms, to_ms
+from jobyard.store.tables import CollectionItem, is_condition_failure
 
 _SHELF = "collections"  # all lie on one, which lists them by name; few are ever written
 
 
 def _item(collection: Collection) -> CollectionItem:
     changes = [
-        [each.event, stamp(each.at), each.actor, each.sub, each.reason, each.cause, each.what]
+        [each.event, to_ms(each.at), each.actor, each.sub, each.reason, each.cause, each.what]
         for each in collection.changes
     ]
     body = {
@@ -43,7 +43,7 @@ def _collection(item: CollectionItem) -> Collection:
         notify=tuple(body["notify"]),
         drops=body["drops"],
         changes=tuple(
-            RightsChange(event, moment(at), *rest) for event, at, *rest in body["changes"]
+            RightsChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
         ),
     )
 
@@ -59,7 +59,7 @@ def put(collection: Collection) -> None:
     try:
         _item(collection).save(condition=as_read)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         if find(collection.name) != _collection(_item(collection)):
             words = f"collection {collection.name} has changed since it was read"

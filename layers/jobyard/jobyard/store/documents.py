@@ -11,19 +11,19 @@ _BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def stamp(at: datetime) -> int:
+def to_ms(at: datetime) -> int:
     """`at` as whole milliseconds since 1970 UTC: never later, as the last year has no later."""
     return (at - _BEGIN) // _MILLISECOND
 
 
-def moment(stamped: int | float) -> datetime:
+def from_ms(stamped: int | float) -> datetime:
     """The aware UTC time a stamp says."""
     return _BEGIN + timedelta(milliseconds=stamped)
 
 
-def moment_or_none(stamped: int | float | None) -> datetime | None:
+def from_ms_or_none(stamped: int | float | None) -> datetime | None:
     """The aware UTC time a stamp says, if there is one."""
-    return None if stamped is None else moment(stamped)
+    return None if stamped is None else from_ms(stamped)
 
 
 def sortable(at: datetime) -> str:
@@ -43,10 +43,10 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     for entry in history:
         before = "" if entry.before == place else entry.before
         if entry.counts:
-            lines.append([dict(entry.counts), before, entry.after, stamp(entry.at), ""])
+            lines.append([dict(entry.counts), before, entry.after, to_ms(entry.at), ""])
             place = entry.after
             continue
-        line: list[Any] = [entry.event, before, entry.after, stamp(entry.at), entry.cause]
+        line: list[Any] = [entry.event, before, entry.after, to_ms(entry.at), entry.cause]
         if not entry.is_machines or entry.reason:
             line += [entry.actor, entry.reason]
         if entry.sub:
@@ -56,17 +56,17 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
     return lines
 
 
-def history_of(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
+def parse_history(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
     """The history `history_document` wrote."""
     entries: list[HistoryEntry] = []
     place = ""
     for event, before, after, at, cause, *person in lines:
         actor, reason, sub = (*person, "", "")[:3] if person else (MACHINE, "", "")
         if isinstance(event, dict):
-            entries.append(HistoryEntry.standing_for(event, before or place, after, moment(at)))
+            entries.append(HistoryEntry.standing_for(event, before or place, after, from_ms(at)))
         else:
             entries.append(
-                HistoryEntry(event, before or place, after, moment(at), actor, cause, reason, sub)
+                HistoryEntry(event, before or place, after, from_ms(at), actor, cause, reason, sub)
             )
         place = after
     return tuple(entries)

@@ -6,9 +6,9 @@ from typing import Any
 from pynamodb.exceptions import DeleteError, PutError
 
 from jobyard.domain.errors import StaleState
-from jobyard.domain.hold import Hold, Lift
-from jobyard.store.documents import moment, moment_or_none, stamp
-from jobyard.store.tables import HoldItem, is_refused
+from jobyard.domain.hold import Hold, HoldRelease
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
+from jobyard.store.tables import HoldItem, is_condition_failure
 
 
 def _hold(item: HoldItem) -> Hold:
@@ -19,33 +19,33 @@ def _hold(item: HoldItem) -> Hold:
         item.scope,
         owner,
         reason,
-        moment(since),
-        moment_or_none(until),
+        from_ms(since),
+        from_ms_or_none(until),
         sub,
         None if lift is None else _lift(lift),
     )
 
 
-def _lift(line: list[Any]) -> Lift:
+def _lift(line: list[Any]) -> HoldRelease:
     actor, reason, at, round_at, sub, number, place, left, released = line
     stage, after = place
-    return Lift(
-        actor, reason, moment(at), moment(round_at), sub, number, (stage, after), left, released
+    return HoldRelease(
+        actor, reason, from_ms(at), from_ms(round_at), sub, number, (stage, after), left, released
     )
 
 
-def _line(lift: Lift) -> list[Any]:
-    at, round_at = stamp(lift.at), stamp(lift.round_at)
+def _line(lift: HoldRelease) -> list[Any]:
+    at, round_at = to_ms(lift.at), to_ms(lift.round_at)
     who = [lift.actor, lift.reason, at, round_at, lift.sub]
     return [*who, lift.round, list(lift.place), lift.left, lift.released]
 
 
 def _body(hold: Hold) -> list[Any]:
-    until = None if hold.until is None else stamp(hold.until)
+    until = None if hold.until is None else to_ms(hold.until)
     lift = [] if hold.lift is None else [_line(hold.lift)]
     # as it was stored before there were any
     sub = [hold.owner_sub] if hold.owner_sub or lift else []
-    return [hold.owner, hold.reason, stamp(hold.since), until, *sub, *lift]
+    return [hold.owner, hold.reason, to_ms(hold.since), until, *sub, *lift]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:
@@ -60,7 +60,7 @@ def put(hold: Hold, seen: Hold | None = None) -> None:
     try:
         HoldItem(scope=hold.scope, body=_body(hold)).save(condition=as_seen)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         now = get(hold.scope)
         if now is None or _body(now) != _body(hold):
@@ -80,7 +80,7 @@ def delete(seen: Hold) -> None:
     try:
         HoldItem(scope=seen.scope).delete(condition=HoldItem.body == _body(seen))
     except DeleteError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
 
 
@@ -89,7 +89,7 @@ def of_scopes(scopes: Iterable[str]) -> list[Hold]:
     return [_hold(item) for item in HoldItem.batch_get(list(scopes), consistent_read=True)]
 
 
-def every() -> Iterator[Hold]:
+def list_all() -> Iterator[Hold]:
     """All holds. A scan: there are as many as people have placed, which is few."""
     for item in HoldItem.scan(consistent_read=True):
         yield _hold(item)

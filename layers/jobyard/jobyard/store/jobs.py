@@ -31,11 +31,11 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.store import chunks, transactions
 from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
     history_document,
-    history_of,
-    moment,
-    moment_or_none,
-    stamp,
+    parse_history,
+    to_ms,
     without_blanks,
 )
 from jobyard.store.tables import BatchItem, ChunkItem, JobItem, client, connection
@@ -73,12 +73,12 @@ def _body(record: JobRecord) -> str:
     document = without_blanks(
         {
             "c": record.cause,
-            "t": stamp(record.at),
+            "t": to_ms(record.at),
             "n": record.tries,
             "l": record.lost,
             "r": record.requeues,
             "w": record.waits,
-            "x": record.next_at and stamp(record.next_at),
+            "x": record.next_at and to_ms(record.next_at),
             "f": record.failure_code,
             "m": record.failure_message,
             "u": not record.recoverable,
@@ -94,15 +94,15 @@ def _body(record: JobRecord) -> str:
 
 
 def _step_document(step: StepRecord) -> list[Any]:
-    started = stamp(step.started_at)
-    took = None if step.ended_at is None else stamp(step.ended_at) - started
+    started = to_ms(step.started_at)
+    took = None if step.ended_at is None else to_ms(step.ended_at) - started
     line: list[Any] = [step.name, step.status[0], started, took]
     return [*line, step.message] if step.message else line
 
 
 def _attempt_document(attempt: Attempt) -> list[Any]:
-    started = stamp(attempt.started_at)
-    took = None if attempt.ended_at is None else stamp(attempt.ended_at) - started
+    started = to_ms(attempt.started_at)
+    took = None if attempt.ended_at is None else to_ms(attempt.ended_at) - started
     line: list[Any] = [started, took]
     if attempt.counts:
         return [*line, dict(attempt.counts)]
@@ -118,8 +118,8 @@ def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord
         StepRecord(
             name,
             _STATUS[status],
-            moment(started),
-            None if took is None else moment(started + took),
+            from_ms(started),
+            None if took is None else from_ms(started + took),
             *message,
         )
         for name, status, started, took, *message in document.get("s", ())
@@ -130,24 +130,24 @@ def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord
         state=JobState(state),
         version=version,
         cause=document.get("c", ""),
-        at=moment(document["t"]),
+        at=from_ms(document["t"]),
         tries=document.get("n", 0),
         lost=document.get("l", 0),
         requeues=document.get("r", 0),
         waits=document.get("w", 0),
-        next_at=moment_or_none(document.get("x")),
+        next_at=from_ms_or_none(document.get("x")),
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
         recoverable=not document.get("u", False),
         steps=steps,
         attempts=attempts,
         data=document.get("d", {}),
-        history=history_of(document.get("h", [])),
+        history=parse_history(document.get("h", [])),
     )
 
 
 def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
-    began, ended = moment(started), None if took is None else moment(started + took)
+    began, ended = from_ms(started), None if took is None else from_ms(started + took)
     if failure and isinstance(failure[0], dict):
         return Attempt.standing_for(failure[0], began, ended)
     return Attempt(began, ended, *failure)
@@ -416,7 +416,7 @@ def remove(records: Iterable[JobRecord]) -> None:
             removing.delete(JobItem(_chunk_id(record.place), record.place.position))
 
 
-def removed(record: JobRecord) -> transactions.Item:
+def delete_item(record: JobRecord) -> transactions.Item:
     """The item of a transaction that removes the record, if it is as it was read."""
     return transactions.delete(
         JobItem(_chunk_id(record.place), record.place.position), record.version

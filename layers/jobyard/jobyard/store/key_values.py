@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pynamodb.exceptions import PutError
 
-from jobyard.store.tables import KeyValueItem, is_refused
+from jobyard.store.tables import KeyValueItem, is_condition_failure
 
 
 def get_or_create_secret(name: str, candidate: str) -> str:
@@ -17,7 +17,7 @@ def get_or_create_secret(name: str, candidate: str) -> str:
     try:
         item.save(condition=KeyValueItem.id.does_not_exist())
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         return KeyValueItem.get(f"secret#{name}", consistent_read=True).content
     return candidate

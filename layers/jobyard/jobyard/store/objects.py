@@ -7,8 +7,8 @@ from pynamodb.exceptions import PutError
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
-from jobyard.store.documents import moment, stamp
-from jobyard.store.tables import IdentifierItem, ObjectItem, is_refused
+from jobyard.store.documents import from_ms, to_ms
+from jobyard.store.tables import IdentifierItem, ObjectItem, is_condition_failure
 
 
 def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
@@ -55,7 +55,7 @@ def _claim(name: str, ark: str) -> str:
             condition=IdentifierItem.identifier.does_not_exist()
         )
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         return _owner(name)
     return ark
@@ -73,7 +73,7 @@ def _version(item: ObjectItem) -> ObjectVersion:
         bytes=body["bytes"],
         manifest_digest=body["manifest_digest"],
         local_ids=tuple(body["local_ids"]),
-        at=moment(body["at"]),
+        at=from_ms(body["at"]),
     )
 
 
@@ -100,14 +100,14 @@ def record(version: ObjectVersion) -> None:
             "bytes": version.bytes,
             "manifest_digest": version.manifest_digest,
             "local_ids": list(version.local_ids),
-            "at": stamp(version.at),
+            "at": to_ms(version.at),
         },
     )
     mine = ObjectItem.job_id == version.job_id
     try:
         item.save(condition=ObjectItem.ark.does_not_exist() | mine)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(
             f"another job recorded version {version.version} of {version.ark}"

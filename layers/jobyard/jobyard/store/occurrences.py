@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.domain.jobs.job import JobAddress, JobState
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Trigger, Verdict
 from jobyard.store import transactions
-from jobyard.store.documents import moment, moment_or_none, stamp, without_blanks
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms, without_blanks
 from jobyard.store.tables import OccurrenceItem
 
 
@@ -17,7 +17,7 @@ def item_of(occurrence: Occurrence) -> OccurrenceItem:
         {
             "trigger": occurrence.trigger,
             "verdict": occurrence.verdict,
-            "decided_at": stamp(occurrence.decided_at),
+            "decided_at": to_ms(occurrence.decided_at),
             "reason": occurrence.reason,
             "words": occurrence.words,
             "actor": occurrence.actor,
@@ -28,18 +28,18 @@ def item_of(occurrence: Occurrence) -> OccurrenceItem:
     )
     return OccurrenceItem(
         schedule_id=occurrence.schedule_id,
-        at=stamp(occurrence.at),
+        at=to_ms(occurrence.at),
         version=occurrence.version,
         body=body,
     )
 
 
-def _outcome_document(outcome: Outcome) -> list[Any]:
+def _outcome_document(outcome: RunOutcome) -> list[Any]:
     return [
         outcome.state,
-        outcome.started_at and stamp(outcome.started_at),
-        outcome.resumed_at and stamp(outcome.resumed_at),
-        stamp(outcome.ended_at),
+        outcome.started_at and to_ms(outcome.started_at),
+        outcome.resumed_at and to_ms(outcome.resumed_at),
+        to_ms(outcome.ended_at),
         list(outcome.codes),
         outcome.message,
         outcome.processed,
@@ -48,15 +48,15 @@ def _outcome_document(outcome: Outcome) -> list[Any]:
     ]
 
 
-def _outcome(line: list[Any] | None) -> Outcome | None:
+def _outcome(line: list[Any] | None) -> RunOutcome | None:
     if line is None:
         return None
     state, started_at, resumed_at, ended_at, codes, *rest = line
-    return Outcome(
+    return RunOutcome(
         JobState(state),
-        moment_or_none(started_at),
-        moment_or_none(resumed_at),
-        moment(ended_at),
+        from_ms_or_none(started_at),
+        from_ms_or_none(resumed_at),
+        from_ms(ended_at),
         tuple(codes),
         *rest,
     )
@@ -66,11 +66,11 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
     body: dict[str, Any] = item.body
     return Occurrence(
         schedule_id=item.schedule_id,
-        at=moment(item.at),
+        at=from_ms(item.at),
         version=int(item.version),
         trigger=Trigger(body["trigger"]),
         verdict=Verdict(body["verdict"]),
-        decided_at=moment(body["decided_at"]),
+        decided_at=from_ms(body["decided_at"]),
         reason=SkipReason(body["reason"]) if "reason" in body else None,
         words=body.get("words", ""),
         actor=body.get("actor", ""),
@@ -94,7 +94,7 @@ def newest(
     schedule_id: str, *, limit: int, before: datetime | None = None
 ) -> tuple[Occurrence, ...]:
     """Up to `limit` occurrences of a schedule, newest first, of times before `before`."""
-    condition = OccurrenceItem.at < stamp(before) if before else None
+    condition = OccurrenceItem.at < to_ms(before) if before else None
     found = OccurrenceItem.query(
         schedule_id,
         range_key_condition=condition,
@@ -109,14 +109,14 @@ def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iter
     """The occurrences of a schedule at times before `than`, oldest first, `limit` at the most."""
     for item in OccurrenceItem.query(
         schedule_id,
-        range_key_condition=OccurrenceItem.at < stamp(than),
+        range_key_condition=OccurrenceItem.at < to_ms(than),
         limit=limit,
         consistent_read=True,
     ):
         yield _occurrence(item)
 
 
-def removed(occurrence: Occurrence) -> transactions.Item:
+def delete_item(occurrence: Occurrence) -> transactions.Item:
     """The item of a transaction that removes the occurrence, if it is as it was read."""
-    item = OccurrenceItem(occurrence.schedule_id, stamp(occurrence.at))
+    item = OccurrenceItem(occurrence.schedule_id, to_ms(occurrence.at))
     return transactions.delete(item, occurrence.version)

@@ -15,7 +15,7 @@ from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.store import batches, transactions
-from jobyard.store.documents import moment, moment_or_none, stamp
+from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
 from jobyard.store.tables import OperationItem
 
 _REGISTER = "running"  # an operation's id is "r" and twelve digits
@@ -71,11 +71,11 @@ def _item(operation: Operation) -> OperationItem:
             "actor": operation.actor,
             "sub": operation.sub,
             "reason": operation.reason,
-            "asked_at": stamp(operation.asked_at),
+            "asked_at": to_ms(operation.asked_at),
             "matched": operation.matched,
             "refused": operation.refused,
             "chunks": _bitmap(operation.chunks),
-            "ended_at": None if operation.ended_at is None else stamp(operation.ended_at),
+            "ended_at": None if operation.ended_at is None else to_ms(operation.ended_at),
         },
     )
 
@@ -94,12 +94,12 @@ def _operation(item: OperationItem) -> Operation:
         ),
         actor=body["actor"],
         reason=body["reason"],
-        asked_at=moment(body["asked_at"]),
+        asked_at=from_ms(body["asked_at"]),
         matched=body["matched"],
         refused=body.get("refused", 0),
         chunks=_numbers(body["chunks"]),
         state=OperationState(item.state),
-        ended_at=moment_or_none(body["ended_at"]),
+        ended_at=from_ms_or_none(body["ended_at"]),
         sub=body.get("sub", ""),
     )
 
@@ -123,7 +123,7 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
         try:
             transactions.write(
                 [
-                    batches.standing(batch_id, batch_is),
+                    batches.require_state(batch_id, batch_is),
                     transactions.put(_item(operation), 0),
                     _register_of(batch_id, version, ids),
                 ]

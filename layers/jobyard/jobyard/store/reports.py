@@ -10,8 +10,8 @@ from pynamodb.exceptions import PutError
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
-from jobyard.store.documents import moment, sortable, stamp
-from jobyard.store.tables import ReportItem, is_refused
+from jobyard.store.documents import from_ms, sortable, to_ms
+from jobyard.store.tables import ReportItem, is_condition_failure
 
 _LOST = {DeliveryState.FAILED, DeliveryState.BOUNCED}
 _UNDELIVERED = {
@@ -32,7 +32,7 @@ def _item(report: Report) -> ReportItem:
         queued_at=sortable(delivery.at if delivery.state in _LOST else report.at),
         body={
             "kind": report.kind.value,
-            "at": stamp(report.at),
+            "at": to_ms(report.at),
             "to": list(report.to),
             "subject": report.subject,
             "outcome": report.outcome,
@@ -41,7 +41,7 @@ def _item(report: Report) -> ReportItem:
             "files": dict(report.files),
             "delivery": [
                 delivery.state.value,
-                stamp(delivery.at),
+                to_ms(delivery.at),
                 delivery.message_id,
                 delivery.error,
                 delivery.tries,
@@ -61,7 +61,7 @@ def _report(item: ReportItem) -> Report:
         batch_id=item.batch_id,
         seq=int(item.seq),
         kind=ReportKind(body["kind"]),
-        at=moment(body["at"]),
+        at=from_ms(body["at"]),
         to=tuple(body["to"]),
         subject=body["subject"],
         outcome=body["outcome"],
@@ -70,7 +70,7 @@ def _report(item: ReportItem) -> Report:
         files=body["files"],
         delivery=Delivery(
             DeliveryState(state),
-            moment(at),
+            from_ms(at),
             message_id,
             error,
             tries,
@@ -88,7 +88,7 @@ def put_new(report: Report) -> Report:
     try:
         _item(new).save(condition=ReportItem.batch_id.does_not_exist())
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         return get(report.batch_id, report.seq)
     return new
@@ -130,7 +130,7 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
     try:
         _item(new).save(condition=ReportItem.version == report.version)
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(
             f"the delivery of report {report.seq} of batch {report.batch_id} changed"
@@ -144,7 +144,7 @@ def undelivered() -> Iterator[Report]:
         yield _report(item)
 
 
-def came_to_nothing(since: datetime) -> Iterator[Report]:
+def failed_since(since: datetime) -> Iterator[Report]:
     """Reports whose mail was refused or bounced after `since`, as the index knows it."""
     for item in ReportItem.waiting.query("lost", ReportItem.queued_at > sortable(since)):
         yield _report(item)

@@ -20,8 +20,8 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     ActiveJob,
-    Latest,
-    Missed,
+    CatchUp,
+    LatestRun,
     MissedPolicy,
     OverlapPolicy,
     Policy,
@@ -30,14 +30,14 @@ from jobyard.domain.schedules.schedule import (
 )
 from jobyard.store import jobs, occurrences, transactions
 from jobyard.store.documents import (
+    from_ms,
+    from_ms_or_none,
     history_document,
-    history_of,
-    moment,
-    moment_or_none,
-    stamp,
+    parse_history,
+    to_ms,
     without_blanks,
 )
-from jobyard.store.tables import ScheduleItem, is_refused
+from jobyard.store.tables import ScheduleItem, is_condition_failure
 
 DUE_SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
 _DUE_AT_A_TIME = 200
@@ -59,7 +59,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "calendar": policy.calendar,
             "owner": schedule.owner,
             "owner_sub": schedule.owner_sub,
-            "created_at": stamp(schedule.created_at),
+            "created_at": to_ms(schedule.created_at),
             "changed_at": _stamped(schedule.changed_at),
             "parameters": dict(schedule.parameters),
             "is_system": schedule.is_system,
@@ -69,7 +69,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "resume_at": _stamped(schedule.resume_at),
             "queued": _stamped(schedule.queued),
             "kept_from": _stamped(schedule.kept_from),
-            "active": [[stamp(run.at), stamp(run.since), run.run] for run in schedule.active],
+            "active": [[to_ms(run.at), to_ms(run.since), run.run] for run in schedule.active],
             "latest": latest and _latest_line(latest),
             "history": history_document(schedule.history),
         }
@@ -79,7 +79,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
         shelf=_SHELVES[schedule.is_system] if is_listed else None,
         title=f"{natural(schedule.title)}#{schedule.schedule_id}" if is_listed else None,
         due_shard=_shard(schedule.schedule_id) if due_at else None,
-        due_at=stamp(due_at) if due_at else None,
+        due_at=to_ms(due_at) if due_at else None,
         state=schedule.state.value,
         version=schedule.version,
         body=body,
@@ -87,7 +87,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
 
 
 def _stamped(at: datetime | None) -> int | None:
-    return stamp(at) if at else None
+    return to_ms(at) if at else None
 
 
 def _shard(schedule_id: str) -> str:
@@ -105,39 +105,39 @@ def _schedule(item: ScheduleItem) -> Schedule:
         job_type=body["job_type"],
         rule=recurrence_of(body["rule"]),
         policy=Policy(
-            Missed(MissedPolicy(which), most, oldest_h),
+            CatchUp(MissedPolicy(which), most, oldest_h),
             OverlapPolicy(body["overlap"]),
             body.get("calendar", ""),
         ),
         owner=body["owner"],
         owner_sub=body.get("owner_sub", ""),
-        created_at=moment(body["created_at"]),
-        changed_at=moment_or_none(body.get("changed_at")),
+        created_at=from_ms(body["created_at"]),
+        changed_at=from_ms_or_none(body.get("changed_at")),
         parameters=body.get("parameters", {}),
         is_system=body.get("is_system", False),
-        next_at=moment_or_none(body.get("next_at")),
-        decided_until=moment_or_none(body.get("decided_until")),
-        look_at=moment_or_none(body.get("look_at")),
-        resume_at=moment_or_none(body.get("resume_at")),
-        queued=moment_or_none(body.get("queued")),
-        kept_from=moment_or_none(body.get("kept_from")),
+        next_at=from_ms_or_none(body.get("next_at")),
+        decided_until=from_ms_or_none(body.get("decided_until")),
+        look_at=from_ms_or_none(body.get("look_at")),
+        resume_at=from_ms_or_none(body.get("resume_at")),
+        queued=from_ms_or_none(body.get("queued")),
+        kept_from=from_ms_or_none(body.get("kept_from")),
         active=tuple(
-            ActiveJob(moment(at), moment(since), run) for at, since, run in body.get("active", ())
+            ActiveJob(from_ms(at), from_ms(since), run) for at, since, run in body.get("active", ())
         ),
         latest=_latest(body.get("latest")),
-        history=history_of(body.get("history", [])),
+        history=parse_history(body.get("history", [])),
     )
 
 
-def _latest_line(latest: Latest) -> list[Any]:
-    return [stamp(latest.at), latest.state, stamp(latest.ended_at), stamp(latest.since)]
+def _latest_line(latest: LatestRun) -> list[Any]:
+    return [to_ms(latest.at), latest.state, to_ms(latest.ended_at), to_ms(latest.since)]
 
 
-def _latest(line: list[Any] | None) -> Latest | None:
+def _latest(line: list[Any] | None) -> LatestRun | None:
     if line is None:
         return None
     at, state, ended_at, since = line
-    return Latest(moment(at), moment(since), JobState(state), moment(ended_at))
+    return LatestRun(from_ms(at), from_ms(since), JobState(state), from_ms(ended_at))
 
 
 def put_new(schedule: Schedule) -> Schedule:
@@ -149,7 +149,7 @@ def put_new(schedule: Schedule) -> Schedule:
     try:
         _item(schedule).save(condition=ScheduleItem.schedule_id.does_not_exist())
     except PutError as error:
-        if not is_refused(error):
+        if not is_condition_failure(error):
             raise
         raise StaleState(f"there is a schedule {schedule.schedule_id} already") from error
     return schedule
@@ -227,7 +227,7 @@ def due(shard: int, now: datetime) -> Iterator[DueSchedule]:
     """
     found = ScheduleItem.due.query(
         str(shard),
-        range_key_condition=ScheduleItem.due_at <= stamp(now.astimezone(UTC)),
+        range_key_condition=ScheduleItem.due_at <= to_ms(now.astimezone(UTC)),
         page_size=_DUE_AT_A_TIME,
     )
     for item in found:
@@ -263,7 +263,7 @@ def by_title(*, system: bool, limit: int, after: str = "") -> SchedulePage:
     )
 
 
-def naming(calendar: str) -> Iterator[Schedule]:
+def with_calendar(calendar: str) -> Iterator[Schedule]:
     """The schedules whose calendar has this name, in no order, strongly read; deleted ones are left
     out. A scan of all there are."""
     for schedule in _readable(ScheduleItem.scan(consistent_read=True)):
@@ -271,7 +271,7 @@ def naming(calendar: str) -> Iterator[Schedule]:
             yield schedule
 
 
-def every(limit: int, after: str = "") -> list[Schedule]:
+def list_all(limit: int, after: str = "") -> list[Schedule]:
     """Up to `limit` schedules after the one of id `after`, deleted ones too, in no order that means
     anything, strongly read. A scan: of schedules there are few beside what they leave."""
     start = {"schedule_id": {"S": after}} if after else None

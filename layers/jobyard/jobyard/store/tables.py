@@ -393,7 +393,7 @@ def connection() -> Connection:
     return JobItem._get_connection().connection
 
 
-def is_refused(error: PynamoDBException) -> bool:
+def is_condition_failure(error: PynamoDBException) -> bool:
     """Whether a write was refused by its condition.
 
     PynamoDB's own `cause_response_code` raises AttributeError of an answer that never came.

@@ -37,7 +37,7 @@ def delete(item: Model, seen: int) -> Item:
     return {"Delete": _where(item) | _over(item, seen)}
 
 
-def standing(item: Model, state: str) -> Item:
+def require_state(item: Model, state: str) -> Item:
     """Nothing, where `item`, which needs but its keys, is in `state`."""
     condition = {
         "ConditionExpression": "#state = :state",

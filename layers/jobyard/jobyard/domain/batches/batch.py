@@ -14,8 +14,8 @@ from typing import Any
 
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import Depositor
-from jobyard.domain.compaction import RECORD_BYTES, weight
-from jobyard.domain.history import HistoryEntry, kept_history
+from jobyard.domain.compaction import MAX_RECORD_BYTES, json_bytes
+from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.lifecycle import MACHINE, Lifecycle, Move, State, StateType, Transition, senders
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.text import (
@@ -137,7 +137,7 @@ BATCH = Lifecycle(
 )
 
 _WORD_BYTES = 128  # of a word that should be a known one, and may be anything in a dropped manifest
-INTAKE = "manifests/"  # what the keys of manifests in the intake bucket begin with
+INTAKE_PREFIX = "manifests/"  # what the keys of manifests in the intake bucket begin with
 _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
 
 OPEN_BATCH_STATES = frozenset(
@@ -211,9 +211,9 @@ class Batch:
     def noted(self, entry: HistoryEntry, **changes: Any) -> "Batch":
         """The batch with one more entry in its history, and with `changes` to its other fields."""
         after = replace(self, **changes, version=self.version + 1)
-        left = RECORD_BYTES - _RESERVED - after._weight()
+        left = MAX_RECORD_BYTES - _RESERVED - after._weight()
         history = (*self.history, entry)
-        return replace(after, history=kept_history(history, _marks(history), left))
+        return replace(after, history=compact_history(history, _marks(history), left))
 
     def _weight(self) -> int:
         """The bytes of its record without its history, or a few more."""
@@ -222,7 +222,7 @@ class Batch:
             "source": self.source and [*vars(self.source).values()],
             "untold": [[*vars(each).values()] for each in self.untold],
         }
-        return weight(named)
+        return json_bytes(named)
 
     @property
     def chunks(self) -> int:
@@ -232,7 +232,7 @@ class Batch:
     @property
     def upload_key(self) -> str:
         """Where in the intake bucket its manifest goes, if it is submitted and not dropped."""
-        return f"{INTAKE}{self.collection}/{self.batch_id}/{self.filename}"
+        return f"{INTAKE_PREFIX}{self.collection}/{self.batch_id}/{self.filename}"
 
     @property
     def is_awaited(self) -> bool:

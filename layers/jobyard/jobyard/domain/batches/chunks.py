@@ -15,8 +15,8 @@ _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
 # A batch has no more: what the children of a Map give is put together, if only to be dropped, and
 # three bytes of each are what AWS takes of a state, 256 KiB.
-MOST_CHUNKS = 80_000
-RUNS = 100  # that came through a chunk and are kept with it
+MAX_CHUNKS = 80_000
+MAX_RUNS_KEPT = 100  # that came through a chunk and are kept with it
 MAIN = "main"  # the run that a batch's own manifest began
 
 
@@ -40,7 +40,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Passage:
+class RunProgress:
     """How far a run came with a chunk: the last pass that went through all of it, 0 before one.
 
     `next_at` is when the first of the run's jobs in it may be tried again, None when none waits.
@@ -66,7 +66,7 @@ class ChunkRecord:
     version: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
-    runs: Mapping[str, Passage] = field(default_factory=dict)
+    runs: Mapping[str, RunProgress] = field(default_factory=dict)
     stopped: int = 0
     final: Mapping[str, int] = field(default_factory=dict)
     collection: str = ""
@@ -74,7 +74,7 @@ class ChunkRecord:
     def counting(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
         """The record with the counts of its `jobs`, which are all that have a record."""
         found = list(jobs)
-        counts, failures = counted(found)
+        counts, failures = count_jobs(found)
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
         stopped = sum(job.state is JobState.HELD and job.history[-1].is_machines for job in found)
         return replace(
@@ -82,23 +82,23 @@ class ChunkRecord:
             counts=counts,
             failures=failures,
             stopped=stopped,
-            final=counted(final)[1],
+            final=count_jobs(final)[1],
         )
 
-    def passage(self, run: str) -> Passage:
+    def passage(self, run: str) -> RunProgress:
         """How far `run` came with it."""
-        return self.runs.get(run, Passage())
+        return self.runs.get(run, RunProgress())
 
     def count(self, state: str) -> int:
         """How many of its jobs are recorded in `state`."""
         return self.counts.get(state, 0)
 
-    def passed(self, run: str, passage: Passage) -> "ChunkRecord":
+    def passed(self, run: str, passage: RunProgress) -> "ChunkRecord":
         """The record once `run` came that far with it. Of runs that came through, which are as many
         as people ask for, it keeps the newest `RUNS`, and the batch's own."""
         runs = {name: each for name, each in self.runs.items() if name != run} | {run: passage}
         over = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
-        for name in over[:-RUNS]:
+        for name in over[:-MAX_RUNS_KEPT]:
             del runs[name]
         return replace(self, runs=runs)
 
@@ -108,7 +108,7 @@ class ChunkRecord:
         return sum(self.counts.values())
 
 
-def counted(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
+def count_jobs(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
     """How many of `jobs` are in each state, and how many failed for each code."""
     counts: dict[str, int] = {}
     failures: dict[str, int] = {}
@@ -119,7 +119,7 @@ def counted(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
     return counts, failures
 
 
-def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """The counts added up, without the names that come to nothing."""
     total: dict[str, int] = {}
     for part in counts:

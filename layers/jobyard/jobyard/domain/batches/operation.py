@@ -133,7 +133,7 @@ class JobOutcome:
         clean_fields(self, message=MESSAGE_BYTES)
 
 
-def tally(outcomes: Collection[JobOutcome]) -> dict[str, int]:
+def count_outcomes(outcomes: Collection[JobOutcome]) -> dict[str, int]:
     """How many jobs came to each outcome."""
     total: dict[str, int] = {}
     for each in outcomes:

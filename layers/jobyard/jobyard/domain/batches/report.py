@@ -93,7 +93,7 @@ OUTCOME_LETTERS: Mapping[JobState, str] = {
     JobState.REPLACED: "r",
     JobState.DELETED: "d",
 }
-OUTCOME_WORDS = {
+OUTCOME_LABELS = {
     "w": "waiting",
     "s": "succeeded",
     "p": "partially succeeded",

@@ -61,7 +61,7 @@ class Failure(StrEnum):
         return member
 
 
-def sentence_of(code: str) -> str:
+def failure_description(code: str) -> str:
     """The sentence of a code; of one that is no more, what can be said of it."""
     try:
         return Failure(code).description
@@ -71,7 +71,7 @@ def sentence_of(code: str) -> str:
 
 # The failures that may pass by themselves, so that a job's retry policy tries again. The others
 # wait for a person: a requeue helps once the cause is gone.
-RETRIED = frozenset(
+RETRYABLE = frozenset(
     {
         Failure.PAYLOAD_BUSY,
         Failure.PAYLOAD_SERVER_ERROR,

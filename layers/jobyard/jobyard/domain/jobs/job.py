@@ -14,13 +14,13 @@ from typing import Any
 
 from jobyard.domain.cause_key import CauseKey
 from jobyard.domain.compaction import (
-    RECORD_BYTES,
-    ROOMS,
-    Room,
-    compacted,
-    counted,
-    more,
-    weight,
+    MAX_RECORD_BYTES,
+    SIZE_LIMITS,
+    SizeLimits,
+    add_counts,
+    compact,
+    json_bytes,
+    summary_text,
 )
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.history import HistoryEntry
@@ -36,7 +36,7 @@ from jobyard.domain.lifecycle import (
     Transition,
     senders,
 )
-from jobyard.domain.text import clean, shortened
+from jobyard.domain.text import clean, truncate
 
 
 class JobState(StrEnum):
@@ -202,7 +202,9 @@ class StepStatus(StrEnum):
     FAILED = "failed"
 
 
-PASSED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})  # steps an attempt goes on after
+FINISHED_STEPS = frozenset(
+    {StepStatus.COMPLETED, StepStatus.SKIPPED}
+)  # steps an attempt goes on after
 
 
 @dataclass(frozen=True)
@@ -223,10 +225,10 @@ class StepRecord:
 
     def with_words(self, limit: int) -> "StepRecord":
         """It, with so many bytes of its message."""
-        return replace(self, message=shortened(self.message, limit))
+        return replace(self, message=truncate(self.message, limit))
 
 
-MORE_ATTEMPTS = "MORE"  # stands for a code on what stands for attempts that are left out
+SUMMARY_CODE = "MORE"  # stands for a code on what stands for attempts that are left out
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ class Attempt:
     @classmethod
     def left_out(cls, attempts: "Sequence[Attempt]") -> "Attempt":
         """What stands for `attempts`, which are not kept."""
-        counts = counted((each.code, each.counts) for each in attempts)
+        counts = add_counts((each.code, each.counts) for each in attempts)
         return cls.standing_for(counts, attempts[0].started_at, attempts[-1].ended_at)
 
     @classmethod
@@ -259,11 +261,11 @@ class Attempt:
     ) -> "Attempt":
         """What stands for so many attempts of each code, in that time."""
         named = {code or "done": number for code, number in counts.items()}
-        return cls(started_at, ended_at, "", MORE_ATTEMPTS, more(named, "attempt"), counts)
+        return cls(started_at, ended_at, "", SUMMARY_CODE, summary_text(named, "attempt"), counts)
 
     def with_words(self, limit: int) -> "Attempt":
         """It, with so many bytes of its message."""
-        return self if self.counts else replace(self, message=shortened(self.message, limit))
+        return self if self.counts else replace(self, message=truncate(self.message, limit))
 
     @property
     def codes(self) -> Mapping[str, int]:
@@ -340,9 +342,9 @@ class JobRecord:
         if len(self.history) <= _FEW and len(self.attempts) <= _FEW and self._words() <= _SHORT:
             return self
         fitted = self
-        for room in ROOMS:
+        for room in SIZE_LIMITS:
             fitted = self._in(room)
-            if fitted._weight() <= RECORD_BYTES - _RESERVED:
+            if fitted._weight() <= MAX_RECORD_BYTES - _RESERVED:
                 break
         return fitted
 
@@ -352,10 +354,10 @@ class JobRecord:
         told += [each.message for each in self.steps]
         return sum(map(len, told))
 
-    def _in(self, room: Room) -> "JobRecord":
+    def _in(self, room: SizeLimits) -> "JobRecord":
         """The record in so much room; what it says last is kept whole."""
-        history = compacted(self.history, HistoryEntry.left_out, room.last, _marks(self.history))
-        attempts = compacted(self.attempts, Attempt.left_out, room.last)
+        history = compact(self.history, HistoryEntry.left_out, room.last, _marks(self.history))
+        attempts = compact(self.attempts, Attempt.left_out, room.last)
         return replace(
             self,
             history=(*(each.with_words(room.words) for each in history[:-1]), *history[-1:]),
@@ -367,7 +369,7 @@ class JobRecord:
         """The bytes of its record, or a few more."""
         lists = (self.history, self.attempts, self.steps)
         few = vars(self) | {"history": (), "attempts": (), "steps": (), "place": ()}
-        return weight([few, *([*vars(each).values()] for each in chain(*lists))])
+        return json_bytes([few, *([*vars(each).values()] for each in chain(*lists))])
 
 
 _FEW = 8  # entries of a list that is not long

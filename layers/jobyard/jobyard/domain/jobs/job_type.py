@@ -86,7 +86,7 @@ class Fail:
         clean_fields(self, message=MESSAGE_BYTES)
 
 
-Outcome = Done | Skipped | Snooze | Continue | Fail
+StepResult = Done | Skipped | Snooze | Continue | Fail
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class JobType(Generic[Context]):
 
     name: str
     title: str
-    steps: tuple[tuple[str, Callable[[StepInput, Context], Outcome]], ...]
+    steps: tuple[tuple[str, Callable[[StepInput, Context], StepResult]], ...]
     context: type[Context]
     retry: RetryPolicy = RetryPolicy()
     time_limit: float = 840.0

@@ -13,21 +13,21 @@ from jobyard.domain.schedules.wall_clock import (
     WEEKDAYS,
     date_of,
     enumerated,
+    format_day,
+    format_time,
+    format_weekday,
     time_of,
     weekdays_of,
-    words_of_day,
-    words_of_time,
-    words_of_weekday,
     zone_called,
 )
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
-MOST_EXCLUDED = 1000
-MOST_WINDOWS = 100
-MOST_LETTERS = 200  # of a title
+MAX_EXCLUDED = 1000
+MAX_WINDOWS = 100
+MAX_TITLE_LETTERS = 200  # of a title
 MAX_NAMED_WINDOWS = 3  # windows that a refusal names
-CHANGES_KEPT = 20
-MOST_REASONS = 2000  # bytes of reasons in them, at the most but for the newest
+MAX_CHANGES = 20
+MAX_REASON_BYTES = 2000  # bytes of reasons in them, at the most but for the newest
 _NAME = re.compile("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _MIDNIGHT = time()
 _DAY_S = 86_400
@@ -43,8 +43,8 @@ class Excluded:
 
     def words(self) -> str:
         """The dates, for people."""
-        first = words_of_day(self.first)
-        return first if self.first == self.last else f"{first} to {words_of_day(self.last)}"
+        first = format_day(self.first)
+        return first if self.first == self.last else f"{first} to {format_day(self.last)}"
 
     def document(self) -> str | dict[str, str]:
         """A date, or the two of a range."""
@@ -78,18 +78,18 @@ class Window:
         """The window, for people."""
         days = "every day"
         if len(self.weekdays) < 7:
-            days = f"on {enumerated([words_of_weekday(weekday) for weekday in self.weekdays])}"
+            days = f"on {enumerated([format_weekday(weekday) for weekday in self.weekdays])}"
         if self.since == self.until:
             return days
-        until = "24:00" if self.until == _MIDNIGHT else words_of_time(self.until)
-        return f"{days} from {words_of_time(self.since)} to {until}"
+        until = "24:00" if self.until == _MIDNIGHT else format_time(self.until)
+        return f"{days} from {format_time(self.since)} to {until}"
 
     def document(self) -> dict[str, Any]:
         """The window as JSON has it."""
         return {
             "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
-            "from": words_of_time(self.since),
-            "to": "24:00" if self.until == _MIDNIGHT else words_of_time(self.until),
+            "from": format_time(self.since),
+            "to": "24:00" if self.until == _MIDNIGHT else format_time(self.until),
         }
 
 
@@ -120,7 +120,7 @@ class Calendar:
         some = [window.words() for window in self.include[:MAX_NAMED_WINDOWS]]
         more = len(self.include) - len(some)
         open_when = enumerated([*some, f"in {more} windows more"] if more else some)
-        shown = f"{words_of_weekday(wall.weekday())} {words_of_time(wall.time())}"
+        shown = f"{format_weekday(wall.weekday())} {format_time(wall.time())}"
         return f"calendar {self.name} lets jobs start only {open_when}, not on {shown}"
 
     @cached_property
@@ -175,9 +175,10 @@ class StoredCalendar:
 
     def changed(self, calendar: Calendar, change: CalendarChange) -> "StoredCalendar":
         """It after a change."""
-        changes = (*self.changes, change)[-CHANGES_KEPT:]
+        changes = (*self.changes, change)[-MAX_CHANGES:]
         while (
-            len(changes) > 1 and sum(len(each.reason.encode()) for each in changes) > MOST_REASONS
+            len(changes) > 1
+            and sum(len(each.reason.encode()) for each in changes) > MAX_REASON_BYTES
         ):
             changes = changes[1:]
         return StoredCalendar(calendar, self.version + 1, changes)
@@ -223,13 +224,13 @@ def calendar_of(document: object) -> Calendar:
     name, title = given.get("name"), given.get("title", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidRule("name", f"up to 64 of a-z, 0-9 and dashes between them, not {name!r}")
-    if not isinstance(title, str) or len(title) > MOST_LETTERS:
-        raise InvalidRule("title", f"text of up to {MOST_LETTERS} letters")
+    if not isinstance(title, str) or len(title) > MAX_TITLE_LETTERS:
+        raise InvalidRule("title", f"text of up to {MAX_TITLE_LETTERS} letters")
     return Calendar(
         name,
         title,
-        tuple(map(_excluded, _list("exclude", given.get("exclude", []), MOST_EXCLUDED))),
-        tuple(map(_window, _list("include", given.get("include", []), MOST_WINDOWS))),
+        tuple(map(_excluded, _list("exclude", given.get("exclude", []), MAX_EXCLUDED))),
+        tuple(map(_window, _list("include", given.get("include", []), MAX_WINDOWS))),
     )
 
 

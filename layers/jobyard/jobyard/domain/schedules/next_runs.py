@@ -9,8 +9,8 @@ from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.wall_clock import zone_called
 
-MOST_REFUSED = 10_000  # times in a row that a calendar refuses until nobody looks further
-MOST_LOOKED_AT = 50_000  # times that a calendar is asked about, all in all
+MAX_REFUSED_IN_A_ROW = 10_000  # times in a row that a calendar refuses until nobody looks further
+MAX_CALENDAR_CHECKS = 50_000  # times that a calendar is asked about, all in all
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> I
         yield from rule.from_(start)
         return
     refused = 0
-    for at in islice(rule.from_(start), MOST_LOOKED_AT):
+    for at in islice(rule.from_(start), MAX_CALENDAR_CHECKS):
         refused = 0 if calendar.allows(at, rule.zone) else refused + 1
-        if refused == MOST_REFUSED:
+        if refused == MAX_REFUSED_IN_A_ROW:
             return
         if not refused:
             yield at

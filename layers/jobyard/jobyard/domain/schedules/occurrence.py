@@ -13,7 +13,7 @@ from typing import Any
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
-from jobyard.domain.schedules.schedule import MOST_ACTIVE, place_of
+from jobyard.domain.schedules.schedule import MAX_ACTIVE_RUNS, job_address
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
 
@@ -67,7 +67,7 @@ class SkipReason(StrEnum):
 _DESCRIPTIONS = {
     SkipReason.PREVIOUS_ACTIVE: "Skipped (previous run active)",
     SkipReason.ONE_WAITS: "Skipped (previous run active, another run already waiting)",
-    SkipReason.TOO_MANY_ACTIVE: f"Skipped ({MOST_ACTIVE} runs active)",
+    SkipReason.TOO_MANY_ACTIVE: f"Skipped ({MAX_ACTIVE_RUNS} runs active)",
     SkipReason.MISSED: "Skipped (missed: the scheduler was late, and the policy does not catch up)",
     SkipReason.TOO_OLD: "Skipped (missed too long ago to catch up)",
     SkipReason.SUSPENDED: "Skipped (schedule suspended)",
@@ -79,7 +79,7 @@ _DESCRIPTIONS = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How the job of an occurrence ended. The counts are of records; None where it counts none.
 
     `started_at` is its very first start and `resumed_at` the first since a person requeued it, the
@@ -101,7 +101,7 @@ class Outcome:
         clean_fields(self, message=MESSAGE_BYTES)
 
     @classmethod
-    def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "Outcome":
+    def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "RunOutcome":
         """What came of a job that has ended; `counted` is how far one came that was stopped."""
         records = counted.counts if counted and counted.version else job.data.get("records", {})
         tried = [code for each in job.attempts for code in each.codes]
@@ -151,7 +151,7 @@ class Occurrence:
     actor: str = ""
     job_type: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    outcome: Outcome | None = None
+    outcome: RunOutcome | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, words=REASON_BYTES, actor=NAME_BYTES)
@@ -159,7 +159,7 @@ class Occurrence:
     @property
     def place(self) -> JobAddress:
         """Where its job lies."""
-        return place_of(self.schedule_id, self.at)
+        return job_address(self.schedule_id, self.at)
 
     @property
     def duration(self) -> timedelta | None:
@@ -171,7 +171,7 @@ class Occurrence:
         """How long after its time its job `began` to run; None when it has not."""
         return max(began - self.at, timedelta()) if began else None
 
-    def closed(self, outcome: Outcome) -> "Occurrence":
+    def closed(self, outcome: RunOutcome) -> "Occurrence":
         """It, once its job has ended."""
         return replace(self, version=self.version + 1, outcome=outcome)
 

@@ -14,14 +14,14 @@ from jobyard.domain.jobs.job import JobRecord
 from jobyard.domain.lifecycle import Cause, Move
 from jobyard.domain.schedules.calendar import Calendar
 from jobyard.domain.schedules.next_runs import next_runs
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Trigger, Verdict
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Trigger, Verdict
 from jobyard.domain.schedules.recurrence import Gap, Kind, Recurrence
 from jobyard.domain.schedules.schedule import (
     MAIN,
-    MOST_ACTIVE,
+    MAX_ACTIVE_RUNS,
     SCHEDULE,
     ActiveJob,
-    Latest,
+    LatestRun,
     MissedPolicy,
     OverlapPolicy,
     Schedule,
@@ -31,7 +31,7 @@ from jobyard.domain.schedules.schedule import (
 MAX_OCCURRENCES = 90  # occurrences decided in one write
 _ITEMS = 99  # a transaction of DynamoDB takes, beside the schedule's own
 _MOMENT = timedelta(milliseconds=1)
-IN_TIME = timedelta(minutes=10)  # how late a job may start until its time counts as missed
+GRACE_PERIOD = timedelta(minutes=10)  # how late a job may start until its time counts as missed
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> da
         if schedule.resume_at is None:
             return None
         start = max(start, schedule.resume_at)
-    start = max(start, now - IN_TIME)  # what a hold kept from its turn for longer is missed
+    start = max(start, now - GRACE_PERIOD)  # what a hold kept from its turn for longer is missed
     return next(iter(next_runs(schedule.rule, calendar, start)), None)
 
 
@@ -157,7 +157,7 @@ class _Deciding:
         found: dict[datetime, SkipReason | None] = {}
         for number, at in enumerate(due):
             later = len(due) - 1 - number
-            if self.now - at <= IN_TIME:
+            if self.now - at <= GRACE_PERIOD:
                 found[at] = None
             elif missed.which is MissedPolicy.NONE or later >= self._made_up_for():
                 found[at] = SkipReason.MISSED
@@ -188,9 +188,11 @@ class _Deciding:
         if overlap is OverlapPolicy.REPLACE:
             self.replaced += self.active
             self.active = []
-        if not self.active or (overlap is OverlapPolicy.ALLOW and len(self.active) < MOST_ACTIVE):
+        if not self.active or (
+            overlap is OverlapPolicy.ALLOW and len(self.active) < MAX_ACTIVE_RUNS
+        ):
             return self._started(at)
-        if self.schedule.policy.missed.which is MissedPolicy.ALL and self.now - at > IN_TIME:
+        if self.schedule.policy.missed.which is MissedPolicy.ALL and self.now - at > GRACE_PERIOD:
             return None
         obstacle = _obstacle(overlap, self.active, self.queued)
         if obstacle:
@@ -205,7 +207,7 @@ class _Deciding:
     def _occurrence(
         self, at: datetime, verdict: Verdict, reason: SkipReason | None = None, words: str = ""
     ) -> Occurrence:
-        late = self.now - at > IN_TIME
+        late = self.now - at > GRACE_PERIOD
         return Occurrence(
             schedule_id=self.schedule.schedule_id,
             at=at,
@@ -229,7 +231,7 @@ def _obstacle(
     if overlap is OverlapPolicy.QUEUE_ONE:
         return SkipReason.ONE_WAITS if queued else None
     if overlap is OverlapPolicy.ALLOW:
-        return SkipReason.TOO_MANY_ACTIVE if len(active) >= MOST_ACTIVE else None
+        return SkipReason.TOO_MANY_ACTIVE if len(active) >= MAX_ACTIVE_RUNS else None
     return SkipReason.PREVIOUS_ACTIVE
 
 
@@ -237,11 +239,11 @@ _OBSTACLES = {
     SkipReason.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or "
     "cancel it",
     SkipReason.ONE_WAITS: "a job of it is running, and one waits for its end already",
-    SkipReason.TOO_MANY_ACTIVE: f"{MOST_ACTIVE} jobs of it are running already",
+    SkipReason.TOO_MANY_ACTIVE: f"{MAX_ACTIVE_RUNS} jobs of it are running already",
 }
 
 
-def is_open_to_run(schedule: Schedule) -> bool:
+def can_run_now(schedule: Schedule) -> bool:
     """Whether a person may have a job run at once, as far as the runs that go are concerned."""
     return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued)
 
@@ -282,23 +284,25 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     return Decision(moved, (occurrence,), replaced)
 
 
-def ended(
+def after_end(
     schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
 ) -> tuple[Schedule, Occurrence]:
     """The schedule and the occurrence once the occurrence's `job` has ended."""
     told = occurrence.outcome  # of a job that had ended, and is deleted
-    outcome = replace(told, state=job.state) if told else Outcome.of(job, counted)
+    outcome = replace(told, state=job.state) if told else RunOutcome.of(job, counted)
     going = next((run for run in schedule.active if run.at == occurrence.at), None)
     latest = schedule.latest
     if going and (latest is None or latest.since <= going.since):
-        latest = Latest(occurrence.at, going.since, outcome.state, outcome.ended_at)
+        latest = LatestRun(occurrence.at, going.since, outcome.state, outcome.ended_at)
     elif latest and latest.at == occurrence.at:
         latest = replace(latest, state=outcome.state)
     active = tuple(run for run in schedule.active if run.at != occurrence.at)
     return schedule.moved(move, active=active, latest=latest), occurrence.closed(outcome)
 
 
-def released(schedule: Schedule, waiting: Occurrence, move: Move) -> tuple[Schedule, Occurrence]:
+def after_release(
+    schedule: Schedule, waiting: Occurrence, move: Move
+) -> tuple[Schedule, Occurrence]:
     """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
     a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:

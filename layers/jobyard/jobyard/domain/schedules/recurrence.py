@@ -20,10 +20,10 @@ from jobyard.domain.schedules.wall_clock import (
     change_between,
     enumerated,
     first_instant,
+    format_day,
+    format_time,
+    format_weekday,
     last_instant,
-    words_of_day,
-    words_of_time,
-    words_of_weekday,
     zone_called,
 )
 
@@ -119,7 +119,7 @@ class Recurrence:
             "every": self.every,
             "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
             "day": self.day,
-            "at": words_of_time(self.at),
+            "at": format_time(self.at),
             "zone": self.zone,
             "anchor": self.anchor.isoformat(),
             "end": self.end and self.end.isoformat(),
@@ -249,11 +249,11 @@ class Recurrence:
     def _meaning(self, change: ClockChange, instant: datetime) -> str:
         if self._is_elapsed:
             return "hours are counted as they pass"
-        at = words_of_time(self.at)
+        at = format_time(self.at)
         local = instant.astimezone(self._zone)
         moved = change.is_forward and instant == change.at and local.time() != self.at
         if moved and self._falls_into(change):
-            return f"{at} does not exist then, so it runs at {words_of_time(local.time())}"
+            return f"{at} does not exist then, so it runs at {format_time(local.time())}"
         if not change.is_forward and change.after <= local.replace(tzinfo=None) < change.before:
             return f"{at} comes twice, and this is the {'second' if local.fold else 'first'} time"
         return f"{at} comes once, as on other days"
@@ -267,7 +267,7 @@ class Recurrence:
         )
 
     def _rhythm(self) -> Iterator[str]:
-        at, day = words_of_time(self.at), words_of_day(self.anchor)
+        at, day = format_time(self.at), format_day(self.anchor)
         if self.kind is Kind.ONCE:
             yield f"Once on {day} at {at} ({self.zone})"
             return
@@ -278,16 +278,16 @@ class Recurrence:
             return
         if self.kind is Kind.WEEKLY:
             ticked = self.weekdays or (self.anchor.weekday(),)
-            yield f" on {enumerated([words_of_weekday(weekday) for weekday in ticked])}"
+            yield f" on {enumerated([format_weekday(weekday) for weekday in ticked])}"
         elif self.kind is Kind.MONTHLY:
             yield f" on {_words_of_month_day(self.day or self.anchor.day)}"
         yield f" at {at} ({self.zone}), from {day}"
 
     def _bounds(self) -> Iterator[str]:
         if isinstance(self.end, datetime):
-            yield f", until {words_of_day(self.end)} at {words_of_time(self.end.time())}"
+            yield f", until {format_day(self.end)} at {format_time(self.end.time())}"
         elif self.end is not None:
-            yield f", until {words_of_day(self.end)}"
+            yield f", until {format_day(self.end)}"
         if self.count is not None and self.kind is not Kind.ONCE:
             yield f", {self.count} time{'' if self.count == 1 else 's'}"
 

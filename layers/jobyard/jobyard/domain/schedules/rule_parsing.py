@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from jobyard.domain.errors import InvalidRule
 from jobyard.domain.schedules.recurrence import EARLIEST, LAST, Gap, Kind, Recurrence, Repeated
 from jobyard.domain.schedules.wall_clock import (
+    format_time,
     time_of,
     wall_or_date_of,
     weekdays_of,
-    words_of_time,
     zone_called,
     zone_name_of,
 )
@@ -66,7 +66,7 @@ def recurrence_of(document: object, today: date | None = None) -> Recurrence:
         repeated=repeated,
     )
     if rule.is_over_before_it_begins:
-        raise InvalidRule("end", f"{anchor.isoformat()}T{words_of_time(at)}, the anchor, or later")
+        raise InvalidRule("end", f"{anchor.isoformat()}T{format_time(at)}, the anchor, or later")
     return rule
 
 
@@ -87,7 +87,7 @@ def _anchor_of(given: Mapping[str, Any], today: date | None) -> tuple[date, time
             raise InvalidRule("at", "missing; a time of day like '09:00'")
         return anchor, time_of("at", given["at"])
     if "at" in given and time_of("at", given["at"]) != anchor.time():
-        shown = words_of_time(anchor.time())
+        shown = format_time(anchor.time())
         raise InvalidRule("at", f"{shown}, as the anchor has it, or left out; not {given['at']}")
     return anchor.date(), anchor.time()
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from jobyard.domain.history import HistoryEntry, kept_history
+from jobyard.domain.history import HistoryEntry, compact_history
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.domain.lifecycle import (
     MACHINE,
@@ -25,9 +25,9 @@ from jobyard.domain.lifecycle import (
 from jobyard.domain.schedules.recurrence import Recurrence
 
 MAIN = "main"  # the run of executions that the clock, or a person's run now, began
-CLOCK = Cause("clock")  # of what the scheduler does by itself
-MOST_ACTIVE = 20  # runs of one schedule at once, where they may overlap
-HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
+SCHEDULER_CAUSE = Cause("clock")  # of what the scheduler does by itself
+MAX_ACTIVE_RUNS = 20  # runs of one schedule at once, where they may overlap
+MAX_HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
 
 
 class ScheduleState(StrEnum):
@@ -124,7 +124,7 @@ class MissedPolicy(StrEnum):
 
 
 @dataclass(frozen=True)
-class Missed:
+class CatchUp:
     """What is made up for: `which`; of all, the newest `most`; none older than `oldest_h` hours."""
 
     which: MissedPolicy = MissedPolicy.LATEST
@@ -139,7 +139,7 @@ class Policy:
     `calendar` is a calendar's name, "" for none. What the clocks' changes do is in the rule.
     """
 
-    missed: Missed = Missed()
+    missed: CatchUp = CatchUp()
     overlap: OverlapPolicy = OverlapPolicy.FORBID
     calendar: str = ""
 
@@ -155,7 +155,7 @@ class ActiveJob:
 
 
 @dataclass(frozen=True)
-class Latest:
+class LatestRun:
     """How the latest of the runs that ended came out, the one that was begun last; and which moment
     it was for."""
 
@@ -200,7 +200,7 @@ class Schedule:
     resume_at: datetime | None = None
     queued: datetime | None = None
     active: tuple[ActiveJob, ...] = ()
-    latest: Latest | None = None
+    latest: LatestRun | None = None
     kept_from: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     owner_sub: str = ""
@@ -236,7 +236,7 @@ class Schedule:
 
     def place(self, at: datetime) -> JobAddress:
         """Where the job of the occurrence at `at` lies."""
-        return place_of(self.schedule_id, at)
+        return job_address(self.schedule_id, at)
 
     def moved(self, move: Move, **changes: Any) -> "Schedule":
         """The schedule after a move, with `changes` to its other fields."""
@@ -261,7 +261,7 @@ class Schedule:
 def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
     """What of its history a schedule keeps; its last suspension always, which says why it waits."""
     suspended = [at for at, entry in enumerate(history) if entry.event == "suspend"]
-    return kept_history(history, suspended[-1:], HISTORY_BYTES)
+    return compact_history(history, suspended[-1:], MAX_HISTORY_BYTES)
 
 
 def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
@@ -272,11 +272,11 @@ def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
     return now + min(max(age, timedelta(minutes=1)), timedelta(minutes=15))
 
 
-def place_of(schedule_id: str, at: datetime) -> JobAddress:
+def job_address(schedule_id: str, at: datetime) -> JobAddress:
     """Where the job of the occurrence at `at` lies."""
     return JobAddress(schedule_id, 0, round(at.timestamp() * 1000))
 
 
-def moment_of(place: JobAddress) -> datetime:
+def occurrence_time(place: JobAddress) -> datetime:
     """The moment of the occurrence whose job lies at `place`."""
     return datetime.fromtimestamp(place.position / 1000, UTC)

@@ -46,10 +46,10 @@ class ClockChange:
     def words(self) -> str:
         """The change in a sentence without its full stop."""
         way = "forward" if self.is_forward else "back"
-        day, since = words_of_day(self.before), words_of_time(self.before.time())
-        until = words_of_time(self.after.time())
+        day, since = format_day(self.before), format_time(self.before.time())
+        until = format_time(self.after.time())
         if self.before.date() != self.after.date():
-            until = f"{until} on {words_of_day(self.after)}"
+            until = f"{until} on {format_day(self.after)}"
         return f"Clocks go {way} on {day} from {since} to {until}"
 
 
@@ -180,17 +180,17 @@ def wall_or_date_of(where: str, value: object) -> date:
     return date_of(where, value)
 
 
-def words_of_day(day: date) -> str:
+def format_day(day: date) -> str:
     """25 November 2026."""
     return f"{day.day} {_MONTH_NAMES[day.month - 1]} {day.year}"
 
 
-def words_of_time(at: time) -> str:
+def format_time(at: time) -> str:
     """09:00, or 09:00:30 where there are seconds."""
     return at.isoformat(timespec="seconds" if at.second else "minutes")
 
 
-def words_of_weekday(weekday: int) -> str:
+def format_weekday(weekday: int) -> str:
     """Monday, of 0."""
     return _WEEKDAY_NAMES[weekday]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobyard.domain.jobs.job import JobState
-from jobyard.domain.jobs.job_type import JobType, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.step_context import StorageContext
 
 _STEPS = (
@@ -33,8 +33,8 @@ _LABELS = {
 }
 
 
-def _step(name: str) -> Callable[[StepInput, StorageContext], Outcome]:
-    def take(step_input: StepInput, context: StorageContext) -> Outcome:
+def _step(name: str) -> Callable[[StepInput, StorageContext], StepResult]:
+    def take(step_input: StepInput, context: StorageContext) -> StepResult:
         from jobyard.jobtypes.deposit.steps import STEPS
 
         return STEPS[name](step_input, context)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobyard.domain.arks import EXPECTED, containing, normal_ark
+from jobyard.domain.arks import EXPECTED, enclosing_arks, normal_ark
 from jobyard.domain.collection import Collection
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
@@ -105,7 +105,7 @@ def _refuse_strange(
     access.check_ownership(latest, step_input)
     if latest is not None:
         return
-    for whole in containing(primary):
+    for whole in enclosing_arks(primary):
         access.check_ownership(context.objects.latest(whole), step_input)
     if _MINTED.match(primary):
         words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"

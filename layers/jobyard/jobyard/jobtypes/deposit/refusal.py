@@ -1,7 +1,7 @@
 """Why a deposit cannot go on."""
 
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
 from jobyard.jobtypes.http_client import RESERVE_S
@@ -22,7 +22,7 @@ class Refused(JobyardError):
     @property
     def retryable(self) -> bool:
         """True when trying again may help without anyone doing anything."""
-        return self.code in RETRIED
+        return self.code in RETRYABLE
 
 
 class NotYet(JobyardError):

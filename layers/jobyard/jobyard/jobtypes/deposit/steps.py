@@ -4,8 +4,16 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Skipped, Snooze, StepInput
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    Fail,
+    Skipped,
+    Snooze,
+    StepInput,
+    StepResult,
+)
 from jobyard.domain.text import clean
 from jobyard.jobtypes.deposit import bucket, file_list, receipts
 from jobyard.jobtypes.deposit.access import authorize
@@ -23,13 +31,13 @@ _NOTED = "callback"  # in a job's data: what went wrong with its callback, "" on
 _NOTED_BYTES = 200
 _FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is tried once
 
-Step = Callable[[StepInput, StorageContext], Outcome]
+Step = Callable[[StepInput, StorageContext], StepResult]
 
 
 def _answering(step: Step) -> Step:
     """The step, with what it refuses as the outcome that it is."""
 
-    def answer(step_input: StepInput, context: StorageContext) -> Outcome:
+    def answer(step_input: StepInput, context: StorageContext) -> StepResult:
         try:
             return step(step_input, context)
         except NotYet as wait:
@@ -56,7 +64,7 @@ def _answering(step: Step) -> Step:
     return answer
 
 
-def estimating(step_input: StepInput, context: StorageContext) -> Outcome:
+def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
     """List the object's files and ask their servers how large they are."""
     remarks = ""
     if not file_list.is_listed(step_input.entry):
@@ -75,7 +83,7 @@ def estimating(step_input: StepInput, context: StorageContext) -> Outcome:
     return Done(result, remarks)
 
 
-def provisioning(step_input: StepInput, context: StorageContext) -> Outcome:
+def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
     """Refuse what is too large to begin with; there is no disk to wait for."""
     total = step_input.data.get("bytes")
     if total is None:
@@ -90,7 +98,7 @@ def provisioning(step_input: StepInput, context: StorageContext) -> Outcome:
     return Done()
 
 
-def downloading(step_input: StepInput, context: StorageContext) -> Outcome:
+def downloading(step_input: StepInput, context: StorageContext) -> StepResult:
     """Bring the files into the archive under their digests, checked against the manifest's."""
     stored = _brought(step_input, context)
     result: dict[str, Any] = {
@@ -134,19 +142,19 @@ def _stored(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...
     return _brought(step_input, context)
 
 
-def processing(step_input: StepInput, context: StorageContext) -> Outcome:
+def processing(step_input: StepInput, context: StorageContext) -> StepResult:
     """Find or make the object's identifier."""
     return Done({"ark": identify(step_input, context)})
 
 
-def storing(step_input: StepInput, context: StorageContext) -> Outcome:
+def storing(step_input: StepInput, context: StorageContext) -> StepResult:
     """Write the manifest of the object's next version."""
     authorize(step_input, context)
     kept = keep_version(step_input, context, step_input.data["ark"], _stored(step_input, context))
     return Done(_version(kept), _nothing_new(kept))
 
 
-def recording(step_input: StepInput, context: StorageContext) -> Outcome:
+def recording(step_input: StepInput, context: StorageContext) -> StepResult:
     """Record the version, so that it counts."""
     if step_input.data.get("same"):
         return Skipped("the version is recorded already")
@@ -171,7 +179,7 @@ def _nothing_new(kept: Kept) -> str:
     return f"nothing new: identical to version {kept.version}" if kept.same else ""
 
 
-def notify(step_input: StepInput, context: StorageContext) -> Outcome:
+def notify(step_input: StepInput, context: StorageContext) -> StepResult:
     """Call back whom the submission names, and clear what was staged."""
     url = step_input.parameters.get("callback_url")
     message = _call_back(url, step_input, context) if url else ""
@@ -197,7 +205,7 @@ def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
     except FetchRefused as refusal:
         if refusal.code is Failure.TIMEOUT:
             raise
-        if refusal.code in RETRIED:
+        if refusal.code in RETRYABLE:
             words = f"the callback could not be delivered: {refusal.message}"
             raise Refused(Failure.CALLBACK_FAILED, words) from refusal
         return f"no callback: {refusal.message}"

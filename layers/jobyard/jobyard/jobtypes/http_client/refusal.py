@@ -1,7 +1,7 @@
 """Why something was not fetched."""
 
 from jobyard.domain.errors import JobyardError
-from jobyard.domain.jobs.failures import RETRIED, Failure
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.domain.text import clean
 from jobyard.domain.urls import text_without_secrets
 
@@ -32,7 +32,7 @@ class FetchRefused(JobyardError):
     @property
     def retryable(self) -> bool:
         """True when trying again may help without anyone doing anything."""
-        return self.code in RETRIED
+        return self.code in RETRYABLE
 
     @property
     def come_again(self) -> float | None:

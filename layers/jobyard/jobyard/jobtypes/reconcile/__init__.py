@@ -4,13 +4,21 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 """
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import Continue, Done, JobType, Origin, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.job_type import (
+    Continue,
+    Done,
+    JobType,
+    Origin,
+    Snooze,
+    StepInput,
+    StepResult,
+)
 from jobyard.jobtypes.step_context import MaintenanceContext
 
 RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
 
 
-def reconciling(step_input: StepInput, context: MaintenanceContext) -> Outcome:
+def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Look at every batch that is open or may be under repair, and at every schedule with runs."""
     at = context.checkpoints.get(step_input.job_id)
     began, maintenance = at.version, context.maintenance()

@@ -12,10 +12,10 @@ from jobyard.domain.jobs.job_type import (
     Fail,
     JobType,
     Origin,
-    Outcome,
     RetryPolicy,
     Snooze,
     StepInput,
+    StepResult,
 )
 from jobyard.jobtypes.step_context import MaintenanceContext
 
@@ -25,7 +25,7 @@ RETENTION_MARGIN_S = (
 _BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
 
 
-def archiving(step_input: StepInput, context: MaintenanceContext) -> Outcome:
+def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     """Archive every batch and every occurrence that is old enough, and remove it then.
 
     Ended before and begun again, by a requeue, it goes through what is still there: what failed.

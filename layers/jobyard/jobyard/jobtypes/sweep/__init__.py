@@ -4,12 +4,12 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 """
 
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import JobType, Origin, Outcome, RetryPolicy, StepInput
+from jobyard.domain.jobs.job_type import JobType, Origin, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 
 
-def _sweeping(step_input: StepInput, context: TableContext) -> Outcome:
+def _sweeping(step_input: StepInput, context: TableContext) -> StepResult:
     from jobyard.jobtypes.sweep.steps import sweeping
 
     return sweeping(step_input, context)

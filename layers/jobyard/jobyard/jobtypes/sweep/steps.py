@@ -10,8 +10,8 @@ from datetime import datetime
 
 from jobyard.domain.errors import InvalidParameters
 from jobyard.domain.jobs.checkpoint import Checkpoint
-from jobyard.domain.jobs.failures import RETRIED, Failure
-from jobyard.domain.jobs.job_type import Continue, Done, Fail, Outcome, Snooze, StepInput
+from jobyard.domain.jobs.failures import RETRYABLE, Failure
+from jobyard.domain.jobs.job_type import Continue, Done, Fail, Snooze, StepInput, StepResult
 from jobyard.domain.plurals import plural
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
@@ -24,7 +24,7 @@ _WHY = 80  # characters of why a record could not be changed
 
 def sweeping(
     step_input: StepInput, context: TableContext, pause: Callable[[float], None] = time.sleep
-) -> Outcome:
+) -> StepResult:
     """Change every record that is due at the moment the job stands for, whenever it runs.
 
     Ended before and begun again, by a requeue, it goes through what is still due: what failed.
@@ -51,7 +51,7 @@ def sweeping(
             at = _next_page(at, table, context)
     except TableRefused as refusal:
         at = context.checkpoints.get(step_input.job_id)
-        retryable, result = refusal.code in RETRIED, {"records": at.counts}
+        retryable, result = refusal.code in RETRYABLE, {"records": at.counts}
         if retryable and at.version > began:
             return Continue(BREATH_S, refusal.words)
         return Fail(refusal.code, refusal.words, retryable=retryable, result=result)

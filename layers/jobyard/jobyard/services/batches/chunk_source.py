@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, Passage
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, RunProgress
 from jobyard.domain.batches.operation import ACCEPTED, REFUSED, JobOutcome, Operation
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import InvalidTransition, StaleState
-from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, apply_event, new_job
 from jobyard.domain.jobs.job_type import JobType, StepInput
@@ -156,7 +156,7 @@ class ChunkSource:
         """Look for a hold and a cancel. The collection is read too: before it writes, a step asks
         who may deposit."""
         scopes = scopes_of(self.batch.collection, self.batch.job_type)
-        self.hold = in_force(holds.of_scopes(scopes), self.worker.now())
+        self.hold = active_hold(holds.of_scopes(scopes), self.worker.now())
         self.found_collection = collections.find(self.batch.collection)
         self.is_cancelling = state in {BatchState.CANCELLING, BatchState.DELETED}
 
@@ -279,7 +279,7 @@ class ChunkSource:
             ]
             before = self.saved.passage(self.run.name)
             number = max(before.passed, self.run.number)  # a late worker is in an earlier pass
-            passage = Passage(number, min(retries, default=None)) if is_passed else before
+            passage = RunProgress(number, min(retries, default=None)) if is_passed else before
             new = self.saved.passed(self.run.name, passage).counting(known.values())
             if new == self.saved:
                 return

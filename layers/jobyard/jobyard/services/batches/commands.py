@@ -5,7 +5,7 @@ done and starts the execution; one of the same name starts once.
 """
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import summed
+from jobyard.domain.batches.chunks import sum_counts
 from jobyard.domain.errors import InvalidTransition
 from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
@@ -53,7 +53,7 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
 
 
 def _is_at_work(batch_id: str) -> bool:
-    counts = summed(record.counts for record in chunks.of_batch(batch_id))
+    counts = sum_counts(record.counts for record in chunks.of_batch(batch_id))
     busy = counts.get("running", 0) + counts.get("scheduled", 0)
     return bool(busy) or operations.is_any_running(batch_id)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.services.context import QueryContext
 from jobyard.store import holds
 
@@ -14,7 +14,7 @@ def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
     if stop and stop.lift:
         reason = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
         return f"{reason}; its turn comes within minutes", None
-    if stop and in_force([stop], context.now):
+    if stop and active_hold([stop], context.now):
         return stop.words(), stop.until
     return "nothing holds it any more; it is released within a minute", None
 
@@ -22,7 +22,7 @@ def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
 def hold_on(found: Batch, context: QueryContext) -> Hold | None:
     """The hold in force on a batch, if there is one."""
     stop = _hold_over(found, context)
-    return in_force([stop], context.now) if stop else None
+    return active_hold([stop], context.now) if stop else None
 
 
 def _hold_over(found: Batch, context: QueryContext) -> Hold | None:
@@ -30,5 +30,5 @@ def _hold_over(found: Batch, context: QueryContext) -> Hold | None:
     if found.batch_id not in context.holds:
         on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))
         lifted = next((hold for hold in on_it if hold.lift), None)
-        context.holds[found.batch_id] = in_force(on_it, context.now) or lifted
+        context.holds[found.batch_id] = active_hold(on_it, context.now) or lifted
     return context.holds[found.batch_id]

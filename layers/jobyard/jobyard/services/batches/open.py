@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jobyard.domain import urls
 from jobyard.domain.batches.batch import (
     BATCH,
-    INTAKE,
+    INTAKE_PREFIX,
     UPLOAD_GRACE,
     Batch,
     BatchState,
     ManifestSource,
 )
-from jobyard.domain.batches.chunks import MAIN, MOST_CHUNKS, Chunk
+from jobyard.domain.batches.chunks import MAIN, MAX_CHUNKS, Chunk
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.collection import NOBODY, deposit_refusal
 from jobyard.domain.errors import Gone, NotFound, StaleState
 from jobyard.domain.history import HistoryEntry
-from jobyard.domain.hold import NAME, in_force, scopes_of
+from jobyard.domain.hold import NAME, active_hold, scopes_of
 from jobyard.domain.ids import batch_id_of_object, is_batch_id
 from jobyard.domain.lifecycle import MACHINE, Cause
 from jobyard.domain.mail_addresses import Addresses, addresses
@@ -110,7 +110,7 @@ def note_landed(source: ManifestSource, context: OpenContext, reason: str) -> Ba
     if batch.state is not BatchState.PENDING or known:
         return batch
     landed = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
-    return batches.note(batch, landed, source=batch.source or source)
+    return batches.add_entry(batch, landed, source=batch.source or source)
 
 
 def not_opened(request_id: str) -> str:
@@ -138,7 +138,9 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
     """Open a batch whose manifest is known, from where an earlier try of this execution stopped."""
     cause = Cause(str(CauseKey(action=Action.OPEN, subject=context.execution)))
     if batch.state is BatchState.PENDING:
-        hold = in_force(holds.of_scopes(scopes_of(batch.collection, batch.job_type)), context.now())
+        hold = active_hold(
+            holds.of_scopes(scopes_of(batch.collection, batch.job_type)), context.now()
+        )
         if hold:
             reason = replace(cause, reason=hold.words())
             move = BATCH.move(batch.state, "hold", context.now(), reason)
@@ -175,7 +177,7 @@ def batch_of_key(
 
 def _submitted_as(key: str) -> str:
     """The id of the batch that was submitted for a key; "" for a dropped manifest."""
-    parts = key.removeprefix(INTAKE).split("/")
+    parts = key.removeprefix(INTAKE_PREFIX).split("/")
     return parts[1] if len(parts) > 2 and is_batch_id(parts[1]) else ""
 
 
@@ -186,9 +188,9 @@ def _version_of(source: ManifestSource, s3: "S3Client") -> str:
 
 
 def _collection_of(key: str) -> str:
-    if not key.startswith(INTAKE):
+    if not key.startswith(INTAKE_PREFIX):
         return ""
-    name, slash, _ = key.removeprefix(INTAKE).partition("/")
+    name, slash, _ = key.removeprefix(INTAKE_PREFIX).partition("/")
     return name if name and slash else BESIDE
 
 
@@ -310,7 +312,7 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         f"opened.{context.execution}",
         plural(reading.entries, "job"),
     )
-    batch = batches.note(
+    batch = batches.add_entry(
         batch,
         opened,
         profile=reading.profile,
@@ -330,7 +332,7 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
     if source.size > MANIFEST_BYTES:
         return f"the manifest is larger than {MANIFEST_BYTES} bytes"
     if batch.collection == BESIDE:
-        return f"it lies beside every collection: put it under {INTAKE}COLLECTION/"
+        return f"it lies beside every collection: put it under {INTAKE_PREFIX}COLLECTION/"
     if not re.fullmatch(NAME, batch.collection):
         reason = "a letter or digit, then letters, digits, . _ and -"
         return f"{batch.collection!r} is no name of a collection: {reason}"
@@ -418,7 +420,7 @@ def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
         return f"{reason}: divide it"
     if reading.verdict == "error":
         return f"the manifest has {plural(reading.errors, 'error')}"
-    most = MOST_CHUNKS * chunk_size
+    most = MAX_CHUNKS * chunk_size
     if reading.entries > most:
         return f"the manifest has {reading.entries} lines; {most} are allowed: divide it"
     return ""

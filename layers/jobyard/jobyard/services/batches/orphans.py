@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobyard.domain.batches.batch import Batch, BatchState
-from jobyard.domain.batches.chunks import Passage
-from jobyard.domain.cause_key import Turn
+from jobyard.domain.batches.chunks import RunProgress
+from jobyard.domain.cause_key import Interruption
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState
 from jobyard.domain.lifecycle import Cause
@@ -20,7 +20,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
     batch = batches.get(address.origin_id, at)
-    failed = orphaned(job, at, run.cause(address.chunk, job.tries, Turn.LOST))
+    failed = orphaned(job, at, run.cause(address.chunk, job.tries, Interruption.LOST))
     jobs.apply(job, failed, batch.state)
     return True
 
@@ -35,7 +35,7 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
     found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     is_cancelling = batch.state is BatchState.CANCELLING
     given_up = (
-        (job, _given_up(job, is_cancelling, at, run.cause(number, job.tries, Turn.LOST)))
+        (job, _given_up(job, is_cancelling, at, run.cause(number, job.tries, Interruption.LOST)))
         for job in found.values()
         if run.owns(job.cause) or (is_cancelling and job.state is not JobState.RUNNING)
     )
@@ -45,7 +45,7 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
             found[stored.place.position] = stored
     if any(stored is None for stored in written):
         found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    through = seen.passed(run.name, Passage(run.number)).counting(found.values())
+    through = seen.passed(run.name, RunProgress(run.number)).counting(found.values())
     chunks.put(replace(through, collection=batch.collection))
 
 

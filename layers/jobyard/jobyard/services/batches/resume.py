@@ -64,4 +64,4 @@ def _claimed(batch: Batch, context: OpenContext) -> Batch:
         return batch
     reason = "the execution that was reading its manifest had ended"
     claim = HistoryEntry("open", batch.state, batch.state, context.now(), MACHINE, cause, reason)
-    return batches.note(batch, claim)
+    return batches.add_entry(batch, claim)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, summed
+from jobyard.domain.batches.chunks import MAIN, Chunk, ChunkRecord, sum_counts
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.job import JobState
@@ -97,7 +97,7 @@ def _report(
 def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     """How many jobs have not ended. In a cancelled batch, rows without a record have ended."""
     seen = list(records)
-    counts = summed(record.counts for record in seen)
+    counts = sum_counts(record.counts for record in seen)
     still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
     if batch.state is BatchState.CANCELLING:
         passed = sum(record.passage(MAIN).passed > 0 for record in seen)

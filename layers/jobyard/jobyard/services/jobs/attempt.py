@@ -8,11 +8,11 @@ from itertools import takewhile
 from threading import Lock
 from typing import Any
 
-from jobyard.domain.compaction import weight
+from jobyard.domain.compaction import json_bytes
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
+    FINISHED_STEPS,
     JOB,
-    PASSED,
     Attempt,
     JobRecord,
     JobState,
@@ -25,10 +25,10 @@ from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
     JobType,
-    Outcome,
     Skipped,
     Snooze,
     StepInput,
+    StepResult,
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
@@ -53,7 +53,7 @@ class AttemptResult:
     """The result of an attempt: the record at its end, and the outcome of its last step."""
 
     record: JobRecord
-    outcome: Outcome
+    outcome: StepResult
     step: str = ""
 
 
@@ -92,7 +92,7 @@ def run_steps(
     written_at = now()
     for name, step in job_type.steps:
         record = progress.record
-        if any(done.name == name and done.status in PASSED for done in record.steps):
+        if any(done.name == name and done.status in FINISHED_STEPS for done in record.steps):
             continue
         began = now()
         progress.begin(name, began)
@@ -147,10 +147,10 @@ def _as_running(progress: Progress) -> JobRecord:
     return replace(record.with_step(running), version=record.version + 1)
 
 
-def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
+def _kept(outcome: StepResult, record: JobRecord) -> StepResult:
     """The outcome; a failure instead, if the job's record cannot hold the step's result."""
     if isinstance(outcome, Done | Fail) and outcome.result:
-        found = weight({**record.data, **outcome.result})
+        found = json_bytes({**record.data, **outcome.result})
         if found > DATA_BYTES:
             reason = f"what it found has {found} bytes; a job's record keeps {DATA_BYTES}"
             return Fail(Failure.STEP_ERROR, reason)
@@ -158,7 +158,7 @@ def _kept(outcome: Outcome, record: JobRecord) -> Outcome:
 
 
 def _with_step(
-    record: JobRecord, name: str, started: datetime, ended: datetime, outcome: Outcome
+    record: JobRecord, name: str, started: datetime, ended: datetime, outcome: StepResult
 ) -> JobRecord:
     status, message, data = StepStatus.FAILED, "", record.data
     if isinstance(outcome, Done):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from jobyard.domain.access import is_allowed
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
-from jobyard.domain.batches.chunks import ChunkRecord, summed
+from jobyard.domain.batches.chunks import ChunkRecord, sum_counts
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.lifecycle import StateType
@@ -47,8 +47,8 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
 
 
 def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContext) -> BatchView:
-    failures = summed(record.failures for record in records)
-    final = summed(record.final for record in records)
+    failures = sum_counts(record.failures for record in records)
+    final = sum_counts(record.final for record in records)
     view = _batch_view(found, counts_of(found, records), records, context)
     largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
@@ -84,7 +84,7 @@ def _actions(found: Batch, actor: Actor) -> tuple[str, ...]:
 
 def counts_of(found: Batch, records: list[ChunkRecord]) -> dict[str, int]:
     """How many of a batch's jobs are in each state, for every state, and the total."""
-    recorded = summed(record.counts for record in records)
+    recorded = sum_counts(record.counts for record in records)
     rest = found.entries - sum(recorded.values())
     cancelled = found.is_cancelled
     unrecorded_are = JobState.CANCELLED if cancelled else JobState.SCHEDULED
@@ -204,7 +204,7 @@ def list_batches(
             break
     views = _views(found[:limit], context)
     if len(found) > len(views):
-        place = batches.place_of(views[-1].batch)
+        place = batches.page_key(views[-1].batch)
     return BatchList(views, {"before": place} if place else None)
 
 
@@ -234,7 +234,7 @@ def _by_month(context: QueryContext, after: Mapping[str, str], limit: int) -> Ba
     place = {"month": month, "before": before} if more else None
     views = _views(found, context)
     if len(found) > len(views):
-        last = batches.place_of(views[-1].batch)
+        last = batches.page_key(views[-1].batch)
         place = {"month": last[:7], "before": last}
     return BatchList(views, place)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobyard.domain.collection import Collection
-from jobyard.domain.hold import EVERYTHING, Hold, in_force
+from jobyard.domain.hold import EVERYTHING, Hold, active_hold
 from jobyard.services.access import may_edit, may_see, may_submit, visible_collection
 from jobyard.services.context import QueryContext
 from jobyard.store import collections, holds
@@ -60,7 +60,7 @@ def collection_views(found: list[Collection], context: QueryContext) -> list[Col
     return [
         CollectionView(
             each,
-            in_force(
+            active_hold(
                 (placed[scope] for scope in (EVERYTHING, scopes[each.name]) if scope in placed),
                 context.now,
             ),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.cost import Cost, priced
+from jobyard.domain.cost import Cost, price_usage
 from jobyard.domain.schedules.schedule import Schedule
 from jobyard.services.access import visible_batch
 from jobyard.services.context import QueryContext
@@ -26,7 +26,7 @@ def cost(batch_id: str, context: QueryContext) -> CostView:
         NotFound, Gone: there is no such batch, or the actor may not know of it.
     """
     found = visible_batch(batch_id, context.actor, context.now)
-    return CostView(found, priced(usage.of_origin(found.batch_id)))
+    return CostView(found, price_usage(usage.of_origin(found.batch_id)))
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,4 @@ def schedule_cost(schedule_id: str, context: QueryContext) -> ScheduleCostView:
         Forbidden: the actor may not see schedules. NotFound: there is no such schedule.
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
-    return ScheduleCostView(found, priced(usage.of_origin(found.schedule_id)))
+    return ScheduleCostView(found, price_usage(usage.of_origin(found.schedule_id)))

@@ -1,7 +1,7 @@
 """Holds, as lists and details show them."""
 
 from jobyard.domain.errors import NotFound
-from jobyard.domain.hold import Hold, checked_scope, in_force
+from jobyard.domain.hold import Hold, active_hold, check_scope
 from jobyard.services.access import authorize
 from jobyard.services.context import QueryContext
 from jobyard.store import holds
@@ -15,7 +15,7 @@ def list_holds(context: QueryContext) -> list[Hold]:
     """
     authorize(context.actor, "hold", "view")
     return sorted(
-        (each for each in holds.every() if in_force([each], context.now)),
+        (each for each in holds.list_all() if active_hold([each], context.now)),
         key=lambda hold: hold.scope,
     )
 
@@ -27,7 +27,7 @@ def hold(scope: str, context: QueryContext) -> Hold:
         Forbidden: as for `list_holds`. BadRequest: no such scope. NotFound: nothing holds it.
     """
     authorize(context.actor, "hold", "view")
-    found = holds.get(checked_scope(scope))
-    if found is None or not in_force([found], context.now):
+    found = holds.get(check_scope(scope))
+    if found is None or not active_hold([found], context.now):
         raise NotFound(f"there is no hold on {scope}")
     return found

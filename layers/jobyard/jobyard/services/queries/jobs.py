@@ -9,9 +9,9 @@ from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import MAIN
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import (
+    FINISHED_STEPS,
     JOB,
     OPEN_JOB_STATES,
-    PASSED,
     JobAddress,
     JobRecord,
     JobState,
@@ -92,7 +92,7 @@ def _job_view(
 def _view_of(record: JobRecord, job_type: JobType[Any], actions: tuple[str, ...]) -> JobView:
     """The view of a record, without what its origin adds."""
     names = tuple(name for name, _ in job_type.steps)
-    done = {step.name for step in record.steps if step.status in PASSED}
+    done = {step.name for step in record.steps if step.status in FINISHED_STEPS}
     current = next((name for name in names if name not in done), "")
     if not record.recoverable:
         actions = tuple(action for action in actions if action != "requeue")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, tally
+from jobyard.domain.batches.operation import ACCEPTED, JobOutcome, Operation, count_outcomes
 from jobyard.domain.batches.report import Report
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.services.access import visible_batch
@@ -42,7 +42,7 @@ def operation(
     next_chunk = after + limit
     return OperationView(
         found,
-        tally(outcomes),
+        count_outcomes(outcomes),
         tuple(outcomes),
         next_chunk if next_chunk < len(found.chunks) else None,
     )

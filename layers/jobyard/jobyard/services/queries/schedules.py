@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobyard.domain.errors import BadRequest
-from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.job import JOB, JobState
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.domain.schedules.next_runs import MOST_REFUSED, Upcoming, preview
+from jobyard.domain.schedules.next_runs import MAX_REFUSED_IN_A_ROW, Upcoming, preview
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
-from jobyard.domain.schedules.planning import is_open_to_run, next_run
+from jobyard.domain.schedules.planning import can_run_now, next_run
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.schedule import SCHEDULE, Schedule, ScheduleState
 from jobyard.domain.schedules.wall_clock import zone_called
@@ -117,7 +117,7 @@ def _calendar(found: Schedule, context: QueryContext) -> Calendar | None:
 
 def _actions(found: Schedule, context: QueryContext) -> tuple[str, ...]:
     closed = set()
-    if not is_open_to_run(found):
+    if not can_run_now(found):
         closed.add("run_now")
     if found.active or found.is_system:
         closed.add("delete")
@@ -152,7 +152,7 @@ def _why(
 
 def _why_never(found: Schedule) -> str:
     if found.policy.calendar:
-        refused = f"none of its next {MOST_REFUSED:,} times"
+        refused = f"none of its next {MAX_REFUSED_IN_A_ROW:,} times"
         return f"calendar {found.policy.calendar} lets it run at {refused}"
     return "the clocks go forward over all times it has left"
 
@@ -161,7 +161,7 @@ def _hold_on(job_type: str, context: QueryContext) -> Hold | None:
     key = f"type:{job_type}"
     if key not in context.holds:
         on_it = holds.of_scopes(scopes_of("", job_type))
-        context.holds[key] = in_force(on_it, context.now)
+        context.holds[key] = active_hold(on_it, context.now)
     return context.holds[key]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from jobyard.domain.batches import report_text
 from jobyard.domain.batches.batch import Batch
-from jobyard.domain.batches.report import OUTCOME_LETTERS, OUTCOME_WORDS, FailureGroup, safe_cell
+from jobyard.domain.batches.report import OUTCOME_LABELS, OUTCOME_LETTERS, FailureGroup, safe_cell
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent, ReportedJob
-from jobyard.domain.jobs.failures import sentence_of
+from jobyard.domain.jobs.failures import failure_description
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
 from jobyard.domain.manifests.findings import without_zeros
 from jobyard.domain.urls import without_secrets
@@ -120,7 +120,8 @@ class Summary:
         """The failures by code, the largest group first."""
         ordered = sorted(self.code_counts, key=lambda code: (-self.code_counts[code], code))
         return tuple(
-            FailureGroup(code, sentence_of(code), self.code_counts[code]) for code in ordered
+            FailureGroup(code, failure_description(code), self.code_counts[code])
+            for code in ordered
         )
 
     def add(self, after: "Summary") -> None:
@@ -151,7 +152,7 @@ def summarise(
     for row, job in _jobs_of(batch, chunks, reporting):
         letter = OUTCOME_LETTERS[job.state]
         files.outcomes.write(letter.encode())
-        word = OUTCOME_WORDS[letter] if letter == "w" else job.state.value
+        word = OUTCOME_LABELS[letter] if letter == "w" else job.state.value
         summary.counts[word] = summary.counts.get(word, 0) + 1
         cells = _cells(batch, row, job)
         safe = [safe_cell(cell) for cell in cells]
@@ -177,8 +178,8 @@ def summarise(
                 ReportedJob(
                     job.place.job_id,
                     str(row.get("name", "")),
-                    OUTCOME_WORDS[letter],
-                    OUTCOME_WORDS.get(before, ""),
+                    OUTCOME_LABELS[letter],
+                    OUTCOME_LABELS.get(before, ""),
                     job.failure_message if job.state is JobState.FAILED else "",
                 )
             )

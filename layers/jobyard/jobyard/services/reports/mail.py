@@ -272,7 +272,7 @@ def deliver_waiting(
             handed += 1
         left += found.delivery.state in _WAITING
     since = reporting.now() - FAILED_COUNTED_FOR
-    return left + sum(1 for _ in islice(reports.came_to_nothing(since), MAX_COUNTED_REPORTS))
+    return left + sum(1 for _ in islice(reports.failed_since(since), MAX_COUNTED_REPORTS))
 
 
 # What each piece of news makes of a delivery, and of which deliveries it is news at all.

@@ -14,7 +14,7 @@ from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
 from jobyard.domain.batches.report_text import MAX_LISTED_JOBS, ReportContent
 from jobyard.domain.cause_key import Action, CauseKey
-from jobyard.domain.cost import Cost, Usage, priced
+from jobyard.domain.cost import Cost, Usage, price_usage
 from jobyard.domain.lifecycle import Cause
 from jobyard.services.reports.files import Files, Summary, finding_line, findings_of, summarise
 from jobyard.services.reports.mail import ReportContext, deliver, recipients
@@ -177,7 +177,7 @@ def _put(
 def _cost(batch: Batch, reporting: ReportContext) -> Cost:
     """The cost of the batch up to this report, before its mail."""
     own_mail = Usage(mails=recipients(batch.notify, reporting.settings))
-    return priced(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
+    return price_usage(usage.of_origin(batch.batch_id) + reporting.used() + own_mail)
 
 
 def _cost_document(cost: Cost) -> str:

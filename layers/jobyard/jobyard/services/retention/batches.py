@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jobyard.domain.archive import Inventory, Phase, Tombstone, folder_of, line
+from jobyard.domain.archive import Inventory, Phase, Tombstone, archive_folder, record_line
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.report import DeliveryState
 from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState
@@ -62,8 +62,8 @@ def begin(suggested: Batch, context: RetentionContext) -> bool:
         return False
     # A folder for each time that it is tried: nothing in it is written twice.
     attempt = f"v{batch.version}"
-    folder = folder_of(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
-    batches.put_away(batch, now, folder)
+    folder = archive_folder(batch.job_type, batch.submitted_at, batch.batch_id, attempt)
+    batches.start_archiving(batch, now, folder)
     return True
 
 
@@ -94,11 +94,11 @@ def go_on(place: Bookmark, after: Bookmark, context: RetentionContext) -> WorkSl
     try:
         return work.archived() if tombstone.phase is Phase.ARCHIVING else work.removed()
     except NotNow as reason:
-        batches.put_back(tombstone, reason.repaired_at)
+        batches.cancel_archiving(tombstone, reason.repaired_at)
         return WorkSlice(after)
     except Unfit as reason:
         if tombstone.phase is Phase.ARCHIVING:
-            batches.put_back(tombstone, tombstone.batch.repaired_at)
+            batches.cancel_archiving(tombstone, tombstone.batch.repaired_at)
         elif place["go"] != "leftovers":
             return WorkSlice(after)
         return WorkSlice(after, failures=[(tombstone.batch.batch_id, str(reason))])
@@ -178,17 +178,17 @@ class _BatchArchiving:
                 raise Unfit("its rows are not there") from error
             for position, row in enumerate(found):
                 job_id = JobAddress(batch_id, chunk.chunk, position).job_id
-                yield line("row", row, job_id=job_id)
+                yield record_line("row", row, job_id=job_id)
             for job in jobs.of_chunk(batch_id, chunk.chunk):
                 self._check(job)
                 yield _job_line(job)
             if chunk.chunk in counts:
-                yield line("chunk", counts[chunk.chunk])
+                yield record_line("chunk", counts[chunk.chunk])
             for operation in asked:
                 if chunk.chunk not in operation.chunks:
                     continue
                 for outcome in rows.outcomes_of(s3, settings, operation, chunk.chunk):
-                    yield line("outcome", outcome, operation_id=operation.operation_id)
+                    yield record_line("outcome", outcome, operation_id=operation.operation_id)
 
     def _check(self, job: JobRecord) -> None:
         """Raises:
@@ -224,13 +224,13 @@ class _BatchArchiving:
     def _about_lines(self) -> Iterator[bytes]:
         """The records of the batch as a whole."""
         batch_id = self.batch.batch_id
-        yield line("batch", self.batch)
+        yield record_line("batch", self.batch)
         for report in reports.of_batch(batch_id):
-            yield line("report", report)
+            yield record_line("report", report)
         for operation in operations.of_batch(batch_id):
-            yield line("operation", operation)
+            yield record_line("operation", operation)
         for part, used in usage.parts_of(batch_id):
-            yield line("usage", used, part=part)
+            yield record_line("usage", used, part=part)
 
     def _sealed(self, keys: list[str]) -> WorkSlice:
         """Write the inventory of the stored parts; from now on they may be deleted from the
@@ -248,7 +248,7 @@ class _BatchArchiving:
         after = replace(self.tombstone, phase=Phase.REMOVING)
         return WorkSlice(
             {**self.place, "phase": Phase.REMOVING.value, "at": 0},
-            beside=[batches.written(self.tombstone, after)],
+            beside=[batches.tombstone_item(self.tombstone, after)],
         )
 
     # Out of the tables
@@ -267,7 +267,7 @@ class _BatchArchiving:
             return self._next()
         if not self._remove_objects():
             return self._here()
-        gone = batches.written(self.tombstone, self.tombstone.removed())
+        gone = batches.tombstone_item(self.tombstone, self.tombstone.removed())
         return WorkSlice(self.after, processed=1, beside=[gone])
 
     def _remove_jobs(self, part: int) -> None:
@@ -278,7 +278,9 @@ class _BatchArchiving:
             job for number in range(first, last + 1) for job in jobs.of_chunk(batch_id, number)
         ]
         lines = [_job_line(job) for job in found]
-        self.archive.ensure([_jobs_part(part)], lines + [line("chunk", each) for each in counts])
+        self.archive.ensure(
+            [_jobs_part(part)], lines + [record_line("chunk", each) for each in counts]
+        )
         jobs.remove(found)
         chunks.remove(counts)
 
@@ -286,10 +288,10 @@ class _BatchArchiving:
         batch_id = self.batch.batch_id
         sent, run = [*reports.of_batch(batch_id)], [*operations.of_batch(batch_id)]
         used = [*usage.parts_of(batch_id)]
-        lines = [line("report", each) for each in sent]
-        lines += [line("operation", each) for each in run]
-        lines += [line("usage", each, part=part) for part, each in used]
-        self.archive.ensure([_ABOUT], [line("batch", self.batch), *lines])
+        lines = [record_line("report", each) for each in sent]
+        lines += [record_line("operation", each) for each in run]
+        lines += [record_line("usage", each, part=part) for part, each in used]
+        self.archive.ensure([_ABOUT], [record_line("batch", self.batch), *lines])
         reports.remove(sent)
         operations.remove(run)
         usage.remove(batch_id, [part for part, _ in used])
@@ -330,7 +332,7 @@ def _jobs_part(number: int) -> str:
 
 
 def _job_line(job: JobRecord) -> bytes:
-    return line("job", job, job_id=job.place.job_id)
+    return record_line("job", job, job_id=job.place.job_id)
 
 
 def _summary(batch: Batch) -> dict[str, object]:

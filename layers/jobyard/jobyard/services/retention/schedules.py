@@ -7,7 +7,7 @@ on nobody moves them. What is deleted is counted in the same transaction.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from jobyard.domain.archive import Inventory, folder_of, line
+from jobyard.domain.archive import Inventory, archive_folder, record_line
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
@@ -27,7 +27,7 @@ def look(after: str, context: RetentionContext) -> Bookmark | None:
     """Where to go on after the schedule of id `after`: with the first month to archive of those
     that follow, or with more of them. None when all were checked.
     """
-    found = schedules.every(SCHEDULES_PER_READ, after)
+    found = schedules.list_all(SCHEDULES_PER_READ, after)
     for schedule in found:
         month = _begun(schedule, context)
         if month:
@@ -94,7 +94,9 @@ def _archived(
         return WorkSlice({"after": place["after"]})
     first = found[0].place
     # Named by its first occurrence: what comes later to a month that was archived lies beside it.
-    folder = folder_of(schedule.job_type, found[0].at, schedule.schedule_id, str(first.position))
+    folder = archive_folder(
+        schedule.job_type, found[0].at, schedule.schedule_id, str(first.position)
+    )
     archive = context.archive(folder)
     ran = _jobs_of(found)
     names = []
@@ -124,8 +126,8 @@ def _removed(
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
     archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])
-    gone = [occurrences.removed(each) for each in found]
-    gone += [jobs.removed(each) for each in ran.values()]
+    gone = [occurrences.delete_item(each) for each in found]
+    gone += [jobs.delete_item(each) for each in ran.values()]
     return WorkSlice(place, processed=len(found), beside=gone)
 
 
@@ -139,8 +141,8 @@ def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
 
 def _lines(occurrence: Occurrence, job: JobRecord | None) -> list[bytes]:
     job_id = occurrence.place.job_id
-    lines = [line("occurrence", occurrence, job_id=job_id)]
-    return [*lines, line("job", job, job_id=job_id)] if job else lines
+    lines = [record_line("occurrence", occurrence, job_id=job_id)]
+    return [*lines, record_line("job", job, job_id=job_id)] if job else lines
 
 
 def _first_of_month(at: datetime) -> datetime:

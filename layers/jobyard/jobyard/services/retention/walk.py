@@ -62,7 +62,7 @@ def _months(place: Bookmark, context: RetentionContext) -> WorkSlice:
     soonest = place.get("next", "")
     after = place.get("after", "")
     for suggested in islice(batches.before(month, _newest(now), after), BATCHES_PER_READ):
-        after = batches.place_of(suggested)
+        after = batches.page_key(suggested)
         taken = _taken(suggested, context)  # and perhaps put back: to be looked at tomorrow
         due = now if taken else batch_retention.due_at(suggested) or now + _shortest()
         soonest = min(filter(None, (soonest, _written(max(due, now + _NOT_BEFORE)))))
@@ -155,8 +155,8 @@ def _written(at: datetime) -> str:
 
 def _leftovers(place: Bookmark) -> WorkSlice:
     """Go on with the next batch whose archiving was begun and not finished."""
-    found = next(batches.being_archived(place.get("after", "")), None)
+    found = next(batches.in_archiving(place.get("after", "")), None)
     if found is None:
         return WorkSlice({})
-    after = batches.place_of(found.batch)
+    after = batches.page_key(found.batch)
     return WorkSlice({"go": "leftovers", "after": after, "batch": found.batch.batch_id})

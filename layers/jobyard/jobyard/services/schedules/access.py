@@ -5,11 +5,11 @@ from jobyard.domain.ids import is_schedule_id
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.schedule import (
-    MOST_ACTIVE,
+    MAX_ACTIVE_RUNS,
     OverlapPolicy,
     Schedule,
     ScheduleState,
-    moment_of,
+    occurrence_time,
 )
 from jobyard.services.access import authorize
 from jobyard.services.context import Actor
@@ -67,7 +67,7 @@ def job_of_schedule(
     if place.chunk or place.position > _LAST_MS:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {place.job_id}")
     kept_from = schedule.kept_from
-    if kept_from and moment_of(place) < kept_from:
+    if kept_from and occurrence_time(place) < kept_from:
         raise Gone(f"job {place.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
     occurrence = occurrences.get(place)
     if occurrence is None:
@@ -90,7 +90,9 @@ def check_open_to_requeue(schedule: Schedule) -> None:
         raise InvalidTransition(
             f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs"
         )
-    may_meet = schedule.policy.overlap is OverlapPolicy.ALLOW and len(schedule.active) < MOST_ACTIVE
+    may_meet = (
+        schedule.policy.overlap is OverlapPolicy.ALLOW and len(schedule.active) < MAX_ACTIVE_RUNS
+    )
     if schedule.active and not may_meet:
         raise InvalidTransition(
             f"another job of schedule {schedule.schedule_id} is running, and its overlap is "

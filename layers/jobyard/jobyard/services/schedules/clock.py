@@ -15,15 +15,21 @@ from itertools import chain
 from threading import Lock
 from typing import TypeVar
 
-from jobyard.domain.cause_key import CauseKey, Turn
+from jobyard.domain.cause_key import CauseKey, Interruption
 from jobyard.domain.errors import StaleState
-from jobyard.domain.hold import Hold, in_force, scopes_of
+from jobyard.domain.hold import Hold, active_hold, scopes_of
 from jobyard.domain.jobs.job import JOB, OPEN_JOB_STATES, JobRecord, new_job
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.calendar import Calendar
-from jobyard.domain.schedules.occurrence import Occurrence, Outcome, SkipReason, Verdict
-from jobyard.domain.schedules.planning import Decision, plan, released
-from jobyard.domain.schedules.schedule import CLOCK, MAIN, SCHEDULE, Schedule, ScheduleState
+from jobyard.domain.schedules.occurrence import Occurrence, RunOutcome, SkipReason, Verdict
+from jobyard.domain.schedules.planning import Decision, after_release, plan
+from jobyard.domain.schedules.schedule import (
+    MAIN,
+    SCHEDULE,
+    SCHEDULER_CAUSE,
+    Schedule,
+    ScheduleState,
+)
 from jobyard.services.executions import Executions
 from jobyard.services.recovery import recover_active_jobs
 from jobyard.store import calendars, checkpoints, holds, jobs, occurrences, schedules
@@ -35,7 +41,7 @@ _TRIES = 5  # at a schedule that others change at the same time
 _MOST_WRITES = 20  # for the due times of one schedule a minute; the rest is due in the next
 _Each = TypeVar("_Each", DueSchedule, Schedule)
 _MOMENT = timedelta(milliseconds=1)
-_RESUME = replace(CLOCK, reason="the time set for it came")
+_RESUME = replace(SCHEDULER_CAUSE, reason="the time set for it came")
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,10 @@ class ScheduleCache:
         """The hold in force that stops the schedule's jobs; None without one."""
         with self._reading:
             if self._holds is None:
-                self._holds = tuple(holds.every())
+                self._holds = tuple(holds.list_all())
             found = self._holds
         scopes = scopes_of("", schedule.job_type)
-        return in_force((hold for hold in found if hold.scope in scopes), now)
+        return active_hold((hold for hold in found if hold.scope in scopes), now)
 
 
 @dataclass(frozen=True)
@@ -201,8 +207,8 @@ def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     waiting = occurrences.get(schedule.place(schedule.queued))
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
-    move = SCHEDULE.move(schedule.state, "note", tick.now, CLOCK)
-    after, occurrence = released(schedule, waiting, move)
+    move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
+    after, occurrence = after_release(schedule, waiting, move)
     schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, occurrence)]))
     if occurrence.verdict is Verdict.RUN:
         tick.executions.start_job(occurrence.place, MAIN)
@@ -255,7 +261,9 @@ def _decided(
 ) -> Schedule:
     writes = 0
     while _is_due(schedule, until) and (most is None or writes < most):
-        decision = plan(schedule, tick.cache.calendar(schedule), until, CLOCK, skip_reason)
+        decision = plan(
+            schedule, tick.cache.calendar(schedule), until, SCHEDULER_CAUSE, skip_reason
+        )
         if decision is None:
             break
         schedule = apply_decision(schedule, decision, tick.executions)
@@ -278,14 +286,14 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
         if job.state in OPEN_JOB_STATES:
             replacement = decision.started[-1].place.job_id
             cause = Cause(
-                str(CauseKey(MAIN, turn=Turn.REPLACED)), reason=f"replaced by {replacement}"
+                str(CauseKey(MAIN, turn=Interruption.REPLACED)), reason=f"replaced by {replacement}"
             )
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
             job = moved[-1][1]
         occurrence = occurrences.get(place)
         if occurrence is not None:
-            outcome = Outcome.of(job, checkpoints.get(place.job_id))
+            outcome = RunOutcome.of(job, checkpoints.get(place.job_id))
             changed.append((occurrence, occurrence.closed(outcome)))
     beside = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)

@@ -24,13 +24,13 @@ from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     MAIN,
     SCHEDULE,
-    Missed,
+    CatchUp,
     OverlapPolicy,
     Policy,
     Schedule,
     ScheduleState,
-    moment_of,
-    place_of,
+    job_address,
+    occurrence_time,
 )
 from jobyard.jobtypes import TYPES, job_type_of, types_of
 from jobyard.services.access import authorize
@@ -67,7 +67,7 @@ class ScheduleEdit:
     title: str | None = None
     rule: Recurrence | None = None
     parameters: Mapping[str, Any] | None = None
-    missed: Missed | None = None
+    missed: CatchUp | None = None
     overlap: OverlapPolicy | None = None
     calendar: str | None = None
 
@@ -323,7 +323,7 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
     for before, now in _decided(schedule, ScheduleCache(), context):
         for asked in before.history:
             if (asked.cause, asked.event) == (context.run, "run_now"):
-                return _told_again(place_of(schedule_id, asked.at), context)
+                return _told_again(job_address(schedule_id, asked.at), context)
         decision = plan_manual_run(before, now, context.cause)
         try:
             apply_decision(before, decision, context.executions)
@@ -339,7 +339,7 @@ def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
     """
     occurrence = occurrences.get(place)
     if occurrence is None:
-        raise Gone(f"the job asked for at {moment_of(place):%Y-%m-%d %H:%M} was archived")
+        raise Gone(f"the job asked for at {occurrence_time(place):%Y-%m-%d %H:%M} was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
         context.executions.start_job(place, MAIN)
     return occurrence

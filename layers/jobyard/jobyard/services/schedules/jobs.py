@@ -7,7 +7,7 @@ chunk and batch do elsewhere.
 from dataclasses import replace
 from datetime import datetime
 
-from jobyard.domain.cause_key import Action, CauseKey, Turn
+from jobyard.domain.cause_key import Action, CauseKey, Interruption
 from jobyard.domain.errors import InvalidTransition, StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
@@ -21,7 +21,7 @@ from jobyard.domain.jobs.job import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
-from jobyard.domain.schedules.planning import ended
+from jobyard.domain.schedules.planning import after_end
 from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, ActiveJob, Schedule
 from jobyard.jobtypes import job_type_of
 from jobyard.services.context import CommandContext, require_reason
@@ -69,7 +69,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
         return False
     occurrence, job = owned
     failure = orphan_failure(job, occurrence.job_type, at)
-    failed = orphaned(job, at, run.cause(0, job.tries, Turn.LOST), failure)
+    failed = orphaned(job, at, run.cause(0, job.tries, Interruption.LOST), failure)
     (stored,) = jobs.write_many([(job if job.version else None, failed)])
     return stored is not None
 
@@ -108,7 +108,7 @@ def _write_end(
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
     counted = checkpoints.get(after.place.job_id)
-    after_schedule, closed = ended(schedule, occurrence, after, counted, move)
+    after_schedule, closed = after_end(schedule, occurrence, after, counted, move)
     moved = [] if before is after else [change]
     return schedules.write(
         schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved)
