@@ -1,13 +1,19 @@
 # `make help` lists what there is. All of it sets up by itself, and quickly when that is done.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-schedules test check look local down deploy docs machines dev emulator sam faults bench
+LINTERS := lint-format lint-code lint-types lint-imports lint-templates
+.PHONY: help demo demo-schedules test check lint $(LINTERS) test-domain local down deploy docs machines dev \
+	emulator sam faults bench
 MAKEFLAGS += --no-print-directory
 
 STACK ?= jobyard
 PARAMETERS ?=
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" \
 	WHEELS="$(CURDIR)/.venv-sam/wheels" .venv-sam/bin/sam
+PYTEST := .venv/bin/pytest --numprocesses auto --maxprocesses 5
+COVERED := .venv/bin/coverage report --format total --fail-under 95
+# Several at once; what one prints stays together where make can do that.
+AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
 help: ## Say what there is
@@ -25,32 +31,46 @@ local: dev emulator ## Start the stack on this laptop and leave it running
 down: dev ## Stop it; what it holds is kept
 	@.venv/bin/jobyard local down
 
-test: look emulator sam ## Everything that is checked, live tests included
-	$(call say,all tests but the live ones)
-	@.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
-	$(call say,live tests)
-	@.venv/bin/pytest tests/live
+test: lint emulator sam ## Everything that is checked, live tests included
+	$(call say,tests: the live ones beside the others)
+	@$(PYTEST) --cov --cov-report=
+	$(call say,coverage with branches)
+	@printf 'domain   %%: '; $(COVERED) --include '*/jobyard/domain/*'
+	@printf 'services %%: '; $(COVERED) --include '*/jobyard/services/*'
 
-check: look ## The fast half: formatting, lint, types, imports, template, domain
+check: dev ## The fast half: formatting, lint, types, imports, templates, domain
+	@$(AT_ONCE) $(LINTERS) test-domain
+
+lint: dev ## The linters only
+	@$(AT_ONCE) $(LINTERS)
+
+test-domain:
 	$(call say,tests of domain and infrastructure)
-	@.venv/bin/pytest -q tests/domain tests/infra --ignore tests/infra/test_sam.py
+	@$(PYTEST) -q tests/domain tests/infra --ignore tests/infra/test_sam.py
 
-look: dev
+lint-format:
 	$(call say,formatting)
 	@.venv/bin/ruff format --check .
+
+lint-code:
 	$(call say,lint)
 	@.venv/bin/ruff check .
+
+lint-types:
 	$(call say,types)
 	@.venv/bin/mypy layers/jobyard/jobyard functions cli infra
+
+lint-imports:
 	$(call say,import contracts)
 	@.venv/bin/lint-imports --no-cache
-	$(call say,template)
+
+lint-templates:
+	$(call say,templates)
 	@.venv/bin/cfn-lint template.yaml infra/monitoring.yaml
 
 faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
-	@.venv/bin/pytest tests/faults tests/scenarios/test_recovery.py tests/domain/test_lifecycle_machines.py \
-		tests/functions/api/test_api_fuzz.py --points all --load full \
-		--numprocesses auto --maxprocesses 4
+	@$(PYTEST) tests/faults tests/scenarios/test_recovery.py tests/domain/test_lifecycle_machines.py \
+		tests/functions/api/test_api_fuzz.py --points all --load full
 
 bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks

@@ -14,7 +14,8 @@ TESTS = Path(__file__).parent
 # Live tests mostly wait, so their worker comes on top of one for each core.
 FIRST = ("live", "faults/test_load.py", "faults", "benchmarks", "scenarios", "cli/local")
 LAST = ("domain",)  # many short files, which even out what is left
-SPLIT = ("faults/test_every_call.py",)  # its few long tests share nothing
+# Files of long tests that share nothing.
+SPLIT = ("faults/test_every_call.py", "domain/manifest/test_manifest_work.py")
 
 
 def in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
