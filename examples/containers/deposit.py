@@ -1,6 +1,6 @@
 """Packs folders into zip and tar.gz files, deposits them as objects, and reads the objects back.
 
-Run it beside a local stack; README.md says how. It uses the client of examples/api_client.
+Run it on a local stack; README.md says how. It uses the client of examples/api_client.
 """
 
 import hashlib

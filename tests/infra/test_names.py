@@ -23,7 +23,11 @@ PACKAGES = {
         if (folder / "__init__.py").exists()
     },
 }
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *sorted(set(ROOT.glob("*.md")) - {ROOT / "CHANGELOG.md"}),  # it names what is gone
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 
 # PynamoDB reads the settings of a table from a class of this name inside of each model.
@@ -62,11 +66,10 @@ BANNED = {
     "anew": "again",
     "seldom": "rarely",
     "surprises?": "internal error",
-    "sentences?": "description",
+    r"(?<=[._])sentences?|sentences?(?=_)": "description",
     "go(es)? on": "continue",
     "ma(k|d)es? up for|made up for": "catch up",
     "patience": "timeouts, retry policy",
-    "wish(es)?": "request",
     "breath": "pause",
     "at the most": "at most",
     "looks? after": "maintain",
@@ -87,11 +90,9 @@ PENDING: dict[str, set[str]] = {
         "whom|whoever",
         "anew",
         "seldom",
-        "sentences?",
         "go(es)? on",
         "ma(k|d)es? up for|made up for",
         "patience",
-        "wish(es)?",
         "breath",
         "at the most",
     },
@@ -105,7 +106,6 @@ PENDING: dict[str, set[str]] = {
         "beside",
         "whom|whoever",
         "anew",
-        "sentences?",
         "go(es)? on",
         "ma(k|d)es? up for|made up for",
         "patience",
