@@ -8,7 +8,7 @@ from cli import options, progress, terminal
 from cli.client import ApiClient, Document
 from cli.options import Json, Reason, StackName, Watch
 from cli.submit import watch_to_end
-from jobyard.domain.ids import is_batch_id
+from jobyard.domain.ids import Origin, is_batch_id
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.plurals import plural
 
@@ -52,7 +52,7 @@ def retry(
     """
     if not (reason or preview):
         raise typer.BadParameter("give a reason, or use --preview", param_hint="--reason")
-    if _is_of_schedule(target):
+    if _is_schedule_job(target):
         if code or preview or watch:
             words = "--code, --preview and --watch apply to batches and their jobs only"
             raise typer.BadParameter(words, param_hint="BATCH|JOB")
@@ -257,7 +257,7 @@ def _show_state(target: str, answer: Document, *, as_json: bool) -> None:
         terminal.print_json(answer)
         return
     terminal.console().print(f"{target} is", terminal.state(answer["state"]))
-    if _is_of_schedule(target):
+    if _is_schedule_job(target):
         shown = f"jobyard schedule show {_origin_of(target)}"
         terminal.console().print(terminal.next_commands([(shown, "show its schedule")]))
     elif answer["state"] not in {"held", "deleted"}:
@@ -270,9 +270,9 @@ def _suggest_watch(batch_id: str) -> None:
     )
 
 
-def _is_of_schedule(target: str) -> bool:
+def _is_schedule_job(target: str) -> bool:
     place = JobAddress.of(target)
-    return place is not None and place.is_of_schedule
+    return place is not None and place.origin is Origin.SCHEDULE
 
 
 def _origin_of(target: str) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from jobyard.domain.errors import BadRequest, InvalidRule
 from jobyard.domain.hold import NAME, check_scope
-from jobyard.domain.ids import is_batch_id, is_schedule_id
+from jobyard.domain.ids import is_batch_id, is_origin_id, is_schedule_id
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.domain.mail_addresses import SHAPE, addresses
@@ -92,7 +92,7 @@ def recipient(text: str) -> str:
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id, of a batch's job or a schedule's."""
     place = JobAddress.of(text)
-    return place is not None and (place.is_of_schedule or is_batch_id(place.origin_id))
+    return place is not None and is_origin_id(place.origin_id)
 
 
 def batch_id(text: str) -> str:
@@ -128,7 +128,7 @@ def schedule_id(text: str) -> str:
 
 def batch_or_schedule_id(text: str) -> str:
     """A batch id or a schedule id."""
-    if not (is_batch_id(text) or is_schedule_id(text)):
+    if not is_origin_id(text):
         raise typer.BadParameter(f"{text!r} is neither a batch id nor a schedule id")
     return text
 

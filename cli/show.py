@@ -14,7 +14,7 @@ from cli.options import Json, StackName
 from cli.progress import report_text, undeliverable
 from cli.terminal import local_time, records, state, waiting_for
 from jobyard.domain.batches.batch import BatchState
-from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.ids import Origin, origin_of
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.plurals import plural
 
@@ -208,7 +208,7 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Show what a batch or a schedule has used of AWS, and its price."""
-    kind = "schedules" if is_schedule_id(of) else "batches"
+    kind = "schedules" if origin_of(of) is Origin.SCHEDULE else "batches"
     found = ctx.obj.api(stack).get(f"/{kind}/{of}/cost")
     if as_json:
         terminal.print_json(found)

@@ -28,7 +28,7 @@ from api.problems import (
     validation_failed,
 )
 from jobyard.domain.errors import JobyardError, NotFound
-from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.ids import Origin, origin_of
 
 APP = APIGatewayHttpResolver(
     enable_validation=True,
@@ -149,9 +149,9 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     origin = named.partition(".")[0]
     ids = {
         "batches": {"batch_id": named},
-        "schedules": {"schedule_id": named if is_schedule_id(named) else ""},
+        "schedules": {"schedule_id": named if origin_of(named) is Origin.SCHEDULE else ""},
         "jobs": {
-            "schedule_id" if is_schedule_id(origin) else "batch_id": origin,
+            f"{origin_of(origin)}_id": origin,
             "job_id": named,
         },
     }.get(noun, {})

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
 from jobyard.domain import metrics
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobState
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
@@ -83,7 +84,9 @@ def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fiel
         LOGGER.warning("job failed", origin_id=origin_id, job_id=job_id, failure_code=code)
     _count_ended(ended)
     _count(metrics.JOBS_FAILED_TOTAL, len(failed))
-    _count(metrics.RUNS_FAILED_OR_MISSED, sum(job.address.is_of_schedule for job in failed))
+    _count(
+        metrics.RUNS_FAILED_OR_MISSED, sum(job.address.origin is Origin.SCHEDULE for job in failed)
+    )
 
 
 def _count_ended(ended: Sequence[FinishedJob]) -> None:

@@ -14,7 +14,7 @@ from cli.demo_schedules import IN_MARCH, PARAMETERS, SUNDAYS
 from cli.local import voters
 from cli.local.emulator import ROOT
 from cli.session import CliContext
-from jobyard.domain.jobs.job_type import Origin
+from jobyard.domain.ids import Origin
 from jobyard.domain.schedules.next_runs import preview
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.jobtypes import TYPES

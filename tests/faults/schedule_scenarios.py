@@ -19,8 +19,8 @@ from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import CatchUp, OverlapPolicy, Policy, occurrence_time
 from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules, tables
@@ -90,9 +90,7 @@ class ScheduleScenario:
         self.broken = True
         scenario_run.ask(self._run_now)
         self.broken = False
-        scenario_run.ask(
-            lambda asked: schedule_jobs.send_occurrence_event(self.wanted.place, "requeue", asked)
-        )
+        scenario_run.ask(lambda asked: send_job_event(self.wanted.place.job_id, "requeue", asked))
 
         self._person("13:40")
         scenario_run.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))

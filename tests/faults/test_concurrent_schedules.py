@@ -26,8 +26,8 @@ from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import CatchUp, MissedPolicy, OverlapPolicy, Policy, Schedule
 from jobyard.services import holds as hold_commands
 from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.clock import TickResult, start_due_schedules
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import holds, jobs, occurrences, schedules
@@ -337,7 +337,7 @@ def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
     newest = [each.place for each in watched.history[-1:]]
     if newest:
-        watched.ask(lambda asked: schedule_jobs.send_occurrence_event(newest[0], "cancel", asked))
+        watched.ask(lambda asked: send_job_event(newest[0].job_id, "cancel", asked))
 
 
 Doing = Callable[[Watched], None]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobyard.domain.errors import InvalidParameters
-from jobyard.domain.jobs.job_type import Origin
+from jobyard.domain.ids import Origin
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Plan
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobyard.domain.jobs.job_type import Done, JobType, Origin, RetryPolicy, StepInput, StepResult
+from jobyard.domain.ids import Origin
+from jobyard.domain.jobs.job_type import Done, JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import StepContext
 

@@ -26,8 +26,8 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries.batches import batch, list_batches
 from jobyard.services.queries.jobs import job
 from jobyard.services.retention import schedules as schedule_retention
-from jobyard.services.schedules.access import job_of_schedule
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
+from jobyard.services.schedules.job_origin import schedule_origin
 from jobyard.store import (
     batches,
     chunks,
@@ -618,7 +618,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     ]
     assert schedules.get(schedule.schedule_id).kept_from == june
     with pytest.raises(Gone, match="was archived; jobs are kept since 2026-07-01"):
-        job_of_schedule(old[1].place, ADMIN)
+        schedule_origin(old[1].place, ADMIN)
     lines = [
         json.loads(text)
         for month in ("05", "06")

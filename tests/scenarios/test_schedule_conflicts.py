@@ -29,12 +29,12 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.jobtypes import TYPES
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.single_job import run_job
 from jobyard.services.queries.schedules import list_schedules
 from jobyard.services.runs import ExecutionInput, ExecutionRun
 from jobyard.services.schedules import clock
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import MAX_PARAMETER_BYTES, ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, schedules, tables
 from tests.call_interceptor import Answer, Call, Listener
@@ -356,7 +356,7 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
     def cancelled() -> None:
         harness.later(2400)
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
+        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")
@@ -375,11 +375,9 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     failed = history(schedule)
 
     for each in failed[:MAX_ACTIVE_RUNS]:
-        schedule_jobs.send_occurrence_event(each.place, "requeue", harness.context())
+        send_job_event(each.place.job_id, "requeue", harness.context())
     with pytest.raises(InvalidTransition, match="running"):
-        schedule_jobs.send_occurrence_event(
-            failed[MAX_ACTIVE_RUNS].place, "requeue", harness.context()
-        )
+        send_job_event(failed[MAX_ACTIVE_RUNS].place.job_id, "requeue", harness.context())
 
     assert len(now(schedule).active) == MAX_ACTIVE_RUNS
 
@@ -629,7 +627,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
 
     def cancel() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
+        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
         assert script.context
         left.append(script.context.remaining())
         harness.later(3)

@@ -26,8 +26,8 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.services import calendars
 from jobyard.services import holds as hold_commands
 from jobyard.services.context import CommandContext
+from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
-from jobyard.services.schedules import jobs as schedule_jobs
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
 from tests.scenarios.harness import ADMIN, DEPOSITOR, Harness
@@ -618,7 +618,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     (run,) = history(schedule)
     script.during = lambda: harness.later(10)
 
-    schedule_jobs.send_occurrence_event(run.place, "requeue", harness.context())
+    send_job_event(run.place.job_id, "requeue", harness.context())
     words = [now(schedule).label]
     harness.machines.run_all()
 
@@ -639,7 +639,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     pass_time(harness, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
 
-    schedule_jobs.send_occurrence_event(first.place, "delete", harness.context())
+    send_job_event(first.place.job_id, "delete", harness.context())
 
     deleted, _ = history(schedule)
     assert deleted.outcome is not None
@@ -660,7 +660,7 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 
     def cancelled() -> None:
         (run,) = now(schedule).active
-        schedule_jobs.send_occurrence_event(schedule.place(run.at), "cancel", harness.context())
+        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")

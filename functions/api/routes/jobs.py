@@ -29,16 +29,14 @@ from jobyard.domain.errors import (
     NotFound,
     StaleState,
 )
-from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.ids import Origin, origin_of
 from jobyard.domain.jobs import job as jobs
-from jobyard.domain.jobs.job import JOB, JobAddress, JobRecord, JobState, StepRecord, StepStatus
+from jobyard.domain.jobs.job import JOB, JobRecord, JobState, StepRecord, StepStatus
 from jobyard.domain.urls import without_secrets
-from jobyard.services.context import CommandContext
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.queries import jobs as job_queries
 from jobyard.services.queries.history import history
 from jobyard.services.queries.jobs import JobView
-from jobyard.services.schedules.access import SCHEDULE_JOB_EVENTS
 
 router = Router()  # type: ignore[no-untyped-call]
 
@@ -56,6 +54,7 @@ Cursor = Annotated[
 Limit = Annotated[int, Query(description="How many, at most.", ge=1, le=200)]
 
 _PAGE_BYTES = 4 * 1024 * 1024  # a line may be 64 KB, and Lambda answers with 6 MB at most
+_COLLECTIONS = {Origin.BATCH: "batches", Origin.SCHEDULE: "schedules"}
 _GOES_ON = frozenset({"release", "requeue"})  # the machine has more to do than to count
 
 
@@ -63,9 +62,8 @@ def links(job_id: str, request: RequestContext) -> dict[str, str]:
     """Where to go from a job."""
     origin_id = job_id.partition(".")[0]
     own = {"self": request.link(f"jobs/{job_id}")}
-    if is_schedule_id(origin_id):
-        return own | {"schedule": request.link(f"schedules/{origin_id}")}
-    return own | {"batch": request.link(f"batches/{origin_id}")}
+    origin = origin_of(origin_id)
+    return own | {origin: request.link(f"{_COLLECTIONS[origin]}/{origin_id}")}
 
 
 def in_brief(view: JobView, request: RequestContext) -> JobSummary:
@@ -77,7 +75,7 @@ def _brief(view: JobView, request: RequestContext) -> dict[str, Any]:
     record, place = view.job, view.job.place
     return {
         "job_id": place.job_id,
-        "batch_id": "" if place.is_of_schedule else place.origin_id,
+        "batch_id": place.origin_id if place.origin is Origin.BATCH else "",
         "line": view.row.get("line"),
         "name": view.row.get("name", ""),
         "url": without_secrets(view.row.get("url", "")),
@@ -225,31 +223,17 @@ def send_event(
     if event not in JOB.people_events():
         known = ", ".join(JOB.people_events())
         raise NotFound(f"there is no event {event!r} of jobs; there are {known}")
-    job = _asked(job_id, event, request.command_context(asked.reason))
+    job = send_job_event(job_id, event, request.command_context(asked.reason))
     return Response(202 if event in _GOES_ON else 200, "application/json", _moved(job, request))
 
 
-def _asked(job_id: str, event: str, asked: CommandContext) -> JobRecord:
-    place = JobAddress.of(job_id)
-    if place is None or not place.is_of_schedule:
-        return send_job_event(job_id, event, asked)
-    from jobyard.services.schedules.jobs import (
-        send_occurrence_event,  # it brings all that runs jobs
-    )
-
-    return send_occurrence_event(place, event, asked)
-
-
 def _moved(job: JobRecord, request: RequestContext) -> JobStatus:
-    of_schedule = job.place.is_of_schedule
-    actions = JOB.actions(job.state, request.actor.roles)
-    if of_schedule:
-        actions = tuple(each for each in actions if each in SCHEDULE_JOB_EVENTS)
+    address = job.place
     return JobStatus(
-        job_id=job.place.job_id,
-        batch_id="" if of_schedule else job.place.origin_id,
-        schedule_id=job.place.origin_id if of_schedule else "",
+        job_id=address.job_id,
+        batch_id=address.origin_id if address.origin is Origin.BATCH else "",
+        schedule_id=address.origin_id if address.origin is Origin.SCHEDULE else "",
         state=job.state,
-        actions=[JobEvent(each) for each in actions if each != "requeue" or job.recoverable],
-        links=links(job.place.job_id, request),
+        actions=[JobEvent(each) for each in job.actions(request.actor.roles)],
+        links=links(address.job_id, request),
     )

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from api.schemas.fields import Schema
-from jobyard.domain.jobs.job_type import Origin
+from jobyard.domain.ids import Origin
 
 
 class JobType(Schema):

@@ -1,9 +1,22 @@
-"""Names of batches and schedules. Nothing here is random or knows the time."""
+"""Names of batches and schedules, the origins of jobs. Nothing here is random."""
 
 import base64
 import hashlib
+from enum import StrEnum
 
 _LENGTH = 20
+
+
+class Origin(StrEnum):
+    """What jobs are made by. One job type may have several."""
+
+    BATCH = "batch"  # a manifest's rows
+    SCHEDULE = "schedule"  # the runs of a schedule
+
+
+def origin_of(origin_id: str) -> Origin:
+    """What an id names; a batch if it has the form of no other."""
+    return Origin.SCHEDULE if is_schedule_id(origin_id) else Origin.BATCH
 
 
 def batch_id_of(seed: bytes) -> str:
@@ -33,6 +46,11 @@ def is_batch_id(text: str) -> bool:
 def is_schedule_id(text: str) -> bool:
     """Whether `text` has the form of a schedule id."""
     return _is_id(text, "s")
+
+
+def is_origin_id(text: str) -> bool:
+    """Whether `text` has the form of an id of something that jobs come from."""
+    return is_batch_id(text) or is_schedule_id(text)
 
 
 def _is_id(text: str, initial: str) -> bool:

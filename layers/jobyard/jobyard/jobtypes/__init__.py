@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job_type import Fail, JobType, Origin, StepInput, StepResult
+from jobyard.domain.jobs.job_type import Fail, JobType, StepInput, StepResult
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.reconcile import RECONCILE
 from jobyard.jobtypes.retention import RETENTION

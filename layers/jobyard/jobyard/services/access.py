@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from jobyard.domain.access import SUBMITTER, is_allowed, refusal, roles_for
-from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.batch import Batch
 from jobyard.domain.collection import Collection, deposit_refusal
 from jobyard.domain.errors import Forbidden, Gone, NotFound
 from jobyard.domain.ids import is_batch_id
-from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.context import Actor
 from jobyard.store import batches, collections
 
@@ -59,23 +58,6 @@ def _check_visible(batch: Batch, actor: Actor) -> None:
     relations = {SUBMITTER} if is_own else set()
     if not is_allowed("batch", "view", actor.roles | relations):
         raise NotFound(f"there is no batch {batch.batch_id}")
-
-
-def visible_job(job_id: str, actor: Actor, now: datetime) -> tuple[Batch, JobAddress]:
-    """The batch of a job and the job's address, if `actor` may see the batch.
-
-    Raises:
-        NotFound, Gone: there is no such job, or the actor may not know of it.
-    """
-    place = JobAddress.of(job_id)
-    if place is None:
-        raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
-    batch = visible_batch(place.origin_id, actor, now)
-    if batch.state is BatchState.DELETED:
-        raise Gone(f"batch {batch.batch_id} of job {job_id} was deleted")
-    if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
-        raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
-    return batch, place
 
 
 def may_submit(collection: Collection, actor: Actor) -> bool:

@@ -19,7 +19,7 @@ from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.batches.chunks import MAIN, ChunkRecord
 from jobyard.domain.cause_key import Action, CauseKey
 from jobyard.domain.errors import Gone, NotFound, StaleState
-from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.ids import Origin, origin_of
 from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState
 from jobyard.domain.schedules.schedule import SCHEDULE, SCHEDULER_CAUSE, Schedule
 from jobyard.services.batches.commands import COMMANDS
@@ -302,7 +302,7 @@ def recover_batch(
 
 def recover_origin(origin_id: str, executions: Executions, now: datetime) -> int:
     """Recover a batch or a schedule whose execution failed; how many executions were started."""
-    if is_schedule_id(origin_id):
+    if origin_of(origin_id) is Origin.SCHEDULE:
         return recover_schedule(origin_id, executions, now)
     return recover_batch(origin_id, executions, now) if origin_id else 0
 

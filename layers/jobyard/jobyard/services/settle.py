@@ -6,6 +6,7 @@ from typing import Any
 
 from jobyard.domain.batches.batch import BatchState, ManifestSource
 from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches import orphans
 from jobyard.services.batches.open import (
@@ -66,7 +67,7 @@ def _settle_unopened(source: ManifestSource, context: SettleContext, message: st
 
 def _settle_job(address: JobAddress, request: ExecutionInput, context: SettleContext) -> Settled:
     """Fail the job if its execution could not end it; then settle its batch or schedule."""
-    give_up_job, settle_job = _ORIGINS[address.is_of_schedule]
+    give_up_job, settle_job = _ORIGINS[address.origin]
     has_failed = request.error is not None
     given_up = has_failed and give_up_job(address, request.run, context.now())
     return Settled(settle_job(address, request.run, context), address if given_up else None)
@@ -82,6 +83,6 @@ def _settle_schedule(address: JobAddress, run: ExecutionRun, context: SettleCont
 
 
 _ORIGINS = {
-    False: (orphans.give_up_job, _settle_batch),
-    True: (schedule_jobs.give_up_job, _settle_schedule),
+    Origin.BATCH: (orphans.give_up_job, _settle_batch),
+    Origin.SCHEDULE: (schedule_jobs.give_up_job, _settle_schedule),
 }

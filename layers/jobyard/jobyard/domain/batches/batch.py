@@ -143,6 +143,10 @@ _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeat
 OPEN_BATCH_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
 )
+# What may be asked of the jobs of a batch in these states. A report that is being written is let
+# be: a job requeued under it would be told as it stood before.
+REPAIRABLE = frozenset({_S.PROCESSING, _S.FAILED})
+_OPEN_TO_JOBS = REPAIRABLE | {_S.CANCELLING, _S.UPDATE_REPORTING}
 
 
 @dataclass(frozen=True)
@@ -247,6 +251,10 @@ class Batch:
     def is_cancelled(self) -> bool:
         """Whether it was cancelled: then its rows without a record are cancelled jobs."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
+
+    def is_open_to(self, event: str) -> bool:
+        """Whether a person may send a job of it `event`, as far as its own state goes."""
+        return self.state in (REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)
 
     @property
     def depositor(self) -> Depositor:

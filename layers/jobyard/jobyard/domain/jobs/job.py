@@ -4,7 +4,7 @@ The states are one canonical set for every kind of job; a deposit uses some of t
 others. The labels say what each audience calls them. `unknown` is a view and never written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from jobyard.domain.access import is_allowed
 from jobyard.domain.cause_key import CauseKey
 from jobyard.domain.compaction import (
     MAX_RECORD_BYTES,
@@ -24,7 +25,7 @@ from jobyard.domain.compaction import (
 )
 from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.history import HistoryEntry
-from jobyard.domain.ids import is_schedule_id
+from jobyard.domain.ids import Origin, origin_of
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.lifecycle import (
     MACHINE,
@@ -178,9 +179,14 @@ class JobAddress:
         return f"{self.origin_id}.{self.chunk}.{self.position}"
 
     @property
-    def is_of_schedule(self) -> bool:
-        """Whether the job is one of a schedule, not of a batch."""
-        return is_schedule_id(self.origin_id)
+    def origin(self) -> Origin:
+        """What the job comes from."""
+        return origin_of(self.origin_id)
+
+    @property
+    def kind(self) -> str:
+        """What the job is in the access table."""
+        return "schedule job" if self.origin is Origin.SCHEDULE else "job"
 
     @classmethod
     def of(cls, job_id: str) -> "JobAddress | None":
@@ -303,6 +309,15 @@ class JobRecord:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "failure_message", clean(self.failure_message))
+
+    def actions(self, roles: Iterable[str]) -> tuple[str, ...]:
+        """What a person with `roles` may send it, whatever state its origin is in."""
+        return tuple(
+            event
+            for event in JOB.actions(self.state, roles)
+            if is_allowed(self.place.kind, event, roles)
+            and (event != "requeue" or self.recoverable)
+        )
 
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from jobyard.domain.collection import NOBODY, Depositor
 from jobyard.domain.errors import InvalidParameters
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.text import MESSAGE_BYTES, clean_fields
 
@@ -125,13 +125,6 @@ class RetryPolicy:
             return None
         wait = min(self.first * self.factor ** (failed_attempts - 1), self.longest)
         return min(max(wait, asked or 0.0), self.longest)
-
-
-class Origin(StrEnum):
-    """What jobs are made by. One job type may have several."""
-
-    BATCH = "batch"  # a manifest's rows
-    SCHEDULE = "schedule"  # the runs of a schedule
 
 
 def _tells_nobody(

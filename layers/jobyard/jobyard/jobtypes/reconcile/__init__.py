@@ -3,12 +3,12 @@
 The minute looks at so many batches; this looks at all there is. See decisions/0015.
 """
 
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
 from jobyard.domain.jobs.job_type import (
     Continue,
     Done,
     JobType,
-    Origin,
     Snooze,
     StepInput,
     StepResult,

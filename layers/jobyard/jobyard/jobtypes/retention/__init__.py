@@ -3,6 +3,7 @@
 How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 """
 
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
@@ -11,7 +12,6 @@ from jobyard.domain.jobs.job_type import (
     Done,
     Fail,
     JobType,
-    Origin,
     RetryPolicy,
     Snooze,
     StepInput,

@@ -3,8 +3,9 @@
 Its step is imported when it is taken: whoever only looks at sweeps needs none of it.
 """
 
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import SCHEDULE_LABELS
-from jobyard.domain.jobs.job_type import JobType, Origin, RetryPolicy, StepInput, StepResult
+from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 

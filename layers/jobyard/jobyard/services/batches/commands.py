@@ -11,10 +11,6 @@ from jobyard.services.access import authorize, visible_batch
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import batches, chunks, operations
 
-# The states of a batch in which its jobs take events. Not while a report is written: it would show
-# a requeued job's old state.
-REPAIRABLE = frozenset({BatchState.PROCESSING, BatchState.FAILED})
-_OPEN_TO_JOBS = REPAIRABLE | {BatchState.CANCELLING, BatchState.UPDATE_REPORTING}
 # The command of the execution that starts after a person's event.
 COMMANDS = {"release": "open", "cancel": "settle", "update_reporting": "settle"}
 
@@ -56,8 +52,3 @@ def _is_at_work(batch_id: str) -> bool:
     counts = sum_counts(record.counts for record in chunks.of_batch(batch_id))
     busy = counts.get("running", 0) + counts.get("scheduled", 0)
     return bool(busy) or operations.is_any_running(batch_id)
-
-
-def is_open_to(batch: Batch, event: str) -> bool:
-    """Whether the batch's state lets a job of it get `event`."""
-    return batch.state in (REPAIRABLE if event == "requeue" else _OPEN_TO_JOBS)

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.batches.batch import REPAIRABLE, Batch, BatchState
 from jobyard.domain.batches.operation import Filter, Operation
 from jobyard.domain.errors import BadRequest, InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobAddress, JobState
 from jobyard.services.access import authorize, visible_batch
-from jobyard.services.batches.commands import REPAIRABLE
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import chunks, jobs, operations
 

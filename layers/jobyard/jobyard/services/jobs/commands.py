@@ -1,39 +1,45 @@
-"""What people do to a job: one conditional write of a move, then an execution for it."""
+"""What people do to a job of any origin. The move is written first, then the machine told.
 
-from jobyard.domain.errors import InvalidTransition, NotFound
+If the machine could not be told, the same request sent again finds its own move and tells it.
+"""
+
+from jobyard.domain.access import roles_for
+from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import JOB, JobRecord, JobState, apply_event, new_job
-from jobyard.services.access import authorize, visible_job
-from jobyard.services.batches.commands import is_open_to
+from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
+from jobyard.services.jobs.origin import job_origin
 from jobyard.store import jobs
 
 
 def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecord:
-    """Send a job a person's event; one that starts it again starts it by itself.
+    """Send a job a person's event. A job that is to run again gets an execution of its own.
 
     Raises:
-        NotFound, Gone: there is no such job, or its batch is no more.
-        InvalidTransition: its state, or its batch's, does not know the event. Forbidden: not for
-        this
-            person. StaleState: someone else moved it. BadRequest: no reason is given.
+        NotFound, Gone: there is no such job, or none this person may know of.
+        Forbidden: not for this person. BadRequest: no reason is given.
+        InvalidTransition: its state, or its origin's, does not know the event.
+        StaleState: someone else moved it at the same time.
     """
-    batch, place = visible_job(job_id, context.actor, context.now())
-    authorize(context.actor, "job", event)
-    stored = jobs.get(place)
-    if stored and any(e.cause == context.run and e.event == event for e in stored.history):
-        job = stored
-    else:
-        if place.position >= batch.size_of(place.chunk):
-            raise NotFound(f"batch {batch.batch_id} has no job {job_id}")
-        before = stored or new_job(place, context.now())
+    origin = job_origin(job_id, context.actor, context.now())
+    kind = origin.address.kind
+    if not roles_for(kind, event):
+        raise InvalidTransition(f"a {kind} cannot {event}; {origin.instead}")
+    authorize(context.actor, kind, event)
+    job = jobs.get(origin.address)
+    if job is None or not _is_sent(job, event, context):
+        before = job or new_job(origin.address, context.now())
         JOB.asked(before.state, event, context.now(), context.cause, context.actor.roles)
         require_reason(context, event)
-        if not is_open_to(batch, event):
-            raise InvalidTransition(f"its batch is {batch.state}: cannot {event} a job of it")
+        origin.check_open(event)
         after = apply_event(before, event, context.now(), context.cause)
-        job = jobs.apply(before, after, batch.state)
+        job = origin.write(before, after, context)
     if job.state is JobState.SCHEDULED:
-        context.executions.start_job(place, context.run)
+        context.executions.start_job(origin.address, context.run)
     elif job.state is not JobState.HELD:
-        context.executions.start_batch(batch.batch_id, "settle", context.run)
+        origin.settle(context)
     return job
+
+
+def _is_sent(job: JobRecord, event: str, context: CommandContext) -> bool:
+    return any((each.cause, each.event) == (context.run, event) for each in job.history)

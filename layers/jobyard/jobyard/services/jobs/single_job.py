@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobyard.domain.errors import NotFound
+from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobAddress
 from jobyard.services.batches import chunk_source
 from jobyard.services.jobs.runner import FinishedJob, Worker, run_jobs
@@ -11,9 +12,9 @@ from jobyard.services.jobs.source import JobSource
 from jobyard.services.runs import ExecutionInput, ExecutionRun, NextStep
 from jobyard.services.schedules import occurrence_source
 
-_SOURCES: dict[bool, Callable[[JobAddress, ExecutionRun, Worker], JobSource]] = {
-    False: chunk_source.job_source,
-    True: occurrence_source.job_source,
+_SOURCES: dict[Origin, Callable[[JobAddress, ExecutionRun, Worker], JobSource]] = {
+    Origin.BATCH: chunk_source.job_source,
+    Origin.SCHEDULE: occurrence_source.job_source,
 }
 
 
@@ -31,7 +32,7 @@ def run_job(request: ExecutionInput, worker: Worker) -> JobRun:
     if address is None:
         raise ValueError(f"an execution of {request.origin_id} names no job")
     try:
-        source = _SOURCES[address.is_of_schedule](address, run, worker)
+        source = _SOURCES[address.origin](address, run, worker)
     except NotFound:
         return JobRun(NextStep(request.origin_id, "settle", run=run, address=address), [])
     finished = run_jobs(source, worker)

@@ -7,33 +7,23 @@ from typing import Any
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.batches.chunks import MAIN
-from jobyard.domain.errors import InvalidTransition
 from jobyard.domain.jobs.job import (
     FINISHED_STEPS,
     JOB,
-    OPEN_JOB_STATES,
     JobAddress,
     JobRecord,
     JobState,
-    new_job,
 )
 from jobyard.domain.jobs.job_type import JobType
 from jobyard.domain.jobs.task import state_of_only_task
 from jobyard.domain.schedules.occurrence import Occurrence
-from jobyard.domain.schedules.schedule import Schedule
-from jobyard.jobtypes import job_type_of
-from jobyard.services.access import visible_batch, visible_job
+from jobyard.services.access import visible_batch
 from jobyard.services.batches import rows
-from jobyard.services.batches.commands import is_open_to
-from jobyard.services.batches.held import held_by
+from jobyard.services.batches.job_origin import BatchOrigin
 from jobyard.services.context import QueryContext
 from jobyard.services.jobs.attempt import NO_FAILURES
-from jobyard.services.schedules.access import (
-    SCHEDULE_JOB_EVENTS,
-    check_open_to_requeue,
-    job_of_schedule,
-)
-from jobyard.store import checkpoints, chunks, jobs
+from jobyard.services.jobs.origin import JobOrigin, is_open, job_origin
+from jobyard.store import chunks, jobs
 
 
 @dataclass(frozen=True)
@@ -64,86 +54,50 @@ def job(job_id: str, context: QueryContext) -> JobView:
         NotFound, Gone: there is no such job, or the actor may not know of it.
         Forbidden: it is a schedule's job, and the actor may not see schedules.
     """
-    lies_at = JobAddress.of(job_id)
-    if lies_at and lies_at.is_of_schedule:
-        return _job_of_schedule(lies_at, context)
-    found, place = visible_job(job_id, context.actor, context.now)
-    row = rows.row_of(context.s3, context.settings, found, place)
-    return _job_view(found, place, row, jobs.get(place), context)
+    origin = job_origin(job_id, context.actor, context.now)
+    view = _job_view(origin, origin.row(context), jobs.get(origin.address), context)
+    return replace(view, records=origin.records(view.job))
 
 
 def _job_view(
-    found: Batch, place: JobAddress, row: rows.Row, record: JobRecord | None, context: QueryContext
+    origin: JobOrigin, row: rows.Row, record: JobRecord | None, context: QueryContext
 ) -> JobView:
-    if record is None:
-        record = new_job(place, found.submitted_at)
-        if found.is_cancelled:
-            record = replace(record, state=JobState.CANCELLED)
-    why, until = _why_job(found, record, context)
-    actions = tuple(
-        event
-        for event in JOB.actions(record.state, context.actor.roles)
-        if is_open_to(found, event)
-    )
-    view = _view_of(record, job_type_of(found.job_type), actions)
-    return replace(view, row=row, why=why, until=until)
-
-
-def _view_of(record: JobRecord, job_type: JobType[Any], actions: tuple[str, ...]) -> JobView:
-    """The view of a record, without what its origin adds."""
+    job = record or origin.unwritten_job
+    job_type = origin.job_type
     names = tuple(name for name, _ in job_type.steps)
-    done = {step.name for step in record.steps if step.status in FINISHED_STEPS}
+    done = {step.name for step in job.steps if step.status in FINISHED_STEPS}
     current = next((name for name in names if name not in done), "")
-    if not record.recoverable:
-        actions = tuple(action for action in actions if action != "requeue")
+    why, until = _why(origin, job, context)
     return JobView(
-        job=record,
-        row={},
-        label=job_type.labels.get(record.state.value, record.state.value),
-        task_state=state_of_only_task(record).value,
-        step="" if record.state is JobState.SUCCEEDED else current,
-        why="",
-        until=None,
-        actions=actions,
+        job=job,
+        row=row,
+        label=job_type.labels.get(job.state.value, job.state.value),
+        task_state=state_of_only_task(job).value,
+        step="" if job.state is JobState.SUCCEEDED else current,
+        why=why,
+        until=until,
+        actions=tuple(e for e in job.actions(context.actor.roles) if is_open(origin, e)),
         all_steps=names,
-        records=record.data.get("records"),
+        occurrence=origin.occurrence,
+        records=job.data.get("records"),
     )
 
 
-def _job_of_schedule(place: JobAddress, context: QueryContext) -> JobView:
-    schedule, occurrence, record = job_of_schedule(place, context.actor)
-    record = record or new_job(place, occurrence.decided_at)
-    actions = tuple(
-        event
-        for event in JOB.actions(record.state, context.actor.roles)
-        if event in SCHEDULE_JOB_EVENTS and (event != "requeue" or _is_open_to_requeue(schedule))
-    )
-    view = _view_of(record, job_type_of(occurrence.job_type), actions)
-    why, until = _why_job_of_schedule(view, job_type_of(occurrence.job_type))
-    records = view.records
-    if record.state in OPEN_JOB_STATES:
-        checkpoint = checkpoints.get(place.job_id)
-        records = checkpoint.counts if checkpoint.version else None
-    return replace(view, occurrence=occurrence, why=why, until=until, records=records)
-
-
-def _is_open_to_requeue(schedule: Schedule) -> bool:
-    try:
-        check_open_to_requeue(schedule)
-    except InvalidTransition:
-        return False
-    return True
-
-
-def _why_job_of_schedule(view: JobView, job_type: JobType[Any]) -> tuple[str, datetime | None]:
-    record = view.job
-    if record.state is JobState.SCHEDULED and record.next_at:
-        return _why_again(record, job_type), record.next_at
-    if record.state is JobState.SCHEDULED:
-        return "waits for a worker", None
-    if record.state is JobState.FAILED and view.actions:
-        return f"waits for a person to {' or '.join(view.actions)} it", None
-    return "", None
+def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
+    """What a job waits for, and until when; "" and None if it waits for nothing."""
+    if job.state is JobState.HELD:
+        return origin.why_held(job, context)
+    if job.state is JobState.SCHEDULED and job.next_at:
+        return _why_again(job, origin.job_type), job.next_at
+    if job.state is JobState.SCHEDULED:
+        return origin.why_queued(job), None
+    if job.state is not JobState.FAILED:
+        return "", None
+    open_events = [event for event in ("requeue", "delete") if is_open(origin, event)]
+    if open_events and not job.recoverable and origin.resubmission:
+        return origin.resubmission, None
+    open_events = [event for event in open_events if event != "requeue" or job.recoverable]
+    return (f"waits for a person to {' or '.join(open_events)} it" if open_events else ""), None
 
 
 def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
@@ -152,29 +106,6 @@ def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
     if last and last.code in NO_FAILURES:
         return last.message
     return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
-
-
-def _why_job(found: Batch, record: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
-    state = record.state
-    if state is JobState.HELD:
-        last = record.history[-1]
-        if last.is_machines:
-            return held_by(found, context)
-        return f"held by {last.actor}: {last.reason}", None
-    if state is JobState.SCHEDULED and record.next_at:
-        return _why_again(record, job_type_of(found.job_type)), record.next_at
-    if state is JobState.SCHEDULED:
-        before = record.place.chunk * found.chunk_size + record.place.position
-        if record.history:
-            return "waits for a worker", None
-        return f"waits for a worker, behind up to {before} other jobs of its batch", None
-    if state is JobState.FAILED:
-        if not (is_open_to(found, "requeue") or is_open_to(found, "delete")):
-            return "", None
-        if not record.recoverable:
-            return "the depositor has to submit it again", None
-        return "waits for a person to requeue or delete it", None
-    return "", None
 
 
 @dataclass(frozen=True)
@@ -249,4 +180,4 @@ def _of_chunk(
         if here:
             record = next(records, None)
         place = JobAddress(found.batch_id, number, position)
-        yield _job_view(found, place, lines[position], here, context)
+        yield _job_view(BatchOrigin(found, place), lines[position], here, context)

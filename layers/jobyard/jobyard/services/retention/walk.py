@@ -10,7 +10,7 @@ from itertools import islice
 
 from jobyard.domain.batches.batch import Batch
 from jobyard.domain.errors import Gone, NotFound
-from jobyard.domain.jobs.job_type import Origin
+from jobyard.domain.ids import Origin
 from jobyard.jobtypes import types_of
 from jobyard.services.retention import batches as batch_retention
 from jobyard.services.retention import schedules as schedule_retention

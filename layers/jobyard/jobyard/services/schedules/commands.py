@@ -12,9 +12,8 @@ from itertools import islice
 from typing import Any
 
 from jobyard.domain.errors import BadRequest, Gone, InvalidParameters, InvalidTransition, StaleState
-from jobyard.domain.ids import schedule_id_of
+from jobyard.domain.ids import Origin, schedule_id_of
 from jobyard.domain.jobs.job import JobAddress
-from jobyard.domain.jobs.job_type import Origin
 from jobyard.domain.lifecycle import MACHINE
 from jobyard.domain.schedules.next_runs import next_runs
 from jobyard.domain.schedules.occurrence import Occurrence, SkipReason, Verdict

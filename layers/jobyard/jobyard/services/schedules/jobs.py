@@ -1,4 +1,4 @@
-"""The jobs of schedules: settling them, giving them up, and people's events.
+"""The jobs of schedules: settling them, and giving them up.
 
 The runner runs them like any other (`occurrence_source`). Occurrence and schedule do for them what
 chunk and batch do elsewhere.
@@ -8,31 +8,23 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobyard.domain.cause_key import Action, CauseKey, Interruption
-from jobyard.domain.errors import InvalidTransition, StaleState
+from jobyard.domain.errors import StaleState
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job import (
-    JOB,
     OPEN_JOB_STATES,
     JobAddress,
     JobRecord,
     JobState,
-    apply_event,
     new_job,
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.schedules.occurrence import Occurrence, Verdict
 from jobyard.domain.schedules.planning import after_end
-from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, ActiveJob, Schedule
+from jobyard.domain.schedules.schedule import MAIN, SCHEDULE, Schedule
 from jobyard.jobtypes import job_type_of
-from jobyard.services.context import CommandContext, require_reason
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import orphaned
 from jobyard.services.runs import ExecutionRun
-from jobyard.services.schedules.access import (
-    SCHEDULE_JOB_EVENTS,
-    check_open_to_requeue,
-    job_of_schedule,
-)
 from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_waiting
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
@@ -89,7 +81,7 @@ def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None
         try:
             if any(run.at == occurrence.at for run in schedule.active):  # else it is closed already
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
-                schedule = _write_end(schedule, occurrence, (job, job), cause, now)
+                schedule = write_end(schedule, occurrence, (job, job), cause, now)
             start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
         except StaleState:
             continue
@@ -97,7 +89,7 @@ def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None
     raise StaleState(f"schedule {place.origin_id} changes too fast")
 
 
-def _write_end(
+def write_end(
     schedule: Schedule,
     occurrence: Occurrence,
     change: tuple[JobRecord, JobRecord],
@@ -113,51 +105,3 @@ def _write_end(
     return schedules.write(
         schedule, after_schedule, ScheduleWrites((), [(occurrence, closed)], moved)
     )
-
-
-def send_occurrence_event(place: JobAddress, event: str, context: CommandContext) -> JobRecord:
-    """Apply a person's event to the job of an occurrence. If it ends the job, it closes the
-    occurrence in the same write.
-
-    Raises:
-        Forbidden: the actor may not. NotFound, Gone: there is no such job, or it was archived.
-        InvalidTransition: the event is not valid in its state, or its schedule's. BadRequest:
-            no reason
-            is given. StaleState: someone else moved it.
-    """
-    schedule, occurrence, stored = job_of_schedule(place, context.actor)
-    if stored and any(e.cause == context.run and e.event == event for e in stored.history):
-        job = stored
-    else:
-        before = stored or new_job(place, context.now())
-        JOB.asked(before.state, event, context.now(), context.cause, context.actor.roles)
-        if event not in SCHEDULE_JOB_EVENTS:
-            raise InvalidTransition(
-                f"a job of a schedule cannot {event}; suspend the schedule instead"
-            )
-        require_reason(context, event)
-        job = apply_event(before, event, context.now(), context.cause)
-        _write_asked(schedule, occurrence, (before, job), context)
-    if job.state is JobState.SCHEDULED:
-        context.executions.start_job(place, context.run)
-    else:
-        settle_job(place, context.executions, context.now())
-    return job
-
-
-def _write_asked(
-    schedule: Schedule,
-    occurrence: Occurrence,
-    change: tuple[JobRecord, JobRecord],
-    context: CommandContext,
-) -> None:
-    if change[1].state is not JobState.SCHEDULED:
-        _write_end(schedule, occurrence, change, context.cause, context.now())
-        return
-    check_open_to_requeue(schedule)
-    move = SCHEDULE.move(schedule.state, "note", context.now(), context.cause)
-    others = [run for run in schedule.active if run.at != occurrence.at]
-    active = (*others, ActiveJob(occurrence.at, context.now(), context.run))
-    reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
-    beside = ScheduleWrites((), [(occurrence, reopened)], [change])
-    schedules.write(schedule, schedule.moved(move, active=active), beside)

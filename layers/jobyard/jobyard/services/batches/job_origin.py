@@ -1,0 +1,80 @@
+"""A job's batch: what people can do to a job of it, and why the job waits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.batches.batch import Batch, BatchState
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound
+from jobyard.domain.jobs.job import JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.jobtypes import job_type_of
+from jobyard.services.access import visible_batch
+from jobyard.services.batches import rows
+from jobyard.services.batches.held import held_by
+from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.store import jobs
+
+
+@dataclass(frozen=True)
+class BatchOrigin:
+    """The batch of the job at `address`; see `JobOrigin`."""
+
+    batch: Batch
+    address: JobAddress
+
+    occurrence = None
+    instead = "its batch takes it for all of them"
+    resubmission = "the depositor has to submit it again"
+
+    @property
+    def job_type(self) -> JobType[Any]:
+        return job_type_of(self.batch.job_type)
+
+    @property
+    def unwritten_job(self) -> JobRecord:
+        job = new_job(self.address, self.batch.submitted_at)
+        return replace(job, state=JobState.CANCELLED) if self.batch.is_cancelled else job
+
+    def check_open(self, event: str) -> None:
+        if not self.batch.is_open_to(event):
+            raise InvalidTransition(f"its batch is {self.batch.state}: cannot {event} a job of it")
+
+    def write(self, before: JobRecord, after: JobRecord, _context: CommandContext) -> JobRecord:
+        return jobs.apply(before, after, self.batch.state)
+
+    def settle(self, context: CommandContext) -> None:
+        context.executions.start_batch(self.batch.batch_id, "settle", context.run)
+
+    def row(self, context: QueryContext) -> rows.Row:
+        return rows.row_of(context.s3, context.settings, self.batch, self.address)
+
+    def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
+        return job.data.get("records")
+
+    def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
+        last = job.history[-1]
+        if last.is_machines:
+            return held_by(self.batch, context)
+        return f"held by {last.actor}: {last.reason}", None
+
+    def why_queued(self, job: JobRecord) -> str:
+        if job.history:
+            return "waits for a worker"
+        before = self.address.chunk * self.batch.chunk_size + self.address.position
+        return f"waits for a worker, behind up to {before} other jobs of its batch"
+
+
+def batch_origin(address: JobAddress, actor: Actor, now: datetime) -> BatchOrigin:
+    """The batch of a job, if `actor` may see it.
+
+    Raises:
+        NotFound, Gone: there is no such job, or none this person may know of.
+    """
+    batch = visible_batch(address.origin_id, actor, now)
+    if batch.state is BatchState.DELETED:
+        raise Gone(f"batch {batch.batch_id} of job {address.job_id} was deleted")
+    if address.chunk >= batch.chunks or address.position >= batch.size_of(address.chunk):
+        raise NotFound(f"batch {batch.batch_id} has no job {address.job_id}")
+    return BatchOrigin(batch, address)

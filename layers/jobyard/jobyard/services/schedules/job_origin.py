@@ -1,0 +1,127 @@
+"""A job's schedule: what people can do to a job of it, and why the job waits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from jobyard.domain.errors import Gone, InvalidTransition, NotFound
+from jobyard.domain.jobs.job import OPEN_JOB_STATES, JobAddress, JobRecord, JobState, new_job
+from jobyard.domain.jobs.job_type import JobType
+from jobyard.domain.schedules.occurrence import Occurrence, Verdict
+from jobyard.domain.schedules.schedule import (
+    MAX_ACTIVE_RUNS,
+    SCHEDULE,
+    ActiveJob,
+    OverlapPolicy,
+    Schedule,
+    ScheduleState,
+    occurrence_time,
+)
+from jobyard.jobtypes import job_type_of
+from jobyard.services.access import authorize
+from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.store import checkpoints, occurrences, schedules
+from jobyard.store.schedules import ScheduleWrites
+
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+@dataclass(frozen=True)
+class ScheduleOrigin:
+    """The schedule and the occurrence of a job; see `JobOrigin`."""
+
+    schedule: Schedule
+    occurrence: Occurrence
+
+    instead = "suspend the schedule instead"
+    resubmission = ""
+
+    @property
+    def address(self) -> JobAddress:
+        return self.occurrence.place
+
+    @property
+    def job_type(self) -> JobType[Any]:
+        return job_type_of(self.occurrence.job_type)
+
+    @property
+    def unwritten_job(self) -> JobRecord:
+        return new_job(self.address, self.occurrence.decided_at)
+
+    def check_open(self, event: str) -> None:
+        if event != "requeue":
+            return
+        schedule = self.schedule
+        if schedule.state is ScheduleState.DELETED:
+            raise InvalidTransition(
+                f"schedule {schedule.schedule_id} was deleted: cannot requeue its jobs"
+            )
+        overlap = schedule.policy.overlap
+        may_overlap = overlap is OverlapPolicy.ALLOW and len(schedule.active) < MAX_ACTIVE_RUNS
+        if schedule.active and not may_overlap:
+            raise InvalidTransition(
+                f"another job of schedule {schedule.schedule_id} is running, and its overlap is "
+                f"{overlap}"
+            )
+
+    def write(self, before: JobRecord, after: JobRecord, context: CommandContext) -> JobRecord:
+        if after.state is JobState.SCHEDULED:
+            self._write_requeue(before, after, context)
+        else:
+            from jobyard.services.schedules.jobs import write_end
+
+            write_end(self.schedule, self.occurrence, (before, after), context.cause, context.now())
+        return after
+
+    def _write_requeue(self, before: JobRecord, after: JobRecord, context: CommandContext) -> None:
+        schedule, occurrence = self.schedule, self.occurrence
+        move = SCHEDULE.move(schedule.state, "note", context.now(), context.cause)
+        others = [active for active in schedule.active if active.at != occurrence.at]
+        active = (*others, ActiveJob(occurrence.at, context.now(), context.run))
+        reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
+        beside = ScheduleWrites((), [(occurrence, reopened)], [(before, after)])
+        schedules.write(schedule, schedule.moved(move, active=active), beside)
+
+    def settle(self, context: CommandContext) -> None:
+        from jobyard.services.schedules.jobs import settle_job
+
+        settle_job(self.address, context.executions, context.now())
+
+    def row(self, _context: QueryContext) -> dict[str, Any]:
+        return {}
+
+    def records(self, job: JobRecord) -> Mapping[str, int | None] | None:
+        if job.state not in OPEN_JOB_STATES:
+            return job.data.get("records")
+        checkpoint = checkpoints.get(self.address.job_id)
+        return checkpoint.counts if checkpoint.version else None
+
+    def why_held(self, _job: JobRecord, _context: QueryContext) -> tuple[str, datetime | None]:
+        return "", None  # a hold stops the schedule before it has a job
+
+    def why_queued(self, _job: JobRecord) -> str:
+        return "waits for a worker"
+
+
+def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
+    """The schedule and the occurrence of a job, if `actor` may see jobs of schedules.
+
+    Raises:
+        Forbidden: they may not. NotFound, Gone: there is no such job, or it is archived.
+    """
+    authorize(actor, "schedule job", "view")
+    schedule = schedules.get(address.origin_id)
+    if address.chunk or address.position > _LAST_MS:
+        raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
+    kept_from = schedule.kept_from
+    if kept_from and occurrence_time(address) < kept_from:
+        raise Gone(f"job {address.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
+    occurrence = occurrences.get(address)
+    if occurrence is None:
+        raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
+    if occurrence.verdict is not Verdict.RUN:
+        skip = occurrence.reason
+        reason = skip.description if skip else "it waits for another to end"
+        raise NotFound(f"there is no job {address.job_id} yet, or never will be: {reason}")
+    return ScheduleOrigin(schedule, occurrence)
