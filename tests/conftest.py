@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +22,9 @@ from tests.in_process_emulator import running as in_process_emulator_running
 from tests.scenarios.harness import Clients, Harness, Payloads, serving
 from tests.tables import create_tables
 from tests.worker_scheduling import ByFile, in_order
+
+if TYPE_CHECKING:
+    from tests.functions.api.api_client import Api
 
 _SOONER = 20  # times
 
@@ -165,3 +168,21 @@ def harness(
     """A deployment whose clock stands at noon, with nothing in its tables and buckets."""
     in_process_emulator.clear()
     return Harness(services, payloads)
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[dict[str, Any]]:
+    """A deployment on moto, and what the store is bound to in it."""
+    from tests.moto_deployment import deployed  # brings moto, which few tests need
+
+    with deployed() as found:
+        yield found
+
+
+@pytest.fixture
+def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> "Iterator[Api]":
+    """The API of an empty deployment on moto."""
+    from tests.moto_deployment import empty_api
+
+    with empty_api(deployment, monkeypatch) as api:
+        yield api

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -37,8 +38,8 @@ ENVIRONMENT = {
 _MACHINE = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
 
 
-@pytest.fixture(scope="session")
-def deployment() -> Iterator[dict[str, Any]]:
+@contextmanager
+def deployed() -> Iterator[dict[str, Any]]:
     """A deployment on moto, and what the store is bound to in it."""
     theirs = tables.binding()
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
@@ -79,8 +80,8 @@ def _people() -> str:
     return pool
 
 
-@pytest.fixture
-def api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+@contextmanager
+def empty_api(deployment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """The API of an empty deployment."""
     function = deployment["function"]
     asked = Api(function.handler)

@@ -1,0 +1,401 @@
+"""The whole access table, sent through the services themselves: every event by every role."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobyard import services
+from jobyard.domain.access import ACCESS, MEMBER, OWNER, RELATIONS, ROLES, SUBMITTER, listed
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.collection import Collection
+from jobyard.domain.errors import Forbidden, NotFound
+from jobyard.domain.hold import Hold
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import MACHINE
+from jobyard.domain.lifecycles import LIFECYCLES
+from jobyard.domain.schedules.calendar import Calendar
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy
+from jobyard.services import calendars, collections, holds
+from jobyard.services.access import authorize
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.batches.submissions import Submission, submit
+from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import calendars as calendar_queries
+from jobyard.services.queries import collections as collection_queries
+from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries import jobs as job_queries
+from jobyard.services.queries import schedules as schedule_queries
+from jobyard.services.schedules import commands as schedules
+from jobyard.store import calendars as stored_calendars
+from jobyard.store import collections as stored_collections
+from jobyard.store import holds as stored_holds
+from tests.functions.api.api_client import Api
+from tests.functions.api.batch_records import HOUR_AGO, a_batch, a_job
+from tests.functions.api.schedule_records import DAILY, a_schedule, sweep, work
+from tests.open_collections import an_open_collection
+from tests.people import sub_of
+
+RULE = recurrence_of(DAILY)
+FAILED = Filter(JobState.FAILED)
+REFUSALS = (Forbidden, NotFound)  # whoever may not see a thing is told that there is none
+
+
+@dataclass
+class Caller:
+    """What requests to services work with."""
+
+    api: Api
+
+    def command(self, who: Actor) -> CommandContext:
+        app = _app()
+        key = f"{who.name} at {self.api.tick()}"
+        return CommandContext(app.settings, app.s3, app.machines, self.api.tick, who, key, "why")
+
+    def admin(self) -> CommandContext:
+        """For what a test prepares."""
+        return self.command(actor("admin"))
+
+    def query(self, who: Actor) -> QueryContext:
+        app = _app()
+        return QueryContext(app.settings, app.s3, who, self.api.tick())
+
+
+def _app() -> Any:
+    from api.handler import CONTEXT
+
+    return CONTEXT
+
+
+def actor(role: str, sub: str = "") -> Actor:
+    """Somebody with a role ("": with none), who owns nothing and submitted nothing."""
+    return Actor(sub or sub_of("passer-by"), "passer-by", frozenset({role} if role else ()))
+
+
+def somebodys_batch(state: str = "processing", *, opened: bool = True) -> str:
+    whose = {"submitter": "somebody else", "submitter_sub": sub_of("somebody else")}
+    if not opened:
+        return a_batch(state, **whose).batch_id
+    batch = a_batch(state, **whose, entries=5, last_report=1)
+    a_job(batch, 0, "failed")
+    a_job(batch, 2, "held")
+    return batch.batch_id
+
+
+def closed_collection() -> str:
+    """A collection whose one group is no role."""
+    closed = replace(an_open_collection("closed"), groups=frozenset({"students"}))
+    stored = stored_collections.find("closed")
+    if stored is None:
+        stored_collections.put(closed)
+    else:
+        stored_collections.put(replace(closed, version=stored.version + 1))
+    return "closed"
+
+
+def a_calendar(admin: CommandContext) -> str:
+    calendar = Calendar("holidays")
+    if stored_calendars.stored("holidays") is None:
+        calendars.put(calendar, None, admin)
+    return "holidays"
+
+
+def a_hold() -> str:
+    held = Hold("everything", "an-operator", "moving", HOUR_AGO)
+    stored_holds.put(held, seen=stored_holds.get("everything"))
+    return "everything"
+
+
+def no_hold() -> str:
+    found = stored_holds.get("everything")
+    if found:
+        stored_holds.delete(found)
+    return "everything"
+
+
+def suspended(admin: CommandContext) -> str:
+    schedule_id = a_schedule().schedule_id
+    schedules.suspend(schedule_id, None, admin)
+    return schedule_id
+
+
+def job_of_schedule(admin: CommandContext, *, failed: bool = False) -> str:
+    run = schedules.run_now(a_schedule().schedule_id, admin)
+    if failed:
+        work(run.place, "failed", run.at, timedelta(seconds=1))
+    return run.place.job_id
+
+
+@pytest.fixture
+def caller(api: Api) -> Caller:
+    return Caller(api)
+
+
+Prepared = Callable[[CommandContext], tuple[Any, ...]]  # given an admin's context
+# Each change: the service that makes it, and what it is given before its context.
+CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
+    ("batch", "submit"): (
+        submit,
+        lambda admin: (Submission("maps", "may.checkm", "deposit", "", (), {}, ""), 10**6),
+    ),
+    ("batch", "release"): (
+        send_batch_event,
+        lambda admin: (somebodys_batch("held", opened=False), "release"),
+    ),
+    ("batch", "cancel"): (send_batch_event, lambda admin: (somebodys_batch(), "cancel")),
+    ("batch", "delete"): (
+        send_batch_event,
+        lambda admin: (somebodys_batch("held", opened=False), "delete"),
+    ),
+    ("batch", "update_reporting"): (
+        send_batch_event,
+        lambda admin: (somebodys_batch("failed"), "update_reporting"),
+    ),
+    ("job", "hold"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.1", "hold")),
+    ("job", "release"): (send_job_event, lambda admin: (f"{somebodys_batch()}.1.0", "release")),
+    ("job", "force_fail"): (
+        send_job_event,
+        lambda admin: (f"{somebodys_batch()}.0.1", "force_fail"),
+    ),
+    ("job", "cancel"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.1", "cancel")),
+    ("job", "requeue"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.0", "requeue")),
+    ("job", "delete"): (send_job_event, lambda admin: (f"{somebodys_batch()}.0.0", "delete")),
+    ("schedule job", "force_fail"): (
+        send_job_event,
+        lambda admin: (job_of_schedule(admin), "force_fail"),
+    ),
+    ("schedule job", "cancel"): (send_job_event, lambda admin: (job_of_schedule(admin), "cancel")),
+    ("schedule job", "requeue"): (
+        send_job_event,
+        lambda admin: (job_of_schedule(admin, failed=True), "requeue"),
+    ),
+    ("schedule job", "delete"): (
+        send_job_event,
+        lambda admin: (job_of_schedule(admin, failed=True), "delete"),
+    ),
+    ("schedule", "create"): (
+        schedules.create,
+        lambda admin: (schedules.ScheduleSpec("a sweep", "sweep", RULE, Policy(), sweep()),),
+    ),
+    ("schedule", "edit"): (
+        schedules.edit,
+        lambda admin: (a_schedule().schedule_id, schedules.ScheduleEdit(title="another")),
+    ),
+    ("schedule", "suspend"): (schedules.suspend, lambda admin: (a_schedule().schedule_id, None)),
+    ("schedule", "resume"): (schedules.resume, lambda admin: (suspended(admin),)),
+    ("schedule", "run_now"): (schedules.run_now, lambda admin: (a_schedule().schedule_id,)),
+    ("schedule", "delete"): (schedules.delete, lambda admin: (a_schedule().schedule_id,)),
+    ("calendar", "put"): (calendars.put, lambda admin: (Calendar("holidays"), None)),
+    ("calendar", "delete"): (calendars.delete, lambda admin: (a_calendar(admin), None)),
+    ("collection", "create"): (
+        collections.create,
+        lambda admin: (f"new-{len(list(_names()))}", collections.CollectionEdit(), (), ()),
+    ),
+    ("collection", "edit"): (
+        collections.edit,
+        lambda admin: (closed_collection(), collections.CollectionEdit(drops=True)),
+    ),
+    ("collection", "add_naan"): (
+        collections.edit,
+        lambda admin: (closed_collection(), collections.CollectionEdit(naans=("13030",))),
+    ),
+    ("collection", "allow"): (
+        collections.allow,
+        lambda admin: (closed_collection(), (), ["readers"]),
+    ),
+    ("collection", "deny"): (
+        collections.deny,
+        lambda admin: (closed_collection(), (), ["students"]),
+    ),
+    ("collection", "deposit"): (
+        submit,
+        lambda admin: (
+            Submission(closed_collection(), "a.checkm", "deposit", "", (), {}, ""),
+            10**6,
+        ),
+    ),
+    ("hold", "place"): (holds.place_hold, lambda admin: (no_hold(), None)),
+    ("hold", "lift"): (holds.lift_hold, lambda admin: (a_hold(),)),
+}
+# Services beside these that make such a change too.
+MORE_CHANGES: list[tuple[tuple[str, str], Callable[..., Any], Prepared]] = [
+    (("job", "requeue"), operations.retry, lambda admin: (somebodys_batch("failed"), FAILED)),
+    (
+        ("job", "requeue"),
+        operations.start_operation,
+        lambda admin: (somebodys_batch("failed"), "requeue", FAILED),
+    ),
+    (
+        ("job", "requeue"),
+        operations.preview_operation,
+        lambda admin: (somebodys_batch("failed"), "requeue", FAILED),
+    ),
+    (("hold", "lift"), holds.begin_lift, lambda admin: (a_hold(),)),
+]
+READS: dict[tuple[str, str], Callable[[QueryContext, CommandContext], Any]] = {
+    ("batch", "list"): lambda context, admin: batch_queries.list_batches(
+        context, state="", collection="", after={}, limit=1
+    ),
+    ("batch", "view"): lambda context, admin: batch_queries.batch(somebodys_batch(), context),
+    ("job", "view"): lambda context, admin: job_queries.job(f"{somebodys_batch()}.0.0", context),
+    ("schedule job", "view"): lambda context, admin: job_queries.job(
+        job_of_schedule(admin), context
+    ),
+    ("schedule", "view"): lambda context, admin: schedule_queries.schedule(
+        a_schedule().schedule_id, context
+    ),
+    ("schedule", "preview"): lambda context, admin: schedule_queries.list_times(
+        RULE, HOUR_AGO, 1, "", context
+    ),
+    ("calendar", "view"): lambda context, admin: calendar_queries.calendar(
+        a_calendar(admin), context
+    ),
+    ("collection", "view"): lambda context, admin: collection_queries.collection(
+        closed_collection(), context
+    ),
+    ("hold", "view"): lambda context, admin: hold_queries.hold(a_hold(), context),
+}
+
+
+def _names() -> Iterable[Collection]:
+    return stored_collections.by_name(after="", limit=100)
+
+
+def allowed_roles(send: Callable[[Actor], Any]) -> set[str]:
+    """The roles whose holder is not refused."""
+    allowed = set()
+    for role in (*ROLES, ""):
+        try:
+            send(actor(role))
+        except REFUSALS:
+            continue
+        allowed.add(role)
+    return allowed
+
+
+def test_every_entry_of_the_table_is_tried_here() -> None:
+    assert CHANGES.keys() | READS.keys() == ACCESS.keys()
+
+
+@pytest.mark.parametrize(
+    ("entry", "service", "given"),
+    [(entry, *change) for entry, change in CHANGES.items()] + MORE_CHANGES,
+    ids=lambda value: (
+        " ".join(value) if isinstance(value, tuple) else getattr(value, "__name__", "")
+    ),
+)
+def test_a_change_is_made_for_the_roles_in_the_table_and_no_others(
+    caller: Caller, entry: tuple[str, str], service: Callable[..., Any], given: Prepared
+) -> None:
+    allowed = allowed_roles(lambda who: service(*given(caller.admin()), caller.command(who)))
+
+    assert allowed == set(ACCESS[entry]) - RELATIONS
+
+
+@pytest.mark.parametrize("entry", READS, ids=" ".join)
+def test_a_thing_is_shown_to_the_roles_in_the_table_and_no_others(
+    caller: Caller, entry: tuple[str, str]
+) -> None:
+    allowed = allowed_roles(lambda who: READS[entry](caller.query(who), caller.admin()))
+
+    assert allowed == set(ACCESS[entry]) - RELATIONS
+
+
+def test_every_service_that_changes_something_is_tried_here() -> None:
+    tried = {service for service, _ in CHANGES.values()} | {each[1] for each in MORE_CHANGES}
+    found = set()
+    for module in pkgutil.walk_packages(services.__path__, "jobyard.services."):
+        for name, function in inspect.getmembers(
+            importlib.import_module(module.name), inspect.isfunction
+        ):
+            kinds = [each.annotation for each in inspect.signature(function).parameters.values()]
+            if CommandContext in kinds and not name.startswith("_"):
+                found.add(function)
+
+    assert {each.__name__ for each in found - tried} == {"require_reason"}
+
+
+def test_its_submitter_sees_a_batch_while_they_may_list_their_own(caller: Caller) -> None:
+    batch_id = a_batch(submitter="anna", submitter_sub=sub_of("anna"), entries=1).batch_id
+    seen = {
+        role
+        for role in ("depositor", "planner", "worker", "")
+        if _is_shown(
+            lambda who: batch_queries.batch(batch_id, who), caller, actor(role, sub_of("anna"))
+        )
+    }
+
+    assert ACCESS["batch", "view"][0] == ACCESS["job", "view"][0] == SUBMITTER
+    assert seen == {"depositor"}
+
+
+def test_its_owner_sees_and_changes_a_collection_whatever_their_role(caller: Caller) -> None:
+    owner = actor("", sub_of("curator"))
+    name = closed_collection()
+
+    assert collection_queries.collection(name, caller.query(owner)).may_edit
+    for event in ("edit", "allow", "deny"):
+        service, given = CHANGES["collection", event]
+        service(*given(caller.admin()), caller.command(owner))
+        assert OWNER in ACCESS["collection", event]
+    with pytest.raises(Forbidden, match="only an admin may add_naan a collection; ask one of them"):
+        collections.edit(name, collections.CollectionEdit(naans=("13030",)), caller.command(owner))
+
+
+@pytest.mark.parametrize("group", sorted(RELATIONS))
+def test_a_group_that_is_called_like_a_relation_gives_no_right(caller: Caller, group: str) -> None:
+    pretender = actor(group)
+    name = closed_collection()
+
+    assert not _is_shown(lambda who: collection_queries.collection(name, who), caller, pretender)
+    assert not _is_shown(lambda who: batch_queries.batch(somebodys_batch(), who), caller, pretender)
+    assert not an_open_collection("other").may_deposit(pretender.depositor)
+
+
+def test_a_refusal_says_who_may_and_what_to_do_instead() -> None:
+    with pytest.raises(Forbidden) as refused:
+        authorize(actor("viewer"), "batch", "cancel")
+    assert str(refused.value) == (
+        "only an operator or an admin may cancel a batch; ask one of them"
+    )
+
+    with pytest.raises(Forbidden, match="only the machine may start a batch"):
+        authorize(actor("admin"), "batch", "start")
+
+
+def test_roles_are_listed_as_in_a_sentence() -> None:
+    assert listed(["admin"]) == "an admin"
+    assert listed([OWNER, "admin"]) == "its owner or an admin"
+    assert listed(ACCESS["batch", "submit"]) == "a depositor, an operator or an admin"
+
+
+def test_the_senders_of_a_lifecycle_are_those_in_the_table() -> None:
+    for name, lifecycle in LIFECYCLES.items():
+        for transition in lifecycle.transitions:
+            people = tuple(each for each in transition.senders if each != MACHINE)
+            assert people in {(), ACCESS.get((name, transition.event), ())}
+            assert bool(people) or MACHINE in transition.senders
+
+
+def test_the_table_names_known_roles_only_and_gives_nobody_nothing() -> None:
+    for roles in ACCESS.values():
+        assert roles
+        assert set(roles) <= {*ROLES, *RELATIONS}
+    assert MEMBER in ACCESS["collection", "deposit"]
+
+
+def _is_shown(read: Callable[[QueryContext], Any], caller: Caller, who: Actor) -> bool:
+    try:
+        read(caller.query(who))
+    except REFUSALS:
+        return False
+    return True
