@@ -143,8 +143,8 @@ _RESERVED = 1024  # bytes of a record for its keys, and for what an index repeat
 OPEN_BATCH_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
 )
-# What may be asked of the jobs of a batch in these states. A report that is being written is let
-# be: a job requeued under it would be told as it stood before.
+# The states of a batch in which its jobs take events. Not while a report is written: it would show
+# a requeued job's old state.
 REPAIRABLE = frozenset({_S.PROCESSING, _S.FAILED})
 _OPEN_TO_JOBS = REPAIRABLE | {_S.CANCELLING, _S.UPDATE_REPORTING}
 
