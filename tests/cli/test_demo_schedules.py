@@ -59,7 +59,7 @@ def test_a_command_that_should_fail_but_succeeds_ends_the_demo(runner: DemoRunne
 def test_the_schedule_is_one_that_the_job_type_takes() -> None:
     parameters = json.loads((ROOT / PARAMETERS).read_text())
 
-    TYPES["sweep"].check(parameters)
+    TYPES["sweep"].check_parameters(parameters)
 
     assert Origin.SCHEDULE in TYPES["sweep"].origins
     assert (parameters["table"], parameters["index"]) == (voters.TABLE, voters.INDEX)

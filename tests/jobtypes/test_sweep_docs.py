@@ -36,7 +36,7 @@ def test_the_parameters_are_the_examples_and_a_plan() -> None:
     parameters = json.loads(block)
 
     assert parameters == json.loads((ROOT / "examples/voters/sweep.json").read_text())
-    TYPES["sweep"].check(parameters)
+    TYPES["sweep"].check_parameters(parameters)
     fields = re.findall(r"^\| (`[a-z`, ]+`) \|", DOC, re.MULTILINE)
     assert ", ".join(fields).replace("`", "").split(", ") == list(parameters)
 

@@ -50,7 +50,7 @@ def changed(where: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_a_schedule_may_be_given_what_is_a_plan(parameters: dict[str, Any]) -> None:
-    TYPES["sweep"].check(parameters)
+    TYPES["sweep"].check_parameters(parameters)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_no_plan_is_refused_by_the_field_that_is_wrong(
     parameters: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidParameters) as refusal:
-        TYPES["sweep"].check(parameters)
+        TYPES["sweep"].check_parameters(parameters)
 
     assert refusal.value.field == field
 
@@ -204,6 +204,6 @@ def test_a_deposit_is_for_manifests_and_takes_no_parameters_of_a_schedule() -> N
     deposit = TYPES["deposit"]
 
     assert (deposit.origins, deposit.is_system) == ({Origin.BATCH}, False)
-    deposit.check({})
+    deposit.check_parameters({})
     with pytest.raises(InvalidParameters, match="no parameters"):
-        deposit.check({"table": "voters"})
+        deposit.check_parameters({"table": "voters"})

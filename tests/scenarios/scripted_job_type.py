@@ -49,7 +49,7 @@ def scripted(retries: int = 1) -> Iterator[Script]:
         context=StepContext,
         retry=RetryPolicy(retries=retries, first=5.0),
         origins=frozenset({Origin.SCHEDULE}),
-        check=_anything,
+        check_parameters=_anything,
     )
     try:
         yield script

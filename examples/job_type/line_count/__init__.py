@@ -34,5 +34,5 @@ LINE_COUNT = JobType(
     context=HttpContext,
     retry=RetryPolicy(retries=2, first=5.0),
     labels={"scheduled": "Waiting", "running": "Counting", "succeeded": "Counted"},
-    takes={"max_lines": "The most lines that a file may have."},
+    parameters={"max_lines": "The most lines that a file may have."},
 )

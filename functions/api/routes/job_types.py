@@ -26,7 +26,7 @@ def list_job_types() -> JobTypeList:
                 title=each.title,
                 labels=dict(each.labels),
                 steps=[name for name, _ in each.steps],
-                parameters=dict(each.takes),
+                parameters=dict(each.parameters),
                 origins=sorted(each.origins),
                 is_system=each.is_system,
             )

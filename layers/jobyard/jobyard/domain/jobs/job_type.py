@@ -1,4 +1,4 @@
-"""What a job type is: its labels, its steps, its patience; and what a step may answer."""
+"""Job types: their data, the input of their steps, and the outcomes a step may return."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -93,18 +93,18 @@ StepResult = Done | Skipped | Snooze | Continue | Fail
 class StepInput:
     """One job as its steps see it. `data` is what earlier steps returned, merged in order.
 
-    A job of a schedule has no batch and no collection (""), its entry is `scheduled_for`, the
-    moment it stands for in ISO 8601, and its parameters are the schedule's.
+    A schedule's job has no batch and no collection (""). Its entry is `scheduled_for`, the time of
+    its occurrence in ISO 8601, and its parameters are the schedule's.
     """
 
     batch_id: str
     job_id: str
     collection: str
     entry: Mapping[str, Any]  # the manifest row, as docs/manifests.md names its fields
-    parameters: Mapping[str, Any]  # what the submission set for the whole batch
+    parameters: Mapping[str, Any]  # what the submission gave for the whole batch
     data: Mapping[str, Any]
     attempt: int  # 1 for the first try
-    depositor: Depositor = NOBODY  # whose right to deposit it has
+    depositor: Depositor = NOBODY  # the person whose right to deposit the job has
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ class RetryPolicy:
     factor: float = 4.0
     longest: float = 900.0
 
-    def wait_s(self, failed_attempts: int, asked: float | None = None) -> float | None:
-        """Seconds to wait after that many failed attempts in a row; None when they are used up."""
+    def wait_s(self, failed_attempts: int, retry_after: float | None = None) -> float | None:
+        """Seconds to wait after that many failed attempts in a row; None if no retry is left."""
         if failed_attempts > self.retries:
             return None
         wait = min(self.first * self.factor ** (failed_attempts - 1), self.longest)
-        return min(max(wait, asked or 0.0), self.longest)
+        return min(max(wait, retry_after or 0.0), self.longest)
 
 
-def _tells_nobody(
+def _do_nothing(
     _step_input: StepInput, _context: Any, _code: str, _message: str, _requeues: int
 ) -> Mapping[str, Any]:
     return {}
@@ -140,34 +140,27 @@ def _no_parameters(parameters: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class JobType(Generic[Context]):
-    """The data of a job type. `steps` are in order; a name is a step function's name.
-
-    `context` is the class of what its steps are given, and so all that they can reach.
-
-    `labels` gives the label of each job state (the lifecycle's own name where absent).
-    `failed` is called once when a step fails for good, with the failure code, the message and the
-    number of requeues so far; what it returns is kept with the job as a step's result is.
-    `time_limit` is the seconds one attempt may take. `lock` names the object a row is about: two
-    jobs of a chunk on the same object run in row order ("" for no object). `origins` says what may
-    make its jobs. `takes` describes each parameter by name; `check` raises InvalidParameters for
-    parameters that a schedule may not have. `keep_days` is how long an ended job is kept before it
-    is archived. A job type of the system has a `rule`, as JSON has rules: Jobyard itself makes the
-    one schedule it has.
-    """
+    """The data of a job type: how its jobs run, what makes them, what people call their states."""
 
     name: str
     title: str
-    steps: tuple[tuple[str, Callable[[StepInput, Context], StepResult]], ...]
-    context: type[Context]
+    steps: tuple[tuple[str, Callable[[StepInput, Context], StepResult]], ...]  # in order, by name
+    context: type[Context]  # the class of what its steps are given: they reach nothing else
     retry: RetryPolicy = RetryPolicy()
-    time_limit: float = 840.0
+    time_limit: float = 840.0  # seconds that one attempt may take
+    # The label of each job state; the lifecycle's own where absent.
     labels: Mapping[str, str] = field(default_factory=dict)
+    # The object that a row is about, "" for none: jobs of a chunk on one object run in row order.
     lock: Callable[[Mapping[str, Any]], str] = lambda entry: ""
-    failed: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _tells_nobody
-    origins: frozenset[Origin] = frozenset({Origin.BATCH})
-    check: Callable[[Mapping[str, Any]], object] = _no_parameters
-    takes: Mapping[str, str] = field(default_factory=dict)
-    keep_days: int = 90
+    # Called once when a job fails for good, with the failure code, the message and the number of
+    # requeues so far. What it returns is kept with the job, as a step's result is.
+    on_failure: Callable[[StepInput, Context, str, str, int], Mapping[str, Any]] = _do_nothing
+    origins: frozenset[Origin] = frozenset({Origin.BATCH})  # what may make its jobs
+    parameters: Mapping[str, str] = field(default_factory=dict)  # a description of each, by name
+    # Raises InvalidParameters for parameters that a schedule may not have.
+    check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
+    keep_days: int = 90  # until an ended job is archived
+    # The rule, in JSON, of the one schedule that Jobyard itself makes; for its own job types only.
     rule: Mapping[str, Any] | None = None
 
     @property
@@ -175,12 +168,13 @@ class JobType(Generic[Context]):
         """Whether only Jobyard itself uses it, by the schedule of its `rule`."""
         return self.rule is not None
 
-    def check_names(self, names: Set[str]) -> None:
-        """Hold that it takes parameters of these names.
+    def check_parameter_names(self, names: Set[str]) -> None:
+        """Check that the job type has parameters of these names.
 
         Raises:
-            InvalidParameters: there is one that nobody would look at.
+            InvalidParameters: there is no parameter of one of the names.
         """
-        for name in sorted(names - self.takes.keys()):
-            known = f"there are {', '.join(self.takes)}" if self.takes else "it takes none"
+        for name in sorted(names - self.parameters.keys()):
+            known = ", ".join(self.parameters)
+            known = f"there are {known}" if known else "it takes none"
             raise InvalidParameters(name, f"there is no such parameter of {self.name}; {known}")

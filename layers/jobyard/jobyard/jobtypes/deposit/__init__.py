@@ -64,8 +64,8 @@ DEPOSIT = JobType(
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels={state.value: label for state, label in _LABELS.items()},
     lock=_lock,
-    failed=_failed,
-    takes={
+    on_failure=_failed,
+    parameters={
         "primary": "The object's identifier, of a deposit of one object.",
         "local": "Its local identifiers, one or a list.",
         "creator": "Who made it.",

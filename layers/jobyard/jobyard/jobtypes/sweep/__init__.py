@@ -24,8 +24,8 @@ SWEEP = JobType(
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
     labels=SCHEDULE_LABELS,
     origins=frozenset({Origin.SCHEDULE}),
-    check=Plan.of,
-    takes={
+    check_parameters=Plan.of,
+    parameters={
         "table": "The table that is swept; the deployment lists those that may be.",
         "index": "Its index, from the partition to the time that records are due.",
         "key": "The one or two attributes of the table's own key.",

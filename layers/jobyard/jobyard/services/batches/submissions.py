@@ -58,7 +58,9 @@ def submit(
     collection = authorize_deposit(submission.collection, context.actor)
     if reason := takes_no_manifests(submission.job_type):
         raise BadRequest(reason)
-    TYPES[submission.job_type].check_names(submission.parameters.keys() - {"callback_url"})
+    TYPES[submission.job_type].check_parameter_names(
+        submission.parameters.keys() - {"callback_url"}
+    )
     now = context.now()
     recipients = _recipients(submission, collection, context)
     batch = Batch(

@@ -207,7 +207,7 @@ class _Runner:
         step_input: StepInput,
         context: StepContext,
     ) -> bool:
-        """When a step raised an unexpected error and the job fails by it: call `failed` too."""
+        """When a step raised an unexpected error and the job fails by it: call `on_failure` too."""
         if kind is not None and issubclass(kind, Exception):
             result = unexpected_failure(progress, self.worker.now())
             handled = self._with_failure_handled(result, step_input, context)
@@ -218,7 +218,7 @@ class _Runner:
     def _with_failure_handled(
         self, result: AttemptResult, step_input: StepInput, context: StepContext
     ) -> AttemptResult:
-        """The result; if the job fails by it, with what its type's `failed` returned."""
+        """The result; if the job fails by it, with what its type's `on_failure` returned."""
         if isinstance(result.outcome, Done):
             return result
         record, job_type = result.record, self.source.job_type
@@ -227,7 +227,7 @@ class _Runner:
             return result
         step_input = replace(step_input, data=record.data)
         failure = (after.failure_code, after.failure_message, record.requeues)
-        returned = job_type.failed(step_input, context, *failure)
+        returned = job_type.on_failure(step_input, context, *failure)
         return replace(result, record=replace(record, data={**record.data, **returned}))
 
     def _gather(self) -> None:

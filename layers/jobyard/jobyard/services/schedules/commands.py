@@ -163,7 +163,7 @@ def _check(job_type: str, parameters: Mapping[str, Any], policy: Policy) -> None
         )
     if len(json.dumps(parameters)) > MAX_PARAMETER_BYTES:
         raise InvalidParameters("", f"no more than {MAX_PARAMETER_BYTES} bytes of JSON in ASCII")
-    TYPES[job_type].check(parameters)
+    TYPES[job_type].check_parameters(parameters)
     _check_policy(policy)
 
 
@@ -198,7 +198,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
         parameters = before.parameters if changes.parameters is None else changes.parameters
         if before.is_system:
             _check_policy(policy)
-            job_type_of(before.job_type).check(parameters)
+            job_type_of(before.job_type).check_parameters(parameters)
         else:
             _check(before.job_type, parameters, policy)
         rule = changes.rule or before.rule
