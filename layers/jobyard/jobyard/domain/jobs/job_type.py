@@ -1,4 +1,4 @@
-"""Job types: their data, the input of their steps, and the outcomes a step may return."""
+"""Job types: their data, the input of their steps, and the results a step may return."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
