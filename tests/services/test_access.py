@@ -104,7 +104,7 @@ def closed_collection() -> str:
 
 def a_calendar(admin: CommandContext) -> str:
     calendar = Calendar("holidays")
-    if stored_calendars.stored("holidays") is None:
+    if stored_calendars.find_any("holidays") is None:
         calendars.put(calendar, None, admin)
     return "holidays"
 
