@@ -1,6 +1,6 @@
 """What a request works with: the deployment's clients and clock, the actor, and the key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
 from api.auth import Account, claims_of, person_of
 from api.problems import ValidationFailed
+from jobyard.domain.errors import BadRequest
 from jobyard.services import cursors
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.settings import Settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from jobyard.domain.schedules.occurrence import Occurrence
+    from jobyard.services.collections import PersonNamed
 
 _KEY_LENGTH = 255
 
@@ -46,7 +48,7 @@ class AppContext:
 
 @dataclass(frozen=True)
 class RequestContext:
-    """One request: who asks, and the key a repeat of it has too ("" when none was sent)."""
+    """One request: the actor, the route, and the idempotency key ("" when none was sent)."""
 
     app: AppContext
     actor: Actor
@@ -56,18 +58,18 @@ class RequestContext:
 
     @property
     def key(self) -> str:
-        """A key that is the same when, and only when, the same is asked again.
+        """The same for a repeat of the request, and different for every other request.
 
-        It names person and route, so that a key sent twice by mistake starts nothing by halves.
+        It contains actor and route, so a key that is reused by mistake finds no other request.
         """
         return "\n".join((self.actor.sub, self.route, self.idempotency_key or self.request_id))
 
     def query_context(self) -> QueryContext:
-        """For reads."""
+        """The context of a read."""
         return QueryContext(self.app.settings, self.app.s3, self.actor, self.app.now())
 
     def command_context(self, reason: str = "") -> CommandContext:
-        """For changes."""
+        """The context of a change."""
         app = self.app
         person, key, told = self.actor, self.key, app.log_skipped
         return CommandContext(
@@ -75,39 +77,65 @@ class RequestContext:
         )
 
     def with_email(self) -> "RequestContext":
-        """The same with the person's e-mail address, which costs a call. Of somebody who has the
-        name since this person was removed it is none."""
+        """The same with the actor's e-mail address, which costs a call to Cognito.
+
+        The address is "" when the name belongs to somebody else by now.
+        """
         found = self.app.account_of(self.actor.name)
         email = found.email if found and found.sub == self.actor.sub else ""
         return replace(self, actor=replace(self.actor, email=email))
 
     def link(self, path: str) -> str:
-        """The address of `path` below /api."""
+        """The address of `path` below `/api`."""
         return f"{self.app.settings.url}/api/{path}"
 
-    def encode_cursor(self, place: Any, *kind: str) -> str | None:
-        """A cursor of `place` in the list of this kind, None when there is no next page."""
-        if place is None:
-            return None
-        return cursors.sealed(place, "\n".join(kind), self.app.cursor_key())
+    def pages(self, *kind: str) -> "Pages":
+        """The pages of a list. `kind` names the list and its filters."""
+        return Pages("\n".join(kind), self.app.cursor_key)
 
-    def decode_cursor(self, cursor: str, *kind: str, first: Any) -> Any:
-        """The place a cursor stands for in the list of this kind; `first` without a cursor.
+    def people(self, names: Iterable[str]) -> list["PersonNamed"]:
+        """The people with these user names.
 
         Raises:
-            BadRequest: the cursor is not of this list.
+            BadRequest: the user pool has no such person.
         """
-        if not cursor:
-            return first
-        return cursors.opened(cursor, "\n".join(kind), self.app.cursor_key())
+        from jobyard.services.collections import PersonNamed
+
+        found = []
+        for name in names:
+            account = self.app.account_of(name)
+            if account is None:
+                raise BadRequest(f"nobody in the user pool is called {name!r}")
+            found.append(PersonNamed(account.sub, account.name))
+        return found
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of a list. A cursor is sealed for one list with its filters."""
+
+    kind: str
+    key: Callable[[], bytes]
+
+    def start(self, cursor: str, first: Any) -> Any:
+        """Where the page of `cursor` starts; `first` without a cursor.
+
+        Raises:
+            BadRequest: the cursor is not one of this list.
+        """
+        return cursors.opened(cursor, self.kind, self.key()) if cursor else first
+
+    def next_cursor(self, position: Any) -> str | None:
+        """The cursor of the page that starts at `position`; None when that is None."""
+        return None if position is None else cursors.sealed(position, self.kind, self.key())
 
 
 def current_request(router: BaseRouter) -> RequestContext:
-    """The request that is being answered.
+    """The request that is being handled.
 
     Raises:
-        Unauthenticated: nobody we know sent it. ValidationFailed: its idempotency key has not that
-        form.
+        Unauthenticated: the token is missing or not valid.
+        ValidationFailed: the idempotency key is not valid.
     """
     event: Mapping[str, Any] = router.current_event.raw_event
     context = event["requestContext"]

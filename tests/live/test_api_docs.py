@@ -20,7 +20,7 @@ def test_the_worked_example_runs(
 ) -> None:
     blocks = _BLOCK.findall((ROOT / "docs" / "api.md").read_text())
     payloads.files["/coast.tif"] = b"a coast"
-    given = f"API={stack.api_url} TOKEN={token('depositor')} no_proxy=127.0.0.1\nexport no_proxy\n"
+    given = f"API='{stack.api_url}' TOKEN={token('depositor')}; export no_proxy=127.0.0.1\n"
     script = given + "".join(blocks).replace("https://files.example.org", payloads.url)
 
     ran = subprocess.run(

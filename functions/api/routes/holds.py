@@ -1,4 +1,4 @@
-"""Holds: deliberate stops, placed and lifted."""
+"""Holds: list, show, place and lift them."""
 
 from typing import Annotated
 from urllib.parse import unquote
@@ -7,14 +7,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from api.context import RequestContext, current_request
+from api.context import current_request
 from api.idempotency import idempotent
 from api.problems import problem_responses
 from api.schemas.fields import Reason
 from api.schemas.holds import Hold, HoldList, HoldRequest, LiftedHold
-from jobyard.domain import hold as holds
 from jobyard.domain.errors import AlreadyHeld, BadRequest, Forbidden, NotFound, StaleState
-from jobyard.services import holds as hold_commands
+from jobyard.services import holds
 from jobyard.services.queries import holds as hold_queries
 
 router = Router()  # type: ignore[no-untyped-call]
@@ -24,38 +23,24 @@ Scope = Annotated[
 ]
 
 
-def shown(hold: holds.Hold, request: RequestContext) -> Hold:
-    """A hold as its document."""
-    return Hold(
-        scope=hold.scope,
-        owner=hold.owner,
-        reason=hold.reason,
-        placed_at=hold.since,
-        until=hold.until,
-        is_active=holds.active_hold([hold], request.app.now()) is not None,
-        links={"self": request.link(f"holds/{hold.scope}")},
-    )
-
-
 @router.get(
     "/api/holds",
     operation_id="list_holds",
     tags=["Holds"],
-    summary="All holds",
-    responses={200: {"description": "The holds, by scope."}, **problem_responses(Forbidden)},
+    summary="List all holds, by scope",
+    responses={200: {"description": "The holds."}, **problem_responses(Forbidden)},
 )
 def list_holds() -> HoldList:
     request = current_request(router)
-    return HoldList(
-        items=[shown(hold, request) for hold in hold_queries.list_holds(request.query_context())]
-    )
+    found = hold_queries.list_holds(request.query_context())
+    return HoldList(items=[Hold.of(hold, request) for hold in found])
 
 
 @router.get(
     "/api/holds/<scope>",
     operation_id="get_hold",
     tags=["Holds"],
-    summary="The hold on a scope",
+    summary="Get the hold on a scope",
     responses={
         200: {"description": "The hold."},
         **problem_responses(BadRequest, Forbidden, NotFound),
@@ -63,7 +48,8 @@ def list_holds() -> HoldList:
 )
 def get_hold(scope: Scope) -> Hold:
     request = current_request(router)
-    return shown(hold_queries.hold(unquote(scope), request.query_context()), request)
+    hold = hold_queries.hold(unquote(scope), request.query_context())
+    return Hold.of(hold, request)
 
 
 @router.put(
@@ -71,33 +57,32 @@ def get_hold(scope: Scope) -> Hold:
     operation_id="place_hold",
     tags=["Holds"],
     summary="Hold a collection, a job type or everything",
-    description="From now on what would start is held; what runs goes on. While a hold is in force "
-    "on the scope, another is refused unless it says `replace`; the same one again is the one that "
-    "is there. For operator and admin.",
+    description="From now on, work that would start is held; active work goes on. While a hold is "
+    "active on the scope, another one needs `replace`. The same hold again changes nothing. For "
+    "operator and admin.",
     responses={
         200: {"description": "The hold."},
         **problem_responses(BadRequest, Forbidden, NotFound, AlreadyHeld, StaleState),
     },
     middlewares=[idempotent],
 )
-def place_hold(scope: Scope, placing: HoldRequest) -> Hold:
+def place_hold(scope: Scope, wanted: HoldRequest) -> Hold:
     request = current_request(router)
-    asked = request.command_context(placing.reason)
-    hold = hold_commands.place_hold(unquote(scope), placing.until, asked, replacing=placing.replace)
-    return shown(hold, request)
+    context = request.command_context(wanted.reason)
+    hold = holds.place_hold(unquote(scope), wanted.until, context, replacing=wanted.replace)
+    return Hold.of(hold, request)
 
 
 @router.delete(
     "/api/holds/<scope>",
     operation_id="lift_hold",
     tags=["Holds"],
-    summary="Lift a hold, and release what it held",
-    description="It stops nothing from now on. What it held is released, the first batches at "
-    "once, others within the next minutes. What another hold still covers stays held. For operator "
-    "and admin.",
+    summary="Lift a hold and release what it held",
+    description="It stops nothing from now on. The first batches are released at once, the others "
+    "within minutes. What another hold covers stays held. For operator and admin.",
     responses={
-        200: {"description": "It is lifted, and what it held is released."},
-        202: {"description": "It is lifted, and what it held is being released."},
+        200: {"description": "The hold is lifted, and what it held is released."},
+        202: {"description": "The hold is lifted, and what it held is being released."},
         **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
     },
     middlewares=[idempotent],
@@ -105,8 +90,7 @@ def place_hold(scope: Scope, placing: HoldRequest) -> Hold:
 def lift_hold(
     scope: Scope, reason: Annotated[Reason | None, Query(description="Why.")] = None
 ) -> Response[LiftedHold]:
-    request = current_request(router)
-    named = unquote(scope)
-    lift = hold_commands.begin_lift(named, request.command_context(reason or ""))
-    lifted = LiftedHold(scope=named, released_batches=lift.released)
+    context = current_request(router).command_context(reason or "")
+    lift = holds.begin_lift(unquote(scope), context)
+    lifted = LiftedHold(scope=unquote(scope), released_batches=lift.released)
     return Response(200 if lift.is_between else 202, "application/json", lifted)

@@ -14,22 +14,9 @@ router = Router()  # type: ignore[no-untyped-call]
     "/api/job-types",
     operation_id="list_job_types",
     tags=["Job types"],
-    summary="What jobs can do",
+    summary="List the job types",
     responses={200: {"description": "The job types."}, **problem_responses()},
 )
 def list_job_types() -> JobTypeList:
     current_request(router)
-    return JobTypeList(
-        items=[
-            JobType(
-                name=each.name,
-                title=each.title,
-                labels=dict(each.labels),
-                steps=[name for name, _ in each.steps],
-                parameters=dict(each.parameters),
-                origins=sorted(each.origins),
-                is_system=each.is_system,
-            )
-            for each in job_type_queries.list_job_types()
-        ]
-    )
+    return JobTypeList(items=[JobType.of(each) for each in job_type_queries.list_job_types()])

@@ -1,4 +1,4 @@
-"""Lifecycles as they are in force."""
+"""The lifecycles."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ router = Router()  # type: ignore[no-untyped-call]
     "/api/lifecycles/<name>",
     operation_id="get_lifecycle",
     tags=["Lifecycles"],
-    summary="A lifecycle: its states, and who may send which event",
+    summary="Get a lifecycle: its states, and who may send which event",
     responses={200: {"description": "The lifecycle."}, **problem_responses(NotFound)},
 )
 def get_lifecycle(

@@ -1,4 +1,4 @@
-"""Who one is."""
+"""The actor of a request."""
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
@@ -13,9 +13,9 @@ router = Router()  # type: ignore[no-untyped-call]
     "/api/me",
     operation_id="get_me",
     tags=["People"],
-    summary="Who you are here, and your roles",
+    summary="Get your name and roles",
     responses={200: {"description": "You."}, **problem_responses()},
 )
 def get_me() -> Me:
-    person = current_request(router).actor
-    return Me(name=person.name, roles=sorted(person.roles))
+    actor = current_request(router).actor
+    return Me(name=actor.name, roles=sorted(actor.roles))

@@ -1,8 +1,9 @@
 """Batches: what is submitted, what is shown, retries, reports, findings."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -12,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from api.context import RequestContext
+from api.links import batch_links, retry_links
 from api.schemas.fields import (
     CallbackUrl,
     Collection,
@@ -19,19 +22,27 @@ from api.schemas.fields import (
     HistoryEntry,
     JobId,
     Links,
+    NextCursor,
     Note,
     Parameters,
     Reason,
-    Recipient,
+    Recipients,
     Schema,
 )
+from jobyard.domain.batches import batch as domain
+from jobyard.domain.batches import report as domain_report
 from jobyard.domain.batches.batch import BATCH, BatchState
-from jobyard.domain.batches.operation import OperationState
+from jobyard.domain.batches.operation import Filter, OperationState
 from jobyard.domain.batches.report import DeliveryState, ReportKind
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import JOB
-from jobyard.domain.mail_addresses import MAX_RECIPIENTS
+from jobyard.domain.jobs.job import JOB, JobState
+from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.domain.manifests.profiles import PROFILES
+from jobyard.domain.urls import text_without_secrets
+from jobyard.services.batches import submissions
+from jobyard.services.context import QueryContext
+from jobyard.services.queries import batches as batch_queries
+from jobyard.services.queries import reports as report_queries
 
 Profile = StrEnum("Profile", {name: name for name in PROFILES})  # type: ignore[misc]
 BatchEvent = StrEnum("BatchEvent", {name: name for name in BATCH.people_events()})  # type: ignore[misc]
@@ -44,10 +55,6 @@ Counts = Annotated[
     dict[str, int],
     WithJsonSchema({"type": "object", "properties": _COUNTS, "required": list(_COUNTS)}),
     Field(description="How many jobs are in each state, and in all."),
-]
-Cursor = Annotated[
-    str | None,
-    Field(description="Send it as `cursor` to get the next page; null on the last."),
 ]
 
 
@@ -65,9 +72,8 @@ class BatchSubmission(Schema, extra="forbid"):
     profile: Profile | None = Field(
         default=None, description="What a line is, for a manifest that does not say so itself."
     )
-    notify: list[Recipient] | None = Field(
+    notify: Recipients | None = Field(
         default=None,
-        max_length=MAX_RECIPIENTS,
         description="Who is told how it ended. Nobody when empty; left out, those the collection "
         "names, else the person who submits, or the deployment's operators if that person has no "
         "verified address.",
@@ -81,6 +87,19 @@ class BatchSubmission(Schema, extra="forbid"):
         "object takes `primary`, `local`, `creator`, `title` and `date`.",
     )
     note: Note | None = Field(default=None, description="For people who look at the batch later.")
+
+    def submission(self) -> submissions.Submission:
+        """What the service is asked for."""
+        callback = {"callback_url": self.callback_url} if self.callback_url else {}
+        return submissions.Submission(
+            collection=self.collection,
+            filename=self.filename,
+            job_type=self.job_type,
+            profile=self.profile or "",
+            notify=None if self.notify is None else tuple(self.notify),
+            parameters=self.parameters | callback,
+            note=self.note or "",
+        )
 
 
 class Upload(Schema):
@@ -101,6 +120,18 @@ class SubmittedBatch(Schema):
     upload: Upload = Field(description="Where the manifest goes.")
     links: Links
 
+    @classmethod
+    def of(
+        cls, batch: domain.Batch, upload: submissions.UploadForm, request: RequestContext
+    ) -> "SubmittedBatch":
+        """The batch that a submission made."""
+        return cls(
+            batch_id=batch.batch_id,
+            state=batch.state,
+            upload=Upload(url=upload.url, fields=dict(upload.fields), expires_at=upload.expires_at),
+            links=batch_links(batch.batch_id, request),
+        )
+
 
 class FailureGroup(Schema):
     """Jobs that failed for the same cause."""
@@ -118,6 +149,11 @@ class Undeliverable(Schema):
 
     address: str = Field(description="Who, as it was written.")
     reason: str = Field(description="Why.")
+
+    @classmethod
+    def all_of(cls, found: Iterable[UndeliveredRecipient]) -> "list[Undeliverable]":
+        """The recipients of a batch or a delivery."""
+        return [cls(address=each.address, reason=each.why) for each in found]
 
 
 class BatchSummary(Schema):
@@ -154,6 +190,11 @@ class BatchSummary(Schema):
     )
     links: Links
 
+    @classmethod
+    def of(cls, view: batch_queries.BatchView, request: RequestContext) -> "BatchSummary":
+        """A batch as lists show it."""
+        return cls(**_summary(view, request))
+
 
 class Batch(BatchSummary):
     """A batch."""
@@ -167,18 +208,26 @@ class Batch(BatchSummary):
     )
     history: list[HistoryEntry] = Field(description="All that happened to it, oldest first.")
 
+    @classmethod
+    def of(cls, view: batch_queries.BatchView, request: RequestContext) -> "Batch":
+        """The batch with everything that is known of it."""
+        batch = view.batch
+        return cls(
+            **_summary(view, request),
+            notify=list(batch.notify),
+            undeliverable=Undeliverable.all_of(batch.untold),
+            parameters=_without_secrets(batch.parameters),
+            files_count=batch.files,
+            report_checked_at=batch.checked_at,
+            history=HistoryEntry.all_of(batch.history),
+        )
+
 
 class BatchList(Schema):
     """A page of batches, newest first."""
 
     items: list[BatchSummary]
-    next_cursor: Cursor
-
-
-class ReasonRequest(Schema, extra="forbid"):
-    """What is asked needs a reason."""
-
-    reason: Reason
+    next_cursor: NextCursor
 
 
 class BatchStatus(Schema):
@@ -188,6 +237,16 @@ class BatchStatus(Schema):
     state: BatchState = Field(description="Where it stands now.")
     actions: list[BatchEvent] = Field(description="What you may ask of it next.")
     links: Links
+
+    @classmethod
+    def of(cls, batch: domain.Batch, request: RequestContext) -> "BatchStatus":
+        """The batch after an event."""
+        return cls(
+            batch_id=batch.batch_id,
+            state=batch.state,
+            actions=[BatchEvent(each) for each in BATCH.actions(batch.state, request.actor.roles)],
+            links=batch_links(batch.batch_id, request),
+        )
 
 
 _REASON_OR_PREVIEW = {
@@ -216,6 +275,11 @@ class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW)
             raise ValueError("give a reason, or ask for a preview")
         return self
 
+    def filter(self) -> Filter:
+        """The failed jobs that are meant."""
+        codes = frozenset(code.value for code in self.failure_codes)
+        return Filter(JobState.FAILED, codes, frozenset(self.job_ids))
+
 
 class RetryResult(Schema):
     """A retry that was accepted, or the preview of one."""
@@ -226,6 +290,23 @@ class RetryResult(Schema):
         description="How many of them cannot be requeued: the depositor has to submit them again."
     )
     links: Links
+
+    @classmethod
+    def of(
+        cls,
+        batch_id: str,
+        matched: int,
+        refused: int,
+        request: RequestContext,
+        operation_id: str = "",
+    ) -> "RetryResult":
+        """A retry, or the preview of one without an `operation_id`."""
+        return cls(
+            operation_id=operation_id or None,
+            matched=matched,
+            not_retryable=refused,
+            links=retry_links(batch_id, operation_id, request),
+        )
 
 
 class OperationOutcome(Schema):
@@ -255,8 +336,31 @@ class Operation(Schema):
     reason: str = Field(description="Why.")
     requested_at: datetime = Field(description="When it was asked.")
     ended_at: datetime | None = Field(description="When it had gone through all of them.")
-    next_cursor: Cursor
+    next_cursor: NextCursor
     links: Links
+
+    @classmethod
+    def of(
+        cls, view: report_queries.OperationView, next_cursor: str | None, request: RequestContext
+    ) -> "Operation":
+        """An operation with a page of outcomes."""
+        operation = view.operation
+        return cls(
+            operation_id=operation.operation_id,
+            batch_id=operation.batch_id,
+            state=operation.state,
+            event=operation.event,
+            failure_codes=sorted(operation.filter.codes),
+            matched=operation.matched,
+            counts=dict(view.counts),
+            outcomes=[OperationOutcome.model_validate(vars(each)) for each in view.outcomes],
+            actor=operation.actor,
+            reason=operation.reason,
+            requested_at=operation.asked_at,
+            ended_at=operation.ended_at,
+            next_cursor=next_cursor,
+            links=retry_links(operation.batch_id, operation.operation_id, request),
+        )
 
 
 class Delivery(Schema):
@@ -282,6 +386,20 @@ class ReportFiles(Schema):
     json_: str | None = Field(alias="json", description="All jobs, as JSON.")
     html: str | None = Field(description="A page to read.")
 
+    @classmethod
+    def of(cls, report: domain_report.Report, context: QueryContext) -> "ReportFiles":
+        """Links to the files that the report has."""
+        linked = {
+            name: report_queries.link_to(report, name, context) if name in report.files else None
+            for name in report_queries.LINKED
+        }
+        return cls(
+            jobs_csv=linked["jobs.csv"],
+            failures_csv=linked["failures.csv"],
+            json=linked["report.json"],
+            html=linked["report.html"],
+        )
+
 
 class Report(Schema):
     """What was told about a batch."""
@@ -295,6 +413,28 @@ class Report(Schema):
     counts: dict[str, int] = Field(description="Jobs by what was told of them.")
     changed_count: int = Field(description="Jobs told otherwise than in the report before.")
     files: ReportFiles
+
+    @classmethod
+    def of(cls, report: domain_report.Report, context: QueryContext) -> "Report":
+        """A report with links to its files."""
+        delivery = report.delivery
+        return cls(
+            seq=report.seq,
+            kind=report.kind,
+            created_at=report.at,
+            to=list(report.to),
+            subject=report.subject,
+            delivery=Delivery(
+                state=delivery.state,
+                updated_at=delivery.at,
+                message_id=delivery.message_id,
+                error=delivery.error,
+                undeliverable=Undeliverable.all_of(delivery.untold),
+            ),
+            counts=dict(report.counts),
+            changed_count=report.changed,
+            files=ReportFiles.of(report, context),
+        )
 
 
 class ReportList(Schema):
@@ -317,4 +457,47 @@ class FindingList(Schema):
     """A page of what was found in a manifest, in its order."""
 
     items: list[Finding]
-    next_cursor: Cursor
+    next_cursor: NextCursor
+
+
+def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str, Any]:
+    batch = view.batch
+    groups = view.failure_groups
+    return {
+        "batch_id": batch.batch_id,
+        "collection": batch.collection,
+        "state": batch.state,
+        "label": view.label,
+        "job_type": batch.job_type,
+        "filename": batch.filename,
+        "profile": batch.profile,
+        "submitter": batch.submitter,
+        "submitter_id": batch.submitter_sub,
+        "note": batch.note,
+        "submitted_at": batch.submitted_at,
+        "started_at": batch.started_at,
+        "ended_at": batch.ended_at,
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
+        "counts": dict(view.counts),
+        "failure_groups": None if groups is None else [_failure_group(*each) for each in groups],
+        "failure_message": batch.message,
+        "findings_count": batch.findings,
+        "duplicate_of": batch.similar_to,
+        "actions": [BatchEvent(action) for action in view.actions],
+        "links": batch_links(batch.batch_id, request),
+    }
+
+
+def _failure_group(code: str, description: str, count: int, final: int) -> FailureGroup:
+    return FailureGroup(
+        failure_code=Failure(code), description=description, count=count, not_retryable=final
+    )
+
+
+def _without_secrets(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters for readers of the batch: a callback's URL may be signed."""
+    return {
+        name: text_without_secrets(value) if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }

@@ -5,7 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema
 
+from api.context import RequestContext
+from api.problems import field_path
 from api.schemas.fields import Links, Reason, Schema
+from jobyard.domain.schedules import calendar as domain
 from jobyard.domain.schedules.calendar import MAX_EXCLUDED, MAX_TITLE_LETTERS, MAX_WINDOWS
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
 
@@ -59,6 +62,17 @@ class CalendarRequest(Schema, extra="forbid"):
     )
     reason: Reason
 
+    def calendar(self, name: str) -> domain.Calendar:
+        """The calendar read.
+
+        Raises:
+            InvalidRule: a field of it is not valid.
+        """
+        with field_path("body"):
+            return domain.calendar_of(
+                {"name": name, **self.model_dump(include={"title", "exclude", "include"})}
+            )
+
 
 class CalendarChange(Schema):
     """A change of a calendar."""
@@ -80,6 +94,16 @@ class Calendar(Schema):
     version: int = Field(description="It counts the changes.")
     history: list[CalendarChange] = Field(description="The newest changes, oldest first.")
     links: Links
+
+    @classmethod
+    def of(cls, stored: domain.StoredCalendar, request: RequestContext) -> "Calendar":
+        """A calendar as it is stored."""
+        return cls(
+            **stored.calendar.document(),
+            version=stored.version,
+            history=[CalendarChange.model_validate(vars(change)) for change in stored.changes],
+            links={"self": request.link(f"calendars/{stored.calendar.name}")},
+        )
 
 
 class CalendarList(Schema):

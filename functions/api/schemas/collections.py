@@ -5,10 +5,24 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from api.schemas.batches import Cursor
+from api.context import RequestContext
+from api.links import collection_links
 from api.schemas.fields import Collection as Name
-from api.schemas.fields import Group, Links, Naan, PersonName, Reason, Recipient, Schema
+from api.schemas.fields import (
+    Group,
+    Links,
+    Naan,
+    NextCursor,
+    PersonName,
+    Reason,
+    Recipients,
+    Schema,
+)
+from jobyard.domain import collection as domain
 from jobyard.domain.collection import MAX_ADDRESSES, MAX_GROUPS, MAX_NAANS
+from jobyard.domain.hold import Hold
+from jobyard.services.collections import CollectionEdit
+from jobyard.services.queries import collections as collection_queries
 
 _NAANS = "Numbers of the authorities (NAANs) whose arks its depositors may give to new objects."
 _NOTIFY = "Who is told how a batch ended whose submission names nobody."
@@ -16,7 +30,7 @@ _DROPS = "Whether manifests may be dropped in the bucket for it, which nobody si
 _PERSON = "Somebody's name in the user pool. Their id is what counts from then on."
 
 Naans = Annotated[list[Naan], Field(max_length=MAX_NAANS, description=_NAANS)]
-Notify = Annotated[list[Recipient], Field(max_length=MAX_ADDRESSES, description=_NOTIFY)]
+Notify = Annotated[Recipients, Field(max_length=MAX_ADDRESSES, description=_NOTIFY)]
 People = Annotated[list[PersonName], Field(max_length=20, description=_PERSON)]
 Groups = Annotated[
     list[Group],
@@ -38,6 +52,14 @@ class NewCollection(Schema, extra="forbid"):
     accepts_drops: StrictBool = Field(default=False, description=_DROPS)
     reason: Reason | None = Field(default=None, description="Why it is made.")
 
+    def edit(self, request: RequestContext) -> CollectionEdit:
+        """What the collection starts with.
+
+        Raises:
+            BadRequest: the user pool does not have the owner.
+        """
+        return _edit(self, request)
+
 
 class CollectionChanges(Schema, extra="forbid"):
     """What of a collection is to be otherwise. What is left out stays."""
@@ -53,6 +75,14 @@ class CollectionChanges(Schema, extra="forbid"):
         if not self.model_fields_set - {"reason"}:
             raise ValueError("something is to change: owner, naans, notify or accepts_drops")
         return self
+
+    def edit(self, request: RequestContext) -> CollectionEdit:
+        """What changes.
+
+        Raises:
+            BadRequest: the user pool does not have the owner.
+        """
+        return _edit(self, request)
 
 
 class DepositorsRequest(Schema, extra="forbid"):
@@ -87,6 +117,19 @@ class CollectionChange(Schema):
     reason: str = Field(description='Why; "" when nobody said.')
     cause: str = Field(description="The request that made it happen.")
 
+    @classmethod
+    def of(cls, change: domain.RightsChange) -> "CollectionChange":
+        """A change as it is stored."""
+        return cls(
+            event=change.event,
+            changes=change.what,
+            at=change.at,
+            actor=change.actor,
+            actor_id=change.sub,
+            reason=change.reason,
+            cause=change.cause,
+        )
+
 
 class CollectionHold(Schema):
     """What stops a collection now."""
@@ -94,6 +137,13 @@ class CollectionHold(Schema):
     scope: str = Field(description="What is held: `everything`, or this collection.")
     description: str = Field(description="By whom and why.")
     until: datetime | None = Field(description="Until when; null until somebody lifts it.")
+
+    @classmethod
+    def of(cls, hold: Hold | None) -> "CollectionHold | None":
+        """The hold on a collection; None when there is none."""
+        if hold is None:
+            return None
+        return cls(scope=hold.scope, description=hold.words(), until=hold.until)
 
 
 class Collection(Schema):
@@ -116,9 +166,40 @@ class Collection(Schema):
     )
     links: Links
 
+    @classmethod
+    def of(cls, view: collection_queries.CollectionView, request: RequestContext) -> "Collection":
+        """A collection as the actor may see it."""
+        found = view.collection
+        people = sorted(found.people.items(), key=lambda each: each[1])
+        return cls(
+            name=found.name,
+            owner=found.owner,
+            owner_id=found.owner_sub,
+            people=[Depositor(id=sub, name=name) for sub, name in people],
+            groups=sorted(found.groups),
+            naans=list(found.naans),
+            notify=list(found.notify),
+            accepts_drops=found.drops,
+            hold=CollectionHold.of(view.hold),
+            may_deposit=view.may_deposit,
+            may_edit=view.may_edit,
+            version=found.version,
+            history=[CollectionChange.of(each) for each in found.changes],
+            links=collection_links(found.name, request),
+        )
+
 
 class CollectionList(Schema):
     """A page of collections, by name."""
 
     items: list[Collection]
-    next_cursor: Cursor
+    next_cursor: NextCursor
+
+
+def _edit(wanted: NewCollection | CollectionChanges, request: RequestContext) -> CollectionEdit:
+    return CollectionEdit(
+        owner=request.people([wanted.owner])[0] if wanted.owner else None,
+        naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
+        notify=None if wanted.notify is None else tuple(wanted.notify),
+        drops=wanted.accepts_drops,
+    )

@@ -3,6 +3,7 @@ refuse the rest."""
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -16,11 +17,13 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from jobyard.domain import history as domain
 from jobyard.domain.arks import EXPECTED, normal_ark
 from jobyard.domain.collection import GROUP, NAAN_PATTERN
-from jobyard.domain.mail_addresses import SHAPE, addresses
+from jobyard.domain.mail_addresses import MAX_RECIPIENTS, SHAPE, addresses, all_addresses
 from jobyard.domain.manifests.validation import LOCAL_BYTES, LOCALS
 from jobyard.domain.text import REASON_BYTES, clean, is_clean
+from jobyard.services.queries import history as history_queries
 
 
 class Schema(BaseModel, defer_build=True):
@@ -127,6 +130,19 @@ Recipient = Annotated[
         'header: `"Doe, Jane" <jane@example.org>`. Only the bare address is kept.',
         json_schema_extra={"maxLength": _RECIPIENT_LENGTH},
     ),
+]
+
+
+def _all_recipients(named: list[str]) -> list[str]:
+    """The bare addresses, each once."""
+    found = all_addresses(named)
+    if found.bad:
+        raise ValueError(found.bad[0].why)
+    return list(found.good)
+
+
+Recipients = Annotated[
+    list[Recipient], Field(max_length=MAX_RECIPIENTS), AfterValidator(_all_recipients)
 ]
 
 _URL_LENGTH = 2048
@@ -264,6 +280,31 @@ JobId = Annotated[
 ]
 
 
+class ReasonRequest(Schema, extra="forbid"):
+    """What is asked needs a reason."""
+
+    reason: Reason
+
+
+NextCursor = Annotated[
+    str | None,
+    Field(description="Send it as `cursor` to get the next page; null on the last page."),
+]
+
+
+class RecordCounts(Schema):
+    """The records a job has gone through, so far."""
+
+    processed: int = Field(description="Those that were processed.")
+    failed: int = Field(description="Those that could not be.")
+    total: int | None = Field(description="All of them; null until it has gone through all.")
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int | None] | None) -> "RecordCounts | None":
+        """The counts of a job or an occurrence; None when it counts none."""
+        return cls.model_validate(counts) if counts else None
+
+
 class HistoryEntry(Schema):
     """One line of a history."""
 
@@ -281,3 +322,8 @@ class HistoryEntry(Schema):
     )
     reason: str = Field(description='Why; "" when nobody said.')
     cause: str = Field(description="The request or pass of the machine that made it happen.")
+
+    @classmethod
+    def all_of(cls, history: tuple[domain.HistoryEntry, ...]) -> "list[HistoryEntry]":
+        """The lines of a history."""
+        return [cls.model_validate(line) for line in history_queries.history(history)]

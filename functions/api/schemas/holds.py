@@ -4,7 +4,9 @@ from datetime import datetime
 
 from pydantic import Field
 
+from api.context import RequestContext
 from api.schemas.fields import Instant, Links, Reason, Schema
+from jobyard.domain import hold as domain
 
 
 class HoldRequest(Schema, extra="forbid"):
@@ -33,6 +35,19 @@ class Hold(Schema):
     until: datetime | None = Field(description="When it runs out; null when only a person ends it.")
     is_active: bool = Field(description="Whether it stops anything now.")
     links: Links
+
+    @classmethod
+    def of(cls, hold: domain.Hold, request: RequestContext) -> "Hold":
+        """A hold as it is stored."""
+        return cls(
+            scope=hold.scope,
+            owner=hold.owner,
+            reason=hold.reason,
+            placed_at=hold.since,
+            until=hold.until,
+            is_active=domain.active_hold([hold], request.app.now()) is not None,
+            links={"self": request.link(f"holds/{hold.scope}")},
+        )
 
 
 class HoldList(Schema):

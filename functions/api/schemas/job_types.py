@@ -1,9 +1,12 @@
 """The catalogue of job types."""
 
+from typing import Any
+
 from pydantic import Field
 
 from api.schemas.fields import Schema
 from jobyard.domain.ids import Origin
+from jobyard.domain.jobs import job_type as domain
 
 
 class JobType(Schema):
@@ -18,6 +21,19 @@ class JobType(Schema):
         description="Where its jobs may come from: a submission, or a schedule."
     )
     is_system: bool = Field(description="Whether only Jobyard itself uses it.")
+
+    @classmethod
+    def of(cls, job_type: domain.JobType[Any]) -> "JobType":
+        """A job type of the registry."""
+        return cls(
+            name=job_type.name,
+            title=job_type.title,
+            labels=dict(job_type.labels),
+            steps=[name for name, _ in job_type.steps],
+            parameters=dict(job_type.parameters),
+            origins=sorted(job_type.origins),
+            is_system=job_type.is_system,
+        )
 
 
 class JobTypeList(Schema):

@@ -2,14 +2,21 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field, JsonValue
 
-from api.schemas.batches import Cursor
-from api.schemas.fields import HistoryEntry, Links, Schema
+from api.context import Pages, RequestContext
+from api.links import job_links
+from api.schemas.fields import HistoryEntry, Links, NextCursor, RecordCounts, Schema
+from jobyard.domain.ids import Origin
+from jobyard.domain.jobs import job as domain
 from jobyard.domain.jobs.job import JOB, JobState, StepStatus
 from jobyard.domain.schedules.occurrence import Trigger
+from jobyard.domain.urls import without_secrets
+from jobyard.services.queries import jobs as job_queries
 
+_MAX_PAGE_BYTES = 4 * 1024 * 1024  # a line may have 64 KB, and Lambda returns at most 6 MB
 JobEvent = StrEnum("JobEvent", {name: name for name in JOB.people_events()})  # type: ignore[misc]
 
 
@@ -41,6 +48,11 @@ class JobSummary(Schema):
     )
     links: Links
 
+    @classmethod
+    def of(cls, view: job_queries.JobView, request: RequestContext) -> "JobSummary":
+        """A job as lists show it."""
+        return cls(**_summary(view, request))
+
 
 class Step(Schema):
     """A step of a job."""
@@ -51,6 +63,20 @@ class Step(Schema):
     skipped_at: datetime | None = Field(description="When it was found not to be needed.")
     completed_at: datetime | None = Field(description="When it was done.")
     message: str = Field(description='A warning worth showing; "" when there is none.')
+
+    @classmethod
+    def of(cls, name: str, record: domain.StepRecord | None) -> "Step":
+        """A step of a job; pending without a record."""
+        status = record.status if record else StepStatus.PENDING
+        ended_at = record.ended_at if record else None
+        return cls(
+            name=name,
+            status=status,
+            started_at=record.started_at if record else None,
+            skipped_at=ended_at if status is StepStatus.SKIPPED else None,
+            completed_at=ended_at if status is StepStatus.COMPLETED else None,
+            message=record.message if record else "",
+        )
 
 
 class Attempt(Schema):
@@ -65,13 +91,16 @@ class Attempt(Schema):
     )
     failure_message: str = Field(description="The same in words.")
 
-
-class RecordCounts(Schema):
-    """The records a job has gone through, so far."""
-
-    processed: int = Field(description="Those that were processed.")
-    failed: int = Field(description="Those that could not be.")
-    total: int | None = Field(description="All of them; null until it has gone through all.")
+    @classmethod
+    def of(cls, attempt: domain.Attempt) -> "Attempt":
+        """An attempt as it is stored."""
+        return cls(
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            step=attempt.step,
+            failure_code=attempt.code,
+            failure_message=attempt.message,
+        )
 
 
 class Job(JobSummary):
@@ -103,12 +132,46 @@ class Job(JobSummary):
         "and how many of each between."
     )
 
+    @classmethod
+    def of(cls, view: job_queries.JobView, request: RequestContext) -> "Job":
+        """The job with everything that is known of it."""
+        recorded = {step.name: step for step in view.job.steps}
+        occurrence = view.occurrence
+        return cls(
+            **_summary(view, request),
+            schedule_id=occurrence.schedule_id if occurrence else "",
+            scheduled_for=occurrence.at if occurrence else None,
+            trigger=occurrence.trigger if occurrence else None,
+            actor=occurrence.actor if occurrence else "",
+            reason=occurrence.words if occurrence else "",
+            parameters=dict(occurrence.parameters) if occurrence else {},
+            records=RecordCounts.of(view.records),
+            steps=[Step.of(name, recorded.get(name)) for name in view.all_steps],
+            attempts=[Attempt.of(each) for each in view.job.attempts],
+            result=dict(view.job.data),
+            history=HistoryEntry.all_of(view.job.history),
+        )
+
 
 class JobList(Schema):
     """A page of jobs, in the manifest's order."""
 
     items: list[JobSummary]
-    next_cursor: Cursor
+    next_cursor: NextCursor
+
+    @classmethod
+    def of(cls, page: job_queries.JobList, pages: Pages, request: RequestContext) -> "JobList":
+        """A page of jobs, shortened so that Lambda can return it."""
+        items: list[JobSummary] = []
+        size = 0
+        for view in page.items:
+            item = JobSummary.of(view, request)
+            size += len(item.model_dump_json())
+            if items and size > _MAX_PAGE_BYTES:
+                start = (view.job.place.chunk, view.job.place.position)
+                return cls(items=items, next_cursor=pages.next_cursor(start))
+            items.append(item)
+        return cls(items=items, next_cursor=pages.next_cursor(page.after))
 
 
 class JobStatus(Schema):
@@ -120,3 +183,37 @@ class JobStatus(Schema):
     state: JobState = Field(description="Where it stands now.")
     actions: list[JobEvent] = Field(description="What you may ask of it next.")
     links: Links
+
+    @classmethod
+    def of(cls, job: domain.JobRecord, request: RequestContext) -> "JobStatus":
+        """The job after an event."""
+        place = job.place
+        return cls(
+            job_id=place.job_id,
+            batch_id=place.origin_id if place.origin is Origin.BATCH else "",
+            schedule_id=place.origin_id if place.origin is Origin.SCHEDULE else "",
+            state=job.state,
+            actions=[JobEvent(each) for each in job.actions(request.actor.roles)],
+            links=job_links(place.job_id, request),
+        )
+
+
+def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, Any]:
+    record, place = view.job, view.job.place
+    return {
+        "job_id": place.job_id,
+        "batch_id": place.origin_id if place.origin is Origin.BATCH else "",
+        "line": view.row.get("line"),
+        "name": view.row.get("name", ""),
+        "url": without_secrets(view.row.get("url", "")),
+        "state": record.state,
+        "label": view.label,
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
+        "step": view.step,
+        "failure_code": record.failure_code,
+        "failure_message": record.failure_message,
+        "requeue_count": record.requeues,
+        "actions": [JobEvent(action) for action in view.actions],
+        "links": job_links(place.job_id, request),
+    }

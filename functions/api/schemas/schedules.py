@@ -1,29 +1,49 @@
 """Schedules: what is sent, what is shown of them, and what became of their times."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, JsonValue, StrictInt, WithJsonSchema, model_validator
 
-from api.schemas.batches import Cursor
-from api.schemas.fields import HistoryEntry, Instant, Links, Reason, Schema, Title
-from api.schemas.jobs import RecordCounts
+from api.context import RequestContext
+from api.links import occurrence_links, schedule_links
+from api.problems import field_path
+from api.schemas.fields import (
+    HistoryEntry,
+    Instant,
+    Links,
+    NextCursor,
+    Reason,
+    RecordCounts,
+    Schema,
+    Title,
+)
 from jobyard.domain.jobs.job import JobState
 from jobyard.domain.schedules import rule_parsing
+from jobyard.domain.schedules import schedule as domain
+from jobyard.domain.schedules.next_runs import Upcoming, upcoming
 from jobyard.domain.schedules.occurrence import SkipReason, Trigger, Verdict
-from jobyard.domain.schedules.recurrence import LAST, Gap, Kind, Repeated
+from jobyard.domain.schedules.recurrence import LAST, Gap, Kind, Recurrence, Repeated
+from jobyard.domain.schedules.rule_parsing import recurrence_of
 from jobyard.domain.schedules.schedule import (
     SCHEDULE,
+    CatchUp,
     MissedPolicy,
     OverlapPolicy,
+    Policy,
     ScheduleLabel,
     ScheduleState,
 )
 from jobyard.domain.schedules.wall_clock import WEEKDAYS
+from jobyard.services.queries import schedules as schedule_queries
+
+if TYPE_CHECKING:
+    from jobyard.services.schedules import commands
 
 ScheduleEvent = StrEnum("ScheduleEvent", {name: name for name in SCHEDULE.people_events()})  # type: ignore[misc]
-MOST_SHOWN = 1000  # occurrences of a preview
+MAX_PREVIEWED = 1000  # occurrences of a preview
 
 
 def _json(**schema: Any) -> WithJsonSchema:
@@ -106,6 +126,15 @@ class Rule(Schema, extra="forbid"):
         "`once` unless said.",
     )
 
+    def recurrence(self, now: datetime) -> Recurrence:
+        """The rule read; `now` is its anchor unless it has one.
+
+        Raises:
+            InvalidRule: a field of it is not valid.
+        """
+        with field_path("body.rule"):
+            return recurrence_of(self.model_dump(exclude_unset=True), now)
+
 
 class MissedRuns(Schema, extra="forbid"):
     """Which of the times that nobody could start a job at are made up for."""
@@ -115,6 +144,10 @@ class MissedRuns(Schema, extra="forbid"):
     max_age_h: StrictInt = Field(
         default=24, ge=1, le=8784, description="None that is older than so many hours."
     )
+
+    def missed(self) -> CatchUp:
+        """The policy as the domain has it."""
+        return CatchUp(self.which, self.limit, self.max_age_h)
 
 
 _MISSED = "What is made up for; a word alone leaves the other two at 10 and 24."
@@ -140,6 +173,22 @@ class NewSchedule(Schema, extra="forbid"):
     calendar: CalendarName | None = Field(
         default=None, description="The name of the calendar that may leave times out."
     )
+
+    def spec(self, now: datetime) -> "commands.ScheduleSpec":
+        """What the service is asked for.
+
+        Raises:
+            InvalidRule: the rule is not valid.
+        """
+        from jobyard.services.schedules import commands
+
+        return commands.ScheduleSpec(
+            title=self.title,
+            job_type=self.job_type,
+            rule=self.rule.recurrence(now),
+            policy=Policy(_missed(self.missed), self.overlap, self.calendar or ""),
+            parameters=self.parameters,
+        )
 
 
 class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties": 2}):
@@ -167,13 +216,30 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
             raise ValueError("say what is to be otherwise, beside the reason")
         return self
 
+    def edit(self, now: datetime) -> "commands.ScheduleEdit":
+        """What the service is asked for.
+
+        Raises:
+            InvalidRule: the rule is not valid.
+        """
+        from jobyard.services.schedules import commands
+
+        return commands.ScheduleEdit(
+            title=self.title,
+            rule=self.rule.recurrence(now) if self.rule else None,
+            parameters=self.parameters,
+            missed=None if self.missed is None else _missed(self.missed),
+            overlap=self.overlap,
+            calendar=self.calendar,
+        )
+
 
 class RulePreviewRequest(Schema, extra="forbid"):
     """A rule that nobody has saved."""
 
     rule: Rule = Field(description="When jobs would be due.")
     count: StrictInt = Field(
-        default=10, ge=1, le=MOST_SHOWN, description="How many occurrences to tell."
+        default=10, ge=1, le=MAX_PREVIEWED, description="How many occurrences to tell."
     )
     from_: Instant | None = Field(
         default=None, alias="from", description="Those at this time or later; now unless said."
@@ -192,6 +258,11 @@ class NextRun(Schema):
         description='On a day on which clocks change: how, and what that means; else "".'
     )
 
+    @classmethod
+    def all_of(cls, runs: Iterable[Upcoming]) -> "list[NextRun]":
+        """The next runs of a rule or a schedule."""
+        return [cls.model_validate(each.document()) for each in runs]
+
 
 class LatestRun(Schema):
     """How the run that ended last came out."""
@@ -201,6 +272,20 @@ class LatestRun(Schema):
     state: JobState = Field(description="Where the job stands.")
     label: ScheduleLabel = Field(description="The same in VoteCal's words.")
     ended_at: datetime = Field(description="When it ended.")
+
+    @classmethod
+    def of(cls, schedule: domain.Schedule) -> "LatestRun | None":
+        """The run of a schedule that ended last; None when none has."""
+        latest = schedule.latest
+        if latest is None:
+            return None
+        return cls(
+            job_id=schedule.place(latest.at).job_id,
+            scheduled_for=latest.at,
+            state=latest.state,
+            label=latest.label,
+            ended_at=latest.ended_at,
+        )
 
 
 class ScheduleSummary(Schema):
@@ -231,6 +316,11 @@ class ScheduleSummary(Schema):
         "as POST /api/schedules/{schedule_id}/{event}."
     )
     links: Links
+
+    @classmethod
+    def of(cls, view: schedule_queries.ScheduleView, request: RequestContext) -> "ScheduleSummary":
+        """A schedule as lists show it."""
+        return cls(**_summary(view, request))
 
 
 class Occurrence(Schema):
@@ -268,12 +358,40 @@ class Occurrence(Schema):
     )
     links: Links
 
+    @classmethod
+    def of(cls, view: schedule_queries.OccurrenceView, request: RequestContext) -> "Occurrence":
+        """An occurrence with what is known of its job."""
+        each, outcome = view.occurrence, view.occurrence.outcome
+        job_id = each.place.job_id if each.verdict is Verdict.RUN else ""
+        return cls(
+            schedule_id=each.schedule_id,
+            scheduled_for=each.at,
+            local=view.local.isoformat(),
+            trigger=each.trigger,
+            verdict=each.verdict,
+            skip_reason=each.reason,
+            description=view.why,
+            reason=each.words,
+            actor=each.actor,
+            job_id=job_id,
+            state=view.state,
+            label=view.label,
+            started_at=view.started_at,
+            ended_at=outcome.ended_at if outcome else None,
+            duration_s=_seconds(each.duration),
+            start_delay_s=_seconds(each.late(view.started_at)),
+            failure_codes=list(outcome.codes) if outcome else [],
+            message=outcome.message if outcome else "",
+            records=RecordCounts.of(view.records),
+            links=occurrence_links(each.schedule_id, job_id, request),
+        )
+
 
 class OccurrenceList(Schema):
     """A page of a schedule's history, newest first."""
 
     items: list[Occurrence]
-    next_cursor: Cursor
+    next_cursor: NextCursor
 
 
 class Schedule(ScheduleSummary):
@@ -301,12 +419,39 @@ class Schedule(ScheduleSummary):
     )
     history: list[HistoryEntry] = Field(description="What people did to it, oldest first.")
 
+    @classmethod
+    def of_details(
+        cls, details: schedule_queries.ScheduleDetails, request: RequestContext
+    ) -> "Schedule":
+        """The schedule with everything that is known of it."""
+        schedule = details.view.schedule
+        rule, policy = schedule.rule, schedule.policy
+        completed = details.completed
+        return cls(
+            **_summary(details.view, request),
+            rule=rule.document(),
+            dst=[rule.gap, rule.repeated],
+            missed=MissedRuns(
+                which=policy.missed.which,
+                limit=policy.missed.most,
+                max_age_h=policy.missed.oldest_h,
+            ),
+            overlap=policy.overlap,
+            calendar=policy.calendar,
+            parameters=dict(schedule.parameters),
+            owner=schedule.owner,
+            created_at=schedule.created_at,
+            next_runs=NextRun.all_of(details.upcoming),
+            latest_occurrence=Occurrence.of(completed, request) if completed else None,
+            history=HistoryEntry.all_of(schedule.history),
+        )
+
 
 class ScheduleList(Schema):
     """A page of schedules, by title."""
 
     items: list[ScheduleSummary]
-    next_cursor: Cursor
+    next_cursor: NextCursor
 
 
 class ScheduleEdit(Schema):
@@ -315,6 +460,21 @@ class ScheduleEdit(Schema):
     schedule: Schedule
     next_runs_before: list[NextRun] = Field(description="The next runs as they would have been.")
     next_runs_after: list[NextRun] = Field(description="The next runs as they are now.")
+
+    @classmethod
+    def of(
+        cls,
+        edited: "commands.EditResult",
+        details: schedule_queries.ScheduleDetails,
+        request: RequestContext,
+    ) -> "ScheduleEdit":
+        """A schedule after an edit."""
+        before, after = edited.before.rule, edited.schedule.rule
+        return cls(
+            schedule=Schedule.of_details(details, request),
+            next_runs_before=NextRun.all_of(upcoming(before, at) for at in edited.runs_before),
+            next_runs_after=NextRun.all_of(upcoming(after, at) for at in edited.runs_after),
+        )
 
 
 class SuspendRequest(Schema, extra="forbid"):
@@ -326,3 +486,33 @@ class SuspendRequest(Schema, extra="forbid"):
         description="When it is resumed by itself, as ISO 8601 with a zone; unless said, a person "
         "resumes it.",
     )
+
+
+def _summary(view: schedule_queries.ScheduleView, request: RequestContext) -> dict[str, Any]:
+    schedule = view.schedule
+    return {
+        "schedule_id": schedule.schedule_id,
+        "title": schedule.title,
+        "job_type": schedule.job_type,
+        "is_system": schedule.is_system,
+        "state": schedule.state,
+        "label": schedule.label,
+        "description": schedule.rule.description(),
+        "zone": schedule.rule.zone,
+        "next_run_at": view.next_run,
+        "resume_at": schedule.resume_at,
+        "waiting_reason": view.why,
+        "waiting_until": view.until,
+        "running_job_ids": [schedule.place(run.at).job_id for run in schedule.active],
+        "latest_run": LatestRun.of(schedule),
+        "actions": [ScheduleEvent(action) for action in view.actions],
+        "links": schedule_links(schedule.schedule_id, request),
+    }
+
+
+def _missed(missed: MissedPolicy | MissedRuns) -> CatchUp:
+    return missed.missed() if isinstance(missed, MissedRuns) else CatchUp(missed)
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()

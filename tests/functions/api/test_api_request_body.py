@@ -132,7 +132,7 @@ def test_a_problem_tells_all_that_is_needed_to_ask_about_it(api: Api) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json == {
         "type": "https://jobyard.example.org/api/docs#not-found",
-        "title": "There is no such thing",
+        "title": "It does not exist, or you may not see it",
         "status": 404,
         "detail": "no lifecycle is called 'no such'; there are batch, job, task, schedule",
         "instance": "/api/lifecycles/no%20such",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobyard.domain.access import ROLES, refusal, roles_for
-from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition
+from jobyard.domain.errors import Forbidden, InvalidLifecycle, InvalidTransition, NotFound
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields
 
 MACHINE = "machine"
@@ -193,6 +193,16 @@ class Lifecycle:
         return tuple(
             dict.fromkeys(move.event for move in self.transitions if set(move.senders) - {MACHINE})
         )
+
+    def check_event(self, event: str) -> None:
+        """Check that a person may send `event` in some state.
+
+        Raises:
+            NotFound: nobody may; the message lists the events.
+        """
+        if event not in self.people_events():
+            known = ", ".join(self.people_events())
+            raise NotFound(f"a {self.name} has no event {event!r}; there are {known}")
 
     def senders(self, event: str) -> frozenset[str]:
         """The roles that may send `event` in some state; none when no person may."""

@@ -19,11 +19,12 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
     """Apply a person's event to a batch.
 
     Raises:
-        NotFound, Gone: there is no such batch, or it is no more.
+        NotFound, Gone: there is no such batch or event, or it is no more.
         InvalidTransition: the event is not valid in its state. Forbidden: not for this actor.
         StaleState: someone else moved it at the same time.
         BadRequest: no reason is given.
     """
+    BATCH.check_event(event)
     batch = visible_batch(batch_id, context.actor, context.now())
     authorize(context.actor, "batch", event)
     last = batch.history[-1] if batch.history else None

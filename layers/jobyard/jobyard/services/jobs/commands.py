@@ -16,11 +16,12 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     """Send a job a person's event. A job that is to run again gets an execution of its own.
 
     Raises:
-        NotFound, Gone: there is no such job, or none this person may know of.
+        NotFound, Gone: there is no such job or event, or none this person may know of.
         Forbidden: not for this person. BadRequest: no reason is given.
         InvalidTransition: its state, or its origin's, does not know the event.
         StaleState: someone else moved it at the same time.
     """
+    JOB.check_event(event)
     origin = job_origin(job_id, context.actor, context.now())
     kind = origin.address.kind
     if not roles_for(kind, event):

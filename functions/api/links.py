@@ -1,0 +1,52 @@
+"""The addresses that schemas show: where to go from a batch, a job, a schedule."""
+
+from api.context import RequestContext
+from jobyard.domain.ids import Origin, origin_of
+
+Links = dict[str, str]
+_FOLDERS = {Origin.BATCH: "batches", Origin.SCHEDULE: "schedules"}
+
+
+def batch_links(batch_id: str, request: RequestContext) -> Links:
+    own = request.link(f"batches/{batch_id}")
+    parts = ("jobs", "findings", "reports", "cost")
+    return {"self": own, **{part: f"{own}/{part}" for part in parts}}
+
+
+def retry_links(batch_id: str, operation_id: str, request: RequestContext) -> Links:
+    """Of a retry. `operation_id` is "" of a preview, which has no address."""
+    batch = request.link(f"batches/{batch_id}")
+    own = {"self": f"{batch}/retries/{operation_id}"} if operation_id else {}
+    return own | {"batch": batch}
+
+
+def job_links(job_id: str, request: RequestContext) -> Links:
+    origin_id = job_id.partition(".")[0]
+    origin = origin_of(origin_id)
+    folder = _FOLDERS[origin]
+    return {"self": request.link(f"jobs/{job_id}"), origin: request.link(f"{folder}/{origin_id}")}
+
+
+def schedule_links(schedule_id: str, request: RequestContext) -> Links:
+    own = request.link(f"schedules/{schedule_id}")
+    return {"self": own, "occurrences": f"{own}/occurrences", "cost": f"{own}/cost"}
+
+
+def occurrence_links(schedule_id: str, job_id: str, request: RequestContext) -> Links:
+    """Of an occurrence. `job_id` is "" when it has no job."""
+    job = {"job": request.link(f"jobs/{job_id}")} if job_id else {}
+    return {"schedule": request.link(f"schedules/{schedule_id}")} | job
+
+
+def collection_links(name: str, request: RequestContext) -> Links:
+    return {
+        "self": request.link(f"collections/{name}"),
+        "batches": request.link(f"batches?collection={name}"),
+    }
+
+
+def cost_links(origin_id: str, request: RequestContext) -> Links:
+    """Of the cost of a batch or a schedule."""
+    origin = origin_of(origin_id)
+    address = request.link(f"{_FOLDERS[origin]}/{origin_id}")
+    return {"self": f"{address}/cost", origin: address}
