@@ -1,28 +1,46 @@
-"""Generates the lifecycles in docs/job-lifecycles.md: `python -m cli.docs`.
+"""Generates the lifecycles and the access table of pages in docs/: `python -m cli.docs`.
 
-The prose is written by hand. The text between `<!-- lifecycle NAME -->` and `<!-- end -->` is
-generated; a test fails when it is out of date.
+The prose is written by hand. The text between `<!-- lifecycle NAME -->` or `<!-- access table -->`
+and `<!-- end -->` is generated; a test fails when it is out of date.
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobyard.domain.access import ACCESS
 from jobyard.domain.lifecycle import Lifecycle
 from jobyard.domain.lifecycles import lifecycle_named
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "job-lifecycles.md"
+_DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = (_DOCS / "job-lifecycles.md", _DOCS / "operating.md")
 
-_MARKER = re.compile(r"(<!-- lifecycle (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_MARKER = re.compile(r"(<!-- (lifecycle|access) (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
 def fill(text: str) -> str:
-    """`text` with each marked section replaced by the lifecycle that it names.
+    """`text` with each marked section generated again.
 
     Raises:
-        NotFound: a place names a lifecycle there is not.
+        NotFound: a marker names a lifecycle that does not exist.
     """
-    return _MARKER.sub(lambda place: place[1] + section(lifecycle_named(place[2])) + place[3], text)
+    return _MARKER.sub(_filled, text)
+
+
+def _filled(marked: re.Match[str]) -> str:
+    begin, kind, name, end = marked.groups()
+    return begin + (access_table() if kind == "access" else section(lifecycle_named(name))) + end
+
+
+def access_table() -> str:
+    """The access table in Markdown: a row for the events of a kind that need the same roles."""
+    rows: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (kind, event), roles in ACCESS.items():
+        rows.setdefault((kind, roles), []).append(f"`{event}`")
+    return _table(
+        ("what", "event", "for"),
+        [(kind, ", ".join(events), ", ".join(roles)) for (kind, roles), events in rows.items()],
+    )
 
 
 def section(lifecycle: Lifecycle) -> str:
@@ -55,4 +73,5 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(fill(page.read_text()))

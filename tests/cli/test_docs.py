@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from cli.local.emulator import ROOT
+from jobyard.domain.access import ACCESS, OWNER, RELATIONS, ROLES
 from tests.cli.fake_api import Run
 
 PAGES = [
@@ -40,3 +41,29 @@ def test_every_page_that_a_page_links_to_exists(page: Path) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
 
     assert [link for link in linked if not (page.parent / link).exists()] == []
+
+
+def test_readme_names_all_roles() -> None:
+    *others, last = (f"`{role}`" for role in ROLES)
+
+    assert f"{', '.join(others)} and {last}" in " ".join((ROOT / "README.md").read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("row", "entries"),
+    [
+        ("create", ["create"]),
+        ("change, allow, deny", ["edit", "allow", "deny", "add_naan"]),
+        ("see", ["view"]),
+    ],
+)
+def test_the_page_of_collections_names_the_roles_of_the_access_table(
+    row: str, entries: list[str]
+) -> None:
+    text = (ROOT / "docs" / "collections.md").read_text()
+    (cell,) = re.findall(rf"^\| {row} \| (.*) \|$", text, re.MULTILINE)
+
+    for event in entries:
+        roles = ACCESS["collection", event]
+        assert set(re.findall("`([a-z]+)`", cell)) == set(roles) - RELATIONS
+    assert ("owner" in cell.partition(".")[0]) is (OWNER in ACCESS["collection", entries[0]])

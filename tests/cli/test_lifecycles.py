@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.docs import PAGE, fill
+from cli.docs import PAGES, access_table, fill
 from jobyard.domain.lifecycles import LIFECYCLES
 from tests.cli.fake_api import FakeApi, Run
 
@@ -32,9 +32,10 @@ def test_an_unknown_lifecycle_is_a_usage_error(words: tuple[str, ...], run: Run)
     assert run("lifecycle", *words).exit_code == 2
 
 
-def test_the_page_of_lifecycles_is_up_to_date() -> None:
+def test_the_pages_that_show_tables_are_up_to_date() -> None:
     """If this fails, run `make docs`."""
-    text = PAGE.read_text()
+    lifecycles, operating = (page.read_text() for page in PAGES)
 
-    assert fill(text) == text
-    assert all(lifecycle.diagram() in text for lifecycle in LIFECYCLES.values())
+    assert [fill(text) for text in (lifecycles, operating)] == [lifecycles, operating]
+    assert all(lifecycle.diagram() in lifecycles for lifecycle in LIFECYCLES.values())
+    assert access_table() in operating
