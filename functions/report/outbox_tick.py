@@ -1,4 +1,4 @@
-"""A minute passed: send what waits, tell how things stand."""
+"""The outbox tick: once a minute send waiting mails, and measure the backlog."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from report.clients import LOGGER, REPORTING, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do the minute's round."""
+    """Send waiting mails; emit the backlog as metrics."""
     left = deliver_waiting(REPORTING, lambda: context.get_remaining_time_in_millis() / 1000)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
@@ -21,5 +21,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     emf.add_metric(metrics.OLDEST_OPEN_BATCH_AGE_SECONDS, MetricUnit.Seconds, found.oldest_s)
     emf.add_metric(metrics.QUEUE_AGE_SECONDS, MetricUnit.Seconds, found.queue_age_s)
     emf.flush_metrics()
-    LOGGER.info("ticked", undelivered=left, open_batches=found.open_batches)
+    LOGGER.info("outbox tick", undelivered=left, open_batches=found.open_batches)
     return {"undelivered": left, "open_batches": found.open_batches}

@@ -1,4 +1,4 @@
-"""The last state: the report's files, its one mail, the batch's end."""
+"""The Report state: the report's files, its one mail, the batch's end."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,20 +7,19 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
-from jobyard.services.reports.report import REPORTED, report
+from jobyard.services.reports.report import next_step, report
 from report.clients import LOGGER, METER, REPORTING
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Report the batch `event` names, or go a slice of its jobs further."""
+    """Report the batch that `event` names, or the next slice of its jobs."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = event["origin_id"], 3  # Report, Reported, Done
         batch = report(event["origin_id"], replace(REPORTING, used=lambda: METER.used(billed)))
-        following = "report" if batch.state in REPORTED else "end"
-        billed.transitions -= following == "report"
+        billed.transitions -= next_step(batch) == "report"
     LOGGER.info(
         "reported",
-        batch_id=batch.batch_id,
+        origin_id=batch.batch_id,
         state=batch.state,
         report=batch.last_report,
         unbilled=billed.unwritten,
@@ -30,4 +29,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         seconds = (batch.ended_at - batch.started_at).total_seconds()
         emf.add_metric(metrics.BATCH_DURATION_SECONDS, MetricUnit.Seconds, seconds)
         emf.flush_metrics()
-    return event | {"next": following}
+    return event | {"next": next_step(batch)}

@@ -321,7 +321,7 @@ def test_a_chunk_bills_the_start_and_the_states_of_its_child(batch: dict[str, An
 def test_a_report_bills_the_states_up_to_the_end(definitions: dict[str, Any], machine: str) -> None:
     entered = _entered(definitions[machine]["States"], "Report", "end")
 
-    assert _billed("report/report.py", following="end") == len(entered)
+    assert _billed("report/report.py", next_step=lambda _: "end", batch=None) == len(entered)
 
 
 def _entered(states: dict[str, Any], task: str, where: Where) -> list[str]:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from cli.local.mail import Mail
 from jobyard.domain.batches.batch import ManifestSource
 from jobyard.domain.batches.chunks import Chunk
-from jobyard.domain.errors import NotFound, StaleState
+from jobyard.domain.errors import NotFound
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.batches.chunk_source import run_chunk
 from jobyard.services.batches.commands import send_batch_event
@@ -25,7 +25,6 @@ from jobyard.services.batches.resume import open_execution
 from jobyard.services.batches.settle import SettleContext
 from jobyard.services.context import Actor, CommandContext, QueryContext
 from jobyard.services.executions import Executions
-from jobyard.services.holds import lift_ended
 from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.jobs.runner import Worker
 from jobyard.services.jobs.single_job import run_job
@@ -33,11 +32,12 @@ from jobyard.services.maintenance import Maintenance
 from jobyard.services.meter import USAGE_SHARDS, Meter
 from jobyard.services.queries.backlog import backlog
 from jobyard.services.queries.batches import BatchView, batch
-from jobyard.services.recovery import reconcile
 from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
-from jobyard.services.reports.report import REPORTED, report
+from jobyard.services.reports.mail_events import MailEvent, record_mail_event
+from jobyard.services.reports.report import next_step, report
 from jobyard.services.runs import ExecutionInput
-from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
+from jobyard.services.schedules.clock import TickResult
 from jobyard.services.settings import Settings
 from jobyard.services.settle import settle_execution
 from jobyard.store import reports
@@ -265,16 +265,15 @@ class Harness:
             billed.origin_id = event["origin_id"]
             used = replace(self.reporting(), used=lambda: self.meter.used(billed))
             batch = report(event["origin_id"], used)
-        return event | {"next": "report" if batch.state in REPORTED else "end"}
+        return event | {"next": next_step(batch)}
 
     def minute(self) -> TickResult:
-        """The minute rule's functions; the answer is what was done about schedules."""
+        """The functions of a minute; returns what the tick did about schedules."""
         deliver_waiting(self.reporting())
         backlog(self.now())
-        fired = start_due_schedules(self.executions, self.now, lambda: 30.0)
-        lift_ended(lambda hold: self.context(key=f"{hold.scope} {hold.until}"), self.now())
-        reconcile(self.executions, self.now())
-        return fired
+        machines: Any = self.machines
+        context = TickContext(self.settings, self.s3, machines, self.now, lambda: 60.0)
+        return run_scheduler_tick(context).schedules
 
     @property
     def executions(self) -> Executions:
@@ -282,14 +281,10 @@ class Harness:
         return Executions(self.settings, self.machines)  # type: ignore[arg-type]
 
     def hear(self, event: dict[str, Any]) -> None:
-        """The function that the mail service's news wakes."""
-        tags = event["detail"]["mail"]["tags"]
-        of = tags["batch_id"][0], int(tags["seq"][0]), event["detail"]["eventType"]
-        message_id = event["detail"]["mail"]["messageId"]
-        try:
-            note_delivery(*of, message_id, self.now())
-        except StaleState:
-            note_delivery(*of, message_id, self.now())
+        """The function for events of the mail service."""
+        mail_event = MailEvent.of(event["detail"])
+        assert mail_event
+        record_mail_event(mail_event, self.now())
 
     # What a test does
 

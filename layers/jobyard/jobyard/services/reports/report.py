@@ -8,7 +8,7 @@ The jobs of a large batch are reported in slices, one a call: see `slices`.
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from jobyard.domain.batches.batch import BATCH, Batch, BatchState
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind, safe_cell
@@ -67,6 +67,11 @@ def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **cha
 
 
 # Writing
+
+
+def next_step(batch: Batch) -> Literal["report", "end"]:
+    """Where an execution goes after a slice of a report."""
+    return "report" if batch.state in REPORTED else "end"
 
 
 def _write(batch: Batch, seq: int, slices: Slices, reporting: ReportContext) -> Report | None:

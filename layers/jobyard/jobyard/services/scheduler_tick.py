@@ -1,0 +1,72 @@
+"""The scheduler tick, once a minute: start due jobs, recover orphaned work, lift ended holds.
+
+Each has a share of the tick's time, so that none keeps the next from its turn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jobyard.domain.hold import Hold
+from jobyard.services.context import Actor, CommandContext
+from jobyard.services.executions import Executions
+from jobyard.services.holds import lift_ended
+from jobyard.services.recovery import reconcile
+from jobyard.services.schedules.clock import TickResult, start_due_schedules
+from jobyard.services.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+_AFTER_STARTS_S = 20.0  # of the time, kept for what comes after the starts
+_AFTER_RECOVERY_S = 14.0  # kept for what comes after recovery
+_LAST_SLICE_S = 7.0  # no further slice of a lift begins after that
+
+
+@dataclass(frozen=True)
+class TickContext:
+    """The deployment, its clients, the clock, and the seconds that remain."""
+
+    settings: Settings
+    s3: "S3Client"
+    machines: "SFNClient"
+    now: Callable[[], datetime]
+    remaining: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What a tick did. `recovered` counts executions started, `lifted` holds."""
+
+    schedules: TickResult
+    recovered: int
+    lifted: int
+
+
+def run_scheduler_tick(context: TickContext) -> Tick:
+    """Start due jobs, recover orphaned work, lift ended holds."""
+
+    def until(kept_s: float) -> Callable[[], float]:
+        return lambda: context.remaining() - kept_s
+
+    executions = Executions(context.settings, context.machines)
+    schedules = start_due_schedules(executions, context.now, until(_AFTER_STARTS_S))
+    recovered = reconcile(executions, context.now(), remaining=until(_AFTER_RECOVERY_S))
+    lifted = lift_ended(lambda hold: _as_owner(hold, context), context.now(), until(_LAST_SLICE_S))
+    return Tick(schedules, schedules.recovered + recovered, lifted)
+
+
+def _as_owner(hold: Hold, context: TickContext) -> CommandContext:
+    """The context of the command by which a hold's owner, who gave it an end, lifts it."""
+    now = context.now()
+    return CommandContext(
+        context.settings,
+        context.s3,
+        context.machines,
+        context.now,
+        Actor(hold.owner_sub, hold.owner, frozenset({"operator"})),
+        key=f"{hold.scope} until {hold.until}, lifted at {now:%Y-%m-%d %H:%M}",
+        reason=f"the hold on {hold.scope} was over",
+    )
