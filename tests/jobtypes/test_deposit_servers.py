@@ -14,7 +14,7 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Continue, Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.conftest import QUICK
+from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, step_input
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
 
@@ -33,7 +33,7 @@ def server() -> Iterator[RawServer]:
 @pytest.fixture
 def here(context: StorageContext, server: RawServer) -> Iterator[StorageContext]:
     """The context of a step, the server's files included."""
-    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=QUICK)
+    fetch = HttpClient(frozenset({server.place}), lambda: datetime.now(UTC), timeouts=PATIENT)
     yield replace(context, http=fetch)
     fetch.close()
 

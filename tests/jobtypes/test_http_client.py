@@ -16,6 +16,7 @@ from jobyard.domain.urls import is_public
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
 from jobyard.jobtypes.http_client.addresses import target
 from jobyard.jobtypes.http_client.pace import Pace
+from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.payload_server import PayloadServer, saying, sending
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -28,9 +29,17 @@ def plenty() -> float:
 
 @pytest.fixture
 def fetch(payloads: PayloadServer) -> Iterator[HttpClient]:
-    fetch = HttpClient(frozenset({payloads.host}), lambda: NOON, timeouts=QUICK)
+    fetch = HttpClient(frozenset({payloads.host}), lambda: NOON, timeouts=PATIENT)
     yield fetch
     fetch.close()
+
+
+@pytest.fixture
+def hasty(payloads: PayloadServer) -> Iterator[HttpClient]:
+    """A client for servers that keep it waiting."""
+    hasty = HttpClient(frozenset({payloads.host}), lambda: NOON, timeouts=QUICK)
+    yield hasty
+    hasty.close()
 
 
 def clock(seconds: float) -> Callable[[], float]:
@@ -243,21 +252,21 @@ def test_every_broken_answer_has_its_code(
 
 
 def test_a_server_that_never_answers_is_given_up(
-    fetch: HttpClient, payloads: PayloadServer
+    hasty: HttpClient, payloads: PayloadServer
 ) -> None:
-    url = payloads.behave("/file", lambda request: time.sleep(1.0))
+    url = payloads.behave("/file", lambda request: time.sleep(5.0))
 
-    assert refused(fetch, url).code is Failure.PAYLOAD_TIMEOUT
+    assert refused(hasty, url).code is Failure.PAYLOAD_TIMEOUT
 
 
-def test_a_server_that_falls_silent_is_given_up(fetch: HttpClient, payloads: PayloadServer) -> None:
+def test_a_server_that_falls_silent_is_given_up(hasty: HttpClient, payloads: PayloadServer) -> None:
     def fall_silent(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
-        time.sleep(1.0)
+        time.sleep(5.0)
 
     url = payloads.behave("/file", fall_silent)
 
-    assert refused(fetch, url).code is Failure.PAYLOAD_TIMEOUT
+    assert refused(hasty, url).code is Failure.PAYLOAD_TIMEOUT
 
 
 def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -272,23 +281,23 @@ def _dripping(raw: bytes, drip: bytes) -> Callable[[BaseHTTPRequestHandler], Non
 
 
 def test_a_server_that_drips_its_headers_is_given_up(
-    fetch: HttpClient, payloads: PayloadServer
+    hasty: HttpClient, payloads: PayloadServer
 ) -> None:
     url = payloads.behave("/file", _dripping(b"HTTP/1.1 200 OK\r\nX: ", b"y"))
 
-    refusal = refused(fetch, url, clock(600))
+    refusal = refused(hasty, url, clock(600))
 
     assert refusal.code is Failure.PAYLOAD_TIMEOUT
     assert "answer" in refusal.message
 
 
 def test_a_server_that_drips_its_body_is_given_up(
-    fetch: HttpClient, payloads: PayloadServer
+    hasty: HttpClient, payloads: PayloadServer
 ) -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     url = payloads.behave("/file", _dripping(raw, b"y"))
 
-    refusal = refused(fetch, url, clock(600))
+    refusal = refused(hasty, url, clock(600))
 
     assert refusal.code is Failure.PAYLOAD_TIMEOUT
     assert "bytes a second" in refusal.message

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -9,6 +10,7 @@ import pytest
 
 from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client import FetchRefused, HttpClient, Timeouts
+from tests.jobtypes.conftest import PATIENT
 from tests.jobtypes.raw_server import Heard, Raw, RawServer, endless, raw
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -35,7 +37,7 @@ def other() -> Iterator[RawServer]:
 
 @pytest.fixture
 def fetch(server: RawServer, other: RawServer) -> Iterator[HttpClient]:
-    fetch = HttpClient(frozenset({server.place, other.place}), lambda: NOON, timeouts=QUICK)
+    fetch = HttpClient(frozenset({server.place, other.place}), lambda: NOON, timeouts=PATIENT)
     yield fetch
     fetch.close()
 
@@ -158,13 +160,13 @@ def test_what_has_no_end_is_refused_after_some_bytes(
     ],
     ids=["fields", "1xx", "trailers", "extension", "body"],
 )
-def test_what_drips_is_given_up(
-    fetch: HttpClient, server: RawServer, first: bytes, again: bytes
-) -> None:
+def test_what_drips_is_given_up(server: RawServer, first: bytes, again: bytes) -> None:
     server.answers["/a"] = endless(first, again, pause_s=0.05)
+    fetch = HttpClient(frozenset({server.place}), lambda: NOON, timeouts=QUICK)
     end = time.monotonic() + 600
 
     with (
+        closing(fetch),
         pytest.raises(FetchRefused) as caught,
         fetch.get(server.url("/a"), lambda: end - time.monotonic()) as answer,
     ):
