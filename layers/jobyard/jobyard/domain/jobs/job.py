@@ -157,7 +157,12 @@ JOB = Lifecycle(
     ),
 )
 
-SCHEDULE_LABELS = {state.name: state.labels["schedule"] for state in JOB.states}
+
+def labels_for(audience: str) -> Mapping[str, str]:
+    """The label of each job state for an audience: `deposit`, `schedule` or `device`."""
+    return {state.name: state.labels[audience] for state in JOB.states}
+
+
 OPEN_JOB_STATES = frozenset({_S.SCHEDULED, _S.HELD, _S.RUNNING, _S.PAUSED})
 
 

@@ -168,6 +168,10 @@ class JobType(Generic[Context]):
         """Whether only Jobyard itself uses it, by the schedule of its `rule`."""
         return self.rule is not None
 
+    def label(self, state: str) -> str:
+        """What its users call a job in `state`."""
+        return self.labels.get(state, state)
+
     def check_parameter_names(self, names: Set[str]) -> None:
         """Check that the job type has parameters of these names.
 

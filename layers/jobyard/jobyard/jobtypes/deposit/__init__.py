@@ -7,7 +7,7 @@ does, needs their names and none of what fetches and unpacks.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.step_context import StorageContext
 
@@ -20,17 +20,6 @@ _STEPS = (
     "recording",
     "notify",
 )
-
-# Merritt's words for what becomes of a job.
-_LABELS = {
-    JobState.SCHEDULED: "Pending",
-    JobState.HELD: "Held",
-    JobState.RUNNING: "Processing",
-    JobState.SUCCEEDED: "Completed",
-    JobState.FAILED: "Failed",
-    JobState.CANCELLED: "Cancelled",
-    JobState.DELETED: "Deleted",
-}
 
 
 def _step(name: str) -> Callable[[StepInput, StorageContext], StepResult]:
@@ -62,7 +51,7 @@ DEPOSIT = JobType(
     steps=tuple((name, _step(name)) for name in _STEPS),
     context=StorageContext,
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
-    labels={state.value: label for state, label in _LABELS.items()},
+    labels=labels_for("deposit"),
     lock=_lock,
     on_failure=_failed,
     parameters={

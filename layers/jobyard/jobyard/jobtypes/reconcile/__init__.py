@@ -4,7 +4,7 @@ The minute looks at so many batches; this looks at all there is. See decisions/0
 """
 
 from jobyard.domain.ids import Origin
-from jobyard.domain.jobs.job import SCHEDULE_LABELS
+from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import (
     Continue,
     Done,
@@ -37,7 +37,7 @@ RECONCILE = JobType(
     title="Reconcile",
     steps=(("reconciling", reconciling),),
     context=MaintenanceContext,
-    labels=SCHEDULE_LABELS,
+    labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,
     rule={"kind": "hourly", "every": 1, "anchor": "2026-01-01T00:20", "zone": "UTC"},

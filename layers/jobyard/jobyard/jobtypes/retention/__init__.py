@@ -6,7 +6,7 @@ How long it is kept says each job type, as `keep_days`. See docs/operating.md.
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.checkpoint import Checkpoint
 from jobyard.domain.jobs.failures import Failure
-from jobyard.domain.jobs.job import SCHEDULE_LABELS
+from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import (
     Continue,
     Done,
@@ -61,7 +61,7 @@ RETENTION = JobType(
     steps=(("archiving", archiving),),
     retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
     context=MaintenanceContext,
-    labels=SCHEDULE_LABELS,
+    labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
     keep_days=30,
     rule={"kind": "daily", "at": "03:30", "anchor": "2026-01-01", "zone": "UTC"},

@@ -4,7 +4,7 @@ Its step is imported when it is taken: whoever only looks at sweeps needs none o
 """
 
 from jobyard.domain.ids import Origin
-from jobyard.domain.jobs.job import SCHEDULE_LABELS
+from jobyard.domain.jobs.job import labels_for
 from jobyard.domain.jobs.job_type import JobType, RetryPolicy, StepInput, StepResult
 from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
@@ -22,7 +22,7 @@ SWEEP = JobType(
     steps=(("sweeping", _sweeping),),
     context=TableContext,
     retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
-    labels=SCHEDULE_LABELS,
+    labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
     check_parameters=Plan.of,
     parameters={

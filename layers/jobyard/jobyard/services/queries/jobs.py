@@ -71,7 +71,7 @@ def _job_view(
     return JobView(
         job=job,
         row=row,
-        label=job_type.labels.get(job.state.value, job.state.value),
+        label=job_type.label(job.state.value),
         task_state=state_of_only_task(job).value,
         step="" if job.state is JobState.SUCCEEDED else current,
         why=why,

@@ -225,7 +225,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         str(row.get("name", "")),
         without_secrets(str(row.get("url", ""))),
         job.state.value,
-        label_of(batch, job.state),
+        job_type_of(batch.job_type).label(job.state.value),
         last.step if last else "",
         job.failure_code if job.state is JobState.FAILED else "",
         job.failure_message if job.state is JobState.FAILED else "",
@@ -236,11 +236,6 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         ";".join(row.get("local", ())),
         str(job.data.get("callback", "")),
     )
-
-
-def label_of(batch: Batch, state: JobState) -> str:
-    """The label the users of the batch's job type see for a job state."""
-    return job_type_of(batch.job_type).labels.get(state.value, state.value)
 
 
 def findings_of(batch: Batch, reporting: ReportContext) -> Iterator[dict[str, Any]]:
