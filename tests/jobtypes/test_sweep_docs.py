@@ -8,7 +8,7 @@ from jobyard.domain.jobs.checkpoint import MAX_NAMED_FAILURES
 from jobyard.domain.jobs.failures import RETRYABLE, Failure
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.sweep.plan import MOST_NAMED, Form
-from jobyard.jobtypes.sweep.steps import BREATH_S, SWEEP_MARGIN_S
+from jobyard.jobtypes.sweep.steps import BUSY_S, SWEEP_MARGIN_S
 from jobyard.jobtypes.sweep.table import PAGE, TRIES
 from jobyard.store.checkpoints import CHECKPOINT_LIFETIME
 
@@ -52,7 +52,7 @@ def test_formats_words_and_numbers_are_documented() -> None:
     assert f"Up to {MOST_NAMED} attributes" in PLAIN
     assert f"up to {TRIES} times" in PLAIN
     assert f"with {SWEEP_MARGIN_S:.0f} seconds left" in PLAIN
-    assert f"waits {BREATH_S:.0f} seconds" in PLAIN
+    assert f"waits {BUSY_S:.0f} seconds" in PLAIN
     assert f"for {CHECKPOINT_LIFETIME.days} days" in PLAIN
     waits = [TYPES["sweep"].retry.wait_s(failed) for failed in (1, 2, 3, 4)]
     assert waits == [5, 20, 80, None]

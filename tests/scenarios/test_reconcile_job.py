@@ -44,9 +44,9 @@ def look(
 
 
 def done(checked: int, recovered: int) -> Done:
-    """The answer of a job that looked at so many and took up some."""
+    """The result of a job that checked so many and recovered some."""
     records = {"processed": checked, "failed": 0, "total": checked}
-    words = f"looked at {checked}, took up {recovered}"
+    words = f"checked {checked}, recovered {recovered}"
     return Done({"records": records, "recovered": recovered}, words)
 
 

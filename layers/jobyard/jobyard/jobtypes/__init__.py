@@ -1,4 +1,4 @@
-"""The job types there are. A new one is a folder here and a line in `TYPES`."""
+"""The registry of job types. To add one, add a folder here and a line in `TYPES`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +21,12 @@ TYPES: Mapping[str, JobType[Any]] = {
 
 
 def types_of(origin: Origin) -> tuple[JobType[Any], ...]:
-    """The job types that the users' batches, or their schedules, may have jobs of."""
+    """The job types that users may make jobs of by this origin. The system's own are left out."""
     return tuple(each for each in TYPES.values() if origin in each.origins and not each.is_system)
 
 
 def takes_no_manifests(name: str) -> str:
-    """Why no batch may be of the job type of that name, and what to give; "" when one may."""
+    """Why no batch may have this job type, and which ones it may have; "" if it may."""
     kinds = [each.name for each in types_of(Origin.BATCH)]
     if name in kinds:
         return ""
@@ -34,8 +34,11 @@ def takes_no_manifests(name: str) -> str:
 
 
 def job_type_of(name: str) -> JobType[Any]:
-    """The job type of that name. Of one that is not there any more, what stands in its place: it
-    has the states' own words, and its one step fails by a code that says so."""
+    """The job type of that name.
+
+    A job type that was removed gets a stand-in: the states have the lifecycle's labels, and its one
+    step fails with JOB_TYPE_GONE.
+    """
     return TYPES.get(name) or _gone(name)
 
 

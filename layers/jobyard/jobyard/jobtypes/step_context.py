@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 
 class Objects(Protocol):
-    """The objects' records and who owns which identifier. Every read sees the last write."""
+    """The records of objects, and which object owns which identifier. All reads are consistent."""
 
     def identify(self, collection: str, local_ids: Sequence[str], ark: str) -> str:
-        """The ark all of `local_ids` belong to from now on: their owner's, else `ark`.
+        """Return the ark that all of `local_ids` belong to: their owner's, else `ark`.
 
-        Local ids nobody has yet are claimed for that ark; each is unique within its collection.
+        Local ids without an owner are claimed for that ark. A local id is unique within its
+        collection.
 
         Raises:
-            IdentifierConflict: they belong to different arks.
+            IdentifierConflict: the local ids belong to different arks.
         """
 
     def latest(self, ark: str) -> ObjectVersion | None:
-        """The highest version of the object; None when it has none."""
+        """The highest version of the object, or None."""
 
     def record(self, version: ObjectVersion) -> None:
-        """Record a version; a repeat by the same job changes nothing.
+        """Record a version. Repeating it for the same job changes nothing.
 
         Raises:
             StaleState: another job has recorded that version.
@@ -45,36 +46,37 @@ class Objects(Protocol):
     def latest_and_own(
         self, ark: str, job_id: str
     ) -> tuple[ObjectVersion | None, ObjectVersion | None]:
-        """The highest version of the object, and the one that this job recorded; None for none."""
+        """The highest version of the object, and the one this job recorded. Each may be None."""
 
 
 class Checkpoints(Protocol):
-    """How far long jobs came. Every read sees the last write."""
+    """The progress of long jobs. Reads are strongly consistent."""
 
     def get(self, job_id: str) -> Checkpoint:
-        """The job's checkpoint; of version 0 when it has none yet."""
+        """The job's checkpoint. Its version is 0 if there is none yet."""
 
     def written(self, seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, Any]:
-        """The item of a DynamoDB transaction that writes `after` over the one that was `seen`.
+        """The item of a DynamoDB transaction that replaces the checkpoint `seen` by `after`.
 
-        It is refused by its condition when someone else has written one since.
+        Its condition fails if someone else has written a checkpoint since.
         """
 
 
 class MaintenanceTasks(Protocol):
-    """What the system's own jobs do, a bounded piece at a time; each piece is counted once."""
+    """The work of the system's own jobs, in bounded slices. Each slice is counted exactly once."""
 
     def recover_slice(self, seen: Checkpoint) -> Checkpoint:
-        """The checkpoint after some more was looked at, and taken up if no execution works on it.
+        """Check one more slice of unfinished work, and start executions for what is orphaned.
 
-        `processed` counts what was looked at, `recovered` in its place what was taken up.
+        In the new checkpoint, `processed` counts what was checked; `recovered`, in its place,
+        counts what was recovered.
         """
 
     def archive(self, seen: Checkpoint, remaining: Callable[[], float]) -> Checkpoint:
-        """The checkpoint after some more was archived or removed; the one that was `seen` when
-        `remaining` seconds are not enough for it.
+        """Archive or remove one more slice. Returns `seen` if `remaining` seconds are not enough
+        for it.
 
-        `processed` counts the batches and occurrences that are archived and removed.
+        In the new checkpoint, `processed` counts the batches and occurrences archived and removed.
         """
 
 

@@ -1,7 +1,7 @@
-"""The deposit job type: what a manifest names is brought into the archive. See docs/deposit.md.
+"""The deposit job type: stores the files of a manifest in the archive. See docs/deposit.md.
 
-Its steps are imported when the first of them is taken: whoever only looks at deposits, as the API
-does, needs their names and none of what fetches and unpacks.
+The steps are imported when the first one runs. Whoever only lists job types, as the API does, does
+not load the code that fetches and unpacks.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a job may write: into its collection only, and only as long as who submitted it may."""
+"""What a deposit may write: only its own collection, and only while its submitter may deposit."""
 
 from jobyard.domain.collection import Collection, deposit_refusal, naan_of
 from jobyard.domain.jobs.failures import Failure
@@ -9,11 +9,13 @@ from jobyard.jobtypes.step_context import StorageContext
 
 
 def authorize(step_input: StepInput, context: StorageContext) -> Collection:
-    """The job's collection, if who submitted the job may still deposit into it. It is asked before
-    the object is identified and before each write, since a requeued job goes on where it stopped.
+    """Return the job's collection, if the submitter of the job may still deposit into it.
+
+    This is checked before the object is identified and before each write, because a requeued job
+    resumes where it stopped.
 
     Raises:
-        Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once the right is given.
+        Refused: DEPOSIT_NOT_ALLOWED. A requeue helps once access is granted.
     """
     collection = context.collection()
     words = deposit_refusal(step_input.collection, collection, step_input.depositor)
@@ -23,23 +25,23 @@ def authorize(step_input: StepInput, context: StorageContext) -> Collection:
 
 
 def check_ownership(latest: ObjectVersion | None, step_input: StepInput) -> None:
-    """See that an object is the collection's: it belongs to the one it was first deposited in.
+    """Check that an object belongs to the job's collection: the one it was first deposited in.
 
     Raises:
-        Refused: IDENTIFIER_CONFLICT, it is another's.
+        Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     if latest and latest.collection != step_input.collection:
         raise belongs_elsewhere(latest.ark)
 
 
 def belongs_elsewhere(ark: str) -> Refused:
-    """The refusal of an object that is another collection's."""
+    """The refusal of an object that belongs to another collection."""
     words = f"{ark} belongs to another collection"
     return Refused(Failure.IDENTIFIER_CONFLICT, words, recoverable=False)
 
 
 def ark_not_allowed(ark: str, collection: Collection) -> str:
-    """Why an ark may not be given to a new object, and what to do."""
+    """Why a new object may not have this ark, and what to do about it."""
     known = ", ".join(collection.naans) or "none"
     return (
         f"collection {collection.name} may not name arks of {naan_of(ark)} (its NAANs: {known}): "

@@ -1,4 +1,4 @@
-"""Verbs on S3 that answer what they found, where boto3 raises."""
+"""S3 operations that return what they find, where boto3 raises."""
 
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,16 @@ _RACES = 5  # times S3 may answer 409 to writers of the same key before we give 
 
 
 def is_refused_write(error: ClientError) -> bool:
-    """True when a conditional write found its key taken (412), or being written right now (409).
+    """Whether S3 refused a conditional write because the key exists (412) or is being written
+    (409).
 
-    Or when its upload is gone: the answer to a first try was lost, and botocore tried again.
+    Also if the upload is gone: the response to the first try was lost, and botocore tried again.
     """
     return _status(error) in {409, 412} or error.response["Error"].get("Code") == "NoSuchUpload"
 
 
 def exists(s3: "S3Client", bucket: str, key: str) -> bool:
-    """Whether there is such an object. Without the right to list, S3 says 403 of a missing one."""
+    """Whether the object exists. Without permission to list, S3 answers 403 if it does not."""
     try:
         s3.head_object(Bucket=bucket, Key=key)
     except ClientError as error:
@@ -34,7 +35,7 @@ def exists(s3: "S3Client", bucket: str, key: str) -> bool:
 
 
 def read(s3: "S3Client", bucket: str, key: str) -> bytes | None:
-    """A small object's bytes; None when there is no such object."""
+    """The bytes of a small object, or None if there is no such object."""
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
@@ -45,7 +46,7 @@ def read(s3: "S3Client", bucket: str, key: str) -> bytes | None:
 
 
 def put_new(s3: "S3Client", bucket: str, key: str, body: bytes | bytearray) -> bool:
-    """Write an object unless its key is taken; False when it is."""
+    """Write an object unless the key exists. Returns False if it does."""
     for race in range(1, _RACES + 1):
         try:
             s3.put_object(
@@ -62,7 +63,7 @@ def put_new(s3: "S3Client", bucket: str, key: str, body: bytes | bytearray) -> b
 
 
 def remove_all(s3: "S3Client", bucket: str, prefix: str) -> None:
-    """Remove every object under a prefix."""
+    """Remove all objects under a prefix."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         keys: list[ObjectIdentifierTypeDef] = [
             {"Key": found["Key"]} for found in page.get("Contents", [])

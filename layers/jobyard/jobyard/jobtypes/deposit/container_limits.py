@@ -1,4 +1,4 @@
-"""What a container may hold: its members' names, numbers and sizes, judged as they come by."""
+"""The limits of a container: names, number and sizes of its members, checked as they are read."""
 
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -28,17 +28,17 @@ _FOLDER = "/"  # ends the path of a folder, as it ends no file's
 
 @dataclass
 class Remarks:
-    """What was done with a container that nobody asked for: how often, and the first example."""
+    """Remarks about a container that was changed or used in part: how often, and an example."""
 
     _seen: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def add(self, remark: str, example: str) -> None:
-        """Note one more `remark`, a phrase, about `example`."""
+        """Count one more `remark`, a phrase, about `example`."""
         first, count = self._seen.get(remark, (example, 0))
         self._seen[remark] = first, count + 1
 
     def text(self) -> str:
-        """All of it in one line; "" when there is nothing to remark."""
+        """All remarks on one line; "" if there are none."""
         return "; ".join(
             f"{remark}: {shown(first)}" + (f" and {count - 1} more" if count > 1 else "")
             for remark, (first, count) in self._seen.items()
@@ -47,9 +47,9 @@ class Remarks:
 
 @dataclass
 class ContainerLimits:
-    """What has been let out of a container of `packed` bytes so far.
+    """The limits, applied to what was unpacked so far of a container of `packed` bytes.
 
-    `remaining` tells the seconds the worker has left.
+    `remaining` returns the seconds the worker has left.
     """
 
     packed: int
@@ -61,7 +61,7 @@ class ContainerLimits:
     _folders: set[str] = field(default_factory=set)
 
     def count(self) -> None:
-        """Count one more header, of whatever kind.
+        """Count one more header of any kind.
 
         Raises:
             Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
@@ -72,7 +72,7 @@ class ContainerLimits:
         check_time(self.remaining())
 
     def admit(self, name: str, size: int = 0) -> str:
-        """Judge a file by its name and what it says of its size; return the name to keep it by.
+        """Check the name and the declared size of a file. Returns the name to store it under.
 
         Raises:
             Refused: CONTAINER_LIMIT.
@@ -88,7 +88,7 @@ class ContainerLimits:
         return kept
 
     def admit_folder(self, name: str) -> None:
-        """Judge a folder by its name. It is not kept: folders are where their files are.
+        """Check the name of a folder. Folders are not stored: they exist through their files.
 
         Raises:
             Refused: CONTAINER_LIMIT.
@@ -97,10 +97,10 @@ class ContainerLimits:
             self._folders.add(safe(name) + _FOLDER)
 
     def conclude(self) -> None:
-        """Compare all names, once all are known.
+        """Compare all names with each other, once all are known.
 
         Raises:
-            Refused: CONTAINER_LIMIT, a file is where a folder has to be.
+            Refused: CONTAINER_LIMIT, a file has the name of a folder.
         """
         paths = sorted((*self.names, *self._folders), key=_by_parts)
         for path, following in pairwise(paths):
@@ -129,7 +129,8 @@ class ContainerLimits:
                 self.remarks.add(words, f"{shown(forms[form])} and {shown(forms[following])}")
 
     def grow(self, count: int) -> None:
-        """Count bytes that came out. Few may become many, and be passed over.
+        """Count unpacked bytes, also of members that are skipped: a few packed bytes may become
+        many.
 
         Raises:
             Refused: CONTAINER_LIMIT; TIMEOUT, the worker's time is up.
@@ -143,17 +144,17 @@ class ContainerLimits:
 
 
 def _by_parts(path: str) -> str:
-    """Sorts what lies in a folder right after the folder itself."""
+    """A sort key that puts the content of a folder right after the folder."""
     return path.replace(_FOLDER, "\0")
 
 
 def safe(name: str) -> str:
-    """The name to keep a member by: relative, without empty or dot parts.
+    """The name to store a member under: relative, without empty parts or dots.
 
-    A carriage return may be in it, as in the icons of a Mac's folders; no other control may.
+    A carriage return is allowed, as Mac folder icons have one; no other control character is.
 
     Raises:
-        Refused: CONTAINER_LIMIT, it would lead out of its folder or no file system would take it.
+        Refused: CONTAINER_LIMIT, the name leaves its folder, or no file system would accept it.
     """
     try:
         length = len(name.encode())
@@ -171,7 +172,7 @@ def safe(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as a message quotes it."""
+    """A name as messages quote it."""
     return clean(name, _SHOWN_BYTES)
 
 
@@ -181,5 +182,5 @@ def broken(message: str) -> Refused:
 
 
 def over(message: str) -> Refused:
-    """The refusal of a container that breaks a limit."""
+    """The refusal of a container that exceeds a limit."""
     return Refused(Failure.CONTAINER_LIMIT, message)

@@ -1,7 +1,7 @@
-"""What is in a container, a member at a time, with every trick of containers refused.
+"""Reads the members of a container one by one, and refuses known attacks by containers.
 
-Nothing is written to a disk, so a path cannot lead out of a folder here; but whoever takes the
-object out of the archive will write it to one, so names that would are refused all the same.
+Nothing is written to a disk here, so no path can leave a folder. Whoever takes the object out of
+the archive will write it to one, so such names are refused all the same.
 """
 
 import bz2
@@ -22,7 +22,7 @@ from jobyard.jobtypes.http_client import BLOCK
 
 @dataclass
 class Container:
-    """The container `name` of `size` bytes. `remaining` tells the seconds the worker has left."""
+    """The container `name` of `size` bytes. `remaining` returns the seconds the worker has left."""
 
     name: str
     size: int
@@ -33,10 +33,10 @@ class Container:
         self._limits = ContainerLimits(self.size, self.remaining)
 
     def members(self) -> Iterator[Member]:
-        """The files in it, in its order. Folders are left out.
+        """The files in the container, in its order, without folders.
 
         Raises:
-            Refused: BAD_CONTAINER, it cannot be unpacked; CONTAINER_LIMIT, it breaks a limit;
+            Refused: BAD_CONTAINER, it cannot be unpacked; CONTAINER_LIMIT, it exceeds a limit;
                 TIMEOUT, the worker's time is up.
         """
         with refusing():
@@ -46,8 +46,11 @@ class Container:
 
     @property
     def remarks(self) -> str:
-        """What was left out of it or read in another way than it stands there, and which names some
-        disk cannot hold; "" for nothing. All of it once all members were given."""
+        """What was left out or read differently, and which names some disks cannot hold; "" for
+        nothing.
+
+        Complete only after all members were read.
+        """
         return self._limits.remarks.text()
 
     def _found(self) -> Iterator[Member]:
@@ -64,7 +67,7 @@ class Container:
         raise broken(f"{shown(self.name)} is not .zip, .tar, .tar.gz or .bz2")
 
     def _bzip2(self) -> Iterator[Member]:
-        """A packed tar, or one packed file, whose name is then the container's without `.bz2`."""
+        """A compressed tar, or one compressed file, named as the container without `.bz2`."""
         buffered = io.BufferedReader(self.reader)
         start = bz2.BZ2File(buffered).read(tarfile.BLOCKSIZE)
         buffered.seek(0)

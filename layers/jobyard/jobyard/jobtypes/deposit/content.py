@@ -1,8 +1,9 @@
-"""From a stream of blocks to an object in the archive, hashed on the way, in constant memory.
+"""Stores a stream of blocks as an object in the archive, hashed on the way, in constant memory.
 
-S3 has no rename and a digest is known at the end only. So a small file is hashed in memory and put
-under its digest; a large one whose sha-256 the manifest gives goes there directly, and is only
-completed when our own hash agrees; any other large one is staged in the work bucket and copied.
+The key is the digest, which is known only at the end, and S3 cannot rename. So a small file is
+hashed in memory first. A large file whose sha-256 the manifest gives is uploaded to its key, and
+the upload is completed only if our own hash agrees. Any other large file is staged in the work
+bucket and then copied.
 """
 
 import hashlib
@@ -50,9 +51,9 @@ _HASHES = {"md5": "md5", SHA256: "sha256", "sha-512": "sha512"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a file is to be: the manifest's `size` in bytes and lower-case `digest`, if it has them.
+    """What the manifest says of a file: `size` in bytes and lower-case `digest`, each if given.
 
-    `limit` is the most bytes we take.
+    `limit` is the largest size in bytes that is accepted.
     """
 
     name: str
@@ -64,7 +65,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file in the archive under its digest. `digests` are by algorithm, sha-256 always."""
+    """A file stored in the archive under its digest. `digests` are by algorithm, always with
+    sha-256."""
 
     name: str
     size: int
@@ -72,13 +74,13 @@ class Stored:
 
     @property
     def key(self) -> str:
-        """Its key in the archive."""
+        """The file's key in the archive."""
         return content_key(self.digests[SHA256])
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A file that lies in the work bucket. `etag` names the very bytes that were hashed."""
+    """A file in the work bucket. `etag` identifies exactly the bytes that were hashed."""
 
     key: str
     etag: str
@@ -87,7 +89,7 @@ class Staged:
 
 
 class Hashing:
-    """The digests and the size of what has come so far."""
+    """The digests and the size of the blocks so far."""
 
     def __init__(self, algorithm: str) -> None:
         names = sorted({SHA256, algorithm} & _HASHES.keys())
@@ -106,11 +108,11 @@ class Hashing:
 def keep(
     blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
 ) -> Stored:
-    """Bring a file into the archive. Doing it again changes nothing.
+    """Store a file in the archive. Repeating it changes nothing.
 
     Raises:
         Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH; TIMEOUT, the worker's time is up;
-            STEP_ERROR, another worker came between.
+            STEP_ERROR, another worker interfered.
     """
     hashing = Hashing(wanted.algorithm)
     with _begun(checked(blocks, wanted, context, hashing), context) as (small, large):
@@ -130,7 +132,7 @@ def keep(
 def stage(
     blocks: Iterable[bytes], wanted: Wanted, staging_key: str, context: StorageContext
 ) -> Staged:
-    """Bring a file into the work bucket.
+    """Store a file in the work bucket.
 
     Raises:
         Refused: as `keep`.
@@ -146,14 +148,14 @@ def stage(
 
 
 def part_bytes(size: int) -> int:
-    """The least size of the parts a file of `size` bytes is sent in."""
+    """The smallest part size for uploading a file of `size` bytes."""
     return max(SMALL_BYTES, -(-size // _PARTS))
 
 
 def checked(
     blocks: Iterable[bytes], wanted: Wanted, context: StorageContext, hashing: Hashing | None = None
 ) -> Iterator[bytes]:
-    """The blocks, hashed; ends in a refusal when they are not what was wanted.
+    """The blocks, hashed on the way. Raises at the end if they are not what was wanted.
 
     Raises:
         Refused: TOO_LARGE, SIZE_MISMATCH, DIGEST_MISMATCH, TIMEOUT.
@@ -185,7 +187,7 @@ def checked(
 def _begun(
     flow: Iterator[bytes], context: StorageContext
 ) -> Iterator[tuple[bytearray | None, Iterator[bytes | bytearray]]]:
-    """The whole of a small stream, at its end; else None and the stream, from its start."""
+    """The whole of a small stream; else None, and the stream from its start."""
     start = bytearray()
     with ExitStack() as room:
         for block in flow:
@@ -216,7 +218,7 @@ def _room(context: StorageContext) -> Iterator[None]:
 
 
 def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
-    """Send a small file unless it is there. A very small one is sent at once: to ask costs more."""
+    """Write a small file unless it exists. A very small one is written unasked: that costs less."""
     if len(body) > _ASKED_FOR_BYTES and bucket.exists(context.s3, context.archive_bucket, key):
         return
     bucket.put_new(context.s3, context.archive_bucket, key, body)
@@ -225,7 +227,7 @@ def _put_small(body: bytearray, key: str, context: StorageContext) -> None:
 def _keep_known(
     blocks: Iterable[bytes | bytearray], wanted: Wanted, context: StorageContext
 ) -> None:
-    """Send a file to the key of the digest it must have; only read it when it is there already."""
+    """Upload a file to the key of its expected digest. If it is there already, only read it."""
     key = content_key(wanted.digest)
     if bucket.exists(context.s3, context.archive_bucket, key):
         for _ in blocks:
@@ -236,7 +238,7 @@ def _keep_known(
 
 
 def _adopt(staged: Staged, context: StorageContext) -> None:
-    """Copy a staged file to its place in the archive: those very bytes and no others."""
+    """Copy a staged file to its key in the archive: exactly the bytes hashed."""
     key = content_key(staged.digests[SHA256])
     if bucket.exists(context.s3, context.archive_bucket, key):
         return
@@ -257,10 +259,11 @@ def _adopt(staged: Staged, context: StorageContext) -> None:
 
 @contextmanager
 def _unless_kept(key: str, context: StorageContext) -> Iterator[None]:
-    """A write that found the file kept already has done its work: the digest is the key.
+    """Ignore a refused write if the file is there: the key is its digest, so the content is the
+    same.
 
     Raises:
-        Refused: STEP_ERROR, the write was refused and yet the file is not there.
+        Refused: STEP_ERROR, the write was refused but the file is not there.
     """
     try:
         yield
@@ -315,7 +318,7 @@ class _Upload:
     only_new: bool = False
 
     def send(self, blocks: Iterable[bytes | bytearray]) -> str:
-        """Upload the blocks and return the ETag; one part is sent while the next one is filled."""
+        """Upload the blocks and return the ETag. One part is sent while the next is filled."""
         with _multipart(self.s3, self.bucket, self.key) as upload_id:
             parts: list[CompletedPartTypeDef] = []
             sent = 0
@@ -364,7 +367,7 @@ class _OnlyNew(TypedDict, total=False):
 
 @contextmanager
 def _multipart(s3: "S3Client", into: str, key: str) -> Iterator[str]:
-    """A multipart upload's id. It is aborted unless the block ends well: parts cost until then."""
+    """Start a multipart upload and yield its id. It is aborted if the block raises: parts cost."""
     upload_id = s3.create_multipart_upload(Bucket=into, Key=key, ContentType=bucket.CONTENT_TYPE)[
         "UploadId"
     ]

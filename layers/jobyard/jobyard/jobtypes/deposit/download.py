@@ -1,4 +1,4 @@
-"""Bringing an object's files into the archive, and going on where an earlier attempt stopped."""
+"""Brings an object's files into the archive, and resumes where an earlier attempt stopped."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -24,10 +24,11 @@ _AT_ONCE = 4  # files of one object on their way
 def fetch_one(
     step_input: StepInput, context: StorageContext, file: File, staged_as: str = "file"
 ) -> Stored:
-    """Fetch a file.
+    """Fetch one file and store it.
 
     Raises:
-        Refused, FetchRefused: it cannot be kept, or not be had.
+        Refused: the file cannot be stored.
+        FetchRefused: the file cannot be fetched.
     """
     with _opened(file, context) as blocks:
         return keep(blocks, file.wanted, staging(step_input.job_id, staged_as), context)
@@ -36,11 +37,11 @@ def fetch_one(
 def fetch_all(
     step_input: StepInput, context: StorageContext, files: tuple[File, ...]
 ) -> tuple[Stored, ...]:
-    """Fetch the files of an object, those not yet there.
+    """Fetch the files of an object that are not stored yet.
 
     Raises:
         Refused, FetchRefused: as `fetch_one`, for the file that decides.
-        NotYet: the worker's time was up, but some files came: the next attempt goes on.
+        NotYet: the worker's time is up, but some files were stored; the next attempt continues.
     """
     sheets = _Sheets(step_input.job_id, context)
     for place in range(0, len(files), receipts.SHEET):
@@ -53,9 +54,9 @@ def fetch_all(
 
 
 def unpack(step_input: StepInput, context: StorageContext, file: File) -> tuple[Stored, ...]:
-    """Fetch a container and bring its members into the archive, those not yet there.
+    """Fetch a container and store the members that are not stored yet.
 
-    What is to be remarked of it is noted in the receipts.
+    Remarks about the container are saved in the receipts.
 
     Raises:
         Refused, FetchRefused, NotYet: as `fetch_all`.
@@ -108,7 +109,7 @@ class _Sheets:
         self.fresh = 0
 
     def turn_to(self, place: int) -> None:
-        """Go to the sheet that begins with this place."""
+        """Load the sheet that begins with this position."""
         self._write()
         self._done += self._in_order()
         self._number = place // receipts.SHEET
@@ -116,10 +117,10 @@ class _Sheets:
         self._bytes += sum(stored.size for stored in self.noted.values())
 
     def add(self, place: int, stored: Stored) -> None:
-        """Note that a file is stored; at once when it was a large one.
+        """Note a stored file. After a large file, the sheet is written at once.
 
         Raises:
-            Refused: TOO_LARGE, the files are too much together.
+            Refused: TOO_LARGE, the files are too large together.
         """
         self.noted[place] = stored
         self._unwritten = True
@@ -132,12 +133,12 @@ class _Sheets:
             raise Refused(Failure.TOO_LARGE, words)
 
     def all(self) -> list[Stored]:
-        """Everything noted, in order. The last sheet is not written: the whole list follows."""
+        """All noted files, in order. The last sheet is not written: the whole list follows."""
         return [*self._done, *self._in_order()]
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Write the sheet at a refusal; when time was up, an attempt that got on goes on later."""
+        """Write the sheet if the block raises. If time is up and files were stored, go on later."""
         try:
             yield
         except (Refused, FetchRefused) as refusal:
@@ -164,12 +165,14 @@ class _Sheets:
 def _fetch_missing(
     missing: dict[int, File], sheets: _Sheets, step_input: StepInput, context: StorageContext
 ) -> None:
-    """Fetch files, several at once. After a refusal no further one is begun, but for one that says
-    when to come again: what has to be brought from tape is asked for together.
+    """Fetch files, several at once. After a refusal no more fetches start.
+
+    A server that says when to come again is the exception: all files that come from tape are
+    requested together.
 
     Raises:
-        Refused, FetchRefused: the refusal that decides: one that no retry mends, then one that does
-            not say when to come again, then the first.
+        Refused, FetchRefused: the one that decides: first one that no retry can help, then one
+            without a time to come again, then the earliest.
     """
     refused: list[tuple[bool, bool, int, Refused | FetchRefused]] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:

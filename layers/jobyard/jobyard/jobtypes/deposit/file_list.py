@@ -1,4 +1,4 @@
-"""Which files an object is made of: one, those of a nested manifest, or those of a listing."""
+"""The files of an object: one file, the files of a nested manifest, or those of a listing."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -46,9 +46,9 @@ class File:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a list of files, a line of JSON each.
+    """The rows of a list of files, one line of JSON each.
 
-    `remarks` are the warnings of a nested manifest that was read just now.
+    `remarks` are the warnings of a nested manifest, if it was read just now.
     """
 
     lines: list[bytes]
@@ -57,14 +57,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Estimate:
-    """How many bytes are to come, of those files that said so; None when none did."""
+    """The total bytes of the files whose servers gave a size; None if no server did."""
 
     total: int | None
     largest: int
 
 
 def is_listed(entry: Mapping[str, Any]) -> bool:
-    """Whether the object's files stand in a list, rather than in its own row."""
+    """Whether the object's files are in a list instead of in the job's own row."""
     return entry["kind"] in {"manifest", "files"}
 
 
@@ -73,7 +73,7 @@ def rows(step_input: StepInput, context: StorageContext) -> Rows:
 
     Raises:
         Refused: TOO_LARGE, there are too many; BAD_MANIFEST, DIGEST_MISMATCH and the like.
-        FetchRefused: a nested manifest cannot be had.
+        FetchRefused: the nested manifest cannot be fetched.
     """
     if step_input.entry.get("count", 0) > MAX_FILES:  # before they are all read
         raise _too_many()
@@ -85,7 +85,7 @@ def rows(step_input: StepInput, context: StorageContext) -> Rows:
 
 
 def write_down(step_input: StepInput, context: StorageContext, found: Rows) -> None:
-    """Keep the rows of a nested manifest for the later steps; the first list written counts."""
+    """Save the rows of a nested manifest for the later steps. The first list written counts."""
     bucket.put_new(context.s3, context.work_bucket, _rows_key(step_input), b"".join(found.lines))
 
 
@@ -106,13 +106,13 @@ def file(fields: Mapping[str, Any]) -> File:
 
 
 def estimate(listed: tuple[File, ...], context: StorageContext) -> Estimate:
-    """Ask the servers for their files' sizes, and whether they have them at all.
+    """Ask the servers for the sizes of their files, and whether they have the files at all.
 
-    They are asked with HEAD, about which servers err in every way. So what HEAD says only counts
-    against a file when GET says it too.
+    Servers make every kind of mistake with HEAD. So a bad answer to HEAD only counts if GET
+    confirms it.
 
     Raises:
-        FetchRefused: a file is not there; or it is in S3, which does not answer.
+        FetchRefused: a file does not exist; or it is in S3, which does not answer.
     """
     asked, rest = listed[:MAX_HEAD_REQUESTS], listed[MAX_HEAD_REQUESTS:]
     mute: set[str] = set()
@@ -140,7 +140,7 @@ def _known(found: list[Size]) -> list[int]:
 
 
 def _size(file: File, mute: set[str], context: StorageContext) -> Size:
-    """What HEAD says. Servers of `mute` are not asked any more: they did not answer it."""
+    """The size by HEAD. Servers in `mute` did not answer HEAD and are not asked again."""
     server = file.url.partition("://")[2].partition("/")[0]
     if server in mute:
         return file.wanted.size
@@ -160,7 +160,7 @@ def _size(file: File, mute: set[str], context: StorageContext) -> Size:
 
 
 def _confirmed(file: File, context: StorageContext) -> Size:
-    """What GET says, but for what may pass: the download will see."""
+    """The size by GET. Errors that may pass are ignored: the download will meet them."""
     if file.wanted.size is not None and file.wanted.size > MAX_FILE_BYTES:
         return file.wanted.size
     try:
@@ -172,7 +172,7 @@ def _confirmed(file: File, context: StorageContext) -> Size:
 
 
 def _worst(refused: list[FetchRefused]) -> FetchRefused:
-    """The refusal that decides: one that no retry mends, with the names of the others like it."""
+    """The refusal that decides: one that no retry can help, with the names of others like it."""
     first = min(refused, key=lambda refusal: refusal.retryable)
     like = [each for each in refused if each.code is first.code]
     if len(like) == 1:
@@ -213,7 +213,7 @@ def _nested(step_input: StepInput, context: StorageContext) -> Rows:
 
 
 def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
-    """How many findings of a level a manifest has, and the first of them."""
+    """The number of findings of a level in a manifest, and the first of them."""
     first = "; ".join(f"{each.place}: {each.message}" for each in findings[:_SHOWN])
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 

@@ -1,4 +1,4 @@
-"""Which object a deposit is a version of, and what is said about it."""
+"""Finds the object that a deposit is a version of, and its description."""
 
 import base64
 import hashlib
@@ -25,9 +25,9 @@ _UNKNOWN = "(:unav)"  # what ERC, the ark's little metadata record, writes for a
 
 @dataclass(frozen=True)
 class Description:
-    """What a depositor says of an object; "" and () where nothing is said.
+    """A depositor's description of an object; "" and () where nothing is given.
 
-    `primary` is an ark in its normal form, or what was given if that is no ark.
+    `primary` is an ark in its normal form, or the given text if it is no ark.
     """
 
     primary: str
@@ -37,7 +37,7 @@ class Description:
     date: str
 
     def metadata(self, ark: str) -> dict[str, str]:
-        """The object's ERC: who, what, when, where."""
+        """The object's ERC metadata: who, what, when, where."""
         return {
             "who": self.creator or _UNKNOWN,
             "what": self.title or _UNKNOWN,
@@ -47,7 +47,7 @@ class Description:
 
 
 def described(step_input: StepInput) -> Description:
-    """The description in the job's row, or in the submission when that is the object's manifest."""
+    """The description in the job's row; if the row is the object's manifest, in the submission."""
     fields = step_input.parameters if step_input.entry["kind"] == "files" else step_input.entry
     return Description(
         primary=_primary(fields),
@@ -59,16 +59,16 @@ def described(step_input: StepInput) -> Description:
 
 
 def lock(entry: Mapping[str, Any]) -> str:
-    """The object a row is about, as far as the row tells: jobs of the same one take turns."""
+    """The object of a row, as far as the row tells. Jobs of the same object do not overlap."""
     return _primary(entry) or next(iter(_listed(entry.get("local", ()))), "")
 
 
 def identify(step_input: StepInput, context: StorageContext) -> str:
-    """The ark of the job's object: the one given, the local ids' own, or one made for this job.
+    """The ark of the job's object: the given ark, the owner of its local ids, or a new one.
 
     Raises:
-        Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier is
-            not an ark; ARK_NOT_ALLOWED, it is one that the collection may not give to an object.
+        Refused: DEPOSIT_NOT_ALLOWED; IDENTIFIER_CONFLICT; BAD_MANIFEST, the primary identifier
+            is not an ark; ARK_NOT_ALLOWED, the collection may not give this ark to an object.
     """
     collection = access.authorize(step_input, context)
     said = described(step_input)
@@ -90,7 +90,7 @@ def identify(step_input: StepInput, context: StorageContext) -> str:
 
 
 def mint(job_id: str) -> str:
-    """A new ark for a job: the same whenever it is asked for, so that a retry mints no second."""
+    """A new ark for a job. It is derived from the job id, so that a retry mints no second one."""
     digest = hashlib.sha256(job_id.encode()).digest()[:15]
     return f"ark:/{MINTED_NAAN}/j{base64.b32encode(digest).decode().lower()}"
 
@@ -115,13 +115,13 @@ def _refuse_strange(
 
 
 def _primary(fields: Mapping[str, Any]) -> str:
-    """The object's ark in one spelling, so that two spellings never are two objects."""
+    """The object's ark in one spelling, so that two spellings never become two objects."""
     given = fields.get("primary", "")
     return normal_ark(given) or given
 
 
 def _listed(local: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """Local ids of a row (a list), or of a submission (may be one text, separated by ";")."""
+    """The local ids: a list in a row; in a submission maybe one text, separated by ";"."""
     given = local.split(";") if isinstance(local, str) else local
     return tuple(dict.fromkeys(each.strip() for each in given if each.strip()))
 

@@ -1,16 +1,16 @@
-"""Where a deposit keeps things. The archive's keys are for ever; staging goes when the job ends."""
+"""The S3 keys of a deposit. Archive keys never change; staged files go when the job ends."""
 
 
 def content_key(sha256: str) -> str:
-    """Of a file's bytes in the archive, by their digest: the same bytes are kept once."""
+    """The archive key of a file, by its digest: equal bytes are stored once."""
     return f"content/sha256/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 def version_key(ark: str, version: int) -> str:
-    """Of a version's manifest in the archive. An ark in its normal form has no hyphen: 1:1."""
+    """The archive key of a version's manifest. It is unambiguous: a normal ark has no hyphen."""
     return f"objects/{ark.replace(':/', '-').replace('/', '-')}/v{version}.json"
 
 
 def staging(job_id: str, name: str = "") -> str:
-    """Of what a job needs between its steps, in the work bucket."""
+    """The key in the work bucket of something that a job keeps between its steps."""
     return f"staging/{job_id}/{name}"

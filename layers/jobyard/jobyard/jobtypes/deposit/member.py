@@ -1,4 +1,4 @@
-"""A file in a container, and what goes wrong while it is read."""
+"""A file in a container, and the errors while it is read."""
 
 import struct
 import tarfile
@@ -28,7 +28,7 @@ _SHOWN_BYTES = 200  # of a library's words
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a container: its safe, unique name and its bytes, to be read before the next."""
+    """A file in a container: its safe, unique name, and its bytes, to be read before the next."""
 
     name: str
     blocks: Iterator[bytes]
@@ -36,7 +36,7 @@ class Member:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Refuse a container of which a library says that it is broken.
+    """Refuse the container if a library raises that it is broken.
 
     Raises:
         Refused: BAD_CONTAINER.
@@ -49,6 +49,6 @@ def refusing() -> Iterator[None]:
 
 
 def guarded(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks; refuses, like `refusing`, what shows while they are read."""
+    """The blocks. Errors while they are read refuse the container, as `refusing` does."""
     with refusing():
         yield from blocks

@@ -1,7 +1,7 @@
-"""Where a payload comes from: a server on the web, or a bucket that the deployment lists.
+"""Opens payloads: files on web servers, or in the S3 places that the deployment lists.
 
-An s3:// payload is read with the worker's own rights, so only listed places may be named, and never
-our own buckets: a depositor would read what others deposited.
+An s3:// payload is read with the worker's own permissions. So only listed places are allowed, and
+never our own buckets: a depositor could read what others deposited.
 """
 
 import re
@@ -38,15 +38,15 @@ class Payload(Protocol):
 
 
 def is_in_bucket(url: str) -> bool:
-    """Whether the file lies in S3, whose HEAD can be relied upon."""
+    """Whether the file is in S3, where HEAD can be trusted."""
     return url.startswith("s3://")
 
 
 def length(url: str, context: StorageContext) -> int | None:
-    """How many bytes its server says the file has; None when it does not say.
+    """The size in bytes that the server gives; None if it gives none.
 
     Raises:
-        FetchRefused: it cannot be asked, or there is no such file.
+        FetchRefused: the server cannot be asked, or has no such file.
     """
     if not is_in_bucket(url):
         return context.http.head(url, context.remaining)
@@ -57,10 +57,10 @@ def length(url: str, context: StorageContext) -> int | None:
 
 @contextmanager
 def opened(url: str, context: StorageContext) -> Iterator[Payload]:
-    """The file, ready to be read.
+    """The file, open for reading.
 
     Raises:
-        FetchRefused: it cannot be had.
+        FetchRefused: the file cannot be fetched.
     """
     if not is_in_bucket(url):
         with context.http.get(url, context.remaining) as answer:
@@ -80,11 +80,12 @@ def opened(url: str, context: StorageContext) -> Iterator[Payload]:
 
 
 def blocks(payload: Payload, wanted: Wanted) -> Iterator[bytes]:
-    """The payload's blocks, unless its declared length shows already that it is not wanted.
+    """The blocks of the payload, unless its declared length already rules it out.
 
     Raises:
         Refused: SIZE_MISMATCH, TOO_LARGE.
-        FetchRefused: PAYLOAD_REFUSED, nobody could tell whether the file is whole; and as `opened`.
+        FetchRefused: PAYLOAD_REFUSED, there is no way to tell whether the file is complete; and
+            as `opened`.
     """
     name, declared = wanted.name, payload.length
     if declared is not None and wanted.size not in {None, declared}:

@@ -1,7 +1,7 @@
-"""What a job has stored so far, written down so that it is not fetched again.
+"""Records which files a job has stored so far, so that they are not fetched again.
 
-While files come, a sheet of them is written now and then: a help, which may be lost. When all are
-there, the whole list is written once and for all; two workers at the same job agree by it.
+While files come in, a sheet of them is written now and then; it may be lost without harm. When all
+files are stored, the whole list is written once. Two workers at the same job agree by it.
 """
 
 import json
@@ -16,14 +16,14 @@ SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
 
 
 def sheet(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
-    """What is noted on a sheet: files by their place in the object's list."""
+    """The files noted on a sheet, by their position in the object's list."""
     text = bucket.read(context.s3, context.work_bucket, _sheet_key(job_id, number)) or b""
     lines = map(json.loads, text.splitlines())
     return {place: Stored(**stored) for place, stored in lines}
 
 
 def note(job_id: str, number: int, stored: Mapping[int, Stored], context: StorageContext) -> None:
-    """Write a sheet anew."""
+    """Write a sheet, replacing it."""
     context.s3.put_object(
         Bucket=context.work_bucket,
         Key=_sheet_key(job_id, number),
@@ -32,9 +32,9 @@ def note(job_id: str, number: int, stored: Mapping[int, Stored], context: Storag
 
 
 def conclude(job_id: str, stored: Iterable[Stored], context: StorageContext) -> tuple[Stored, ...]:
-    """Write the list of all files, and return the one that counts: the first that was written.
+    """Write the list of all files. Returns the list that counts: the first that was written.
 
-    A list that was written and is gone was cleared away by a worker who was done with the job.
+    If a list was written and is gone, a worker that finished the job removed it.
     """
     mine = tuple(stored)
     body = b"".join(_line(vars(each)) for each in mine)
@@ -44,7 +44,7 @@ def conclude(job_id: str, stored: Iterable[Stored], context: StorageContext) -> 
 
 
 def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None:
-    """The list of all files; None when not all of them are there yet."""
+    """The list of all files; None if some are not stored yet."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "stored.jsonl"))
     if text is None:
         return None
@@ -52,13 +52,13 @@ def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None
 
 
 def container(job_id: str, context: StorageContext) -> Staged | None:
-    """The container that was staged for the job, unless it was staged anew since; else None."""
+    """The container staged for the job; None if there is none, or it was staged anew since."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 
 
 def note_container(job_id: str, staged: Staged, context: StorageContext) -> None:
-    """Write down that the container is staged, and which bytes it has."""
+    """Record that the container is staged, and which bytes it has."""
     context.s3.put_object(
         Bucket=context.work_bucket,
         Key=staging(job_id, "container.json"),
@@ -67,14 +67,14 @@ def note_container(job_id: str, staged: Staged, context: StorageContext) -> None
 
 
 def note_remarks(job_id: str, remarks: str, context: StorageContext) -> None:
-    """Write down what is to be remarked of a container, if anything is."""
+    """Save the remarks about a container, if there are any."""
     if remarks:
         key = staging(job_id, "remarks.txt")
         context.s3.put_object(Bucket=context.work_bucket, Key=key, Body=remarks.encode())
 
 
 def remarks(job_id: str, context: StorageContext) -> str:
-    """What was to be remarked of the container; "" for nothing."""
+    """The saved remarks about the container; "" for none."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "remarks.txt"))
     return (text or b"").decode()
 

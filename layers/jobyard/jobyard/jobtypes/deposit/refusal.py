@@ -8,9 +8,9 @@ from jobyard.jobtypes.http_client import RESERVE_S
 
 
 class Refused(JobyardError):
-    """The step cannot be done. `recoverable` False: no requeue helps, it must be submitted anew.
+    """The step cannot be done. `recoverable` False: no requeue helps, it must be submitted again.
 
-    The message may quote names that strangers chose: it is cleaned here.
+    The message may quote names that strangers chose, so it is cleaned here.
     """
 
     def __init__(self, code: Failure, message: str, *, recoverable: bool = True) -> None:
@@ -21,12 +21,12 @@ class Refused(JobyardError):
 
     @property
     def retryable(self) -> bool:
-        """True when trying again may help without anyone doing anything."""
+        """Whether a retry may help although nobody changes anything."""
         return self.code in RETRYABLE
 
 
 class NotYet(JobyardError):
-    """The step has to be run again in `seconds`. `has_progressed`: a part of it is done."""
+    """The step has to run again in `seconds`. `has_progressed`: a part of it is done."""
 
     def __init__(self, seconds: float, message: str, *, has_progressed: bool = False) -> None:
         self.message = clean(text_without_secrets(message))
@@ -36,7 +36,7 @@ class NotYet(JobyardError):
 
 
 def check_time(remaining_s: float) -> None:
-    """See that a worker which unpacks a container has time left.
+    """Check that the worker has time left to unpack a container.
 
     Raises:
         Refused: TIMEOUT.

@@ -1,4 +1,4 @@
-"""Reading a staged container from anywhere in it, a window at a time."""
+"""Random access to a staged container, one window at a time."""
 
 import errno
 import io
@@ -20,10 +20,10 @@ _AT_ONCE = 4 * 1024**2
 
 
 class StagedReader(io.RawIOBase):
-    """The bytes of a staged file, seekable. Reads fail when the file was staged anew meanwhile.
+    """The bytes of a staged file, seekable. Reads fail if the file was staged anew meanwhile.
 
-    `remaining` tells the seconds the worker has left. It is asked for every window: of some files
-    a library reads gigabytes, by single bytes, before it gives one out.
+    `remaining` returns the seconds the worker has left. It is checked at every window: for some
+    files a library reads gigabytes, byte by byte, before it yields anything.
     """
 
     def __init__(

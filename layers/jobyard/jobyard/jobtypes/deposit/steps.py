@@ -1,4 +1,5 @@
-"""The seven steps of a deposit. Each may run again, or in two workers at once, to the same end."""
+"""The seven steps of a deposit. Each may run again, or in two workers at once, with the same
+result."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -34,15 +35,15 @@ _FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is
 Step = Callable[[StepInput, StorageContext], StepResult]
 
 
-def _answering(step: Step) -> Step:
-    """The step, with what it refuses as the outcome that it is."""
+def _as_step_result(step: Step) -> Step:
+    """The step, returning its refusals as results."""
 
     def answer(step_input: StepInput, context: StorageContext) -> StepResult:
         try:
             return step(step_input, context)
         except NotYet as wait:
-            outcome = Continue if wait.has_progressed else Snooze
-            return outcome(wait.seconds, wait.message)
+            result_class = Continue if wait.has_progressed else Snooze
+            return result_class(wait.seconds, wait.message)
         except FetchRefused as refusal:
             if refusal.come_again is not None:
                 words = f"{refusal.message}, and asks to come again in {refusal.come_again:g} s"
@@ -65,7 +66,7 @@ def _answering(step: Step) -> Step:
 
 
 def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
-    """List the object's files and ask their servers how large they are."""
+    """List the object's files, and ask their servers for the sizes."""
     remarks = ""
     if not file_list.is_listed(step_input.entry):
         estimate = file_list.estimate((file_list.file(step_input.entry),), context)
@@ -84,7 +85,7 @@ def estimating(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Refuse what is too large to begin with; there is no disk to wait for."""
+    """Refuse an object that is too large. There is no disk to wait for."""
     total = step_input.data.get("bytes")
     if total is None:
         return Skipped("no server told a size; it is watched while the files come")
@@ -99,8 +100,8 @@ def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def downloading(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Bring the files into the archive under their digests, checked against the manifest's."""
-    stored = _brought(step_input, context)
+    """Store the files in the archive under their digests, checked against the manifest's."""
+    stored = _files_in_archive(step_input, context)
     result: dict[str, Any] = {
         "files": len(stored),
         "bytes": sum(each.size for each in stored),
@@ -115,10 +116,11 @@ def downloading(step_input: StepInput, context: StorageContext) -> StepResult:
     return Done({**result, "staged": True}, remarks)
 
 
-def _brought(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
-    """The object's files, in the archive: as the job's receipts say, else fetched now.
+def _files_in_archive(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
+    """The object's files in the archive: by the job's receipts if they are complete, else fetched
+    now.
 
-    A small file by itself has no receipt but the job's own record: fetching it again is cheaper.
+    A single small file has no receipt but the job's own record: fetching it again is cheaper.
     """
     kind = step_input.entry["kind"]
     small = kind == "file" and step_input.data.get("bytes", SMALL_BYTES + 1) <= SMALL_BYTES
@@ -136,14 +138,14 @@ def _brought(step_input: StepInput, context: StorageContext) -> tuple[Stored, ..
 
 
 def _stored(step_input: StepInput, context: StorageContext) -> tuple[Stored, ...]:
-    """What downloading brought. Once its receipts are cleared away, it is brought again."""
+    """What downloading stored. If its receipts are gone already, the files are fetched again."""
     if digests := step_input.data.get("digests"):
         return (Stored(step_input.entry["name"], step_input.data["bytes"], digests),)
-    return _brought(step_input, context)
+    return _files_in_archive(step_input, context)
 
 
 def processing(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Find or make the object's identifier."""
+    """Find the object's identifier, or mint one."""
     return Done({"ark": identify(step_input, context)})
 
 
@@ -155,7 +157,7 @@ def storing(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def recording(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Record the version, so that it counts."""
+    """Record the version, which makes it valid."""
     if step_input.data.get("same"):
         return Skipped("the version is recorded already")
     authorize(step_input, context)
@@ -180,7 +182,7 @@ def _nothing_new(kept: Kept) -> str:
 
 
 def notify(step_input: StepInput, context: StorageContext) -> StepResult:
-    """Call back whom the submission names, and clear what was staged."""
+    """Call the submission's callback URL, and remove staged files."""
     url = step_input.parameters.get("callback_url")
     message = _call_back(url, step_input, context) if url else ""
     noted = {_NOTED: clean(message, _NOTED_BYTES)} if message or step_input.data.get(_NOTED) else {}
@@ -190,7 +192,7 @@ def notify(step_input: StepInput, context: StorageContext) -> StepResult:
 
 
 def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
-    """Post what became of the job; what went wrong for good is only worth a message.
+    """Post that the job succeeded. Returns a message if the call failed for good.
 
     Raises:
         Refused: CALLBACK_FAILED, the server failed or did not answer in time.
@@ -218,7 +220,7 @@ def _call_back(url: str, step_input: StepInput, context: StorageContext) -> str:
 def tell_failed(
     step_input: StepInput, context: StorageContext, code: str, message: str, requeues: int
 ) -> Mapping[str, Any]:
-    """Call back, once, about a job that failed for good; what went wrong is kept with the job."""
+    """Call the callback URL, once, about a failed job. The job keeps an error of the call."""
     url = step_input.parameters.get("callback_url")
     if not url or code == Failure.CALLBACK_FAILED:  # then it was called already
         return {}
@@ -254,7 +256,7 @@ def _post(
 
 
 STEPS: Mapping[str, Step] = {
-    step.__name__: _answering(step)
+    step.__name__: _as_step_result(step)
     for step in (
         estimating,
         provisioning,

@@ -1,4 +1,4 @@
-"""The files in a tar, as it streams by."""
+"""Reads the files of a tar as a stream."""
 
 import gzip
 import io
@@ -29,7 +29,7 @@ _LENGTH = re.compile(rb"([0-9]{1,7}) ")
 
 
 def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
-    """The files of a tar, each judged as it comes. What is left unread is read over."""
+    """The files of a tar, each checked as it comes. Members that are not read are skipped."""
     unpacked = _Unpacked(source, limits)
     unpacked.allowance = _ALLOWANCE
     with tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK, tarinfo=_Header) as archive:
@@ -59,7 +59,7 @@ def tar_members(source: _Source, limits: ContainerLimits) -> Iterator[Member]:
 
 
 def _is_file(info: tarfile.TarInfo, limits: ContainerLimits) -> bool:
-    """Whether a member is a file; folders are judged and left out, a label with a remark."""
+    """Whether a member is a file. Folders are checked and left out; labels too, with a remark."""
     if info.isdir() or info.type == _DUMP_FOLDER:
         limits.admit_folder(info.name)
         return False
@@ -74,11 +74,11 @@ def _is_file(info: tarfile.TarInfo, limits: ContainerLimits) -> bool:
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header, read more strictly than tarfile does, and GNU tar's own as GNU tar does."""
+    """A tar header, read more strictly than tarfile does, and GNU tar's headers as GNU tar does."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
-        """Refuse a broken header, which tarfile takes for the end of the archive."""
+        """Refuse a broken header. tarfile takes it for the end of the archive."""
         end_mark = len(buf) == tarfile.BLOCKSIZE and not any(buf)
         try:
             header = super().frombuf(buf, encoding, errors)
@@ -94,8 +94,8 @@ class _Header(tarfile.TarInfo):
         return header
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        """Read a member's attributes in linear time; tarfile looks for some of them again from
-        each digit on (CVE-2024-6232).
+        """Read a member's attributes in linear time. tarfile searches again from each digit
+        (CVE-2024-6232).
 
         Source: POSIX.1-2017, pax, "pax Extended Header".
         """
@@ -125,7 +125,7 @@ def _attributes(content: bytes) -> dict[str, str]:
     """The records "LENGTH NAME=VALUE\\n" of a pax header.
 
     Raises:
-        Refused: BAD_CONTAINER, they are no such records.
+        Refused: BAD_CONTAINER, the header has no such records.
     """
     found: dict[str, str] = {}
     at = 0
@@ -145,7 +145,7 @@ def _text(value: bytes) -> str:
 
 
 class _Unpacked(io.RawIOBase):
-    """What comes out of a tar's packing, counted. `allowance` is how much more may, if not None."""
+    """The unpacked bytes of a tar, counted. `allowance`, if not None, is how many may follow."""
 
     def __init__(self, source: _Source, limits: ContainerLimits) -> None:
         self._source = source

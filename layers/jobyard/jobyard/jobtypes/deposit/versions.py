@@ -1,7 +1,8 @@
 """A version of an object: its manifest in the archive, and its record.
 
-A version's manifest is written once and never over: writing it takes the number. The record, a
-conditional insert too, makes it count. A job that dies between the two leaves a number unused.
+A manifest is written once and never replaced; writing it reserves the version number. The record,
+also a conditional insert, makes the version valid. A job that dies between the two leaves a number
+unused.
 """
 
 import hashlib
@@ -34,7 +35,7 @@ _RACES = 5  # numbers lost to other jobs before we wait
 
 @dataclass(frozen=True)
 class Kept:
-    """A version's manifest as it lies in the archive. `same`: nothing new, it is the latest's."""
+    """A version's manifest in the archive. `same`: nothing changed, it is the latest version's."""
 
     version: int
     digest: str
@@ -46,13 +47,13 @@ class Kept:
 def keep_version(
     step_input: StepInput, context: StorageContext, ark: str, stored: tuple[Stored, ...]
 ) -> Kept:
-    """Write the manifest of the object's next version, if there is anything new in it.
+    """Write the manifest of the object's next version, if anything changed.
 
-    A job has one version of an object, however often it comes by.
+    A job makes one version of an object, however often it runs.
 
     Raises:
-        NotYet: another job has taken the number and not recorded it yet.
-        Refused: IDENTIFIER_CONFLICT, the object is another collection's.
+        NotYet: another job has reserved the number and not recorded it yet.
+        Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     content = _content(step_input, ark, stored)
     if ark == mint(step_input.job_id):
@@ -92,11 +93,11 @@ def record(
     kept: Kept,
     stored: Callable[[], tuple[Stored, ...]],
 ) -> Kept:
-    """Record the version; when its number was lost to another job, the next one.
+    """Record the version. If another job recorded its number, record the next number instead.
 
     Raises:
         NotYet: too many other jobs do the same right now.
-        Refused: IDENTIFIER_CONFLICT, the object is another collection's.
+        Refused: IDENTIFIER_CONFLICT, the object belongs to another collection.
     """
     for _ in range(_RACES):
         latest, mine = context.objects.latest_and_own(ark, step_input.job_id)
@@ -132,7 +133,7 @@ def _version(step_input: StepInput, context: StorageContext, ark: str, kept: Kep
 
 
 def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dict[str, Any]:
-    """What makes a version differ from another: files by name, identifiers, metadata."""
+    """What makes two versions differ: files by name, identifiers, metadata."""
     said = described(step_input)
     return {
         "format": FORMAT,
@@ -154,7 +155,7 @@ def _content(step_input: StepInput, ark: str, stored: tuple[Stored, ...]) -> dic
 
 
 def _origin(step_input: StepInput) -> dict[str, Any]:
-    """Where a version comes from. A URL is kept without its query: that may carry a signature."""
+    """Where a version comes from. A URL is stored without its query: it may be signed."""
     source = {"kind": step_input.entry["kind"], "name": step_input.entry["name"]}
     if url := step_input.entry.get("url"):
         source["url"] = without_secrets(urlunsplit((*urlsplit(url)[:3], "", "")))
@@ -162,7 +163,7 @@ def _origin(step_input: StepInput) -> dict[str, Any]:
 
 
 def _holds(latest: ObjectVersion, content: Mapping[str, Any], context: StorageContext) -> bool:
-    """Whether the latest version has just this content."""
+    """Whether the latest version has exactly this content."""
     if latest.files != len(content["files"]) or latest.bytes != content["bytes"]:
         return False
     key = version_key(latest.ark, latest.version)
@@ -184,7 +185,7 @@ def _kept(version: int, body: bytes) -> Kept:
 
 
 def _manifest(content: Mapping[str, Any], step_input: StepInput, version: int) -> bytes:
-    """A version's manifest. Canonical: the same version is always the same bytes."""
+    """A version's manifest. Canonical: the same version always has the same bytes."""
     value = {**content, **_origin(step_input), "version": version}
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"

@@ -1,4 +1,4 @@
-"""The files in a zip, by its directory."""
+"""Reads the files of a zip, by its directory."""
 
 import stat
 import struct
@@ -32,7 +32,7 @@ _MAC = "__MACOSX/"  # where a Mac's Finder puts what only a Mac knows of the fil
 
 
 def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Member]:
-    """The files of a zip, all judged before the first one is given."""
+    """The files of a zip. All are checked before the first is returned."""
     _check_directory(reader)
     with zipfile.ZipFile(reader) as archive:
         headers = archive.infolist()
@@ -48,10 +48,10 @@ def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Membe
 
 
 def _check_directory(reader: StagedReader) -> None:
-    """Count the directory's headers before zipfile makes an object of each.
+    """Count the headers in the directory before zipfile makes an object of each.
 
-    The end record is zipfile's own, so that both mean one directory. What it says of the number
-    of headers is only said; no directory of more than 4 MiB is read.
+    The end record is zipfile's own, so that both read the same directory. Its number of headers is
+    only a claim. No directory over 4 MiB is read.
     """
     end = zipfile._EndRecData(reader)  # type: ignore[attr-defined]
     if not end:
@@ -68,7 +68,7 @@ _ZIP64_ENDS = 56 + 20  # bytes that may lie between the directory and its end re
 
 
 def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str | None:
-    """The name to keep a file by; None of what is no file, or left out with a remark."""
+    """The name to store a file under; None for what is no file, or is left out with a remark."""
     limits.count()
     name = _name(info, limits, backslashes=backslashes)
     if not name:
@@ -94,17 +94,18 @@ def _admitted(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bo
 
 
 def _is_backslash_folder(info: zipfile.ZipInfo) -> bool:
-    """Whether a header can only be a folder of Windows, whatever system it says it was made on."""
+    """Whether a header can only be a folder made on Windows, whatever system it names."""
     name = info.orig_filename
     return name.endswith("\\") and "/" not in name and not info.file_size
 
 
 def _name(info: zipfile.ZipInfo, limits: ContainerLimits, *, backslashes: bool) -> str:
-    """A member's name, as its bytes and its maker mean it.
+    """A member's name, decoded as the zip's maker meant it.
 
-    Without a word of the zip itself, bytes that are UTF-8 are UTF-8, as Info-ZIP and Finder write
-    them; others are code page 437, as the format has it. A name from Windows without a slash has
-    its folders by backslashes; so it has where `backslashes` end the folders of the zip.
+    If the zip does not name the encoding: bytes that are valid UTF-8 are UTF-8, as Info-ZIP and
+    Finder write them; others are code page 437, as the format says. A name from Windows without a
+    slash uses backslashes between folders. So does any name if the zip's folders end in backslashes
+    (`backslashes`).
     """
     if info.flag_bits & _IN_UTF8:
         name = info.orig_filename
@@ -129,7 +130,7 @@ def _decoded(raw: bytes, limits: ContainerLimits) -> str:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str:
-    """The name in UTF-8 that Info-ZIP writes beside one that is not, if it is of this name."""
+    """The UTF-8 name that Info-ZIP writes beside another one, if it belongs to this name."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<HH", extra, at)
@@ -143,7 +144,7 @@ def _unicode_path(extra: bytes, raw: bytes) -> str:
 def _content(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, limits: ContainerLimits
 ) -> Iterator[bytes]:
-    """A member's bytes; zipfile ends one without a word when it falls short."""
+    """A member's bytes. zipfile does not report a member that is too short."""
     came = 0
     with archive.open(info) as source:
         while block := source.read(BLOCK):

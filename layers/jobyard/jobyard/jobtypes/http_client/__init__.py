@@ -1,4 +1,4 @@
-"""The safe way out: fetching what strangers' URLs name, without being led into our own house."""
+"""The HTTP client for URLs chosen by strangers: they cannot lead it into our own network."""
 
 from jobyard.jobtypes.http_client.client import HttpClient, Response, failure_of
 from jobyard.jobtypes.http_client.pace import RESERVE_S, Timeouts

@@ -1,9 +1,8 @@
-"""Which URLs may be called at all, and which addresses may be at the other end.
+"""Which URLs may be called, and which addresses may be at the other end.
 
-A Lambda's own neighbourhood answers plain HTTP: its Runtime API on 127.0.0.1:9001 hands out other
-people's events and takes forged results, X-Ray listens on 169.254.79.129. So a URL is judged by its
-looks first, as a manifest's check does, and then by the address its host really has, at the moment
-of connecting.
+A Lambda has neighbours that answer plain HTTP: its Runtime API on 127.0.0.1:9001 gives away other
+people's events and accepts forged results; X-Ray listens on 169.254.79.129. So the text of a URL is
+checked first, as in a manifest. Then the address of its host is checked when we connect.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from jobyard.jobtypes.http_client.refusal import FetchRefused
 
 @dataclass(frozen=True)
 class Target(WebUrl):
-    """A URL that may be called. `listed` when the deployment lets its host be private."""
+    """A URL that may be called. `listed`: the deployment allows its host to be private."""
 
     listed: bool = False
 
@@ -24,7 +23,7 @@ def refuse_runtime_api(allowed_hosts: frozenset[str]) -> None:
     """Check the deployment's list of hosts that may be private.
 
     Raises:
-        ValueError: an entry is not `host:port`, or names the port of Lambda's Runtime API.
+        ValueError: an entry is not `host:port`, or has the port of Lambda's Runtime API.
     """
     for entry in allowed_hosts:
         host, _, port = entry.rpartition(":")
@@ -35,10 +34,10 @@ def refuse_runtime_api(allowed_hosts: frozenset[str]) -> None:
 
 
 def target(url: str, allowed_hosts: frozenset[str]) -> Target:
-    """Read a URL and judge it by its looks.
+    """Parse a URL and check its text.
 
     Raises:
-        FetchRefused: ADDRESS_NOT_ALLOWED, it is not one we may call.
+        FetchRefused: ADDRESS_NOT_ALLOWED, we may not call it.
     """
     try:
         found = read(url)
@@ -52,7 +51,7 @@ def target(url: str, allowed_hosts: frozenset[str]) -> Target:
 
 
 def may_connect(target: Target, address: str) -> bool:
-    """Whether the target's host may be at this address."""
+    """Whether the target's host may have this address."""
     return target.listed or is_public(address)
 
 

@@ -1,4 +1,4 @@
-"""Opening URLs: redirects, answers and everything a server can do wrong, each with its refusal."""
+"""Opens URLs: follows redirects, reads responses, and refuses each error a server can make."""
 
 import re
 import socket
@@ -39,12 +39,12 @@ _CODES = {
 
 @dataclass
 class Response:
-    """An answer of status 200. `url` is where it came from in the end, redirects followed.
+    """A response of status 200. `url` is the final one, after redirects.
 
-    `length` is how many bytes the server says the body has; None when it does not say. `framed` is
-    True when the answer itself tells its end, by a length or in chunks: else nobody can tell a
-    whole file from one cut short. `packed` is how the server says it packed the body, "" if it is
-    as it was asked for.
+    `length` is the body's size in bytes by the server; None if it gives none. `framed`: the
+    response itself marks its end, by a length or by chunks; otherwise nobody can tell a complete
+    file from a truncated one. `packed` is the encoding of the body by the server, "" if it is as
+    requested.
     """
 
     url: str
@@ -55,16 +55,16 @@ class Response:
     _ended: bool = field(default=False, repr=False)
 
     def blocks(self, upto: int | None = None, *, known: bool = False) -> Iterator[bytes]:
-        """The body in order, in blocks of a megabyte at the most, none empty.
+        """The body in order, in blocks of at most a megabyte, none empty.
 
-        `upto` is how long the file is to be. One that is longer is shown to be so by one byte more.
-        Where nothing tells the end, it ends there if the server falls silent, and without waiting
-        for it if the digest is `known`.
+        `upto` is the expected size of the file. A longer body yields one byte more. If nothing
+        marks the end, the body ends when the server falls silent, or at once if the digest is
+        `known`.
 
         Raises:
-            FetchRefused: PAYLOAD_TRUNCATED, PAYLOAD_TIMEOUT, TIMEOUT; PAYLOAD_REFUSED, there are
-                more bytes than the server said, or they are not framed as HTTP has it, or packed
-                and nothing tells whether they are the file all the same.
+            FetchRefused: PAYLOAD_TRUNCATED, PAYLOAD_TIMEOUT, TIMEOUT; PAYLOAD_REFUSED, there
+                are more bytes than the server said, the framing is not valid HTTP, or the body
+                is packed and nothing tells whether it is the file all the same.
         """
         if self.packed and not known:
             raise FetchRefused(Failure.PAYLOAD_REFUSED, self.packed_words)
@@ -81,7 +81,7 @@ class Response:
 
     @property
     def packed_words(self) -> str:
-        """That the body is packed, for a refusal."""
+        """That the body is packed, as text for a refusal."""
         return f"the server sends the file packed ({self.packed}) though it was asked not to"
 
     def _blocks(self, upto: int | None, known: bool) -> Iterator[bytes]:
@@ -121,13 +121,13 @@ class Response:
 
 
 class HttpClient:
-    """The safe opener: one for a worker's life, shared by its threads.
+    """The client: one for the life of a worker, shared by its threads.
 
-    `allowed_hosts` are `host:port`s that may be private; `now` is aware UTC. `resolve` and `tls`
-    are what stands in for the system's resolver and its trusted certificates.
+    `allowed_hosts` are `host:port`s that may be private. `now` is aware UTC. `resolve` and `tls`
+    replace the system's resolver and its trusted certificates.
 
     Raises:
-        ValueError: an allowed host is malformed, or names the port of Lambda's Runtime API.
+        ValueError: an allowed host is malformed, or has the port of Lambda's Runtime API.
     """
 
     def __init__(
@@ -148,9 +148,10 @@ class HttpClient:
         self._idle = Idle(now)
 
     def head(self, url: str, remaining: Callable[[], float]) -> int | None:
-        """The bytes a HEAD request says the file has; None when it does not say.
+        """The size in bytes by a HEAD request; None if the server gives none.
 
-        It is an estimate: servers err about HEAD in every way. What counts is what GET gives.
+        It is an estimate: servers make every kind of mistake with HEAD. Only the answer to GET
+        counts.
 
         Raises:
             FetchRefused: see docs/deposit.md.
@@ -163,9 +164,10 @@ class HttpClient:
 
     @contextmanager
     def get(self, url: str, remaining: Callable[[], float]) -> Iterator[Response]:
-        """Open a file; close or keep the connection afterwards, as far as the file was read.
+        """Open a file. Afterwards the connection is kept if the file was read to its end, else
+        closed.
 
-        `remaining` is the seconds until the worker must stop.
+        `remaining` returns the seconds until the worker must stop.
 
         Raises:
             FetchRefused: see docs/deposit.md.
@@ -186,10 +188,11 @@ class HttpClient:
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], remaining: Callable[[], float]
     ) -> int:
-        """Post a body and return the status of the answer, whatever it is; no redirect is followed.
+        """Post a body and return the status of the response, whatever it is. Redirects are not
+        followed.
 
         Raises:
-            FetchRefused: nothing could be posted, or no answer came.
+            FetchRefused: nothing could be posted, or there was no response.
         """
         pace = Pace(self._timeouts, remaining, "POST")
         place = target(url, self._allowed_hosts)
@@ -203,13 +206,13 @@ class HttpClient:
                 connection.close()
 
     def close(self) -> None:
-        """Close the connections that were kept."""
+        """Close the idle connections."""
         self._idle.close()
 
     def _follow(
         self, method: str, url: str, remaining: Callable[[], float]
     ) -> tuple[Connection, Head, Target]:
-        """Ask for the URL and where it redirects to, each judged anew, until status 200."""
+        """Request the URL and follow redirects, each checked anew, until status 200."""
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         place = target(url, self._allowed_hosts)
@@ -228,7 +231,7 @@ class HttpClient:
         raise FetchRefused(Failure.TOO_MANY_REDIRECTS, words)
 
     def _next(self, place: Target, location: bytes) -> Target:
-        """Where a redirect leads, its raw bytes percent-encoded as they stand."""
+        """The target of a redirect; raw bytes in it are percent-encoded as they are."""
         said = quoted_bytes(location)
         try:
             url = urljoin(place.text, said)
@@ -283,7 +286,7 @@ def _http_only(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def failure_of(status: int) -> Failure:
-    """The failure that an answer of this status, which is not 200, means."""
+    """The failure code for a response with this status, which is not 200."""
     if 500 <= status <= 599:
         return Failure.PAYLOAD_SERVER_ERROR
     return _CODES.get(status, Failure.PAYLOAD_REFUSED)
@@ -291,7 +294,7 @@ def failure_of(status: int) -> Failure:
 
 @contextmanager
 def _telling(place: Target, method: str) -> Iterator[None]:
-    """Say in our words what goes wrong up to the answer's fields."""
+    """Turn errors before the end of the response's header into refusals with our own messages."""
     try:
         yield
     except TimeoutError as error:
@@ -312,7 +315,7 @@ def _length(head: Head) -> int | None:
     """The declared length of the body.
 
     Raises:
-        FetchRefused: PAYLOAD_REFUSED, it is not a number, or several different ones.
+        FetchRefused: PAYLOAD_REFUSED, it is not a number, or there are several different ones.
     """
     if head.is_chunked:
         return None
@@ -327,13 +330,13 @@ def _length(head: Head) -> int | None:
 
 
 def _packed(head: Head) -> str:
-    """How the server says that it packed the body, though it was asked not to."""
+    """The encoding of the body by the server, although none was requested."""
     said = [*head.words("content-encoding"), *head.words("transfer-encoding")]
     return ", ".join(word for word in said if word not in _UNPACKED)
 
 
 def _retry_after(text: str, now: datetime) -> float | None:
-    """Seconds of a Retry-After header, given as such or as a date (RFC 9110 10.2.3)."""
+    """The seconds of a Retry-After header, given as a number or as a date (RFC 9110 10.2.3)."""
     text = text.strip()
     if re.fullmatch("[0-9]+", text):
         return min(float(text[:20]), _LONGEST_S)

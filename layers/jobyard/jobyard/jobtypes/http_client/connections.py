@@ -1,8 +1,8 @@
-"""Connections to checked peers: HTTP and HTTPS over one way of dialling, kept for the next request.
+"""Connections to checked peers, HTTP and HTTPS, kept for the next request.
 
-The name is resolved once, each address judged, and the very address judged is the one connected
-to: a name that answers otherwise the next time (DNS rebinding) has nothing to gain. What the socket
-says of its peer is judged again before a byte is sent.
+The name is resolved once, each address is checked, and we connect to exactly the address that was
+checked. So a name that resolves differently the next time (DNS rebinding) gains nothing. The
+address of the connected peer is checked again before a byte is sent.
 """
 
 import io
@@ -30,7 +30,7 @@ _FRESH = timedelta(seconds=20)  # servers and gateways drop idle connections wit
 
 
 class Connection:
-    """A connection to a checked peer; every byte of its answers is waited for under a pace."""
+    """A connection to a checked peer. Every read is bounded in time by a pace."""
 
     def __init__(self, target: Target, sock: socket.socket, pace: Pace) -> None:
         self.target = target
@@ -41,11 +41,11 @@ class Connection:
     def ask(
         self, method: str, pace: Pace, fields: Mapping[str, bytes], body: bytes | None = None
     ) -> Head:
-        """Send a request and read the answer's status and fields; the body is left to come.
+        """Send a request and read the status and header of the response, not its body.
 
         Raises:
             FetchRefused: PAYLOAD_TIMEOUT, TIMEOUT.
-            NotHttp, HungUp, OSError: no answer came.
+            NotHttp, HungUp, OSError: there was no response.
         """
         self._reader.pace = pace
         lines = [f"{method} {self.target.target} HTTP/1.1".encode()]
@@ -61,14 +61,15 @@ class Connection:
         return head
 
     def surplus(self) -> bytes:
-        """A byte of what came beyond what was read, if it is here already."""
+        """A byte beyond what was read, if it has arrived already."""
         self._reader.dry = True
         more = self.source.peek(1)[:1]
         self._reader.dry = False
         return more
 
     def at_hand(self) -> bytes:
-        """A byte more, if one is there by now, without waiting; afterwards it is of no more use."""
+        """One more byte if it has arrived, without waiting. The connection cannot be used
+        afterwards."""
         if more := self.surplus():
             return more
         self._sock.settimeout(0)
@@ -78,7 +79,7 @@ class Connection:
             return b""
 
     def is_quiet(self) -> bool:
-        """Whether it is open and nothing came that nobody asked for."""
+        """Whether the connection is open, and nothing arrived unasked."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._sock, selectors.EVENT_READ)
             return not selector.select(0)
@@ -145,7 +146,7 @@ def _dial(target: Target, resolve: Resolve, pace: Pace) -> socket.socket:
 
 
 class Idle:
-    """Connections kept for the next request to the same place. For all threads."""
+    """Idle connections, kept for the next request to the same host. Thread-safe."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -153,7 +154,7 @@ class Idle:
         self._kept: deque[tuple[Connection, datetime]] = deque()
 
     def take(self, target: Target) -> Connection | None:
-        """A connection to the target's place that is still open; None when there is none."""
+        """An open connection to the target's host, or None."""
         with self._lock:
             for kept in reversed(self._kept.copy()):
                 connection, since = kept
@@ -167,7 +168,7 @@ class Idle:
         return None
 
     def keep(self, connection: Connection) -> None:
-        """Put a connection aside whose last answer was read to its end."""
+        """Keep a connection whose last response was read to its end."""
         with self._lock:
             self._kept.append((connection, self._now()))
             surplus = [self._kept.popleft()[0] for _ in range(len(self._kept) - _KEPT)]
@@ -175,7 +176,7 @@ class Idle:
             connection.close()
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all of them."""
         with self._lock:
             while self._kept:
                 self._kept.pop()[0].close()

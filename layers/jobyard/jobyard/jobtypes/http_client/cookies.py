@@ -1,8 +1,8 @@
 """Cookies within one chain of redirects, each only for the origin that set it.
 
-Many sites set a cookie, redirect to the same address and give the file to whoever brings it back.
-The chain of one request forgets them in the end, and no other host, port or scheme is told any,
-whatever their Domain says.
+Many sites set a cookie, redirect to the same address, and give the file to whoever sends the cookie
+back. Cookies are dropped at the end of the chain, and no other host, port or scheme gets one,
+whatever its Domain says.
 """
 
 import re
@@ -23,12 +23,12 @@ _Origin = tuple[str, str, int]
 
 @dataclass
 class Cookies:
-    """What the servers of a chain set so far, oldest first."""
+    """The cookies that the servers of a chain have set, oldest first."""
 
     _kept: dict[tuple[_Origin, str, bytes], bytes] = field(default_factory=dict)
 
     def take(self, place: WebUrl, lines: Iterable[bytes], now: datetime) -> None:
-        """Keep what an answer sets, by its Set-Cookie fields."""
+        """Store the cookies of a response, from its Set-Cookie fields."""
         for line in lines:
             self._take(place, line, now)
 
@@ -51,7 +51,7 @@ class Cookies:
             self._kept[key] = value
 
     def header(self, place: WebUrl) -> bytes:
-        """The Cookie field of a request; b"" when there is none to send."""
+        """The Cookie field of a request; b"" if there is nothing to send."""
         found = [
             (path, name, value)
             for (origin, path, name), value in self._kept.items()
@@ -87,13 +87,13 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _is_within(host: str, domain: str) -> bool:
-    """Whether a host may set cookies of a domain: its own, or one it is a part of."""
+    """Whether a host may set cookies for a domain: its own, or a parent of it."""
     domain = domain.lower().removeprefix(".")
     return not domain or host == domain or host.endswith(f".{domain}")
 
 
 def _is_over(attributes: dict[str, str], now: datetime) -> bool:
-    """Whether the cookie's time is up, which is how a server takes one back."""
+    """Whether the cookie has expired, which is how a server deletes one."""
     age = attributes.get("max-age", "")
     if re.fullmatch("-?[0-9]{1,15}", age):
         return int(age) <= 0
@@ -102,7 +102,7 @@ def _is_over(attributes: dict[str, str], now: datetime) -> bool:
 
 
 def http_date(text: str) -> datetime | None:
-    """The moment that a header field writes as a date; None if it is none."""
+    """The time in a header field that is a date; None if it is not one."""
     try:
         found = parsedate_to_datetime(text)
         return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)

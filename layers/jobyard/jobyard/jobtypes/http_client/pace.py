@@ -1,7 +1,7 @@
-"""How long we wait for a server: for its answer, for each next byte, and for all of them.
+"""How long we wait for a server: for its response, for each next byte, and for all of them.
 
-A socket's own timeout starts anew with every byte, so a server that drips one now and then would
-hold a worker for ever. Here every wait is bounded, and the waits together too.
+A socket's own timeout restarts with every byte, so a server that sends one now and then could hold
+a worker for ever. Here each wait is bounded, and so is their sum.
 """
 
 import io
@@ -19,8 +19,8 @@ RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to 
 class Timeouts:
     """Seconds to wait for a server, and the slowest transfer that is accepted.
 
-    `response_s` covers status and headers together, `silence_s` the next byte of the body. At least
-    `slowest` bytes a second must arrive in each `window_s` of waiting; our own time to hash and to
+    `response_s` covers status and header together, `silence_s` the next byte of the body. At least
+    `slowest` bytes a second must arrive in each `window_s` of waiting. Our own time to hash and to
     store does not count.
     """
 
@@ -32,8 +32,11 @@ class Timeouts:
 
 
 class Pace:
-    """The waits of one request, redirects included. `remaining` is the seconds until the worker
-    must stop; `method` is what the server is asked with, for the words of a refusal."""
+    """The waits of one request, including its redirects.
+
+    `remaining` returns the seconds until the worker must stop. `method` is the request's, for the
+    text of a refusal.
+    """
 
     def __init__(
         self, timeouts: Timeouts, remaining: Callable[[], float], method: str = "GET"
@@ -47,20 +50,20 @@ class Pace:
         self._bytes = 0
 
     def connect_s(self) -> float:
-        """Seconds to connect in."""
+        """The seconds left to connect."""
         return min(self._timeouts.connect_s, self._left_s())
 
     def begin_response(self) -> None:
-        """A request is sent; what comes now are an answer's status and headers."""
+        """A request was sent; next come the status and the header of the response."""
         self._in_body = False
         self._response_left_s = self._timeouts.response_s
 
     def begin_body(self) -> None:
-        """Status and headers are read; what comes now is the body."""
+        """The header was read; next comes the body."""
         self._in_body = True
 
     def wait(self, sock: socket.socket, read: Callable[[], int | None]) -> int:
-        """Do one `read` of `sock` and return how many bytes came.
+        """Call `read` once on `sock` and return the number of bytes that came.
 
         Raises:
             FetchRefused: PAYLOAD_TIMEOUT, the server is too slow; TIMEOUT, our own time is up.
@@ -105,7 +108,7 @@ class Pace:
 
 
 class PacedReader(io.RawIOBase):
-    """The bytes of a socket, each wait for them under a pace. While `dry` it has no more."""
+    """The bytes of a socket, read under a pace. While `dry`, nothing is read from the socket."""
 
     dry = False
 

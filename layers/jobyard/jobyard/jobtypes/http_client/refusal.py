@@ -9,10 +9,10 @@ _COME_AGAIN = frozenset({202, 429, 503})  # statuses whose Retry-After says when
 
 
 class FetchRefused(JobyardError):
-    """The file was not, or not wholly, fetched. `code` says why, the message says it of this URL.
+    """The file was not fetched, or not completely. `code` is the reason, the message its details.
 
-    `retry_after` is what the server asked for, in seconds; `status` its answer, if it gave one. The
-    message may quote what servers and libraries say: it is cleaned here.
+    `retry_after` is the wait in seconds that the server asked for; `status` is its response, if
+    any. The message may quote servers and libraries, so it is cleaned here.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class FetchRefused(JobyardError):
 
     @property
     def retryable(self) -> bool:
-        """True when trying again may help without anyone doing anything."""
+        """Whether a retry may help although nobody changes anything."""
         return self.code in RETRYABLE
 
     @property
     def come_again(self) -> float | None:
-        """Seconds after which the server itself says that it will have the file; else None."""
+        """The seconds after which the server says it will have the file; None if it says none."""
         return self.retry_after if self.status in _COME_AGAIN else None
 
     def about(self, name: str) -> "FetchRefused":
-        """The same, its message beginning with the name of the file it is about."""
+        """The same refusal, its message starting with the name of the file."""
         message = f"{name}: {self.message}"
         return FetchRefused(self.code, message, retry_after=self.retry_after, status=self.status)

@@ -1,8 +1,8 @@
-"""Reading HTTP/1.x answers off a connection, as leniently as curl does and never without a bound.
+"""Reads HTTP/1.x responses, as leniently as curl does, and never without a bound.
 
-Python's own reader hands an answer's fields to a parser of e-mail, which ends at the first line
-that is no field: what followed, a length or an encoding, was never seen. Here each line is read by
-itself, and one that is no field is passed over.
+Python's own reader uses an e-mail parser for header fields, which stops at the first line that is
+no field: a length or an encoding after it is lost. Here each line is read by itself, and a line
+that is no field is skipped.
 """
 
 import re
@@ -26,7 +26,7 @@ _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 
 
 class Source(Protocol):
-    """Where the bytes come from: a buffered reader."""
+    """The source of the bytes: a buffered reader."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -34,16 +34,16 @@ class Source(Protocol):
 
 
 class NotHttp(Exception):
-    """What came is no answer. The message completes "the server …"."""
+    """The bytes are no response. The message completes "the server …"."""
 
 
 class HungUp(Exception):
-    """It ended before its end. The message completes "the server …"."""
+    """The connection ended too early. The message completes "the server …"."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """An answer's status line and fields, in order. Names are in lower case."""
+    """The status line and the header fields of a response, in order. Names are in lower case."""
 
     status: int
     reason: str
@@ -55,11 +55,11 @@ class Head:
         return [value for each, value in self.fields if each == name]
 
     def text(self, name: str) -> str:
-        """The field's values as one, "" if it is not there."""
+        """The values of the field joined to one; "" if there is none."""
         return ", ".join(value.decode("latin-1") for value in self.values(name))
 
     def words(self, name: str) -> list[str]:
-        """The first word of each part of a list that the field holds, in lower case."""
+        """The first word of each element of a list in the field, in lower case."""
         parts = self.text(name).lower().replace(";", " ").split(",")
         return [part.split()[0] for part in parts if part.strip()]
 
@@ -70,16 +70,17 @@ class Head:
 
     @property
     def closes(self) -> bool:
-        """Whether nothing more comes on this connection after the answer."""
+        """Whether the connection ends with this response."""
         words = self.words("connection")
         return "close" in words or not (self.keeps_alive or "keep-alive" in words)
 
 
 def read_head(source: Source) -> Head:
-    """Read the answer's status line and fields; 1xx answers that come before it are passed over.
+    """Read the status line and the header fields. 1xx responses before them are skipped.
 
     Raises:
-        NotHttp, HungUp
+        NotHttp: the bytes are no response.
+        HungUp: the connection ended too early.
     """
     lines = _lines(source, HEAD_BYTES)
     while True:
@@ -95,7 +96,7 @@ def read_head(source: Source) -> Head:
 
 
 def _lines(source: Source, most: int) -> Iterator[bytes]:
-    """The lines that come, without their ends."""
+    """The lines, without their line ends."""
     left = most
     first = True
     while True:
@@ -112,8 +113,11 @@ def _lines(source: Source, most: int) -> Iterator[bytes]:
 
 
 def _fields(lines: Iterator[bytes]) -> tuple[tuple[str, bytes], ...]:
-    """The fields up to the empty line. A line that begins with a blank goes on with the one before
-    it (RFC 9112, 5.2); one without a colon is none and hides nothing."""
+    """The fields up to the empty line.
+
+    A line that begins with a blank continues the one before it (RFC 9112, 5.2). One without a colon
+    is no field and hides nothing.
+    """
     fields: list[tuple[str, list[bytes]]] = []
     is_field = False
     for line in lines:
@@ -137,7 +141,7 @@ def sized(source: Source, length: int) -> Iterator[bytes]:
     """A body of `length` bytes.
 
     Raises:
-        HungUp
+        HungUp: the connection ended too early.
     """
     left = length
     while left:
@@ -149,7 +153,7 @@ def sized(source: Source, length: int) -> Iterator[bytes]:
 
 
 def chunked(source: Source, upto: int | None = None) -> Iterator[bytes]:
-    """A body in chunks. One that has more than `upto` bytes is handed on as soon as that is seen.
+    """A body in chunks. If it has more than `upto` bytes, that is seen as early as possible.
 
     Raises:
         HungUp, NotHttp
@@ -170,7 +174,7 @@ def chunked(source: Source, upto: int | None = None) -> Iterator[bytes]:
 
 
 def _pieces(source: Source, upto: int | None) -> Iterator[bytes]:
-    """What is in the chunks, up to one byte more than `upto`."""
+    """The content of the chunks, at most one byte more than `upto`."""
     left = BLOCK if upto is None else upto + 1
     framing = _FRAMING
     while True:
@@ -194,7 +198,7 @@ def _pieces(source: Source, upto: int | None) -> Iterator[bytes]:
 
 
 def _chunk(source: Source) -> tuple[int, int]:
-    """The size of the next chunk, and of the line that says so."""
+    """The size of the next chunk, and of the line that gives it."""
     line = source.readline(_CHUNK_LINE)
     if not line.endswith(b"\n"):
         if len(line) == _CHUNK_LINE:
@@ -207,7 +211,7 @@ def _chunk(source: Source) -> tuple[int, int]:
 
 
 def _pass_over_trailers(source: Source) -> None:
-    """What follows the last chunk, up to an empty line. The file is whole, whatever that is."""
+    """Skip what follows the last chunk, up to an empty line. The file is complete in any case."""
     left = TRAILER_BYTES
     while line := source.readline(min(HEADER_LINE_BYTES, left) + 1):
         left -= len(line)
@@ -218,7 +222,7 @@ def _pass_over_trailers(source: Source) -> None:
 
 
 def until_end(source: Source, most: int | None = None) -> Iterator[bytes]:
-    """A body that only the hang-up ends, of `most` bytes at the most."""
+    """A body that ends when the connection does, of at most `most` bytes."""
     left = most
     while left is None or left > 0:
         block = source.read(BLOCK if left is None else min(BLOCK, left))

@@ -1,6 +1,6 @@
-"""The reconcile job type, the system's own: whatever no execution works on any more is taken up.
+"""The reconcile job type, the system's own: recovers all orphaned work.
 
-The minute looks at so many batches; this looks at all there is. See decisions/0015.
+The scheduler checks some batches each minute; this job checks everything. See docs/decisions/0015.
 """
 
 from jobyard.domain.ids import Origin
@@ -15,20 +15,20 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes.step_context import MaintenanceContext
 
-RECONCILE_MARGIN_S = 20.0  # of its time that a worker keeps: AWS may be slow to tell of executions
+RECONCILE_MARGIN_S = 20.0  # the time a worker keeps back: listing executions may be slow
 
 
 def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResult:
-    """Look at every batch that is open or may be under repair, and at every schedule with runs."""
+    """Check every batch that is open or under repair, and every schedule with active jobs."""
     at = context.checkpoints.get(step_input.job_id)
     began, maintenance = at.version, context.maintenance()
     while not at.ended:
         if context.remaining() < RECONCILE_MARGIN_S:
-            words = f"looked at {at.total:,} so far"
+            words = f"checked {at.total:,} so far"
             return Continue(0, words) if at.version > began else Snooze(0, words)
         at = maintenance.recover_slice(at)
     recovered = at.place.get("recovered", 0)
-    words = f"looked at {at.total:,}, took up {recovered:,}"
+    words = f"checked {at.total:,}, recovered {recovered:,}"
     return Done({"records": at.counts, "recovered": recovered}, words)
 
 

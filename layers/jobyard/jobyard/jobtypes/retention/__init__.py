@@ -1,6 +1,6 @@
-"""The retention job type, the system's own: what ended long ago goes to the archive, then away.
+"""The retention job type, the system's own: archives what ended long ago, and then removes it.
 
-How long it is kept says each job type, as `keep_days`. See docs/operating.md.
+Each job type says in `keep_days` how long it keeps ended jobs. See docs/operating.md.
 """
 
 from jobyard.domain.ids import Origin
@@ -19,16 +19,14 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.jobtypes.step_context import MaintenanceContext
 
-RETENTION_MARGIN_S = (
-    45.0  # of its time that a worker keeps: what is done at a time takes some seconds
-)
-_BREATH_S = 1.0  # until another worker, with all its time, tries what this one had not enough for
+RETENTION_MARGIN_S = 45.0  # the time a worker keeps back: one slice takes some seconds
+_NEXT_WORKER_S = 1.0  # until another worker, with all its time, goes on
 
 
 def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
-    """Archive every batch and every occurrence that is old enough, and remove it then.
+    """Archive every batch and every occurrence that is old enough, then remove it.
 
-    Ended before and begun again, by a requeue, it goes through what is still there: what failed.
+    If it ended with failures and is requeued, it goes through what is still there: the failed ones.
     """
     at = context.checkpoints.get(step_input.job_id)
     began, maintenance = at.version, context.maintenance()
@@ -40,16 +38,16 @@ def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
             at = maintenance.archive(at, lambda: context.remaining() - RETENTION_MARGIN_S)
         if at.version == seen:
             words = f"archived batches and occurrences so far: {at.processed:,}"
-            outcome = Continue if at.version > began else Snooze
-            return outcome(_BREATH_S, words)
+            result_class = Continue if at.version > began else Snooze
+            return result_class(_NEXT_WORKER_S, words)
     result = {"records": at.counts}
     if at.failed:
-        return Fail(Failure.RECORDS_FAILED, _told(at), result=result)
+        return Fail(Failure.RECORDS_FAILED, _failure_summary(at), result=result)
     return Done(result, f"archived batches and occurrences: {at.processed:,}")
 
 
-def _told(at: Checkpoint) -> str:
-    """How many could not be archived, and of the first of them which and why."""
+def _failure_summary(at: Checkpoint) -> str:
+    """How many could not be archived, and the reasons for the first of them."""
     reasons = "; ".join(f"{key}: {why}" for key, why in at.failures)
     more = " and more" if at.failed > len(at.failures) else ""
     return f"{at.failed:,} of {at.total:,} could not be archived. {reasons}{more}"

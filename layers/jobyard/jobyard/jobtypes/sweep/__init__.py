@@ -1,6 +1,6 @@
-"""The sweep job type: what is due in a DynamoDB table is changed. See docs/sweep.md.
+"""The sweep job type: changes the records of a DynamoDB table that are due. See docs/sweep.md.
 
-Its step is imported when it is taken: whoever only looks at sweeps needs none of it.
+The step is imported when it runs, so that whoever only lists job types does not load it.
 """
 
 from jobyard.domain.ids import Origin

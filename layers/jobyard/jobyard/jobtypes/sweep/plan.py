@@ -1,4 +1,4 @@
-"""What a sweep is told to do: which records of a table are due, and what becomes of them."""
+"""The parameters of a sweep: which records of a table are due, and how they change."""
 
 import math
 import re
@@ -23,7 +23,7 @@ _FIELDS = ("table", "index", "key", "partition", "due", "change", "unless")
 
 
 class Form(StrEnum):
-    """How the moment a record is due is written."""
+    """How a record's due time is written."""
 
     DATE = "date"
     INSTANT = "instant"
@@ -39,12 +39,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep's parameters, checked.
+    """The checked parameters of a sweep.
 
-    Due are the records of the index's partition `value` whose attribute `due` is not after the
-    moment the sweep stands for. Each gets the attributes of `sets` and loses those of `removes`,
-    and is not due any more after that: so no record can be changed twice. A record for which
-    something of `unless` holds is not changed, and has failed.
+    Due are the records in the index partition `value` whose attribute `due` is not after the
+    sweep's time. Each gets the attributes in `sets` and loses those in `removes`. Then it is no
+    longer due, so no record can be changed twice. A record with a value of `unless` is not changed
+    and counts as failed.
     """
 
     table: str
@@ -61,10 +61,10 @@ class Plan:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> "Plan":
-        """The plan that `parameters` are, as docs/sweep.md has them.
+        """The plan of these parameters (docs/sweep.md).
 
         Raises:
-            InvalidParameters: they are none.
+            InvalidParameters: a parameter is wrong or missing.
         """
         given = _mapping("", parameters, _FIELDS)
         partition = _mapping("partition", given.get("partition"), ("name", "value"))
@@ -88,7 +88,7 @@ class Plan:
         return plan
 
     def _agree(self) -> None:
-        """Hold what no field can say alone.
+        """Check the parameters against each other.
 
         Raises:
             InvalidParameters: they contradict each other.
@@ -132,16 +132,16 @@ class Plan:
         return {"S": utc.astimezone(zone_called(self.zone)).date().isoformat()}
 
     def flaw(self, due: Attribute) -> str:
-        """Why a record with this value of `due` cannot be judged; "" when it can.
+        """Why this value of `due` cannot be read as a time; "" if it can.
 
-        An index sorts texts by their letters, so a date that is none may well stand before all.
+        An index sorts texts by their characters, so an invalid date may well come first.
         """
         if _is_of(self.form, due):
             return ""
         return f"{self.due} is {_WORDS[self.form]}"
 
     def objection(self, record: Mapping[str, Attribute]) -> str:
-        """What of `unless` holds for a record, in words; "" when nothing does."""
+        """Which condition of `unless` a record meets, as text; "" for none."""
         for name, value in self.unless.items():
             found = record.get(name)
             if found is not None and _same(found, attribute(value)):
@@ -149,7 +149,7 @@ class Plan:
         return ""
 
     def is_due(self, record: Mapping[str, Attribute], latest: Attribute) -> bool:
-        """Whether a record is of the partition and not after `latest`."""
+        """Whether a record is in the partition and not after `latest`."""
         partition, due = record.get(self.partition), record.get(self.due)
         if partition is None or due is None or due.keys() != latest.keys():
             return False
@@ -161,7 +161,7 @@ class Plan:
 
 
 def attribute(value: Value) -> Attribute:
-    """A value as DynamoDB writes it."""
+    """A value in DynamoDB's format."""
     if isinstance(value, bool):
         return {"BOOL": value}
     return {"S": value} if isinstance(value, str) else {"N": repr(value)}

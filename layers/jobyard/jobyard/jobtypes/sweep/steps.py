@@ -1,7 +1,7 @@
-"""The step of a sweep: a page after the other, each changed and counted as one.
+"""The step of a sweep: one page after another, each changed and counted in one transaction.
 
-It may be cut off anywhere, run twice and in two workers at once: a page counts when its checkpoint
-is written, and that is written over the one that was seen or not at all.
+It may be cut off anywhere, repeated, or run in two workers at once. A page counts when its
+checkpoint is written, and that write replaces the checkpoint that was read, or fails.
 """
 
 import time
@@ -17,17 +17,18 @@ from jobyard.jobtypes.step_context import TableContext
 from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 
-SWEEP_MARGIN_S = 15.0  # of its time that a worker keeps: a page in hard times may take so long
-BREATH_S = 5.0  # what a table that is busy is given before the sweep goes on
+SWEEP_MARGIN_S = 15.0  # the time a worker keeps back: a page may take so long on a busy table
+BUSY_S = 5.0  # the wait before a sweep of a busy table goes on
 _WHY = 80  # characters of why a record could not be changed
 
 
 def sweeping(
     step_input: StepInput, context: TableContext, pause: Callable[[float], None] = time.sleep
 ) -> StepResult:
-    """Change every record that is due at the moment the job stands for, whenever it runs.
+    """Change every record that is due at the job's scheduled time, whenever the job runs.
 
-    Ended before and begun again, by a requeue, it goes through what is still due: what failed.
+    If it ended with failures and is requeued, it goes through what is still due: the failed
+    records.
     """
     try:
         plan = Plan.of(step_input.parameters)
@@ -53,11 +54,11 @@ def sweeping(
         at = context.checkpoints.get(step_input.job_id)
         retryable, result = refusal.code in RETRYABLE, {"records": at.counts}
         if retryable and at.version > began:
-            return Continue(BREATH_S, refusal.words)
+            return Continue(BUSY_S, refusal.words)
         return Fail(refusal.code, refusal.words, retryable=retryable, result=result)
     result = {"records": at.counts}
     if at.failed:
-        return Fail(Failure.RECORDS_FAILED, _told(at), result=result)
+        return Fail(Failure.RECORDS_FAILED, _failure_summary(at), result=result)
     return Done(result)
 
 
@@ -71,11 +72,11 @@ def _moment(step_input: StepInput) -> datetime:
 def _next_page(at: Checkpoint, table: Table, context: TableContext) -> Checkpoint:
     """The checkpoint after the next page, or the one that another worker wrote meanwhile.
 
-    A record that changed since the index told of it is read again. Due no more, or gone, it is left
-    out and not counted; due still, it is changed as it is now, or has failed by `unless`.
+    A record that changed after the index was read is read again. If it is no longer due, or gone,
+    it is not counted. If it is still due, it is changed in its new form, or fails by `unless`.
 
     Raises:
-        TableRefused: it cannot be gone through, or not now.
+        TableRefused: the table cannot be swept, or not now.
     """
     page = table.page(at.place)
     failures: dict[Key, str] = {}
@@ -104,7 +105,7 @@ def _next_page(at: Checkpoint, table: Table, context: TableContext) -> Checkpoin
 def _judged(
     records: Mapping[Key, Record], failures: dict[Key, str], table: Table
 ) -> dict[Key, Record]:
-    """Of records that are due, those to change; why the others cannot be goes to `failures`."""
+    """The due records to change. Reasons why others cannot be changed go to `failures`."""
     changes = {}
     for key, record in records.items():
         why = table.plan.flaw(record[table.plan.due]) or table.plan.objection(record)
@@ -115,8 +116,8 @@ def _judged(
     return changes
 
 
-def _told(at: Checkpoint) -> str:
-    """How many failed, and of the first of them which and why."""
+def _failure_summary(at: Checkpoint) -> str:
+    """How many records failed, and the reasons for the first of them."""
     by_reason: dict[str, list[str]] = {}
     for key, why in at.failures:
         by_reason.setdefault(why, []).append(key)

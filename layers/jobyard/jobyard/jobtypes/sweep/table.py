@@ -1,8 +1,8 @@
-"""The table a sweep goes through: pages of what is due, read by an index and changed as one.
+"""The table of a sweep: reads pages of due records by an index, and changes each page at once.
 
-An index may be a moment behind its table, so it only suggests; the conditions of the changes decide
-in the table itself. A page's changes and the checkpoint that counts them are one transaction: what
-is changed is counted, and nothing else is.
+An index may lag behind its table, so it only suggests records; the conditions of the writes decide.
+The changes of a page and the checkpoint that counts them are one transaction, so the counts are
+exact.
 """
 
 import random
@@ -45,7 +45,7 @@ Key = tuple[tuple[str, str], ...]  # the type and the value of each attribute of
 
 
 class TableRefused(JobyardError):
-    """The table cannot be gone through; a value of the sweep's answer follows from it."""
+    """The table cannot be swept. The step's result follows from its code."""
 
     def __init__(self, code: Failure, words: str) -> None:
         super().__init__(words)
@@ -55,7 +55,8 @@ class TableRefused(JobyardError):
 
 @dataclass(frozen=True)
 class Page:
-    """Records that the index suggests, none twice, and where the next page begins; {}: nowhere."""
+    """Records that the index suggests, without duplicates, and where the next page starts ({}:
+    nowhere)."""
 
     records: Mapping[Key, Record]
     next: Mapping[str, Any]
@@ -63,11 +64,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a transaction. `overtaken`: the checkpoint is another one by now.
+    """The result of a transaction. `overtaken`: another worker wrote the checkpoint first.
 
-    Unless it is `done`, nothing was written: `refused` are records whose condition did not hold,
-    `unfit` those that cannot be written, each with AWS's words. Without any, others were at work on
-    the same records, or no answer came.
+    Unless `done`, nothing was written. `refused` are the records whose condition failed, `unfit`
+    those that cannot be written, each with AWS's message. If both are empty, others were writing
+    the same records, or there was no answer.
     """
 
     done: bool = False
@@ -86,10 +87,10 @@ class Table:
     pause: Callable[[float], None] = time.sleep
 
     def page(self, place: Mapping[str, Any]) -> Page:
-        """The next of what the index says is due, in its order.
+        """The next page of records that the index calls due, in its order.
 
         Raises:
-            TableRefused: the table or its index is not as the plan says, or answers nothing.
+            TableRefused: the table or its index is not as the plan says, or does not answer.
         """
         plan = self.plan
         names = _Names()
@@ -115,10 +116,10 @@ class Table:
         return Page({self._key_of(item): item for item in answer["Items"]}, next_)
 
     def reread(self, keys: Iterable[Key]) -> dict[Key, Record]:
-        """Records as the table has them now, those that are still there.
+        """The current records of these keys; records that are gone are left out.
 
         Raises:
-            TableRefused: it answers nothing.
+            TableRefused: the table does not answer.
         """
         plan = self.plan
         names = _Names()
@@ -150,10 +151,11 @@ class Table:
         raise TableRefused(Failure.TABLE_BUSY, f"the table {plan.table} throttles reads")
 
     def write(self, records: Mapping[Key, Record], checkpoint: Mapping[str, Any]) -> Written:
-        """Change records that are as they were seen, and write the checkpoint, or neither.
+        """Change the records and write the checkpoint, all if all are unchanged since read, else
+        none.
 
         Raises:
-            TableRefused: the table is not as the plan says, or we have no right to change it.
+            TableRefused: the table is not as the plan says, or we may not change it.
         """
         items = [checkpoint, *(self._update(key, seen) for key, seen in records.items())]
         try:
@@ -171,7 +173,7 @@ class Table:
         return Written(done=True)
 
     def wait(self, tries: int) -> None:
-        """Wait after `tries` that came to nothing: longer each time, and never all alike."""
+        """Wait after `tries` failed tries: longer each time, with jitter."""
         self.pause(0.05 * 2.0**tries * random.uniform(0.5, 1.0))
 
     def _update(self, key: Key, seen: Record) -> Any:
@@ -210,7 +212,7 @@ class Table:
         return {name: {kind: value} for name, (kind, value) in zip(self.plan.key, key, strict=True)}
 
     def _patiently(self, read: Callable[[], Any]) -> Any:
-        """A read's answer, asked for again while there is none."""
+        """The answer to a read, retried while there is none."""
         for tries in range(1, TRIES + 1):
             try:
                 with self._understood():
@@ -242,29 +244,28 @@ class Table:
 
 
 def name_of(key: Key) -> str:
-    """A record's key as people read it."""
+    """A record's key, for people."""
     return "/".join(value for _, value in key)
 
 
 class _NoAnswerError(Exception):
-    """The client gave up: throttled, or no answer came."""
+    """The client gave up: it was throttled, or there was no answer."""
 
 
 class _Names(dict[str, str]):
-    """Stand-ins for names of attributes, many of which are words of DynamoDB's own."""
+    """Placeholders for attribute names, many of which are reserved words of DynamoDB."""
 
     def __call__(self, name: str) -> str:
         return self.setdefault(name, f"#n{len(self)}")
 
     @property
     def all(self) -> dict[str, str]:
-        """The names by their stand-ins."""
+        """The names by their placeholders."""
         return {stand_in: name for name, stand_in in self.items()}
 
 
 def _judged(keys: Sequence[Key], reasons: Sequence[Mapping[str, Any]]) -> Written:
-    """What a cancelled transaction's reasons mean: the first is the checkpoint's, then a record's
-    each."""
+    """What a cancelled transaction's reasons mean: first the checkpoint's, then each record's."""
     codes = [reason.get("Code", "") for reason in reasons]
     if codes and codes[0] == _REFUSED:
         return Written(overtaken=True)
