@@ -16,32 +16,32 @@ COVERED := .venv/bin/coverage report --format total --fail-under 95
 AT_ONCE = $(MAKE) --jobs 3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 say = @printf '\033[1m%s\033[0m\n' "$(1)"
 
-help: ## Say what there is
+help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
-demo: dev emulator ## Three manifests from upload to mail, on this laptop
+demo: dev emulator ## Show three manifests from upload to mail, on this laptop
 	@.venv/bin/python -m cli.demo
 
-demo-schedules: dev emulator ## A schedule that sweeps a table, before and after, on this laptop
+demo-schedules: dev emulator ## Show a schedule that sweeps a table, on this laptop
 	@.venv/bin/python -m cli.demo_schedules
 
 local: dev emulator ## Start the stack on this laptop and leave it running
 	@.venv/bin/jobyard local up
 
-down: dev ## Stop it; what it holds is kept
+down: dev ## Stop the local stack; its data is kept
 	@.venv/bin/jobyard local down
 
-test: lint emulator sam ## Everything that is checked, live tests included
+test: lint emulator sam ## Run all linters and tests, live tests included
 	$(call say,tests: the live ones beside the others)
 	@$(PYTEST) --cov --cov-report=
 	$(call say,coverage with branches)
 	@printf 'domain   %%: '; $(COVERED) --include '*/jobyard/domain/*'
 	@printf 'services %%: '; $(COVERED) --include '*/jobyard/services/*'
 
-check: dev ## The fast half: formatting, lint, types, imports, templates, domain
+check: dev ## Run the linters, and the tests of domain and infrastructure
 	@$(AT_ONCE) $(LINTERS) test-domain
 
-lint: dev ## The linters only
+lint: dev ## Run the linters only
 	@$(AT_ONCE) $(LINTERS)
 
 test-domain:
@@ -58,7 +58,7 @@ lint-code:
 
 lint-types:
 	$(call say,types)
-	@.venv/bin/mypy layers/jobyard/jobyard functions cli infra
+	@.venv/bin/mypy layers/jobyard/jobyard functions cli infra examples
 
 lint-imports:
 	$(call say,import contracts)
@@ -68,11 +68,11 @@ lint-templates:
 	$(call say,templates)
 	@.venv/bin/cfn-lint template.yaml infra/monitoring.yaml
 
-faults: dev emulator ## Every fault at every call, and the load with killed workers; an hour
+faults: dev emulator ## Inject every fault at every AWS call, and kill workers under load; an hour
 	@$(PYTEST) tests/faults tests/scenarios/test_recovery.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_api_fuzz.py --points all --load full
 
-bench: dev emulator ## Every figure of docs/performance.md, each beside its peer; forty minutes
+bench: dev emulator ## Measure every figure of docs/performance.md beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks
 
 docs: dev ## Generate the lifecycle diagrams and the OpenAPI document
