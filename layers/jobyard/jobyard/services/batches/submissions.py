@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jobyard.domain.access import roles_for
 from jobyard.domain.batches.batch import Batch, BatchState
 from jobyard.domain.collection import Collection
 from jobyard.domain.errors import BadRequest, StaleState
@@ -70,7 +71,8 @@ def submit(
         collection=submission.collection,
         submitter=context.actor.name,
         submitter_sub=context.actor.sub,
-        submitter_groups=context.actor.groups & {*collection.groups, "admin"},
+        submitter_groups=context.actor.groups
+        & {*collection.groups, *roles_for("collection", "deposit")},
         job_type=submission.job_type,
         filename=submission.filename,
         submitted_at=now,

@@ -5,14 +5,16 @@ What differs for workers is in `jobs.source`. A new origin of jobs implements bo
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobyard.domain.errors import InvalidTransition, NotFound
 from jobyard.domain.ids import Origin
 from jobyard.domain.jobs.job import JobAddress, JobRecord
 from jobyard.domain.jobs.job_type import JobType
-from jobyard.domain.schedules.occurrence import Occurrence
 from jobyard.services.context import Actor, CommandContext, QueryContext
+
+if TYPE_CHECKING:
+    from jobyard.domain.schedules.occurrence import Occurrence
 
 
 class JobOrigin(Protocol):
@@ -27,7 +29,7 @@ class JobOrigin(Protocol):
         """The job's type."""
 
     @property
-    def occurrence(self) -> Occurrence | None:
+    def occurrence(self) -> "Occurrence | None":
         """The occurrence that the job runs for, if it is of a schedule."""
 
     @property
