@@ -12,6 +12,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
 
+from api.access import access_of
 from api.problems import (
     CONTENT_TYPE,
     IdempotencyKeyReused,
@@ -26,6 +27,7 @@ from api.problems import (
     problem_type,
 )
 from api.request_body import MAX_BYTES
+from jobyard.domain.access import roles_for
 from jobyard.domain.errors import BadRequest, JobyardError
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.schedules.occurrence import SkipReason
@@ -62,11 +64,11 @@ _TAGS = (
     ),
     Tag(
         name="Schedules",
-        description="A schedule runs jobs of one type at the times of a rule. For admin only.",
+        description="A schedule runs jobs of one type at the times of a rule.",
     ),
     Tag(
         name="Calendars",
-        description="A calendar excludes times at which schedules would run. For admin only.",
+        description="A calendar excludes times at which schedules would run.",
     ),
     Tag(name="Job types", description="A job type defines what its jobs do, step by step."),
     Tag(
@@ -148,9 +150,10 @@ def openapi_document(app: APIGatewayHttpResolver, url: str) -> dict[str, Any]:
         document["components"]["schemas"].pop(name, None)
     _drop_titles(document["components"])
     _drop_titles(document["paths"])
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete(method, operation)
+            _name_roles(method, path, operation)
     for name, text in _ENUMS.items():
         document["components"]["schemas"][name]["description"] = text
     document["paths"] = dict(sorted(document["paths"].items()))
@@ -209,6 +212,14 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     for kind in kinds:
         _add_problem(responses, kind)
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _name_roles(method: str, path: str, operation: dict[str, Any]) -> None:
+    """Add the roles that the access table names for an operation."""
+    needed = access_of(method.upper(), path.removeprefix("/api/"))
+    if roles := roles_for(*needed) if needed else ():
+        names = " and ".join(filter(None, (", ".join(roles[:-1]), roles[-1])))
+        operation["description"] = f"{operation.get('description', '')} For {names}.".strip()
 
 
 def _add_problem(responses: dict[str, Any], kind: type[JobyardError]) -> None:

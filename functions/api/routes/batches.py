@@ -41,8 +41,7 @@ _CHUNKS_PER_PAGE = 10  # of an operation's outcomes; a chunk has up to 1,000
     tags=["Batches"],
     summary="Submit a manifest",
     description="The response says where to upload the manifest. The batch starts when the upload "
-    "has arrived, and is gone if it has not within 15 minutes. For depositor, operator and admin, "
-    "as far as the collection allows it.",
+    "has arrived, and is gone if it has not within 15 minutes. The collection has to allow it.",
     status_code=201,
     responses={
         201: {"description": "The batch waits for its manifest.", "headers": LOCATION},
@@ -122,7 +121,7 @@ def get_batch(batch_id: BatchId) -> schemas.Batch:
     summary="Retry failed jobs",
     description="All failed jobs, those with some failure codes, or those named. Each starts after "
     "its last successful step. `GET` the operation to see the outcome of each job. While a retry "
-    "is in progress, another one of the same jobs is refused. For operator and admin.",
+    "is in progress, another one of the same jobs is refused.",
     status_code=202,
     responses={
         202: {"description": "The jobs are being requeued."},

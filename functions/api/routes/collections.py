@@ -51,8 +51,7 @@ def list_collections(cursor: Cursor = "", limit: Limit = 50) -> schemas.Collecti
     operation_id="create_collection",
     tags=["Collections"],
     summary="Create a collection",
-    description="Until others are allowed, only its owner and admins may deposit into it. "
-    "For admin.",
+    description="Until others are allowed, only its owner and admins may deposit into it.",
     status_code=201,
     responses={
         201: {"description": "The collection.", "headers": LOCATION},
@@ -87,8 +86,8 @@ def get_collection(collection: Name) -> schemas.Collection:
     operation_id="edit_collection",
     tags=["Collections"],
     summary="Edit a collection",
-    description="Its owner, NAANs, addresses, and whether it accepts dropped manifests. For its "
-    "owner and admin; only an admin adds NAANs.",
+    description="Its owner, NAANs, addresses, and whether it accepts dropped manifests. Only "
+    "an admin adds NAANs.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
@@ -107,7 +106,6 @@ def edit_collection(collection: Name, wanted: schemas.CollectionChanges) -> sche
     operation_id="allow_depositors",
     tags=["Collections"],
     summary="Allow people and groups to deposit into a collection",
-    description="For its owner and admin.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, StaleState),
@@ -127,7 +125,7 @@ def allow_depositors(collection: Name, asked: schemas.DepositorsRequest) -> sche
     tags=["Collections"],
     summary="Take away the right of people and groups to deposit",
     description="Name people as the collection shows them, or by their id. Their jobs that have "
-    "not written yet are stopped. For its owner and admin.",
+    "not written yet are stopped.",
     responses={
         200: {"description": "The collection."},
         **problem_responses(BadRequest, Forbidden, NotFound, InvalidTransition, StaleState),

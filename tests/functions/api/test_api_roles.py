@@ -271,3 +271,18 @@ def test_without_a_token_there_is_nothing(api: Api, path: str) -> None:
 def test_the_description_needs_no_token(api: Api) -> None:
     assert api.get("/openapi.json", role="nobody").status == 200
     assert api.get("/docs", role="nobody").status == 200
+
+
+def test_the_document_names_the_roles_that_an_operation_is_for() -> None:
+    from tests.functions.api.api_client import described
+
+    named = {
+        operation["operationId"]: operation.get("description", "").rpartition("For ")[2]
+        for operations_of_path in described()["paths"].values()
+        for operation in operations_of_path.values()
+    }
+
+    assert named["place_hold"] == named["retry_jobs"] == "operator and admin."
+    assert named["submit_batch"] == "depositor, operator and admin."
+    assert named["edit_collection"] == "its owner and admin."
+    assert {named[each] for each in named if "schedule" in each or "calendar" in each} == {"admin."}
