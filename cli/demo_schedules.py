@@ -69,7 +69,7 @@ def _play(runner: DemoRunner) -> None:
     runner.section("An admin schedules it")
     delete_earlier(api, SCHEDULE_NOTE, runner.console)
     runner.show_command(
-        f'jobyard schedule create --title "{TITLE}" --type sweep --parameters @{PARAMETERS} '
+        f'jobyard schedule create --title "{TITLE}" --job-type sweep --parameters @{PARAMETERS} '
         f"{' '.join(SUNDAYS)}"
     )
     schedule_id = str(api.post("/schedules", schedule_document())["schedule_id"])

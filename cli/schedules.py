@@ -149,7 +149,7 @@ def history(
 def create(
     ctx: typer.Context,
     title: Title,
-    job_type: Annotated[str, typer.Option("--type", help="The job type to run, such as sweep.")],
+    job_type: Annotated[str, typer.Option(help="The job type to run, such as sweep.")],
     parameters: Parameters = None,
     rule: rules.RuleJson = None,
     kind: rules.Kind = None,

@@ -123,7 +123,7 @@ COMMANDS: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
     (("show", SCHEDULE), f"GET {PATH}", schedule()),
     (("history", SCHEDULE), f"GET {PATH}/occurrences", {"items": [skipped()], "next_cursor": None}),
     (
-        ("create", "--title", "x", "--type", "sweep", "--rule", json.dumps(RULE)),
+        ("create", "--title", "x", "--job-type", "sweep", "--rule", json.dumps(RULE)),
         "POST /schedules",
         schedule(),
     ),
@@ -419,7 +419,7 @@ def test_a_schedule_is_created_from_options(run: Run, api: FakeApi, tmp_path: Pa
     api.answers("POST /schedules", schedule())
 
     made = run(
-        *("schedule", "create", "--title", "a sweep", "--type", "sweep"),
+        *("schedule", "create", "--title", "a sweep", "--job-type", "sweep"),
         *("--parameters", f"@{told}", "--kind", "weekly", "--weekdays", "mon,wed"),
         *(
             "--at",
@@ -467,7 +467,7 @@ def test_a_schedule_is_created_from_options(run: Run, api: FakeApi, tmp_path: Pa
 def test_contradictory_options_are_a_usage_error(
     flags: tuple[str, ...], run: Run, api: FakeApi
 ) -> None:
-    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+    made = run("schedule", "create", "--title", "x", "--job-type", "sweep", *flags)
 
     assert made.exit_code == 2
     assert api.requests == []
@@ -476,7 +476,7 @@ def test_contradictory_options_are_a_usage_error(
 def test_a_missing_parameters_file_is_a_usage_error(run: Run, api: FakeApi) -> None:
     flags = ("--kind", "daily", "--parameters", "@/no/such/file")
 
-    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+    made = run("schedule", "create", "--title", "x", "--job-type", "sweep", *flags)
 
     assert made.exit_code == 2
     assert "/no/such/file does not exist" in made.stderr
@@ -582,7 +582,7 @@ def test_a_new_rule_cannot_have_fields_removed(flag: str, run: Run) -> None:
 def test_a_wrong_value_is_refused_with_a_message(
     flags: tuple[str, ...], said: str, run: Run
 ) -> None:
-    made = run("schedule", "create", "--title", "x", "--type", "sweep", *flags)
+    made = run("schedule", "create", "--title", "x", "--job-type", "sweep", *flags)
 
     assert made.exit_code == 2
     assert said in " ".join(made.stderr.replace("│", "").split())
@@ -601,7 +601,7 @@ def test_errors_name_options_instead_of_api_fields(
     said: str, told: str, run: Run, api: FakeApi
 ) -> None:
     api.answers("POST /schedules", problem(400, said))
-    flags = ("--title", "x", "--type", "sweep", "--kind", "daily")
+    flags = ("--title", "x", "--job-type", "sweep", "--kind", "daily")
 
     assert run("schedule", "create", *flags).stderr == f"{told}\n"
 
@@ -615,7 +615,7 @@ def test_a_schedule_without_a_next_run_says_why(run: Run, api: FakeApi) -> None:
         f"PATCH {PATH}", {"schedule": bare, "next_runs_before": [run_at()], "next_runs_after": []}
     )
     api.answers(f"POST {PATH}/resume", bare)
-    flags = ("--title", "x", "--type", "sweep", "--kind", "daily", "--at", "09:00")
+    flags = ("--title", "x", "--job-type", "sweep", "--kind", "daily", "--at", "09:00")
 
     shown = [
         run("schedule", "create", *flags),
