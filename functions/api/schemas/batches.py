@@ -59,34 +59,35 @@ Counts = Annotated[
 
 
 class BatchSubmission(Schema, extra="forbid"):
-    """A manifest that is to be uploaded."""
+    """A manifest to submit."""
 
-    collection: Collection = Field(description="The collection the objects go to.")
+    collection: Collection = Field(description="The collection of the objects.")
     filename: Filename = Field(
-        description="The manifest's name. Its ending tells Checkm, CSV and JSON Lines apart.",
+        description="The manifest's name. Its extension tells Checkm, CSV and JSON Lines apart.",
         examples=["maps-1890.checkm"],
     )
     job_type: str = Field(
-        default="deposit", max_length=64, description="What is done for each line."
+        default="deposit", max_length=64, description="The type of the jobs, one for each line."
     )
     profile: Profile | None = Field(
-        default=None, description="What a line is, for a manifest that does not say so itself."
+        default=None, description="What a line stands for, if the manifest does not say so itself."
     )
     notify: Recipients | None = Field(
         default=None,
-        description="Who is told how it ended. Nobody when empty; left out, those the collection "
-        "names, else the person who submits, or the deployment's operators if that person has no "
-        "verified address.",
+        description="Who gets the report; nobody if empty. If left out: the collection's "
+        "addresses, else you, else the operators if you have no verified address.",
     )
     callback_url: CallbackUrl | None = Field(
-        default=None, description="Called once for every job that is done."
+        default=None, description="Called once for each job that ends."
     )
     parameters: Parameters = Field(
         default_factory=dict,
-        description="What the job type takes for the whole batch, up to 4 KB. A deposit of one "
-        "object takes `primary`, `local`, `creator`, `title` and `date`.",
+        description="Parameters of the job type for the whole batch, up to 4 KB. A deposit of "
+        "one object takes `primary`, `local`, `creator`, `title` and `date`.",
     )
-    note: Note | None = Field(default=None, description="For people who look at the batch later.")
+    note: Note | None = Field(
+        default=None, description="A note for people who look at the batch later."
+    )
 
     def submission(self) -> submissions.Submission:
         """What the service is asked for."""
@@ -103,21 +104,22 @@ class BatchSubmission(Schema, extra="forbid"):
 
 
 class Upload(Schema):
-    """Where and how to send the manifest."""
+    """Where and how to upload the manifest."""
 
-    url: str = Field(description="POST a multipart/form-data form here.")
+    url: str = Field(description="Send a multipart/form-data form here with POST.")
     fields: dict[str, str] = Field(
-        description="The form's fields, all of them, before the field `file` with the manifest."
+        description="The fields of the form. Send all of them, before the field `file` with "
+        "the manifest."
     )
-    expires_at: datetime = Field(description="The upload must have begun by then.")
+    expires_at: datetime = Field(description="The upload must start before this time.")
 
 
 class SubmittedBatch(Schema):
-    """A batch that was promised and waits for its manifest."""
+    """A batch that waits for its manifest."""
 
     batch_id: str = Field(description="The batch's id.")
     state: BatchState = Field(description="The batch's state.")
-    upload: Upload = Field(description="Where the manifest goes.")
+    upload: Upload = Field(description="Where to upload the manifest.")
     links: Links
 
     @classmethod
@@ -134,20 +136,20 @@ class SubmittedBatch(Schema):
 
 
 class FailureGroup(Schema):
-    """Jobs that failed for the same cause."""
+    """Jobs that failed with the same code."""
 
-    failure_code: Failure = Field(description="The failure code; retries take it.")
-    description: str = Field(description="What it means.")
-    count: int = Field(description="How many jobs.")
+    failure_code: Failure = Field(description="The failure code. Retries accept it.")
+    description: str = Field(description="What the code means.")
+    count: int = Field(description="The number of jobs.")
     not_retryable: int = Field(
-        description="How many of them cannot be requeued: the depositor has to submit them again."
+        description="How many of them cannot be requeued; the depositor has to submit them again."
     )
 
 
 class Undeliverable(Schema):
-    """Somebody who cannot be told."""
+    """A recipient who cannot be notified."""
 
-    address: str = Field(description="Who, as it was written.")
+    address: str = Field(description="The recipient, as written.")
     reason: str = Field(description="Why.")
 
     @classmethod
@@ -160,33 +162,40 @@ class BatchSummary(Schema):
     """A batch as lists show it."""
 
     batch_id: str = Field(description="The batch's id.")
-    collection: str = Field(description="The collection its objects go to.")
-    state: BatchState = Field(description="Where it stands.")
-    label: str = Field(description="The state in its depositors' words.")
-    job_type: str = Field(description="What is done for each line.")
+    collection: str = Field(description="The collection of its objects.")
+    state: BatchState = Field(description="The batch's state.")
+    label: str = Field(description="The state's name for depositors.")
+    job_type: str = Field(description="The type of its jobs.")
     filename: str = Field(description="The manifest's name.")
-    profile: str = Field(description='What a line of it is; "" until that is known.')
-    submitter: str = Field(description='Who submitted it; "s3" when it was dropped in the bucket.')
-    submitter_id: str = Field(
-        description="That person's id in the user pool, by which a batch is theirs; "
-        '"" when it was dropped, and of batches older than ids.'
+    profile: str = Field(
+        description='What a line of the manifest stands for; "" until it is known.'
     )
-    note: str = Field(description="What the submitter noted.")
+    submitter: str = Field(
+        description='Who submitted it; "s3" for a manifest dropped in the bucket.'
+    )
+    submitter_id: str = Field(
+        description="The submitter's id in the user pool, which decides whose batch it is; "
+        '"" for dropped manifests, and for batches from before ids were recorded.'
+    )
+    note: str = Field(description="The submitter's note.")
     submitted_at: datetime = Field(description="When it was submitted.")
-    started_at: datetime | None = Field(description="When it was opened.")
-    ended_at: datetime | None = Field(description="When it came to its last end.")
-    waiting_reason: str = Field(description='What it waits for; "" when for nothing.')
-    waiting_until: datetime | None = Field(description="When the waiting ends, if that is known.")
+    started_at: datetime | None = Field(description="When its manifest was opened.")
+    ended_at: datetime | None = Field(description="When it ended last.")
+    waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
+    waiting_until: datetime | None = Field(description="When the wait ends, if known.")
     counts: Counts
     failure_groups: list[FailureGroup] | None = Field(
-        description="Its failed jobs, largest group first. Null in a list where they were not "
-        "counted: of a batch that has failed jobs and nothing more can happen to."
+        description="Its failed jobs by code, largest group first. Null in a list for a batch "
+        "with failed jobs to which nothing more can happen: they are not counted there."
     )
-    failure_message: str = Field(description='Why it failed as a whole; "" otherwise.')
-    findings_count: int = Field(description="Errors and warnings of its manifest.")
-    duplicate_of: str = Field(description="A batch that had the same manifest within a day before.")
+    failure_message: str = Field(description='Why the whole batch failed; "" otherwise.')
+    findings_count: int = Field(description="The number of errors and warnings in its manifest.")
+    duplicate_of: str = Field(
+        description='A batch with the same manifest, submitted up to a day before; "" if '
+        "there is none."
+    )
     actions: list[BatchEvent] = Field(
-        description="What you may ask of it now, as POST /api/batches/{batch_id}/{event}."
+        description="The events that you may send now, with POST /api/batches/{batch_id}/{event}."
     )
     links: Links
 
@@ -199,14 +208,14 @@ class BatchSummary(Schema):
 class Batch(BatchSummary):
     """A batch."""
 
-    notify: list[str] = Field(description="Who is told how it ended.")
-    undeliverable: list[Undeliverable] = Field(description="Who should be told, and cannot be.")
-    parameters: dict[str, JsonValue] = Field(description="What was set for all its jobs.")
-    files_count: int = Field(description="Files its manifest names.")
+    notify: list[str] = Field(description="Who gets its reports.")
+    undeliverable: list[Undeliverable] = Field(description="Recipients who cannot be notified.")
+    parameters: dict[str, JsonValue] = Field(description="The parameters of all its jobs.")
+    files_count: int = Field(description="The number of files in its manifest.")
     report_checked_at: datetime | None = Field(
-        description="When its last report was written or found needless."
+        description="When its last report was written, or found unnecessary."
     )
-    history: list[HistoryEntry] = Field(description="All that happened to it, oldest first.")
+    history: list[HistoryEntry] = Field(description="Its history, oldest first.")
 
     @classmethod
     def of(cls, view: batch_queries.BatchView, request: RequestContext) -> "Batch":
@@ -231,11 +240,11 @@ class BatchList(Schema):
 
 
 class BatchStatus(Schema):
-    """A batch after what was asked of it."""
+    """A batch after an event."""
 
     batch_id: str = Field(description="The batch's id.")
-    state: BatchState = Field(description="Where it stands now.")
-    actions: list[BatchEvent] = Field(description="What you may ask of it next.")
+    state: BatchState = Field(description="Its state now.")
+    actions: list[BatchEvent] = Field(description="The events that you may send next.")
     links: Links
 
     @classmethod
@@ -258,16 +267,18 @@ _REASON_OR_PREVIEW = {
 
 
 class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW):
-    """Which failed jobs are to be tried again. Without codes and ids, all of them."""
+    """Which failed jobs to retry: all of them without codes and ids."""
 
-    reason: Reason | None = Field(default=None, description="Why; needed unless it is a preview.")
+    reason: Reason | None = Field(default=None, description="Why. Required unless it is a preview.")
     failure_codes: list[Failure] = Field(
-        default_factory=list, max_length=len(Failure), description="Only those of these codes."
+        default_factory=list,
+        max_length=len(Failure),
+        description="Only jobs with these failure codes.",
     )
     job_ids: list[JobId] = Field(
         default_factory=list, max_length=1000, description="Only these jobs."
     )
-    preview: StrictBool = Field(default=False, description="Only count them: nothing is changed.")
+    preview: StrictBool = Field(default=False, description="Only count the jobs; change nothing.")
 
     @model_validator(mode="after")
     def _needs_a_reason(self) -> Self:
@@ -282,12 +293,12 @@ class RetryRequest(Schema, extra="forbid", json_schema_extra=_REASON_OR_PREVIEW)
 
 
 class RetryResult(Schema):
-    """A retry that was accepted, or the preview of one."""
+    """An accepted retry, or a preview of one."""
 
-    operation_id: str | None = Field(description="Its id; null for a preview.")
-    matched: int = Field(description="How many jobs match now.")
+    operation_id: str | None = Field(description="The operation's id; null for a preview.")
+    matched: int = Field(description="How many jobs match.")
     not_retryable: int = Field(
-        description="How many of them cannot be requeued: the depositor has to submit them again."
+        description="How many of them cannot be requeued; the depositor has to submit them again."
     )
     links: Links
 
@@ -310,32 +321,32 @@ class RetryResult(Schema):
 
 
 class OperationOutcome(Schema):
-    """What became of one job."""
+    """The outcome of an operation for one job."""
 
     job_id: str = Field(description="The job's id.")
-    outcome: str = Field(description="`refused`, or the state the job is in now.")
+    outcome: str = Field(description="`refused`, or the job's state now.")
     message: str = Field(description='Why it was refused; "" otherwise.')
 
 
 class Operation(Schema):
-    """An operation on many jobs: a retry, or the release of what a hold had stopped."""
+    """An operation on many jobs: a retry, or the release of held jobs."""
 
-    operation_id: str = Field(description="Its id.")
-    batch_id: str = Field(description="The batch whose jobs it is about.")
-    state: OperationState = Field(description="Whether it is still going through them.")
-    event: str = Field(description="What each job is asked.")
+    operation_id: str = Field(description="The operation's id.")
+    batch_id: str = Field(description="The batch of the jobs.")
+    state: OperationState = Field(description="Whether it is still running.")
+    event: str = Field(description="The event that each job is sent.")
     failure_codes: list[str] = Field(
-        description="Only jobs that failed with these codes; empty: any."
+        description="Only jobs with these failure codes; any if empty."
     )
-    matched: int = Field(description="How many jobs matched when it was asked.")
-    counts: dict[str, int] = Field(description="The outcomes on this page, by outcome.")
+    matched: int = Field(description="How many jobs matched when it was requested.")
+    counts: dict[str, int] = Field(description="The number of outcomes on this page, by outcome.")
     outcomes: list[OperationOutcome] = Field(
-        description="What became of each job, in manifest order."
+        description="The outcome for each job, in the order of the manifest."
     )
-    actor: str = Field(description="Who asked.")
+    actor: str = Field(description="Who requested it.")
     reason: str = Field(description="Why.")
-    requested_at: datetime = Field(description="When it was asked.")
-    ended_at: datetime | None = Field(description="When it had gone through all of them.")
+    requested_at: datetime = Field(description="When it was requested.")
+    ended_at: datetime | None = Field(description="When it had handled all jobs.")
     next_cursor: NextCursor
     links: Links
 
@@ -364,22 +375,21 @@ class Operation(Schema):
 
 
 class Delivery(Schema):
-    """Whether a report's mail arrived."""
+    """The delivery of a report's mail."""
 
-    state: DeliveryState = Field(description="How far it got.")
-    updated_at: datetime = Field(description="Since when.")
-    message_id: str = Field(description='The mail service\'s name for it; "" before.')
+    state: DeliveryState = Field(description="How far the mail got.")
+    updated_at: datetime = Field(description="When that state was reached.")
+    message_id: str = Field(description='The id of the mail service; "" until there is one.')
     error: str = Field(
-        description="Why the mail service did not take it, and the request under which its own "
-        'words are logged; "" otherwise.'
+        description='Why the mail service refused it, and the id of the log entry; "" otherwise.'
     )
     undeliverable: list[Undeliverable] = Field(
-        description="Who could not be told, while others were."
+        description="Recipients who could not be notified while others were."
     )
 
 
 class ReportFiles(Schema):
-    """Links to a report's files, good for 15 minutes. What a report does not have is null."""
+    """Links to a report's files, valid for 15 minutes; null for a file that the report lacks."""
 
     jobs_csv: str | None = Field(description="All jobs.")
     failures_csv: str | None = Field(description="The failed jobs.")
@@ -402,16 +412,20 @@ class ReportFiles(Schema):
 
 
 class Report(Schema):
-    """What was told about a batch."""
+    """A report about a batch."""
 
-    seq: int = Field(description="The batch's reports are counted from 1.")
+    seq: int = Field(description="The number of the report among the batch's, from 1.")
     kind: ReportKind = Field(description="Why it was written.")
     created_at: datetime = Field(description="When it was written.")
-    to: list[str] = Field(description="Who was told.")
+    to: list[str] = Field(description="Who was notified.")
     subject: str = Field(description="The mail's subject.")
     delivery: Delivery
-    counts: dict[str, int] = Field(description="Jobs by what was told of them.")
-    changed_count: int = Field(description="Jobs told otherwise than in the report before.")
+    counts: dict[str, int] = Field(
+        description="The number of jobs by the outcome that the report shows."
+    )
+    changed_count: int = Field(
+        description="How many jobs have another outcome than in the report before."
+    )
     files: ReportFiles
 
     @classmethod
@@ -438,23 +452,23 @@ class Report(Schema):
 
 
 class ReportList(Schema):
-    """All reports of a batch, first to last."""
+    """All reports of a batch, oldest first."""
 
     items: list[Report]
 
 
 class Finding(Schema):
-    """Something found in a manifest."""
+    """An error, a warning or a remark about a manifest."""
 
-    level: Literal["error", "warning", "information"] = Field(description="How bad it is.")
-    code: str = Field(description="Which check found it.")
-    line: int | None = Field(description="The line, from 1; null for all of the manifest.")
-    column: int | None = Field(description="The character, from 1; null for all of the line.")
+    level: Literal["error", "warning", "information"] = Field(description="How severe it is.")
+    code: str = Field(description="The check that found it.")
+    line: int | None = Field(description="The line, from 1; null for the whole manifest.")
+    column: int | None = Field(description="The character, from 1; null for the whole line.")
     message: str = Field(description="What is wrong, and what is allowed.")
 
 
 class FindingList(Schema):
-    """A page of what was found in a manifest, in its order."""
+    """A page of findings, in the order of the manifest."""
 
     items: list[Finding]
     next_cursor: NextCursor

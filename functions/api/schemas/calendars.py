@@ -40,16 +40,16 @@ Include = Annotated[
     list[JsonValue],
     WithJsonSchema({"type": "array", "items": _WINDOW, "maxItems": MAX_WINDOWS}),
 ]
-_EXCLUDE = "Dates on which no run starts: each a date, or the first and the last of a range."
+_EXCLUDE = "Dates on which no run starts: a date, or the first and last date of a range."
 _INCLUDE = (
-    "Windows outside of which none does; empty: any time is right. Each has `weekdays`, or every "
-    "day, and begins at `from` and ends before `to`, which may be the next day's."
+    "Windows in which runs may start; any time if empty. Each has `weekdays`, or "
+    "every day, and starts at `from` and ends before `to`, which may be on the next day."
 )
-_TITLE = "What people call it."
+_TITLE = "The title for people."
 
 
 class CalendarRequest(Schema, extra="forbid"):
-    """What a calendar is to say. Dates and times are those of each rule's zone."""
+    """A calendar to store. Dates and times are in the zone of each schedule's rule."""
 
     title: str = Field(default="", max_length=MAX_TITLE_LETTERS, description=_TITLE)
     exclude: Exclude = Field(default_factory=list, description=_EXCLUDE)
@@ -57,8 +57,8 @@ class CalendarRequest(Schema, extra="forbid"):
     version: StrictInt | None = Field(
         default=None,
         ge=0,
-        description="The version that you have seen, 0 for none: if it is another one now, nothing "
-        "is done. Left out, whatever is there is replaced.",
+        description="The version that you have seen, 0 for none. Refused if it has changed. "
+        "If left out, any version is replaced.",
     )
     reason: Reason
 
@@ -81,18 +81,18 @@ class CalendarChange(Schema):
     at: datetime = Field(description="When.")
     actor: str = Field(description="Who.")
     reason: str = Field(description="Why.")
-    cause: str = Field(description="The request that made it happen.")
+    cause: str = Field(description="The request that made the change.")
 
 
 class Calendar(Schema):
-    """A calendar, which schedules may name: it leaves times out."""
+    """A calendar: it excludes times at which schedules would run."""
 
     name: str = Field(description="Its name.")
     title: str = Field(description=_TITLE)
     exclude: Exclude = Field(description=_EXCLUDE)
     include: Include = Field(description=_INCLUDE)
-    version: int = Field(description="It counts the changes.")
-    history: list[CalendarChange] = Field(description="The newest changes, oldest first.")
+    version: int = Field(description="The number of changes.")
+    history: list[CalendarChange] = Field(description="The latest changes, oldest first.")
     links: Links
 
     @classmethod

@@ -24,10 +24,10 @@ from jobyard.domain.hold import Hold
 from jobyard.services.collections import CollectionEdit
 from jobyard.services.queries import collections as collection_queries
 
-_NAANS = "Numbers of the authorities (NAANs) whose arks its depositors may give to new objects."
-_NOTIFY = "Who is told how a batch ended whose submission names nobody."
-_DROPS = "Whether manifests may be dropped in the bucket for it, which nobody signs in for."
-_PERSON = "Somebody's name in the user pool. Their id is what counts from then on."
+_NAANS = "The name assigning authority numbers (NAANs) that the arks of new objects may have."
+_NOTIFY = "Who gets the report of a batch whose submission names nobody."
+_DROPS = "Whether manifests may be dropped in the bucket for it, without anybody signing in."
+_PERSON = "A user name. The id of the person is what is stored."
 
 Naans = Annotated[list[Naan], Field(max_length=MAX_NAANS, description=_NAANS)]
 Notify = Annotated[Recipients, Field(max_length=MAX_ADDRESSES, description=_NOTIFY)]
@@ -39,9 +39,9 @@ Groups = Annotated[
 
 
 class NewCollection(Schema, extra="forbid"):
-    """A collection that is to be made."""
+    """A collection to create."""
 
-    name: Name = Field(description="Its name, which stays.")
+    name: Name = Field(description="Its name, which cannot change.")
     owner: PersonName | None = Field(
         default=None, description=f"Who owns it; left out, you do. {_PERSON}"
     )
@@ -50,7 +50,7 @@ class NewCollection(Schema, extra="forbid"):
     naans: Naans = Field(default_factory=list)
     notify: Notify = Field(default_factory=list)
     accepts_drops: StrictBool = Field(default=False, description=_DROPS)
-    reason: Reason | None = Field(default=None, description="Why it is made.")
+    reason: Reason | None = Field(default=None, description="Why it is created.")
 
     def edit(self, request: RequestContext) -> CollectionEdit:
         """What the collection starts with.
@@ -62,7 +62,7 @@ class NewCollection(Schema, extra="forbid"):
 
 
 class CollectionChanges(Schema, extra="forbid"):
-    """What of a collection is to be otherwise. What is left out stays."""
+    """What to change in a collection. What is left out stays."""
 
     owner: PersonName | None = Field(default=None, description=f"Who owns it. {_PERSON}")
     naans: Naans | None = Field(default=None, description=_NAANS)
@@ -86,7 +86,7 @@ class CollectionChanges(Schema, extra="forbid"):
 
 
 class DepositorsRequest(Schema, extra="forbid"):
-    """Whose right to deposit is given, or taken away."""
+    """Who is allowed to deposit, or no longer allowed."""
 
     people: People = Field(default_factory=list)
     groups: Groups = Field(default_factory=list)
@@ -100,10 +100,10 @@ class DepositorsRequest(Schema, extra="forbid"):
 
 
 class Depositor(Schema):
-    """Somebody who may deposit."""
+    """A person who may deposit."""
 
-    id: str = Field(description="Their id in the user pool, which counts.")
-    name: str = Field(description="What they were called when they were allowed.")
+    id: str = Field(description="The id in the user pool, which decides.")
+    name: str = Field(description="The user name when the person was allowed.")
 
 
 class CollectionChange(Schema):
@@ -112,10 +112,10 @@ class CollectionChange(Schema):
     event: str = Field(description="`create`, `edit`, `allow` or `deny`.")
     changes: str = Field(description="What was changed.")
     at: datetime = Field(description="When.")
-    actor: str = Field(description="Who: a person's name.")
-    actor_id: str = Field(description="That person's id in the user pool.")
-    reason: str = Field(description='Why; "" when nobody said.')
-    cause: str = Field(description="The request that made it happen.")
+    actor: str = Field(description="Who: a user name.")
+    actor_id: str = Field(description="The actor's id in the user pool.")
+    reason: str = Field(description='Why; "" if not given.')
+    cause: str = Field(description="The request that made the change.")
 
     @classmethod
     def of(cls, change: domain.RightsChange) -> "CollectionChange":
@@ -132,11 +132,11 @@ class CollectionChange(Schema):
 
 
 class CollectionHold(Schema):
-    """What stops a collection now."""
+    """The hold on a collection."""
 
-    scope: str = Field(description="What is held: `everything`, or this collection.")
-    description: str = Field(description="By whom and why.")
-    until: datetime | None = Field(description="Until when; null until somebody lifts it.")
+    scope: str = Field(description="The scope of the hold: `everything`, or this collection.")
+    description: str = Field(description="Who holds it and why.")
+    until: datetime | None = Field(description="Until when; null until a person lifts it.")
 
     @classmethod
     def of(cls, hold: Hold | None) -> "CollectionHold | None":
@@ -147,22 +147,24 @@ class CollectionHold(Schema):
 
 
 class Collection(Schema):
-    """A collection: what objects belong to, and who may deposit in it."""
+    """A collection: objects belong to it, and it says who may deposit."""
 
     name: str = Field(description="Its name.")
-    owner: str = Field(description="Who owns it: a person's name.")
-    owner_id: str = Field(description="That person's id in the user pool, which counts.")
-    people: list[Depositor] = Field(description="Who may deposit besides owner and admins.")
-    groups: list[str] = Field(description="Groups of the user pool that may deposit.")
+    owner: str = Field(description="The owner: a user name.")
+    owner_id: str = Field(description="The owner's id in the user pool, which decides.")
+    people: list[Depositor] = Field(
+        description="The people who may deposit, in addition to the owner and admins."
+    )
+    groups: list[str] = Field(description="The groups of the user pool that may deposit.")
     naans: list[str] = Field(description=_NAANS)
     notify: list[str] = Field(description=_NOTIFY)
     accepts_drops: bool = Field(description=_DROPS)
-    hold: CollectionHold | None = Field(description="What stops it now; null when nothing does.")
+    hold: CollectionHold | None = Field(description="The hold on it; null if there is none.")
     may_deposit: bool = Field(description="Whether you may deposit into it.")
-    may_edit: bool = Field(description="Whether you may change it.")
-    version: int = Field(description="It counts the changes.")
+    may_edit: bool = Field(description="Whether you may edit it.")
+    version: int = Field(description="The number of changes.")
     history: list[CollectionChange] = Field(
-        description="The first change and the newest, oldest first."
+        description="The first change and the latest, oldest first."
     )
     links: Links
 

@@ -14,17 +14,17 @@ from jobyard.services.queries.costs import CostView
 
 
 class CostLine(Schema):
-    """One line of a bill."""
+    """One line of a cost."""
 
     kind: str = Field(
         description="What was used.", json_schema_extra={"enum": [each.kind for each in PRICES]}
     )
-    title: str = Field(description="The same in words.")
-    quantity: float = Field(description="How much of it was used.")
-    dollars: float = Field(description="What that costs, in US dollars.")
-    price: float = Field(description="US dollars for `per` of it.")
-    per: float = Field(description="What `price` is for.")
-    source: str = Field(description="Where the price is from.")
+    title: str = Field(description="The same for people.")
+    quantity: float = Field(description="How much was used.")
+    dollars: float = Field(description="Its price in US dollars.")
+    price: float = Field(description="The price of `per` units in US dollars.")
+    per: float = Field(description="The number of units that `price` is for.")
+    source: str = Field(description="The source of the price.")
 
     @classmethod
     def of(cls, line: domain.CostLine) -> "CostLine":
@@ -43,11 +43,11 @@ class CostLine(Schema):
 class CostReport(Schema):
     """What something used up to now, as Jobyard measured it and AWS lists its prices."""
 
-    dollars: float = Field(description="The sum, in US dollars, without a free tier.")
-    billed_ms: int = Field(description="Lambda's billed time.")
-    lines: list[CostLine] = Field(description="The bill, line by line.")
-    priced_on: date = Field(description="The day the prices are of.")
-    region: str = Field(description="The region they are of.")
+    dollars: float = Field(description="The total in US dollars, without the free tier.")
+    billed_ms: int = Field(description="Lambda's billed duration in milliseconds.")
+    lines: list[CostLine] = Field(description="What was used, line by line.")
+    priced_on: date = Field(description="The date of the prices.")
+    region: str = Field(description="The AWS region of the prices.")
     links: Links
 
 
@@ -60,7 +60,7 @@ class BatchCost(CostReport):
 
     batch_id: str = Field(description="The batch.")
     dollars_per_job: float | None = Field(
-        description="The sum by the batch's jobs; null when it has none."
+        description="The total divided by the number of jobs; null if there are none."
     )
 
     @classmethod

@@ -281,7 +281,7 @@ JobId = Annotated[
 
 
 class ReasonRequest(Schema, extra="forbid"):
-    """What is asked needs a reason."""
+    """Why."""
 
     reason: Reason
 
@@ -293,11 +293,11 @@ NextCursor = Annotated[
 
 
 class RecordCounts(Schema):
-    """The records a job has gone through, so far."""
+    """The number of records that a job has handled so far."""
 
-    processed: int = Field(description="Those that were processed.")
-    failed: int = Field(description="Those that could not be.")
-    total: int | None = Field(description="All of them; null until it has gone through all.")
+    processed: int = Field(description="Those that succeeded.")
+    failed: int = Field(description="Those that failed.")
+    total: int | None = Field(description="All of them; null until the job has seen all.")
 
     @classmethod
     def of(cls, counts: Mapping[str, int | None] | None) -> "RecordCounts | None":
@@ -306,22 +306,22 @@ class RecordCounts(Schema):
 
 
 class HistoryEntry(Schema):
-    """One line of a history."""
+    """One entry of a history."""
 
     event: str = Field(
-        description="What happened; `more` for what a long history leaves out, which the reason "
-        "counts."
+        description="The event; `more` stands for entries that a long history leaves out, "
+        "which the reason counts."
     )
     before: str = Field(alias="from", description="The state before.")
-    after: str = Field(alias="to", description="The state after; the same when only noted.")
+    after: str = Field(alias="to", description="The state after; the same if it did not change.")
     at: datetime = Field(description="When.")
-    actor: str = Field(description='Who: a person\'s name, or "machine".')
+    actor: str = Field(description='Who: a user name, or "machine".')
     actor_id: str = Field(
-        description="That person's id in the user pool, which nobody else ever has; "
-        '"" when the machine did it, and in entries older than ids.'
+        description='The actor\'s id in the user pool; "" for the machine, and for entries '
+        "from before ids were recorded."
     )
-    reason: str = Field(description='Why; "" when nobody said.')
-    cause: str = Field(description="The request or pass of the machine that made it happen.")
+    reason: str = Field(description='Why; "" if not given.')
+    cause: str = Field(description="The request, or the pass of the machine, that made the change.")
 
     @classmethod
     def all_of(cls, history: tuple[domain.HistoryEntry, ...]) -> "list[HistoryEntry]":

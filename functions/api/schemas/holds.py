@@ -10,30 +10,32 @@ from jobyard.domain import hold as domain
 
 
 class HoldRequest(Schema, extra="forbid"):
-    """A hold to be placed."""
+    """A hold to place."""
 
     reason: Reason
     until: Instant | None = Field(
         default=None,
-        description="When it runs out by itself, as ISO 8601 with a zone. What it "
-        "held is then released, within a minute.",
+        description="When it ends by itself, as ISO 8601 with a zone. What it held is "
+        "released within a minute of that.",
     )
     replace: bool = Field(
         default=False,
-        description="Whether a hold that is in force on the scope is replaced, its owner and "
-        "reason with it. Without it this one is refused.",
+        description="Whether to replace a hold that is active on the scope. Without it the "
+        "request is refused.",
     )
 
 
 class Hold(Schema):
-    """A deliberate stop: what would start in its scope is held, what runs goes on."""
+    """A hold: work in its scope does not start, active work goes on."""
 
     scope: str = Field(description="`everything`, `collection:NAME` or `type:NAME`.")
     owner: str = Field(description="Who placed it.")
     reason: str = Field(description="Why.")
-    placed_at: datetime = Field(description="Since when.")
-    until: datetime | None = Field(description="When it runs out; null when only a person ends it.")
-    is_active: bool = Field(description="Whether it stops anything now.")
+    placed_at: datetime = Field(description="When it was placed.")
+    until: datetime | None = Field(
+        description="When it ends by itself; null if a person has to lift it."
+    )
+    is_active: bool = Field(description="Whether it stops work now.")
     links: Links
 
     @classmethod
@@ -57,9 +59,9 @@ class HoldList(Schema):
 
 
 class LiftedHold(Schema):
-    """A hold that was lifted."""
+    """A lifted hold."""
 
-    scope: str = Field(description="What it was on.")
+    scope: str = Field(description="Its scope.")
     released_batches: int = Field(
-        description="Batches that were let go so far; with status 202 there are more."
+        description="The number of batches released so far; with status 202 more follow."
     )

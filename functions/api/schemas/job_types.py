@@ -10,16 +10,14 @@ from jobyard.domain.jobs import job_type as domain
 
 
 class JobType(Schema):
-    """What jobs do."""
+    """A job type: what its jobs do."""
 
-    name: str = Field(description="Its name, as submissions and schedules give it.")
-    title: str = Field(description="The same as people read it.")
-    labels: dict[str, str] = Field(description="What its users call each state of its jobs.")
+    name: str = Field(description="The name in submissions and schedules.")
+    title: str = Field(description="The title for people.")
+    labels: dict[str, str] = Field(description="The name of each job state for its users.")
     steps: list[str] = Field(description="The steps of its jobs, in order.")
-    parameters: dict[str, str] = Field(description="What it can be told, and what each means.")
-    origins: list[Origin] = Field(
-        description="Where its jobs may come from: a submission, or a schedule."
-    )
+    parameters: dict[str, str] = Field(description="A description of each parameter.")
+    origins: list[Origin] = Field(description="What may create its jobs: a batch, or a schedule.")
     is_system: bool = Field(description="Whether only Jobyard itself uses it.")
 
     @classmethod

@@ -26,25 +26,25 @@ class JobSummary(Schema):
     job_id: str = Field(
         description="The job's id: batch_id.chunk.position, or schedule_id.0.milliseconds."
     )
-    batch_id: str = Field(description='Its batch; "" when it is one of a schedule.')
+    batch_id: str = Field(description='Its batch; "" for a job of a schedule.')
     line: int | None = Field(
-        description="Its line in the manifest, from 1; null when it is one of a schedule."
+        description="Its line in the manifest, from 1; null for a job of a schedule."
     )
-    name: str = Field(description='The file\'s name; "" when it is one of a schedule.')
+    name: str = Field(description='The name of its file; "" for a job of a schedule.')
     url: str = Field(
-        description='Where the file comes from; "" for a manifest of one object, and when it is '
-        "one of a schedule."
+        description='The source of its file; "" for a manifest of one object, and for a job '
+        "of a schedule."
     )
-    state: JobState = Field(description="Where it stands.")
-    label: str = Field(description="The state in its users' words.")
-    waiting_reason: str = Field(description='What it waits for; "" when for nothing.')
-    waiting_until: datetime | None = Field(description="When the waiting ends, if that is known.")
-    step: str = Field(description='The step it is at or goes on with; "" when all are done.')
-    failure_code: str = Field(description='Why its last attempt failed; "" when it did not.')
-    failure_message: str = Field(description="The same in words.")
-    requeue_count: int = Field(description="How often a person had it tried again.")
+    state: JobState = Field(description="The job's state.")
+    label: str = Field(description="The state's name for users of the job type.")
+    waiting_reason: str = Field(description='What it waits for; "" if it does not wait.')
+    waiting_until: datetime | None = Field(description="When the wait ends, if known.")
+    step: str = Field(description='The current or next step; "" when all are done.')
+    failure_code: str = Field(description='Why its last attempt failed; "" if it did not.')
+    failure_message: str = Field(description="The same for people.")
+    requeue_count: int = Field(description="How often a person requeued it.")
     actions: list[JobEvent] = Field(
-        description="What you may ask of it now, as POST /api/jobs/{job_id}/{event}."
+        description="The events that you may send now, with POST /api/jobs/{job_id}/{event}."
     )
     links: Links
 
@@ -57,12 +57,12 @@ class JobSummary(Schema):
 class Step(Schema):
     """A step of a job."""
 
-    name: str = Field(description="What is done.")
-    status: StepStatus = Field(description="How it stands.")
-    started_at: datetime | None = Field(description="When it began.")
-    skipped_at: datetime | None = Field(description="When it was found not to be needed.")
-    completed_at: datetime | None = Field(description="When it was done.")
-    message: str = Field(description='A warning worth showing; "" when there is none.')
+    name: str = Field(description="The step's name.")
+    status: StepStatus = Field(description="The step's status.")
+    started_at: datetime | None = Field(description="When it started.")
+    skipped_at: datetime | None = Field(description="When it was found unnecessary.")
+    completed_at: datetime | None = Field(description="When it was completed.")
+    message: str = Field(description='A warning; "" if there is none.')
 
     @classmethod
     def of(cls, name: str, record: domain.StepRecord | None) -> "Step":
@@ -80,16 +80,16 @@ class Step(Schema):
 
 
 class Attempt(Schema):
-    """One try of a job."""
+    """An attempt to run a job."""
 
-    started_at: datetime = Field(description="When it began.")
+    started_at: datetime = Field(description="When it started.")
     ended_at: datetime | None = Field(description="When it ended.")
-    step: str = Field(description='The step it failed at; "" when it did not.')
+    step: str = Field(description='The step that failed; "" if none did.')
     failure_code: str = Field(
-        description='Why it failed; "" when it did not. `MORE` for the attempts that a long list '
-        "leaves out, which the message counts."
+        description='Why it failed; "" if it did not. `MORE` stands for attempts that a long '
+        "list leaves out; the message counts them."
     )
-    failure_message: str = Field(description="The same in words.")
+    failure_message: str = Field(description="The same for people.")
 
     @classmethod
     def of(cls, attempt: domain.Attempt) -> "Attempt":
@@ -106,30 +106,30 @@ class Attempt(Schema):
 class Job(JobSummary):
     """A job."""
 
-    schedule_id: str = Field(description='Its schedule; "" when it is one of a batch.')
+    schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
     scheduled_for: datetime | None = Field(
-        description="The time of its schedule that it is for; null when it is one of a batch."
+        description="The time of its occurrence; null for a job of a batch."
     )
     trigger: Trigger | None = Field(
-        description="What made it: that time, a person, or that it had been missed."
+        description="Why the occurrence exists; null for a job of a batch."
     )
-    actor: str = Field(description='Who had it run now; "" when nobody did.')
-    reason: str = Field(description='Why they did; "" when nobody did.')
+    actor: str = Field(description='Who ran it now; "" if nobody did.')
+    reason: str = Field(description='Why they ran it; "" if nobody did.')
     parameters: dict[str, JsonValue] = Field(
-        description="What its schedule told it; a batch has those of its jobs."
+        description="The parameters of its schedule. A batch shows those of its jobs."
     )
     records: RecordCounts | None = Field(
-        description="The records it has gone through; null when it counts none."
+        description="The records it has handled; null if it counts none."
     )
     steps: list[Step] = Field(description="All steps of its type, in order.")
     attempts: list[Attempt] = Field(
-        description="The tries, first to last: the first three and the last twenty, and how many "
-        "between."
+        description="The attempts, oldest first: the first three, the last twenty, and the "
+        "number between."
     )
-    result: dict[str, JsonValue] = Field(description="What its steps have found and made.")
+    result: dict[str, JsonValue] = Field(description="The results of its steps.")
     history: list[HistoryEntry] = Field(
-        description="What happened to it, oldest first; of much the first three, the last twenty, "
-        "and how many of each between."
+        description="Its history, oldest first. Of a long one the first three entries, the "
+        "last twenty, and the numbers between."
     )
 
     @classmethod
@@ -154,7 +154,7 @@ class Job(JobSummary):
 
 
 class JobList(Schema):
-    """A page of jobs, in the manifest's order."""
+    """A page of jobs, in the order of the manifest."""
 
     items: list[JobSummary]
     next_cursor: NextCursor
@@ -175,13 +175,13 @@ class JobList(Schema):
 
 
 class JobStatus(Schema):
-    """A job after what was asked of it."""
+    """A job after an event."""
 
     job_id: str = Field(description="The job's id.")
-    batch_id: str = Field(description='Its batch; "" when it is one of a schedule.')
-    schedule_id: str = Field(description='Its schedule; "" when it is one of a batch.')
-    state: JobState = Field(description="Where it stands now.")
-    actions: list[JobEvent] = Field(description="What you may ask of it next.")
+    batch_id: str = Field(description='Its batch; "" for a job of a schedule.')
+    schedule_id: str = Field(description='Its schedule; "" for a job of a batch.')
+    state: JobState = Field(description="Its state now.")
+    actions: list[JobEvent] = Field(description="The events that you may send next.")
     links: Links
 
     @classmethod

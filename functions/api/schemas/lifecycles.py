@@ -7,34 +7,34 @@ from jobyard.domain.lifecycle import StateType
 
 
 class State(Schema):
-    """A state."""
+    """A state of a lifecycle."""
 
-    name: str = Field(description="Its name, the same everywhere.")
-    type: StateType = Field(description="What it waits for.")
-    description: str = Field(description="How one gets here and who takes it away.")
-    labels: dict[str, str] = Field(description="What each audience calls it.")
+    name: str = Field(description="The name of the state.")
+    type: StateType = Field(description="What the state waits for.")
+    description: str = Field(description="How the state is reached and left.")
+    labels: dict[str, str] = Field(description="The state's name for each audience.")
 
 
 class Transition(Schema):
-    """A move from one state to another."""
+    """A transition from one state to another."""
 
     before: str = Field(alias="from", description="The state before.")
-    event: str = Field(description="What is sent.")
+    event: str = Field(description="The event.")
     after: str = Field(alias="to", description="The state after.")
-    senders: list[str] = Field(description="Roles that may send it, or `machine`.")
+    senders: list[str] = Field(description="The roles that may send the event, or `machine`.")
 
 
 class Lifecycle(Schema):
-    """The states something can be in, and how it gets from one to another."""
+    """The states that a thing can be in, and the transitions between them."""
 
-    name: str = Field(description="What it is the lifecycle of.")
-    initial: str = Field(description="The state it begins in.")
+    name: str = Field(description="The kind of thing.")
+    initial: str = Field(description="The first state.")
     states: list[State]
     transitions: list[Transition]
 
 
 class Me(Schema):
-    """The person whose token was sent."""
+    """The actor of the request."""
 
-    name: str = Field(description="As histories name this person.")
-    roles: list[str] = Field(description="What this person may do follows from these.")
+    name: str = Field(description="Your user name, as histories show it.")
+    roles: list[str] = Field(description="Your roles.")

@@ -70,12 +70,12 @@ class Rule(Schema, extra="forbid"):
         JsonValue, _json(type="integer", minimum=1, maximum=max(rule_parsing.MAX_EVERY.values()))
     ] = Field(
         default=None,
-        description="Every so many hours (up to 8760), days (366), weeks (52) or months (60); 1 "
-        "unless said.",
+        description="The interval in hours (up to 8760), days (366), weeks (52) or months "
+        "(60); 1 by default.",
     )
     weekdays: Annotated[
         JsonValue, _json(type="array", items={"type": "string", "enum": [*WEEKDAYS]})
-    ] = Field(default=None, description="Of a weekly rule; unless said, the anchor's.")
+    ] = Field(default=None, description="The days of a weekly rule; the anchor's by default.")
     day: Annotated[
         JsonValue,
         WithJsonSchema(
@@ -87,10 +87,10 @@ class Rule(Schema, extra="forbid"):
                 ]
             }
         ),
-    ] = Field(default=None, description="Of a monthly rule; unless said, the anchor's.")
+    ] = Field(default=None, description="The day of a monthly rule; the anchor's by default.")
     at: Annotated[JsonValue, _json(type="string", pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$")] = (
         Field(
-            default=None, description="The time of day: `09:00`. Needed unless the anchor has it."
+            default=None, description="The time of day: `09:00`. Required unless the anchor has it."
         )
     )
     zone: Annotated[JsonValue, _json(type="string")] = Field(
@@ -99,15 +99,15 @@ class Rule(Schema, extra="forbid"):
     )
     anchor: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
         default=None,
-        description="The day from which on it counts, `2026-11-25` or with the time of day "
-        "`2026-11-25T09:00`; today unless said.",
+        description="The day from which the rule counts, `2026-11-25`, or with the time of "
+        "day, `2026-11-25T09:00`; today by default.",
     )
     end: Annotated[JsonValue, _json(type="string", pattern=_DAY_OR_WALL)] = Field(
-        default=None, description="The last day, or the last local time, that may come."
+        default=None, description="The last day, or the last local time, on which it may run."
     )
     count: Annotated[
         JsonValue, _json(type="integer", minimum=1, maximum=rule_parsing.MAX_TIMES)
-    ] = Field(default=None, description="How many times there are, from the anchor on.")
+    ] = Field(default=None, description="The number of runs, counted from the anchor.")
     dst: Annotated[
         JsonValue,
         WithJsonSchema(
@@ -121,9 +121,9 @@ class Rule(Schema, extra="forbid"):
         ),
     ] = Field(
         default=None,
-        description="When clocks change: `shift` a time they leave out to the first there is, or "
-        "`skip` it; be due `once` at a time that comes twice, or `twice`. One of each; `shift` and "
-        "`once` unless said.",
+        description="What happens when clocks change. A time that is left out is moved to the "
+        "first one there is (`shift`) or skipped (`skip`). A time that comes twice runs `once` or "
+        "`twice`. One of each pair; `shift` and `once` by default.",
     )
 
     def recurrence(self, now: datetime) -> Recurrence:
@@ -137,12 +137,14 @@ class Rule(Schema, extra="forbid"):
 
 
 class MissedRuns(Schema, extra="forbid"):
-    """Which of the times that nobody could start a job at are made up for."""
+    """Which missed runs are made up for."""
 
     which: MissedPolicy = Field(description="None, the latest, or all of them.")
-    limit: StrictInt = Field(default=10, ge=1, le=1000, description="Of all: the newest so many.")
+    limit: StrictInt = Field(
+        default=10, ge=1, le=1000, description="With `all`: at most this many, the newest."
+    )
     max_age_h: StrictInt = Field(
-        default=24, ge=1, le=8784, description="None that is older than so many hours."
+        default=24, ge=1, le=8784, description="None older than this many hours."
     )
 
     def missed(self) -> CatchUp:
@@ -150,28 +152,28 @@ class MissedRuns(Schema, extra="forbid"):
         return CatchUp(self.which, self.limit, self.max_age_h)
 
 
-_MISSED = "What is made up for; a word alone leaves the other two at 10 and 24."
+_MISSED = "Which missed runs are made up for; one word keeps the other two settings at 10 and 24."
 _CALENDAR = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 CalendarName = Annotated[str, Field(pattern=_CALENDAR)]
 
 
 class NewSchedule(Schema, extra="forbid"):
-    """A schedule to be made."""
+    """A schedule to create."""
 
-    title: Title = Field(description="What people call it.")
-    job_type: str = Field(max_length=64, description="What its jobs do.", examples=["sweep"])
-    rule: Rule = Field(description="When they are due.")
+    title: Title = Field(description="The title for people.")
+    job_type: str = Field(max_length=64, description="The type of its jobs.", examples=["sweep"])
+    rule: Rule = Field(description="When its jobs run.")
     parameters: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="What the job type takes, up to 8 KB; GET /api/job-types says what that is.",
+        description="The parameters of its jobs, up to 8 KB; GET /api/job-types describes them.",
     )
     missed: MissedPolicy | MissedRuns = Field(default=MissedPolicy.LATEST, description=_MISSED)
     overlap: OverlapPolicy = Field(
         default=OverlapPolicy.FORBID,
-        description="What happens at a time whose run before is still going.",
+        description="What happens when a run is due while another is active.",
     )
     calendar: CalendarName | None = Field(
-        default=None, description="The name of the calendar that may leave times out."
+        default=None, description="The name of the calendar that excludes times."
     )
 
     def spec(self, now: datetime) -> "commands.ScheduleSpec":
@@ -192,22 +194,22 @@ class NewSchedule(Schema, extra="forbid"):
 
 
 class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties": 2}):
-    """What of a schedule is to be otherwise. What is left out stays as it is."""
+    """What to change in a schedule. What is left out stays."""
 
     reason: Reason
-    title: Title | None = Field(default=None, description="What people call it.")
+    title: Title | None = Field(default=None, description="The title for people.")
     rule: Rule | None = Field(
-        default=None, description="When its jobs are due: all of the rule, not a part."
+        default=None, description="When its jobs run: the whole rule, not a part."
     )
     parameters: dict[str, JsonValue] | None = Field(
-        default=None, description="What the job type takes: all of it, not a part."
+        default=None, description="The parameters of its jobs: all of them, not a part."
     )
     missed: MissedPolicy | MissedRuns | None = Field(default=None, description=_MISSED)
     overlap: OverlapPolicy | None = Field(
-        default=None, description="What happens at a time whose run before is still going."
+        default=None, description="What happens when a run is due while another is active."
     )
     calendar: Annotated[str, Field(pattern=f"^$|{_CALENDAR}")] | None = Field(
-        default=None, description='The calendar that may leave times out; "" for none.'
+        default=None, description='The name of the calendar that excludes times; "" for none.'
     )
 
     @model_validator(mode="after")
@@ -235,28 +237,26 @@ class ScheduleChanges(Schema, extra="forbid", json_schema_extra={"minProperties"
 
 
 class RulePreviewRequest(Schema, extra="forbid"):
-    """A rule that nobody has saved."""
+    """A rule to preview."""
 
-    rule: Rule = Field(description="When jobs would be due.")
+    rule: Rule = Field(description="The rule.")
     count: StrictInt = Field(
-        default=10, ge=1, le=MAX_PREVIEWED, description="How many occurrences to tell."
+        default=10, ge=1, le=MAX_PREVIEWED, description="How many runs to return."
     )
     from_: Instant | None = Field(
-        default=None, alias="from", description="Those at this time or later; now unless said."
+        default=None, alias="from", description="The first time that counts; now by default."
     )
     calendar: CalendarName | None = Field(
-        default=None, description="The name of a calendar, whose refusals are left out."
+        default=None, description="The name of the calendar that excludes times."
     )
 
 
 class NextRun(Schema):
     """A time at which a job will run."""
 
-    utc: datetime = Field(description="The time, in UTC.")
-    local: str = Field(description="The same as clocks of the rule's zone show it.")
-    note: str = Field(
-        description='On a day on which clocks change: how, and what that means; else "".'
-    )
+    utc: datetime = Field(description="The time in UTC.")
+    local: str = Field(description="The same time in the rule's zone.")
+    note: str = Field(description='On a day on which clocks change, what that means; "" otherwise.')
 
     @classmethod
     def all_of(cls, runs: Iterable[Upcoming]) -> "list[NextRun]":
@@ -265,12 +265,12 @@ class NextRun(Schema):
 
 
 class LatestRun(Schema):
-    """How the run that ended last came out."""
+    """The run that ended last."""
 
     job_id: str = Field(description="Its job.")
-    scheduled_for: datetime = Field(description="The time it was for.")
-    state: JobState = Field(description="Where the job stands.")
-    label: ScheduleLabel = Field(description="The same in VoteCal's words.")
+    scheduled_for: datetime = Field(description="The time of its occurrence.")
+    state: JobState = Field(description="The job's state.")
+    label: ScheduleLabel = Field(description="The state's name for people.")
     ended_at: datetime = Field(description="When it ended.")
 
     @classmethod
@@ -292,28 +292,26 @@ class ScheduleSummary(Schema):
     """A schedule as lists show it."""
 
     schedule_id: str = Field(description="The schedule's id.")
-    title: str = Field(description="What people call it.")
-    job_type: str = Field(description="What its jobs do.")
-    is_system: bool = Field(description="Whether Jobyard made it for itself.")
-    state: ScheduleState = Field(description="Where it stands.")
-    label: ScheduleLabel = Field(description="It with its latest run, in VoteCal's words.")
-    description: str = Field(description="The rule in a sentence.")
-    zone: str = Field(description="The zone the rule is in.")
-    next_run_at: datetime | None = Field(
-        description="VoteCal's next scheduled run time; null when no job will run by it."
+    title: str = Field(description="The title for people.")
+    job_type: str = Field(description="The type of its jobs.")
+    is_system: bool = Field(description="Whether it is one of Jobyard's own.")
+    state: ScheduleState = Field(description="The schedule's state.")
+    label: ScheduleLabel = Field(
+        description="The state of the schedule with its latest run, for people."
     )
+    description: str = Field(description="The rule as a sentence.")
+    zone: str = Field(description="The rule's time zone.")
+    next_run_at: datetime | None = Field(description="The next run; null if no job will run.")
     resume_at: datetime | None = Field(
-        description="When its suspension ends by itself; null when it does not."
+        description="When its suspension ends by itself; null if it does not."
     )
-    waiting_reason: str = Field(
-        description='What keeps it from running at its times; "" when nothing does.'
-    )
-    waiting_until: datetime | None = Field(description="When that ends, if it is known.")
-    running_job_ids: list[str] = Field(description="The ids of its jobs that have not ended.")
-    latest_run: LatestRun | None = Field(description="The run that ended last; null when none has.")
+    waiting_reason: str = Field(description='What keeps it from running; "" if nothing does.')
+    waiting_until: datetime | None = Field(description="When that ends, if known.")
+    running_job_ids: list[str] = Field(description="The ids of its active jobs.")
+    latest_run: LatestRun | None = Field(description="The run that ended last; null if none has.")
     actions: list[ScheduleEvent] = Field(
-        description="What you may ask of it now: `edit` by PATCH, `delete` by DELETE, the others "
-        "as POST /api/schedules/{schedule_id}/{event}."
+        description="The events that you may send now: `edit` with PATCH, `delete` with "
+        "DELETE, the others with POST /api/schedules/{schedule_id}/{event}."
     )
     links: Links
 
@@ -324,37 +322,41 @@ class ScheduleSummary(Schema):
 
 
 class Occurrence(Schema):
-    """A time of a schedule that came, and what became of it."""
+    """An occurrence of a schedule: a time that was due, and what was decided about it."""
 
     schedule_id: str = Field(description="The schedule's id.")
-    scheduled_for: datetime = Field(description="The time; of a manual one, when it was asked for.")
-    local: str = Field(description="The same as clocks of the rule's zone show it.")
-    trigger: Trigger = Field(description="What made it.")
+    scheduled_for: datetime = Field(
+        description="The time that was due; of a manual run, when it was requested."
+    )
+    local: str = Field(description="The same time in the rule's zone.")
+    trigger: Trigger = Field(description="Why the occurrence exists.")
     verdict: Verdict = Field(description="What was decided about it.")
-    skip_reason: SkipReason | None = Field(
-        description="Why there is no job; null when there is one."
-    )
+    skip_reason: SkipReason | None = Field(description="Why it has no job; null if it has one.")
     description: str = Field(
-        description='The same for people, or what it waits for; "" when there is a job.'
+        description='Why it has no job, for people, or what it waits for; "" if it has one.'
     )
-    reason: str = Field(description='More about why, or why a person wanted it; "" otherwise.')
-    actor: str = Field(description='Who wanted it to run now; "" when it was its time.')
-    job_id: str = Field(description='Its job; "" when there is none, or none yet.')
-    state: JobState | None = Field(description="Where the job stands; null when there is none.")
+    reason: str = Field(
+        description='More about why it was skipped, or why a person ran it; "" otherwise.'
+    )
+    actor: str = Field(description='Who ran it now; "" if nobody did.')
+    job_id: str = Field(description='Its job; "" if it has none, or none yet.')
+    state: JobState | None = Field(description="The job's state; null if there is no job.")
     label: str = Field(
-        description="In Progress until the job has ended, then Completed or Failed; Skipped or "
-        "Waiting when there is no job."
+        description="`In Progress` until the job has ended, then `Completed` or `Failed`; "
+        "`Skipped` or `Waiting` if there is no job."
     )
-    started_at: datetime | None = Field(description="When the job began to run.")
-    ended_at: datetime | None = Field(description="VoteCal's time of completion.")
+    started_at: datetime | None = Field(description="When the job started.")
+    ended_at: datetime | None = Field(description="When the job ended.")
     duration_s: float | None = Field(
-        description="How many seconds it took, from the last time a person had it tried."
+        description="How many seconds it took, since a person requeued it last."
     )
-    start_delay_s: float | None = Field(description="How many seconds after its time it began.")
-    failure_codes: list[str] = Field(description="Why its attempts failed, each once.")
-    message: str = Field(description='Why it failed, or who stopped it, in words; "" otherwise.')
+    start_delay_s: float | None = Field(
+        description="How many seconds after its time the job started."
+    )
+    failure_codes: list[str] = Field(description="Why its attempts failed, each code once.")
+    message: str = Field(description='Why it failed, or who stopped it; "" otherwise.')
     records: RecordCounts | None = Field(
-        description="The records it has gone through, so far; null when it counts none."
+        description="The records it has handled so far; null if it counts none."
     )
     links: Links
 
@@ -388,7 +390,7 @@ class Occurrence(Schema):
 
 
 class OccurrenceList(Schema):
-    """A page of a schedule's history, newest first."""
+    """A page of occurrences, newest first."""
 
     items: list[Occurrence]
     next_cursor: NextCursor
@@ -397,25 +399,22 @@ class OccurrenceList(Schema):
 class Schedule(ScheduleSummary):
     """A schedule."""
 
-    rule: dict[str, JsonValue] = Field(
-        description="The rule, as `Rule` has it, with what goes unless said written out."
-    )
+    rule: dict[str, JsonValue] = Field(description="The rule, with all defaults written out.")
     dst: list[str] = Field(
-        description="Of the rule: what becomes of times that clocks leave out, and of those that "
+        description="What the rule does with times that clocks leave out, and with those that "
         "come twice."
     )
     missed: MissedRuns
     overlap: OverlapPolicy = Field(
-        description="What happens at a time whose run before is still going."
+        description="What happens when a run is due while another is active."
     )
-    calendar: str = Field(description='The calendar that may leave times out; "" when none may.')
-    parameters: dict[str, JsonValue] = Field(description="What its jobs are told.")
-    owner: str = Field(description="Who made it.")
-    created_at: datetime = Field(description="When it was made.")
-    next_runs: list[NextRun] = Field(description="The next ten runs; fewer when no more are left.")
+    calendar: str = Field(description='The calendar that excludes times; "" if none does.')
+    parameters: dict[str, JsonValue] = Field(description="The parameters of its jobs.")
+    owner: str = Field(description="Who created it.")
+    created_at: datetime = Field(description="When it was created.")
+    next_runs: list[NextRun] = Field(description="The next ten runs, or fewer if the rule ends.")
     latest_occurrence: Occurrence | None = Field(
-        description="VoteCal's completed job details: the run that ended last; null when none has, "
-        "or when it is archived."
+        description="The occurrence that ended last; null if none has, or if it is archived."
     )
     history: list[HistoryEntry] = Field(description="What people did to it, oldest first.")
 
@@ -455,11 +454,11 @@ class ScheduleList(Schema):
 
 
 class ScheduleEdit(Schema):
-    """A schedule after it was changed, and what that changed of its next five runs."""
+    """An edited schedule, with its next five runs before and after."""
 
     schedule: Schedule
-    next_runs_before: list[NextRun] = Field(description="The next runs as they would have been.")
-    next_runs_after: list[NextRun] = Field(description="The next runs as they are now.")
+    next_runs_before: list[NextRun] = Field(description="The next runs without the edit.")
+    next_runs_after: list[NextRun] = Field(description="The next runs now.")
 
     @classmethod
     def of(
@@ -478,13 +477,13 @@ class ScheduleEdit(Schema):
 
 
 class SuspendRequest(Schema, extra="forbid"):
-    """A schedule is to be suspended."""
+    """Why a schedule is suspended, and until when."""
 
     reason: Reason
     until: Instant | None = Field(
         default=None,
-        description="When it is resumed by itself, as ISO 8601 with a zone; unless said, a person "
-        "resumes it.",
+        description="When it resumes by itself, as ISO 8601 with a zone. If left out, a "
+        "person resumes it.",
     )
 
 
