@@ -69,7 +69,7 @@ lint-templates:
 	@.venv/bin/cfn-lint template.yaml infra/monitoring.yaml
 
 faults: dev emulator ## Inject every fault at every AWS call, and kill workers under load; an hour
-	@$(PYTEST) tests/faults tests/scenarios/test_recovery.py tests/domain/test_lifecycle_machines.py \
+	@$(PYTEST) tests/faults tests/services/test_recovery.py tests/domain/test_lifecycle_machines.py \
 		tests/functions/api/test_api_fuzz.py --points all --load full
 
 bench: dev emulator ## Measure every figure of docs/performance.md beside its peer; forty minutes

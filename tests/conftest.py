@@ -17,9 +17,9 @@ from jobyard.store import tables
 from jobyard.store.key_values import get_or_create_secret
 from tests.call_interceptor import CallInterceptor
 from tests.faults.aws_semantics import DynamoDBSemantics, S3Semantics, key_names
+from tests.harness import Clients, Harness, Payloads, serving
 from tests.in_process_emulator import ENDPOINT, InProcessEmulator
 from tests.in_process_emulator import running as in_process_emulator_running
-from tests.scenarios.harness import Clients, Harness, Payloads, serving
 from tests.tables import create_tables
 from tests.worker_scheduling import ByFile, in_order
 

@@ -12,10 +12,18 @@ from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).parent
 # Live tests mostly wait, so their worker comes on top of one for each core.
-FIRST = ("live", "faults/test_load.py", "faults", "benchmarks", "scenarios", "cli/local")
+FIRST = (
+    "live",
+    "faults/test_load.py",
+    "faults",
+    "benchmarks",
+    "services",
+    "scenarios",
+    "cli/local",
+)
 LAST = ("domain",)  # many short files, which even out what is left
 # Files of long tests that share nothing.
-SPLIT = ("faults/test_every_call.py", "domain/manifest/test_manifest_work.py")
+SPLIT = ("faults/test_every_call.py", "domain/manifests/test_bounded_work.py")
 
 
 def in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from examples.containers.deposit import OBJECTS, manifest, pack, read_back
 from jobyard.domain.manifests.reader import Reading
 from jobyard.services.queries.jobs import list_jobs
-from tests.scenarios.harness import Harness
+from tests.harness import Harness
 
 
 def objects() -> dict[str, dict[str, bytes]]:

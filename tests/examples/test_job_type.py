@@ -17,7 +17,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, JobType, StepInput
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import HttpContext
 from jobyard.services.queries.jobs import list_jobs
-from tests.scenarios.harness import Harness, single_files
+from tests.harness import Harness, single_files
 
 EXAMPLE = ROOT / "examples" / "job_type"
 UNUSED = cast(HttpContext, None)  # the step does not look at it

@@ -30,7 +30,7 @@ from jobyard.services.queries.jobs import list_jobs
 from jobyard.store import operations, reports
 from tests.call_interceptor import Call, Listener
 from tests.faults.scenario import ScenarioRun
-from tests.scenarios.harness import Harness, single_files
+from tests.harness import Harness, single_files
 
 FILES = ("a.txt", "b.txt", "c.txt")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.scenario import ScenarioRunner
-from tests.scenarios.harness import Harness, Payloads
+from tests.harness import Harness, Payloads
 
 _SUMMARY = pytest.StashKey[list[str]]()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobyard.store import holds
 from tests.faults.aws_semantics import Capacity, Conflicting, Refusing, Stale, Throttling, key_names
-from tests.scenarios.harness import Harness
+from tests.harness import Harness
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from uuid import uuid4
 from botocore.exceptions import ReadTimeoutError
 
 from tests.call_interceptor import Answer, Call, Listener
-from tests.scenarios.machines import ExecutionAlreadyExists
+from tests.machines import ExecutionAlreadyExists
 
 
 class FunctionDied(Exception):

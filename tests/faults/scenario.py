@@ -17,7 +17,7 @@ from jobyard.services.context import CommandContext
 from jobyard.store import tables
 from tests.call_interceptor import Call, Listener
 from tests.faults.injection import Fault, FunctionDied, Injector, Point
-from tests.scenarios.harness import Harness, Payloads
+from tests.harness import Harness, Payloads
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # What becomes of a request when AWS fails it, and makes its sender repeat it.

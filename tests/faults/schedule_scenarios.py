@@ -26,8 +26,8 @@ from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules, tables
 from tests.call_interceptor import Listener
 from tests.faults.scenario import NOON, ScenarioRun
-from tests.scenarios.harness import ADMIN
-from tests.scenarios.scripted_job_type import NAME, scripted
+from tests.harness import ADMIN
+from tests.scripted_job_type import NAME, scripted
 
 HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-22"}
 _BUSY = Failure.PAYLOAD_BUSY.value

@@ -24,11 +24,11 @@ from jobyard.store import (
     tables,
     usage,
 )
+from tests.archived_fixtures import batch_of, forget, laid_down, occurred, schedule_of
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
 from tests.faults.scenario import FAILED, NOON, ScenarioRunner
 from tests.faults.test_every_call import PATIENCE, by_turns, differing, singly, words
-from tests.scenarios.archived_fixtures import batch_of, forget, laid_down, occurred, schedule_of
-from tests.scenarios.harness import Harness
+from tests.harness import Harness
 
 JOB, NEXT = "a-retention.0.1", "a-retention.0.2"
 BATCH = batch_of("struck")

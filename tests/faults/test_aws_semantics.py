@@ -21,7 +21,7 @@ from tests.faults.aws_semantics import (
 )
 from tests.faults.injection import Fault, FunctionDied, Injector, Point, faults_of
 from tests.faults.scenario import ScenarioRunner
-from tests.scenarios.harness import Clients, Harness
+from tests.harness import Clients, Harness
 
 INSERT = "INSERT INTO \"test-jobs\" VALUE {'chunk_id': ?, 'position': ?, 's': ?, 'v': ?, 'b': ?}"
 _numbers = iter(range(10**6))

@@ -34,9 +34,9 @@ from jobyard.services.queries.jobs import JobView, list_jobs
 from jobyard.store import reports
 from tests.call_interceptor import Answer, Call, Listener
 from tests.faults.injection import FunctionDied
+from tests.harness import Clients, Harness, Payloads, single_files
 from tests.in_process_emulator import InProcessEmulator
-from tests.scenarios.harness import Clients, Harness, Payloads, single_files
-from tests.scenarios.machines import Function
+from tests.machines import Function
 
 REFUSALS = (InvalidTransition, Forbidden, StaleState, NotFound, Gone)
 _numbers = count(1)

@@ -28,8 +28,8 @@ from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, operations
 from tests.call_interceptor import Answer, Call, Listener
+from tests.harness import Harness, Payloads, single_files
 from tests.people import sub_of
-from tests.scenarios.harness import Harness, Payloads, single_files
 
 ONE = Actor(sub_of("one"), "one", frozenset({"admin", "operator"}))
 OTHER = Actor(sub_of("other"), "other", frozenset({"admin", "operator"}))

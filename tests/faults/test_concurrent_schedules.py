@@ -34,9 +34,9 @@ from jobyard.store import holds, jobs, occurrences, schedules
 from tests.call_interceptor import Call, Listener
 from tests.faults.fault_profiles import FAULT_PROFILES
 from tests.faults.test_concurrent_people import Meanwhile
-from tests.scenarios.harness import Harness
-from tests.scenarios.scripted_job_type import NAME, Script, scripted
-from tests.scenarios.test_recovery import Death, Killed
+from tests.harness import Harness
+from tests.scripted_job_type import NAME, Script, scripted
+from tests.services.test_recovery import Death, Killed
 
 HOURLY = {"kind": "hourly", "at": "00:00", "zone": "UTC", "anchor": "2026-11-25"}
 HALF_PAST = HOURLY | {"at": "00:30"}

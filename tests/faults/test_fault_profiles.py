@@ -24,7 +24,7 @@ from tests.faults.aws_semantics import Capacity, Conflict, Sizes, key_names
 from tests.faults.fault_profiles import FAULT_PROFILES
 from tests.faults.scenario import NOON, ScenarioRunner
 from tests.faults.test_every_call import differing
-from tests.scenarios.harness import Clients, Harness, Payloads, single_files
+from tests.harness import Clients, Harness, Payloads, single_files
 
 # A machine's ARN of the length AWS may give it, up to its own name.
 LONG = f"arn:aws:states:us-east-1:123456789012:stateMachine:{'jobyard-production-of-the-maps-' * 3}"

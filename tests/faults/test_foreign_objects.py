@@ -28,9 +28,9 @@ from jobyard.services.context import Actor
 from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
 from tests.call_interceptor import Call, Listener
+from tests.harness import Harness, Payloads
 from tests.open_collections import an_open_collection
 from tests.people import sub_of
-from tests.scenarios.harness import Harness, Payloads
 
 SUBMITTERS = ("depositor", "operator", "admin")
 HEADER = "fileUrl,hashAlgorithm,hashValue,fileSize,fileName,primaryIdentifier,localIdentifier,title"

@@ -12,8 +12,8 @@ from jobyard.domain.jobs.job import JobAddress, JobState
 from jobyard.services.batches import operations as batch_operations
 from jobyard.services.context import Actor
 from jobyard.store import jobs, operations
+from tests.harness import Harness, Payloads, single_files
 from tests.people import sub_of
-from tests.scenarios.harness import Harness, Payloads, single_files
 
 FAILED = Filter(JobState.FAILED)
 _numbers = count(1)

@@ -7,8 +7,8 @@ import pytest
 
 from cli.local import clients
 from tests.faults.fault_profiles import FAULT_PROFILES
+from tests.harness import Harness
 from tests.scenarios import test_batches, test_schedules
-from tests.scenarios.harness import Harness
 from tests.scenarios.test_batches import poison
 from tests.scenarios.test_schedules import script
 

@@ -17,8 +17,8 @@ import pytest
 from cli.local import clients, demo_collections, demo_users, deployment, emulator
 from cli.local.emulator import ROOT, Emulator
 from cli.local.stack import Stack
+from tests.harness import Payloads, serving
 from tests.live.api_user import ApiUser
-from tests.scenarios.harness import Payloads, serving
 
 COLLECTIONS = (
     *demo_collections.DEMO_COLLECTIONS,

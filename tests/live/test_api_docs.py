@@ -10,7 +10,7 @@ import httpx
 
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
-from tests.scenarios.harness import Payloads
+from tests.harness import Payloads
 
 _BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

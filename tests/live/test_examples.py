@@ -15,7 +15,7 @@ from examples.api_client import client as api_client
 from examples.api_client.client import Client, sign_in
 from examples.containers.deposit import deposit
 from tests.examples.test_containers import objects
-from tests.scenarios.harness import Payloads
+from tests.harness import Payloads
 
 LETTERS = Path(api_client.__file__).with_name("letters.csv")
 

@@ -20,10 +20,10 @@ import pytest
 from cli.local import deployment, voters
 from cli.local.emulator import ROOT
 from cli.local.stack import Stack
+from tests.harness import Payloads, serving, single_files
 from tests.infra.rights import CALLS, EXECUTION, MACHINE, grants_all, thing_of
 from tests.infra.template_reader import Resources, expanded_of
 from tests.live.api_user import ApiUser
-from tests.scenarios.harness import Payloads, serving, single_files
 
 LARGE = bytes(9 * 2**20)  # more than one PutObject takes
 NOBODY = {"batch_id": ["b" + "a" * 20], "seq": ["1"]}

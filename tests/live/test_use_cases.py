@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 
 from cli.local.stack import Stack
+from tests.harness import Payloads, single_files
 from tests.live.api_user import PATIENCE_S, ApiUser
-from tests.scenarios.harness import Payloads, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 

@@ -31,8 +31,8 @@ from jobyard.services.queries.jobs import list_jobs
 from jobyard.services.recovery import reconcile
 from jobyard.services.runs import ExecutionRun
 from jobyard.store import holds, jobs, reports, tables
+from tests.harness import DEPOSITOR, Harness, Payloads, single_files, source_of
 from tests.people import sub_of
-from tests.scenarios.harness import DEPOSITOR, Harness, Payloads, single_files, source_of
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 

@@ -22,7 +22,7 @@ from jobyard.services.batches.commands import send_batch_event
 from jobyard.services.jobs.attempt import ORPHAN_LIMIT
 from jobyard.store import jobs, tables
 from tests.call_interceptor import CallInterceptor
-from tests.scenarios.harness import Clients, Harness, Payloads, single_files
+from tests.harness import Clients, Harness, Payloads, single_files
 
 NOBODY: frozenset[str] = frozenset()
 

@@ -7,8 +7,8 @@ from jobyard.services.meter import units_of
 from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
 from jobyard.store import schedules
 from tests.call_interceptor import Call, Listener
+from tests.harness import Harness
 from tests.infra.template_reader import IDLE_READ_UNITS, OWN_JOB_WRITE_UNITS
-from tests.scenarios.harness import Harness
 
 
 class Heard(Listener):

@@ -15,7 +15,7 @@ from jobyard.services.queries import jobs as job_queries
 from jobyard.services.recovery import reconcile
 from jobyard.services.retention.work_slice import kept_for
 from jobyard.store import jobs
-from tests.scenarios.harness import Harness, Payloads, single_files
+from tests.harness import Harness, Payloads, single_files
 
 THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
 GONE = Failure.JOB_TYPE_GONE

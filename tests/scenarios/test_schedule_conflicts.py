@@ -38,9 +38,8 @@ from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import MAX_PARAMETER_BYTES, ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, schedules, tables
 from tests.call_interceptor import Answer, Call, Listener
-from tests.scenarios.harness import ADMIN, Harness
-from tests.scenarios.machines import ExecutionFailed, NoWorkerFree
-from tests.scenarios.scripted_job_type import NAME, Script, scripted
+from tests.harness import ADMIN, Harness
+from tests.machines import ExecutionFailed, NoWorkerFree
 from tests.scenarios.test_schedules import (
     DAILY,
     HOURLY,
@@ -53,6 +52,7 @@ from tests.scenarios.test_schedules import (
     ran_at,
     skipped,
 )
+from tests.scripted_job_type import NAME, Script, scripted
 
 
 @pytest.fixture(autouse=True)

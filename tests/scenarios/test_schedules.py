@@ -30,8 +30,8 @@ from jobyard.services.jobs.commands import send_job_event
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleEdit, ScheduleSpec
 from jobyard.store import jobs, occurrences, schedules
-from tests.scenarios.harness import ADMIN, DEPOSITOR, Harness
-from tests.scenarios.scripted_job_type import NAME, Script, scripted
+from tests.harness import ADMIN, DEPOSITOR, Harness
+from tests.scripted_job_type import NAME, Script, scripted
 
 LOS_ANGELES = {"zone": "America/Los_Angeles"}
 DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}

@@ -8,7 +8,7 @@ import pytest
 from jobyard.domain.jobs.job_type import Done, JobType, StepInput, StepResult
 from jobyard.jobtypes import TYPES
 from jobyard.jobtypes.step_context import HttpContext, StepContext
-from tests.scenarios.harness import Harness
+from tests.harness import Harness
 
 CONTEXTS = (StepContext, *StepContext.__subclasses__())
 

@@ -9,9 +9,9 @@ from jobyard.domain.schedules.schedule import Policy
 from jobyard.services.runs import NextStep
 from jobyard.services.schedules import commands as schedule_commands
 from jobyard.services.schedules.commands import ScheduleSpec
-from tests.scenarios.harness import Harness, Payloads, single_files
-from tests.scenarios.machines import Function
-from tests.scenarios.scripted_job_type import NAME, scripted
+from tests.harness import Harness, Payloads, single_files
+from tests.machines import Function
+from tests.scripted_job_type import NAME, scripted
 
 
 def test_billed_transitions_are_the_states_the_machines_enter(

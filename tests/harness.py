@@ -1,0 +1,412 @@
+"""A whole Jobyard in one process: real services and store, the emulator's tables and buckets, a
+web server for payloads, and a clock that stands still until a test or a Wait moves it."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+
+from cli.local.mail import Mail
+from jobyard.domain.batches.batch import ManifestSource
+from jobyard.domain.batches.chunks import Chunk
+from jobyard.domain.errors import NotFound
+from jobyard.jobtypes.http_client import HttpClient
+from jobyard.services.batches.chunk_source import run_chunk
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.batches.open import OpenContext, batch_of_key
+from jobyard.services.batches.resume import open_execution
+from jobyard.services.batches.settle import SettleContext
+from jobyard.services.context import Actor, CommandContext, QueryContext
+from jobyard.services.executions import Executions
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.jobs.runner import Worker
+from jobyard.services.jobs.single_job import run_job
+from jobyard.services.maintenance import Maintenance
+from jobyard.services.meter import USAGE_SHARDS, Meter
+from jobyard.services.queries.backlog import backlog
+from jobyard.services.queries.batches import BatchView, batch
+from jobyard.services.reports.mail import SLICE_JOBS, ReportContext, deliver_waiting, note_delivery
+from jobyard.services.reports.mail_events import MailEvent, record_mail_event
+from jobyard.services.reports.report import next_step, report
+from jobyard.services.runs import ExecutionInput
+from jobyard.services.scheduler_tick import TickContext, run_scheduler_tick
+from jobyard.services.schedules.clock import TickResult
+from jobyard.services.settings import Settings
+from jobyard.services.settle import settle_execution
+from jobyard.store import reports
+from tests.call_interceptor import CallInterceptor
+from tests.machines import Function, Machines
+from tests.open_collections import make_collections
+from tests.people import sub_of
+
+ADMIN = Actor(sub_of("admin"), "admin", frozenset({"admin", "operator"}), "admin@example.org")
+DEPOSITOR = Actor(
+    sub_of("depositor"), "depositor", frozenset({"depositor"}), "depositor@example.org"
+)
+
+
+POLL_S = 0.01
+
+
+@dataclass
+class Payloads:
+    """Files by path, as a depositor's web server gives them; `status` makes a path misbehave, and
+    `retry_after` is what it says then of when to come again."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    status: dict[str, int] = field(default_factory=dict)
+    retry_after: dict[str, int] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    said: list[Any] = field(default_factory=list)  # what was posted, read as JSON
+    url: str = ""
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[Payloads]:
+    """A web server on the loopback address; on a free port unless one is given."""
+    payloads = Payloads()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            payloads.said.append(json.loads(body))
+            payloads.files.setdefault(self.path, b"")
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            payloads.asked.append((self.command, self.path))
+            body = payloads.files.get(self.path, b"")
+            known = 200 if self.path in payloads.files else 404
+            self.send_response(payloads.status.get(self.path, known))
+            self.send_header("Content-Length", str(len(body)))
+            if self.path in payloads.retry_after:
+                self.send_header("Retry-After", str(payloads.retry_after[self.path]))
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    payloads.url = f"http://127.0.0.1:{server.server_address[1]}"
+    # Every test shuts one down, and waits for as long as it polls.
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_S,), daemon=True)
+    thread.start()
+    try:
+        yield payloads
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The clients of a deployment, what listens to them, and the meter they are counted by."""
+
+    s3: Any
+    ses: Any
+    interceptor: CallInterceptor
+    meter: Meter
+    mails: Callable[[], list[Mail]]  # every mail sent, oldest first
+
+
+# Whose rights a function has: the role's logical id in template.yaml.
+ROLES = {
+    "OpenFunction": "IngestRole",
+    "ExecuteChunkFunction": "ExecuteRole",
+    "ExecuteJobFunction": "ExecuteRole",
+    "SettleFunction": "ReportRole",
+    "ReportFunction": "ReportRole",
+}
+_requests = count(1)  # of every yard there is: no two of them have a name in common
+MEMORY_MB = 512  # of each function, for the bill; template.yaml has its own numbers
+
+
+class Harness:
+    """One deployment on the emulator. The names of its machines begin with `machines`."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        payloads: Payloads,
+        chunk_size: int = 2,
+        machines: str = "",
+    ) -> None:
+        self.payloads = payloads
+        self.mails = clients.mails
+        self.s3, self.ses = clients.s3, clients.ses
+        self.interceptor, self.meter = clients.interceptor, clients.meter
+        self.at = datetime(2026, 11, 22, 12, tzinfo=UTC)
+        self.settings = Settings(
+            intake_bucket="intake",
+            work_bucket="work",
+            archive_bucket="archive",
+            batch_machine=f"{machines}batch",
+            job_machine=f"{machines}job",
+            chunk_size=chunk_size,
+            max_concurrency=4,
+            mail_from="jobyard@example.org",
+            mail_to="operators@example.org",
+            mail_bcc="",
+            mail_configuration_set="jobyard",
+            instance="scenario",
+            url="http://yard.example.org",
+            allowed_hosts=frozenset({payloads.url.removeprefix("http://")}),
+            s3_sources=(),
+            sweep_tables=(),
+            user_pool="people",
+            requests_table="test-requests",
+        )
+        self.fetch = HttpClient(self.settings.allowed_hosts, now=lambda: datetime.now(UTC))
+        functions = {
+            "OpenFunction": self.open,
+            "ExecuteChunkFunction": self.execute_chunk,
+            "ExecuteJobFunction": self.execute_job,
+            "SettleFunction": self.settle,
+            "ReportFunction": self.report,
+        }
+        with_their_rights = {
+            name: self._with_rights(name, each) for name, each in functions.items()
+        }
+        self.machines = Machines(
+            with_their_rights, self.s3, self.wait_until, self.now, self.interceptor
+        )
+        self.slice_jobs = SLICE_JOBS
+        self._uploads = 0
+        with self.interceptor.muted():
+            make_collections()
+
+    def _with_rights(self, name: str, function: Function) -> Function:
+        def with_rights(event: dict[str, Any]) -> dict[str, Any]:
+            before, self.interceptor.role = self.interceptor.role, ROLES[name]
+            try:
+                return function(event)
+            finally:
+                self.interceptor.role = before
+
+        return with_rights
+
+    # Time
+
+    def now(self) -> datetime:
+        """The yard's clock."""
+        return self.at
+
+    def wait_until(self, at: datetime) -> None:
+        """Let time pass until `at`, if that lies ahead."""
+        self.at = max(self.at, at)
+
+    # Functions, as the handlers in functions/ call the services
+
+    def open(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Open state's function."""
+        opening = OpenContext(self.settings, self.s3, self.now, event["execution"])
+        with self.meter.invocation("open", MEMORY_MB) as billed:
+            step = open_execution(event["input"], opening)
+            billed.origin_id = step.origin_id
+        return step.document()
+
+    def worker(self) -> Worker:
+        """A worker with all the time there is."""
+        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.upkeep)
+
+    def upkeep(self) -> Maintenance:
+        """What the system's jobs ask for."""
+        return Maintenance(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
+
+    def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Map child's function."""
+        request = ExecutionInput.of(event)
+        chunk = Chunk(event["chunk"], event["start"], event["end"])
+        with self.meter.invocation(f"chunk-{chunk.chunk % USAGE_SHARDS}", MEMORY_MB) as billed:
+            billed.origin_id = request.origin_id
+            run_chunk(request.origin_id, chunk, request.run, self.worker())
+        return {}
+
+    def execute_job(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The job machine's function."""
+        request = ExecutionInput.of(event)
+        with self.meter.invocation("job", MEMORY_MB) as billed:
+            billed.origin_id = request.origin_id
+            job_run = run_job(request, self.worker())
+        return job_run.next_step.document()
+
+    def settle(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Settle state's function."""
+        with self.meter.invocation("settle", MEMORY_MB) as billed:
+            context = SettleContext(self.settings, self.s3, self.now, self.executions)
+            settled = settle_execution(event, context, "request-1")
+            billed.origin_id = settled.next_step.origin_id
+        return settled.next_step.document()
+
+    def reporting(self) -> ReportContext:
+        """What reporting needs."""
+        return ReportContext(
+            self.settings, self.s3, self.ses, BotoCoreError, self.now, slice_jobs=self.slice_jobs
+        )
+
+    def report(self, event: dict[str, Any]) -> dict[str, Any]:
+        """The Report state's function."""
+        with self.meter.invocation("report", MEMORY_MB) as billed:
+            billed.origin_id = event["origin_id"]
+            used = replace(self.reporting(), used=lambda: self.meter.used(billed))
+            batch = report(event["origin_id"], used)
+        return event | {"next": next_step(batch)}
+
+    def minute(self) -> TickResult:
+        """The functions of a minute; returns what the tick did about schedules."""
+        deliver_waiting(self.reporting())
+        backlog(self.now())
+        machines: Any = self.machines
+        context = TickContext(self.settings, self.s3, machines, self.now, lambda: 60.0)
+        return run_scheduler_tick(context).schedules
+
+    @property
+    def executions(self) -> Executions:
+        """How executions are started."""
+        return Executions(self.settings, self.machines)  # type: ignore[arg-type]
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """The function for events of the mail service."""
+        mail_event = MailEvent.of(event["detail"])
+        assert mail_event
+        record_mail_event(mail_event, self.now())
+
+    # What a test does
+
+    def drop(
+        self,
+        text: str,
+        *,
+        name: str = "may.checkm",
+        collection: str = "maps",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Drop a manifest into the bucket and let the machine take it; the answer is the event's
+        batch id."""
+        event = self.put(text, name=name, collection=collection, metadata=metadata)
+        self._uploads += 1
+        self.machines.run("batch", f"event-{self._uploads}", event)
+        self.machines.run_all()
+        return self.batch_id_of(event)
+
+    def put(
+        self, text: str, *, name: str, collection: str, metadata: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Drop a manifest; the answer is the event S3 would send. There is such a collection."""
+        with self.interceptor.muted():
+            make_collections(collection)
+        key = f"manifests/{collection}/{name}"
+        answer = self.s3.put_object(
+            Bucket="intake", Key=key, Body=text.encode(), Metadata=dict(metadata or {})
+        )
+        version = answer["VersionId"]
+        found = {"key": key, "size": len(text.encode()), "version-id": version}
+        return {"detail": {"bucket": {"name": "intake"}, "object": found}}
+
+    def batch_id_of(self, event: dict[str, Any]) -> str:
+        """The batch an event made.
+
+        Raises:
+            NotFound: it made none yet.
+        """
+        source = source_of(event)
+        found = batch_of_key(source.bucket, source.key, source.version_id, self.s3, self.now())
+        if found is None:
+            raise NotFound(f"no batch came of {source.key}")
+        return found.batch_id
+
+    def context(
+        self, person: Actor = ADMIN, key: str = "", reason: str = "because"
+    ) -> CommandContext:
+        """A request of `person`, of its own key unless one is given."""
+        return CommandContext(
+            self.settings,
+            self.s3,
+            self.machines,  # type: ignore[arg-type]
+            self.now,
+            person,
+            key or f"request-{next(_requests)}",
+            reason,
+        )
+
+    def ask_batch(self, batch_id: str, event: str, **how: Any) -> None:
+        """Send a batch an event and let the machines run."""
+        send_batch_event(batch_id, event, self.context(**how))
+        self.machines.run_all()
+
+    def ask_job(self, job_id: str, event: str, **how: Any) -> None:
+        """Send a job an event and let the machines run."""
+        send_job_event(job_id, event, self.context(**how))
+        self.machines.run_all()
+
+    def query_context(self, person: Actor = ADMIN) -> QueryContext:
+        """A look of `person` at how things are now."""
+        return QueryContext(self.settings, self.s3, person, self.now())
+
+    def batch(self, batch_id: str) -> BatchView:
+        """The batch as an administrator sees it."""
+        return batch(batch_id, self.query_context())
+
+    def mails_of(self, batch_id: str) -> list[Mail]:
+        """The mails that were sent about a batch, first to last."""
+        return [each for each in self.mails() if batch_id in each.subject]
+
+    def tick(self, batch_id: str) -> None:
+        """A quarter of an hour later: the mail service has told of what it took, and the outbox
+        is gone through."""
+        told = [each.subject for each in self.mails_of(batch_id)]
+        for written in reports.of_batch(batch_id):
+            if written.delivery.state == "sending" and written.subject in told:
+                note_delivery(batch_id, written.seq, "Send", "from the event", self.now())
+        self.later(901)
+        deliver_waiting(self.reporting())
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.at += timedelta(seconds=seconds)
+
+
+def source_of(event: dict[str, Any]) -> ManifestSource:
+    """The object an event tells of."""
+    found = event["detail"]["object"]
+    return ManifestSource(
+        event["detail"]["bucket"]["name"], found["key"], found["version-id"], found["size"]
+    )
+
+
+def single_files(payloads: Payloads, files: Mapping[str, bytes]) -> str:
+    """A single-file batch manifest of `files`, which are put on the web server."""
+    import hashlib
+
+    lines = [
+        "#%checkm_0.7",
+        "#%profile | http://uc3.cdlib.org/registry/ingest/manifest/mrt-single-file-batch-manifest",
+        "#%prefix | mrt: | http://merritt.cdlib.org/terms#",
+        "#%prefix | nfo: | http://www.semanticdesktop.org/ontologies/2007/03/22/nfo#",
+        "#%fields | nfo:fileUrl | nfo:hashAlgorithm | nfo:hashValue | nfo:fileSize"
+        " | nfo:fileLastModified | nfo:fileName | mrt:primaryIdentifier | mrt:localIdentifier"
+        " | mrt:creator | mrt:title | mrt:date",
+    ]
+    for name, content in files.items():
+        payloads.files[f"/{name}"] = content
+        digest = hashlib.sha256(content).hexdigest()
+        lines.append(
+            f"{payloads.url}/{name} | sha-256 | {digest} | {len(content)} | | {name}"
+            f" | | | someone | {name} | 2026"
+        )
+    return "\n".join([*lines, "#%eof", ""])

@@ -1,0 +1,152 @@
+"""Two workers at one chunk, one of them late or cut off: the counts are those of the jobs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.chunks import MAIN, Chunk, RunProgress
+from jobyard.domain.batches.operation import Filter, JobOutcome
+from jobyard.domain.errors import StaleState
+from jobyard.domain.jobs.job import JobState
+from jobyard.services.batches import chunk_source, operations, orphans, rows
+from jobyard.services.batches.chunk_source import run_chunk
+from jobyard.services.batches.orphans import give_up_chunk
+from jobyard.services.runs import ExecutionRun
+from jobyard.store import batches, chunks, jobs
+from tests.call_interceptor import Call, Listener
+from tests.harness import Harness, Payloads, single_files
+
+TWO = {"a.txt": b"one", "b.txt": b"two"}
+
+
+class CutOff(Exception):
+    """The worker's time is over."""
+
+
+def opened(harness: Harness, payloads: Payloads, collection: str) -> dict[str, Any]:
+    """A batch of one chunk of two jobs, opened and not yet run; the state its machine carries."""
+    event = harness.put(single_files(payloads, TWO), name="may.checkm", collection=collection)
+    return harness.open({"input": event, "execution": f"late-{collection}"})
+
+
+def chunk_of(harness: Harness, state: dict[str, Any]) -> Chunk:
+    index = harness.s3.get_object(Bucket=state["index_bucket"], Key=state["index_key"])["Body"]
+    return Chunk.of_line(index.read())
+
+
+def at_call(number: int, happens: Callable[[], None], now: Callable[[], datetime]) -> Any:
+    """A clock at whose `number`-th look something happens."""
+    looks = 0
+
+    def clock() -> datetime:
+        nonlocal looks
+        looks += 1
+        if looks == number:
+            happens()
+        return now()
+
+    return clock
+
+
+@pytest.mark.parametrize("look", [3, 4, 5])
+def test_a_worker_that_is_overtaken_counts_what_the_other_did(
+    look: int, harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = opened(harness, payloads, f"overtaken-{look}")
+    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
+
+    def other_runs_and_is_cut_off() -> None:
+        def put(_: Any) -> Any:
+            raise CutOff
+
+        with monkeypatch.context() as patch:
+            patch.setattr(chunk_source.chunks, "put", put)
+            with pytest.raises(CutOff):
+                run_chunk(state["origin_id"], chunk, run, harness.worker())
+
+    late = replace(harness.worker(), now=at_call(look, other_runs_and_is_cut_off, harness.now))
+    run_chunk(state["origin_id"], chunk, run, late)
+
+    assert chunks.get(state["origin_id"], 0).counts == {"succeeded": 2}
+    assert harness.settle(state)["next"] == "report"
+
+
+def test_a_chunk_is_given_up_with_what_a_late_worker_did_meanwhile(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = opened(harness, payloads, "given-up")
+    chunk, run = chunk_of(harness, state), ExecutionRun(MAIN, 1)
+    batch = batches.get(state["origin_id"], harness.now())
+    write_many = jobs.write_many
+
+    def late_worker_first(changes: Any) -> Any:
+        monkeypatch.setattr(orphans.jobs, "write_many", write_many)
+        run_chunk(batch.batch_id, chunk, run, harness.worker())
+        return write_many(changes)
+
+    monkeypatch.setattr(orphans.jobs, "write_many", late_worker_first)
+    with pytest.raises(StaleState):  # so Settle's task fails, and is tried again
+        give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
+    give_up_chunk(batch, 0, ExecutionRun(MAIN, 5), harness.now())
+
+    assert chunks.get(batch.batch_id, 0).counts == {"succeeded": 2}
+
+
+def test_counts_a_worker_left_behind_are_put_right_by_the_minute(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = harness.drop(single_files(payloads, TWO), collection="miscounted")
+    assert harness.batch(batch_id).batch.state == "completed"
+    state = opened(harness, payloads, "miscounted-2")
+    run_chunk(state["origin_id"], chunk_of(harness, state), ExecutionRun(MAIN, 1), harness.worker())
+    right = chunks.get(state["origin_id"], 0)
+    chunks.put(replace(right, counts={"running": 2}, runs={MAIN: RunProgress(1)}))
+
+    for _ in range(20):
+        harness.later(60)
+        harness.minute()
+        harness.machines.run_all()
+
+    assert harness.batch(state["origin_id"]).batch.state == "completed"
+    assert len(harness.mails_of(state["origin_id"])) == 1
+
+
+class BeforeTheFirst(Listener):
+    """Something happens before the first call of a kind."""
+
+    def __init__(self, operation: str, happens: Callable[[], object]) -> None:
+        self._operation, self._happens = operation, happens
+
+    def before(self, call: Call) -> None:
+        if call.operation == self._operation:
+            self._operation = ""
+            self._happens()
+
+
+def test_a_job_that_two_workers_send_the_same_operation_is_told_as_accepted(
+    harness: Harness, payloads: Payloads
+) -> None:
+    payloads.status["/b.txt"] = 404
+    batch_id = harness.drop(single_files(payloads, TWO), collection="twins")
+    payloads.status.clear()
+    operation = operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
+    plainly = harness.machines.invoke
+
+    def twice(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        if name != "ExecuteChunkFunction":
+            return plainly(name, function, handed)
+        harness.machines.invoke = plainly
+        with harness.interceptor.listening(
+            BeforeTheFirst("BatchExecuteStatement", lambda: function(handed))
+        ):
+            return plainly(name, function, handed)
+
+    harness.machines.invoke = twice
+    harness.machines.run_all()
+
+    told = [*rows.outcomes_of(harness.s3, harness.settings, operation, 0)]
+    assert told == [JobOutcome(f"{batch_id}.0.1", "accepted")]
+    assert [job.state for job in jobs.of_chunk(batch_id, 0)] == ["succeeded", "succeeded"]

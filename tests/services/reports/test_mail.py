@@ -1,0 +1,182 @@
+"""To whom a report goes, and what becomes of an address that nobody can be told at."""
+
+from dataclasses import replace
+from typing import Any
+
+from jobyard.services.reports.mail import MAIL_TRIES
+from jobyard.store import reports
+from tests.call_interceptor import Answer, Call, Listener
+from tests.harness import Harness, Payloads, single_files
+
+DOE = '"Doe, Jane" <jane.doe@example.org>, ops@example.org'
+
+
+class Strict(Listener):
+    """A mail service as SES is: it refuses the whole mail for one address it does not take."""
+
+    def __init__(self, *bad: str, code: str = "MessageRejected", status: int = 400) -> None:
+        self.bad, self.code, self.status = bad, code, status
+        self.sent: list[tuple[str, ...]] = []
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation != "SendEmail":
+            return None
+        to = call.parameters["Destination"]
+        everybody = (*to["ToAddresses"], *to["BccAddresses"])
+        if set(self.bad) & set(everybody):
+            answer = Answer.error(self.status, self.code, "arn:aws:ses:1 is not verified")
+            answer.parsed["ResponseMetadata"]["RequestId"] = "request-7"
+            return answer
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        if call.operation == "SendEmail" and status == 200:
+            to = call.parameters["Destination"]
+            self.sent.append((*to["ToAddresses"], *to["BccAddresses"]))
+
+
+def dropped(harness: Harness, payloads: Payloads, notify: str) -> tuple[str, Any]:
+    """A batch of one file that names `notify`, and its report."""
+    text = single_files(payloads, {"a.txt": b"a"})
+    batch_id = harness.drop(text, metadata={"notify": notify})
+    (report,) = reports.of_batch(batch_id)
+    return batch_id, report
+
+
+def test_a_name_with_a_comma_is_one_recipient(harness: Harness, payloads: Payloads) -> None:
+    batch_id, report = dropped(harness, payloads, DOE)
+
+    assert report.to == ("jane.doe@example.org", "ops@example.org")
+    assert harness.mails_of(batch_id)[0].to == ("jane.doe@example.org", "ops@example.org")
+
+
+def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id, report = dropped(harness, payloads, f"jane.doe at example.org, {DOE}")
+
+    batch = harness.batch(batch_id).batch
+    assert batch.state == "completed"
+    assert batch.notify == ("jane.doe@example.org", "ops@example.org")
+    assert [each.address for each in batch.untold] == ["jane.doe at example.org"]
+    assert report.delivery.untold == batch.untold
+    (mail,) = harness.mails_of(batch_id)
+    assert "Not told:    jane.doe at example.org: " in mail.text
+
+
+def test_where_nobody_named_can_be_told_the_deployments_people_are(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id, report = dropped(harness, payloads, "jane.doe at example.org")
+
+    assert report.to == ("operators@example.org",)
+    assert "jane.doe at example.org" in harness.mails_of(batch_id)[0].text
+
+
+def test_where_nobody_at_all_can_be_told_the_report_says_so(
+    harness: Harness, payloads: Payloads
+) -> None:
+    harness.settings = replace(harness.settings, mail_to="")
+
+    _, report = dropped(harness, payloads, "jane.doe at example.org")
+
+    assert report.delivery.state == "failed"
+    assert [each.address for each in report.delivery.untold] == ["jane.doe at example.org"]
+
+
+def test_an_address_that_was_let_in_before_is_told_apart_when_the_mail_is_sent(
+    harness: Harness, payloads: Payloads
+) -> None:
+    strict = Strict("jane.doe at example.org", '"Doe')
+    harness.settings = replace(harness.settings, mail_bcc='copies@example.org, "Doe')
+    with harness.interceptor.listening(strict):
+        _, report = dropped(harness, payloads, "ops@example.org")
+
+    assert strict.sent == [("ops@example.org", "copies@example.org")]
+    assert [each.address for each in report.delivery.untold] == ['"Doe']
+    assert report.delivery.state == "sent"
+
+
+def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
+    harness: Harness, payloads: Payloads
+) -> None:
+    strict = Strict("ops@example.org")
+    with harness.interceptor.listening(strict):
+        _, report = dropped(harness, payloads, f"{DOE}, jo@example.org")
+        harness.later(3600)
+        harness.minute()
+
+    assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
+    assert report.delivery.state == "sent"
+    (untold,) = report.delivery.untold
+    assert untold.address == "ops@example.org"
+    assert "request-7" in untold.why
+    assert "arn:" not in untold.why
+
+
+def test_who_was_told_singly_is_told_once_whenever_the_rest_is_interrupted(
+    harness: Harness, payloads: Payloads
+) -> None:
+    strict = Strict("ops@example.org")
+    interrupting = Strict("jo@example.org", code="TooManyRequestsException", status=429)
+    with harness.interceptor.listening(strict):
+        with harness.interceptor.listening(interrupting):
+            batch_id, report = dropped(harness, payloads, f"{DOE}, jo@example.org")
+            # The one mail to all is refused for ops; jo comes last, and the service takes no more.
+            assert report.delivery.told == ("jane.doe@example.org",)
+            news = {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
+            harness.hear({"detail": {"mail": news, "eventType": "Send"}})
+        harness.later(61)
+        harness.minute()
+
+    (report,) = reports.of_batch(batch_id)
+    assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
+    assert report.delivery.state == "sent"
+    assert [each.address for each in report.delivery.untold] == ["ops@example.org"]
+
+
+def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
+    harness: Harness, payloads: Payloads
+) -> None:
+    strict = Strict("jane.doe@example.org", "ops@example.org")
+    with harness.interceptor.listening(strict):
+        batch_id, report = dropped(harness, payloads, DOE)
+        assert report.delivery.state == "queued"
+        tries = 1
+        while report.delivery.state == "queued":
+            tries += 1
+            harness.later(3600)
+            harness.minute()
+            (report,) = reports.of_batch(batch_id)
+
+    assert tries == MAIL_TRIES
+    assert report.delivery.state == "failed"
+    assert "request-7" in report.delivery.error
+    assert "arn:" not in report.delivery.error
+
+
+def test_a_manifest_that_was_removed_before_it_was_read_is_told_in_our_words(
+    harness: Harness, payloads: Payloads
+) -> None:
+    text = single_files(payloads, {"a.txt": b"a"})
+    event = harness.put(text, name="gone.checkm", collection="maps")
+    found = event["detail"]["object"]
+
+    class Removing(Listener):
+        """Somebody removes the manifest once it was claimed."""
+
+        def before(self, call: Call) -> Answer | None:
+            if call.operation == "GetObject" and call.parameters["Key"] == found["key"]:
+                return Answer.error(404, "NoSuchVersion", "The specified version does not exist.")
+            return None
+
+    with harness.interceptor.listening(Removing()):
+        harness.machines.run("batch", "removed", event)
+        harness.machines.run_all()
+
+    batch = harness.batch(harness.batch_id_of(event)).batch
+    (mail,) = harness.mails_of(batch.batch_id)
+    assert batch.state == "failed"
+    assert batch.message == "the manifest was removed before it was read"
+    assert batch.message in mail.text
+    assert "NoSuchVersion" not in mail.text

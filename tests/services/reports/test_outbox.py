@@ -1,0 +1,80 @@
+"""The minute's round of the outbox has a bound in number and time, and starves nobody."""
+
+from datetime import timedelta
+
+import pytest
+
+from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
+from jobyard.services.reports import mail
+from jobyard.services.reports.mail import HAND_OVER_S, MAILS_A_MINUTE, QUICK_TRIES, deliver_waiting
+from jobyard.store import reports
+from tests.harness import Harness
+
+
+@pytest.fixture
+def words(harness: Harness) -> dict[str, str]:
+    """The files that a mail is made of."""
+    keys = {name: f"reports/outbox/{name}" for name in ("mail.txt", "report.html")}
+    for key in keys.values():
+        harness.s3.put_object(Bucket="work", Key=key, Body=b"words")
+    return keys
+
+
+def waiting(
+    harness: Harness, batch_id: str, words: dict[str, str], age: int, tries: int = 0
+) -> Report:
+    """A report whose mail waits since `age` seconds."""
+    at = harness.now() - timedelta(seconds=age)
+    delivery = Delivery(DeliveryState.QUEUED, at, tries=tries)
+    to = (f"{batch_id}@example.org",)
+    counts = {"succeeded": 1}
+    subject = f"Jobyard: OK -- {batch_id}"
+    return reports.put_new(
+        Report(batch_id, 1, ReportKind.FIRST, at, to, subject, "OK", counts, 0, words, delivery)
+    )
+
+
+def test_mails_that_are_let_be_keep_nobody_elses_waiting(
+    harness: Harness, words: dict[str, str]
+) -> None:
+    """Each of the older ones comes again an hour after its last try."""
+    for number in range(MAILS_A_MINUTE + 10):
+        waiting(harness, f"old-{number}", words, age=1800, tries=QUICK_TRIES)
+    waiting(harness, "new-one", words, age=1)
+
+    left = deliver_waiting(harness.reporting())
+
+    assert reports.get("new-one", 1).delivery.state is DeliveryState.SENT
+    assert left == MAILS_A_MINUTE + 10
+
+
+def test_no_more_mails_are_handed_over_than_a_minute_takes(
+    harness: Harness, words: dict[str, str]
+) -> None:
+    for number in range(MAILS_A_MINUTE + 3):
+        waiting(harness, f"many-{number}", words, age=100 - number)
+
+    assert deliver_waiting(harness.reporting()) == 3
+    assert deliver_waiting(harness.reporting()) == 0
+
+
+def test_no_mail_is_handed_over_that_could_outlast_the_minute(
+    harness: Harness, words: dict[str, str]
+) -> None:
+    for number in range(3):
+        waiting(harness, f"slow-{number}", words, age=100 - number)
+    time_left = iter([HAND_OVER_S + 1, HAND_OVER_S - 1, HAND_OVER_S - 1])
+
+    assert deliver_waiting(harness.reporting(), lambda: next(time_left)) == 2
+    assert reports.get("slow-0", 1).delivery.state is DeliveryState.SENT
+    assert reports.get("slow-1", 1).delivery.tries == 0
+
+
+def test_an_outbox_without_end_is_looked_at_up_to_a_bound(
+    harness: Harness, words: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "MAX_COUNTED_REPORTS", 5)
+    for number in range(8):
+        waiting(harness, f"endless-{number}", words, age=1800, tries=QUICK_TRIES)
+
+    assert deliver_waiting(harness.reporting()) == 5

@@ -1,0 +1,341 @@
+"""A batch too large for one call of Report is told in slices: as if it had been one, whatever dies
+in between, once."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.reports import files
+from jobyard.services.reports.mail import SLICE_JOBS
+from jobyard.store import jobs, reports
+from tests.call_interceptor import Answer, Call, Listener
+from tests.faults.injection import FunctionDied
+from tests.harness import Harness, Payloads, single_files
+
+NAMES = [f"{letter}.txt" for letter in "abcdefg"]
+MISSING = ("b.txt", "c.txt", "f.txt")
+# What two batches of one manifest tell differently: objects, digests, costs, which is the first.
+_OF_ITS_OWN = re.compile(
+    r"[0-9a-f]{20,}|ark:/[^\s\",]+|<tr><td>(Cost|Note)</td>.*?</tr>|^(Cost|Note): .*\n",
+    re.MULTILINE,
+)
+_WRITES = {"PutObject", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"}
+
+
+@pytest.fixture
+def manifest(payloads: Payloads) -> str:
+    """Seven jobs, three of which fail."""
+    text = single_files(payloads, {name: name.encode() for name in NAMES})
+    payloads.status |= {f"/{name}": 404 for name in MISSING}
+    return text
+
+
+def files_of(harness: Harness, batch_id: str, seq: int = 1) -> dict[str, str]:
+    """What the files of a report say, whatever the batch is called and has cost."""
+    found: dict[str, str] = {}
+    for name, key in reports.get(batch_id, seq).files.items():
+        text = harness.s3.get_object(Bucket="work", Key=key)["Body"].read().decode()
+        found[name] = _OF_ITS_OWN.sub("", text.replace(batch_id, "BATCH"))
+    told = json.loads(found["report.json"])
+    told.pop("cost")
+    found["report.json"] = json.dumps(told)
+    return found
+
+
+def reports_made(harness: Harness) -> int:
+    """How often Report was come to."""
+    return harness.machines.visited.count("Report")
+
+
+def sliced(harness: Harness, manifest: str) -> str:
+    """A batch that is told in four slices and one call more."""
+    harness.slice_jobs = 2
+    return harness.drop(manifest)
+
+
+def test_the_files_are_those_of_a_report_in_one_go(harness: Harness, manifest: str) -> None:
+    whole = harness.drop(manifest)
+    assert reports_made(harness) == 1
+
+    batch_id = sliced(harness, manifest)
+
+    assert reports_made(harness) == 1 + 5
+    assert files_of(harness, batch_id) == files_of(harness, whole)
+    assert harness.batch(batch_id).batch.reported == harness.batch(whole).batch.reported
+    (mail,) = harness.mails_of(batch_id)
+    assert "4 succeeded, 3 failed" in mail.text
+    assert all(name in mail.text for name in MISSING)
+
+
+def test_a_small_batch_is_told_in_one_go_and_nothing_is_staged(
+    harness: Harness, manifest: str
+) -> None:
+    batch_id = harness.drop(manifest)
+
+    staged = harness.s3.list_objects_v2(Bucket="work", Prefix=f"staging/reports/{batch_id}/")
+    assert "Contents" not in staged
+
+
+def test_what_is_staged_goes_away_by_itself(harness: Harness, manifest: str) -> None:
+    """The bucket's rule for the staging folder takes it away; retention never sees it."""
+    batch_id = sliced(harness, manifest)
+
+    found = harness.s3.list_objects_v2(Bucket="work")["Contents"]
+    of_batch = [each["Key"] for each in found if batch_id in each["Key"]]
+    slices = {key for key in of_batch if key.endswith("slice.json")}
+    assert len(slices) == 4
+    assert all(key.startswith("staging/") for key in slices)
+    assert {key for key in of_batch if key.startswith("reports/")} == set(
+        reports.get(batch_id, 1).files.values()
+    )
+
+
+def test_an_update_compares_slice_by_slice(
+    harness: Harness, payloads: Payloads, manifest: str
+) -> None:
+    batch_id = sliced(harness, manifest)
+    payloads.status = {"/f.txt": 404}
+    harness.ask_job(f"{batch_id}.0.1", "requeue")  # b.txt, of the first slice
+    harness.ask_job(f"{batch_id}.1.0", "requeue")  # c.txt, of the second
+    before = reports_made(harness)
+
+    harness.ask_batch(batch_id, "update_reporting")
+
+    assert reports_made(harness) == before + 5
+    _, second = harness.mails_of(batch_id)
+    assert "b.txt: failed -> succeeded" in second.text
+    assert "c.txt: failed -> succeeded" in second.text
+    assert "f.txt" not in second.text
+    assert reports.get(batch_id, 2).changed == 2
+    assert files_of(harness, batch_id, 2)["outcomes"] == "sssssfs"
+
+
+def test_an_update_without_a_change_tells_nothing_and_the_next_begins_anew(
+    harness: Harness, payloads: Payloads, manifest: str
+) -> None:
+    batch_id = sliced(harness, manifest)
+    harness.later(60)
+    harness.ask_batch(batch_id, "update_reporting")
+    assert len(harness.mails_of(batch_id)) == 1
+    assert harness.batch(batch_id).batch.state == "failed"
+
+    payloads.status = {}
+    harness.later(60)
+    harness.ask_job(f"{batch_id}.0.1", "requeue")
+    harness.ask_batch(batch_id, "update_reporting")
+
+    _, second = harness.mails_of(batch_id)
+    assert "b.txt: failed -> succeeded" in second.text
+
+
+def test_a_cancelled_batch_is_told_in_slices_too(harness: Harness, manifest: str) -> None:
+    harness.slice_jobs = 2
+
+    def cancelled_first(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        if name == "ExecuteChunkFunction" and handed["chunk"] == 0:
+            send_batch_event(handed["origin_id"], "cancel", harness.context())
+        answer: dict[str, Any] = function(handed)
+        return answer
+
+    harness.machines.invoke = cancelled_first
+    batch_id = harness.drop(manifest)
+
+    assert files_of(harness, batch_id)["outcomes"] == "ccccccc"
+    assert harness.batch(batch_id).batch.state == "cancelled"
+
+
+@dataclass
+class Dying(Listener):
+    """Report dies at its `at`-th write to S3, before or after it is applied."""
+
+    at: int
+    applied: bool
+    awake: bool = False
+    seen: int = 0
+
+    def _strikes(self, call: Call, *, applied: bool) -> None:
+        if self.awake and self.applied is applied and call.operation in _WRITES:
+            self.seen += 1
+            if self.seen == self.at:
+                raise FunctionDied(f"{call.operation} {call.parameters['Key']}")
+
+    def before(self, call: Call) -> Answer | None:
+        self._strikes(call, applied=False)
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        self._strikes(call, applied=True)
+
+
+WRITES = 4 * 5 + 6  # of four slices, and of the report itself
+
+
+def reporting_hooked(
+    harness: Harness, hook: Callable[[Any, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """From now on Report is invoked by `hook`."""
+
+    def invoke(name: str, function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        if name != "ReportFunction":
+            answer: dict[str, Any] = function(handed)
+            return answer
+        return hook(function, handed)
+
+    harness.machines.invoke = invoke
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+def test_a_report_that_dies_at_any_write_is_told_once_and_whole(
+    harness: Harness, manifest: str, applied: bool, everything: bool, turn: int
+) -> None:
+    expected = files_of(harness, sliced(harness, manifest))
+    points = range(1, WRITES + 1) if everything else range(1 + turn % 3, WRITES + 1, 3)
+    for number in points:
+        dying = Dying(number, applied)
+
+        def watched(function: Any, handed: dict[str, Any], dying: Dying = dying) -> dict[str, Any]:
+            dying.awake = True
+            try:
+                answer: dict[str, Any] = function(handed)
+                return answer
+            finally:
+                dying.awake = False
+
+        reporting_hooked(harness, watched)
+        with harness.interceptor.listening(dying):
+            batch_id = harness.drop(manifest)
+
+        assert dying.seen >= number, "it never came so far"
+        assert files_of(harness, batch_id) == expected, number
+        assert len(harness.mails_of(batch_id)) == 1
+        assert harness.batch(batch_id).batch.last_report == 1
+    assert "Uploads" not in harness.s3.list_multipart_uploads(Bucket="work")
+
+
+def test_every_slice_may_be_asked_for_twice_and_late(harness: Harness, manifest: str) -> None:
+    expected = files_of(harness, sliced(harness, manifest))
+    handed_in: list[dict[str, Any]] = []
+
+    def twice(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        handed_in.append(handed)
+        function(handed)
+        answer: dict[str, Any] = function(handed)
+        return answer
+
+    reporting_hooked(harness, twice)
+    batch_id = harness.drop(manifest)
+    late = [harness.report(each) for each in handed_in]
+
+    assert files_of(harness, batch_id) == expected
+    assert len(harness.mails_of(batch_id)) == 1
+    assert all(each["next"] == "end" for each in late)
+    assert harness.batch(batch_id).batch.last_report == 1
+
+
+@dataclass
+class Overtaking(Listener):
+    """While a slice is about to be noted, its job changes and another worker notes it first."""
+
+    harness: Harness
+    event: dict[str, Any]
+    met: int = 0
+
+    def before(self, call: Call) -> Answer | None:
+        noted = call.operation == "PutObject" and call.parameters["Key"].endswith("slice.json")
+        if not noted or self.met:
+            return None
+        self.met += 1
+        place = JobAddress(self.event["origin_id"], 0, 0)
+        job = jobs.get(place)
+        assert job is not None
+        changed = replace(job, version=job.version + 1, state=JobState.DELETED)
+        jobs.write_many([(job, changed)])
+        self.harness.report(self.event)
+        return None
+
+
+def test_a_slice_that_two_workers_find_differently_is_told_as_one_of_them_did(
+    harness: Harness, manifest: str
+) -> None:
+    def overtaken(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        with harness.interceptor.listening(Overtaking(harness, handed)):
+            answer: dict[str, Any] = function(handed)
+            return answer
+
+    reporting_hooked(harness, overtaken)
+    batch_id = sliced(harness, manifest)
+
+    told = files_of(harness, batch_id)
+    states = [row["state"] for row in csv.DictReader(io.StringIO(told["jobs.csv"]))]
+    counts = json.loads(told["report.json"])["counts"]
+    assert {state: states.count(state) for state in set(states)} == counts
+    assert told["outcomes"][0] == "d"
+    assert states[0] == "deleted"
+
+
+def test_a_row_of_odd_words_stops_no_report(harness: Harness, manifest: str) -> None:
+    """What a row or a record says comes from outside; here nobody cleaned it."""
+    odd = ["\udcff\x00\x1b[31m", '"\r\n,=1+1', "\u202e" * 300, "�", "NO_LONGER_KNOWN"]
+    harness.slice_jobs = SLICE_JOBS
+
+    def poisoned(function: Any, handed: dict[str, Any]) -> dict[str, Any]:
+        found = files.rows.rows_of
+
+        def rows_of(*asked: Any) -> list[dict[str, Any]]:
+            return [row | {"name": odd[0], "url": odd[1], "local": odd} for row in found(*asked)]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files.rows, "rows_of", rows_of)
+            of_chunk = files.jobs.of_chunk
+            patch.setattr(
+                files.jobs,
+                "of_chunk",
+                lambda *asked: (
+                    replace(job, failure_code=odd[4], failure_message=odd[0], data={odd[0]: odd})
+                    for job in of_chunk(*asked)
+                ),
+            )
+            answer: dict[str, Any] = function(handed)
+            return answer
+
+    reporting_hooked(harness, poisoned)
+    batch_id = harness.drop(manifest)
+
+    assert harness.batch(batch_id).batch.state == "failed"
+    assert len(harness.mails_of(batch_id)) == 1
+    assert len(json.loads(files_of(harness, batch_id)["report.json"])["jobs"]) == 7
+    assert "NO_LONGER_KNOWN" in files_of(harness, batch_id)["mail.txt"]
+
+
+def test_a_jobs_local_identifiers_stand_in_every_file(harness: Harness, manifest: str) -> None:
+    with_ids = manifest.replace(" | b.txt | | | ", " | b.txt | | b:1;b:2 | ", 1)
+    assert with_ids != manifest
+
+    told = files_of(harness, harness.drop(with_ids))
+
+    every, failed = (
+        [row["local_id"] for row in csv.DictReader(io.StringIO(told[name]))]
+        for name in ("jobs.csv", "failures.csv")
+    )
+    assert every == ["", "b:1;b:2", *[""] * 5]
+    assert failed == ["b:1;b:2", "", ""]
+    assert [each["local_id"] for each in json.loads(told["report.json"])["jobs"]] == every
+
+
+def test_every_file_of_a_refused_batchs_report_names_the_batch(harness: Harness) -> None:
+    batch_id = harness.drop("nonsense")
+
+    told = files_of(harness, batch_id)
+    rows = [*csv.DictReader(io.StringIO(told["jobs.csv"]))]
+    assert {row["batch_id"] for row in rows} == {"BATCH"}
+    assert json.loads(told["report.json"])["batch_id"] == "BATCH"
+    assert "BATCH" in told["report.html"]
+    assert "BATCH" in told["mail.txt"]

@@ -1,0 +1,242 @@
+"""A worker or an execution of a schedule's job may die anywhere: the job comes to an end, once, and
+its schedule hears of it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.chunks import MAIN
+from jobyard.domain.jobs.failures import Failure
+from jobyard.domain.jobs.job import JobRecord, JobState
+from jobyard.domain.schedules.occurrence import Occurrence
+from jobyard.domain.schedules.rule_parsing import recurrence_of
+from jobyard.domain.schedules.schedule import Policy, Schedule
+from jobyard.jobtypes import TYPES
+from jobyard.services.recovery import recover_schedule
+from jobyard.services.runs import ExecutionRun
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules import jobs as schedule_jobs
+from jobyard.services.schedules.commands import ScheduleSpec
+from jobyard.store import jobs, occurrences, schedules
+from tests.call_interceptor import Answer, Call, Listener
+from tests.harness import Harness
+from tests.scripted_job_type import NAME, Script, scripted
+from tests.services.test_recovery import Killed
+
+DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-25"}
+NINE = datetime(2026, 11, 25, 9, 0, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def script() -> Iterator[Script]:
+    """What the jobs do."""
+    with scripted() as script:
+        yield script
+
+
+@pytest.fixture
+def schedule(harness: Harness) -> Schedule:
+    """One whose time has come; its job's execution was started, and has not begun."""
+    harness.at = NINE - timedelta(hours=12)
+    wanted = ScheduleSpec("lost", NAME, recurrence_of(DAILY), Policy(), {})
+    made = schedule_commands.create(wanted, harness.context())
+    harness.at = NINE
+    harness.minute()
+    return made
+
+
+def run_of(schedule: Schedule) -> Occurrence:
+    """The occurrence of nine o'clock."""
+    (run,) = occurrences.newest(schedule.schedule_id, limit=9)
+    return run
+
+
+def job_of(schedule: Schedule) -> JobRecord:
+    """Its job, as it is stored."""
+    job = jobs.get(run_of(schedule).place)
+    assert job is not None
+    return job
+
+
+def word(schedule: Schedule) -> str:
+    """What the list shows."""
+    return schedules.get(schedule.schedule_id).label
+
+
+@dataclass
+class Dying(Listener):
+    """The worker dies when it would write down what its step came to."""
+
+    armed: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if self.armed and call.operation == "BatchExecuteStatement":
+            self.armed = False
+            raise RuntimeError("the worker is gone")
+        return None
+
+
+@pytest.mark.parametrize(
+    ("took_s", "code"),
+    [(1.0, Failure.WORKER_LOST), (TYPES["deposit"].time_limit, Failure.TIMEOUT)],
+)
+def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
+    took_s: float, code: Failure, schedule: Schedule, harness: Harness, script: Script
+) -> None:
+    dying = Dying()
+
+    def during() -> None:
+        harness.later(took_s)
+        dying.armed = True
+
+    script.during = during
+    with harness.interceptor.listening(dying):
+        harness.machines.run_all()
+    failed = run_of(schedule)
+    script.during = lambda: None
+    harness.at = NINE + timedelta(days=1)
+    harness.minute()
+    harness.machines.run_all()
+
+    assert len(script.told) == 3 + 1  # three workers were lost, and the next day's was not
+    assert failed.outcome is not None
+    assert (failed.outcome.state, failed.outcome.codes) == (JobState.FAILED, (code.value,))
+    job = jobs.get(failed.place)
+    assert job is not None
+    assert (job.state, job.failure_code, job.lost) == (JobState.FAILED, code.value, 2)
+    assert word(schedule) == "Completed"
+
+
+def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
+    schedule: Schedule, harness: Harness, script: Script
+) -> None:
+    place = run_of(schedule).place
+
+    def given_up() -> None:
+        schedule_jobs.give_up_job(place, ExecutionRun(MAIN, 1), harness.now())
+        schedule_jobs.settle_job(place, harness.executions, harness.now())
+
+    script.during = given_up
+    harness.machines.run_all()
+
+    job, outcome = job_of(schedule), run_of(schedule).outcome
+    assert outcome is not None
+    assert (outcome.state, outcome.codes) == (JobState.FAILED, (Failure.WORKER_LOST.value,))
+    assert [entry.event for entry in job.history] == ["start", "fail"]
+    assert word(schedule) == "Failed"
+
+
+DEATHS = [
+    ("ExecuteJob", "before"),
+    ("ExecuteJob", "after"),
+    ("Settle", "before"),
+    ("Settle", "after"),
+]
+
+
+@pytest.fixture(params=DEATHS, ids=lambda death: f"{death[1]} {death[0]}")
+def left(request: pytest.FixtureRequest, schedule: Schedule, harness: Harness) -> Schedule:
+    """The schedule, when the execution of its job has died before or after a state's work."""
+    state, when = request.param
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name != f"{state}Function":
+            return plainly(name, function, handed)
+        harness.machines.invoke = plainly
+        if when == "after":
+            plainly(name, function, handed)
+        raise Killed
+
+    harness.machines.invoke = invoke
+    with pytest.raises(Killed):
+        harness.machines.run_all()
+    return schedule
+
+
+def is_told(schedule: Schedule, script: Script) -> None:
+    """The job has succeeded, once, and its schedule knows."""
+    outcome = run_of(schedule).outcome
+    assert outcome is not None
+    assert outcome.state is JobState.SUCCEEDED
+    assert [entry.event for entry in job_of(schedule).history].count("succeed") == 1
+    assert len(script.told) == 1
+    stored = schedules.get(schedule.schedule_id)
+    assert (stored.label, stored.active, stored.look_at) == ("Completed", (), None)
+
+
+def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_once(
+    left: Schedule, harness: Harness, script: Script
+) -> None:
+    told = run_of(left).outcome is not None  # it died when all was done
+    recovered = [
+        recover_schedule(left.schedule_id, harness.executions, harness.now()) for _ in range(2)
+    ]
+    harness.machines.run_all()
+
+    assert recovered == [0 if told else 1, 0]
+    is_told(left, script)
+
+
+def test_a_failed_execution_nobody_heard_of_is_followed_by_the_minute(
+    left: Schedule, harness: Harness, script: Script
+) -> None:
+    harness.later(61)
+    harness.minute()
+    harness.minute()
+    harness.machines.run_all()
+
+    is_told(left, script)
+
+
+def test_an_execution_that_was_forgotten_is_started_again_by_the_minute(
+    left: Schedule, harness: Harness, script: Script
+) -> None:
+    """As after a restart of an emulator that had not saved it."""
+    harness.machines.names.clear()
+
+    harness.later(61)
+    harness.minute()
+    harness.machines.run_all()
+
+    is_told(left, script)
+
+
+def test_while_an_execution_lives_the_minute_lets_it_be(
+    schedule: Schedule, harness: Harness, script: Script
+) -> None:
+    recovered = []
+
+    def during() -> None:
+        for _ in range(3):
+            harness.later(200)
+            recovered.append(harness.minute().recovered)
+
+    script.during = during
+    harness.machines.run_all()
+
+    assert recovered == [0, 0, 0]
+    is_told(schedule, script)
+
+
+def test_an_execution_that_was_stopped_is_followed_when_its_worker_has_certainly_ended(
+    left: Schedule, harness: Harness, script: Script
+) -> None:
+    if run_of(left).outcome is not None:
+        is_told(left, script)
+        return
+    for stands in harness.machines.names.values():
+        stands["status"] = "ABORTED"
+
+    recovered = []
+    for _ in range(17):
+        harness.later(60)
+        recovered.append(harness.minute().recovered)
+    harness.machines.run_all()
+
+    assert sum(recovered) == 1
+    assert not any(recovered[:14])
+    is_told(left, script)

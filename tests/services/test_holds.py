@@ -1,0 +1,595 @@
+"""Lifting a hold: whatever the state of a batch, nothing stays held that nothing holds; in bounded
+slices, and from where it stopped."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.batch import BATCH, Batch, BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.errors import AlreadyHeld, StaleState
+from jobyard.domain.ids import batch_id_of
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.lifecycle import Cause
+from jobyard.services import holds as hold_commands
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.context import Actor
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.queries import holds as hold_queries
+from jobyard.services.queries import jobs as job_queries
+from jobyard.store import batches, chunks, holds
+from tests.call_interceptor import Answer, Call, CallInterceptor, Listener
+from tests.harness import Harness, Payloads, single_files, source_of
+from tests.services.test_recovery import Death, Killed
+
+_numbers = count(1)
+ANN = Actor("ann", "ann", frozenset({"operator"}))
+BEN = Actor("ben", "ben", frozenset({"operator"}))
+Bring = Callable[[Harness, Payloads, str], str]
+
+
+@pytest.fixture(autouse=True)
+def no_hold_is_left(harness: Harness) -> Iterator[None]:
+    """Holds of other tests of the session are not these tests' business."""
+    for hold in [*holds.list_all()]:
+        holds.delete(hold)
+    yield
+    for hold in [*holds.list_all()]:
+        holds.delete(hold)
+
+
+# A batch in each state, with a job (0.0) that a person holds where a job can be held, and others
+# that the machine holds.
+
+
+def manifest(payloads: Payloads, collection: str, *, there: bool = True) -> str:
+    names = [f"{collection}-{each}.txt" for each in "abc"]
+    for name in names:
+        payloads.status[f"/{name}"] = 200 if there else 404
+    return single_files(payloads, {name: name.encode() for name in names})
+
+
+def place(harness: Harness, collection: str, until: timedelta | None) -> None:
+    ends = until and harness.now() + until
+    hold_commands.place_hold(
+        f"collection:{collection}", ends, harness.context(reason="the shelf moves")
+    )
+
+
+def uploaded(harness: Harness, payloads: Payloads, collection: str) -> str:
+    """Its manifest is there, and no machine has been told of it."""
+    source = source_of(
+        harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    )
+    batch = Batch(
+        batch_id_of(collection.encode()),
+        BatchState.PENDING,
+        0,
+        collection,
+        "depositor",
+        "deposit",
+        "m.checkm",
+        harness.now(),
+        source=source,
+        notify=("d@example.org",),
+    )
+    return batches.put_new(batch).batch_id
+
+
+def held(harness: Harness, payloads: Payloads, collection: str) -> str:
+    return harness.drop(manifest(payloads, collection), collection=collection)
+
+
+def begun(harness: Harness, payloads: Payloads, collection: str) -> str:
+    """Opened; a person holds a job, the machine the two others."""
+    event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    opened = harness.open({"input": event, "execution": collection})
+    send_job_event(f"{opened['origin_id']}.0.0", "hold", harness.context(reason="look first"))
+    holds.put(scope)
+    state = opened
+    for line in harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")[
+        "Body"
+    ].iter_lines():
+        harness.execute_chunk(opened | json.loads(line))
+    assert harness.settle(state)["next"] == "end"
+    return str(opened["origin_id"])
+
+
+def cancelled_just_now(harness: Harness, payloads: Payloads, collection: str) -> str:
+    batch_id = begun(harness, payloads, collection)
+    send_batch_event(batch_id, "cancel", harness.context())
+    return batch_id
+
+
+def cancelled(harness: Harness, payloads: Payloads, collection: str) -> str:
+    batch_id = cancelled_just_now(harness, payloads, collection)
+    harness.machines.run_all()
+    return batch_id
+
+
+def reporting(harness: Harness, payloads: Payloads, collection: str) -> str:
+    """A retry came at the last moment before it was settled, and met the hold."""
+    batch_id = begun(harness, payloads, collection)
+    batch = batches.get(batch_id, harness.now())
+    batches.apply(
+        batch, BATCH.move(batch.state, "report", harness.now(), Cause("settle.main.p1.c0.t0"))
+    )
+    return batch_id
+
+
+def failed(harness: Harness, payloads: Payloads, collection: str) -> str:
+    """All jobs failed; one is requeued and held by a person, the others met the hold."""
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    batch_id = harness.drop(manifest(payloads, collection, there=False), collection=collection)
+    manifest(payloads, collection)
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
+    send_job_event(f"{batch_id}.0.0", "hold", harness.context(reason="look first"))
+    holds.put(scope)
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
+    harness.machines.run_all()
+    return batch_id
+
+
+def updating(harness: Harness, payloads: Payloads, collection: str) -> str:
+    batch_id = failed(harness, payloads, collection)
+    harness.ask_batch(batch_id, "update_reporting")
+    return batch_id
+
+
+def deleted(harness: Harness, payloads: Payloads, collection: str) -> str:
+    batch_id = failed(harness, payloads, collection)
+    harness.ask_batch(batch_id, "delete")
+    return batch_id
+
+
+def completed(harness: Harness, payloads: Payloads, collection: str) -> str:
+    scope = holds.get(f"collection:{collection}")
+    assert scope is not None
+    holds.delete(scope)
+    batch_id = harness.drop(manifest(payloads, collection), collection=collection)
+    holds.put(scope)
+    return batch_id
+
+
+# state: how to bring one there, and what it comes to when the hold is lifted: the batch's state,
+# and how many of its jobs succeeded and are held.
+TABLE: dict[BatchState, tuple[Bring, str, int, int]] = {
+    BatchState.PENDING: (uploaded, "completed", 3, 0),
+    BatchState.HELD: (held, "completed", 3, 0),
+    BatchState.PROCESSING: (begun, "processing", 2, 1),
+    BatchState.CANCELLING: (cancelled_just_now, "cancelled", 0, 0),
+    BatchState.REPORTING: (reporting, "failed", 2, 1),
+    BatchState.UPDATE_REPORTING: (updating, "update_reporting", 2, 1),
+    BatchState.COMPLETED: (completed, "completed", 3, 0),
+    BatchState.FAILED: (failed, "failed", 2, 1),
+    BatchState.CANCELLED: (cancelled, "cancelled", 0, 0),
+    BatchState.DELETED: (deleted, "deleted", 0, 3),
+}
+
+
+def let_minutes_pass(harness: Harness, minutes: int = 4) -> None:
+    for _ in range(minutes):
+        harness.later(61)
+        harness.minute()
+        harness.machines.run_all()
+
+
+def test_the_table_has_every_state() -> None:
+    assert {*TABLE} == {*BatchState}
+
+
+@pytest.mark.parametrize("by", ["a person", "time"])
+@pytest.mark.parametrize("state", TABLE, ids=str)
+def test_what_a_hold_held_is_released_whatever_the_state_of_its_batch(
+    state: BatchState, by: str, harness: Harness, payloads: Payloads
+) -> None:
+    bring, comes_to, succeeded, still_held = TABLE[state]
+    collection = f"table-{next(_numbers)}"
+    scope = f"collection:{collection}"
+    place(harness, collection, timedelta(hours=1) if by == "time" else None)
+    batch_id = bring(harness, payloads, collection)
+    assert batches.get(batch_id, harness.now()).state is state
+
+    if by == "time":
+        harness.later(3600)
+        harness.minute()
+    else:
+        hold_commands.lift_hold(scope, harness.context(reason="moved"))
+    harness.machines.run_all()
+    if state is BatchState.REPORTING:
+        harness.machines.run("batch", f"{batch_id}-reports", reports_of(batch_id))
+    let_minutes_pass(harness)
+
+    view = harness.batch(batch_id)
+    assert view.batch.state == comes_to
+    assert (view.counts["succeeded"], view.counts["held"]) == (succeeded, still_held)
+    assert holds.get(scope) is None
+    if still_held and state is not BatchState.DELETED:
+        looked = job_queries.job(f"{batch_id}.0.0", harness.query_context())
+        assert looked.why == "held by admin: look first"
+
+
+def reports_of(batch_id: str) -> dict[str, Any]:
+    return {"origin_id": batch_id, "command": "settle", "run": "main", "pass": 1_000_001}
+
+
+@pytest.mark.parametrize("state", [BatchState.PROCESSING, BatchState.UPDATE_REPORTING], ids=str)
+def test_what_a_person_holds_is_released_by_a_person_and_ends_its_batch(
+    state: BatchState, harness: Harness, payloads: Payloads
+) -> None:
+    collection = f"table-{next(_numbers)}"
+    place(harness, collection, None)
+    batch_id = TABLE[state][0](harness, payloads, collection)
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
+    harness.machines.run_all()
+    let_minutes_pass(harness)
+
+    harness.ask_job(f"{batch_id}.0.0", "release")
+
+    assert harness.batch(batch_id).batch.state == "completed"
+
+
+# Slices
+
+
+class Calls(Listener):
+    """Counts the calls to AWS."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def before(self, call: Call) -> Answer | None:
+        self.calls += 1
+        return None
+
+
+def lay_down(harness: Harness, state: BatchState, collection: str, number: int) -> list[str]:
+    """So many batches in a state, without content."""
+    made = []
+    for _ in range(number):
+        batch = Batch(
+            batch_id_of(f"laid down {next(_numbers)}".encode()),
+            state,
+            0,
+            collection,
+            "depositor",
+            "deposit",
+            "m.checkm",
+            harness.now(),
+            source=source_of(
+                {
+                    "detail": {
+                        "bucket": {"name": "intake"},
+                        "object": {
+                            "key": f"manifests/{collection}/m.checkm",
+                            "version-id": "v",
+                            "size": 3,
+                        },
+                    }
+                }
+            ),
+        )
+        made.append(batches.put_new(batch).batch_id)
+    return made
+
+
+def calls_of(harness: Harness, act: Callable[[], Any]) -> int:
+    heard = Calls()
+    with harness.interceptor.listening(heard):
+        act()
+    return heard.calls
+
+
+def test_a_lift_costs_the_same_however_many_batches_have_failed(harness: Harness) -> None:
+    def lift() -> None:
+        hold_commands.lift_hold("collection:bounded", harness.context())
+
+    place(harness, "bounded", None)
+    few = calls_of(harness, lift)
+    lay_down(harness, BatchState.FAILED, "bounded", 120)
+    place(harness, "bounded", None)
+
+    assert calls_of(harness, lift) == few
+
+
+def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harness: Harness) -> None:
+    place(harness, "many", None)
+    number = 3 * hold_commands.RELEASED_AT_ONCE + 1
+    made = lay_down(harness, BatchState.HELD, "many", number)
+    other = lay_down(harness, BatchState.HELD, "other", 3)
+
+    begun = hold_commands.begin_lift("collection:many", harness.context(ANN))
+    assert (begun.released, begun.is_between) == (hold_commands.RELEASED_AT_ONCE, False)
+    assert hold_queries.list_holds(harness.query_context()) == []
+    waiting = [each for each in made if harness.batch(each).batch.state == "held"]
+    assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
+    assert harness.batch(waiting[0]).why == (
+        "the hold on collection:many was lifted by ann; its turn comes within minutes"
+    )
+
+    harness.later(61)
+
+    def one_slice():
+        return hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: 0.0)
+
+    one_slice()
+    kept = holds.get("collection:many")
+    assert kept is not None
+    assert kept.lift is not None
+    assert kept.lift.released == 2 * hold_commands.RELEASED_AT_ONCE
+
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+    assert {harness.batch(each).batch.state for each in made} == {"pending"}
+    assert {harness.batch(each).batch.state for each in other} == {"held"}
+    last = harness.batch(made[-1]).batch.history[-1]
+    assert (last.event, last.actor) == ("release", "ann")
+    let = [entry.event for each in made for entry in harness.batch(each).batch.history]
+    assert let.count("release") == number
+    harness.later(61)
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+    assert holds.get("collection:many") is None
+
+
+def test_lifts_take_turns(harness: Harness) -> None:
+    """A large one does not keep a small one from its end."""
+    place(harness, "large", timedelta(minutes=1))
+    place(harness, "small", timedelta(minutes=1))
+    lay_down(harness, BatchState.HELD, "large", 2 * hold_commands.RELEASED_AT_ONCE + 1)
+    (small,) = lay_down(harness, BatchState.HELD, "small", 1)
+    harness.later(60)
+
+    turns = iter([1.0, 0.0])
+    hold_commands.lift_ended(lambda _: harness.context(), harness.now(), lambda: next(turns))
+
+    assert harness.batch(small).batch.state == "pending"
+
+
+def test_what_the_machine_holds_is_in_the_index_and_only_that(
+    harness: Harness, payloads: Payloads
+) -> None:
+    collection = f"index-{next(_numbers)}"
+
+    def indexed() -> set[str]:
+        shards = range(chunks.HELD_SHARDS)
+        return {
+            each.batch_id for shard in shards for each in chunks.held_batches(shard, collection)
+        }
+
+    place(harness, collection, None)
+    batch_id = begun(harness, payloads, collection)
+    assert indexed() == {batch_id}
+    record = chunks.get(batch_id, 0)
+    assert (record.count("held"), record.stopped) == (2, 1)
+
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
+    harness.machines.run_all()
+
+    assert indexed() == set()
+    assert chunks.get(batch_id, 0).count("held") == 1
+
+
+def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
+    harness: Harness,
+) -> None:
+    from jobyard.domain.batches.chunks import ChunkRecord
+
+    mark = f"wide-{next(_numbers)}"
+    ids = sorted(batch_id_of(f"{mark} {n}".encode()) for n in range(3))
+    for batch_id in ids:
+        for number in range(150):
+            chunks.put(ChunkRecord(batch_id, number, stopped=1, collection=mark))
+
+    found = [
+        each for shard in range(chunks.HELD_SHARDS) for each in chunks.held_batches(shard, mark)
+    ]
+
+    assert sorted(each.batch_id for each in found) == ids
+    assert all(len(each.numbers) <= 100 for each in found)
+    for batch_id in ids:
+        chunks.remove([ChunkRecord(batch_id, number) for number in range(150)])
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
+    applied: bool, harness: Harness, payloads: Payloads, everything: bool, turn: int
+) -> None:
+    """It holds a whole batch and jobs of another one; each is released once."""
+    step = 1 if everything else 4
+    at, met = 1 - step if everything else turn % step + 1 - step, True
+    while met:
+        at += step
+        collection = f"dying-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        place(harness, collection, None)
+        working = failed(harness, payloads, collection)
+        waiting = held(harness, payloads, collection)
+        death = Death(at, applied=applied)
+        with suppress(Killed), harness.interceptor.listening(death):
+            hold_commands.lift_hold(scope, harness.context())
+        met = death.calls >= at
+
+        let_minutes_pass(harness, 3)
+
+        found = holds.get(scope)
+        if found is not None and found.lift is None:
+            continue  # it died before it was written down
+        assert found is None, at
+        assert harness.batch(waiting).batch.state == "completed", at
+        assert (
+            harness.batch(working).counts["succeeded"],
+            harness.batch(working).counts["held"],
+        ) == (
+            2,
+            1,
+        )
+        events = [entry.event for entry in harness.batch(waiting).batch.history]
+        assert events.count("release") == 1
+        for job_id in (f"{working}.0.1", f"{working}.1.0"):
+            job = job_queries.job(job_id, harness.query_context()).job
+            assert [entry.event for entry in job.history].count("release") == 1
+    assert at > 15
+
+
+def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
+    harness: Harness,
+) -> None:
+    place(harness, "again", None)
+    made = lay_down(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
+    assert not hold_commands.begin_lift("collection:again", harness.context()).is_between
+
+    hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
+    for _ in range(3):
+        harness.later(61)
+        hold_commands.lift_ended(lambda _: harness.context(), harness.now())
+
+    states = [harness.batch(each).batch.state for each in made]
+    assert states.count(BatchState.HELD) == 5
+    assert [hold.owner for hold in hold_queries.list_holds(harness.query_context())] == ["ben"]
+    hold_commands.lift_hold("collection:again", harness.context())
+    assert {harness.batch(each).batch.state for each in made} == {"pending"}
+
+
+def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(harness: Harness) -> None:
+    """Whatever call of the slice it comes before."""
+    at, met = 0, True
+    while met:
+        at += 1
+        collection = f"midst-{next(_numbers)}"
+        scope = f"collection:{collection}"
+        place(harness, collection, None)
+        (batch_id,) = lay_down(harness, BatchState.HELD, collection, 1)
+        meanwhile = Meanwhile(
+            at,
+            lambda scope=scope: hold_commands.place_hold(
+                scope, None, harness.context(BEN), replacing=True
+            ),
+        )
+        with suppress(StaleState), harness.interceptor.listening(meanwhile):
+            hold_commands.lift_hold(scope, harness.context(ANN))
+        met = meanwhile.calls >= at
+        if not met:
+            break
+        found = holds.get(scope)
+        if found is None or found.lift is not None:  # placed before it was lifted
+            assert harness.batch(batch_id).batch.state == "pending"
+            continue
+        assert found.owner == "ben"
+        let_minutes_pass(harness, 2)
+        assert holds.get(scope) == found
+    assert at > 5
+
+
+class Meanwhile(Listener):
+    """Does something right before the `at`-th call, once."""
+
+    def __init__(self, at: int, do: Callable[[], Any]) -> None:
+        self.at, self.do, self.calls, self.busy = at, do, 0, False
+
+    def before(self, call: Call) -> Answer | None:
+        if not self.busy:
+            self.calls += 1
+            if self.calls == self.at:
+                self.busy = True
+                self.do()
+                self.busy = False
+        return None
+
+
+@dataclass
+class HoldIsGone(Listener):
+    """Removes a hold right before the first worker writes that it holds jobs."""
+
+    scope: str
+    interceptor: CallInterceptor
+    done: bool = False
+
+    def before(self, call: Call) -> Answer | None:
+        if call.operation == "BatchExecuteStatement" and not self.done:
+            self.done = True
+            with self.interceptor.muted():
+                hold = holds.get(self.scope)
+                assert hold is not None
+                holds.delete(hold)
+        return None
+
+
+def test_what_a_worker_held_long_after_its_hold_was_lifted_is_released(
+    harness: Harness, payloads: Payloads
+) -> None:
+    collection = f"late-{next(_numbers)}"
+    scope = f"collection:{collection}"
+    event = harness.put(manifest(payloads, collection), name="m.checkm", collection=collection)
+    opened = harness.open({"input": event, "execution": collection})
+    place(harness, collection, None)
+    index = harness.s3.get_object(Bucket="work", Key=f"work/{opened['origin_id']}/index.jsonl")
+    with harness.interceptor.listening(HoldIsGone(scope, harness.interceptor)):
+        for line in index["Body"].iter_lines():
+            harness.execute_chunk(opened | json.loads(line))
+    harness.settle(opened)
+    assert harness.batch(opened["origin_id"]).counts["held"] > 0
+
+    let_minutes_pass(harness)
+
+    assert harness.batch(opened["origin_id"]).counts["succeeded"] > 0
+    assert harness.batch(opened["origin_id"]).counts["held"] == 0
+    assert holds.get(scope) is None
+
+
+# Two holds
+
+
+def test_a_second_hold_does_not_replace_the_first_unseen(harness: Harness) -> None:
+    scope = "collection:wanted-twice"
+    first = hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
+
+    with pytest.raises(AlreadyHeld, match="held by ann: the shelf moves"):
+        hold_commands.place_hold(scope, None, harness.context(BEN, reason="a quick look"))
+    assert holds.get(scope) is not None
+    assert [hold.owner for hold in hold_queries.list_holds(harness.query_context())] == ["ann"]
+    assert holds.get(scope) == first
+    assert (
+        hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelf moves"))
+        == first
+    )
+    with pytest.raises(AlreadyHeld, match="--replace"):
+        hold_commands.place_hold(scope, None, harness.context(ANN, reason="the shelves move"))
+
+    hold_commands.place_hold(
+        scope, None, harness.context(BEN, reason="a quick look"), replacing=True
+    )
+    assert [hold.reason for hold in hold_queries.list_holds(harness.query_context())] == [
+        "a quick look"
+    ]
+
+
+def test_what_another_hold_covers_stays_held_until_that_is_lifted(
+    harness: Harness, payloads: Payloads
+) -> None:
+    collection = f"both-{next(_numbers)}"
+    place(harness, collection, None)
+    batch_id = begun(harness, payloads, collection)
+    hold_commands.place_hold("type:deposit", None, harness.context())
+
+    hold_commands.lift_hold(f"collection:{collection}", harness.context())
+    let_minutes_pass(harness)
+    assert holds.get(f"collection:{collection}") is None
+    assert harness.batch(batch_id).counts["held"] == 3
+
+    hold_commands.lift_hold("type:deposit", harness.context())
+    let_minutes_pass(harness)
+    assert harness.batch(batch_id).counts["succeeded"] == 2

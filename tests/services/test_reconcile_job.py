@@ -1,0 +1,178 @@
+"""The system's own job looks through everything there is, where the minute looks at so much."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.errors import InvalidTransition
+from jobyard.domain.jobs.job import JobState
+from jobyard.domain.jobs.job_type import Continue, Done, Snooze, StepInput, StepResult
+from jobyard.domain.schedules.schedule import ScheduleState
+from jobyard.jobtypes.reconcile import RECONCILE
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.recovery import FAILED_BATCHES_CHECKED, reconcile
+from jobyard.services.schedules import commands as schedule_commands
+from jobyard.services.schedules.commands import make_system_schedules, system_schedule_id
+from jobyard.store import batches, checkpoints, occurrences, schedules
+from tests.archived_fixtures import batch_of
+from tests.harness import Harness, Payloads, single_files
+
+pytestmark = pytest.mark.emulator
+
+ONE = {"c.txt": b"three"}
+
+
+class Killed(BaseException):
+    """The execution is no more."""
+
+
+def look(
+    harness: Harness, job_id: str, remaining: Callable[[], float] = lambda: 600.0
+) -> StepResult:
+    """Have a reconcile job look through everything, however often it has to come again."""
+    step_input = StepInput("", job_id, "", {}, {}, {}, attempt=1)
+    context = replace(harness.worker().step_context(RECONCILE), remaining=remaining)
+    ((_, looking),) = RECONCILE.steps
+    outcome = looking(step_input, context)
+    while isinstance(outcome, Snooze | Continue):
+        outcome = looking(step_input, context)
+    return outcome
+
+
+def done(checked: int, recovered: int) -> Done:
+    """The result of a job that checked so many and recovered some."""
+    records = {"processed": checked, "failed": 0, "total": checked}
+    words = f"checked {checked}, recovered {recovered}"
+    return Done({"records": records, "recovered": recovered}, words)
+
+
+def left_by_its_execution(harness: Harness, payloads: Payloads) -> str:
+    """A failed batch whose requeued job lost the execution that was to run it."""
+    payloads.status["/c.txt"] = 404
+    batch_id = harness.drop(single_files(payloads, ONE), collection="left")
+    payloads.status.clear()
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        harness.machines.invoke = plainly
+        raise Killed
+
+    send_job_event(f"{batch_id}.0.0", "requeue", harness.context())
+    harness.machines.invoke = invoke
+    with pytest.raises(Killed):
+        harness.machines.run_all()
+    return batch_id
+
+
+def newer_failed_ones(harness: Harness, number: int) -> None:
+    """So many failed batches, each submitted later than any before."""
+    for each in range(number):
+        at = harness.at + timedelta(seconds=1 + each)
+        batches.put_new(batch_of(f"failed {each}", BatchState.FAILED, at, entries=0))
+
+
+def test_a_failed_batch_under_repair_is_recovered_however_many_newer_ones_there_are(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = left_by_its_execution(harness, payloads)
+    newer_failed_ones(harness, FAILED_BATCHES_CHECKED)
+    harness.later(61)
+
+    assert reconcile(harness.executions, harness.now()) == 0
+    assert look(harness, "reconcile-1.0.1") == done(FAILED_BATCHES_CHECKED + 1, 1)
+    harness.machines.run_all()
+
+    assert harness.batch(batch_id).counts["succeeded"] == 1
+    assert look(harness, "reconcile-2.0.1") == done(FAILED_BATCHES_CHECKED + 1, 0)
+
+
+def test_a_look_without_enough_time_goes_on_where_it_was_and_counts_nothing_twice(
+    harness: Harness, payloads: Payloads
+) -> None:
+    left_by_its_execution(harness, payloads)
+    newer_failed_ones(harness, 45)
+    harness.later(61)
+    asked = []
+
+    def hurried() -> float:
+        """Every second time there is none left."""
+        asked.append(0)
+        return 600.0 if len(asked) % 2 else 0.0
+
+    assert look(harness, "reconcile-3.0.1", hurried) == done(46, 1)
+    assert checkpoints.get("reconcile-3.0.1").version > 3
+    assert len(asked) > 6
+
+
+def test_a_run_of_a_schedule_that_lost_its_execution_is_recovered(harness: Harness) -> None:
+    make_system_schedules(harness.now())
+    retention = system_schedule_id("retention")
+    schedule_commands.suspend(system_schedule_id("reconcile"), None, harness.context())
+    harness.at = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        harness.machines.invoke = plainly
+        raise Killed
+
+    started = harness.minute().started
+    harness.machines.invoke = invoke
+    with pytest.raises(Killed):
+        harness.machines.run_all()
+    harness.later(61)
+
+    outcome = look(harness, "reconcile-4.0.1")
+    harness.machines.run_all()
+
+    assert started == 1
+    assert isinstance(outcome, Done)
+    assert outcome.result["recovered"] == 1
+    assert schedules.get(retention).label == "Completed"
+
+
+# Schedules of their own
+
+
+def test_the_system_s_schedules_make_themselves_once(harness: Harness) -> None:
+    made = make_system_schedules(harness.now())
+
+    assert {each.title: each.next_at for each in made} == {
+        "Retention": datetime(2026, 11, 23, 3, 30, tzinfo=UTC),
+        "Reconcile": datetime(2026, 11, 22, 12, 20, tzinfo=UTC),
+    }
+    assert make_system_schedules(harness.now()) == []
+    assert schedules.by_title(system=False, limit=10).items == ()
+    listed = schedules.by_title(system=True, limit=10).items
+    assert [each.title for each in listed] == ["Reconcile", "Retention"]
+
+
+def test_an_admin_may_suspend_and_edit_them_but_never_delete_one(harness: Harness) -> None:
+    make_system_schedules(harness.now())
+    reconcile_id = system_schedule_id("reconcile")
+
+    schedule_commands.suspend(reconcile_id, None, harness.context())
+    schedule_commands.edit(
+        reconcile_id, schedule_commands.ScheduleEdit(title="Look through"), harness.context()
+    )
+    with pytest.raises(InvalidTransition, match="is the system's; suspend it instead"):
+        schedule_commands.delete(reconcile_id, harness.context())
+
+    assert make_system_schedules(harness.now()) == []
+    kept = schedules.get(reconcile_id)
+    assert (kept.state, kept.title) == (ScheduleState.SUSPENDED, "Look through")
+
+
+def test_reconcile_runs_by_its_own_schedule_every_hour(harness: Harness) -> None:
+    make_system_schedules(harness.now())
+
+    harness.at = datetime(2026, 11, 22, 12, 20, tzinfo=UTC)
+    harness.minute()
+    harness.machines.run_all()
+
+    (ran,) = occurrences.newest(system_schedule_id("reconcile"), limit=5)
+    assert ran.outcome is not None
+    assert (ran.outcome.state, ran.outcome.processed) == (JobState.SUCCEEDED, 1)  # itself

@@ -1,0 +1,368 @@
+"""An execution may die anywhere: the minute rule has its work taken up, once, and only then."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from jobyard.domain.batches.batch import BatchState
+from jobyard.domain.batches.operation import Filter
+from jobyard.domain.errors import NotFound
+from jobyard.domain.jobs.job import JobAddress, JobState
+from jobyard.services.batches import operations
+from jobyard.services.batches.commands import send_batch_event
+from jobyard.services.executions import Executions
+from jobyard.services.jobs.commands import send_job_event
+from jobyard.services.recovery import BATCHES_CHECKED, EXECUTIONS_STARTED, reconcile
+from jobyard.services.runs import RECOVERY_PASSES
+from jobyard.store import batches, jobs
+from tests.archived_fixtures import batch_of
+from tests.call_interceptor import Answer, Call, Listener
+from tests.harness import Harness, Payloads, single_files
+
+THREE = {"a.txt": b"one", "b.txt": b"two", "c.txt": b"three"}
+_tellings = count(1)
+
+
+class Killed(BaseException):
+    """The execution that made this call is no more, and nothing of it catches that."""
+
+
+class Death(Listener):
+    """Comes to whoever makes the `at`-th call: before it is made, or once it is `applied`."""
+
+    def __init__(self, at: int = -1, *, applied: bool = False) -> None:
+        self.at, self.applied = at, applied
+        self.calls = 0
+        self._dead = False
+        self._lock = threading.Lock()
+
+    def born(self) -> None:
+        """Another execution begins."""
+        self._dead = False
+
+    def before(self, call: Call) -> Answer | None:
+        with self._lock:
+            if self._dead:
+                raise Killed
+            self.calls += 1
+            call.notes["number"] = self.calls
+        self._come(call, applied=False)
+        return None
+
+    def after(self, call: Call, status: int, parsed: dict[str, Any]) -> None:
+        self._come(call, applied=True)
+
+    def _come(self, call: Call, *, applied: bool) -> None:
+        if call.notes.get("number") == self.at and self.applied is applied:
+            self._dead = True
+            raise Killed
+
+
+def carry_on(harness: Harness, death: Death) -> None:
+    """Run what was started; whoever dies leaves the others to go on."""
+    alive = True
+    while alive:
+        death.born()
+        try:
+            with harness.interceptor.listening(death):
+                harness.machines.run_all()
+            alive = False
+        except Killed:
+            alive = True
+
+
+def let_minutes_pass(harness: Harness, death: Death, batch_id: str) -> None:
+    """News of mails, a quarter of an hour, and the minute rule; an hour of that."""
+    for _ in range(4):
+        harness.tick(batch_id)
+        harness.minute()
+        carry_on(harness, death)
+
+
+def tell(harness: Harness, payloads: Payloads, death: Death) -> dict[str, Any]:
+    """Three jobs, one fails, is requeued and reported anew; what came of it all."""
+    collection = f"reconciled-{next(_tellings)}"
+    payloads.status["/c.txt"] = 404
+    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    for name in ("event", "event-again"):
+        death.born()
+        with suppress(Killed), harness.interceptor.listening(death):
+            harness.machines.run("batch", f"{name}-{collection}", event)
+        with suppress(NotFound):
+            batch_id = harness.batch_id_of(event)
+            break  # else it died before it had written anything: the event comes again
+    carry_on(harness, death)
+    let_minutes_pass(harness, death, batch_id)
+    payloads.status.clear()
+    operations.retry(batch_id, Filter(JobState.FAILED), harness.context())
+    carry_on(harness, death)
+    harness.minute()
+    carry_on(harness, death)
+    send_batch_event(batch_id, "update_reporting", harness.context())
+    carry_on(harness, death)
+    let_minutes_pass(harness, death, batch_id)
+    found = [job for chunk in (0, 1) for job in jobs.of_chunk(batch_id, chunk)]
+    view = harness.batch(batch_id)
+    return {
+        "state": view.batch.state.value,
+        "counts": {name: number for name, number in view.counts.items() if number},
+        "ends": [sum(entry.event == "succeed" for entry in job.history) for job in found],
+        "mails": ["OK" in each.subject for each in harness.mails_of(batch_id)],
+    }
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
+def test_a_batch_comes_to_the_same_end_wherever_an_execution_dies(
+    applied: bool, harness: Harness, payloads: Payloads, request: pytest.FixtureRequest
+) -> None:
+    calm = Death()
+    undisturbed = tell(harness, payloads, calm)
+    step = 1 if request.config.getoption("--points") == "all" else 24
+    turn = request.config.getoption("--turn") or datetime.now(UTC).timetuple().tm_yday
+
+    wrong = {}
+    for at in range(1 + (turn + step // 2 * applied) % step, calm.calls + 1, step):
+        came_of_it = tell(harness, payloads, Death(at, applied=applied))
+        if came_of_it != undisturbed:
+            wrong[at] = came_of_it
+
+    assert undisturbed["mails"] == [False, True]
+    assert undisturbed["ends"] == [1, 1, 1]
+    assert wrong == {}
+
+
+def minutely(harness: Harness, most: int = EXECUTIONS_STARTED) -> int:
+    """What the minute rule does about executions; how many it started."""
+    executions = Executions(harness.settings, harness.machines)  # type: ignore[arg-type]
+    return reconcile(executions, harness.now(), most)
+
+
+def killed_in(harness: Harness, payloads: Payloads, state: str) -> str:
+    """A batch whose execution died when it was about to invoke `state` for the first time."""
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == f"{state}Function":
+            harness.machines.invoke = plainly
+            raise Killed
+        return function(handed)
+
+    plainly = harness.machines.invoke
+    harness.machines.invoke = invoke
+    collection = f"killed-{next(_tellings)}"
+    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection=collection)
+    with pytest.raises(Killed):
+        harness.machines.run("batch", f"event-{collection}", event)
+    return harness.batch_id_of(event)
+
+
+def started(harness: Harness) -> list[str]:
+    """The names of the executions that wait to be run."""
+    return [
+        name for name, stands in harness.machines.names.items() if stands["status"] == "RUNNING"
+    ]
+
+
+@pytest.mark.parametrize("state", ["ExecuteChunk", "Settle", "Report"])
+def test_what_an_execution_left_is_recovered_by_the_next_minute_and_only_once(
+    state: str, harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = killed_in(harness, payloads, state)
+
+    assert (minutely(harness), minutely(harness)) == (1, 0)
+    assert started(harness) == [f"{batch_id}-settle-main-1"]
+    harness.machines.run_all()
+
+    assert harness.batch(batch_id).batch.state == "completed"
+    assert len(harness.mails_of(batch_id)) == 1
+    harness.later(3600)
+    assert minutely(harness) == 0
+
+
+def test_a_pass_that_is_recovered_has_causes_of_its_own(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = killed_in(harness, payloads, "ExecuteChunk")
+
+    minutely(harness)
+    harness.machines.run_all()
+
+    job = jobs.get(JobAddress(batch_id, 0, 0))
+    assert job is not None
+    assert job.cause == f"main.p{RECOVERY_PASSES + 2}.c0.t1"
+
+
+def test_while_an_execution_lives_nothing_is_recovered(
+    harness: Harness, payloads: Payloads
+) -> None:
+    looks = []
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        harness.later(1000)  # however long it takes
+        looks.append(minutely(harness))
+        return plainly(name, function, handed)
+
+    harness.machines.invoke = invoke
+    batch_id = harness.drop(single_files(payloads, THREE), collection="alive")
+
+    assert harness.batch(batch_id).batch.state == "completed"
+    assert looks == [0] * len(looks)
+    assert len(looks) > 3
+
+
+def test_an_execution_that_was_stopped_is_followed_when_its_workers_have_ended(
+    harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = killed_in(harness, payloads, "Settle")
+    name = next(name for name in harness.machines.names if name.startswith("event-killed"))
+    harness.machines.names[name]["status"] = "ABORTED"
+
+    harness.later(14 * 60)
+    assert minutely(harness) == 0
+    harness.later(60)
+    assert minutely(harness) == 1
+    harness.machines.run_all()
+    assert harness.batch(batch_id).batch.state == "completed"
+
+
+def test_executions_that_fail_one_after_the_other_come_at_growing_intervals(
+    harness: Harness, payloads: Payloads
+) -> None:
+    killed_in(harness, payloads, "Settle")
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == "SettleFunction":
+            raise Killed
+        return plainly(name, function, handed)
+
+    harness.machines.invoke = invoke
+    at = []
+    for minute in range(16):
+        if minutely(harness):
+            at.append(minute)
+            with pytest.raises(Killed):
+                harness.machines.run_all()
+        harness.later(60)
+
+    assert at == [0, 1, 3, 7, 15]
+
+
+@pytest.mark.parametrize(("failed", "minutes"), [(1, 1), (2, 2), (6, 32), (7, 60), (20, 60)])
+def test_however_many_executions_failed_the_next_comes_within_an_hour(
+    failed: int, minutes: int, harness: Harness, payloads: Payloads
+) -> None:
+    batch_id = killed_in(harness, payloads, "Settle")
+    ended = {"status": "FAILED", "startDate": harness.at, "stopDate": harness.at}
+    names = [f"{batch_id}-settle-main-{number}" for number in range(1, failed + 1)]
+    harness.machines.names |= dict.fromkeys(names, ended)
+
+    harness.later(minutes * 60 - 1)
+    assert minutely(harness) == 0
+    harness.later(1)
+    assert minutely(harness) == 1
+    assert started(harness) == [f"{batch_id}-settle-main-{failed + 1}"]
+
+
+def test_a_request_has_a_minute_to_tell_the_machine_however_long_ago_an_execution_ended(
+    harness: Harness, payloads: Payloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(**_: Any) -> None:
+        raise Killed
+
+    batch_id = killed_in(harness, payloads, "Settle")
+    harness.later(3600)
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.machines, "start_execution", killed)
+        with pytest.raises(Killed):
+            send_batch_event(batch_id, "cancel", harness.context())
+
+    harness.later(59)
+    assert minutely(harness) == 0
+    harness.later(1)
+    assert minutely(harness) == 1
+
+
+def test_a_job_whose_own_execution_died_is_recovered_though_its_batch_had_failed(
+    harness: Harness, payloads: Payloads
+) -> None:
+    payloads.status["/c.txt"] = 404
+    batch_id = harness.drop(single_files(payloads, THREE), collection="one-job")
+    payloads.status.clear()
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        answer = plainly(name, function, handed)
+        if name == "ExecuteJobFunction":
+            harness.machines.invoke = plainly
+            raise Killed
+        return answer
+
+    send_job_event(f"{batch_id}.1.0", "requeue", harness.context())
+    harness.machines.invoke = invoke
+    with pytest.raises(Killed):
+        harness.machines.run_all()
+    send_batch_event(batch_id, "update_reporting", harness.context())
+
+    harness.later(61)
+    minutely(harness)
+    harness.machines.run_all()
+
+    assert harness.batch(batch_id).batch.state == "completed"
+
+
+def test_a_manifest_that_no_function_could_open_is_opened_later(
+    harness: Harness, payloads: Payloads
+) -> None:
+    plainly = harness.machines.invoke
+
+    def invoke(name: str, function: Callable[..., Any], handed: Any) -> Any:
+        if name == "OpenFunction":
+            raise RuntimeError("the tables cannot be reached")
+        return plainly(name, function, handed)
+
+    harness.machines.invoke = invoke
+    event = harness.put(single_files(payloads, THREE), name="may.checkm", collection="unopened")
+    harness.machines.run("batch", "event-unopened", event)
+    batch_id = harness.batch_id_of(event)
+    waiting = batches.get(batch_id, harness.now())
+    harness.machines.invoke = plainly
+    harness.later(61)
+    minutely(harness)
+    harness.machines.run_all()
+
+    assert waiting.state == "pending"
+    assert "could not be opened; the cause is logged under" in waiting.history[-1].reason
+    assert harness.batch(batch_id).batch.state == "completed"
+    assert len(harness.mails_of(batch_id)) == 1
+
+
+def test_a_minute_starts_so_many_and_the_next_goes_on_with_the_oldest_left(
+    harness: Harness, payloads: Payloads
+) -> None:
+    first = killed_in(harness, payloads, "Settle")
+    harness.later(1)
+    second = killed_in(harness, payloads, "Settle")
+
+    assert minutely(harness, most=1) == 1
+    assert started(harness) == [f"{first}-settle-main-1"]
+    assert minutely(harness, most=1) == 1
+    assert started(harness) == [f"{first}-settle-main-1", f"{second}-settle-main-1"]
+
+
+def test_of_more_batches_than_a_minute_looks_at_the_next_minute_looks_at_the_others(
+    harness: Harness,
+) -> None:
+    for number in range(BATCHES_CHECKED + 2):
+        at = harness.at + timedelta(seconds=number)
+        batches.put_new(batch_of(f"waiting {number}", BatchState.PENDING, at, entries=0))
+    harness.later(600)
+
+    assert minutely(harness, most=BATCHES_CHECKED + 2) == BATCHES_CHECKED
+    harness.later(60)
+    assert minutely(harness, most=BATCHES_CHECKED + 2) == 2
