@@ -1,1 +1,1 @@
-"""Programs ask: JSON over HTTP, described by the OpenAPI document at /api/openapi.json."""
+"""The HTTP API for programs: JSON, described by the OpenAPI document at /api/openapi.json."""

@@ -7,7 +7,7 @@ one may do with a single thing is theirs alone to say.
 from collections.abc import Mapping
 from typing import Any
 
-from api.auth import claims_of, person_of
+from api.auth import actor_of, claims_of
 from api.problems import Unauthenticated
 from jobyard.domain.access import RELATIONS, ROLES, refusal, roles_for
 from jobyard.domain.errors import Forbidden, JobyardError
@@ -75,7 +75,7 @@ def authorize_schedules(event: Mapping[str, Any]) -> None:
     """
     kind = _KINDS.get(_path(event).partition("/")[0])
     if kind in {"schedule", "calendar"}:
-        authorize(person_of(claims_of(event)), kind, "view")
+        authorize(actor_of(claims_of(event)), kind, "view")
 
 
 def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
@@ -86,7 +86,7 @@ def role_refusal(event: Mapping[str, Any]) -> Forbidden | None:
     """
     method = event["requestContext"]["http"]["method"]
     roles = roles_needed(method, _path(event))
-    if roles is None or not person_of(claims_of(event)).roles.isdisjoint(roles):
+    if roles is None or not actor_of(claims_of(event)).roles.isdisjoint(roles):
         return None
     kind, name = access_of(method, _path(event)) or ("", "")
     return Forbidden(refusal(kind, name, roles))

@@ -1,7 +1,7 @@
-"""The routes put together, and what becomes of each refusal. Nothing here knows a deployment.
+"""The routes, and how each error becomes a response. Nothing here depends on a deployment.
 
-Routes are loaded with the first request that needs them, as all of them together take a third of a
-cold start. A request is answered with `router.context["app"]`, which the handler lays there.
+Routes are loaded with the first request that needs them, because all of them together take a third
+of a cold start. Handlers find the deployment in `router.context["app"]`.
 """
 
 import json
@@ -34,7 +34,7 @@ APP = APIGatewayHttpResolver(
     enable_validation=True,
     serializer=partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
 )
-# The modules of `api.routes` by the first part of the paths they answer, after /api/.
+# The modules of `api.routes` by the first segment of their paths after /api/.
 ROUTES = {
     "batches": ("batches", "costs", "jobs"),
     "jobs": ("jobs",),
@@ -52,14 +52,14 @@ _loaded: set[str] = set()
 
 
 def load_routes(path: str) -> None:
-    """Have `APP` answer `path`, if anything does."""
+    """Load the routes of `path` into `APP`, if there are any."""
     noun = path.removeprefix("/api/").partition("/")[0]
     for module in ROUTES.get(noun, ()):
         _load(module)
 
 
 def whole_app() -> APIGatewayHttpResolver:
-    """`APP` with all routes, for whoever describes it."""
+    """`APP` with all routes, for its documentation."""
     for modules in ROUTES.values():
         for module in modules:
             _load(module)
@@ -72,7 +72,7 @@ def _load(module: str) -> None:
         _loaded.add(module)
 
 
-_WRONG = 10  # fields that one refusal names
+_MAX_NAMED = 10  # invalid parameters that one refusal names
 
 
 def _problem(error: JobyardError) -> Response[str]:
@@ -86,14 +86,16 @@ def _invalid(error: RequestValidationError) -> Response[str]:
 
 def _unrouted(error: NotFoundError) -> Response[str]:
     method, allowed = APP.current_event.http_method, _methods_at(APP.current_event.path)
-    words = f"nothing answers {method} here; /api/docs says what there is to ask"
-    if not allowed or method in allowed:  # it fits, but for an id no route takes
+    words = f"there is no {method} here; /api/docs lists all operations"
+    if (
+        not allowed or method in allowed
+    ):  # the path exists, but the id has a form that no route takes
         return _problem(NotFound(words))
     return _problem(MethodNotAllowed(words, allowed))
 
 
 def _methods_at(path: str) -> list[str]:
-    """The methods that the description names for `path`, sorted; empty when it names no such."""
+    """The methods that `path` has, sorted; empty if there is no such path."""
     from api.openapi.spec import openapi_document, template_of
 
     app: AppContext = APP.context["app"]
@@ -101,22 +103,21 @@ def _methods_at(path: str) -> list[str]:
     return sorted(method.upper() for method in paths.get(template_of(path, paths), ()))
 
 
-def _unforeseen(error: Exception) -> Response[str]:
+def _failed(error: Exception) -> Response[str]:
     app: AppContext = APP.context["app"]
     if is_transient(error):
         app.log_unavailable(error)
-        words = "send it again in a moment; a change that has an idempotency key is done once"
+        words = "send the request again in a moment; with an idempotency key a change is made once"
         return _problem(Unavailable(words))
     app.log_internal_error(error)
-    return _problem(InternalError("it is logged under the request id; asking again may help"))
+    return _problem(InternalError("it is logged under the request id; a repeat may succeed"))
 
 
 def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    """Refuse a parameter that the route does not know: what it was to narrow would not be.
+    """Refuse query parameters that the route does not have, so that no filter is ignored.
 
     Raises:
-        ValidationFailed: there is one. Forbidden: it comes from somebody who may not ask this at
-        all.
+        ValidationFailed: there are some. Forbidden: the actor may not send the request at all.
     """
     sent = app.current_event.query_string_parameters or {}
     known = sorted(field.alias for field in app.context["_route"].dependant.query_params)
@@ -124,7 +125,7 @@ def _known_query(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -
     if wrong:
         there_are = f"there are {', '.join(known)}" if known else "it takes none here"
         words = f"there is no such parameter; {there_are}"
-        bad = ValidationFailed([(f"query.{name}", words) for name in wrong[:_WRONG]])
+        bad = ValidationFailed([(f"query.{name}", words) for name in wrong[:_MAX_NAMED]])
         raise forbidden_or(bad, app.current_event.raw_event)
     return next_middleware(app)
 
@@ -133,13 +134,13 @@ APP.use([_known_query])
 APP.exception_handler(JobyardError)(_problem)
 APP.exception_handler(RequestValidationError)(_invalid)
 APP.exception_handler(NotFoundError)(_unrouted)
-APP.exception_handler(Exception)(_unforeseen)
+APP.exception_handler(Exception)(_failed)
 
 
 def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
-    """What a request's log line says of it: who asked what of which batch, schedule or job.
+    """The fields of a request's log line: actor, method, path and the ids of what it is about.
 
-    `location` is the address of what it made, "" when it made nothing.
+    `location` is the address of what the request created, "" if it created nothing.
     """
     context = event["requestContext"]
     claims = claims_of(event)

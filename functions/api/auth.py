@@ -1,7 +1,7 @@
-"""Who asks: the claims of an access token become a person with roles.
+"""Authentication: the claims of an access token become an actor with roles.
 
-The gateway has checked the token's signature, issuer, client and time; it does not care whether it
-is an access token or an ID token, so that is checked here.
+The gateway has checked the token's signature, issuer, client and time. It accepts ID tokens too, so
+the kind of token is checked here.
 """
 
 import re
@@ -16,20 +16,20 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def claims_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the request's token says, as the gateway hands it on; empty when none came."""
+    """The claims of the request's token, as the gateway passes them on; empty without a token."""
     authorizer = event["requestContext"].get("authorizer", {})
     claims: Mapping[str, Any] = authorizer.get("jwt", {}).get("claims", {})
     return claims
 
 
-def person_of(claims: Mapping[str, Any]) -> Actor:
-    """The person an access token stands for. A group that is no role gives no right by itself.
+def actor_of(claims: Mapping[str, Any]) -> Actor:
+    """The actor of an access token. Groups that are not roles give no rights by themselves.
 
-    People are known by their id, which Cognito makes as a UUID and gives to nobody again. So the
-    machine, and what is dropped without anybody, have ids that no person can have.
+    People are identified by their id, a UUID that Cognito never reuses. So no person has the id of
+    the machine, or of dropped manifests.
 
     Raises:
-        Unauthenticated: there is no token, it is not an access token, or names nobody by an id.
+        Unauthenticated: there is no token, it is no access token, or it has no valid id.
     """
     if not claims:
         raise Unauthenticated("sign in, and send your access token as Authorization: Bearer …")
@@ -47,7 +47,7 @@ def _id_of(claims: Mapping[str, Any]) -> str:
         return f"client:{claims['client_id']}"  # a program's own token, whose sub is no UUID
     sub = str(claims.get("sub", "")).lower()
     if not _UUID.fullmatch(sub):
-        raise Unauthenticated("the token's sub is no id of a person")
+        raise Unauthenticated("the token's sub is not the id of a person")
     return sub
 
 
@@ -59,7 +59,7 @@ def groups_of(groups: str | list[str]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody in the user pool. `email` is their verified address, "" when there is none."""
+    """A person in the user pool. `email` is the verified address, "" if there is none."""
 
     sub: str
     name: str
@@ -67,11 +67,11 @@ class Account:
 
 
 def account_of(name: str, user_pool: str, cognito: Any) -> Account | None:
-    """Who has a name now, None when nobody has."""
+    """The person with this user name now; None if there is none."""
     try:
         found = cognito.admin_get_user(UserPoolId=user_pool, Username=name)
     except cognito.exceptions.UserNotFoundException:
-        return None  # a program's token, or of a person who has been removed
+        return None  # the name of a program, or of a person who was removed
     attributes = {each["Name"]: each["Value"] for each in found["UserAttributes"]}
     verified = attributes.get("email_verified") == "true"
     email = attributes.get("email", "") if verified else ""

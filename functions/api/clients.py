@@ -1,7 +1,7 @@
-"""Clients of AWS that are made when a request first needs them.
+"""AWS clients that are created when a request first needs them.
 
-Most requests are answered from the tables alone. To describe S3 and Step Functions to their clients
-takes as long as everything a cold start does for those.
+Most requests need the tables only. Loading the API models of S3 and Step Functions would double
+their cold start.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class LazyClient:
-    """A client, once something is asked of it. `make` makes it."""
+    """A client that `make` creates at its first use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 
-from api.auth import Account, claims_of, person_of
+from api.auth import Account, actor_of, claims_of
 from api.problems import ValidationFailed
 from jobyard.domain.errors import BadRequest
 from jobyard.services import cursors
@@ -141,7 +141,7 @@ def current_request(router: BaseRouter) -> RequestContext:
     context = event["requestContext"]
     return RequestContext(
         router.context["app"],
-        person_of(claims_of(event)),
+        actor_of(claims_of(event)),
         f"{context['http']['method']} {event['rawPath']}",
         context["requestId"],
         _idempotency_key(event),

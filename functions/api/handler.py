@@ -1,4 +1,4 @@
-"""The function behind the HTTP API: one request in, one answer out."""
+"""The Lambda function of the HTTP API: an event of the gateway in, a response out."""
 # ruff: noqa: E402
 
 import gc
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-# The gateway gives up after 30 seconds, so no call may wait long.
+# The gateway times out after 30 seconds, so no call may take long.
 _CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=2, read_timeout=8
 )
 
 
 def _now() -> datetime:
-    """The time to the millisecond, as it is stored: an answer shows what the next one shows."""
+    """Now, to the millisecond. Times are stored so, and a response must match the next read."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -70,7 +70,7 @@ def _cursor_key() -> bytes:
 
 
 def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
-    """Log that times had no job, and count those that nobody wanted skipped."""
+    """Log skipped occurrences, and count those that nobody wanted skipped."""
     reasons = Counter(each.reason for each in occurrences if each.reason)
     LOGGER.warning("skipped", schedule_id=occurrences[0].schedule_id, reasons=reasons)
     missed = sum(number for reason, number in reasons.items() if reason.is_trouble)
@@ -90,8 +90,8 @@ CONTEXT = AppContext(
     account_of=lambda name: account_of(name, SETTINGS.user_pool, _COGNITO),
     cursor_key=_cursor_key,
     now=_now,
-    log_internal_error=lambda error: LOGGER.error("unforeseen", exc_info=error),
-    log_unavailable=lambda error: LOGGER.warning("put off", exc_info=error),
+    log_internal_error=lambda error: LOGGER.error("internal error", exc_info=error),
+    log_unavailable=lambda error: LOGGER.warning("unavailable", exc_info=error),
     log_skipped=_log_skipped,
 )
 
@@ -100,14 +100,14 @@ gc.enable()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
-    """Answer a request, and say so in one line."""
-    answer = finish(event, _answered(event, context))
+    """Handle a request, and log it in one line."""
+    answer = finish(event, _respond(event, context))
     fields = log_fields(event, answer["headers"].get("Location", ""))
     LOGGER.info("answered", status=answer["statusCode"], **fields)
     return answer
 
 
-def _answered(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
+def _respond(event: dict[str, Any], context: LambdaContext) -> LambdaResponse:
     try:
         authorize_schedules(event)
         check_body(event)

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: what is asked again is answered again, and done once."""
+"""The header Idempotency-Key: a repeated change is made once and gets the first response."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from api.context import current_request
 
 
 def idempotent(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[Any]:
-    """Carry a request out, or answer as it was answered before if it came with the same key.
+    """Handle a request, or return the stored response if its key was used before.
 
     Raises:
-        IdempotencyKeyReused: the key came before with another body. RequestInProgress: it is being
-        carried out.
+        IdempotencyKeyReused: the key was used with another body.
+        RequestInProgress: the first request is still in progress.
     """
     request = current_request(app)
     if not request.idempotency_key:

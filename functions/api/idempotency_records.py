@@ -1,7 +1,6 @@
-"""The answers kept for repeats: what was asked before is answered as before, and done once.
+"""The stored responses of requests with an idempotency key.
 
-Apart from api.idempotency because few requests get this far: it brings boto3, which no other part
-of this function needs.
+Apart from `api.idempotency` because it imports boto3, which few requests need.
 """
 
 import json
@@ -29,7 +28,7 @@ RETENTION_S = 24 * 60 * 60  # how long an answer is kept for a repeat
 
 
 def record_store(table: str, dynamodb: Any) -> DynamoDBPersistenceLayer:
-    """Where answers are kept: `table`, beside the other things with an end."""
+    """The store of responses, in `table`, next to the small values of `store.key_values`."""
     return DynamoDBPersistenceLayer(
         table_name=table, key_attr="id", expiry_attr="expires", boto3_client=dynamodb
     )
@@ -38,24 +37,24 @@ def record_store(table: str, dynamodb: Any) -> DynamoDBPersistenceLayer:
 def run_once(
     request: RequestContext, app: APIGatewayHttpResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
-    """Carry a request out, or answer as it was answered before. A refusal is not kept.
+    """Handle a request, or return the stored response. Refusals are not stored.
 
     Raises:
-        IdempotencyKeyReused: the key came before with another body. RequestInProgress: it is being
-        carried out.
+        IdempotencyKeyReused: the key was used with another body.
+        RequestInProgress: the first request is still in progress.
     """
-    asked = {"key": request.key, "body": app.current_event.json_body}
-    answer = _kept(request.app.idempotency_records(), app.lambda_context)
+    identity = {"key": request.key, "body": app.current_event.json_body}
+    handle_once = _with_records(request.app.idempotency_records(), app.lambda_context)
     try:
-        document = answer(asked=asked, carry_out=lambda: _document(next_middleware(app)))
+        document = handle_once(identity=identity, handle=lambda: _document(next_middleware(app)))
     except IdempotencyValidationError as error:
         raise IdempotencyKeyReused(
-            f"the key {request.idempotency_key!r} came before with another body; a new request "
+            f"the key {request.idempotency_key!r} was used with another body; a new request "
             "needs a new key"
         ) from error
     except IdempotencyAlreadyInProgressError as error:
         raise RequestInProgress(
-            f"the request {request.idempotency_key!r} is being carried out"
+            f"the request {request.idempotency_key!r} is still in progress"
         ) from error
     return Response(
         status_code=document["status"],
@@ -65,29 +64,31 @@ def run_once(
     )
 
 
-def _kept(requests: BasePersistenceLayer, context: LambdaContext) -> Callable[..., dict[str, Any]]:
-    """`_carried_out`, but what was asked before is answered from `requests`."""
+def _with_records(
+    requests: BasePersistenceLayer, context: LambdaContext
+) -> Callable[..., dict[str, Any]]:
+    """`_handle`, with the responses of repeated requests from `requests`."""
     config = IdempotencyConfig(
         event_key_jmespath="key",
         payload_validation_jmespath="body",
         expires_after_seconds=RETENTION_S,
         hash_function="sha256",
-        lambda_context=context,  # what is left of its time bounds how long it may be in progress
+        lambda_context=context,  # a request is in progress for at most the time that is left
     )
-    kept: Callable[..., dict[str, Any]] = idempotent_function(
-        _carried_out,
-        data_keyword_argument="asked",
+    handle_once: Callable[..., dict[str, Any]] = idempotent_function(
+        _handle,
+        data_keyword_argument="identity",
         persistence_store=requests,
         config=config,
         key_prefix="request",
     )
-    return kept
+    return handle_once
 
 
-def _carried_out(asked: dict[str, Any], carry_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    return carry_out()
+def _handle(identity: dict[str, Any], handle: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return handle()
 
 
-def _document(answer: Response[Any]) -> dict[str, Any]:
-    headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
-    return {"status": answer.status_code, "headers": headers, "body": answer.body}
+def _document(response: Response[Any]) -> dict[str, Any]:
+    headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
+    return {"status": response.status_code, "headers": headers, "body": response.body}

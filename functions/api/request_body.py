@@ -1,4 +1,4 @@
-"""What a request's body may be at all, before anybody looks at its fields."""
+"""Checks of a request's body as a whole, before its fields are validated."""
 
 import base64
 import binascii
@@ -14,11 +14,11 @@ MAX_DEPTH = 50  # levels of objects and lists in each other
 
 
 def check_body(event: Mapping[str, Any]) -> None:
-    """See that the body, if there is one, is a JSON object of a size and form we take.
+    """Check that the body, if there is one, is a JSON object of an accepted size and form.
 
     Raises:
         PayloadTooLarge, UnsupportedMediaType: it is too large or of another media type.
-        BadRequest: it is no JSON object, or holds what no text or number of ours can.
+        BadRequest: it is not a JSON object, or contains text or numbers that cannot be stored.
     """
     body = _bytes_of(event)
     if len(body) > MAX_BYTES:
@@ -33,16 +33,16 @@ def check_body(event: Mapping[str, Any]) -> None:
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except json.JSONDecodeError as error:
         raise BadRequest(
-            f"the body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from error
     except UnicodeError as error:
-        raise BadRequest("the body holds characters that are not Unicode text") from error
+        raise BadRequest("the body contains characters that are not Unicode text") from error
     except ValueError as error:
-        raise BadRequest("the body holds a number that is too large") from error
+        raise BadRequest("the body contains a number that is too large") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error
     if not isinstance(document, dict):
-        raise BadRequest("the body is no JSON object: send { … }")
+        raise BadRequest("the body is not a JSON object: send { … }")
     if _is_deeper(document, MAX_DEPTH):
         raise BadRequest(f"the body is nested too deeply: {MAX_DEPTH} levels are allowed")
 
@@ -66,4 +66,4 @@ def _bytes_of(event: Mapping[str, Any]) -> bytes:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise BadRequest(f"the body holds {constant}, which is no JSON")
+    raise BadRequest(f"the body contains {constant}, which is not JSON")

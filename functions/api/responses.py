@@ -1,4 +1,4 @@
-"""The last touch of every answer: safe headers, an ETag, gzip for what is large."""
+"""What all responses get: security headers, an ETag, and gzip if they are large."""
 
 import base64
 import gzip
@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-LambdaResponse = dict[str, Any]  # as Lambda hands it to the gateway
+LambdaResponse = dict[str, Any]  # as Lambda returns it to the gateway
 
-COMPRESSION_THRESHOLD = 4096  # bytes; below, the saved milliseconds are spent on compressing
+COMPRESSION_THRESHOLD = 4096  # bytes; smaller bodies take longer to compress than to send
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -21,7 +21,7 @@ PRIVATE_HEADERS = {
 
 
 def finish(event: Mapping[str, Any], answer: LambdaResponse) -> LambdaResponse:
-    """`answer` to `event` as it is sent: 304 without a body if the caller has it already."""
+    """The response as it is sent: 304 without a body if the client has this version already."""
     headers = PRIVATE_HEADERS | answer["headers"] | SECURITY_HEADERS
     body: str = answer.get("body") or ""
     if event["requestContext"]["http"]["method"] == "GET" and answer["statusCode"] == 200:
@@ -53,7 +53,7 @@ def _sent(
 
 
 def etag_of(body: str) -> str:
-    """The ETag of a body; weak, for it is the same whether or not it is compressed."""
+    """The ETag of a body; weak, because it is the same with and without compression."""
     return f'W/"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
 
 

@@ -1,1 +1,1 @@
-"""The routes, a module a noun: who asks is found out, a service is called, its answer shaped."""
+"""The routes, a module per noun. A handler parses, calls one service and returns a schema."""

@@ -1,4 +1,4 @@
-"""What requests and answers look like; the OpenAPI document is made of these.
+"""The schemas of requests and responses, and how each is built from what a service returns.
 
-A field's description is what a reader of the API's pages gets to see of it.
+The OpenAPI document is generated from them, so descriptions are written for clients.
 """

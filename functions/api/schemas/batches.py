@@ -1,4 +1,4 @@
-"""Batches: what is submitted, what is shown, retries, reports, findings."""
+"""Batches: submissions, batches, retries, reports and findings."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

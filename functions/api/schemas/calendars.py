@@ -1,4 +1,4 @@
-"""Named calendars: what is sent and what is shown."""
+"""Calendars."""
 
 from datetime import datetime
 from typing import Annotated, Any

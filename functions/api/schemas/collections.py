@@ -1,4 +1,4 @@
-"""Collections: what is sent and what is shown."""
+"""Collections."""
 
 from datetime import datetime
 from typing import Annotated, Self

@@ -1,4 +1,4 @@
-"""What a batch or a schedule cost."""
+"""The cost of a batch or a schedule."""
 
 from datetime import date
 from typing import Any

@@ -1,5 +1,4 @@
-"""What a document is; and fields that several share, each with its bounds and the words that
-refuse the rest."""
+"""What several schemas share: fields with their bounds, and the messages that refuse the rest."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Holds: what is asked and what is shown."""
+"""Holds."""
 
 from datetime import datetime
 

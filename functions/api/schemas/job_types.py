@@ -1,4 +1,4 @@
-"""The catalogue of job types."""
+"""Job types."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Jobs: what is shown of them."""
+"""Jobs."""
 
 from datetime import datetime
 from enum import StrEnum

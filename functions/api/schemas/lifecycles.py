@@ -1,4 +1,4 @@
-"""Lifecycles, and the person who asks."""
+"""Lifecycles, and the actor of a request."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Schedules: what is sent, what is shown of them, and what became of their times."""
+"""Schedules and their occurrences."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

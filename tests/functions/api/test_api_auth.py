@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.auth import person_of
+from api.auth import actor_of
 from api.problems import Unauthenticated
 
 SUB = "52fbd64e-9749-47f9-869d-ab14df2960a0"
@@ -30,18 +30,18 @@ CLAIMS = {
     ],
 )
 def test_roles_are_the_groups_that_are_roles(groups: str | list[str], roles: set[str]) -> None:
-    person = person_of(CLAIMS | {"cognito:groups": groups})
+    person = actor_of(CLAIMS | {"cognito:groups": groups})
 
     assert person.roles == roles
     assert person.groups >= roles
 
 
 def test_somebody_without_groups_has_no_role() -> None:
-    assert person_of(CLAIMS | {"cognito:groups": ""}).roles == frozenset()
+    assert actor_of(CLAIMS | {"cognito:groups": ""}).roles == frozenset()
 
 
 def test_a_programs_token_is_named_after_its_client() -> None:
-    assert person_of({"token_use": "access", "client_id": "nightly"}).name == "nightly"
+    assert actor_of({"token_use": "access", "client_id": "nightly"}).name == "nightly"
 
 
 @pytest.mark.parametrize(
@@ -60,4 +60,4 @@ def test_a_programs_token_is_named_after_its_client() -> None:
 )
 def test_only_an_access_token_of_somebody_lets_one_in(claims: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated):
-        person_of(claims)
+        actor_of(claims)

@@ -117,9 +117,9 @@ def test_a_surprise_is_a_problem_with_its_request_id_and_nothing_else(
     assert (answer.status, answer.kind) == (500, "internal-error")
     assert answer.json["request_id"] == sent["requestContext"]["requestId"]
     assert "NoSuchKey" not in answer.text
-    unforeseen = [each for each in caplog.records if each.message == "unforeseen"]
-    assert len(unforeseen) == 1
-    assert unforeseen[0].exc_info
+    failed = [each for each in caplog.records if each.message == "internal error"]
+    assert len(failed) == 1
+    assert failed[0].exc_info
 
 
 @pytest.mark.parametrize(
