@@ -62,7 +62,7 @@ def batches(
         )
         for each in found["items"]
     ]
-    columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waiting for")
+    columns = ("!batch", "!state", "!jobs", "manifest", "!submitted", "waiting")
     show_list(found, columns, rows, "batch", as_json=as_json)
 
 
@@ -81,7 +81,7 @@ def batch(
             (
                 ("batch", found["batch_id"]),
                 ("state", state(found["state"])),
-                ("waiting for", _wait_text(found)),
+                ("waiting", _wait_text(found)),
                 ("message", found.get("failure_message") or ""),
                 ("jobs", terminal.counts_text(found["counts"])),
                 ("manifest", f"{found['collection']}/{found['filename']}"),
@@ -155,7 +155,7 @@ def job(ctx: typer.Context, job_id: JobId, stack: StackName = "", as_json: Json 
             (
                 ("job", found["job_id"]),
                 ("state", state(found["state"])),
-                ("waiting for", _wait_text(found)),
+                ("waiting", _wait_text(found)),
                 ("failure", _failure_text(found)),
                 ("records", records(found.get("records") or {})),
                 ("schedule", found.get("schedule_id") or ""),
