@@ -497,7 +497,7 @@ def test_a_schedule_that_cannot_be_read_is_nobody_else_s_trouble(harness: Harnes
     ids = {each.schedule_id for each in several[1:]}
     assert ids <= {each.schedule_id for each in schedules.list_all(limit=1000)}
     listed = list_schedules(
-        harness.query_context(ADMIN), system=False, word="", after="", limit=1000
+        harness.query_context(ADMIN), system=False, label="", after="", limit=1000
     ).items
     assert ids <= {each.schedule.schedule_id for each in listed}
     assert [*schedules.with_calendar("nobody's")] == []
