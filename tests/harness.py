@@ -222,10 +222,10 @@ class Harness:
 
     def worker(self) -> Worker:
         """A worker with all the time there is."""
-        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.upkeep)
+        return Worker(self.settings, self.s3, self.fetch, self.now, lambda: 600.0, self.maintenance)
 
-    def upkeep(self) -> Maintenance:
-        """What the system's jobs ask for."""
+    def maintenance(self) -> Maintenance:
+        """What the system's own jobs need."""
         return Maintenance(self.settings, self.s3, self.machines, self.now)  # type: ignore[arg-type]
 
     def execute_chunk(self, event: dict[str, Any]) -> dict[str, Any]:

@@ -44,10 +44,10 @@ FETCH = HttpClient(SETTINGS.allowed_hosts, now=now)
 
 
 @cache
-def _upkeep() -> "Maintenance":
-    """What the system's jobs ask for. Most workers never run one, so it is made for the first.
+def _maintenance() -> "Maintenance":
+    """What the system's own jobs need. Most workers never run one, so the first one makes it.
 
-    AWS tells of ten executions a second, so the client slows down when it is told to.
+    AWS describes ten executions a second, so the client slows down when it is throttled.
     """
     from jobyard.services.maintenance import Maintenance
 
@@ -62,7 +62,7 @@ def worker(context: LambdaContext) -> Worker:
     def remaining() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    return Worker(SETTINGS, S3, FETCH, now, remaining, _upkeep)
+    return Worker(SETTINGS, S3, FETCH, now, remaining, _maintenance)
 
 
 def report_finished(jobs: Iterable[FinishedJob], request: ExecutionInput, **fields: object) -> None:

@@ -79,7 +79,6 @@ PENDING: dict[str, set[str]] = {
     "layers": {
         "stretch(es)?",
         "asking",
-        "upkeep",
         "aside",
         "untold",
         "told",
@@ -93,12 +92,10 @@ PENDING: dict[str, set[str]] = {
         "go(es)? on",
         "ma(k|d)es? up for|made up for",
         "patience",
-        "breath",
         "at the most",
     },
     "functions": {
         "asking",
-        "upkeep",
         "untold",
         "told",
         "(tak(e|es|en|ing)|took) up(?! to)",

@@ -494,7 +494,7 @@ def test_an_attempt_that_got_somewhere_goes_on_instead_of_failing(
     fetched_before = len(payloads.asked("GET"))
 
     assert isinstance(driven.last, Snooze)
-    assert "next one goes on" in driven.last.message
+    assert "next attempt continues" in driven.last.message
     assert driven.go_on(context).ended_well
     again = payloads.asked("GET")[fetched_before:]
     assert len(again) < 25

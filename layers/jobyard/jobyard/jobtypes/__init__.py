@@ -25,7 +25,7 @@ def types_of(origin: Origin) -> tuple[JobType[Any], ...]:
     return tuple(each for each in TYPES.values() if origin in each.origins and not each.is_system)
 
 
-def takes_no_manifests(name: str) -> str:
+def batch_refusal(name: str) -> str:
     """Why no batch may have this job type, and which ones it may have; "" if it may."""
     kinds = [each.name for each in types_of(Origin.BATCH)]
     if name in kinds:

@@ -1,7 +1,7 @@
 """The deposit job type: stores the files of a manifest in the archive. See docs/deposit.md.
 
-The steps are imported when the first one runs. Whoever only lists job types, as the API does, does
-not load the code that fetches and unpacks.
+The steps are imported when the first one runs. Code that only lists job types, as the API does,
+does not load what fetches and unpacks.
 """
 
 from collections.abc import Callable, Mapping

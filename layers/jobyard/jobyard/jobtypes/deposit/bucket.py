@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-# Nothing that a browser would run: whoever serves an object sets its type (aws.md 51).
+# Nothing that a browser would run: the server of an object sets its type (aws.md 51).
 CONTENT_TYPE = "application/octet-stream"
 
 _RACES = 5  # times S3 may answer 409 to writers of the same key before we give up

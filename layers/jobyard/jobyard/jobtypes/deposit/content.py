@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 SHA256 = "sha-256"
 
 # A worker has about 14 minutes; at 10 MB/s, a good server's pace, that is 8 GiB. A hash cannot be
-# put aside in the middle, so a file has to come whole within one attempt.
+# saved halfway, so a file has to be fetched whole within one attempt.
 MAX_FILE_BYTES = 8 * 1024**3
 
 SMALL_BYTES = 8 * 1024**2  # one PutObject up to here: a multipart upload is three requests at least
-_ASKED_FOR_BYTES = 64 * 1024  # from here on S3 is asked whether it has a file before it is sent
+_ASKED_FOR_BYTES = 64 * 1024  # from this size on, S3 is asked first whether it has the file
 _PARTS = 9_000  # of the 10,000 S3 allows, so that no rounding reaches the limit
 
 # Memory: a large file holds a part being filled and one being sent. So few of them at once fill a

@@ -138,14 +138,14 @@ class _Sheets:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Write the sheet if the block raises. If time is up and files were stored, go on later."""
+        """Write the sheet if the block raises. If time is up and files came, continue later."""
         try:
             yield
         except (Refused, FetchRefused) as refusal:
             self._write()
             if refusal.code is Failure.TIMEOUT and self.fresh:
                 came = plural(self.fresh, "file")
-                words = f"{came} came in this attempt; the next one goes on from there"
+                words = f"{came} came in this attempt; the next attempt continues from there"
                 raise NotYet(0, words) from refusal
             again_s = refusal.come_again if isinstance(refusal, FetchRefused) else None
             if again_s is not None and self.fresh:

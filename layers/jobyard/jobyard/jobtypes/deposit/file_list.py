@@ -20,7 +20,7 @@ from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-OBJECT_PROFILE = "mrt-ingest-manifest"  # what a manifest in a manifest is: one object's files
+OBJECT_PROFILE = "mrt-ingest-manifest"  # of a nested manifest: the files of one object
 NESTED_MANIFEST_BYTES = 5_000_000  # of a nested manifest, domain.md 1.d
 MAX_HEAD_REQUESTS = (
     1_000  # files whose servers are asked before the download; the rest show when they come
@@ -30,10 +30,10 @@ _AT_ONCE = 8  # of them
 # Of servers that do not know HEAD, or sign a URL for GET alone. Their file shows when it comes.
 _NO_HEAD = frozenset({400, 401, 403, 405, 501})
 _SHOWN = 3  # findings, or missing files, named in a message
-_SHOWS = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download decides by itself
+_SHOWS = frozenset({Check.URL_DOUBTFUL.value})  # warnings that the download settles
 
 
-Size = int | FetchRefused | None  # of a file: None when nobody says it, or why it is not to be had
+Size = int | FetchRefused | None  # None: not known; FetchRefused: why the file cannot be fetched
 
 
 @dataclass(frozen=True)

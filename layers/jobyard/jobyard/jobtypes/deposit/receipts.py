@@ -12,7 +12,7 @@ from jobyard.jobtypes.deposit.content import Staged, Stored
 from jobyard.jobtypes.deposit.keys import staging
 from jobyard.jobtypes.step_context import StorageContext
 
-SHEET = 32  # files on a sheet; what is fetched anew after a crash, at most
+SHEET = 32  # files on a sheet: the most that is fetched again after a crash
 
 
 def sheet(job_id: str, number: int, context: StorageContext) -> dict[int, Stored]:
@@ -52,7 +52,7 @@ def concluded(job_id: str, context: StorageContext) -> tuple[Stored, ...] | None
 
 
 def container(job_id: str, context: StorageContext) -> Staged | None:
-    """The container staged for the job; None if there is none, or it was staged anew since."""
+    """The container staged for the job; None if there is none, or it was staged again since."""
     text = bucket.read(context.s3, context.work_bucket, staging(job_id, "container.json"))
     return None if text is None else Staged(**json.loads(text))
 

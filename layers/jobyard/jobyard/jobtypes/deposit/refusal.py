@@ -1,4 +1,4 @@
-"""Why a deposit cannot go on."""
+"""Why a deposit cannot continue."""
 
 from jobyard.domain.errors import JobyardError
 from jobyard.domain.jobs.failures import RETRYABLE, Failure

@@ -20,7 +20,7 @@ _AT_ONCE = 4 * 1024**2
 
 
 class StagedReader(io.RawIOBase):
-    """The bytes of a staged file, seekable. Reads fail if the file was staged anew meanwhile.
+    """The bytes of a staged file, seekable. Reads fail if the file was staged again meanwhile.
 
     `remaining` returns the seconds the worker has left. It is checked at every window: for some
     files a library reads gigabytes, byte by byte, before it yields anything.

@@ -28,9 +28,9 @@ from jobyard.jobtypes.deposit.versions import Kept, keep_version, record
 from jobyard.jobtypes.http_client import FetchRefused
 from jobyard.jobtypes.step_context import StorageContext
 
-_NOTED = "callback"  # in a job's data: what went wrong with its callback, "" once it went well
+_NOTED = "callback"  # in a job's data: the error of its callback, "" after it succeeded
 _NOTED_BYTES = 200
-_FAILED_CALL_S = 20.0  # that the callback about a failed job may take, which is tried once
+_FAILED_CALL_S = 20.0  # the time for the one callback about a failed job
 
 Step = Callable[[StepInput, StorageContext], StepResult]
 
@@ -88,7 +88,7 @@ def provisioning(step_input: StepInput, context: StorageContext) -> StepResult:
     """Refuse an object that is too large. There is no disk to wait for."""
     total = step_input.data.get("bytes")
     if total is None:
-        return Skipped("no server told a size; it is watched while the files come")
+        return Skipped("no server gave a size; it is checked while the files are fetched")
     largest = step_input.data.get("largest", total)
     if largest > MAX_FILE_BYTES:
         words = f"a file has {largest} bytes; {MAX_FILE_BYTES} are allowed"

@@ -30,7 +30,7 @@ FORMAT = "jobyard-object-1"
 # How long a number that was taken and not recorded is waited for: longer than a worker may live.
 _ABANDONED = timedelta(minutes=20)
 _WAIT_S = 15.0
-_RACES = 5  # numbers lost to other jobs before we wait
+_RACES = 5  # version numbers lost to other jobs before we wait
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def keep_version(
     """
     content = _content(step_input, ark, stored)
     if ark == mint(step_input.job_id):
-        # An ark of our own has seldom a version yet, and its first one is always v1.
+        # An ark of our own rarely has a version yet, and its first one is always v1.
         body = _manifest(content, step_input, 1)
         if bucket.put_new(context.s3, context.archive_bucket, version_key(ark, 1), body):
             return _kept(1, body)

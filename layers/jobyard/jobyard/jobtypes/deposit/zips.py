@@ -28,7 +28,7 @@ _UNICODE_PATH = 0x7075
 _HEADER = b"PK\x01\x02"
 _TOTAL, _DIRECTORY_BYTES = 4, 5  # of zipfile's end record
 
-_MAC = "__MACOSX/"  # where a Mac's Finder puts what only a Mac knows of the files beside it
+_MAC = "__MACOSX/"  # where a Mac's Finder stores the attributes that only a Mac has
 
 
 def zip_members(reader: StagedReader, limits: ContainerLimits) -> Iterator[Member]:
@@ -130,7 +130,7 @@ def _decoded(raw: bytes, limits: ContainerLimits) -> str:
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> str:
-    """The UTF-8 name that Info-ZIP writes beside another one, if it belongs to this name."""
+    """The UTF-8 name that Info-ZIP writes next to another one, if it belongs to this name."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<HH", extra, at)

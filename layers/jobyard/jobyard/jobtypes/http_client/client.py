@@ -24,7 +24,7 @@ REDIRECTS = 5  # followed for one URL
 _REDIRECTING = frozenset({300, 301, 302, 303, 307, 308})
 _FIELDS = {"User-Agent": b"Jobyard", "Accept": b"*/*", "Accept-Encoding": b"identity"}
 _UNPACKED = frozenset({"identity", "none", "binary", "7bit", "8bit", "utf-8", "chunked"})
-_LONGEST_S = 10 * 365 * 86_400.0  # what a Retry-After may say: more is no time anyone means
+_LONGEST_S = 10 * 365 * 86_400.0  # the longest Retry-After accepted: more cannot be meant
 _CODES = {
     202: Failure.PAYLOAD_BUSY,
     401: Failure.PAYLOAD_FORBIDDEN,
@@ -212,7 +212,7 @@ class HttpClient:
     def _follow(
         self, method: str, url: str, remaining: Callable[[], float]
     ) -> tuple[Connection, Head, Target]:
-        """Request the URL and follow redirects, each checked anew, until status 200."""
+        """Request the URL and follow redirects, each checked again, until status 200."""
         pace = Pace(self._timeouts, remaining, method)
         cookies = Cookies()
         place = target(url, self._allowed_hosts)

@@ -26,7 +26,7 @@ Resolve = Callable[..., list[tuple[Any, ...]]]  # socket.getaddrinfo, or what st
 _ADDRESSES = 4  # of a host, tried one after the other
 _BUFFER = 64 * 1024
 _KEPT = 32  # idle connections of a worker
-_FRESH = timedelta(seconds=20)  # servers and gateways drop idle connections without a word
+_FRESH = timedelta(seconds=20)  # servers and gateways drop idle connections silently
 
 
 class Connection:

@@ -1,6 +1,6 @@
 """Cookies within one chain of redirects, each only for the origin that set it.
 
-Many sites set a cookie, redirect to the same address, and give the file to whoever sends the cookie
+Many sites set a cookie, redirect to the same address, and give the file only if the cookie comes
 back. Cookies are dropped at the end of the chain, and no other host, port or scheme gets one,
 whatever its Domain says.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from jobyard.domain.jobs.failures import Failure
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 
-RESERVE_S = 12.0  # what is left of a worker's time when its transfers stop, to put things in order
+RESERVE_S = 12.0  # the time a worker keeps after its transfers stop, to save its state
 
 
 @dataclass(frozen=True)

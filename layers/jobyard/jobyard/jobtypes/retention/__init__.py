@@ -20,7 +20,7 @@ from jobyard.domain.jobs.job_type import (
 from jobyard.jobtypes.step_context import MaintenanceContext
 
 RETENTION_MARGIN_S = 45.0  # the time a worker keeps back: one slice takes some seconds
-_NEXT_WORKER_S = 1.0  # until another worker, with all its time, goes on
+_NEXT_WORKER_S = 1.0  # until another worker, with all its time, continues
 
 
 def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:

@@ -1,6 +1,6 @@
 """The sweep job type: changes the records of a DynamoDB table that are due. See docs/sweep.md.
 
-The step is imported when it runs, so that whoever only lists job types does not load it.
+The step is imported when it runs: code that only lists job types does not load it.
 """
 
 from jobyard.domain.ids import Origin

@@ -15,7 +15,7 @@ from jobyard.domain.schedules.wall_clock import zone_called, zone_name_of
 Value = str | int | float | bool  # what an attribute may be set to or compared with
 Attribute = Mapping[str, Any]  # a value as DynamoDB writes it: {"S": "maps"}
 
-MOST_NAMED = 50  # attributes that a plan sets, removes and looks at
+MOST_NAMED = 50  # attributes that a plan sets, removes and checks
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")  # of a table or an index; source: DynamoDB's limits
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)

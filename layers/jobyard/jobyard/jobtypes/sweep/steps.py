@@ -18,7 +18,7 @@ from jobyard.jobtypes.sweep.plan import Plan
 from jobyard.jobtypes.sweep.table import TRIES, Key, Record, Table, TableRefused, name_of
 
 SWEEP_MARGIN_S = 15.0  # the time a worker keeps back: a page may take so long on a busy table
-BUSY_S = 5.0  # the wait before a sweep of a busy table goes on
+BUSY_S = 5.0  # the wait before a sweep of a busy table continues
 _WHY = 80  # characters of why a record could not be changed
 
 
@@ -82,8 +82,8 @@ def _next_page(at: Checkpoint, table: Table, context: TableContext) -> Checkpoin
     failures: dict[Key, str] = {}
     changes = _judged(page.records, failures, table)
     for tries in range(1, TRIES + 1):
-        told = [(name_of(key), why[:_WHY]) for key, why in failures.items()]
-        after = at.after(len(changes), told, page.next)
+        failed = [(name_of(key), why[:_WHY]) for key, why in failures.items()]
+        after = at.after(len(changes), failed, page.next)
         written = table.write(changes, context.checkpoints.written(at, after, context.now()))
         if written.done:
             return after

@@ -134,11 +134,11 @@ class Table:
         }
         found: dict[Key, Record] = {}
         for tries in range(1, TRIES + 1):
-            asking = asked
+            request = asked
 
-            def read(asking: Any = asking) -> Any:
+            def read(request: Any = request) -> Any:
                 return self.client.batch_get_item(
-                    RequestItems=asking, ReturnConsumedCapacity="TOTAL"
+                    RequestItems=request, ReturnConsumedCapacity="TOTAL"
                 )
 
             answer = self._patiently(read)
@@ -233,13 +233,13 @@ class Table:
                 raise _NoAnswerError from error
             if code in _MISFITS:
                 table, index = self.plan.table, self.plan.index
-                told = f"{table}, index {index}: {words}"
+                message = f"{table}, index {index}: {words}"
                 if code == "ResourceNotFoundException":  # its words name neither
-                    told = f"there is no table {table} with an index {index}"
-                raise TableRefused(Failure.BAD_PARAMETERS, told) from error
+                    message = f"there is no table {table} with an index {index}"
+                raise TableRefused(Failure.BAD_PARAMETERS, message) from error
             if code == "AccessDeniedException":
-                told = f"Jobyard has no right to go through {self.plan.table}"
-                raise TableRefused(Failure.TABLE_NOT_ALLOWED, told) from error
+                message = f"Jobyard has no right to go through {self.plan.table}"
+                raise TableRefused(Failure.TABLE_NOT_ALLOWED, message) from error
             raise
 
 

@@ -35,7 +35,7 @@ from jobyard.domain.manifests.entry import row
 from jobyard.domain.manifests.findings import BoundedFindings, Finding
 from jobyard.domain.manifests.reader import Reading
 from jobyard.domain.plurals import plural
-from jobyard.jobtypes import takes_no_manifests
+from jobyard.jobtypes import batch_refusal
 from jobyard.services.batches import rows
 from jobyard.services.batches.uploads import MultipartUpload
 from jobyard.services.runs import ExecutionRun, NextStep
@@ -340,7 +340,7 @@ def _unfit(batch: Batch, source: ManifestSource, settings: Settings) -> str:
         batch.collection, collections.find(batch.collection), batch.depositor
     ):
         return reason
-    if reason := takes_no_manifests(batch.job_type):
+    if reason := batch_refusal(batch.job_type):
         return reason
     callback = batch.parameters.get("callback_url")
     reason = urls.not_called(callback, settings.allowed_hosts) if callback else ""

@@ -11,7 +11,7 @@ from jobyard.domain.collection import Collection
 from jobyard.domain.errors import BadRequest, StaleState
 from jobyard.domain.ids import batch_id_of
 from jobyard.domain.mail_addresses import Addresses, addresses
-from jobyard.jobtypes import TYPES, takes_no_manifests
+from jobyard.jobtypes import TYPES, batch_refusal
 from jobyard.services.access import authorize_deposit
 from jobyard.services.context import CommandContext
 from jobyard.services.settings import UPLOAD_TIME
@@ -57,7 +57,7 @@ def submit(
         Gone: the upload's time is over.
     """
     collection = authorize_deposit(submission.collection, context.actor)
-    if reason := takes_no_manifests(submission.job_type):
+    if reason := batch_refusal(submission.job_type):
         raise BadRequest(reason)
     TYPES[submission.job_type].check_parameter_names(
         submission.parameters.keys() - {"callback_url"}

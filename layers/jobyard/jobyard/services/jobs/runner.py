@@ -46,15 +46,17 @@ MARGIN_S = 20.0  # what a worker keeps of its time to write down how things stan
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker is given: the deployment, S3, the safe opener, the clock, the time left (s),
-    and what makes ready what only the system's jobs ask for."""
+    """What a worker has: settings, clients, the clock, and the seconds until it must stop.
+
+    `maintenance` makes what only the system's own jobs need.
+    """
 
     settings: Settings
     s3: "S3Client"
     fetch: HttpClient
     now: Callable[[], datetime]
     remaining: Callable[[], float]
-    upkeep: Callable[[], MaintenanceTasks]
+    maintenance: Callable[[], MaintenanceTasks]
 
     def step_context(
         self, job_type: JobType[Context], collection: Callable[[], Collection | None] = lambda: None
@@ -79,7 +81,7 @@ class Worker:
             "dynamodb": tables.client(),
             "sweep_tables": self.settings.sweep_tables,
             "checkpoints": checkpoints,
-            "maintenance": self.upkeep,
+            "maintenance": self.maintenance,
         }
         declared = [field.name for field in fields(job_type.context)]
         return job_type.context(**{name: capabilities[name] for name in declared})
