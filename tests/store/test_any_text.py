@@ -35,6 +35,7 @@ from jobyard.domain.text import clean, is_clean
 from jobyard.jobtypes.deposit.refusal import NotYet, Refused
 from jobyard.jobtypes.http_client.refusal import FetchRefused
 from jobyard.services.jobs.attempt import Progress, ended, run_steps, started, unexpected_failure
+from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store import (
     batches,
     calendars,
@@ -106,7 +107,7 @@ def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
     progress = Progress(job)
     step_input = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
     try:
-        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON)
+        attempted = run_steps(job_type, progress, step_input, None, lambda: NOON, WriteGroup())
     except (OSError, UnicodeError):
         attempted = unexpected_failure(progress, NOON)
     assert attempted

@@ -16,6 +16,7 @@ from jobyard.services.jobs.attempt import (
     run_steps,
     unexpected_failure,
 )
+from jobyard.services.jobs.write_group import WriteGroup
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -29,7 +30,7 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
     )
     step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
-    attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at)
+    attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at, WriteGroup())
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
 

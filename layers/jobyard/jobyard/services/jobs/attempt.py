@@ -32,6 +32,7 @@ from jobyard.domain.jobs.job_type import (
 )
 from jobyard.domain.lifecycle import Cause
 from jobyard.domain.text import clean_values
+from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.store import jobs
 
 _WRITE_AFTER_S = 1.0  # a step that ends sooner after the last write is written with the next one
@@ -83,6 +84,7 @@ def run_steps(
     step_input: StepInput,
     context: Context,
     now: Callable[[], datetime],
+    writes: WriteGroup,
 ) -> AttemptResult | None:
     """Run the steps of a started job. Returns None if someone else took the job away meanwhile.
 
@@ -106,7 +108,7 @@ def run_steps(
             last = name == job_type.steps[-1][0]  # the end is written right after it
             if not last and (ended - written_at).total_seconds() >= _WRITE_AFTER_S:
                 written = replace(record, version=record.version + 1)
-                (stored,) = jobs.write_many([(record, written)])
+                stored = writes.write(record, written)
                 if stored is None or stored.state is not JobState.RUNNING:
                     return None
                 progress.record, written_at = stored, ended

@@ -30,6 +30,7 @@ from jobyard.services.jobs.attempt import (
     unexpected_failure,
 )
 from jobyard.services.jobs.source import Change, DueJob, JobSource
+from jobyard.services.jobs.write_group import WriteGroup
 from jobyard.services.settings import Settings
 from jobyard.store import checkpoints, jobs, objects, tables
 
@@ -123,6 +124,7 @@ class _Runner:
         self.todo = deque(source.due())
         self.active: dict[Future[AttemptResult | None], _ActiveJob] = {}
         self.ended: list[tuple[Change, BaseException | None]] = []
+        self.writes = WriteGroup()
         self.refreshed_at = worker.now()
 
     def run(self) -> None:
@@ -199,7 +201,9 @@ class _Runner:
         context = replace(context, remaining=self.source.remaining(job, context.remaining))
         with ExitStack() as on_error:
             on_error.push(lambda kind, *_: self._on_error(kind, progress, step_input, context))
-            result = run_steps(job_type, progress, step_input, context, self.worker.now)
+            result = run_steps(
+                job_type, progress, step_input, context, self.worker.now, self.writes
+            )
         return result and self._with_failure_handled(result, step_input, context)
 
     def _on_error(
