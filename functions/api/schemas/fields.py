@@ -26,10 +26,10 @@ from jobyard.services.queries import history as history_queries
 
 
 class Schema(BaseModel, defer_build=True):
-    """What is sent or comes back. It is made ready when first used: a request uses few of them."""
+    """A request or response body. It is built at its first use, because a request needs few."""
 
 
-Links = Annotated[dict[str, str], Field(description="Addresses of what belongs to it, by name.")]
+Links = Annotated[dict[str, str], Field(description="Related addresses, by name.")]
 
 
 def _shaped(pattern: str, words: str) -> AfterValidator:
@@ -51,13 +51,13 @@ Collection = Annotated[
         "a collection is 1 to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
         "digit",
     ),
-    Field(json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
+    Field(examples=["maps"], json_schema_extra={"pattern": f"^{_COLLECTION}$"}),
 ]
 
 Naan = Annotated[
     str,
     _shaped(NAAN_PATTERN, "a NAAN is 5 to 10 digits or small letters, as in ark:/13030/name"),
-    Field(json_schema_extra={"pattern": f"^{NAAN_PATTERN}$"}),
+    Field(examples=["13030"], json_schema_extra={"pattern": f"^{NAAN_PATTERN}$"}),
 ]
 Group = Annotated[
     str,
@@ -169,6 +169,7 @@ CallbackUrl = Annotated[
             "format": "uri",
             "maxLength": _URL_LENGTH,
             "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$",
+            "examples": ["https://example.org/jobs"],
         }
     ),
 ]
@@ -200,6 +201,7 @@ Reason = Annotated[
     Field(
         description=f"Why, in up to {REASON_BYTES} bytes of UTF-8. It stays in the history, for "
         "those who look later.",
+        examples=["the server is back"],
         json_schema_extra={"minLength": 1, "maxLength": REASON_BYTES, "pattern": _WORDS},
     ),
 ]
@@ -229,7 +231,10 @@ _NOTE_BYTES = 1000
 Note = Annotated[
     str,
     _text(_NOTE_BYTES),
-    Field(json_schema_extra={"minLength": 1, "maxLength": _NOTE_BYTES, "pattern": _WORDS}),
+    Field(
+        examples=["scanned in May"],
+        json_schema_extra={"minLength": 1, "maxLength": _NOTE_BYTES, "pattern": _WORDS},
+    ),
 ]
 
 _PARAMETERS_BYTES = 4096
