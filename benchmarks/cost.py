@@ -160,7 +160,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
             stored * times / _GB * TABLE_GB_MONTH,
         ),
     ]
-    say(f"what its meter says of the batch: {price_usage(whole).words()}")
+    say(f"what its meter says of the batch: {price_usage(whole).description()}")
     say(f"a job's record has {min(sizes)} to {max(sizes)} bytes")
     return lines, {
         "write_units_per_job": round(whole.write_units / JOBS, 4),

@@ -205,7 +205,7 @@ def _ended(
     deadline = time.monotonic() + PATIENCE_S
     while waiting and time.monotonic() < deadline:
         sample = waiting[:_SAMPLE]
-        found = [occurrences.get(each.place(due_at)) for each in sample]
+        found = [occurrences.get(each.job_address(due_at)) for each in sample]
         left = [e for e, met in zip(sample, found, strict=True) if not (met and met.outcome)]
         waiting[:_SAMPLE] = left
         if left:

@@ -153,8 +153,8 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
         calls.append(answers.calls.total())
     seconds = time.perf_counter() - began
     failed = -(-size // FAILED_EVERY)
-    if batch.reported != {"succeeded": size - failed, "failed": failed}:
-        raise NotReported(f"{size} jobs were told as {dict(batch.reported)}")
+    if batch.reported_counts != {"succeeded": size - failed, "failed": failed}:
+        raise NotReported(f"{size} jobs were told as {dict(batch.reported_counts)}")
     longest = max(range(len(cpu)), key=lambda n: cpu[n] + calls[n] * WAIT_S)
     return Took(
         size,
@@ -195,7 +195,7 @@ def _laid_out(size: int) -> Batch:
             source=ManifestSource("intake", "manifests/maps/maps.checkm", "v", 1),
             started_at=NOON,
             entries=size,
-            files=size,
+            files_count=size,
             chunk_size=CHUNK_SIZE,
             history=(history,),
         )
@@ -218,12 +218,12 @@ def _record(place: JobAddress) -> JobRecord:
     code = Failure.PAYLOAD_NOT_FOUND.value if failed else ""
     told = (steps[-1], code, message) if failed else ()
     return JobRecord(
-        place=place,
+        address=place,
         state=JobState.FAILED if failed else JobState.SUCCEEDED,
         version=2,
         cause="main.p1.c1234.t1",
         at=after,
-        tries=1,
+        start_count=1,
         failure_code=code,
         failure_message=message if failed else "",
         steps=tuple(StepRecord(name, StepStatus.COMPLETED, moment, after) for name in steps),
@@ -275,7 +275,7 @@ class Answers:
             return None
         ((chunk_id,),) = (each.values() for each in asked["ExpressionAttributeValues"].values())
         number = int(chunk_id.rpartition("#")[2])
-        size = self._batch.size_of(number)
+        size = self._batch.job_count(number)
         items = ",".join(self._records[:size]).replace(f"{_PLACEHOLDER}#0", chunk_id)
         body = f'{{"Count":{size},"ScannedCount":{size},"Items":[{items}]}}'
         return _answer(request, body.encode())
@@ -308,8 +308,8 @@ class Answers:
         lines = []
         for number in range(first // INDEX_LINE_BYTES, (last + 1) // INDEX_LINE_BYTES):
             start = number * CHUNK_SIZE * len(self._row)
-            end = start + self._batch.size_of(number) * len(self._row)
-            lines.append(Chunk(number, start, end).line())
+            end = start + self._batch.job_count(number) * len(self._row)
+            lines.append(Chunk(number, start, end).index_line())
         return b"".join(lines)
 
 

@@ -167,11 +167,11 @@ def _window(text: str) -> dict[str, Any]:
 
 
 def _excluded(found: Document) -> str:
-    return "; ".join(each.words() for each in calendar_from(found).exclude)
+    return "; ".join(each.description() for each in calendar_from(found).exclude)
 
 
 def _windows(found: Document) -> str:
-    return "; ".join(each.words() for each in calendar_from(found).include)
+    return "; ".join(each.description() for each in calendar_from(found).include)
 
 
 def calendar_from(found: Any) -> Calendar:

@@ -271,11 +271,11 @@ def _suggest_watch(batch_id: str) -> None:
 
 
 def _is_schedule_job(target: str) -> bool:
-    place = JobAddress.of(target)
+    place = JobAddress.parse(target)
     return place is not None and place.origin is Origin.SCHEDULE
 
 
 def _origin_of(target: str) -> str:
     """The batch or schedule of a job; `target` itself if it is not a job id."""
-    place = JobAddress.of(target)
+    place = JobAddress.parse(target)
     return place.origin_id if place else target

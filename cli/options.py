@@ -85,13 +85,13 @@ def recipient(text: str) -> str:
     """An e-mail address, or a comma-separated list of them."""
     found = addresses(text)
     if found.bad or not found.good:
-        raise typer.BadParameter(found.bad[0].words if found.bad else f"{text!r}: {SHAPE}")
+        raise typer.BadParameter(found.bad[0].description if found.bad else f"{text!r}: {SHAPE}")
     return text
 
 
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id, of a batch's job or a schedule's."""
-    place = JobAddress.of(text)
+    place = JobAddress.parse(text)
     return place is not None and is_origin_id(place.origin_id)
 
 

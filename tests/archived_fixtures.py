@@ -58,10 +58,10 @@ def batch_of(
         started_at=at,
         ended_at=at,
         entries=entries,
-        files=entries,
+        files_count=entries,
         chunk_size=chunk_size if entries else 0,
         last_report=1,
-        reported={"succeeded": entries},
+        reported_counts={"succeeded": entries},
         history=(entry,),
     )
 
@@ -71,10 +71,10 @@ def laid_down(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
     batch_id = batch.batch_id
     found = [*_jobs(batch, recorded)]
     places = [*_rows(harness, batch)]
-    _put(harness, rows.index_key(batch_id), b"".join(place.line() for place in places))
+    _put(harness, rows.index_key(batch_id), b"".join(place.index_line() for place in places))
     jobs.write_many([(None, job) for job in found])
-    for number in sorted({job.place.chunk for job in found}):
-        mine = [job for job in found if job.place.chunk == number]
+    for number in sorted({job.address.chunk for job in found}):
+        mine = [job for job in found if job.address.chunk == number]
         counts = {"succeeded": len(mine)}
         chunks.put(ChunkRecord(batch_id, number, 0, counts, {}, {"main": RunProgress(1)}))
     written = batches.put_new(batch)
@@ -84,10 +84,10 @@ def laid_down(harness: Harness, batch: Batch, recorded: int = 3) -> Batch:
 
 def _rows(harness: Harness, batch: Batch) -> Iterator[Chunk]:
     text, start = [], 0
-    for number in range(batch.chunks):
+    for number in range(batch.chunk_count):
         some = [
             json.dumps({"url": f"https://example.org/{number}/{position}"}).encode() + b"\n"
-            for position in range(batch.size_of(number))
+            for position in range(batch.job_count(number))
         ]
         length = sum(map(len, some))
         yield Chunk(number, start, start + length)
@@ -187,7 +187,7 @@ def occurred(schedule: Schedule, days: Mapping[int, Verdict]) -> list[Occurrence
                 Trigger.SCHEDULE,
                 verdict,
                 at,
-                reason=SkipReason.CALENDAR if verdict is Verdict.SKIP else None,
+                skip_reason=SkipReason.CALENDAR if verdict is Verdict.SKIP else None,
                 job_type=schedule.job_type,
                 outcome=outcome if is_run else None,
             )

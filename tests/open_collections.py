@@ -28,5 +28,5 @@ def an_open_collection(name: str) -> Collection:
         owner_sub=sub_of("curator"),
         groups=frozenset({"depositor", "operator", "admin"}),
         naans=NAANS,
-        drops=True,
+        accepts_drops=True,
     )

@@ -47,7 +47,7 @@ def scripted(retries: int = 1) -> Iterator[Script]:
         "Scripted",
         steps=(("doing", lambda step_input, context: script.step(step_input, context)),),
         context=StepContext,
-        retry=RetryPolicy(retries=retries, first=5.0),
+        retry=RetryPolicy(max_retries=retries, first_wait=5.0),
         origins=frozenset({Origin.SCHEDULE}),
         check_parameters=_anything,
     )

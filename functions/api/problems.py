@@ -236,7 +236,7 @@ def _errors_of(error: JobyardError) -> Sequence[tuple[str, str]]:
         return [(error.where, error.allowed)]
     if isinstance(error, InvalidParameters):
         place = f"body.parameters.{error.field}" if error.field else "body.parameters"
-        return [(place, error.words)]
+        return [(place, error.problem)]
     return error.errors if isinstance(error, ValidationFailed) else ()
 
 

@@ -46,13 +46,13 @@ def _report(result: TickResult) -> None:
         LOGGER.error("schedule error", schedule_id=schedule_id, exc_info=error)
     missed = 0
     for occurrence in result.skipped:
-        if occurrence.reason is not None:
-            missed += occurrence.reason.is_trouble
+        if occurrence.skip_reason is not None:
+            missed += occurrence.skip_reason.needs_attention
             LOGGER.warning(
                 "skipped",
                 schedule_id=occurrence.schedule_id,
-                at=occurrence.at,
-                reason=occurrence.reason,
+                at=occurrence.scheduled_for,
+                reason=occurrence.skip_reason,
             )
     if missed:
         emf = EphemeralMetrics(namespace=metrics.NAMESPACE)

@@ -55,7 +55,7 @@ def test_the_page_has_every_reason_for_a_skip_as_the_code_has_it() -> None:
     listed = PAGE.split("<!-- skips")[1].split("-->\n", 1)[1].split("<!-- /skips")[0]
 
     rows = [
-        f"| {skip.value} | {skip.description} | {'yes ' if skip.is_trouble else ''}|"
+        f"| {skip.value} | {skip.description} | {'yes ' if skip.needs_attention else ''}|"
         for skip in SkipReason
     ]
     assert listed.splitlines()[2:] == rows
@@ -75,10 +75,10 @@ def test_the_page_names_every_trigger_verdict_and_state() -> None:
 
 
 def test_the_default_settings_are_marked() -> None:
-    assert f"| `{Policy().missed.which}` (the default)" in PAGE
+    assert f"| `{Policy().catch_up.runs}` (the default)" in PAGE
     assert f"| `{Policy().overlap}` (the default)" in PAGE
-    assert f"the newest `limit` ({CatchUp().most})" in PAGE
-    assert f"`max_age_h` hours ({CatchUp().oldest_h})" in PAGE
+    assert f"the newest `limit` ({CatchUp().limit})" in PAGE
+    assert f"`max_age_h` hours ({CatchUp().max_age_h})" in PAGE
 
 
 def test_the_rule_has_the_fields_and_bounds_that_the_page_lists() -> None:

@@ -12,12 +12,12 @@ from jobyard.domain.cause_key import Action, CauseKey, Interruption
     [
         (CauseKey("r0123456789ab"), "r0123456789ab"),
         (CauseKey("main", 1, 0, 2), "main.p1.c0.t2"),
-        (CauseKey("main", 3, 7, 1, turn=Interruption.LOST), "main.p3.c7.t1.lost"),
-        (CauseKey("main", turn=Interruption.REPLACED), "main.replaced"),
+        (CauseKey("main", 3, 7, 1, interruption=Interruption.ORPHANED), "main.p3.c7.t1.lost"),
+        (CauseKey("main", interruption=Interruption.REPLACED), "main.replaced"),
         (CauseKey("main", 4, action=Action.SETTLE), "settle.main.p4.c0.t0"),
         (CauseKey("main", 151, action=Action.STALLED), "stalled.main.p151.c0.t0"),
         (CauseKey(action=Action.OPEN, subject="b2.x-open.main"), "open.b2.x-open.main"),
-        (CauseKey(action=Action.LANDED, subject="3sL4.kqt"), "landed.3sL4.kqt"),
+        (CauseKey(action=Action.UPLOADED, subject="3sL4.kqt"), "landed.3sL4.kqt"),
         (CauseKey(action=Action.REPORT, subject="12"), "report.12"),
     ],
 )

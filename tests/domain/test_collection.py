@@ -62,7 +62,7 @@ def test_the_right_is_a_persons_by_id_or_a_groups(who: Depositor, may: bool) -> 
 
 
 def test_what_nobody_submitted_has_the_right_that_the_collection_gives_to_drops() -> None:
-    dropping = MAPS.changed(change(), drops=True)
+    dropping = MAPS.changed(change(), accepts_drops=True)
 
     assert dropping.may_deposit(NOBODY)
     assert not MAPS.may_deposit(Depositor("", frozenset({"admin", "curators"})))
@@ -90,7 +90,7 @@ def test_a_collection_that_is_not_there_takes_nothing_even_from_an_admin() -> No
 )
 def test_the_authority_of_an_ark_is_what_stands_first(ark: str, naan: str) -> None:
     assert naan_of(ark) == naan
-    assert MAPS.may_name(ark) is (naan == "13030")
+    assert MAPS.may_assign(ark) is (naan == "13030")
 
 
 @pytest.mark.parametrize(

@@ -45,13 +45,13 @@ def test_small_sums_are_shown_with_digits_that_say_something(usage: Usage, amoun
 
 
 def test_the_words_name_the_prices_date() -> None:
-    words = price_usage(Usage(write_units=2053, transitions=36, invocations=15)).words()
+    words = price_usage(Usage(write_units=2053, transitions=36, invocations=15)).description()
 
     assert "2,053 write units, 36 transitions, 15 invocations" in words
     assert "prices of 2026-10-04" in words
 
 
 def test_one_of_a_kind_is_told_as_one() -> None:
-    words = price_usage(Usage(write_units=1, transitions=1, invocations=1)).words()
+    words = price_usage(Usage(write_units=1, transitions=1, invocations=1)).description()
 
     assert "(1 write unit, 1 transition, 1 invocation; " in words

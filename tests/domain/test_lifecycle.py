@@ -86,11 +86,11 @@ def test_nothing_more_can_happen_in_a_terminal_state() -> None:
 def test_a_person_may_send_only_what_the_table_gives_their_role() -> None:
     table = lifecycle(START, END, STOP)
 
-    assert table.asked("work", "stop", NOON, PRESS, {"operator"}).after == "done"
+    assert table.authorized_move("work", "stop", NOON, PRESS, {"operator"}).after == "done"
     with pytest.raises(Forbidden, match="only an operator may stop a thing"):
-        table.asked("work", "stop", NOON, PRESS, {"viewer", "admin"})
+        table.authorized_move("work", "stop", NOON, PRESS, {"viewer", "admin"})
     with pytest.raises(Forbidden, match="only the machine"):
-        table.asked("work", "end", NOON, PRESS, {"operator", "admin"})
+        table.authorized_move("work", "end", NOON, PRESS, {"operator", "admin"})
 
 
 def test_only_what_a_person_may_send_is_offered() -> None:

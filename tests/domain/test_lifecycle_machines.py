@@ -117,14 +117,14 @@ class Walk(RuleBasedStateMachine):
         here = self.known[self.state]
         if event not in here:
             with pytest.raises(InvalidTransition, match=f"cannot {event}"):
-                self.lifecycle.asked(*asked, senders)
+                self.lifecycle.authorized_move(*asked, senders)
             with pytest.raises(InvalidTransition):
                 self.lifecycle.move(*asked)
         elif not here[event][1] & senders:
             with pytest.raises(Forbidden, match=event):
-                self.lifecycle.asked(*asked, senders)
+                self.lifecycle.authorized_move(*asked, senders)
         else:
-            move = self.lifecycle.asked(*asked, senders)
+            move = self.lifecycle.authorized_move(*asked, senders)
             self._moved(move, here[event][0])
             self.last = (asked, senders), move
 
@@ -147,7 +147,7 @@ class Walk(RuleBasedStateMachine):
         nothing to do."""
         if self.last:
             (asked, senders), move = self.last
-            assert self.lifecycle.asked(*asked, senders) == move
+            assert self.lifecycle.authorized_move(*asked, senders) == move
             assert self.history[-1] == HistoryEntry.of(move)
 
     @invariant()
@@ -195,7 +195,7 @@ class JobWalk(Walk):
         assert after.version == before.version + 1
         assert after.history == self.history
         assert (after.state, after.cause, after.at) == (self.state, cause.key, self.now)
-        assert after.requeues == before.requeues + (event == "requeue")
+        assert after.requeue_count == before.requeue_count + (event == "requeue")
         assert (after.failure_code == "FORCED") is (event == "force_fail")
         self.last = None
 

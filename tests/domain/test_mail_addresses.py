@@ -137,8 +137,8 @@ def test_whatever_is_written_is_read(text: str) -> None:
         assert each.isprintable()
         assert addresses(each).good == (each,)
     for untold in found.bad:
-        assert is_clean(untold.words)
-        untold.words.encode()
+        assert is_clean(untold.description)
+        untold.description.encode()
 
 
 def _counted(text: str) -> int:

@@ -204,10 +204,10 @@ class BatchScenario:
         )
         return [
             {
-                "job_id": view.job.place.job_id,
+                "job_id": view.job.address.job_id,
                 "state": view.job.state.value,
                 "code": view.job.failure_code,
-                "requeues": view.job.requeues,
+                "requeues": view.job.requeue_count,
                 "data": {k: v for k, v in view.job.data.items() if k != "manifest"},
                 "manifest": view.job.data.get("manifest"),
             }
@@ -223,7 +223,7 @@ class BatchScenario:
         manifests = {hashlib.sha256(each[0]).hexdigest() for each in archive.values()}
         return {
             "batch": view.batch.state.value,
-            "message": view.batch.message,
+            "message": view.batch.failure_message,
             "counts": {name: number for name, number in view.counts.items() if number},
             "between": [{**job, "manifest": job["manifest"] is not None} for job in self.between],
             "jobs": [{**job, "manifest": job["manifest"] in manifests} for job in jobs],

@@ -64,13 +64,13 @@ class ScheduleScenario:
 
     def _step(self, work: StepInput, _touch: Any) -> StepResult:
         """What the job does: the first goes wrong once, and may pass; any is good once mended."""
-        place = JobAddress.of(work.job_id)
+        place = JobAddress.parse(work.job_id)
         assert place
         if self.broken:
             return Fail(Failure.PAYLOAD_NOT_FOUND, "broken")
         with self.scenario_run.harness.interceptor.muted():
             record = jobs.get(place)
-        tried = {each.code for each in record.attempts} if record else set()
+        tried = {each.failure_code for each in record.attempts} if record else set()
         if occurrence_time(place) == at("13:00") and _BUSY not in tried:
             return Fail(Failure.PAYLOAD_BUSY, "busy", retryable=True)
         return Done({"records": {"processed": 3, "failed": 1, "total": 4}})
@@ -90,7 +90,7 @@ class ScheduleScenario:
         self.broken = True
         scenario_run.ask(self._run_now)
         self.broken = False
-        scenario_run.ask(lambda asked: send_job_event(self.wanted.place.job_id, "requeue", asked))
+        scenario_run.ask(lambda asked: send_job_event(self.wanted.address.job_id, "requeue", asked))
 
         self._person("13:40")
         scenario_run.ask(lambda asked: schedule_commands.suspend(schedule_id, at("20:00"), asked))
@@ -142,11 +142,11 @@ class ScheduleScenario:
         return [*reversed(occurrences.newest(self.schedule_id, limit=50))]
 
     def _job(self, occurrence: Occurrence) -> dict[str, Any] | None:
-        job = jobs.get(occurrence.place)
+        job = jobs.get(occurrence.address)
         return job and {
             "state": job.state,
             "code": job.failure_code,
-            "requeues": job.requeues,
+            "requeues": job.requeue_count,
             "data": dict(job.data),
         }
 
@@ -156,21 +156,22 @@ class ScheduleScenario:
         return {
             "state": schedule.state,
             "next_at": str(schedule.next_at),
-            "active": [str(run.at) for run in schedule.active],
-            "queued": str(schedule.queued),
-            "latest": schedule.latest and [str(schedule.latest.at), schedule.latest.state],
+            "active": [str(run.scheduled_for) for run in schedule.active],
+            "queued": str(schedule.queued_for),
+            "latest": schedule.latest
+            and [str(schedule.latest.scheduled_for), schedule.latest.state],
             "history": [(e.event, e.after, e.actor, str(e.at)) for e in schedule.history],
             "occurrences": [
                 {
-                    "at": f"{each.at:%H:%M}",
+                    "at": f"{each.scheduled_for:%H:%M}",
                     "trigger": each.trigger,
                     "verdict": each.verdict,
-                    "reason": each.reason,
-                    "words": each.words,
+                    "reason": each.skip_reason,
+                    "words": each.reason,
                     "outcome": each.outcome
                     and {
                         "state": each.outcome.state,
-                        "codes": each.outcome.codes,
+                        "codes": each.outcome.failure_codes,
                         "processed": each.outcome.processed,
                     },
                     "job": self._job(each),
@@ -181,7 +182,7 @@ class ScheduleScenario:
 
     def histories(self) -> tuple[tuple[str, ...], ...]:
         """The events of each job."""
-        found: list[JobRecord | None] = [jobs.get(each.place) for each in self._occurrences()]
+        found: list[JobRecord | None] = [jobs.get(each.address) for each in self._occurrences()]
         return tuple(tuple(entry.event for entry in job.history) for job in found if job)
 
     @staticmethod

@@ -98,8 +98,8 @@ def checked(harness: Harness, outcome: StepResult) -> dict[str, Any]:
     return {
         "outcome": repr(outcome),
         "left": [repr(each) for each in left],
-        "tombstone": tombstone and [tombstone.words, tombstone.phase],
-        "kept_from": schedules.get(schedule_id).kept_from,
+        "tombstone": tombstone and [tombstone.description, tombstone.phase],
+        "kept_from": schedules.get(schedule_id).retained_from,
         "occurrences": [repr(each) for each in occurrences.older(schedule_id, harness.at)],
         "jobs": [repr(each) for each in jobs.of_chunk(schedule_id, 0)],
         "work": sorted(objects(harness, "work")),

@@ -247,7 +247,7 @@ def a_batch_that_is_over_has_no_open_job_and_has_told(
 def every_report_tells_something_new(told: Sequence[Report]) -> None:
     assert [each.seq for each in told] == list(range(1, len(told) + 1))
     assert [each.kind for each in told[1:]] == [ReportKind.UPDATE] * (len(told) - 1)
-    assert all(each.changed for each in told[1:])
+    assert all(each.changed_count for each in told[1:])
 
 
 def who_waits_says_why(view: BatchView, jobs: Sequence[JobView]) -> None:

@@ -113,7 +113,7 @@ def jobs_in(state: str, harness: Harness, payloads: Payloads, number: int) -> tu
             send_job_event(job_id, "hold", harness.context())
     if state == JobState.RUNNING:
         for job_id in job_ids:
-            place = JobAddress.of(job_id)
+            place = JobAddress.parse(job_id)
             assert place
             job = new_job(place, harness.now())
             cause = ExecutionRun(MAIN, 1).cause(place.chunk, 1)
@@ -140,7 +140,7 @@ def come_to(harness: Harness, batch_id: str) -> dict[str, Any]:
         "moves": [(entry.event, entry.after) for entry in view.batch.history],
         "mails": len(harness.mails_of(batch_id)),
         "jobs": {
-            (job.state.value, job.requeues, tuple(entry.event for entry in job.history))
+            (job.state.value, job.requeue_count, tuple(entry.event for entry in job.history))
             for job in found
         },
     }
@@ -258,7 +258,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
             at,
             lambda request, job=job_id: send_job_event(job, others, request),  # type: ignore[misc]
         )
-        job = jobs.get(JobAddress.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(JobAddress.parse(job_id))  # type: ignore[arg-type]
         assert job
         sent = {"one": event, "other": others}
         came = [entry.event for entry in job.history[before:]]
@@ -270,7 +270,7 @@ def test_of_two_who_send_a_job_different_events_one_is_first(
 
 def entries_of(job_id: str) -> int:
     """How long the history of a job is."""
-    place = JobAddress.of(job_id)
+    place = JobAddress.parse(job_id)
     assert place
     job = jobs.get(place)
     return len(job.history) if job else 0
@@ -337,7 +337,7 @@ def test_of_two_who_ask_a_job_and_its_batch_both_come_to_a_legal_end(
         harness.machines.run_all()
 
         batch = harness.batch(batch_id).batch
-        job = jobs.get(JobAddress.of(job_id))  # type: ignore[arg-type]
+        job = jobs.get(JobAddress.parse(job_id))  # type: ignore[arg-type]
         assert two.won, (at, two)
         assert told_by(BATCH, batch.history) == batch.state
         if job is None:  # cancelled before anything happened to it

@@ -112,7 +112,7 @@ def come_to_rest(watched: Watched) -> None:
         watched.harness.machines.run_all()
         schedule = watched.stored
         is_due = schedule.next_at and schedule.next_at <= watched.harness.at
-        if not (is_due or schedule.active or schedule.queued):
+        if not (is_due or schedule.active or schedule.queued_for):
             return
         watched.harness.later(61)
     raise AssertionError(f"it never comes to rest: {watched.stored}")
@@ -144,25 +144,25 @@ def audit(watched: Watched, script: Script, *, once: bool = True) -> None:
     goes on; who was told that it is done finds it in a history, once, and who was refused does not.
     """
     schedule, found = watched.stored, watched.history
-    own = [each.at for each in found if each.trigger is not Trigger.MANUAL]
+    own = [each.scheduled_for for each in found if each.trigger is not Trigger.MANUAL]
     assert own == expected_times(watched)
-    assert (schedule.active, schedule.queued, schedule.look_at) == ((), None, None)
+    assert (schedule.active, schedule.queued_for, schedule.next_check_at) == ((), None, None)
     assert {each.verdict for each in found} <= {Verdict.RUN, Verdict.SKIP}
-    assert all((each.reason is None) == (each.verdict is Verdict.RUN) for each in found)
+    assert all((each.skip_reason is None) == (each.verdict is Verdict.RUN) for each in found)
     told = Counter(work.job_id for work in script.told if work.job_id.startswith(watched.id))
     ran = [each for each in found if each.verdict is Verdict.RUN]
     causes = Counter(entry.cause for entry in schedule.history)
     for each in ran:
-        job = jobs.get(each.place)
+        job = jobs.get(each.address)
         assert job is not None
         assert job.state in ENDED
         assert each.outcome is not None
         assert each.outcome.state is job.state
         assert sum(entry.event == "succeed" for entry in job.history) <= 1
-        assert told[job.place.job_id] >= (job.state is JobState.SUCCEEDED)
-        assert told[job.place.job_id] <= 1 or not once
+        assert told[job.address.job_id] >= (job.state is JobState.SUCCEEDED)
+        assert told[job.address.job_id] <= 1 or not once
         causes.update(entry.cause for entry in job.history)
-    assert told.keys() <= {each.place.job_id for each in ran}
+    assert told.keys() <= {each.address.job_id for each in ran}
     assert {cause: causes[cause] for cause in watched.done} == dict.fromkeys(watched.done, 1)
     assert [cause for cause in watched.refused if causes[cause]] == []
 
@@ -284,7 +284,7 @@ def test_a_run_that_ends_in_the_moment_the_next_is_due_leaves_no_time_out(
 
     for those in all_of_them:
         audit(those, script)
-        assert {each.reason for each in those.history} <= {None, SkipReason.ONE_WAITS}
+        assert {each.skip_reason for each in those.history} <= {None, SkipReason.ONE_WAITS}
 
 
 # Two at once, call by call
@@ -335,7 +335,7 @@ def delete(watched: Watched) -> None:
 
 def cancel(watched: Watched) -> None:
     """A person cancels the job of its newest time, if there is one."""
-    newest = [each.place for each in watched.history[-1:]]
+    newest = [each.address for each in watched.history[-1:]]
     if newest:
         watched.ask(lambda asked: send_job_event(newest[0].job_id, "cancel", asked))
 

@@ -120,7 +120,7 @@ def test_a_chunk_is_written_as_fast_as_one_partition_takes_it(
     with aws_semantics.listening(profile):
         stored = jobs.write_many(changes, pause=waits.append)
 
-    assert [job and job.place for job in stored] == places
+    assert [job and job.address for job in stored] == places
     assert profile.units["test-jobs"] == 1300
     assert profile.met > 0
     assert 0.2 < sum(waits) < 1  # 300 more than fit at once
@@ -239,7 +239,7 @@ def test_a_worker_that_has_too_little_time_for_a_file_leaves_it_to_the_next(
 def index_of(harness: Harness, batch_id: str) -> list[Chunk]:
     """The chunks of a batch."""
     body = harness.s3.get_object(Bucket="work", Key=f"work/{batch_id}/index.jsonl")["Body"].read()
-    return [Chunk.of_line(line) for line in body.splitlines()]
+    return [Chunk.from_index_line(line) for line in body.splitlines()]
 
 
 # Large files

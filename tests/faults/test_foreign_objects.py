@@ -67,13 +67,13 @@ class Field:
         self._make(self.theirs, people={FRIEND.sub: FRIEND.name}, naans=("99999",))
         # 99999 is one that strangers may name too: it is the object that is not theirs.
         naans = ("12345", "99999")
-        self._make(self.ours, groups=frozenset({"strangers"}), naans=naans, drops=True)
+        self._make(self.ours, groups=frozenset({"strangers"}), naans=naans, accepts_drops=True)
         for primary, local in ((self.ark, "box:1"), ("", "box:2")):
             batch_id = self.submit(FRIEND, self.theirs, self.row(primary, local))
             assert self.jobs_of(batch_id)[0].state is JobState.SUCCEEDED
 
     def _make(self, name: str, **rights: Any) -> None:
-        bare = replace(an_open_collection(name), groups=frozenset(), naans=(), drops=False)
+        bare = replace(an_open_collection(name), groups=frozenset(), naans=(), accepts_drops=False)
         collections.put(replace(bare, **rights))
 
     def change(self, name: str, **rights: Any) -> None:
@@ -323,7 +323,7 @@ def test_what_is_dropped_has_the_rights_of_its_collection_and_is_told_to_operato
 
     view = field.harness.batch(batch_id)
     assert (view.batch.state, view.batch.entries) == ("failed", 0)
-    assert "collection" in view.batch.message
+    assert "collection" in view.batch.failure_message
     assert view.batch.notify == ("operators@example.org",)
     (mail,) = field.harness.mails_of(batch_id)
     assert mail.to == ("operators@example.org",) or list(mail.to) == ["operators@example.org"]
@@ -378,7 +378,7 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
 
     batch = field.harness.batch(batch_id).batch
     assert (batch.state, batch.entries, batch.submitter_sub) == ("failed", 0, who.sub)
-    assert "may not deposit" in batch.message
+    assert "may not deposit" in batch.failure_message
 
 
 # By what goes on later
@@ -387,8 +387,8 @@ def test_a_right_that_is_taken_away_before_the_upload_opens_nothing(field: Field
 def requeue(field: Field, job: JobRecord) -> None:
     """An operator has the job tried again, by itself and as one of many."""
     operator = person("operator")
-    field.harness.ask_job(job.place.job_id, "requeue", person=operator)
-    batch_id = job.place.origin_id
+    field.harness.ask_job(job.address.job_id, "requeue", person=operator)
+    batch_id = job.address.origin_id
     operations.retry(batch_id, Filter(JobState.FAILED), field.harness.context(operator))
     field.harness.machines.run_all()
 
@@ -410,7 +410,7 @@ def test_a_requeue_does_not_bring_back_a_right_that_was_taken_away(field: Field,
     requeue(field, job)
 
     stopped_again = stopped(field, batch_id, "DEPOSIT_NOT_ALLOWED")
-    assert stopped_again.requeues == 2
+    assert stopped_again.requeue_count == 2
     assert f"collection allow {field.theirs}" in stopped_again.failure_message
 
 
@@ -474,7 +474,7 @@ _ANCHOR = {"anchor": "2026-11-01"}
 Asked = Callable[[Field, Actor], object]
 CHANGES: list[Asked] = [
     lambda field, who: changing.edit(
-        field.theirs, CollectionEdit(drops=True), field.harness.context(who)
+        field.theirs, CollectionEdit(accepts_drops=True), field.harness.context(who)
     ),
     lambda field, who: changing.edit(
         field.theirs,
@@ -486,7 +486,11 @@ CHANGES: list[Asked] = [
     ),
     lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.context(who)),
     lambda field, who: changing.create(
-        field.theirs, CollectionEdit(drops=True), [], ["strangers"], field.harness.context(who)
+        field.theirs,
+        CollectionEdit(accepts_drops=True),
+        [],
+        ["strangers"],
+        field.harness.context(who),
     ),
 ]
 

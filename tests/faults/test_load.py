@@ -190,7 +190,9 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
     marks = marks_in(flood.load)
     for batch_id in flood.sent:
         batch = batches.get(batch_id, datetime.now(UTC))
-        found = [job for chunk in range(batch.chunks) for job in jobs.of_chunk(batch_id, chunk)]
+        found = [
+            job for chunk in range(batch.chunk_count) for job in jobs.of_chunk(batch_id, chunk)
+        ]
         lost = sum(was_given_up(job) for job in found)
         end = (BatchState.FAILED, "fail") if lost else (BatchState.COMPLETED, "complete")
         events = Counter(entry.event for entry in batch.history)
@@ -201,12 +203,12 @@ def audit(flood: Flood, jobs_each: int) -> Counter[str]:
         assert count_jobs(found)[0] == counts
         assert sum_counts(record.counts for record in chunks.of_batch(batch_id)) == counts
         for job in found:
-            left = marks.pop(f"{PREFIX}{job.place.job_id}", 0)
+            left = marks.pop(f"{PREFIX}{job.address.job_id}", 0)
             assert was_done(job) or was_given_up(job), job
             assert was_done(job) <= left <= 1 + restarts_of(job), job
             happened["repeated"] += left > 1
         (report,) = reports.of_batch(batch_id)
-        assert report.counts == batch.reported
+        assert report.counts == batch.reported_counts
         assert sum_counts([report.counts]) == counts
         seen = sum(batch_id in subject for subject in flood.subjects.values())
         assert seen == 1 or (seen == 0 and was_forgotten(report.delivery, flood.load)), report
@@ -237,7 +239,7 @@ def marks_in(load: LoadStack) -> Counter[str]:
 def was_done(job: JobRecord) -> bool:
     """Whether a job succeeded once, by one attempt that counts, whatever it met before."""
     ends = sum(entry.event == "succeed" for entry in job.history)
-    return ends == 1 and sum(not attempt.code for attempt in job.attempts) == 1
+    return ends == 1 and sum(not attempt.failure_code for attempt in job.attempts) == 1
 
 
 def was_given_up(job: JobRecord) -> bool:

@@ -44,7 +44,7 @@ def person(name: str) -> Actor:
 def requeues(batch_id: str, number: int) -> list[int]:
     """How often each job of a batch was requeued."""
     found = [jobs.get(JobAddress(batch_id, each // 2, each % 2)) for each in range(number)]
-    return [job.requeues for job in found if job]
+    return [job.requeue_count for job in found if job]
 
 
 def test_of_twenty_at_once_one_retries_and_the_others_are_told_who(

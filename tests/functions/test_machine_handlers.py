@@ -174,7 +174,7 @@ def test_an_open_that_failed_is_settled_into_a_report(
     )
 
     assert settled["next"] == "report"
-    _tells_a_stranger_nothing(batches.get(batch_id, NOW).message, caplog)
+    _tells_a_stranger_nothing(batches.get(batch_id, NOW).failure_message, caplog)
 
 
 def _tells_a_stranger_nothing(told: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -327,7 +327,7 @@ def test_who_a_mail_did_not_reach_is_kept_with_the_report(
     functions["report.delivery"].handler({"detail": detail}, Context())
     functions["report.delivery"].handler({"detail": detail}, Context())
 
-    assert [each.words for each in reports.get("b-bounced", 1).delivery.untold] == [
+    assert [each.description for each in reports.get("b-bounced", 1).delivery.undeliverable] == [
         "jo@example.org: 550 no such\ufffd\ufffduser",
         "ed@example.org: its server refused the mail",
     ]
@@ -393,8 +393,8 @@ def test_the_minute_starts_what_is_due_and_only_once(
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert (first["started"], again["started"]) == (1, 0)
     assert occurrence.verdict is Verdict.RUN
-    assert execution(bound, functions, job_execution(occurrence.place, "main"))["input"]
-    assert schedules.get(schedule.schedule_id).active[0].at == schedule.next_at
+    assert execution(bound, functions, job_execution(occurrence.address, "main"))["input"]
+    assert schedules.get(schedule.schedule_id).active[0].scheduled_for == schedule.next_at
 
 
 def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
@@ -410,7 +410,7 @@ def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
     found = metrics_of(capsys)
     lines = [vars(line) for line in caplog.records if line.message == "skipped"]
     assert told["started"] == 0
-    assert occurrence.reason is SkipReason.MISSED
+    assert occurrence.skip_reason is SkipReason.MISSED
     assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
     assert [line["reason"] for line in lines] == [SkipReason.MISSED]
 
@@ -478,7 +478,7 @@ def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
     functions["schedule.scheduler_tick"].handler({}, Context())
 
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    assert occurrence.reason is SkipReason.SUSPENDED
+    assert occurrence.skip_reason is SkipReason.SUSPENDED
     assert metrics_of(capsys) == {}
 
 
@@ -518,9 +518,9 @@ def test_the_minute_takes_up_a_run_that_no_execution_works_on(
     schedule = scheduled("runlost", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    execution(bound, functions, job_execution(occurrence.place, "main"))  # it has failed
+    execution(bound, functions, job_execution(occurrence.address, "main"))  # it has failed
     running = schedules.get(schedule.schedule_id)
-    due = replace(running, version=running.version + 1, look_at=datetime.now(UTC))
+    due = replace(running, version=running.version + 1, next_check_at=datetime.now(UTC))
     schedules.write(running, due)
 
     told = functions["schedule.scheduler_tick"].handler({}, Context())
@@ -535,7 +535,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     schedule = scheduled(f"fails{'lost' if lost else ''}", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    place = occurrence.place
+    place = occurrence.address
     asked = {"origin_id": place.origin_id, "chunk": 0, "position": place.position}
     asked |= {"run": "main", "pass": 1}
     metrics_of(capsys)
@@ -551,7 +551,7 @@ def test_a_job_of_a_schedule_that_fails_is_counted_and_told_to_its_schedule(
     assert (counted | metrics_of(capsys))[metric] == DIMENSIONS[metric]
     (told,) = occurrences.newest(schedule.schedule_id, limit=9)
     assert told.outcome
-    assert (told.outcome.state, told.outcome.message != "") == ("failed", True)
+    assert (told.outcome.state, told.outcome.failure_message != "") == ("failed", True)
     assert schedules.get(schedule.schedule_id).label == "Failed"
 
 
@@ -561,7 +561,7 @@ def test_an_execution_that_failed_is_followed_at_once_and_only_once(
     schedule = scheduled("failing", timedelta(minutes=2))
     functions["schedule.scheduler_tick"].handler({}, Context())
     (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
-    name = job_execution(occurrence.place, "main")
+    name = job_execution(occurrence.address, "main")
     failed = execution(bound, functions, name)
     detail = {key: failed[key] for key in ("executionArn", "status", "input")}
 

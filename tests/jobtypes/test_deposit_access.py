@@ -18,7 +18,7 @@ from tests.open_collections import an_open_collection
 STEPS = dict(DEPOSIT.steps)
 NAMES = [name for name, _ in DEPOSIT.steps]
 OPEN = an_open_collection("maps")
-CLOSED = replace(OPEN, drops=False, groups=frozenset())
+CLOSED = replace(OPEN, accepts_drops=False, groups=frozenset())
 
 
 def of(context: StorageContext, collection: Collection | None) -> StorageContext:

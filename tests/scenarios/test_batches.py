@@ -112,7 +112,7 @@ def test_a_failed_batch_with_an_unsuccessful_retry_sends_no_second_mail(
     assert len(harness.mails_of(batch_id)) == 1
     assert view.batch.state == "failed"
     assert view.batch.history[-1].reason == "no change since the last report"
-    assert view.batch.checked_at is not None
+    assert view.batch.report_checked_at is not None
 
 
 # Manifests
@@ -165,7 +165,7 @@ def test_the_same_manifest_again_is_taken_with_a_word_about_the_first(
     first = harness.drop(manifest, collection="twins")
     second = harness.drop(manifest, collection="twins", name="june.checkm")
 
-    assert harness.batch(second).batch.similar_to == first
+    assert harness.batch(second).batch.duplicate_of == first
     assert f"looks like batch {first}" in harness.mails_of(second)[0].text
 
 
@@ -196,7 +196,7 @@ def test_a_busy_server_is_tried_again_by_itself_and_says_when(
     assert waits == [timedelta(seconds=5)]
     assert harness.batch(batch_id).batch.state == "completed"
     assert job is not None
-    assert [attempt.code for attempt in job.attempts] == ["PAYLOAD_SERVER_ERROR", ""]
+    assert [attempt.failure_code for attempt in job.attempts] == ["PAYLOAD_SERVER_ERROR", ""]
     assert len(harness.mails_of(batch_id)) == 1
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_comes_later_is_waited_for_and_uses_up_no_attempt(
     batch_id = harness.batch_id_of(event)
     job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
-    assert (job.state, job.tries) == (JobState.SUCCEEDED, 1)
+    assert (job.state, job.start_count) == (JobState.SUCCEEDED, 1)
     assert timedelta(hours=12) < harness.now() - began <= timedelta(hours=24)
     assert harness.batch(batch_id).batch.state == "completed"
 
@@ -374,7 +374,9 @@ def test_a_dropped_manifest_whose_callback_may_not_be_called_is_refused(
 
     batch = harness.batch(batch_id).batch
     assert batch.state == "failed"
-    assert "its callback URL has an address that is not of the open internet" in batch.message
+    assert (
+        "its callback URL has an address that is not of the open internet" in batch.failure_message
+    )
     assert len(harness.mails_of(batch_id)) == 1
 
 
@@ -407,7 +409,7 @@ def test_a_requeue_resumes_after_the_last_good_step(harness: Harness, payloads: 
     job = jobs.get(JobAddress(batch_id, 0, 0))
     assert job is not None
     assert job.state is JobState.SUCCEEDED
-    assert job.requeues == 1
+    assert job.requeue_count == 1
 
 
 def test_a_held_collection_holds_its_batches_until_it_is_released(
@@ -468,7 +470,7 @@ def _index(harness: Harness, batch_id: str) -> list[tuple[int, int, int]]:
     from jobyard.domain.batches.chunks import Chunk
 
     body = harness.s3.get_object(Bucket="work", Key=f"work/{batch_id}/index.jsonl")["Body"].read()
-    chunks = [Chunk.of_line(line) for line in body.splitlines()]
+    chunks = [Chunk.from_index_line(line) for line in body.splitlines()]
     return [(chunk.chunk, chunk.start, chunk.end) for chunk in chunks]
 
 
@@ -617,7 +619,7 @@ def test_a_request_that_is_sent_twice_moves_once(harness: Harness, payloads: Pay
 
     job = jobs.get(JobAddress(batch_id, 1, 0))
     assert job is not None
-    assert job.requeues == 1
+    assert job.requeue_count == 1
     assert job.state is JobState.SUCCEEDED
 
 
@@ -823,7 +825,7 @@ def test_a_dropped_manifest_for_a_job_type_that_takes_none_is_refused_in_words(
 
     view = harness.batch(harness.batch_id_of(event))
     assert view.batch.state == "failed"
-    assert f"no job type {job_type!r} takes manifests: give deposit" in view.batch.message
+    assert f"no job type {job_type!r} takes manifests: give deposit" in view.batch.failure_message
 
 
 def test_a_batch_with_jobs_at_work_is_not_deleted(harness: Harness, payloads: Payloads) -> None:
@@ -977,23 +979,23 @@ def test_a_collection_nobody_could_hold_is_refused_in_words(
 ) -> None:
     batch_id = harness.drop(single_files(payloads, THREE), collection="My Maps")
 
-    assert "no name of a collection" in harness.batch(batch_id).batch.message
+    assert "no name of a collection" in harness.batch(batch_id).batch.failure_message
 
 
 def test_a_job_that_only_waits_fails_in_the_end(harness: Harness, payloads: Payloads) -> None:
     batch_id = harness.drop(with_c_missing(payloads))
     record = jobs.get(JobAddress(batch_id, 1, 0))
     assert record is not None
-    record = replace(record, state=JobState.RUNNING, attempts=(), tries=1)
+    record = replace(record, state=JobState.RUNNING, attempts=(), start_count=1)
     waiting = AttemptResult(record, Snooze(15, "another job has it"), "recording")
 
     for _ in range(WAITS):
         after = ended(waiting, TYPES["deposit"], harness.now(), "c")
-        assert after.attempts[-1].code == "WAIT"
-        waiting = replace(waiting, record=replace(after, state=JobState.RUNNING, tries=1))
+        assert after.attempts[-1].failure_code == "WAIT"
+        waiting = replace(waiting, record=replace(after, state=JobState.RUNNING, start_count=1))
 
     last = ended(waiting, TYPES["deposit"], harness.now(), "c")
-    assert (last.state, last.attempts[-1].code) == (JobState.SCHEDULED, "TIMEOUT")
+    assert (last.state, last.attempts[-1].failure_code) == (JobState.SCHEDULED, "TIMEOUT")
 
 
 def test_a_batch_that_is_cancelled_while_its_manifest_is_read_ends_and_tells(
@@ -1078,7 +1080,7 @@ def test_an_operation_sends_a_job_once_however_many_passes_it_takes(
 
     gone = jobs.get(JobAddress(batch_id, 0, 0))
     assert gone is not None
-    assert (gone.state, gone.requeues, len(gone.attempts)) == (JobState.FAILED, 1, 2)
+    assert (gone.state, gone.requeue_count, len(gone.attempts)) == (JobState.FAILED, 1, 2)
 
 
 def test_a_manifest_beside_every_collection_is_told_to_the_deployments_people(

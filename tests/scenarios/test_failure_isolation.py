@@ -116,7 +116,7 @@ def test_a_result_that_cannot_be_kept_fails_its_own_job(
     view = wide.batch(batch_id)
     (failed,) = [job for job in jobs_of(batch_id) if job.state is JobState.FAILED]
     assert view.counts["succeeded"] == 29
-    assert (failed.place.position, failed.failure_code) == (7, code.value)
+    assert (failed.address.position, failed.failure_code) == (7, code.value)
     assert [group[:3] for group in view.failure_groups] == [(code.value, code.description, 1)]
 
     with steps(lambda _: Done()):
@@ -146,7 +146,7 @@ def test_a_statement_that_dynamodb_does_not_take_fails_its_own_job(
         events.unregister("provide-client-params.dynamodb.BatchExecuteStatement", refuse)
 
     (failed,) = [job for job in jobs_of(batch_id) if job.state is JobState.FAILED]
-    assert (failed.place.position, failed.failure_code) == (7, Failure.UNWRITABLE.value)
+    assert (failed.address.position, failed.failure_code) == (7, Failure.UNWRITABLE.value)
     assert wide.batch(batch_id).counts["succeeded"] == 29
     assert wide.batch(batch_id).batch.state == "failed"
 
@@ -192,13 +192,13 @@ def test_fourteen_jobs_that_kill_their_worker_cost_fourteen_jobs(
         batch_id = wide.drop(manifest)
 
     found = jobs_of(batch_id)
-    failed = {job.place.position for job in found if job.state is JobState.FAILED}
+    failed = {job.address.position for job in found if job.state is JobState.FAILED}
     assert failed == deadly
     assert wide.batch(batch_id).counts["succeeded"] == 60
     assert all(
-        (job.failure_code, job.lost) == (Failure.WORKER_LOST, ORPHAN_LIMIT)
+        (job.failure_code, job.orphan_count) == (Failure.WORKER_LOST, ORPHAN_LIMIT)
         for job in found
-        if job.place.position in deadly
+        if job.address.position in deadly
     )
     assert (
         wide.now() - began
@@ -305,7 +305,7 @@ def test_what_is_tried_again_and_no_worker_begins_with_fails_by_a_code_of_its_ow
     job = jobs.get(JobAddress(batch_id, 0, 1))
     assert job is not None
     assert (job.state, job.failure_code) == (JobState.FAILED, Failure.NO_WORKER.value)
-    assert job.attempted == 2
+    assert job.attempt_count == 2
     assert wide.batch(batch_id).counts["succeeded"] == 1
 
 

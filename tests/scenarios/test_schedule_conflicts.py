@@ -181,7 +181,7 @@ def test_the_latest_run_is_the_one_that_was_begun_last(harness: Harness, script:
     assert (failed, now(schedule).label) == ("Failed", "Completed")
     latest = now(schedule).latest
     assert latest
-    assert latest.at == instant("2026-11-25T09:00:00Z")
+    assert latest.scheduled_for == instant("2026-11-25T09:00:00Z")
 
 
 def test_what_waited_under_a_hold_runs_before_what_came_later(
@@ -200,7 +200,11 @@ def test_what_waited_under_a_hold_runs_before_what_came_later(
     for minutes in range(1, 4):
         minute(harness, f"2026-11-25T02:0{minutes}:01Z")
 
-    ends = {each.at.hour: each.outcome.started_at for each in history(schedule) if each.outcome}
+    ends = {
+        each.scheduled_for.hour: each.outcome.started_at
+        for each in history(schedule)
+        if each.outcome
+    }
     assert sorted(ends) == [0, 1, 2]
     assert sorted(ends, key=lambda hour: str(ends[hour])) == [0, 1, 2]
 
@@ -356,7 +360,7 @@ def test_a_job_that_is_cancelled_tells_when_it_began_and_how_long_it_took(
     def cancelled() -> None:
         harness.later(2400)
         (run,) = now(schedule).active
-        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
+        send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")
@@ -375,9 +379,9 @@ def test_no_more_failed_jobs_are_requeued_than_may_run_at_once(
     failed = history(schedule)
 
     for each in failed[:MAX_ACTIVE_RUNS]:
-        send_job_event(each.place.job_id, "requeue", harness.context())
+        send_job_event(each.address.job_id, "requeue", harness.context())
     with pytest.raises(InvalidTransition, match="running"):
-        send_job_event(failed[MAX_ACTIVE_RUNS].place.job_id, "requeue", harness.context())
+        send_job_event(failed[MAX_ACTIVE_RUNS].address.job_id, "requeue", harness.context())
 
     assert len(now(schedule).active) == MAX_ACTIVE_RUNS
 
@@ -399,7 +403,7 @@ def test_once_that_was_missed_by_days_is_caught_up_as_nothing_else_stands_for_it
 
 def test_all_that_was_missed_is_made_up_for_a_score_at_a_time(harness: Harness) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    policy = Policy(CatchUp(MissedPolicy.ALL, most=30, oldest_h=48), OverlapPolicy.ALLOW)
+    policy = Policy(CatchUp(MissedPolicy.ALL, limit=30, max_age_h=48), OverlapPolicy.ALLOW)
     schedule = made(harness, HOURLY, policy)
 
     minute(harness, "2026-11-26T05:30:00Z")
@@ -424,7 +428,7 @@ def test_after_days_of_hours_the_runs_that_are_replaced_fit_into_the_write(
     fired = harness.minute()
 
     assert fired.errors == ()
-    assert [run.at for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
+    assert [run.scheduled_for for run in now(schedule).active] == [instant("2026-11-28T23:00:00Z")]
     ends = [each.outcome.state for each in history(schedule) if each.outcome]
     assert ends == [JobState.REPLACED] * 6
 
@@ -440,8 +444,8 @@ def test_a_replaced_job_names_the_one_that_runs(harness: Harness) -> None:
     harness.at = instant("2026-11-26T01:30:01Z")
     harness.minute()
 
-    replaced = jobs.get(schedule.place(instant("2026-11-25T22:00:00Z")))
-    following = schedule.place(instant("2026-11-25T23:00:00Z")).job_id
+    replaced = jobs.get(schedule.job_address(instant("2026-11-25T22:00:00Z")))
+    following = schedule.job_address(instant("2026-11-25T23:00:00Z")).job_id
     assert replaced is not None
     assert replaced.history[-1].reason == f"replaced by {following}"
 
@@ -599,8 +603,8 @@ def test_a_job_whose_type_is_gone_ends(harness: Harness) -> None:
 
     (run,) = history(schedule)
     assert run.outcome is not None
-    assert run.outcome.codes == ("JOB_TYPE_GONE",)
-    assert f"there is no job type {NAME!r} any more" in run.outcome.message
+    assert run.outcome.failure_codes == ("JOB_TYPE_GONE",)
+    assert f"there is no job type {NAME!r} any more" in run.outcome.failure_message
     assert now(schedule).label == "Failed"
 
 
@@ -610,7 +614,7 @@ def test_a_run_that_ended_and_was_not_told_of_is_not_replaced(harness: Harness) 
     harness.at = instant("2026-11-25T00:00:01Z")
     harness.minute()
     (run,) = now(schedule).active
-    address = schedule.place(run.at)
+    address = schedule.job_address(run.scheduled_for)
     request = ExecutionInput(address.origin_id, ExecutionRun(run.run, 1), address=address)
     run_job(request, harness.worker())
 
@@ -627,7 +631,7 @@ def test_a_step_whose_job_is_cancelled_has_no_time_left(harness: Harness, script
 
     def cancel() -> None:
         (run,) = now(schedule).active
-        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
+        send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
         assert script.context
         left.append(script.context.remaining())
         harness.later(3)
@@ -648,7 +652,7 @@ def test_what_goes_on_is_not_looked_after_again_at_once(harness: Harness) -> Non
         harness.at = instant(at)
         harness.minute()
 
-    look_at = now(schedule).look_at
+    look_at = now(schedule).next_check_at
     assert look_at
     assert look_at > harness.at
 
@@ -662,7 +666,7 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness:
     look = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
     found = clock.catch_up(now(schedule), look, most=1)
-    reasons = Counter(each.reason for each in look.decided)
+    reasons = Counter(each.skip_reason for each in look.decided)
     clock.start_due(found, clock.ScheduleCache(), harness.executions, harness.at)
 
     assert (found.state, reasons) == (ScheduleState.SUSPENDED, {SkipReason.SUSPENDED: 90})
@@ -679,5 +683,5 @@ def test_times_are_in_utc_in_all_that_is_told(harness: Harness) -> None:
     minute(harness, "2026-11-25T09:00:01Z")
 
     (run,) = history(schedule)
-    assert run.at == datetime(2026, 11, 25, 9, tzinfo=UTC)
-    assert run.at.tzinfo is UTC
+    assert run.scheduled_for == datetime(2026, 11, 25, 9, tzinfo=UTC)
+    assert run.scheduled_for.tzinfo is UTC

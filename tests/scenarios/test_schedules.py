@@ -85,19 +85,21 @@ def history(schedule: Schedule) -> list[Occurrence]:
 def ran_at(schedule: Schedule) -> list[str]:
     """When jobs ran, for which times."""
     return [
-        f"{each.at:%Y-%m-%dT%H:%MZ}" for each in history(schedule) if each.verdict is Verdict.RUN
+        f"{each.scheduled_for:%Y-%m-%dT%H:%MZ}"
+        for each in history(schedule)
+        if each.verdict is Verdict.RUN
     ]
 
 
 def late(run: Occurrence) -> timedelta | None:
     """How long after its time a run that has ended began."""
-    return run.late(run.outcome.started_at) if run.outcome else None
+    return run.start_delay(run.outcome.started_at) if run.outcome else None
 
 
 def skipped(schedule: Schedule) -> list[tuple[str, SkipReason | None]]:
     """The times without a job, and why."""
     return [
-        (f"{each.at:%m-%dT%H:%M}", each.reason)
+        (f"{each.scheduled_for:%m-%dT%H:%M}", each.skip_reason)
         for each in history(schedule)
         if each.verdict is Verdict.SKIP
     ]
@@ -208,7 +210,7 @@ def test_a_failed_run_shows_its_codes_and_the_schedule_goes_on(
     first, second = history(schedule)
     assert first.outcome is not None
     assert second.outcome is not None
-    assert first.outcome.codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
+    assert first.outcome.failure_codes == ("PAYLOAD_BUSY", "PAYLOAD_NOT_FOUND")
     assert (failed.label, now(schedule).label) == ("Failed", "Completed")
     assert (first.outcome.state, second.outcome.state) == (JobState.FAILED, JobState.SUCCEEDED)
 
@@ -322,7 +324,7 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
     assert ran_at(schedule) == ["2026-11-25T00:00Z", "2026-11-25T01:00Z"]
     assert skipped(schedule) == [("11-25T02:00", SkipReason.ONE_WAITS)]
     assert len(script.told) == 2
-    assert (now(schedule).active, now(schedule).queued) == ((), None)
+    assert (now(schedule).active, now(schedule).queued_for) == ((), None)
 
 
 # ---- What was missed
@@ -334,12 +336,12 @@ def test_one_waits_for_the_end_and_what_comes_meanwhile_is_skipped(
         (CatchUp(MissedPolicy.NONE), [], [SkipReason.MISSED] * 5),
         (CatchUp(MissedPolicy.LATEST), ["2026-11-25T04:00Z"], [SkipReason.MISSED] * 4),
         (
-            CatchUp(MissedPolicy.ALL, most=3),
+            CatchUp(MissedPolicy.ALL, limit=3),
             ["2026-11-25T02:00Z", "2026-11-25T03:00Z", "2026-11-25T04:00Z"],
             [SkipReason.MISSED] * 2,
         ),
         (
-            CatchUp(MissedPolicy.ALL, most=10, oldest_h=2),
+            CatchUp(MissedPolicy.ALL, limit=10, max_age_h=2),
             ["2026-11-25T03:00Z", "2026-11-25T04:00Z"],
             [SkipReason.TOO_OLD] * 3,
         ),
@@ -349,7 +351,7 @@ def test_after_an_outage_what_was_missed_is_made_up_for_as_the_schedule_says(
     harness: Harness, missed: CatchUp, ran: list[str], why: list[SkipReason]
 ) -> None:
     harness.at = instant("2026-11-24T23:59:00Z")
-    schedule = made(harness, HOURLY, Policy(missed=missed))
+    schedule = made(harness, HOURLY, Policy(catch_up=missed))
 
     harness.at = instant("2026-11-25T04:30:00Z")
     for _ in range(6):
@@ -385,7 +387,7 @@ def test_a_year_of_hours_that_nobody_came_is_noted_hour_by_hour(harness: Harness
 
     found = [*occurrences.older(schedule.schedule_id, harness.at)]
     assert len(found) == 41 * 24 + 1
-    assert [each.at for each in found if each.verdict is Verdict.RUN] == [
+    assert [each.scheduled_for for each in found if each.verdict is Verdict.RUN] == [
         instant("2027-01-05T00:00:00Z")
     ]
     assert now(schedule).next_at == instant("2027-01-05T01:00:00Z")
@@ -435,7 +437,7 @@ def test_a_time_the_clocks_skip_is_noted_where_it_is_not_to_run(harness: Harness
 
     assert ran_at(schedule) == ["2027-03-13T10:30Z", "2027-03-15T09:30Z"]
     assert skipped(schedule) == [("03-14T10:00", SkipReason.CLOCKS)]
-    assert "forward" in history(schedule)[1].words
+    assert "forward" in history(schedule)[1].reason
 
 
 # ---- What people ask
@@ -459,7 +461,7 @@ def test_a_suspended_schedule_s_times_pass_noted_and_it_resumes_by_itself(harnes
         ("11-27T09:00", SkipReason.SUSPENDED),
     ]
     assert ran_at(schedule) == ["2026-11-28T09:00Z"]
-    assert history(schedule)[0].words == "suspended by admin: an audit"
+    assert history(schedule)[0].reason == "suspended by admin: an audit"
 
 
 def test_a_time_at_the_moment_a_suspension_ends_runs(harness: Harness) -> None:
@@ -504,8 +506,8 @@ def test_a_person_s_run_now_is_beside_the_schedule_s_times(
     harness.machines.run_all()
 
     (run,) = history(schedule)
-    assert first.place == again.place == run.place
-    assert (run.trigger, run.actor, run.words) == (Trigger.MANUAL, "admin", "to see")
+    assert first.address == again.address == run.address
+    assert (run.trigger, run.actor, run.reason) == (Trigger.MANUAL, "admin", "to see")
     assert len(script.told) == 1
     assert now(schedule).next_at == instant("2026-11-25T09:00:00Z")
 
@@ -618,7 +620,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     (run,) = history(schedule)
     script.during = lambda: harness.later(10)
 
-    send_job_event(run.place.job_id, "requeue", harness.context())
+    send_job_event(run.address.job_id, "requeue", harness.context())
     words = [now(schedule).label]
     harness.machines.run_all()
 
@@ -626,7 +628,7 @@ def test_a_failed_job_is_requeued_and_its_schedule_hears_of_it(
     (run,) = history(schedule)
     assert words == ["In Progress", "Completed"]
     assert run.outcome is not None
-    assert run.outcome.codes == ("PAYLOAD_NOT_FOUND",)
+    assert run.outcome.failure_codes == ("PAYLOAD_NOT_FOUND",)
     assert run.duration == timedelta(seconds=10)
 
 
@@ -639,7 +641,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     pass_time(harness, "2026-11-26T12:00:00Z")
     first, second = history(schedule)
 
-    send_job_event(first.place.job_id, "delete", harness.context())
+    send_job_event(first.address.job_id, "delete", harness.context())
 
     deleted, _ = history(schedule)
     assert deleted.outcome is not None
@@ -648,7 +650,7 @@ def test_a_failed_job_that_is_deleted_leaves_its_run_as_it_was(
     assert deleted.outcome.ended_at == first.outcome.ended_at
     latest = now(schedule).latest
     assert latest is not None
-    assert latest.at == second.at
+    assert latest.scheduled_for == second.scheduled_for
     assert now(schedule).label == "Completed"
 
 
@@ -660,13 +662,13 @@ def test_a_running_job_is_cancelled_and_its_late_result_changes_nothing(
 
     def cancelled() -> None:
         (run,) = now(schedule).active
-        send_job_event(schedule.place(run.at).job_id, "cancel", harness.context())
+        send_job_event(schedule.job_address(run.scheduled_for).job_id, "cancel", harness.context())
 
     script.during = cancelled
     pass_time(harness, "2026-11-25T12:00:00Z")
 
     (run,) = history(schedule)
-    stored = jobs.get(run.place)
+    stored = jobs.get(run.address)
     assert stored is not None
     assert stored.state is JobState.CANCELLED
     assert run.outcome is not None

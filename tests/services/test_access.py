@@ -131,8 +131,8 @@ def suspended(admin: CommandContext) -> str:
 def job_of_schedule(admin: CommandContext, *, failed: bool = False) -> str:
     run = schedules.run_now(a_schedule().schedule_id, admin)
     if failed:
-        work(run.place, "failed", run.at, timedelta(seconds=1))
-    return run.place.job_id
+        work(run.address, "failed", run.scheduled_for, timedelta(seconds=1))
+    return run.address.job_id
 
 
 @pytest.fixture

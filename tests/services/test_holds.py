@@ -311,7 +311,7 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     other = lay_down(harness, BatchState.HELD, "other", 3)
 
     begun = hold_commands.begin_lift("collection:many", harness.context(ANN))
-    assert (begun.released, begun.is_between) == (hold_commands.RELEASED_AT_ONCE, False)
+    assert (begun.released_count, begun.is_round_start) == (hold_commands.RELEASED_AT_ONCE, False)
     assert hold_queries.list_holds(harness.query_context()) == []
     waiting = [each for each in made if harness.batch(each).batch.state == "held"]
     assert len(waiting) == number - hold_commands.RELEASED_AT_ONCE
@@ -327,8 +327,8 @@ def test_many_batches_are_let_go_slice_by_slice_and_each_slice_is_bounded(harnes
     one_slice()
     kept = holds.get("collection:many")
     assert kept is not None
-    assert kept.lift is not None
-    assert kept.lift.released == 2 * hold_commands.RELEASED_AT_ONCE
+    assert kept.release is not None
+    assert kept.release.released_count == 2 * hold_commands.RELEASED_AT_ONCE
 
     hold_commands.lift_ended(lambda _: harness.context(), harness.now())
     assert {harness.batch(each).batch.state for each in made} == {"pending"}
@@ -371,7 +371,7 @@ def test_what_the_machine_holds_is_in_the_index_and_only_that(
     batch_id = begun(harness, payloads, collection)
     assert indexed() == {batch_id}
     record = chunks.get(batch_id, 0)
-    assert (record.count("held"), record.stopped) == (2, 1)
+    assert (record.count("held"), record.machine_held) == (2, 1)
 
     hold_commands.lift_hold(f"collection:{collection}", harness.context())
     harness.machines.run_all()
@@ -389,14 +389,14 @@ def test_a_page_of_the_index_is_read_of_a_batch_however_many_chunks_it_has(
     ids = sorted(batch_id_of(f"{mark} {n}".encode()) for n in range(3))
     for batch_id in ids:
         for number in range(150):
-            chunks.put(ChunkRecord(batch_id, number, stopped=1, collection=mark))
+            chunks.put(ChunkRecord(batch_id, number, machine_held=1, collection=mark))
 
     found = [
         each for shard in range(chunks.HELD_SHARDS) for each in chunks.held_batches(shard, mark)
     ]
 
     assert sorted(each.batch_id for each in found) == ids
-    assert all(len(each.numbers) <= 100 for each in found)
+    assert all(len(each.chunks) <= 100 for each in found)
     for batch_id in ids:
         chunks.remove([ChunkRecord(batch_id, number) for number in range(150)])
 
@@ -426,7 +426,7 @@ def test_a_lift_that_dies_anywhere_goes_on_with_the_next_minute(
         let_minutes_pass(harness, 3)
 
         found = holds.get(scope)
-        if found is not None and found.lift is None:
+        if found is not None and found.release is None:
             continue  # it died before it was written down
         assert found is None, at
         assert harness.batch(waiting).batch.state == "completed", at
@@ -450,7 +450,7 @@ def test_a_hold_that_is_placed_again_while_it_is_lifted_holds_what_is_left(
 ) -> None:
     place(harness, "again", None)
     made = lay_down(harness, BatchState.HELD, "again", hold_commands.RELEASED_AT_ONCE + 5)
-    assert not hold_commands.begin_lift("collection:again", harness.context()).is_between
+    assert not hold_commands.begin_lift("collection:again", harness.context()).is_round_start
 
     hold_commands.place_hold("collection:again", None, harness.context(BEN, reason="not yet"))
     for _ in range(3):
@@ -485,7 +485,7 @@ def test_a_hold_that_is_placed_in_the_midst_of_a_slice_stays(harness: Harness) -
         if not met:
             break
         found = holds.get(scope)
-        if found is None or found.lift is not None:  # placed before it was lifted
+        if found is None or found.release is not None:  # placed before it was lifted
             assert harness.batch(batch_id).batch.state == "pending"
             continue
         assert found.owner == "ben"

@@ -47,7 +47,7 @@ def running_jobs(origin_id: str) -> list[JobRecord]:
 
 
 def written(job: JobRecord) -> JobRecord:
-    return replace(job, version=job.version + 1, data={"bytes": job.place.position})
+    return replace(job, version=job.version + 1, data={"bytes": job.address.position})
 
 
 def write_all(group: WriteGroup, found: list[JobRecord], held: Held) -> list[JobRecord | None]:
@@ -72,7 +72,7 @@ def test_writes_that_come_while_one_is_on_its_way_share_the_next_call(
 
     assert held.calls == 2
     assert stored == [written(each) for each in found]
-    assert [jobs.get(each.place) for each in found] == stored
+    assert [jobs.get(each.address) for each in found] == stored
 
 
 def test_who_was_overtaken_hears_of_it_and_the_others_do_not(
@@ -98,6 +98,6 @@ def test_all_that_share_a_call_share_its_failure_and_the_next_call_goes_out(
     with aws_semantics.listening(held), pytest.raises(ClientError, match="AccessDenied"):
         write_all(group, found, held)
 
-    assert jobs.get(found[0].place) == written(found[0])
-    assert jobs.get(found[1].place) == found[1]
+    assert jobs.get(found[0].address) == written(found[0])
+    assert jobs.get(found[1].address) == found[1]
     assert group.write(found[1], written(found[1])) == written(found[1])

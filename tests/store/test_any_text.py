@@ -105,7 +105,7 @@ def outcomes(text: str) -> list[JobType[object]]:
 def performed(job: JobRecord, job_type: JobType[object]) -> JobRecord:
     """The job after an attempt, as a worker comes to it."""
     progress = Progress(job)
-    step_input = StepInput("", job.place.job_id, "", {}, {}, job.data, attempt=job.tries)
+    step_input = StepInput("", job.address.job_id, "", {}, {}, job.data, attempt=job.start_count)
     try:
         attempted = run_steps(job_type, progress, step_input, None, lambda: NOON, WriteGroup())
     except (OSError, UnicodeError):
@@ -125,11 +125,11 @@ def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -
 
     assert jobs.write_many(list(zip(running, after, strict=True))) == after
     for job in after:
-        assert jobs.get(job.place) == job
+        assert jobs.get(job.address) == job
         assert job.failure_code != Failure.UNWRITABLE
         said = [job.failure_message, *(each.message for each in (*job.attempts, *job.steps))]
         assert all(is_clean(each) for each in said)
-        assert job_bytes(job.place.origin_id, 0, 0) <= MAX_RECORD_BYTES
+        assert job_bytes(job.address.origin_id, 0, 0) <= MAX_RECORD_BYTES
 
 
 @a_few
@@ -140,7 +140,7 @@ def test_whatever_people_say_of_a_job_is_written_and_reads_back(name: str, reaso
     for number, event in enumerate(("force_fail", "requeue", "hold", "delete")):
         after = apply_event(job, event, NOON, Cause(f"r{number}", name, reason))
         assert jobs.write_many([(job, after)]) == [after]
-        assert jobs.get(job.place) == after
+        assert jobs.get(job.address) == after
         job = after
 
 
@@ -161,11 +161,13 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
             NOON,
             profile=text,
             parameters={"title": text[:60]},
-            message=text,
+            failure_message=text,
         )
     )
     cause = Cause("r1", text, text)
-    moved = batches.apply(batch, BATCH.move("processing", "cancel", NOON, cause), message=text)
+    moved = batches.apply(
+        batch, BATCH.move("processing", "cancel", NOON, cause), failure_message=text
+    )
     stored = batches.get(name, NOON)
     assert replace(stored, parameters={}) == replace(moved, parameters={})
 
@@ -193,7 +195,7 @@ def test_every_record_that_quotes_people_or_things_reads_back(text: str) -> None
     assert calendars.find_any(calendar.name) == kept
 
     seen = Checkpoint(name)
-    after = seen.after(1, [(text, text)], {"key": 1})
+    after = seen.advanced(1, [(text, text)], {"key": 1})
     transactions.write([checkpoints.written(seen, after, NOON)])
     assert checkpoints.get(name) == after
 

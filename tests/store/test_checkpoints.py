@@ -31,8 +31,10 @@ def test_a_job_without_a_checkpoint_is_at_its_beginning(job: str) -> None:
 
 def test_what_is_written_is_read(job: str) -> None:
     first = Checkpoint(job)
-    second = first.after(98, [("V0000003", "legal_hold is true")], {"voter_id": {"S": "V0000098"}})
-    third = second.after(4, [], {})
+    second = first.advanced(
+        98, [("V0000003", "legal_hold is true")], {"voter_id": {"S": "V0000098"}}
+    )
+    third = second.advanced(4, [], {})
 
     write(first, second)
     assert checkpoints.get(job) == second
@@ -45,19 +47,23 @@ def test_what_is_written_is_read(job: str) -> None:
 
 def test_a_checkpoint_is_written_only_over_the_one_that_was_seen(job: str) -> None:
     first = Checkpoint(job)
-    second = first.after(10, [], {"at": 10})
-    third = second.after(1, [], {"at": 11})
+    second = first.advanced(10, [], {"at": 10})
+    third = second.advanced(1, [], {"at": 11})
     write(first, second)
     write(second, third)
 
-    for seen, after in ((first, second), (second, third), (second, second.after(7, [], {"at": 7}))):
+    for seen, after in (
+        (first, second),
+        (second, third),
+        (second, second.advanced(7, [], {"at": 7})),
+    ):
         with pytest.raises(ClientError, match="TransactionCanceled"):
             write(seen, after)
     assert checkpoints.get(job) == third
 
 
 def test_a_checkpoint_expires_thirty_days_after_its_last_write(job: str) -> None:
-    write(Checkpoint(job), Checkpoint(job).after(1, [], {}))
+    write(Checkpoint(job), Checkpoint(job).advanced(1, [], {}))
 
     assert CheckpointItem.get(job).expires == datetime(2026, 12, 22, 12, tzinfo=UTC).timestamp()
 
@@ -65,7 +71,7 @@ def test_a_checkpoint_expires_thirty_days_after_its_last_write(job: str) -> None
 def test_of_many_failures_all_are_counted_and_the_first_are_told(job: str) -> None:
     many = [(f"V{number:07}", "legal_hold is true") for number in range(MAX_NAMED_FAILURES + 5)]
 
-    after = Checkpoint(job).after(0, many, {"at": 1}).after(0, [("V9", "no date")], {"at": 2})
+    after = Checkpoint(job).advanced(0, many, {"at": 1}).advanced(0, [("V9", "no date")], {"at": 2})
 
     assert after.failed == MAX_NAMED_FAILURES + 6
     assert after.failures == tuple(many[:MAX_NAMED_FAILURES])
@@ -74,8 +80,8 @@ def test_of_many_failures_all_are_counted_and_the_first_are_told(job: str) -> No
 def test_another_pass_counts_no_failure_of_the_one_before_and_keeps_what_is_processed(
     job: str,
 ) -> None:
-    ended = Checkpoint(job).after(7, [("V1", "no date")], {})
+    ended = Checkpoint(job).advanced(7, [("V1", "no date")], {})
 
-    assert ended.again() == replace(
+    assert ended.next_pass() == replace(
         ended, failed=0, failures=(), ended=False, version=1, processed=7
     )

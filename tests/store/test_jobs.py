@@ -53,7 +53,7 @@ def batch_id(bound: str) -> str:
 
 def running(place: JobAddress, cause: str = "main.p1.c0.t1") -> JobRecord:
     before = new_job(place, NOON)
-    return before.moved(JOB.move("scheduled", "start", NOON, Cause(cause)), tries=1)
+    return before.moved(JOB.move("scheduled", "start", NOON, Cause(cause)), start_count=1)
 
 
 def ended(job: JobRecord, event: str = "succeed", cause: str = "main.p1.c0.t1") -> JobRecord:
@@ -67,8 +67,8 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
         failure_code="TIMEOUT",
         failure_message="too slow",
         recoverable=False,
-        lost=1,
-        requeues=2,
+        orphan_count=1,
+        requeue_count=2,
         steps=(
             StepRecord("downloading", StepStatus.COMPLETED, NOON, NOON),
             StepRecord("storing", StepStatus.FAILED, NOON, None, "odd"),
@@ -79,7 +79,7 @@ def test_a_record_reads_back_as_it_was_written(batch_id: str) -> None:
 
     jobs.write_many([(None, full)])
 
-    assert jobs.get(full.place) == full
+    assert jobs.get(full.address) == full
 
 
 def test_an_insert_over_a_record_of_another_cause_is_lost(batch_id: str) -> None:
@@ -113,7 +113,7 @@ def test_a_hundred_records_are_written_in_order_and_told_apart(batch_id: str) ->
     stored = jobs.write_many([(None, running(JobAddress(batch_id, 0, n))) for n in range(100)])
 
     assert [n for n, job in enumerate(stored) if job is None] == [50]
-    assert [job.place.position for job in jobs.of_chunk(batch_id, 0)] == list(range(100))
+    assert [job.address.position for job in jobs.of_chunk(batch_id, 0)] == list(range(100))
 
 
 def test_a_batch_of_statements_names_a_job_once(batch_id: str) -> None:
@@ -148,7 +148,7 @@ def test_throttled_statements_are_sent_again_whether_they_were_applied_or_not(
 
     stored = jobs.write_many(changes, pause=throttled.append)
 
-    assert [job and job.place.position for job in stored] == list(range(30))
+    assert [job and job.address.position for job in stored] == list(range(30))
     assert throttled
 
 
@@ -225,7 +225,7 @@ def test_a_persons_move_is_refused_once_the_batch_has_moved_on(batch_id: str) ->
 
     with pytest.raises(StaleState, match="is no longer failed"):
         jobs.apply(before, held, BatchState.FAILED)
-    assert jobs.get(before.place) is None
+    assert jobs.get(before.address) is None
 
 
 class Lost(Listener):
@@ -273,6 +273,6 @@ def test_people_whose_moves_collide_wait_before_they_try_again(
     with aws_semantics.listening(Conflicting()):
         jobs.apply(before, held, PROCESSING, pause=waits.append)
 
-    assert jobs.get(before.place) == held
+    assert jobs.get(before.address) == held
     assert len(waits) == 1
     assert 0 < waits[0] <= 0.1

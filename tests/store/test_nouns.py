@@ -42,7 +42,7 @@ def test_a_batch_reads_back_as_it_was_written() -> None:
         parameters={"callback_url": "https://example.org"},
         note="first try",
         entries=3,
-        files=3,
+        files_count=3,
         chunk_size=2,
         profile="mrt-batch-manifest",
     )

@@ -86,12 +86,12 @@ def test_a_job_requeued_for_ever_stays_small_and_can_be_moved_at_every_event(let
                 apply_event(job, "release", at, Cause(f"r1{number:011d}", person, person)),
             )
         else:
-            job = started(job, at, f"r{number:012d}.p1.c9999.t{job.tries}")
+            job = started(job, at, f"r{number:012d}.p1.c9999.t{job.start_count}")
             jobs.write_many([(before if before.version else None, job)])
-            before, job = job, failed(replace(job, tries=9), letter, at)
+            before, job = job, failed(replace(job, start_count=9), letter, at)
         assert jobs.write_many([(before if before.version else None, job)]) == [job]
-        assert job_bytes(job.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
-    assert jobs.get(job.place) == job
+        assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+    assert jobs.get(job.address) == job
 
 
 @pytest.mark.parametrize("letter", WIDE, ids=ascii)
@@ -116,7 +116,7 @@ def test_with_a_hundred_steps_of_data_and_messages_it_still_ends(letter: str) ->
     over = orphaned(running, at, "main.p2.c9999.t1.lost")
     assert jobs.write_many([(job, running)]) == [running]
     assert jobs.write_many([(running, over)]) == [over]
-    assert job_bytes(job.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+    assert job_bytes(job.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
 
 
 def requeued(times: int, reason: str = "again") -> JobRecord:
@@ -125,7 +125,7 @@ def requeued(times: int, reason: str = "again") -> JobRecord:
     for number in range(times):
         at += timedelta(hours=1)
         job = started(job, at, f"main.p{number}.c0.t1")
-        job = failed(replace(job, tries=9), "x", at)
+        job = failed(replace(job, start_count=9), "x", at)
         job = apply_event(
             job, "requeue", at, Cause(f"r{number:012d}", "operator", f"{reason} {number}")
         )
@@ -154,8 +154,11 @@ def test_attempts_are_counted_by_their_code_and_none_is_lost() -> None:
     job = requeued(40)
     (gap,) = [each for each in job.attempts if each.counts]
 
-    assert job.attempted == 40
-    assert (gap.code, gap.message) == (SUMMARY_CODE, "17 more attempts: STEP_ERROR 17")
+    assert job.attempt_count == 40
+    assert (gap.failure_code, gap.failure_message) == (
+        SUMMARY_CODE,
+        "17 more attempts: STEP_ERROR 17",
+    )
     assert len(job.attempts) == FIRST + 1 + LAST
 
 
@@ -164,11 +167,11 @@ def test_what_is_left_out_reads_back_as_it_was_written() -> None:
 
     jobs.write_many([(None, job)])
 
-    assert jobs.get(job.place) == job
+    assert jobs.get(job.address) == job
 
 
 def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() -> None:
-    job = replace(requeued(30), tries=0)
+    job = replace(requeued(30), start_count=0)
     asked = job.history[-1]
     first = job.history[0].at
     at = resumed = job.at + timedelta(days=1)
@@ -181,7 +184,7 @@ def test_a_request_is_known_again_and_starts_are_told_after_a_hundred_moves() ->
     assert any(entry.cause == asked.cause and entry.event == "requeue" for entry in job.history)
     outcome_of_it = RunOutcome.of(job)
     assert (outcome_of_it.started_at, outcome_of_it.resumed_at) == (first, resumed)
-    assert outcome_of_it.codes == (Failure.STEP_ERROR.value,)
+    assert outcome_of_it.failure_codes == (Failure.STEP_ERROR.value,)
 
 
 def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> None:
@@ -190,7 +193,7 @@ def test_waiting_counts_as_a_failed_attempt_however_many_there_were_before() -> 
         job = started(job, at, "main.p1.c0.t1")
         job = ended(AttemptResult(job, Snooze(1.0, "not yet"), "counting"), TYPE, at, job.cause)
 
-    assert job.attempts[-1].code == Failure.TIMEOUT
+    assert job.attempts[-1].failure_code == Failure.TIMEOUT
 
 
 def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> None:
@@ -204,16 +207,16 @@ def test_a_record_that_is_too_large_is_read_and_shrinks_with_its_next_move() -> 
         new_job(place(), NOON), state=JobState.FAILED, version=400, history=long, attempts=many
     )
     jobs.write_many([(None, swollen)])
-    assert job_bytes(swollen.place.origin_id, 9999, 99) > 200_000
+    assert job_bytes(swollen.address.origin_id, 9999, 99) > 200_000
 
-    found = jobs.get(swollen.place)
+    found = jobs.get(swollen.address)
     assert found == swollen
     deleted = apply_event(found, "delete", NOON, Cause("r1", "admin", "y" * 500))
     jobs.write_many([(found, deleted)])
 
-    assert job_bytes(swollen.place.origin_id, 9999, 99) <= MAX_RECORD_BYTES
+    assert job_bytes(swollen.address.origin_id, 9999, 99) <= MAX_RECORD_BYTES
     assert deleted.history[-1].reason == "y" * REASON_BYTES
-    assert deleted.attempted == 100
+    assert deleted.attempt_count == 100
 
 
 MOVES: dict[JobState, tuple[str, ...]] = {}
@@ -237,11 +240,11 @@ def test_whatever_moves_are_made_in_any_order_the_next_one_fits(seed: int) -> No
         job = job.moved(JOB.move(job.state, chance.choice(events), NOON, cause))
         if chance.random() < 0.5:
             attempt = Attempt(NOON, NOON, "downloading", "PAYLOAD_SERVER_ERROR", words)
-            job = replace(job, attempts=(*job.attempts, attempt)).fitted()
-        again = replace(job, place=JobAddress(job.place.origin_id, 9999, 0))
+            job = replace(job, attempts=(*job.attempts, attempt)).compacted()
+        again = replace(job, address=JobAddress(job.address.origin_id, 9999, 0))
     jobs.write_many([(None, again)])
 
-    assert job_bytes(job.place.origin_id, 9999, 0) <= MAX_RECORD_BYTES
+    assert job_bytes(job.address.origin_id, 9999, 0) <= MAX_RECORD_BYTES
     assert len(job.history[-1].actor.encode()) <= NAME_BYTES
 
 
@@ -270,7 +273,7 @@ def test_a_batch_reported_anew_for_ever_stays_small(letter: str) -> None:
         cause = Cause(f"r{number:012d}", told(letter), told(letter))
         batch = batches.apply(batch, BATCH.move("failed", "update_reporting", NOON, cause))
         noted = HistoryEntry("note", batch.state, batch.state, NOON, "x", "y", told(letter))
-        batch = batches.add_entry(batch, noted, message=told(letter))
+        batch = batches.add_entry(batch, noted, failure_message=told(letter))
         batch = batches.apply(
             batch, BATCH.move("update_reporting", "fail", NOON, Cause(f"report.{number}"))
         )

@@ -48,7 +48,7 @@ def skipped(schedule: Schedule, at: datetime) -> Occurrence:
 
 
 def test_what_is_written_is_read(first: Schedule) -> None:
-    beside = ScheduleWrites(made=[skipped(first, NOON)])
+    beside = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
 
     assert schedules.write(first, changed(first), beside) == changed(first)
 
@@ -57,7 +57,7 @@ def test_what_is_written_is_read(first: Schedule) -> None:
 
 
 def test_a_write_whose_answer_was_lost_is_written_again_and_is_there_once(first: Schedule) -> None:
-    beside = ScheduleWrites(made=[skipped(first, NOON)])
+    beside = ScheduleWrites(new_occurrences=[skipped(first, NOON)])
 
     answers = [schedules.write(first, changed(first), beside) for _ in range(2)]
 
@@ -79,7 +79,7 @@ def test_a_schedule_is_written_over_the_one_that_was_seen_and_no_other(first: Sc
 
 def test_with_one_that_has_changed_nothing_beside_it_is_written(first: Schedule) -> None:
     schedules.write(first, changed(first))
-    late = ScheduleWrites(made=[skipped(first, NOON + timedelta(days=1))])
+    late = ScheduleWrites(new_occurrences=[skipped(first, NOON + timedelta(days=1))])
 
     with pytest.raises(StaleState):
         schedules.write(first, changed(first, "of somebody else"), late)

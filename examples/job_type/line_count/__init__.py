@@ -32,7 +32,7 @@ LINE_COUNT = JobType(
     title="Line count",
     steps=(("count_lines", count_lines), ("check_limit", check_limit)),
     context=HttpContext,
-    retry=RetryPolicy(retries=2, first=5.0),
+    retry=RetryPolicy(max_retries=2, first_wait=5.0),
     labels={"scheduled": "Waiting", "running": "Counting", "succeeded": "Counted"},
     parameters={"max_lines": "The most lines that a file may have."},
 )

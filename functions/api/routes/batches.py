@@ -144,7 +144,7 @@ def retry_jobs(batch_id: BatchId, retry: schemas.RetryRequest) -> Response[schem
         return _preview_retry(batch_id, retry, request)
     made = operations.retry(batch_id, retry.filter(), request.command_context(retry.reason or ""))
     result = schemas.RetryResult.of(
-        batch_id, made.matched, made.refused, request, made.operation_id
+        batch_id, made.matched, made.not_retryable, request, made.operation_id
     )
     return Response(202, "application/json", result, {"Location": result.links["self"]})
 

@@ -91,5 +91,5 @@ def lift_hold(
 ) -> Response[LiftedHold]:
     context = current_request(router).command_context(reason or "")
     lift = holds.begin_lift(unquote(scope), context)
-    lifted = LiftedHold(scope=unquote(scope), released_batches=lift.released)
-    return Response(200 if lift.is_between else 202, "application/json", lifted)
+    lifted = LiftedHold(scope=unquote(scope), released_batches=lift.released_count)
+    return Response(200 if lift.is_round_start else 202, "application/json", lifted)

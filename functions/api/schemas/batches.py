@@ -224,10 +224,10 @@ class Batch(BatchSummary):
         return cls(
             **_summary(view, request),
             notify=list(batch.notify),
-            undeliverable=Undeliverable.all_of(batch.untold),
+            undeliverable=Undeliverable.all_of(batch.undeliverable),
             parameters=_without_secrets(batch.parameters),
-            files_count=batch.files,
-            report_checked_at=batch.checked_at,
+            files_count=batch.files_count,
+            report_checked_at=batch.report_checked_at,
             history=HistoryEntry.all_of(batch.history),
         )
 
@@ -367,7 +367,7 @@ class Operation(Schema):
             outcomes=[OperationOutcome.model_validate(vars(each)) for each in view.outcomes],
             actor=operation.actor,
             reason=operation.reason,
-            requested_at=operation.asked_at,
+            requested_at=operation.requested_at,
             ended_at=operation.ended_at,
             next_cursor=next_cursor,
             links=retry_links(operation.batch_id, operation.operation_id, request),
@@ -435,7 +435,7 @@ class Report(Schema):
         return cls(
             seq=report.seq,
             kind=report.kind,
-            created_at=report.at,
+            created_at=report.created_at,
             to=list(report.to),
             subject=report.subject,
             delivery=Delivery(
@@ -443,10 +443,10 @@ class Report(Schema):
                 updated_at=delivery.at,
                 message_id=delivery.message_id,
                 error=delivery.error,
-                undeliverable=Undeliverable.all_of(delivery.untold),
+                undeliverable=Undeliverable.all_of(delivery.undeliverable),
             ),
             counts=dict(report.counts),
-            changed_count=report.changed,
+            changed_count=report.changed_count,
             files=ReportFiles.of(report, context),
         )
 
@@ -495,9 +495,9 @@ def _summary(view: batch_queries.BatchView, request: RequestContext) -> dict[str
         "waiting_until": view.until,
         "counts": dict(view.counts),
         "failure_groups": None if groups is None else [_failure_group(*each) for each in groups],
-        "failure_message": batch.message,
+        "failure_message": batch.failure_message,
         "findings_count": batch.findings,
-        "duplicate_of": batch.similar_to,
+        "duplicate_of": batch.duplicate_of,
         "actions": [BatchEvent(action) for action in view.actions],
         "links": batch_links(batch.batch_id, request),
     }

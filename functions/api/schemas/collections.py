@@ -122,7 +122,7 @@ class CollectionChange(Schema):
         """A change as it is stored."""
         return cls(
             event=change.event,
-            changes=change.what,
+            changes=change.summary,
             at=change.at,
             actor=change.actor,
             actor_id=change.sub,
@@ -143,7 +143,7 @@ class CollectionHold(Schema):
         """The hold on a collection; None when there is none."""
         if hold is None:
             return None
-        return cls(scope=hold.scope, description=hold.words(), until=hold.until)
+        return cls(scope=hold.scope, description=hold.description(), until=hold.until)
 
 
 class Collection(Schema):
@@ -181,7 +181,7 @@ class Collection(Schema):
             groups=sorted(found.groups),
             naans=list(found.naans),
             notify=list(found.notify),
-            accepts_drops=found.drops,
+            accepts_drops=found.accepts_drops,
             hold=CollectionHold.of(view.hold),
             may_deposit=view.may_deposit,
             may_edit=view.may_edit,
@@ -203,5 +203,5 @@ def _edit(wanted: NewCollection | CollectionChanges, request: RequestContext) ->
         owner=request.people([wanted.owner])[0] if wanted.owner else None,
         naans=None if wanted.naans is None else tuple(dict.fromkeys(wanted.naans)),
         notify=None if wanted.notify is None else tuple(wanted.notify),
-        drops=wanted.accepts_drops,
+        accepts_drops=wanted.accepts_drops,
     )

@@ -45,7 +45,7 @@ class Hold(Schema):
             scope=hold.scope,
             owner=hold.owner,
             reason=hold.reason,
-            placed_at=hold.since,
+            placed_at=hold.placed_at,
             until=hold.until,
             is_active=domain.active_hold([hold], request.app.now()) is not None,
             links={"self": request.link(f"holds/{hold.scope}")},

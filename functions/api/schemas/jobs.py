@@ -98,8 +98,8 @@ class Attempt(Schema):
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             step=attempt.step,
-            failure_code=attempt.code,
-            failure_message=attempt.message,
+            failure_code=attempt.failure_code,
+            failure_message=attempt.failure_message,
         )
 
 
@@ -140,10 +140,10 @@ class Job(JobSummary):
         return cls(
             **_summary(view, request),
             schedule_id=occurrence.schedule_id if occurrence else "",
-            scheduled_for=occurrence.at if occurrence else None,
+            scheduled_for=occurrence.scheduled_for if occurrence else None,
             trigger=occurrence.trigger if occurrence else None,
             actor=occurrence.actor if occurrence else "",
-            reason=occurrence.words if occurrence else "",
+            reason=occurrence.reason if occurrence else "",
             parameters=dict(occurrence.parameters) if occurrence else {},
             records=RecordCounts.of(view.records),
             steps=[Step.of(name, recorded.get(name)) for name in view.all_steps],
@@ -168,7 +168,7 @@ class JobList(Schema):
             item = JobSummary.of(view, request)
             size += len(item.model_dump_json())
             if items and size > _MAX_PAGE_BYTES:
-                start = (view.job.place.chunk, view.job.place.position)
+                start = (view.job.address.chunk, view.job.address.position)
                 return cls(items=items, next_cursor=pages.next_cursor(start))
             items.append(item)
         return cls(items=items, next_cursor=pages.next_cursor(page.after))
@@ -187,7 +187,7 @@ class JobStatus(Schema):
     @classmethod
     def of(cls, job: domain.JobRecord, request: RequestContext) -> "JobStatus":
         """The job after an event."""
-        place = job.place
+        place = job.address
         return cls(
             job_id=place.job_id,
             batch_id=place.origin_id if place.origin is Origin.BATCH else "",
@@ -199,7 +199,7 @@ class JobStatus(Schema):
 
 
 def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, Any]:
-    record, place = view.job, view.job.place
+    record, place = view.job, view.job.address
     return {
         "job_id": place.job_id,
         "batch_id": place.origin_id if place.origin is Origin.BATCH else "",
@@ -213,7 +213,7 @@ def _summary(view: job_queries.JobView, request: RequestContext) -> dict[str, An
         "step": view.step,
         "failure_code": record.failure_code,
         "failure_message": record.failure_message,
-        "requeue_count": record.requeues,
+        "requeue_count": record.requeue_count,
         "actions": [JobEvent(action) for action in view.actions],
         "links": job_links(place.job_id, request),
     }

@@ -280,8 +280,8 @@ class LatestRun(Schema):
         if latest is None:
             return None
         return cls(
-            job_id=schedule.place(latest.at).job_id,
-            scheduled_for=latest.at,
+            job_id=schedule.job_address(latest.scheduled_for).job_id,
+            scheduled_for=latest.scheduled_for,
             state=latest.state,
             label=latest.label,
             ended_at=latest.ended_at,
@@ -364,16 +364,16 @@ class Occurrence(Schema):
     def of(cls, view: schedule_queries.OccurrenceView, request: RequestContext) -> "Occurrence":
         """An occurrence with what is known of its job."""
         each, outcome = view.occurrence, view.occurrence.outcome
-        job_id = each.place.job_id if each.verdict is Verdict.RUN else ""
+        job_id = each.address.job_id if each.verdict is Verdict.RUN else ""
         return cls(
             schedule_id=each.schedule_id,
-            scheduled_for=each.at,
+            scheduled_for=each.scheduled_for,
             local=view.local.isoformat(),
             trigger=each.trigger,
             verdict=each.verdict,
-            skip_reason=each.reason,
+            skip_reason=each.skip_reason,
             description=view.why,
-            reason=each.words,
+            reason=each.reason,
             actor=each.actor,
             job_id=job_id,
             state=view.state,
@@ -381,9 +381,9 @@ class Occurrence(Schema):
             started_at=view.started_at,
             ended_at=outcome.ended_at if outcome else None,
             duration_s=_seconds(each.duration),
-            start_delay_s=_seconds(each.late(view.started_at)),
-            failure_codes=list(outcome.codes) if outcome else [],
-            message=outcome.message if outcome else "",
+            start_delay_s=_seconds(each.start_delay(view.started_at)),
+            failure_codes=list(outcome.failure_codes) if outcome else [],
+            message=outcome.failure_message if outcome else "",
             records=RecordCounts.of(view.records),
             links=occurrence_links(each.schedule_id, job_id, request),
         )
@@ -431,9 +431,9 @@ class Schedule(ScheduleSummary):
             rule=rule.document(),
             dst=[rule.gap, rule.repeated],
             missed=MissedRuns(
-                which=policy.missed.which,
-                limit=policy.missed.most,
-                max_age_h=policy.missed.oldest_h,
+                which=policy.catch_up.runs,
+                limit=policy.catch_up.limit,
+                max_age_h=policy.catch_up.max_age_h,
             ),
             overlap=policy.overlap,
             calendar=policy.calendar,
@@ -502,7 +502,9 @@ def _summary(view: schedule_queries.ScheduleView, request: RequestContext) -> di
         "resume_at": schedule.resume_at,
         "waiting_reason": view.why,
         "waiting_until": view.until,
-        "running_job_ids": [schedule.place(run.at).job_id for run in schedule.active],
+        "running_job_ids": [
+            schedule.job_address(run.scheduled_for).job_id for run in schedule.active
+        ],
         "latest_run": LatestRun.of(schedule),
         "actions": [ScheduleEvent(action) for action in view.actions],
         "links": schedule_links(schedule.schedule_id, request),

@@ -25,8 +25,8 @@ BIG = st.integers(min_value=0, max_value=10**12)
 def test_an_index_line_has_its_length_and_reads_back(number: int, start: int, end: int) -> None:
     chunk = Chunk(number, start, end)
 
-    assert len(chunk.line()) == INDEX_LINE_BYTES
-    assert Chunk.of_line(chunk.line()) == chunk
+    assert len(chunk.index_line()) == INDEX_LINE_BYTES
+    assert Chunk.from_index_line(chunk.index_line()) == chunk
 
 
 def job(state: JobState, code: str = "") -> JobRecord:
@@ -65,7 +65,7 @@ def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> Non
         chunk_size=size,
     )
 
-    sizes = [batch.size_of(number) for number in range(batch.chunks)]
+    sizes = [batch.job_count(number) for number in range(batch.chunk_count)]
 
     assert sum(sizes) == entries
     assert all(0 < each <= size for each in sizes)
@@ -75,12 +75,12 @@ def test_the_chunks_of_a_batch_hold_all_its_jobs(entries: int, size: int) -> Non
 def test_a_job_id_says_where_the_job_lies(chunk: int, position: int) -> None:
     place = JobAddress(batch_id_of(b"x"), chunk, position)
 
-    assert JobAddress.of(place.job_id) == place
+    assert JobAddress.parse(place.job_id) == place
 
 
 def test_what_is_no_job_id_names_no_place() -> None:
     for text in ("", "b", "b.1", "b.1.2.3", "b.01.2", "b.-1.2", "b.1.x", "b.1.٣"):
-        assert JobAddress.of(text) is None
+        assert JobAddress.parse(text) is None
 
 
 def test_the_same_object_is_always_the_same_batch() -> None:
@@ -99,12 +99,14 @@ def test_a_row_nothing_happened_to_is_a_scheduled_job() -> None:
 
 def test_of_runs_the_newest_are_kept_the_batchs_own_and_those_that_go_on() -> None:
     record = (
-        ChunkRecord("b1", 0).passed("main", RunProgress(3)).passed("r-waits", RunProgress(1, NOON))
+        ChunkRecord("b1", 0)
+        .with_progress("main", RunProgress(3))
+        .with_progress("r-waits", RunProgress(1, NOON))
     )
     for number in range(500):
-        record = record.passed(f"r{number}", RunProgress(1))
+        record = record.with_progress(f"r{number}", RunProgress(1))
 
     kept = [*record.runs]
     assert kept[:2] == ["main", "r-waits"]
     assert kept[2:] == [f"r{number}" for number in range(400, 500)]
-    assert record.passed("r450", RunProgress(2)).passage("r450").passed == 2
+    assert record.with_progress("r450", RunProgress(2)).progress("r450").last_pass == 2

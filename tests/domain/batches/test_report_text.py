@@ -72,7 +72,7 @@ def test_only_a_batch_without_refusal_cancel_failure_or_open_job_is_ok() -> None
     cancelled = HistoryEntry("cancel", "processing", "cancelling", NOON, "operator", "r1")
 
     assert told(counts={"succeeded": 1, "cancelled": 2}).outcome == "OK"
-    assert told(batch=replace(batch, message="refused")).outcome == "FAIL"
+    assert told(batch=replace(batch, failure_message="refused")).outcome == "FAIL"
     assert told(batch=replace(batch, history=(cancelled,))).outcome == "FAIL"
     assert told(counts={"succeeded": 1, "waiting": 1}).outcome == "FAIL"
     assert told(counts={"succeeded": 1, "failed": 1}).outcome == "FAIL"
@@ -100,7 +100,9 @@ def test_a_cancelled_batch_says_who_cancelled_it_when_and_why(entries: int) -> N
     cancel = HistoryEntry(
         "cancel", "processing", "cancelling", NOON, "jo", "r1", "the wrong shelf\nJobs: 3 succeeded"
     )
-    batch = replace(told().batch, entries=entries, history=(cancel,), message="before it was read")
+    batch = replace(
+        told().batch, entries=entries, history=(cancel,), failure_message="before it was read"
+    )
     for words in (render_text(told(batch=batch)), render_html(told(batch=batch))):
         assert "Your submission was cancelled." in words
         assert "2026-11-22 12:00:00 UTC by jo: the wrong shelf" in words
@@ -111,7 +113,7 @@ def test_the_mail_names_who_cannot_be_told() -> None:
     untold = tuple(
         UndeliveredRecipient(f"jane {number} at home", "there is no @") for number in range(2)
     )
-    words = render_text(told(batch=replace(told().batch, untold=untold)))
+    words = render_text(told(batch=replace(told().batch, undeliverable=untold)))
 
     assert "Not told:    jane 0 at home: there is no @" in words
     assert "Not told:    jane 1 at home: there is no @" in words
@@ -120,7 +122,9 @@ def test_the_mail_names_who_cannot_be_told() -> None:
 FORGED = "a\r\nJobs:        100 succeeded\x1b[2J\u202egnp.exe\u2028x\ud800"
 
 
-@pytest.mark.parametrize("field", ["filename", "collection", "submitter", "message", "similar_to"])
+@pytest.mark.parametrize(
+    "field", ["filename", "collection", "submitter", "failure_message", "duplicate_of"]
+)
 def test_no_word_of_a_batch_makes_a_line_of_the_mail(field: str) -> None:
     _holds_no_forged_line(told(batch=replace(told().batch, **{field: FORGED})))
 

@@ -31,7 +31,7 @@ def job_of_an_earlier_go() -> JobRecord:
 
 
 def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> None:
-    came = Checkpoint("a job").after(7, [("key", "busy")], {"page": 2})
+    came = Checkpoint("a job").advanced(7, [("key", "busy")], {"page": 2})
 
     cancelled = RunOutcome.of(stopped("cancel", "cancelled", "admin", "the table moves"), came)
     replaced = RunOutcome.of(stopped("replace", "replaced", "machine", "replaced by s.0.1"))
@@ -39,9 +39,9 @@ def test_a_job_that_was_stopped_tells_by_whom_why_and_how_far_it_had_come() -> N
     assert (
         RunOutcome.of(replace(job_of_an_earlier_go(), state=JobState.CANCELLED), came).total is None
     )
-    assert cancelled.message == "cancelled by admin: the table moves"
+    assert cancelled.failure_message == "cancelled by admin: the table moves"
     assert (cancelled.processed, cancelled.failed, cancelled.total) == (7, 1, None)
-    assert replaced.message == "replaced by s.0.1"
+    assert replaced.failure_message == "replaced by s.0.1"
     assert (replaced.processed, replaced.failed, replaced.total) == (None, None, None)
 
 
@@ -70,8 +70,8 @@ def test_an_outcome_tells_codes_once_and_the_last_go_s_duration() -> None:
 
     outcome = RunOutcome.of(job)
 
-    assert outcome.codes == ("PAYLOAD_BUSY", "TIMEOUT")
+    assert outcome.failure_codes == ("PAYLOAD_BUSY", "TIMEOUT")
     assert (outcome.started_at, outcome.resumed_at) == (START + MINUTE, START + 7 * MINUTE)
     run = Occurrence(SCHEDULE_ID, START, 1, Trigger.SCHEDULE, Verdict.RUN, START)
-    assert run.closed(outcome).duration == 2 * MINUTE
+    assert run.with_outcome(outcome).duration == 2 * MINUTE
     assert (outcome.processed, outcome.failed, outcome.total) == (3, 1, 4)

@@ -88,16 +88,21 @@ def schedule_of(rule: dict[str, object], policy: Policy = Policy()) -> Schedule:
 def run_to_the_end(schedule: Schedule, run: ActiveJob, at: datetime) -> Schedule:
     """The schedule once a run has ended well."""
     job = JobRecord(
-        schedule.place(run.at), JobState.SUCCEEDED, 2, "", at, attempts=(Attempt(run.since, at),)
+        schedule.job_address(run.scheduled_for),
+        JobState.SUCCEEDED,
+        2,
+        "",
+        at,
+        attempts=(Attempt(run.started_at, at),),
     )
     occurrence = Occurrence(
-        schedule.schedule_id, run.at, 1, Trigger.SCHEDULE, Verdict.RUN, run.since
+        schedule.schedule_id, run.scheduled_for, 1, Trigger.SCHEDULE, Verdict.RUN, run.started_at
     )
-    queued = schedule.queued
+    queued = schedule.queued_for
     move = SCHEDULE.move(schedule.state, "note", at, CLOCK)
-    after, _ = after_end(schedule, occurrence, job, Checkpoint(job.place.job_id), move)
+    after, _ = after_end(schedule, occurrence, job, Checkpoint(job.address.job_id), move)
     if queued and not after.active:
-        waiting = replace(occurrence, at=queued, verdict=Verdict.WAIT)
+        waiting = replace(occurrence, scheduled_for=queued, verdict=Verdict.WAIT)
         after, _ = after_release(after, waiting, SCHEDULE.move(after.state, "note", at, CLOCK))
     return after
 
@@ -132,7 +137,7 @@ def test_each_time_is_decided_once_and_in_order(
             schedule = decision.schedule
         assert policy.overlap is OverlapPolicy.ALLOW or len(schedule.active) <= 1
         assert len(schedule.active) <= MAX_ACTIVE_RUNS
-        assert schedule.queued is None or schedule.active
+        assert schedule.queued_for is None or schedule.active
         while runs_end and schedule.active:
             schedule = run_to_the_end(schedule, schedule.active[0], now)
 
@@ -146,8 +151,8 @@ def test_each_time_is_decided_once_and_in_order(
         assert (each.reason is SkipReason.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
         late = each.decided_at - each.at
         if each.trigger is Trigger.CATCH_UP:
-            assert GRACE_PERIOD < late <= timedelta(hours=policy.missed.oldest_h)
-            assert policy.missed.which is not MissedPolicy.NONE
+            assert GRACE_PERIOD < late <= timedelta(hours=policy.catch_up.max_age_h)
+            assert policy.catch_up.runs is not MissedPolicy.NONE
 
 
 def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
@@ -156,7 +161,7 @@ def test_a_time_put_aside_says_why_whatever_the_policy() -> None:
     decision = plan(schedule, None, START + timedelta(days=3), CLOCK, SkipReason.EDITED)
 
     assert decision
-    assert {each.reason for each in decision.occurrences} == {SkipReason.EDITED}
+    assert {each.skip_reason for each in decision.occurrences} == {SkipReason.EDITED}
     assert decision.started == ()
 
 
@@ -194,7 +199,10 @@ def test_run_now_is_refused_where_runs_may_not_meet() -> None:
 
     (occurrence,) = first.started
     assert (occurrence.trigger, occurrence.actor) == (Trigger.MANUAL, "admin")
-    assert occurrence_time(job_address("saaaaaaaaaaaaaaaaaaaa", occurrence.at)) == occurrence.at
+    assert (
+        occurrence_time(job_address("saaaaaaaaaaaaaaaaaaaa", occurrence.scheduled_for))
+        == occurrence.scheduled_for
+    )
 
 
 def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
@@ -233,7 +241,7 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
     assert never
     assert [(each.verdict, each.trigger) for each in made.occurrences] == [(Verdict.RUN, trigger)]
     missed = None if trigger is Trigger.SCHEDULE else SkipReason.MISSED
-    assert [each.reason for each in never.occurrences] == [missed]
+    assert [each.skip_reason for each in never.occurrences] == [missed]
 
 
 @pytest.mark.parametrize(
@@ -244,12 +252,12 @@ def test_a_time_counts_as_missed_after_so_long_and_not_before(
 def test_a_time_is_too_old_to_be_made_up_for_after_so_many_hours(
     late: timedelta, reason: SkipReason | None
 ) -> None:
-    policy = Policy(CatchUp(MissedPolicy.LATEST, oldest_h=5))
+    policy = Policy(CatchUp(MissedPolicy.LATEST, max_age_h=5))
 
     decision = plan(schedule_of(DAILY, policy), None, NINE + late, CLOCK)
 
     assert decision
-    assert [each.reason for each in decision.occurrences] == [reason]
+    assert [each.skip_reason for each in decision.occurrences] == [reason]
 
 
 def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> None:
@@ -259,7 +267,7 @@ def test_what_was_decided_is_not_decided_again_whatever_is_said_to_be_next() -> 
     decision = plan(schedule, None, NINE + timedelta(days=1), CLOCK)
 
     assert decision
-    assert [each.at for each in decision.occurrences] == [NINE + timedelta(days=1)]
+    assert [each.scheduled_for for each in decision.occurrences] == [NINE + timedelta(days=1)]
 
 
 @pytest.mark.parametrize(
@@ -274,10 +282,10 @@ def test_of_missed_times_that_would_replace_each_other_only_the_newest_is_made_u
     decision = plan(schedule, None, NINE + timedelta(hours=4, minutes=30), CLOCK)
 
     assert decision
-    assert [each.at for each in decision.started] == [
+    assert [each.scheduled_for for each in decision.started] == [
         NINE + timedelta(hours=hours) for hours in made_up_for
     ]
-    others = [each.reason for each in decision.occurrences if each.verdict is Verdict.SKIP]
+    others = [each.skip_reason for each in decision.occurrences if each.verdict is Verdict.SKIP]
     assert others == [SkipReason.MISSED] * (5 - len(made_up_for))
 
 
@@ -324,7 +332,7 @@ def test_after_a_suspension_that_ended_early_the_next_run_is_the_rule_s_own() ->
 def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted_it(
     state: ScheduleState, trigger: Trigger, verdict: Verdict, reason: SkipReason | None
 ) -> None:
-    schedule = replace(schedule_of(DAILY), state=state, queued=NINE)
+    schedule = replace(schedule_of(DAILY), state=state, queued_for=NINE)
     waiting = Occurrence(
         schedule.schedule_id, NINE, 1, trigger, Verdict.WAIT, NINE, parameters={"table": "voters"}
     )
@@ -332,8 +340,8 @@ def test_what_waited_runs_unless_its_schedule_was_suspended_and_no_person_wanted
 
     after, judged = after_release(schedule, waiting, move)
 
-    assert (judged.verdict, judged.reason, judged.version) == (verdict, reason, 2)
+    assert (judged.verdict, judged.skip_reason, judged.version) == (verdict, reason, 2)
     assert judged.parameters == ({"table": "voters"} if verdict is Verdict.RUN else {})
-    assert judged.words == ("suspended" if reason else "")
-    assert [run.at for run in after.active] == ([NINE] if verdict is Verdict.RUN else [])
-    assert after.queued is None
+    assert judged.reason == ("suspended" if reason else "")
+    assert [run.scheduled_for for run in after.active] == ([NINE] if verdict is Verdict.RUN else [])
+    assert after.queued_for is None

@@ -94,12 +94,12 @@ def put_lines(batch: Batch, lines: Sequence[bytes]) -> None:
     """These rows as the batch's, with their index."""
     s3 = boto3.client("s3", region_name=REGION)
     chunks, start, size = [], 0, batch.chunk_size
-    for number in range(batch.chunks):
+    for number in range(batch.chunk_count):
         end = start + sum(map(len, lines[number * size : (number + 1) * size]))
         chunks.append(Chunk(number, start, end))
         start = end
     s3.put_object(Bucket="work", Key=rows.rows_key(batch.batch_id), Body=b"".join(lines))
-    index = b"".join(chunk.line() for chunk in chunks)
+    index = b"".join(chunk.index_line() for chunk in chunks)
     s3.put_object(Bucket="work", Key=rows.index_key(batch.batch_id), Body=index)
 
 
@@ -137,7 +137,7 @@ def _signs(event: str) -> dict[str, Any]:
                 StepRecord("downloading", StepStatus.FAILED, HOUR_AGO, HOUR_AGO),
             ),
         }
-    return {"tries": 1} if event == "start" else {}
+    return {"start_count": 1} if event == "start" else {}
 
 
 def executions(machine: str) -> list[str]:

@@ -123,7 +123,7 @@ def _signs(event: str, began: datetime, at: datetime) -> dict[str, Any]:
             "attempts": (Attempt(began, at),),
             "data": {"records": {"processed": 12, "failed": 0, "total": 12}},
         }
-    return {"tries": 1}
+    return {"start_count": 1}
 
 
 @contextmanager
@@ -147,5 +147,5 @@ def items_read() -> Iterator[Counter[str]]:
 def came_so_far(place: JobAddress, processed: int) -> None:
     """The job at `place` has gone through so many records, and goes on."""
     seen = Checkpoint(place.job_id)
-    after = seen.after(processed, (), {"page": 2})
+    after = seen.advanced(processed, (), {"page": 2})
     tables.client().transact_write_items(TransactItems=[checkpoints.written(seen, after, NOW)])

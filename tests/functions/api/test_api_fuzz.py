@@ -83,7 +83,7 @@ def there(gateway: Gateway, api: Api, made: dict[str, Any]) -> Mapping[str, list
 def _make_everything(api: Api) -> dict[str, list[str]]:
     batches = [a_batch(state, entries=2) for state in _REACHED]
     repaired = a_batch("failed", entries=2 * len(JobState))
-    jobs = [a_job(repaired, number, state).place.job_id for number, state in enumerate(_JOBS)]
+    jobs = [a_job(repaired, number, state).address.job_id for number, state in enumerate(_JOBS)]
     path = f"/batches/{repaired.batch_id}/retries"
     retry = api.post(path, {"reason": "again"}).json["operation_id"]
     api.ask("PUT", "/holds/collection:maps", body={"reason": "wait"})
@@ -100,7 +100,7 @@ def _make_everything(api: Api) -> dict[str, list[str]]:
     suspended = a_schedule()
     api.post(f"/schedules/{suspended.schedule_id}/suspend", why)
     of_schedules = [
-        stored.place(stored.active[0].at)
+        stored.job_address(stored.active[0].scheduled_for)
         for each in schedules
         if (stored := store.get(each.schedule_id))
     ]

@@ -126,6 +126,6 @@ def test_what_is_older_than_ids_is_read_as_it_was_stored(api: Api) -> None:
     batch = a_batch(entries=1)
     line = ["hold", "scheduled", "held", 1, "r1", "an-operator", "mine"]  # as it was before
     assert parse_history([line])[0].sub == ""
-    assert not parse_history([line])[0].is_machines
-    assert parse_history([["hold", "scheduled", "held", 1, "r1", "machine", "held"]])[0].is_machines
+    assert not parse_history([line])[0].by_machine
+    assert parse_history([["hold", "scheduled", "held", 1, "r1", "machine", "held"]])[0].by_machine
     assert batches.get(batch.batch_id, HOUR_AGO).submitter_sub == sub_of("depositor")

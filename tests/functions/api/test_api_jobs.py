@@ -82,7 +82,7 @@ def test_of_a_long_history_the_first_and_the_last_are_shown_and_the_others_count
         for event, key in (("requeue", f"r{number}"), ("start", "main.p1"), ("fail", "main.p2")):
             job = job.moved(JOB.move(job.state, event, NOW, Cause(key, reason=f"{event} it")))
         failed = Attempt(NOW, NOW, "storing", "TIMEOUT", "slow")
-        job = replace(job, attempts=(*job.attempts, failed)).fitted()
+        job = replace(job, attempts=(*job.attempts, failed)).compacted()
     jobs.item_of(job).save()
 
     shown = api.get(f"/jobs/{place.job_id}").json
@@ -119,7 +119,7 @@ def test_a_step_that_is_at_work_is_shown_running(api: Api) -> None:
 
 def test_a_job_shows_its_steps_attempts_and_history(api: Api) -> None:
     batch = a_batch(entries=1)
-    a_job(batch, 0, "failed", requeues=2, data={"size": 12})
+    a_job(batch, 0, "failed", requeue_count=2, data={"size": 12})
 
     shown = api.get(f"/jobs/{batch.batch_id}.0.0").json
 

@@ -51,7 +51,7 @@ def path(schedule: Schedule | dict[str, Any], more: str = "") -> str:
 def begun(api: Api, schedule: Schedule) -> JobAddress:
     """The place of a job that a person had run now."""
     job_id = api.post(path(schedule, "/run_now"), WHY).json["job_id"]
-    place = JobAddress.of(job_id)
+    place = JobAddress.parse(job_id)
     assert place
     return place
 
@@ -637,12 +637,14 @@ def test_a_run_asked_for_again_is_the_same_run(api: Api) -> None:
 def test_a_completed_job_is_told_with_its_times_and_records(api: Api) -> None:
     at = NOW.replace(minute=0, second=0)
     schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
-    job = work(schedule.place(at), "succeeded", at + timedelta(seconds=4), timedelta(seconds=90))
+    job = work(
+        schedule.job_address(at), "succeeded", at + timedelta(seconds=4), timedelta(seconds=90)
+    )
 
     shown = api.get(path(schedule)).json
 
     assert shown["label"] == "Completed"
-    assert shown["latest_run"]["job_id"] == job.place.job_id
+    assert shown["latest_run"]["job_id"] == job.address.job_id
     completed = shown["latest_occurrence"]
     assert completed["ended_at"] == shown["latest_run"]["ended_at"]
     assert (completed["start_delay_s"], completed["duration_s"]) == (4, 90)
@@ -694,7 +696,7 @@ def test_a_time_without_a_job_says_why(api: Api) -> None:
     assert (shown["description"], shown["label"]) == ("Skipped (calendar)", "Skipped")
     assert "calendar none excludes" in shown["reason"]
     assert (shown["job_id"], shown["state"], shown["records"]) == ("", None, None)
-    assert api.get(f"/jobs/{schedule.place(_at(shown)).job_id}").status == 404
+    assert api.get(f"/jobs/{schedule.job_address(_at(shown)).job_id}").status == 404
 
 
 def _at(shown: dict[str, Any]) -> datetime:
@@ -716,9 +718,9 @@ def test_the_history_is_shown_newest_first_page_by_page(api: Api) -> None:
 def test_what_is_archived_is_not_shown(api: Api) -> None:
     at = NOW.replace(minute=0, second=0) - timedelta(hours=1)
     schedule = minute(a_schedule(HOURLY, since=at), at + timedelta(seconds=1))
-    place = work(schedule.place(at), "succeeded", at, timedelta(seconds=9)).place
+    place = work(schedule.job_address(at), "succeeded", at, timedelta(seconds=9)).address
     stored = minute(schedule)
-    schedules.write(stored, stored.kept(at + timedelta(minutes=1)))
+    schedules.write(stored, stored.retaining_from(at + timedelta(minutes=1)))
 
     items = api.get(path(schedule, "/occurrences")).json["items"]
     assert [_at(each) for each in items] == [at + timedelta(hours=1)]

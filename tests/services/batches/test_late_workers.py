@@ -34,7 +34,7 @@ def opened(harness: Harness, payloads: Payloads, collection: str) -> dict[str, A
 
 def chunk_of(harness: Harness, state: dict[str, Any]) -> Chunk:
     index = harness.s3.get_object(Bucket=state["index_bucket"], Key=state["index_key"])["Body"]
-    return Chunk.of_line(index.read())
+    return Chunk.from_index_line(index.read())
 
 
 def at_call(number: int, happens: Callable[[], None], now: Callable[[], datetime]) -> Any:

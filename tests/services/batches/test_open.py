@@ -28,7 +28,7 @@ def test_a_manifest_of_more_chunks_than_a_map_can_run_is_refused(
 
     assert found.state == "failed"
     assert found.entries == 0
-    assert found.message == (
+    assert found.failure_message == (
         f"the manifest has {MAX_CHUNKS + 1} lines; {MAX_CHUNKS} are allowed: divide it"
     )
 
@@ -90,7 +90,7 @@ def test_a_manifest_that_takes_too_long_is_refused_while_there_is_time_to_say_so
 
     assert following.next == "report"
     found = harness.batch(following.origin_id).batch
-    assert found.message == (
+    assert found.failure_message == (
         "the manifest takes too long to read; 0 of its lines were read: divide it"
     )
     assert found.entries == 0
@@ -105,7 +105,7 @@ def test_a_manifest_of_more_lines_than_memory_is_for_is_read_no_further(
 
     found = harness.batch(harness.drop(manifest)).batch
 
-    assert found.message == "the manifest has more than 100 lines: divide it"
+    assert found.failure_message == "the manifest has more than 100 lines: divide it"
     assert found.entries == 0
 
 

@@ -21,7 +21,7 @@ from jobyard.services.jobs.write_group import WriteGroup
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 PLACE = JobAddress("s1", 0, 0)
-RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, tries=1)
+RUNNING = replace(new_job(PLACE, NOON), state=JobState.RUNNING, start_count=1)
 
 
 def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> JobRecord:
@@ -29,7 +29,7 @@ def after_one(record: JobRecord, outcome: StepResult, at: datetime = NOON) -> Jo
     job_type = JobType(
         "count", "Count", (("counting", lambda _step_input, _context: outcome),), object
     )
-    step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.tries)
+    step_input = StepInput("", PLACE.job_id, "", {}, {}, record.data, attempt=record.start_count)
     attempted = run_steps(job_type, Progress(record), step_input, None, lambda: at, WriteGroup())
     assert attempted is not None
     return ended(attempted, job_type, at, "c")
@@ -42,11 +42,11 @@ def test_a_job_that_did_a_part_each_time_goes_on_however_often_it_waited() -> No
 
     for outcome in [*[waiting] * WAITS, *[going_on] * (2 * WAITS), *[waiting] * WAITS]:
         after = after_one(record, outcome)
-        assert after.attempts[-1].code in NO_FAILURES
-        assert (after.state, after.tries) == (JobState.SCHEDULED, 0)
-        record = replace(after, state=JobState.RUNNING, tries=1)
+        assert after.attempts[-1].failure_code in NO_FAILURES
+        assert (after.state, after.start_count) == (JobState.SCHEDULED, 0)
+        record = replace(after, state=JobState.RUNNING, start_count=1)
 
-    assert after_one(record, waiting).attempts[-1].code == Failure.TIMEOUT
+    assert after_one(record, waiting).attempts[-1].failure_code == Failure.TIMEOUT
 
 
 @pytest.mark.parametrize("asked_s", [0.0, 1.0, 5.0, 300.0, 3_600.0, 50_000.0, 10.0**9])
@@ -58,14 +58,14 @@ def test_a_job_waits_as_long_as_it_is_asked_to_but_no_longer_than_a_day(asked_s:
         assert after.next_at is not None
         waited = after.next_at - at
         assert waited >= min(timedelta(seconds=asked_s), NOON + DAY - at)
-        assert (after.tries, after.attempts[-1].message) == (0, asked.message)
+        assert (after.start_count, after.attempts[-1].failure_message) == (0, asked.message)
         at = after.next_at
-        record = replace(after, state=JobState.RUNNING, tries=1, at=at)
+        record = replace(after, state=JobState.RUNNING, start_count=1, at=at)
 
     assert (after.state, after.failure_code) == (JobState.FAILED, "PAYLOAD_BUSY")
     assert "over 24 hours" in after.failure_message
     assert at == NOON + DAY
-    assert record.waits <= WAITS
+    assert record.snooze_count <= WAITS
 
 
 def test_the_first_wait_is_the_one_that_was_asked_for() -> None:
@@ -92,4 +92,4 @@ def test_what_a_step_raised_is_told_to_no_stranger() -> None:
 
     told = "step counting failed; the cause is logged under the job's id"
     assert (after.failure_code, after.failure_message) == (Failure.STEP_ERROR, told)
-    assert after.attempts[-1].message == after.failure_message
+    assert after.attempts[-1].failure_message == after.failure_message

@@ -59,7 +59,7 @@ def done(_: StepInput) -> StepResult:
 
 def seen_at_work(job_id: str) -> StepRecord | None:
     """The step that a job's record shows as running, once it does."""
-    place = JobAddress.of(job_id)
+    place = JobAddress.parse(job_id)
     assert place is not None
     for _ in range(LOOKS):
         job = jobs.get(place)
@@ -165,7 +165,7 @@ def test_the_step_of_a_schedules_job_is_seen_running_too(harness: Harness) -> No
         def during() -> None:
             harness.later(1.6)
             (run,) = schedules.get(made.schedule_id).active
-            seen.append(seen_at_work(made.place(run.at).job_id))
+            seen.append(seen_at_work(made.job_address(run.scheduled_for).job_id))
 
         script.during = during
         harness.later(3601)

@@ -198,9 +198,9 @@ def test_a_retry_of_all_says_how_many_it_cannot_take(
     operation = batch_operations.retry(batch_id, FAILED, harness.context())
     harness.machines.run_all()
 
-    assert (meant.total, meant.refused) == (operation.matched, operation.refused) == (3, 1)
+    assert (meant.total, meant.refused) == (operation.matched, operation.not_retryable) == (3, 1)
     view = report_queries.operation(batch_id, operation.operation_id, harness.query_context())
-    assert view.operation.refused == 1
+    assert view.operation.not_retryable == 1
     assert view.counts == {"refused": 1, "succeeded": 2}
     (group,) = harness.batch(batch_id).failure_groups or ()
     assert (group[2], group[3]) == (1, 1)

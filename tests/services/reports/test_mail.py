@@ -58,8 +58,8 @@ def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
     batch = harness.batch(batch_id).batch
     assert batch.state == "completed"
     assert batch.notify == ("jane.doe@example.org", "ops@example.org")
-    assert [each.address for each in batch.untold] == ["jane.doe at example.org"]
-    assert report.delivery.untold == batch.untold
+    assert [each.address for each in batch.undeliverable] == ["jane.doe at example.org"]
+    assert report.delivery.untold == batch.undeliverable
     (mail,) = harness.mails_of(batch_id)
     assert "Not told:    jane.doe at example.org: " in mail.text
 
@@ -132,7 +132,7 @@ def test_who_was_told_singly_is_told_once_whenever_the_rest_is_interrupted(
     (report,) = reports.of_batch(batch_id)
     assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
     assert report.delivery.state == "sent"
-    assert [each.address for each in report.delivery.untold] == ["ops@example.org"]
+    assert [each.address for each in report.delivery.undeliverable] == ["ops@example.org"]
 
 
 def test_a_mail_that_is_refused_for_everybody_is_tried_for_three_days(
@@ -177,6 +177,6 @@ def test_a_manifest_that_was_removed_before_it_was_read_is_told_in_our_words(
     batch = harness.batch(harness.batch_id_of(event)).batch
     (mail,) = harness.mails_of(batch.batch_id)
     assert batch.state == "failed"
-    assert batch.message == "the manifest was removed before it was read"
-    assert batch.message in mail.text
+    assert batch.failure_message == "the manifest was removed before it was read"
+    assert batch.failure_message in mail.text
     assert "NoSuchVersion" not in mail.text

@@ -69,7 +69,9 @@ def test_the_files_are_those_of_a_report_in_one_go(harness: Harness, manifest: s
 
     assert reports_made(harness) == 1 + 5
     assert files_of(harness, batch_id) == files_of(harness, whole)
-    assert harness.batch(batch_id).batch.reported == harness.batch(whole).batch.reported
+    assert (
+        harness.batch(batch_id).batch.reported_counts == harness.batch(whole).batch.reported_counts
+    )
     (mail,) = harness.mails_of(batch_id)
     assert "4 succeeded, 3 failed" in mail.text
     assert all(name in mail.text for name in MISSING)
@@ -114,7 +116,7 @@ def test_an_update_compares_slice_by_slice(
     assert "b.txt: failed -> succeeded" in second.text
     assert "c.txt: failed -> succeeded" in second.text
     assert "f.txt" not in second.text
-    assert reports.get(batch_id, 2).changed == 2
+    assert reports.get(batch_id, 2).changed_count == 2
     assert files_of(harness, batch_id, 2)["outcomes"] == "sssssfs"
 
 

@@ -189,8 +189,8 @@ def test_the_inventory_says_what_there_is_and_is_true(harness: Harness, payloads
         name: (hashlib.sha256(body).hexdigest(), len(body)) for name, body in found.items()
     }
     assert inventory.counts["job"] == 3
-    assert inventory.what["state"] == "completed"
-    assert inventory.what["submitter"] == "s3"
+    assert inventory.summary["state"] == "completed"
+    assert inventory.summary["submitter"] == "s3"
 
 
 def test_an_archived_batch_is_gone_with_words_and_in_no_list(
@@ -584,7 +584,7 @@ def test_once_less_is_kept_months_are_looked_at_again(
     batch_id = laid_down(years, ended).batch_id
 
     assert retain(years) == done(0)
-    monkeypatch.setitem(TYPES, "deposit", replace(TYPES["deposit"], keep_days=30))
+    monkeypatch.setitem(TYPES, "deposit", replace(TYPES["deposit"], retention_days=30))
     assert retain(years) == done(1)
     assert is_archived(batch_id)
 
@@ -600,18 +600,18 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     made = occurred(schedule, days)
     years.at = MAY + timedelta(days=160)  # the eleventh of October: what ended before 13 July
     june = datetime(2026, 7, 1, tzinfo=UTC)
-    old = [each for each in made if each.at < june]
+    old = [each for each in made if each.scheduled_for < june]
 
     assert retain(years) == done(len(old))
 
     kept = [*occurrences.older(schedule.schedule_id, years.at)]
     assert kept == made[len(old) :]
-    assert [job.place for job in jobs.of_chunk(schedule.schedule_id, 0)] == [
-        each.place for each in kept if each.verdict is Verdict.RUN
+    assert [job.address for job in jobs.of_chunk(schedule.schedule_id, 0)] == [
+        each.address for each in kept if each.verdict is Verdict.RUN
     ]
-    assert schedules.get(schedule.schedule_id).kept_from == june
+    assert schedules.get(schedule.schedule_id).retained_from == june
     with pytest.raises(Gone, match="was archived; jobs are kept since 2026-07-01"):
-        schedule_origin(old[1].place, ADMIN)
+        schedule_origin(old[1].address, ADMIN)
     lines = [
         json.loads(text)
         for month in ("05", "06")
@@ -622,7 +622,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
         for text in body.splitlines()
     ]
     of_kind = {kind: [each for each in lines if each["kind"] == kind] for kind in _kinds(lines)}
-    assert [each["job_id"] for each in of_kind["occurrence"]] == [e.place.job_id for e in old]
+    assert [each["job_id"] for each in of_kind["occurrence"]] == [e.address.job_id for e in old]
     assert len(of_kind["job"]) == sum(each.verdict is Verdict.RUN for each in old)
     assert of_kind["occurrence"][0]["occurrence"]["reason"] == "CALENDAR"
     assert retain(years) == done(0)
@@ -656,7 +656,7 @@ def test_a_month_with_a_run_that_has_not_ended_is_kept(years: Harness) -> None:
 
     assert retain(years) == done(0)
     assert [*occurrences.older(schedule.schedule_id, years.at)] == made
-    assert schedules.get(schedule.schedule_id).kept_from is None
+    assert schedules.get(schedule.schedule_id).retained_from is None
 
 
 def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harness) -> None:
@@ -665,12 +665,12 @@ def test_a_month_whose_last_job_ended_late_is_kept_so_long_from_then(years: Harn
     stored = schedules.get(schedule.schedule_id)
     ended = years.at - timedelta(days=89)
     assert run.outcome
-    late = run.closed(replace(run.outcome, ended_at=ended))
+    late = run.with_outcome(replace(run.outcome, ended_at=ended))
     after = replace(stored, version=stored.version + 1)
-    schedules.write(stored, after, ScheduleWrites(changed=[(run, late)]))
+    schedules.write(stored, after, ScheduleWrites(changed_occurrences=[(run, late)]))
 
     assert retain(years) == done(0)
-    assert occurrences.get(run.place) == late
+    assert occurrences.get(run.address) == late
     years.later(2 * 24 * 3600)
     assert retain(years) == done(1)
 
@@ -683,10 +683,10 @@ def test_a_month_whose_times_were_skipped_only_lately_is_kept_so_long_from_then(
     stored = schedules.get(schedule.schedule_id)
     late = replace(skip, version=2, decided_at=years.at - timedelta(days=89))
     after = replace(stored, version=stored.version + 1)
-    schedules.write(stored, after, ScheduleWrites(changed=[(skip, late)]))
+    schedules.write(stored, after, ScheduleWrites(changed_occurrences=[(skip, late)]))
 
     assert retain(years) == done(0)
-    assert occurrences.get(skip.place) == late
+    assert occurrences.get(skip.address) == late
     years.later(2 * 24 * 3600)
     assert retain(years) == done(1)
 
@@ -698,7 +698,7 @@ def test_the_month_after_december_is_the_next_year_s_january(years: Harness) -> 
 
     assert retain(years, remaining=at_most.__next__) == done(2)
 
-    assert schedules.get(schedule.schedule_id).kept_from == datetime(2026, 2, 1, tzinfo=UTC)
+    assert schedules.get(schedule.schedule_id).retained_from == datetime(2026, 2, 1, tzinfo=UTC)
     for month in ("2025/12", "2026/01"):
         prefix = f"records/sweep/{month}/{schedule.schedule_id}/"
         found = objects(years, "archive", prefix)

@@ -56,7 +56,7 @@ def run_of(schedule: Schedule) -> Occurrence:
 
 def job_of(schedule: Schedule) -> JobRecord:
     """Its job, as it is stored."""
-    job = jobs.get(run_of(schedule).place)
+    job = jobs.get(run_of(schedule).address)
     assert job is not None
     return job
 
@@ -103,17 +103,17 @@ def test_a_job_whose_worker_dies_every_time_fails_and_its_schedule_hears_of_it(
 
     assert len(script.told) == 3 + 1  # three workers were lost, and the next day's was not
     assert failed.outcome is not None
-    assert (failed.outcome.state, failed.outcome.codes) == (JobState.FAILED, (code.value,))
-    job = jobs.get(failed.place)
+    assert (failed.outcome.state, failed.outcome.failure_codes) == (JobState.FAILED, (code.value,))
+    job = jobs.get(failed.address)
     assert job is not None
-    assert (job.state, job.failure_code, job.lost) == (JobState.FAILED, code.value, 2)
+    assert (job.state, job.failure_code, job.orphan_count) == (JobState.FAILED, code.value, 2)
     assert word(schedule) == "Completed"
 
 
 def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
     schedule: Schedule, harness: Harness, script: Script
 ) -> None:
-    place = run_of(schedule).place
+    place = run_of(schedule).address
 
     def given_up() -> None:
         schedule_jobs.give_up_job(place, ExecutionRun(MAIN, 1), harness.now())
@@ -124,7 +124,7 @@ def test_the_result_of_a_worker_that_was_given_up_changes_nothing(
 
     job, outcome = job_of(schedule), run_of(schedule).outcome
     assert outcome is not None
-    assert (outcome.state, outcome.codes) == (JobState.FAILED, (Failure.WORKER_LOST.value,))
+    assert (outcome.state, outcome.failure_codes) == (JobState.FAILED, (Failure.WORKER_LOST.value,))
     assert [entry.event for entry in job.history] == ["start", "fail"]
     assert word(schedule) == "Failed"
 
@@ -165,7 +165,7 @@ def is_told(schedule: Schedule, script: Script) -> None:
     assert [entry.event for entry in job_of(schedule).history].count("succeed") == 1
     assert len(script.told) == 1
     stored = schedules.get(schedule.schedule_id)
-    assert (stored.label, stored.active, stored.look_at) == ("Completed", (), None)
+    assert (stored.label, stored.active, stored.next_check_at) == ("Completed", (), None)
 
 
 def test_a_failed_execution_is_followed_at_once_by_whoever_hears_of_it_and_only_once(

@@ -66,7 +66,7 @@ class Inventory:
     """What was archived: of which batch or schedule, what that was, and in which parts."""
 
     origin_id: str
-    what: Mapping[str, Any]
+    summary: Mapping[str, Any]
     archived_at: datetime
     parts: tuple[Part, ...]
 
@@ -87,7 +87,7 @@ class Inventory:
         """The inventory as JSON, for people and programs."""
         document = {
             "origin_id": self.origin_id,
-            "what": _plain(self.what),
+            "what": _plain(self.summary),
             "archived_at": _plain(self.archived_at),
             "records": self.counts,
             "parts": [vars(part) | {"counts": dict(part.counts)} for part in self.parts],
@@ -120,13 +120,13 @@ class Tombstone:
     archive tells; since when; the folder of the archive. `version` counts its writes on."""
 
     batch: Batch
-    at: datetime
+    archived_at: datetime
     folder: str
     phase: Phase
     version: int
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What the batch was, and where it is now."""
         batch = self.batch
         was = (
@@ -135,13 +135,19 @@ class Tombstone:
             f"{batch.submitted_at:%Y-%m-%d})"
         )
         if self.phase is Phase.ARCHIVING:
-            return f"{was} is being archived since {self.at:%Y-%m-%d %H:%M} UTC"
+            return f"{was} is being archived since {self.archived_at:%Y-%m-%d %H:%M} UTC"
         where = f"{self.folder}/{INVENTORY} of the archive bucket"
-        return f"{was} was archived on {self.at:%Y-%m-%d}: {where} says what is there"
+        return f"{was} was archived on {self.archived_at:%Y-%m-%d}: {where} says what is there"
 
-    def removed(self) -> "Tombstone":
+    def reduced(self) -> "Tombstone":
         """What remains in the end."""
         few = replace(
-            self.batch, notify=(), untold=(), parameters={}, note="", message="", history=()
+            self.batch,
+            notify=(),
+            undeliverable=(),
+            parameters={},
+            note="",
+            failure_message="",
+            history=(),
         )
         return replace(self, batch=few, phase=Phase.REMOVED)

@@ -16,19 +16,19 @@ class Action(StrEnum):
     SETTLE = "settle"  # after a pass
     STALLED = "stalled"  # after too many passes in which nothing moved
     OPEN = "open"  # subject: the execution that opens it
-    LANDED = "landed"  # subject: the version of the object
+    UPLOADED = "landed"  # subject: the version of the object
     REPORT = "report"  # subject: the batch's version
 
 
 class Interruption(StrEnum):
     """How a job lost its turn without a worker that says so."""
 
-    KEPT = ""
-    LOST = "lost"  # its worker vanished
+    NONE = ""
+    ORPHANED = "lost"  # its worker vanished
     REPLACED = "replaced"  # a newer job of its schedule took its place
 
 
-_WITH_SUBJECT = frozenset({Action.OPEN, Action.LANDED, Action.REPORT})
+_WITH_SUBJECT = frozenset({Action.OPEN, Action.UPLOADED, Action.REPORT})
 _FORM = re.compile(r"([\w-]+)(?:\.p(\d+)\.c(\d+)\.t(\d+))?(?:\.(lost|replaced))?", re.ASCII)
 
 
@@ -45,14 +45,14 @@ class CauseKey:
     chunk: int = 0
     attempt: int = 0
     action: Action = Action.NONE
-    turn: Interruption = Interruption.KEPT
+    interruption: Interruption = Interruption.NONE
     subject: str = ""
 
     def __str__(self) -> str:
         run = self.run
         if self.pass_number:
             run = f"{run}.p{self.pass_number}.c{self.chunk}.t{self.attempt}"
-        return ".".join(filter(None, (self.action, self.subject, run, self.turn)))
+        return ".".join(filter(None, (self.action, self.subject, run, self.interruption)))
 
     @classmethod
     def parse(cls, text: str) -> "CauseKey":

@@ -46,7 +46,7 @@ class RightsChange:
     sub: str
     reason: str
     cause: str
-    what: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Collection:
     groups: frozenset[str] = frozenset()
     naans: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
-    drops: bool = False
+    accepts_drops: bool = False
     changes: tuple[RightsChange, ...] = ()
 
     def relations(self, who: Depositor) -> frozenset[str]:
@@ -80,11 +80,11 @@ class Collection:
     def may_deposit(self, who: Depositor) -> bool:
         """Whether what `who` submits may go in."""
         if not who.sub:
-            return self.drops
+            return self.accepts_drops
         roles = who.groups & set(ROLES)
         return is_allowed("collection", "deposit", roles | self.relations(who))
 
-    def may_name(self, ark: str) -> bool:
+    def may_assign(self, ark: str) -> bool:
         """Whether an object that is new may be given `ark`."""
         return naan_of(ark) in self.naans
 
@@ -99,7 +99,7 @@ class Collection:
             kept = (kept[0], *kept[-_CHANGES_KEPT + 1 :])
         brief = replace(
             change,
-            what=clean(change.what, _WHAT_BYTES),
+            summary=clean(change.summary, _WHAT_BYTES),
             reason=clean(change.reason, REASON_BYTES),
         )
         after = replace(self, **changes, version=self.version + 1, changes=(*kept, brief))

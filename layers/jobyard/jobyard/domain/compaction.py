@@ -21,7 +21,7 @@ class SizeLimits:
     """How much of a list is kept: the `last` entries, and `words` bytes of what older ones say."""
 
     last: int
-    words: int
+    text_bytes: int
 
 
 # Tried one after the other, until a record fits.

@@ -95,7 +95,7 @@ class Cost:
         """The sum, in US dollars."""
         return sum(line.dollars for line in self.lines)
 
-    def words(self) -> str:
+    def description(self) -> str:
         """The cost in a line, for people."""
         used = self.usage
         return (

@@ -62,4 +62,4 @@ class InvalidParameters(JobyardError):
     def __init__(self, field: str, words: str) -> None:
         super().__init__(f"{field}: {words}" if field else words)
         self.field = field
-        self.words = words
+        self.problem = words

@@ -34,7 +34,7 @@ class HistoryEntry:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
     @property
-    def is_machines(self) -> bool:
+    def by_machine(self) -> bool:
         """Whether the machine did it, not somebody who is called so."""
         return self.actor == MACHINE and not self.sub
 
@@ -54,20 +54,20 @@ class HistoryEntry:
         )
 
     @classmethod
-    def left_out(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
+    def summary_of(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
         """What stands for `entries`, which are not kept."""
         counts = add_counts((each.event, each.counts) for each in entries)
-        return cls.standing_for(counts, entries[0].before, entries[-1].after, entries[-1].at)
+        return cls.summary(counts, entries[0].before, entries[-1].after, entries[-1].at)
 
     @classmethod
-    def standing_for(
+    def summary(
         cls, counts: Mapping[str, int], before: str, after: str, at: datetime
     ) -> "HistoryEntry":
         """What stands for so many moves of each event, from one state to another."""
         words = summary_text(counts, "move")
         return cls(SUMMARY_EVENT, before, after, at, MACHINE, "", words, counts=counts)
 
-    def with_words(self, limit: int) -> "HistoryEntry":
+    def truncated(self, limit: int) -> "HistoryEntry":
         """It, with so many bytes of its reason."""
         return self if self.counts else replace(self, reason=truncate(self.reason, limit))
 
@@ -79,8 +79,8 @@ def compact_history(
     `marks`, and what stands for the others."""
     kept = history
     for room in SIZE_LIMITS:
-        kept = compact(history, HistoryEntry.left_out, room.last, marks)
-        kept = (*(each.with_words(room.words) for each in kept[:-1]), *kept[-1:])
+        kept = compact(history, HistoryEntry.summary_of, room.last, marks)
+        kept = (*(each.truncated(room.text_bytes) for each in kept[:-1]), *kept[-1:])
         if json_bytes([[*vars(each).values()] for each in kept]) <= left:
             break
     return kept

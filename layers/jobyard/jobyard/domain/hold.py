@@ -25,17 +25,17 @@ class HoldRelease:
     actor: str
     reason: str
     at: datetime
-    round_at: datetime
+    round_started_at: datetime
     sub: str = ""
     round: int = 0
-    place: tuple[str, str] = ("", "")
-    left: int = 0
-    released: int = 0
+    cursor: tuple[str, str] = ("", "")
+    remaining: int = 0
+    released_count: int = 0
 
     @property
-    def is_between(self) -> bool:
+    def is_round_start(self) -> bool:
         """Whether its next slice is the first of a round."""
-        return not any(self.place)
+        return not any(self.cursor)
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class Hold:
     scope: str
     owner: str
     reason: str
-    since: datetime
+    placed_at: datetime
     until: datetime | None = None
     owner_sub: str = ""
-    lift: HoldRelease | None = None
+    release: HoldRelease | None = None
 
     def __post_init__(self) -> None:
         clean_fields(self, owner=NAME_BYTES, reason=REASON_BYTES)
 
-    def words(self) -> str:
+    def description(self) -> str:
         """Why something waits, in a sentence."""
         return f"{self.scope} is held by {self.owner}: {self.reason}"
 
@@ -89,6 +89,6 @@ def check_scope(scope: str) -> str:
 def active_hold(holds: Iterable[Hold], now: datetime) -> Hold | None:
     """The first of `holds` that is not lifted and has not run out at `now`."""
     for hold in holds:
-        if hold.lift is None and (hold.until is None or now < hold.until):
+        if hold.release is None and (hold.until is None or now < hold.until):
             return hold
     return None

@@ -112,7 +112,7 @@ class Lifecycle:
             if (move.before, move.event) in seen:
                 raise InvalidLifecycle(f"{self.name}: {move.event} leaves {move.before} twice")
             seen.add((move.before, move.event))
-        reached = self._reachable()
+        reached = self._reachable_states()
         for state in self.states:
             leaves = any(before == state.name for before, _ in seen)
             if state.name not in reached:
@@ -122,7 +122,7 @@ class Lifecycle:
                     f"{self.name}: {state.name} must be terminal or have a way out"
                 )
 
-    def _reachable(self) -> set[str]:
+    def _reachable_states(self) -> set[str]:
         reached, edge = {self.initial}, [self.initial]
         while edge:
             here = edge.pop()
@@ -169,7 +169,7 @@ class Lifecycle:
         """
         return Move(before, event, self.transition(before, event).after, at, cause)
 
-    def asked(
+    def authorized_move(
         self, before: str, event: str, at: datetime, cause: Cause, roles: Iterable[str]
     ) -> Move:
         """The move a person with `roles` asks for.

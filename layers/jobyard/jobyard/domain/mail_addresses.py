@@ -51,7 +51,7 @@ class UndeliveredRecipient:
     why: str
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """One line of it."""
         return f"{self.address}: {self.why}"
 

@@ -48,13 +48,13 @@ def visible_batch(batch_id: str, actor: Actor, now: datetime) -> Batch:
         if tombstone is None:
             raise
         _check_visible(tombstone.batch, actor)
-        raise Gone(tombstone.words) from None
+        raise Gone(tombstone.description) from None
     _check_visible(batch, actor)
     return batch
 
 
 def _check_visible(batch: Batch, actor: Actor) -> None:
-    is_own = batch.is_of(actor.sub) and is_allowed("batch", "list", actor.roles)
+    is_own = batch.is_submitted_by(actor.sub) and is_allowed("batch", "list", actor.roles)
     relations = {SUBMITTER} if is_own else set()
     if not is_allowed("batch", "view", actor.roles | relations):
         raise NotFound(f"there is no batch {batch.batch_id}")

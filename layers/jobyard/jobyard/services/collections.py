@@ -28,14 +28,14 @@ class CollectionEdit:
     owner: PersonNamed | None = None
     naans: tuple[str, ...] | None = None
     notify: tuple[str, ...] | None = None
-    drops: bool | None = None
+    accepts_drops: bool | None = None
 
     def changes(self) -> dict[str, Any]:
         """The changed fields, by name."""
         found: dict[str, Any] = {}
         if self.owner is not None:
             found |= {"owner": self.owner.name, "owner_sub": self.owner.sub}
-        for name in ("naans", "notify", "drops"):
+        for name in ("naans", "notify", "accepts_drops"):
             if (value := getattr(self, name)) is not None:
                 found[name] = value
         return found
@@ -49,8 +49,10 @@ class CollectionEdit:
             said.append(f"NAANs {', '.join(self.naans) or 'none'}")
         if self.notify is not None:
             said.append(f"tells {', '.join(self.notify) or 'nobody by itself'}")
-        if self.drops is not None:
-            said.append("takes dropped manifests" if self.drops else "takes no dropped manifests")
+        if self.accepts_drops is not None:
+            said.append(
+                "takes dropped manifests" if self.accepts_drops else "takes no dropped manifests"
+            )
         return "; ".join(said)
 
 
@@ -91,7 +93,7 @@ def create(
         "groups": frozenset(groups),
     }
     given = CollectionEdit(
-        edit.owner, edit.naans or None, edit.notify or None, edit.drops or None
+        edit.owner, edit.naans or None, edit.notify or None, edit.accepts_drops or None
     ).words()
     who = _who(rights["people"].values(), rights["groups"])
     what = "; ".join(filter(None, (given, who and f"allows {who}")))

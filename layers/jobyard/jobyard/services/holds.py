@@ -63,7 +63,7 @@ def place_hold(
         if _is_the_same(hold, seen):
             return seen
         raise AlreadyHeld(
-            f"{seen.words()} (since {seen.since:%Y-%m-%d %H:%M} UTC); "
+            f"{seen.description()} (since {seen.placed_at:%Y-%m-%d %H:%M} UTC); "
             'to take it over all the same, say so (--replace; for programs "replace": true)'
         )
     holds.put(hold, seen=seen)
@@ -76,7 +76,7 @@ def _is_the_same(hold: Hold, seen: Hold) -> bool:
         same_end = hold.until is seen.until
     else:
         same_end = abs(hold.until - seen.until) < timedelta(milliseconds=1)
-    return same_end and replace(hold, since=seen.since, until=seen.until) == seen
+    return same_end and replace(hold, placed_at=seen.placed_at, until=seen.until) == seen
 
 
 def lift_hold(scope: str, context: CommandContext) -> int:
@@ -88,7 +88,7 @@ def lift_hold(scope: str, context: CommandContext) -> int:
         Forbidden: the actor may not. BadRequest: no such scope. NotFound: nothing holds it.
         StaleState: somebody else placed a hold at the same time.
     """
-    return begin_lift(scope, context).released
+    return begin_lift(scope, context).released_count
 
 
 def begin_lift(scope: str, context: CommandContext) -> HoldRelease:
@@ -115,7 +115,7 @@ def lift_ended(
     They take turns, a slice each, so that none waits for the end of another.
     """
     over = [hold for hold in holds.list_all() if not active_hold([hold], now)]
-    over.sort(key=lambda hold: hold.lift.round if hold.lift else 0)
+    over.sort(key=lambda hold: hold.release.round if hold.release else 0)
     turns = deque(over)
     while turns:
         hold = turns.popleft()
@@ -127,7 +127,7 @@ def lift_ended(
         after, lift = _slice(hold, lift, context)
         if remaining() <= 0:
             break
-        if after and not lift.is_between:
+        if after and not lift.is_round_start:
             turns.append(after)
     return len(over)
 
@@ -138,20 +138,20 @@ def _lifted(hold: Hold, context: CommandContext) -> tuple[Hold, HoldRelease]:
     Raises:
         StaleState: somebody else placed a hold at the same time.
     """
-    if hold.lift is not None:
-        return hold, hold.lift
+    if hold.release is not None:
+        return hold, hold.release
     now = context.now()
     reason = context.reason.strip() or f"the hold on {hold.scope} was lifted"
     who = context.actor
     lift = HoldRelease(who.name, reason, min(hold.until or now, now), now, who.sub)
-    lifted = replace(hold, lift=lift)
+    lifted = replace(hold, release=lift)
     try:
         holds.put(lifted, seen=hold)
     except StaleState:
         found = holds.get(hold.scope)
-        if found is None or found.lift is None:
+        if found is None or found.release is None:
             raise
-        return found, found.lift
+        return found, found.release
     return lifted, lift
 
 
@@ -170,30 +170,30 @@ def _slice(
     or somebody else goes on with it; and the progress of the lift.
     """
     # Of one round everything has one name, however often a slice is repeated, and whoever does it.
-    key = f"{hold.scope} held {hold.since.isoformat()}, round {lift.round}"
+    key = f"{hold.scope} held {hold.placed_at.isoformat()}, round {lift.round}"
     actor = replace(context.actor, sub=lift.sub, name=lift.actor, groups=frozenset({"operator"}))
     context = replace(context, key=key, actor=actor, reason=lift.reason)
-    if lift.is_between:
-        lift = replace(lift, round_at=context.now(), left=0)
+    if lift.is_round_start:
+        lift = replace(lift, round_started_at=context.now(), remaining=0)
     released = 0
-    position = lift.place
-    for checked, found in enumerate(_found(hold, lift.place), start=1):
+    position = lift.cursor
+    for checked, found in enumerate(_found(hold, lift.cursor), start=1):
         outcome = _release(hold, found, context)
         position = found.place
         released += outcome is _Outcome.RELEASED
-        left = lift.left + (outcome is not _Outcome.NOTHING)
-        lift = replace(lift, place=position, left=left)
+        left = lift.remaining + (outcome is not _Outcome.NOTHING)
+        lift = replace(lift, cursor=position, remaining=left)
         if released >= RELEASED_AT_ONCE or checked >= _CHECKED_AT_ONCE:
             break
     else:
         position = ("", "")
-    lift = replace(lift, released=lift.released + released)
+    lift = replace(lift, released_count=lift.released_count + released)
     if not any(position):
-        if not lift.left and lift.round_at >= lift.at + _LINGERS:
+        if not lift.remaining and lift.round_started_at >= lift.at + _LINGERS:
             holds.delete(hold)
-            return None, replace(lift, place=position)
-        lift = replace(lift, place=position, round=lift.round + 1)
-    after = replace(hold, lift=lift)
+            return None, replace(lift, cursor=position)
+        lift = replace(lift, cursor=position, round=lift.round + 1)
+    after = replace(hold, release=lift)
     try:
         holds.put(after, seen=hold)
     except StaleState:
@@ -243,7 +243,7 @@ def _in_state(hold: Hold, state: BatchState, after: str) -> Iterator[_Found]:
 
 def _held(stage: str, shard: int, collection: str | None, after: str) -> Iterator[_Found]:
     for each in chunks.held_batches(shard, collection, after):
-        yield _Found(each.batch_id, (stage, each.place), each.numbers)
+        yield _Found(each.batch_id, (stage, each.cursor), each.chunks)
 
 
 def _release(hold: Hold, found: _Found, context: CommandContext) -> _Outcome:
@@ -285,11 +285,11 @@ def _release_jobs(batch: Batch, numbers: tuple[int, ...], context: CommandContex
         on_its_way = {
             each.operation_id
             for each in running
-            if number in each.chunks and not record.passage(each.operation_id).passed
+            if number in each.chunks and not record.progress(each.operation_id).last_pass
         }
-        if record.stopped and not on_its_way:
+        if record.machine_held and not on_its_way:
             break
-        awaited |= on_its_way if record.stopped else set()
+        awaited |= on_its_way if record.machine_held else set()
     else:
         for run in awaited:  # perhaps of a slice that crashed before it started the execution
             context.executions.start_batch(batch.batch_id, "operation", run)

@@ -33,9 +33,9 @@ class Maintenance:
 
         The checkpoint's place has the number of recoveries, `recovered`, up to the last slice.
         """
-        place, recovered = dict(seen.place), seen.place.get("recovered", 0)
+        place, recovered = dict(seen.cursor), seen.cursor.get("recovered", 0)
         checked = recover_slice(place, Executions(self.settings, self.machines), self.now())
-        after = seen.after(
+        after = seen.advanced(
             checked.checked, (), {**checked.place, "recovered": recovered + checked.recovered}
         )
         return self._counted(seen, replace(after, ended=not checked.place))
@@ -45,14 +45,14 @@ class Maintenance:
         not enough for it.
         """
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
-        place = seen.place or FIRST
+        place = seen.cursor or FIRST
         try:
             stretch = further(place, context)
         except StaleState:
             return checkpoints.get(seen.job_id)
-        if seen.place and stretch.place == place and not stretch.beside:
+        if seen.cursor and stretch.place == place and not stretch.beside:
             return seen
-        after = seen.after(stretch.processed, list(stretch.failures), stretch.place)
+        after = seen.advanced(stretch.processed, list(stretch.failures), stretch.place)
         return self._counted(seen, after, *stretch.beside)
 
     def _counted(self, seen: Checkpoint, after: Checkpoint, *beside: Item) -> Checkpoint:

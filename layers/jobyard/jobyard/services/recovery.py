@@ -124,7 +124,7 @@ def recover_slice(place: Mapping[str, Any], executions: Executions, now: datetim
     if not page:
         following = [*states[states.index(state) + 1 :], _SCHEDULES]
         return RecoverySlice({"in": str(following[0])})
-    found = [batch for batch in page if not batch.is_awaited]
+    found = [batch for batch in page if not batch.awaits_upload]
     recovered = sum(recover_batch(batch.batch_id, executions, now) for batch in found)
     after = batches.page_key(page[-1])
     return RecoverySlice({"in": state.value, "after": after}, len(found), recovered)
@@ -216,12 +216,12 @@ def pending_work(batch: Batch, executions: Executions, now: datetime) -> Iterato
     running = [*operations.running(batch.batch_id)]
     for operation in running:
         run = operation.operation_id
-        furthest = max((each.passage(run).passed for each in records.values()), default=0)
-        yield _operation_work(batch, run, furthest, operation.asked_at, executions)
+        furthest = max((each.progress(run).last_pass for each in records.values()), default=0)
+        yield _operation_work(batch, run, furthest, operation.requested_at, executions)
     owners = {MAIN, *(operation.operation_id for operation in running)}
     for job in incomplete:  # jobs that a request for a single job owns
         if _awaits_work(job) and _owner(job) not in owners:
-            yield _job_work(job.place, _owner(job), job.at, executions)
+            yield _job_work(job.address, _owner(job), job.at, executions)
     if batch.state is not BatchState.FAILED:
         due, furthest = due_chunks(batch, records, ExecutionRun(MAIN, 1), now)
         passes = batch.state is not BatchState.UPDATE_REPORTING and bool(due)
@@ -328,7 +328,9 @@ def recover_active_jobs(schedule: Schedule, executions: Executions, now: datetim
 
 def _recover_jobs(schedule: Schedule, executions: Executions, now: datetime) -> int:
     return sum(
-        recover_job(schedule.place(job.at), job.run, job.since, executions, now)
+        recover_job(
+            schedule.job_address(job.scheduled_for), job.run, job.started_at, executions, now
+        )
         for job in schedule.active
     )
 
@@ -360,9 +362,9 @@ def _chunks_to_check(records: Iterable[ChunkRecord], now: datetime) -> list[int]
 
 def _is_incomplete(record: ChunkRecord) -> bool:
     """Whether a chunk counts open jobs although the batch's own run has passed it."""
-    passage = record.passage(MAIN)
+    passage = record.progress(MAIN)
     busy = record.count(JobState.SCHEDULED) or record.count(JobState.RUNNING)
-    return bool(busy and passage.passed and passage.next_at is None)
+    return bool(busy and passage.last_pass and passage.next_at is None)
 
 
 def _recounted(
@@ -378,10 +380,10 @@ def _recounted(
     behind = any(
         _awaits_work(job) and _owner(job) == MAIN and now - job.at >= _LONGEST_WORK for job in found
     )
-    counted = replace(record.counting(found), collection=batch.collection)
+    counted = replace(record.with_counts_of(found), collection=batch.collection)
     if counted.counts == record.counts and not behind:
         return record
-    passage = replace(record.passage(MAIN), next_at=now if behind else None)
+    passage = replace(record.progress(MAIN), next_at=now if behind else None)
     runs = {**record.runs, MAIN: passage}
     try:
         return chunks.put(replace(counted, runs=runs))

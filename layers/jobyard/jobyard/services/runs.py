@@ -55,9 +55,9 @@ class ExecutionRun:
         """The run at its next pass."""
         return ExecutionRun(self.name, self.number + 1)
 
-    def cause(self, chunk: int, attempt: int, turn: Interruption = Interruption.KEPT) -> str:
+    def cause(self, chunk: int, attempt: int, turn: Interruption = Interruption.NONE) -> str:
         """The key for what this pass does to a job of `chunk` at its `attempt`-th start."""
-        return str(CauseKey(self.name, self.number, chunk, attempt, turn=turn))
+        return str(CauseKey(self.name, self.number, chunk, attempt, interruption=turn))
 
     def cause_of(self, action: Action) -> str:
         """The key for what this pass does to its whole batch."""

@@ -40,7 +40,7 @@ def _item(batch: Batch) -> BatchItem:
             "profile": batch.profile,
             "source": [*vars(batch.source).values()] if batch.source else None,
             "notify": list(batch.notify),
-            "untold": [[*vars(each).values()] for each in batch.untold],
+            "untold": [[*vars(each).values()] for each in batch.undeliverable],
             "parameters": dict(batch.parameters),
             "note": batch.note,
             "upload_until": batch.upload_until and to_ms(batch.upload_until),
@@ -48,14 +48,14 @@ def _item(batch: Batch) -> BatchItem:
             "started_at": batch.started_at and to_ms(batch.started_at),
             "ended_at": batch.ended_at and to_ms(batch.ended_at),
             "entries": batch.entries,
-            "files": batch.files,
+            "files": batch.files_count,
             "chunk_size": batch.chunk_size,
             "findings": batch.findings,
-            "similar_to": batch.similar_to,
-            "message": batch.message,
-            "checked_at": batch.checked_at and to_ms(batch.checked_at),
+            "similar_to": batch.duplicate_of,
+            "message": batch.failure_message,
+            "checked_at": batch.report_checked_at and to_ms(batch.report_checked_at),
             "last_report": batch.last_report,
-            "reported": dict(batch.reported),
+            "reported": dict(batch.reported_counts),
             "repaired_at": batch.repaired_at and to_ms(batch.repaired_at),
             "submitted_by": batch.submitter if batch.submitter_sub else "",
             "groups": sorted(batch.submitter_groups),
@@ -90,21 +90,21 @@ def _batch(item: BatchItem) -> Batch:
         profile=body.get("profile", ""),
         source=ManifestSource(*body["source"]) if "source" in body else None,
         notify=tuple(body.get("notify", ())),
-        untold=tuple(UndeliveredRecipient(*each) for each in body.get("untold", ())),
+        undeliverable=tuple(UndeliveredRecipient(*each) for each in body.get("untold", ())),
         parameters=body.get("parameters", {}),
         note=body.get("note", ""),
         upload_until=from_ms_or_none(body.get("upload_until")),
         started_at=from_ms_or_none(body.get("started_at")),
         ended_at=from_ms_or_none(body.get("ended_at")),
         entries=body.get("entries", 0),
-        files=body.get("files", 0),
+        files_count=body.get("files", 0),
         chunk_size=body.get("chunk_size", 0),
         findings=body.get("findings", 0),
-        similar_to=body.get("similar_to", ""),
-        message=body.get("message", ""),
-        checked_at=from_ms_or_none(body.get("checked_at")),
+        duplicate_of=body.get("similar_to", ""),
+        failure_message=body.get("message", ""),
+        report_checked_at=from_ms_or_none(body.get("checked_at")),
         last_report=body.get("last_report", 0),
-        reported=body.get("reported", {}),
+        reported_counts=body.get("reported", {}),
         repaired_at=from_ms_or_none(body.get("repaired_at")),
         history=parse_history(body.get("history", [])),
         submitter_groups=frozenset(body.get("groups", ())),
@@ -157,7 +157,7 @@ def get(batch_id: str, now: datetime) -> Batch:
     except BatchItem.DoesNotExist:
         raise NotFound(f"there is no batch {batch_id}") from None
     if item.state == _ARCHIVED:
-        raise Gone(f"batch {batch_id} was archived on {_tombstone(item).at:%Y-%m-%d}")
+        raise Gone(f"batch {batch_id} was archived on {_tombstone(item).archived_at:%Y-%m-%d}")
     batch = _batch(item)
     if batch.has_expired(now):
         raise Gone(f"batch {batch_id} was never uploaded and has expired")
@@ -181,7 +181,7 @@ def add_entry(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
     Raises:
         StaleState: someone else changed it since it was read.
     """
-    return _save(batch, batch.noted(entry, **changes), entry.cause)
+    return _save(batch, batch.with_entry(entry, **changes), entry.cause)
 
 
 def _save(before: Batch, after: Batch, cause: str) -> Batch:
@@ -298,7 +298,7 @@ def _item_of(tombstone: Tombstone) -> BatchItem:
         "collection": batch.collection,
         "submitter": item.submitter,
         "version": batch.version,
-        "at": to_ms(tombstone.at),
+        "at": to_ms(tombstone.archived_at),
         "folder": tombstone.folder,
         "phase": tombstone.phase.value,
     }

@@ -23,7 +23,7 @@ def get(job_id: str) -> Checkpoint:
         version=int(item.version),
         processed=body["processed"],
         failed=body["failed"],
-        place=body["place"],
+        cursor=body["place"],
         ended=body["ended"],
         failures=tuple((key, why) for key, why in body["failures"]),
     )
@@ -42,7 +42,7 @@ def written(seen: Checkpoint, after: Checkpoint, at: datetime) -> Mapping[str, A
         body={
             "processed": after.processed,
             "failed": after.failed,
-            "place": dict(after.place),
+            "place": dict(after.cursor),
             "ended": after.ended,
             "failures": list(after.failures),
         },

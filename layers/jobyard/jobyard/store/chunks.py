@@ -21,7 +21,7 @@ _HELD_ROWS = 100  # of the index, read at once
 
 def item_of(record: ChunkRecord) -> ChunkItem:
     """The record as an item, for those who write it together with something else."""
-    is_held = bool(record.stopped)
+    is_held = bool(record.machine_held)
     return ChunkItem(
         batch_id=record.batch_id,
         chunk=record.chunk,
@@ -32,10 +32,10 @@ def item_of(record: ChunkRecord) -> ChunkItem:
             {
                 "counts": dict(record.counts),
                 "failures": dict(record.failures),
-                "stopped": record.stopped,
-                "final": dict(record.final),
+                "stopped": record.machine_held,
+                "final": dict(record.not_retryable),
                 "runs": {
-                    run: [passage.passed, passage.next_at and to_ms(passage.next_at)]
+                    run: [passage.last_pass, passage.next_at and to_ms(passage.next_at)]
                     for run, passage in record.runs.items()
                 },
             }
@@ -50,8 +50,8 @@ def _record(item: ChunkItem) -> ChunkRecord:
         version=int(item.version),
         counts=item.body.get("counts", {}),
         failures=item.body.get("failures", {}),
-        stopped=item.body.get("stopped", 0),
-        final=item.body.get("final", {}),
+        machine_held=item.body.get("stopped", 0),
+        not_retryable=item.body.get("final", {}),
         collection=(item.held_of or "").partition("#")[0],
         runs={
             run: RunProgress(passed, from_ms_or_none(next_at))
@@ -111,8 +111,8 @@ class HeldBatch:
     the chunks they lie in. `place` is where a walk that saw it goes on."""
 
     batch_id: str
-    numbers: tuple[int, ...]
-    place: str
+    chunks: tuple[int, ...]
+    cursor: str
 
 
 def held_batches(shard: int, collection: str | None, after: str = "") -> Iterator[HeldBatch]:

@@ -14,7 +14,7 @@ _SHELF = "collections"  # all lie on one, which lists them by name; few are ever
 
 def _item(collection: Collection) -> CollectionItem:
     changes = [
-        [each.event, to_ms(each.at), each.actor, each.sub, each.reason, each.cause, each.what]
+        [each.event, to_ms(each.at), each.actor, each.sub, each.reason, each.cause, each.summary]
         for each in collection.changes
     ]
     body = {
@@ -24,7 +24,7 @@ def _item(collection: Collection) -> CollectionItem:
         "groups": sorted(collection.groups),
         "naans": list(collection.naans),
         "notify": list(collection.notify),
-        "drops": collection.drops,
+        "drops": collection.accepts_drops,
         "changes": changes,
     }
     return CollectionItem(name=collection.name, shelf=_SHELF, version=collection.version, body=body)
@@ -41,7 +41,7 @@ def _collection(item: CollectionItem) -> Collection:
         groups=frozenset(body["groups"]),
         naans=tuple(body["naans"]),
         notify=tuple(body["notify"]),
-        drops=body["drops"],
+        accepts_drops=body["drops"],
         changes=tuple(
             RightsChange(event, from_ms(at), *rest) for event, at, *rest in body["changes"]
         ),

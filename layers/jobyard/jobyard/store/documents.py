@@ -47,7 +47,7 @@ def history_document(history: tuple[HistoryEntry, ...]) -> list[list[Any]]:
             place = entry.after
             continue
         line: list[Any] = [entry.event, before, entry.after, to_ms(entry.at), entry.cause]
-        if not entry.is_machines or entry.reason:
+        if not entry.by_machine or entry.reason:
             line += [entry.actor, entry.reason]
         if entry.sub:
             line.append(entry.sub)
@@ -63,7 +63,7 @@ def parse_history(lines: list[list[Any]]) -> tuple[HistoryEntry, ...]:
     for event, before, after, at, cause, *person in lines:
         actor, reason, sub = (*person, "", "")[:3] if person else (MACHINE, "", "")
         if isinstance(event, dict):
-            entries.append(HistoryEntry.standing_for(event, before or place, after, from_ms(at)))
+            entries.append(HistoryEntry.summary(event, before or place, after, from_ms(at)))
         else:
             entries.append(
                 HistoryEntry(event, before or place, after, from_ms(at), actor, cause, reason, sub)

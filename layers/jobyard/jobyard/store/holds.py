@@ -35,17 +35,17 @@ def _lift(line: list[Any]) -> HoldRelease:
 
 
 def _line(lift: HoldRelease) -> list[Any]:
-    at, round_at = to_ms(lift.at), to_ms(lift.round_at)
+    at, round_at = to_ms(lift.at), to_ms(lift.round_started_at)
     who = [lift.actor, lift.reason, at, round_at, lift.sub]
-    return [*who, lift.round, list(lift.place), lift.left, lift.released]
+    return [*who, lift.round, list(lift.cursor), lift.remaining, lift.released_count]
 
 
 def _body(hold: Hold) -> list[Any]:
     until = None if hold.until is None else to_ms(hold.until)
-    lift = [] if hold.lift is None else [_line(hold.lift)]
+    lift = [] if hold.release is None else [_line(hold.release)]
     # as it was stored before there were any
     sub = [hold.owner_sub] if hold.owner_sub or lift else []
-    return [hold.owner, hold.reason, to_ms(hold.since), until, *sub, *lift]
+    return [hold.owner, hold.reason, to_ms(hold.placed_at), until, *sub, *lift]
 
 
 def put(hold: Hold, seen: Hold | None = None) -> None:

@@ -74,10 +74,10 @@ def _body(record: JobRecord) -> str:
         {
             "c": record.cause,
             "t": to_ms(record.at),
-            "n": record.tries,
-            "l": record.lost,
-            "r": record.requeues,
-            "w": record.waits,
+            "n": record.start_count,
+            "l": record.orphan_count,
+            "r": record.requeue_count,
+            "w": record.snooze_count,
             "x": record.next_at and to_ms(record.next_at),
             "f": record.failure_code,
             "m": record.failure_message,
@@ -106,7 +106,11 @@ def _attempt_document(attempt: Attempt) -> list[Any]:
     line: list[Any] = [started, took]
     if attempt.counts:
         return [*line, dict(attempt.counts)]
-    return [*line, attempt.step, attempt.code, attempt.message] if attempt.code else line
+    return (
+        [*line, attempt.step, attempt.failure_code, attempt.failure_message]
+        if attempt.failure_code
+        else line
+    )
 
 
 _STATUS = {status[0]: status for status in StepStatus}
@@ -126,15 +130,15 @@ def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord
     )
     attempts = tuple(_attempt(*line) for line in document.get("a", ()))
     return JobRecord(
-        place=place,
+        address=place,
         state=JobState(state),
         version=version,
         cause=document.get("c", ""),
         at=from_ms(document["t"]),
-        tries=document.get("n", 0),
-        lost=document.get("l", 0),
-        requeues=document.get("r", 0),
-        waits=document.get("w", 0),
+        start_count=document.get("n", 0),
+        orphan_count=document.get("l", 0),
+        requeue_count=document.get("r", 0),
+        snooze_count=document.get("w", 0),
         next_at=from_ms_or_none(document.get("x")),
         failure_code=document.get("f", ""),
         failure_message=document.get("m", ""),
@@ -149,7 +153,7 @@ def _record(place: JobAddress, state: str, version: int, body: str) -> JobRecord
 def _attempt(started: int, took: int | None, *failure: Any) -> Attempt:
     began, ended = from_ms(started), None if took is None else from_ms(started + took)
     if failure and isinstance(failure[0], dict):
-        return Attempt.standing_for(failure[0], began, ended)
+        return Attempt.summary(failure[0], began, ended)
     return Attempt(began, ended, *failure)
 
 
@@ -195,7 +199,7 @@ def write_many(
         ValueError: two changes are for one job; DynamoDB refuses such a batch.
         RuntimeError: DynamoDB refused a statement for a reason that is a mistake of ours.
     """
-    places = [after.place for _, after in changes]
+    places = [after.address for _, after in changes]
     if len(set(places)) != len(places):
         raise ValueError("a batch of statements may name a job once")
     stored: list[JobRecord | None] = []
@@ -214,16 +218,16 @@ def _write_batch(
     writing.write([change for change in changes if change[0] is not None])
     unfit, writing.unfit = writing.unfit, []
     for before, after in unfit:
-        stored = get(after.place)  # what was read, and not what was found out since
+        stored = get(after.address)  # what was read, and not what was found out since
         as_read = stored is None if before is None else _is_as(stored, before)
         failed = failed_as_unwritable(stored, after) if as_read else None
         if failed is None:
-            writing.answer[after.place] = None
+            writing.answer[after.address] = None
         else:
             writing.write([(stored, failed)])
     if writing.unfit:
         raise RuntimeError("DynamoDB refuses even what says that a record is unfit")
-    return [writing.answer[after.place] for _, after in changes]
+    return [writing.answer[after.address] for _, after in changes]
 
 
 def _is_as(stored: JobRecord | None, before: JobRecord) -> bool:
@@ -288,12 +292,12 @@ class _Writing:
         after = change[1]
         refusal = response.get("Error")
         if refusal is None:
-            self.answer[after.place] = after
+            self.answer[after.address] = after
         elif refusal["Code"] in _LOST:
             # The answer may carry the item on one engine and not on the other: always read.
-            now = get(after.place)
+            now = get(after.address)
             mine = now is not None and now.cause == after.cause and now.state is after.state
-            self.answer[after.place] = now if mine else None
+            self.answer[after.address] = now if mine else None
         elif refusal["Code"] in _UNFIT:
             self.unfit.append(change)
         elif refusal["Code"] not in _THROTTLES:
@@ -303,7 +307,7 @@ class _Writing:
 
 def _statement(before: JobRecord | None, after: JobRecord) -> dict[str, Any]:
     table = JobItem.Meta.table_name
-    key = [{"S": _chunk_id(after.place)}, {"N": str(after.place.position)}]
+    key = [{"S": _chunk_id(after.address)}, {"N": str(after.address.position)}]
     content = [{"S": after.state.value}, {"N": str(after.version)}, {"S": _body(after)}]
     if before is None:
         return {
@@ -341,7 +345,7 @@ def apply(
     for tries in range(_TRIES):
         if tries:
             pause(_wait_s(tries))
-        seen = chunks.get(after.place.origin_id, after.place.chunk)
+        seen = chunks.get(after.address.origin_id, after.address.chunk)
         try:
             _transact(before, after, seen, batch_is)
         except TransactWriteError as error:
@@ -352,34 +356,34 @@ def apply(
             # PynamoDB sends checks first, then puts in their order: batch, job, chunk.
             if failed[0]:
                 raise StaleState(
-                    f"the batch of job {after.place.job_id} is no longer {batch_is}"
+                    f"the batch of job {after.address.job_id} is no longer {batch_is}"
                 ) from error
             if not failed[1]:
                 continue  # the chunk's counts moved on, or the two collided: read them again
-            now = get(after.place)
+            now = get(after.address)
             if now is not None and now.cause == after.cause and now.state is after.state:
                 return now
             found = now.state if now else "scheduled"
             raise StaleState(
-                f"job {after.place.job_id} was {before.state} when read and has changed since; "
+                f"job {after.address.job_id} was {before.state} when read and has changed since; "
                 f"it is {found}"
             ) from error
         return after
-    raise StaleState(f"the counts of job {after.place.job_id}'s chunk change too fast; try again")
+    raise StaleState(f"the counts of job {after.address.job_id}'s chunk change too fast; try again")
 
 
 def _counted_with(seen: ChunkRecord, after: JobRecord) -> ChunkRecord:
     """The chunk's counts when `after` is stored: taken from its jobs, so they cannot drift."""
-    jobs = {job.place: job for job in of_chunk(seen.batch_id, seen.chunk)}
-    new = seen.counting((jobs | {after.place: after}).values())
+    jobs = {job.address: job for job in of_chunk(seen.batch_id, seen.chunk)}
+    new = seen.with_counts_of((jobs | {after.address: after}).values())
     return replace(new, version=seen.version + 1)
 
 
 def item_of(record: JobRecord) -> JobItem:
     """The record as a transaction writes it."""
     return JobItem(
-        chunk_id=_chunk_id(record.place),
-        position=record.place.position,
+        chunk_id=_chunk_id(record.address),
+        position=record.address.position,
         state=record.state.value,
         version=record.version,
         body=_body(record),
@@ -405,7 +409,7 @@ def _transact(before: JobRecord, after: JobRecord, seen: ChunkRecord, batch_is: 
             else ChunkItem.batch_id.does_not_exist(),
         )
         transaction.condition_check(
-            BatchItem, after.place.origin_id, condition=BatchItem.state == batch_is.value
+            BatchItem, after.address.origin_id, condition=BatchItem.state == batch_is.value
         )
 
 
@@ -413,11 +417,11 @@ def remove(records: Iterable[JobRecord]) -> None:
     """Remove the records, whatever became of them; those that are no more are let be."""
     with JobItem.batch_write() as removing:
         for record in records:
-            removing.delete(JobItem(_chunk_id(record.place), record.place.position))
+            removing.delete(JobItem(_chunk_id(record.address), record.address.position))
 
 
 def delete_item(record: JobRecord) -> transactions.Item:
     """The item of a transaction that removes the record, if it is as it was read."""
     return transactions.delete(
-        JobItem(_chunk_id(record.place), record.place.position), record.version
+        JobItem(_chunk_id(record.address), record.address.position), record.version
     )

@@ -18,8 +18,8 @@ def item_of(occurrence: Occurrence) -> OccurrenceItem:
             "trigger": occurrence.trigger,
             "verdict": occurrence.verdict,
             "decided_at": to_ms(occurrence.decided_at),
-            "reason": occurrence.reason,
-            "words": occurrence.words,
+            "reason": occurrence.skip_reason,
+            "words": occurrence.reason,
             "actor": occurrence.actor,
             "job_type": occurrence.job_type,
             "parameters": dict(occurrence.parameters),
@@ -28,7 +28,7 @@ def item_of(occurrence: Occurrence) -> OccurrenceItem:
     )
     return OccurrenceItem(
         schedule_id=occurrence.schedule_id,
-        at=to_ms(occurrence.at),
+        at=to_ms(occurrence.scheduled_for),
         version=occurrence.version,
         body=body,
     )
@@ -40,8 +40,8 @@ def _outcome_document(outcome: RunOutcome) -> list[Any]:
         outcome.started_at and to_ms(outcome.started_at),
         outcome.resumed_at and to_ms(outcome.resumed_at),
         to_ms(outcome.ended_at),
-        list(outcome.codes),
-        outcome.message,
+        list(outcome.failure_codes),
+        outcome.failure_message,
         outcome.processed,
         outcome.failed,
         outcome.total,
@@ -66,13 +66,13 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
     body: dict[str, Any] = item.body
     return Occurrence(
         schedule_id=item.schedule_id,
-        at=from_ms(item.at),
+        scheduled_for=from_ms(item.at),
         version=int(item.version),
         trigger=Trigger(body["trigger"]),
         verdict=Verdict(body["verdict"]),
         decided_at=from_ms(body["decided_at"]),
-        reason=SkipReason(body["reason"]) if "reason" in body else None,
-        words=body.get("words", ""),
+        skip_reason=SkipReason(body["reason"]) if "reason" in body else None,
+        reason=body.get("words", ""),
         actor=body.get("actor", ""),
         job_type=body["job_type"],
         parameters=body.get("parameters", {}),
@@ -118,5 +118,5 @@ def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iter
 
 def delete_item(occurrence: Occurrence) -> transactions.Item:
     """The item of a transaction that removes the occurrence, if it is as it was read."""
-    item = OccurrenceItem(occurrence.schedule_id, to_ms(occurrence.at))
+    item = OccurrenceItem(occurrence.schedule_id, to_ms(occurrence.scheduled_for))
     return transactions.delete(item, occurrence.version)

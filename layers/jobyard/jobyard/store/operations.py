@@ -71,9 +71,9 @@ def _item(operation: Operation) -> OperationItem:
             "actor": operation.actor,
             "sub": operation.sub,
             "reason": operation.reason,
-            "asked_at": to_ms(operation.asked_at),
+            "asked_at": to_ms(operation.requested_at),
             "matched": operation.matched,
-            "refused": operation.refused,
+            "refused": operation.not_retryable,
             "chunks": _bitmap(operation.chunks),
             "ended_at": None if operation.ended_at is None else to_ms(operation.ended_at),
         },
@@ -94,9 +94,9 @@ def _operation(item: OperationItem) -> Operation:
         ),
         actor=body["actor"],
         reason=body["reason"],
-        asked_at=from_ms(body["asked_at"]),
+        requested_at=from_ms(body["asked_at"]),
         matched=body["matched"],
-        refused=body.get("refused", 0),
+        not_retryable=body.get("refused", 0),
         chunks=_numbers(body["chunks"]),
         state=OperationState(item.state),
         ended_at=from_ms_or_none(body["ended_at"]),
@@ -117,7 +117,7 @@ def put_new(operation: Operation, batch_is: BatchState) -> Operation:
         if stored is not None:
             return stored
         version, ids = _register(batch_id)
-        operation.check_beside([*_found(batch_id, ids)])
+        operation.check_conflicts([*_found(batch_id, ids)])
         if operation.state is OperationState.RUNNING:
             ids = [*ids, operation.operation_id]
         try:

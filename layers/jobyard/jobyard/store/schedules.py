@@ -54,7 +54,7 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "title": schedule.title,
             "job_type": schedule.job_type,
             "rule": schedule.rule.document(),
-            "missed": [policy.missed.which, policy.missed.most, policy.missed.oldest_h],
+            "missed": [policy.catch_up.runs, policy.catch_up.limit, policy.catch_up.max_age_h],
             "overlap": policy.overlap,
             "calendar": policy.calendar,
             "owner": schedule.owner,
@@ -65,11 +65,14 @@ def _item(schedule: Schedule) -> ScheduleItem:
             "is_system": schedule.is_system,
             "next_at": _stamped(schedule.next_at),
             "decided_until": _stamped(schedule.decided_until),
-            "look_at": _stamped(schedule.look_at),
+            "look_at": _stamped(schedule.next_check_at),
             "resume_at": _stamped(schedule.resume_at),
-            "queued": _stamped(schedule.queued),
-            "kept_from": _stamped(schedule.kept_from),
-            "active": [[to_ms(run.at), to_ms(run.since), run.run] for run in schedule.active],
+            "queued": _stamped(schedule.queued_for),
+            "kept_from": _stamped(schedule.retained_from),
+            "active": [
+                [to_ms(run.scheduled_for), to_ms(run.started_at), run.run]
+                for run in schedule.active
+            ],
             "latest": latest and _latest_line(latest),
             "history": history_document(schedule.history),
         }
@@ -117,10 +120,10 @@ def _schedule(item: ScheduleItem) -> Schedule:
         is_system=body.get("is_system", False),
         next_at=from_ms_or_none(body.get("next_at")),
         decided_until=from_ms_or_none(body.get("decided_until")),
-        look_at=from_ms_or_none(body.get("look_at")),
+        next_check_at=from_ms_or_none(body.get("look_at")),
         resume_at=from_ms_or_none(body.get("resume_at")),
-        queued=from_ms_or_none(body.get("queued")),
-        kept_from=from_ms_or_none(body.get("kept_from")),
+        queued_for=from_ms_or_none(body.get("queued")),
+        retained_from=from_ms_or_none(body.get("kept_from")),
         active=tuple(
             ActiveJob(from_ms(at), from_ms(since), run) for at, since, run in body.get("active", ())
         ),
@@ -130,7 +133,12 @@ def _schedule(item: ScheduleItem) -> Schedule:
 
 
 def _latest_line(latest: LatestRun) -> list[Any]:
-    return [to_ms(latest.at), latest.state, to_ms(latest.ended_at), to_ms(latest.since)]
+    return [
+        to_ms(latest.scheduled_for),
+        latest.state,
+        to_ms(latest.ended_at),
+        to_ms(latest.started_at),
+    ]
 
 
 def _latest(line: list[Any] | None) -> LatestRun | None:
@@ -172,8 +180,8 @@ class ScheduleWrites:
     """What is written with a schedule, all or nothing: new occurrences, occurrences over those
     they follow, and records of jobs over those they follow."""
 
-    made: Sequence[Occurrence] = ()
-    changed: Sequence[tuple[Occurrence, Occurrence]] = ()
+    new_occurrences: Sequence[Occurrence] = ()
+    changed_occurrences: Sequence[tuple[Occurrence, Occurrence]] = ()
     jobs: Sequence[tuple[JobRecord, JobRecord]] = ()
 
 
@@ -185,9 +193,10 @@ def write(before: Schedule, after: Schedule, beside: ScheduleWrites = ScheduleWr
         ClientError: DynamoDB fails; whether it was written, a repeat will tell.
     """
     items = [transactions.put(_item(after), before.version)]
-    items += [transactions.put(occurrences.item_of(each), 0) for each in beside.made]
+    items += [transactions.put(occurrences.item_of(each), 0) for each in beside.new_occurrences]
     items += [
-        transactions.put(occurrences.item_of(now), was.version) for was, now in beside.changed
+        transactions.put(occurrences.item_of(now), was.version)
+        for was, now in beside.changed_occurrences
     ]
     items += [transactions.put(jobs.item_of(moved), job.version) for job, moved in beside.jobs]
     try:

@@ -184,52 +184,54 @@ class Batch:
     profile: str = ""
     source: ManifestSource | None = None
     notify: tuple[str, ...] = ()
-    untold: tuple[UndeliveredRecipient, ...] = ()
+    undeliverable: tuple[UndeliveredRecipient, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     upload_until: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     entries: int = 0
-    files: int = 0
+    files_count: int = 0
     chunk_size: int = 0
     findings: int = 0
-    similar_to: str = ""
-    message: str = ""
-    checked_at: datetime | None = None
+    duplicate_of: str = ""
+    failure_message: str = ""
+    report_checked_at: datetime | None = None
     last_report: int = 0
-    reported: Mapping[str, int] = field(default_factory=dict)
+    reported_counts: Mapping[str, int] = field(default_factory=dict)
     repaired_at: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     submitter_sub: str = ""
     submitter_groups: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        clean_fields(self, filename=FILENAME_BYTES, submitter=NAME_BYTES, message=MESSAGE_BYTES)
+        clean_fields(
+            self, filename=FILENAME_BYTES, submitter=NAME_BYTES, failure_message=MESSAGE_BYTES
+        )
         clean_fields(self, collection=_WORD_BYTES, job_type=_WORD_BYTES, profile=_WORD_BYTES)
 
     def moved(self, move: Move, **changes: Any) -> "Batch":
         """The batch after `move`, with `changes` to its other fields."""
-        return self.noted(HistoryEntry.of(move), **changes, state=BatchState(move.after))
+        return self.with_entry(HistoryEntry.of(move), **changes, state=BatchState(move.after))
 
-    def noted(self, entry: HistoryEntry, **changes: Any) -> "Batch":
+    def with_entry(self, entry: HistoryEntry, **changes: Any) -> "Batch":
         """The batch with one more entry in its history, and with `changes` to its other fields."""
         after = replace(self, **changes, version=self.version + 1)
-        left = MAX_RECORD_BYTES - _RESERVED - after._weight()
+        left = MAX_RECORD_BYTES - _RESERVED - after._record_bytes()
         history = (*self.history, entry)
         return replace(after, history=compact_history(history, _marks(history), left))
 
-    def _weight(self) -> int:
+    def _record_bytes(self) -> int:
         """The bytes of its record without its history, or a few more."""
         named = vars(self) | {
             "history": (),
             "source": self.source and [*vars(self.source).values()],
-            "untold": [[*vars(each).values()] for each in self.untold],
+            "undeliverable": [[*vars(each).values()] for each in self.undeliverable],
         }
         return json_bytes(named)
 
     @property
-    def chunks(self) -> int:
+    def chunk_count(self) -> int:
         """How many chunks its jobs lie in; 0 before it is opened."""
         return -(-self.entries // self.chunk_size) if self.entries else 0
 
@@ -239,13 +241,13 @@ class Batch:
         return f"{INTAKE_PREFIX}{self.collection}/{self.batch_id}/{self.filename}"
 
     @property
-    def is_awaited(self) -> bool:
+    def awaits_upload(self) -> bool:
         """Whether its manifest was promised and has not come."""
         return self.state is BatchState.PENDING and self.source is None
 
     def has_expired(self, now: datetime) -> bool:
         """Whether its manifest was promised, never came, and is not awaited any more."""
-        return self.is_awaited and self.upload_until is not None and self.upload_until <= now
+        return self.awaits_upload and self.upload_until is not None and self.upload_until <= now
 
     @property
     def is_cancelled(self) -> bool:
@@ -261,11 +263,11 @@ class Batch:
         """Whose right to deposit its jobs have."""
         return Depositor(self.submitter_sub, self.submitter_groups)
 
-    def is_of(self, sub: str) -> bool:
+    def is_submitted_by(self, sub: str) -> bool:
         """Whether the person with this id submitted it."""
         return bool(sub) and self.submitter_sub == sub
 
-    def size_of(self, chunk: int) -> int:
+    def job_count(self, chunk: int) -> int:
         """How many jobs `chunk` (from 0) holds."""
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
 

@@ -28,12 +28,12 @@ class Chunk:
     start: int
     end: int
 
-    def line(self) -> bytes:
+    def index_line(self) -> bytes:
         """The chunk as an index line: JSON, padded to `INDEX_LINE_BYTES` bytes."""
         return (_LINE % (self.chunk, self.start, self.end)).encode()
 
     @classmethod
-    def of_line(cls, line: bytes) -> "Chunk":
+    def from_index_line(cls, line: bytes) -> "Chunk":
         """The chunk an index line names."""
         fields = json.loads(line)
         return cls(fields["chunk"], fields["start"], fields["end"])
@@ -46,7 +46,7 @@ class RunProgress:
     `next_at` is when the first of the run's jobs in it may be tried again, None when none waits.
     """
 
-    passed: int = 0
+    last_pass: int = 0
     next_at: datetime | None = None
 
 
@@ -67,25 +67,25 @@ class ChunkRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     failures: Mapping[str, int] = field(default_factory=dict)
     runs: Mapping[str, RunProgress] = field(default_factory=dict)
-    stopped: int = 0
-    final: Mapping[str, int] = field(default_factory=dict)
+    machine_held: int = 0
+    not_retryable: Mapping[str, int] = field(default_factory=dict)
     collection: str = ""
 
-    def counting(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
+    def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
         """The record with the counts of its `jobs`, which are all that have a record."""
         found = list(jobs)
         counts, failures = count_jobs(found)
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
-        stopped = sum(job.state is JobState.HELD and job.history[-1].is_machines for job in found)
+        stopped = sum(job.state is JobState.HELD and job.history[-1].by_machine for job in found)
         return replace(
             self,
             counts=counts,
             failures=failures,
-            stopped=stopped,
-            final=count_jobs(final)[1],
+            machine_held=stopped,
+            not_retryable=count_jobs(final)[1],
         )
 
-    def passage(self, run: str) -> RunProgress:
+    def progress(self, run: str) -> RunProgress:
         """How far `run` came with it."""
         return self.runs.get(run, RunProgress())
 
@@ -93,7 +93,7 @@ class ChunkRecord:
         """How many of its jobs are recorded in `state`."""
         return self.counts.get(state, 0)
 
-    def passed(self, run: str, passage: RunProgress) -> "ChunkRecord":
+    def with_progress(self, run: str, passage: RunProgress) -> "ChunkRecord":
         """The record once `run` came that far with it. Of runs that came through, which are as many
         as people ask for, it keeps the newest `RUNS`, and the batch's own."""
         runs = {name: each for name, each in self.runs.items() if name != run} | {run: passage}

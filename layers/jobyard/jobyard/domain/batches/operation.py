@@ -42,24 +42,24 @@ class Filter:
         return (
             job.state is self.state
             and (not self.codes or job.failure_code in self.codes)
-            and (not self.job_ids or job.place.job_id in self.job_ids)
-            and (not self.by_machine or job.history[-1].is_machines)
+            and (not self.job_ids or job.address.job_id in self.job_ids)
+            and (not self.by_machine or job.history[-1].by_machine)
         )
 
-    def matching(self, chunk: ChunkRecord) -> int:
+    def match_count(self, chunk: ChunkRecord) -> int:
         """How many jobs of a chunk are meant by its counts, the ids left out of account."""
         if self.codes:
             return sum(chunk.failures.get(code, 0) for code in self.codes)
-        return chunk.stopped if self.by_machine else chunk.count(self.state)
+        return chunk.machine_held if self.by_machine else chunk.count(self.state)
 
-    def refused(self, chunk: ChunkRecord) -> int:
+    def not_retryable_count(self, chunk: ChunkRecord) -> int:
         """How many of those can no longer be requeued, by its counts."""
         if self.state is not JobState.FAILED:
             return 0
-        codes = self.codes or chunk.final.keys()
-        return sum(chunk.final.get(code, 0) for code in codes)
+        codes = self.codes or chunk.not_retryable.keys()
+        return sum(chunk.not_retryable.get(code, 0) for code in codes)
 
-    def may_share(self, other: "Filter") -> bool:
+    def may_overlap(self, other: "Filter") -> bool:
         """Whether some job may be meant by both, now or in a moment."""
         both_name = self.job_ids and other.job_ids
         return not (both_name and self.job_ids.isdisjoint(other.job_ids))
@@ -80,25 +80,25 @@ class Operation:
     filter: Filter
     actor: str
     reason: str
-    asked_at: datetime
+    requested_at: datetime
     matched: int
     chunks: tuple[int, ...]
     state: OperationState = OperationState.RUNNING
     ended_at: datetime | None = None
     sub: str = ""
-    refused: int = 0
+    not_retryable: int = 0
 
     def __post_init__(self) -> None:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
-    def words(self) -> str:
+    def description(self) -> str:
         """What is being done, by whom and since when, in a sentence."""
         return (
             f"operation {self.operation_id} ({self.event}) of {self.actor} "
-            f"has been under way since {self.asked_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"has been under way since {self.requested_at:%Y-%m-%d %H:%M:%S} UTC"
         )
 
-    def check_beside(self, running: Collection["Operation"]) -> None:
+    def check_conflicts(self, running: Collection["Operation"]) -> None:
         """See whether it may begin beside those that are `running` in its batch.
 
         A job that fails again quickly would be requeued by each of two requeues; a release takes
@@ -113,8 +113,8 @@ class Operation:
             )
         for other in running:
             same = self.event == other.event == "requeue"
-            if same and self.filter.may_share(other.filter):
-                raise OperationInProgress(f"{other.words()}; await its end")
+            if same and self.filter.may_overlap(other.filter):
+                raise OperationInProgress(f"{other.description()}; await its end")
 
 
 ACCEPTED, REFUSED = "accepted", "refused"

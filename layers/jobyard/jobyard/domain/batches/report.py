@@ -44,9 +44,9 @@ class Delivery:
     message_id: str = ""
     error: str = ""
     tries: int = 0
-    singly: bool = False
-    told: tuple[str, ...] = ()
-    untold: tuple[UndeliveredRecipient, ...] = ()
+    individually: bool = False
+    sent_to: tuple[str, ...] = ()
+    undeliverable: tuple[UndeliveredRecipient, ...] = ()
 
     def __post_init__(self) -> None:
         clean_fields(self, error=MESSAGE_BYTES)
@@ -59,12 +59,12 @@ class Report:
     batch_id: str
     seq: int
     kind: ReportKind
-    at: datetime
+    created_at: datetime
     to: tuple[str, ...]
     subject: str
     outcome: str
     counts: Mapping[str, int]
-    changed: int
+    changed_count: int
     files: Mapping[str, str]
     delivery: Delivery
     version: int = 0

@@ -20,8 +20,8 @@ class ReportedJob:
 
     job_id: str
     name: str
-    now: str
-    before: str = ""
+    outcome: str
+    previous_outcome: str = ""
     message: str = ""
 
 
@@ -48,7 +48,7 @@ class ReportContent:
         """OK when something succeeded, nothing was refused or cancelled as a whole, and no job
         failed or is open; else FAIL. What a person gave up of it does not count."""
         counts = self.counts
-        bad = self.batch.is_cancelled or self.batch.message
+        bad = self.batch.is_cancelled or self.batch.failure_message
         short = counts.get("failed") or counts.get("waiting") or not counts.get("succeeded")
         return "FAIL" if bad or short else "OK"
 
@@ -90,16 +90,16 @@ def _facts(told: ReportContent) -> list[tuple[str, str]]:
         ("Reported", _time(told.at)),
         ("Jobs", jobs),
     ]
-    facts.append(("Cost", told.cost.words()))
+    facts.append(("Cost", told.cost.description()))
     for entry in batch.history:
         if entry.event == "cancel":
             why = f": {entry.reason}" if entry.reason else ""
             facts.append(("Cancelled", f"{_time(entry.at)} by {entry.actor}{why}"))
-    if batch.message:
-        facts.append(("Reason", batch.message))
-    if batch.similar_to:
-        facts.append(("Note", f"looks like batch {batch.similar_to}: the same manifest"))
-    facts += [("Not told", each.words) for each in batch.untold]
+    if batch.failure_message:
+        facts.append(("Reason", batch.failure_message))
+    if batch.duplicate_of:
+        facts.append(("Note", f"looks like batch {batch.duplicate_of}: the same manifest"))
+    facts += [("Not told", each.description) for each in batch.undeliverable]
     # Whoever named a file or gave a reason does not write a line of this mail by it.
     return [(name, clean(value)) for name, value in facts]
 
@@ -109,7 +109,7 @@ def _headline(told: ReportContent) -> str:
         return "Since the last report the outcome of some jobs has changed."
     if told.batch.is_cancelled:
         return "Your submission was cancelled."
-    if told.batch.message and not told.batch.entries:
+    if told.batch.failure_message and not told.batch.entries:
         return "The manifest was refused; no job was made of it."
     if told.given_up and told.given_up == sum(told.counts.values()):
         return "No job of your submission was done: all were cancelled or deleted."
@@ -122,7 +122,7 @@ def _headline(told: ReportContent) -> str:
 
 
 def _job_line(job: ReportedJob) -> str:
-    change = f"{job.before} -> {job.now}" if job.before else job.now
+    change = f"{job.previous_outcome} -> {job.outcome}" if job.previous_outcome else job.outcome
     said = f" ({_short(job.message)})" if job.message else ""
     return f"{_short(job.name) or job.job_id}: {change}{said} [{job.job_id}]"
 
@@ -175,7 +175,7 @@ def render_html(told: ReportContent) -> str:
         rows = [
             (
                 _short(job.name),
-                f"{job.before} → {job.now}" if job.before else job.now,
+                f"{job.previous_outcome} → {job.outcome}" if job.previous_outcome else job.outcome,
                 _short(job.message),
             )
             for job in told.jobs

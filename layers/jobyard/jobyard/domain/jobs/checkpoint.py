@@ -31,7 +31,7 @@ class Checkpoint:
     version: int = 0
     processed: int = 0
     failed: int = 0
-    place: Mapping[str, Any] = field(default_factory=dict)
+    cursor: Mapping[str, Any] = field(default_factory=dict)
     ended: bool = False
     failures: tuple[tuple[str, str], ...] = ()
 
@@ -46,7 +46,7 @@ class Checkpoint:
         total = self.total if self.ended else None
         return {"processed": self.processed, "failed": self.failed, "total": total}
 
-    def after(
+    def advanced(
         self, processed: int, failures: Sequence[tuple[str, str]], place: Mapping[str, Any]
     ) -> "Checkpoint":
         """The checkpoint after some more records, at a new place; an empty one is the end."""
@@ -55,13 +55,13 @@ class Checkpoint:
             version=self.version + 1,
             processed=self.processed + processed,
             failed=self.failed + len(failures),
-            place=place,
+            cursor=place,
             ended=not place,
             failures=(*self.failures, *map(_told, failures[:MAX_NAMED_FAILURES]))[
                 :MAX_NAMED_FAILURES
             ],
         )
 
-    def again(self) -> "Checkpoint":
+    def next_pass(self) -> "Checkpoint":
         """The checkpoint before another pass, over what failed: nothing of it has failed yet."""
-        return replace(self, failed=0, place={}, ended=False, failures=())
+        return replace(self, failed=0, cursor={}, ended=False, failures=())

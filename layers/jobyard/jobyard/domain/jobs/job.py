@@ -194,7 +194,7 @@ class JobAddress:
         return "schedule job" if self.origin is Origin.SCHEDULE else "job"
 
     @classmethod
-    def of(cls, job_id: str) -> "JobAddress | None":
+    def parse(cls, job_id: str) -> "JobAddress | None":
         """The place `job_id` names; None when it is not the id of a job."""
         origin_id, *rest = job_id.split(".")
         if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
@@ -234,7 +234,7 @@ class StepRecord:
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", clean(self.message))
 
-    def with_words(self, limit: int) -> "StepRecord":
+    def truncated(self, limit: int) -> "StepRecord":
         """It, with so many bytes of its message."""
         return replace(self, message=truncate(self.message, limit))
 
@@ -253,35 +253,39 @@ class Attempt:
     started_at: datetime
     ended_at: datetime | None
     step: str = ""
-    code: str = ""
-    message: str = ""
+    failure_code: str = ""
+    failure_message: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", clean(self.message))
+        object.__setattr__(self, "failure_message", clean(self.failure_message))
 
     @classmethod
-    def left_out(cls, attempts: "Sequence[Attempt]") -> "Attempt":
+    def summary_of(cls, attempts: "Sequence[Attempt]") -> "Attempt":
         """What stands for `attempts`, which are not kept."""
-        counts = add_counts((each.code, each.counts) for each in attempts)
-        return cls.standing_for(counts, attempts[0].started_at, attempts[-1].ended_at)
+        counts = add_counts((each.failure_code, each.counts) for each in attempts)
+        return cls.summary(counts, attempts[0].started_at, attempts[-1].ended_at)
 
     @classmethod
-    def standing_for(
+    def summary(
         cls, counts: Mapping[str, int], started_at: datetime, ended_at: datetime | None
     ) -> "Attempt":
         """What stands for so many attempts of each code, in that time."""
         named = {code or "done": number for code, number in counts.items()}
         return cls(started_at, ended_at, "", SUMMARY_CODE, summary_text(named, "attempt"), counts)
 
-    def with_words(self, limit: int) -> "Attempt":
+    def truncated(self, limit: int) -> "Attempt":
         """It, with so many bytes of its message."""
-        return self if self.counts else replace(self, message=truncate(self.message, limit))
+        return (
+            self
+            if self.counts
+            else replace(self, failure_message=truncate(self.failure_message, limit))
+        )
 
     @property
-    def codes(self) -> Mapping[str, int]:
+    def code_counts(self) -> Mapping[str, int]:
         """How many attempts of each code it is, or stands for."""
-        return self.counts or {self.code: 1}
+        return self.counts or {self.failure_code: 1}
 
 
 @dataclass(frozen=True)
@@ -294,15 +298,15 @@ class JobRecord:
     whatever is done to the job: long lists are compacted, what old entries say is shortened.
     """
 
-    place: JobAddress
+    address: JobAddress
     state: JobState
     version: int
     cause: str
     at: datetime
-    tries: int = 0
-    lost: int = 0
-    requeues: int = 0
-    waits: int = 0
+    start_count: int = 0
+    orphan_count: int = 0
+    requeue_count: int = 0
+    snooze_count: int = 0
     next_at: datetime | None = None
     failure_code: str = ""
     failure_message: str = ""
@@ -320,14 +324,14 @@ class JobRecord:
         return tuple(
             event
             for event in JOB.actions(self.state, roles)
-            if is_allowed(self.place.kind, event, roles)
+            if is_allowed(self.address.kind, event, roles)
             and (event != "requeue" or self.recoverable)
         )
 
     def moved(self, move: Move, **changes: Any) -> "JobRecord":
         """The record after `move`, with `changes` to its other fields."""
         after = replace(
-            self._at_rest(),
+            self._without_running_step(),
             **changes,
             state=JobState(move.after),
             version=self.version + 1,
@@ -335,9 +339,9 @@ class JobRecord:
             at=move.at,
             history=(*self.history, HistoryEntry.of(move)),
         )
-        return after.fitted()
+        return after.compacted()
 
-    def _at_rest(self) -> "JobRecord":
+    def _without_running_step(self) -> "JobRecord":
         """The record with no step running: an attempt is over, or another one begins."""
         if not any(step.status is StepStatus.RUNNING for step in self.steps):
             return self
@@ -350,45 +354,52 @@ class JobRecord:
     def with_step(self, step: StepRecord) -> "JobRecord":
         """The record with what is known of a step now, in the place of what was."""
         others = (each for each in self.steps if each.name != step.name)
-        return replace(self, steps=(*others, step)).fitted()
+        return replace(self, steps=(*others, step)).compacted()
 
     @property
-    def attempted(self) -> int:
+    def attempt_count(self) -> int:
         """How many attempts there were, those that are left out among them."""
-        return sum(sum(each.codes.values()) for each in self.attempts)
+        return sum(sum(each.code_counts.values()) for each in self.attempts)
 
-    def fitted(self) -> "JobRecord":
+    def compacted(self) -> "JobRecord":
         """The record as it is kept: the same, unless it is long."""
-        if len(self.history) <= _FEW and len(self.attempts) <= _FEW and self._words() <= _SHORT:
+        if (
+            len(self.history) <= _FEW
+            and len(self.attempts) <= _FEW
+            and self._text_length() <= _SHORT
+        ):
             return self
         fitted = self
         for room in SIZE_LIMITS:
-            fitted = self._in(room)
-            if fitted._weight() <= MAX_RECORD_BYTES - _RESERVED:
+            fitted = self._within(room)
+            if fitted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED:
                 break
         return fitted
 
-    def _words(self) -> int:
+    def _text_length(self) -> int:
         told = [each.reason for each in self.history]
-        told += [each.message for each in self.attempts]
+        told += [each.failure_message for each in self.attempts]
         told += [each.message for each in self.steps]
         return sum(map(len, told))
 
-    def _in(self, room: SizeLimits) -> "JobRecord":
+    def _within(self, room: SizeLimits) -> "JobRecord":
         """The record in so much room; what it says last is kept whole."""
-        history = compact(self.history, HistoryEntry.left_out, room.last, _marks(self.history))
-        attempts = compact(self.attempts, Attempt.left_out, room.last)
+        history = compact(self.history, HistoryEntry.summary_of, room.last, _marks(self.history))
+        attempts = compact(self.attempts, Attempt.summary_of, room.last)
         return replace(
             self,
-            history=(*(each.with_words(room.words) for each in history[:-1]), *history[-1:]),
-            attempts=(*(each.with_words(room.words) for each in attempts[:-1]), *attempts[-1:]),
-            steps=(*(each.with_words(room.words) for each in self.steps[:-1]), *self.steps[-1:]),
+            history=(*(each.truncated(room.text_bytes) for each in history[:-1]), *history[-1:]),
+            attempts=(*(each.truncated(room.text_bytes) for each in attempts[:-1]), *attempts[-1:]),
+            steps=(
+                *(each.truncated(room.text_bytes) for each in self.steps[:-1]),
+                *self.steps[-1:],
+            ),
         )
 
-    def _weight(self) -> int:
+    def _record_bytes(self) -> int:
         """The bytes of its record, or a few more."""
         lists = (self.history, self.attempts, self.steps)
-        few = vars(self) | {"history": (), "attempts": (), "steps": (), "place": ()}
+        few = vars(self) | {"history": (), "attempts": (), "steps": (), "address": ()}
         return json_bytes([few, *([*vars(each).values()] for each in chain(*lists))])
 
 
@@ -428,9 +439,15 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
     if event == "requeue":
         if not job.recoverable:
             raise InvalidTransition(
-                f"job {job.place.job_id} cannot be requeued: {job.failure_message}; submit it again"
+                f"job {job.address.job_id} cannot be requeued: {job.failure_message}; "
+                "submit it again"
             )
-        changes |= {"tries": 0, "lost": 0, "waits": 0, "requeues": job.requeues + 1}
+        changes |= {
+            "start_count": 0,
+            "orphan_count": 0,
+            "snooze_count": 0,
+            "requeue_count": job.requeue_count + 1,
+        }
     if event == "force_fail":
         words = cause.reason or Failure.FORCED.description
         changes |= {"failure_code": Failure.FORCED.value, "failure_message": words}
@@ -440,7 +457,7 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
 def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
     """The job, failed because its record `after` cannot be stored, with nothing of what that has
     beyond `before`; None when the machine cannot fail it as it stands."""
-    job = before or new_job(after.place, after.at)
+    job = before or new_job(after.address, after.at)
     known = JOB.actions(job.state, (MACHINE,))
     event = next((each for each in ("fail", "give_up") if each in known), None)
     if event is None:

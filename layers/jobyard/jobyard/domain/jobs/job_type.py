@@ -114,17 +114,17 @@ class RetryPolicy:
     The wait before retry n (from 1) is first * factor ** (n - 1) seconds, at most `longest`.
     """
 
-    retries: int = 3
-    first: float = 5.0
+    max_retries: int = 3
+    first_wait: float = 5.0
     factor: float = 4.0
-    longest: float = 900.0
+    max_wait: float = 900.0
 
     def wait_s(self, failed_attempts: int, retry_after: float | None = None) -> float | None:
         """Seconds to wait after that many failed attempts in a row; None if no retry is left."""
-        if failed_attempts > self.retries:
+        if failed_attempts > self.max_retries:
             return None
-        wait = min(self.first * self.factor ** (failed_attempts - 1), self.longest)
-        return min(max(wait, retry_after or 0.0), self.longest)
+        wait = min(self.first_wait * self.factor ** (failed_attempts - 1), self.max_wait)
+        return min(max(wait, retry_after or 0.0), self.max_wait)
 
 
 def _do_nothing(
@@ -159,7 +159,7 @@ class JobType(Generic[Context]):
     parameters: Mapping[str, str] = field(default_factory=dict)  # a description of each, by name
     # Raises InvalidParameters for parameters that a schedule may not have.
     check_parameters: Callable[[Mapping[str, Any]], object] = _no_parameters
-    keep_days: int = 90  # until an ended job is archived
+    retention_days: int = 90  # until an ended job is archived
     # The rule, in JSON, of the one schedule that Jobyard itself makes; for its own job types only.
     rule: Mapping[str, Any] | None = None
 

@@ -82,10 +82,10 @@ class CheckmLayout:
         if columns is None:
             return None
         is_wide = self._at_most is not None and len(columns) > self._at_most
-        if is_wide and not self._widths.knows(Check.FIELD_AFTER_LAST):
+        if is_wide and not self._widths.has_reported(Check.FIELD_AFTER_LAST):
             return None
         if any(values[0] for values in columns):
-            self._widths.saw(len(columns), first)
+            self._widths.add(len(columns), first)
         texts: dict[Column, Sequence[str]] = {}
         for column, values in zip(self._columns, columns, strict=False):
             if "%" in text and column is not Column.URL:
@@ -110,7 +110,7 @@ class CheckmLayout:
             words = f"{len(fields)} fields, but there are {self._at_most} columns"
             findings.append(Check.TOO_MANY_FIELDS.at(number, full.column, words))
         else:
-            self._widths.saw(len(fields), number, surplus[0].column if surplus else 0)
+            self._widths.add(len(fields), number, surplus[0].column if surplus else 0)
         cells = dict(zip(self._columns, fields, strict=False))
         for column, cell in cells.items() if "%" in line else ():
             if column is not Column.URL:

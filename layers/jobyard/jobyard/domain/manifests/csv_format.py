@@ -72,7 +72,7 @@ class CsvLayout:
         if any(any(columns[index]) for index in self._unnamed if index < len(columns)):
             return None
         if len(columns) < len(self._columns) and any(values[0] for values in columns):
-            self._widths.saw(len(columns), first)
+            self._widths.add(len(columns), first)
         named = zip(self._columns, columns, strict=False)
         texts = {column: texts for column, texts in named if column is not None and any(texts)}
         self._is_open = False
@@ -93,7 +93,7 @@ class CsvLayout:
         if not any(cell.text.strip() for cell in cells):
             return None
         if len(cells) < len(self._columns):
-            self._widths.saw(len(cells), number)
+            self._widths.add(len(cells), number)
         surplus = next((cell for cell in cells[len(self._columns) :] if cell.text.strip()), None)
         if surplus:
             words = (

@@ -56,7 +56,7 @@ class Widths:
         self._said: set[Check] = set()
         self._notes: list[Finding] = []
 
-    def saw(self, fields: int, line: int, column: int = 0) -> None:
+    def add(self, fields: int, line: int, column: int = 0) -> None:
         """The row on `line` has that many fields; the first after the last column, if there is one,
         is empty and begins at `column`."""
         if fields < self._at_most:
@@ -72,7 +72,7 @@ class Widths:
             )
             self._say(Check.FIELD_AFTER_LAST, line, column, words)
 
-    def knows(self, check: Check) -> bool:
+    def has_reported(self, check: Check) -> bool:
         """Whether that has been remarked on."""
         return check in self._said
 

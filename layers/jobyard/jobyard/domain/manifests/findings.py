@@ -30,7 +30,7 @@ class Finding:
     message: str
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         """Where it was found, as a sentence has it."""
         where = f"line {self.line}" if self.line else "the manifest"
         return f"{where}, column {self.column}" if self.column else where

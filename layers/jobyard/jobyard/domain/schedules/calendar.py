@@ -41,7 +41,7 @@ class Excluded:
     first: date
     last: date
 
-    def words(self) -> str:
+    def description(self) -> str:
         """The dates, for people."""
         first = format_day(self.first)
         return first if self.first == self.last else f"{first} to {format_day(self.last)}"
@@ -62,34 +62,34 @@ class Window:
     """
 
     weekdays: tuple[int, ...]
-    since: time
-    until: time
+    start: time
+    end: time
 
     def spans(self, weekday: int) -> Iterator["_Span"]:
         """The seconds of a weekday at which it is open."""
-        since, until = _second(self.since), _second(self.until)
+        since, until = _second(self.start), _second(self.end)
         past_midnight = since >= until
         if weekday in self.weekdays:
             yield since, _DAY_S if past_midnight else until
         if past_midnight and (weekday - 1) % 7 in self.weekdays:
             yield 0, until
 
-    def words(self) -> str:
+    def description(self) -> str:
         """The window, for people."""
         days = "every day"
         if len(self.weekdays) < 7:
             days = f"on {enumerated([format_weekday(weekday) for weekday in self.weekdays])}"
-        if self.since == self.until:
+        if self.start == self.end:
             return days
-        until = "24:00" if self.until == _MIDNIGHT else format_time(self.until)
-        return f"{days} from {format_time(self.since)} to {until}"
+        until = "24:00" if self.end == _MIDNIGHT else format_time(self.end)
+        return f"{days} from {format_time(self.start)} to {until}"
 
     def document(self) -> dict[str, Any]:
         """The window as JSON has it."""
         return {
             "weekdays": [WEEKDAYS[weekday] for weekday in self.weekdays],
-            "from": format_time(self.since),
-            "to": "24:00" if self.until == _MIDNIGHT else format_time(self.until),
+            "from": format_time(self.start),
+            "to": "24:00" if self.end == _MIDNIGHT else format_time(self.end),
         }
 
 
@@ -116,8 +116,8 @@ class Calendar:
         wall = _wall(instant, zone)
         for excluded in self.exclude:
             if excluded.first <= wall.date() <= excluded.last:
-                return f"calendar {self.name} excludes {excluded.words()}"
-        some = [window.words() for window in self.include[:MAX_NAMED_WINDOWS]]
+                return f"calendar {self.name} excludes {excluded.description()}"
+        some = [window.description() for window in self.include[:MAX_NAMED_WINDOWS]]
         more = len(self.include) - len(some)
         open_when = enumerated([*some, f"in {more} windows more"] if more else some)
         shown = f"{format_weekday(wall.weekday())} {format_time(wall.time())}"

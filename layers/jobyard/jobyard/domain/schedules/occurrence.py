@@ -53,7 +53,7 @@ class SkipReason(StrEnum):
         return _DESCRIPTIONS[self]
 
     @property
-    def is_trouble(self) -> bool:
+    def needs_attention(self) -> bool:
         """Whether nobody wanted it: a person may want to look at the schedule."""
         return self not in {
             SkipReason.SUSPENDED,
@@ -91,20 +91,20 @@ class RunOutcome:
     started_at: datetime | None
     resumed_at: datetime | None
     ended_at: datetime
-    codes: tuple[str, ...] = ()
-    message: str = ""
+    failure_codes: tuple[str, ...] = ()
+    failure_message: str = ""
     processed: int | None = None
     failed: int | None = None
     total: int | None = None
 
     def __post_init__(self) -> None:
-        clean_fields(self, message=MESSAGE_BYTES)
+        clean_fields(self, failure_message=MESSAGE_BYTES)
 
     @classmethod
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "RunOutcome":
         """What came of a job that has ended; `counted` is how far one came that was stopped."""
         records = counted.counts if counted and counted.version else job.data.get("records", {})
-        tried = [code for each in job.attempts for code in each.codes]
+        tried = [code for each in job.attempts for code in each.code_counts]
         codes = [code for code in tried if code in Failure.__members__]
         codes += [job.failure_code] if job.failure_code else []
         starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING]
@@ -128,7 +128,7 @@ def _why_stopped(job: JobRecord) -> str:
     if job.state not in {JobState.CANCELLED, JobState.REPLACED} or not job.history:
         return ""
     last = job.history[-1]
-    return last.reason if last.is_machines else f"{job.state} by {last.actor}: {last.reason}"
+    return last.reason if last.by_machine else f"{job.state} by {last.actor}: {last.reason}"
 
 
 @dataclass(frozen=True)
@@ -141,25 +141,25 @@ class Occurrence:
     """
 
     schedule_id: str
-    at: datetime
+    scheduled_for: datetime
     version: int
     trigger: Trigger
     verdict: Verdict
     decided_at: datetime
-    reason: SkipReason | None = None
-    words: str = ""
+    skip_reason: SkipReason | None = None
+    reason: str = ""
     actor: str = ""
     job_type: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     outcome: RunOutcome | None = None
 
     def __post_init__(self) -> None:
-        clean_fields(self, words=REASON_BYTES, actor=NAME_BYTES)
+        clean_fields(self, reason=REASON_BYTES, actor=NAME_BYTES)
 
     @property
-    def place(self) -> JobAddress:
+    def address(self) -> JobAddress:
         """Where its job lies."""
-        return job_address(self.schedule_id, self.at)
+        return job_address(self.schedule_id, self.scheduled_for)
 
     @property
     def duration(self) -> timedelta | None:
@@ -167,19 +167,19 @@ class Occurrence:
         began = self.outcome and self.outcome.resumed_at
         return self.outcome.ended_at - began if self.outcome and began else None
 
-    def late(self, began: datetime | None) -> timedelta | None:
+    def start_delay(self, began: datetime | None) -> timedelta | None:
         """How long after its time its job `began` to run; None when it has not."""
-        return max(began - self.at, timedelta()) if began else None
+        return max(began - self.scheduled_for, timedelta()) if began else None
 
-    def closed(self, outcome: RunOutcome) -> "Occurrence":
+    def with_outcome(self, outcome: RunOutcome) -> "Occurrence":
         """It, once its job has ended."""
         return replace(self, version=self.version + 1, outcome=outcome)
 
-    def let_go(self) -> "Occurrence":
+    def started(self) -> "Occurrence":
         """It, once its waiting is over: there is a job."""
         return replace(self, version=self.version + 1, verdict=Verdict.RUN)
 
-    def given_up(self, reason: SkipReason, words: str = "") -> "Occurrence":
+    def skipped(self, reason: SkipReason, words: str = "") -> "Occurrence":
         """It, once its waiting is over for nothing."""
-        skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, reason=reason)
-        return replace(skipped, words=words or self.words, parameters={})
+        skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, skip_reason=reason)
+        return replace(skipped, reason=words or self.reason, parameters={})

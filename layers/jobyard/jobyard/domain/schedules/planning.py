@@ -94,7 +94,7 @@ class _Deciding:
     ) -> None:
         self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
         self.active = list(schedule.active)
-        self.queued = schedule.queued
+        self.queued = schedule.queued_for
         self.replaced: list[ActiveJob] = []
         self.made: list[Occurrence] = []
 
@@ -116,7 +116,7 @@ class _Deciding:
                     break
                 self.made.append(occurrence)
             else:
-                after = self.made[-1].at + _MOMENT if self.made else start
+                after = self.made[-1].scheduled_for + _MOMENT if self.made else start
                 next_at = next(times(schedule.rule, after), None)
         if not self.made and next_at == schedule.next_at:
             return None
@@ -125,9 +125,9 @@ class _Deciding:
         moved = schedule.moved(
             move,
             next_at=next_at,
-            decided_until=self.made[-1].at if self.made else schedule.decided_until,
+            decided_until=self.made[-1].scheduled_for if self.made else schedule.decided_until,
             active=tuple(self.active),
-            queued=self.queued,
+            queued_for=self.queued,
             resume_at=None if over else schedule.resume_at,
         )
         return Decision(moved, tuple(self.made), tuple(self.replaced))
@@ -141,7 +141,7 @@ class _Deciding:
             last = schedule.suspension
             if last and at < last.at:  # a hold kept it from its turn until then
                 return SkipReason.MISSED, ""
-            return SkipReason.SUSPENDED, schedule.why_suspended
+            return SkipReason.SUSPENDED, schedule.suspension_reason
         if schedule.rule.first_from(at) != at:
             return SkipReason.CLOCKS, schedule.rule.note(at)
         refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
@@ -152,16 +152,16 @@ class _Deciding:
 
         None for these, and for the others why not.
         """
-        missed = self.schedule.policy.missed
+        missed = self.schedule.policy.catch_up
         once = self.schedule.rule.kind is Kind.ONCE  # nothing else will stand for it
         found: dict[datetime, SkipReason | None] = {}
         for number, at in enumerate(due):
             later = len(due) - 1 - number
             if self.now - at <= GRACE_PERIOD:
                 found[at] = None
-            elif missed.which is MissedPolicy.NONE or later >= self._made_up_for():
+            elif missed.runs is MissedPolicy.NONE or later >= self._made_up_for():
                 found[at] = SkipReason.MISSED
-            elif self.now - at >= timedelta(hours=missed.oldest_h) and not once:
+            elif self.now - at >= timedelta(hours=missed.max_age_h) and not once:
                 found[at] = SkipReason.TOO_OLD
             else:
                 found[at] = None
@@ -169,8 +169,8 @@ class _Deciding:
 
     def _made_up_for(self) -> int:
         policy = self.schedule.policy
-        one = policy.missed.which is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE
-        return 1 if one else policy.missed.most
+        one = policy.catch_up.runs is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE
+        return 1 if one else policy.catch_up.limit
 
     def _judged(
         self,
@@ -192,7 +192,7 @@ class _Deciding:
             overlap is OverlapPolicy.ALLOW and len(self.active) < MAX_ACTIVE_RUNS
         ):
             return self._started(at)
-        if self.schedule.policy.missed.which is MissedPolicy.ALL and self.now - at > GRACE_PERIOD:
+        if self.schedule.policy.catch_up.runs is MissedPolicy.ALL and self.now - at > GRACE_PERIOD:
             return None
         obstacle = _obstacle(overlap, self.active, self.queued)
         if obstacle:
@@ -210,13 +210,13 @@ class _Deciding:
         late = self.now - at > GRACE_PERIOD
         return Occurrence(
             schedule_id=self.schedule.schedule_id,
-            at=at,
+            scheduled_for=at,
             version=1,
             trigger=Trigger.CATCH_UP if late and verdict is not Verdict.SKIP else Trigger.SCHEDULE,
             verdict=verdict,
             decided_at=self.now,
-            reason=reason,
-            words=words,
+            skip_reason=reason,
+            reason=words,
             job_type=self.schedule.job_type,
             parameters={} if verdict is Verdict.SKIP else self.schedule.parameters,
         )
@@ -245,7 +245,7 @@ _OBSTACLES = {
 
 def can_run_now(schedule: Schedule) -> bool:
     """Whether a person may have a job run at once, as far as the runs that go are concerned."""
-    return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued)
+    return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued_for)
 
 
 def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
@@ -258,11 +258,11 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
     at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
-    obstacle = _obstacle(overlap, schedule.active, schedule.queued)
+    obstacle = _obstacle(overlap, schedule.active, schedule.queued_for)
     if obstacle:
         raise InvalidTransition(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
     run = ActiveJob(at, now, MAIN)
-    verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued
+    verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued_for
     replaced: tuple[ActiveJob, ...] = ()
     if schedule.active and overlap is OverlapPolicy.REPLACE:
         active, replaced = (run,), schedule.active
@@ -270,17 +270,17 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
         verdict, active, queued = Verdict.WAIT, schedule.active, at
     occurrence = Occurrence(
         schedule_id=schedule.schedule_id,
-        at=at,
+        scheduled_for=at,
         version=1,
         trigger=Trigger.MANUAL,
         verdict=verdict,
         decided_at=at,
-        words=cause.reason,
+        reason=cause.reason,
         actor=cause.actor,
         job_type=schedule.job_type,
         parameters=schedule.parameters,
     )
-    moved = schedule.moved(move, active=active, queued=queued)
+    moved = schedule.moved(move, active=active, queued_for=queued)
     return Decision(moved, (occurrence,), replaced)
 
 
@@ -290,14 +290,18 @@ def after_end(
     """The schedule and the occurrence once the occurrence's `job` has ended."""
     told = occurrence.outcome  # of a job that had ended, and is deleted
     outcome = replace(told, state=job.state) if told else RunOutcome.of(job, counted)
-    going = next((run for run in schedule.active if run.at == occurrence.at), None)
+    going = next(
+        (run for run in schedule.active if run.scheduled_for == occurrence.scheduled_for), None
+    )
     latest = schedule.latest
-    if going and (latest is None or latest.since <= going.since):
-        latest = LatestRun(occurrence.at, going.since, outcome.state, outcome.ended_at)
-    elif latest and latest.at == occurrence.at:
+    if going and (latest is None or latest.started_at <= going.started_at):
+        latest = LatestRun(
+            occurrence.scheduled_for, going.started_at, outcome.state, outcome.ended_at
+        )
+    elif latest and latest.scheduled_for == occurrence.scheduled_for:
         latest = replace(latest, state=outcome.state)
-    active = tuple(run for run in schedule.active if run.at != occurrence.at)
-    return schedule.moved(move, active=active, latest=latest), occurrence.closed(outcome)
+    active = tuple(run for run in schedule.active if run.scheduled_for != occurrence.scheduled_for)
+    return schedule.moved(move, active=active, latest=latest), occurrence.with_outcome(outcome)
 
 
 def after_release(
@@ -306,7 +310,7 @@ def after_release(
     """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
     a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
-        skipped = waiting.given_up(SkipReason.SUSPENDED, schedule.why_suspended)
-        return schedule.moved(move, queued=None), skipped
-    active = (*schedule.active, ActiveJob(waiting.at, move.at, MAIN))
-    return schedule.moved(move, active=active, queued=None), waiting.let_go()
+        skipped = waiting.skipped(SkipReason.SUSPENDED, schedule.suspension_reason)
+        return schedule.moved(move, queued_for=None), skipped
+    active = (*schedule.active, ActiveJob(waiting.scheduled_for, move.at, MAIN))
+    return schedule.moved(move, active=active, queued_for=None), waiting.started()

@@ -106,7 +106,7 @@ class Recurrence:
     def note(self, instant: datetime) -> str:
         """What a change of clocks on its day means for the occurrence at `instant`; else ""."""
         change = change_around(instant, self._zone)
-        return f"{change.words()}; {self._meaning(change, instant)}" if change else ""
+        return f"{change.description()}; {self._meaning(change, instant)}" if change else ""
 
     def description(self) -> str:
         """The rule in plain language."""

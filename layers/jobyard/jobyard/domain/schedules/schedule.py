@@ -127,9 +127,9 @@ class MissedPolicy(StrEnum):
 class CatchUp:
     """What is made up for: `which`; of all, the newest `most`; none older than `oldest_h` hours."""
 
-    which: MissedPolicy = MissedPolicy.LATEST
-    most: int = 10
-    oldest_h: int = 24
+    runs: MissedPolicy = MissedPolicy.LATEST
+    limit: int = 10
+    max_age_h: int = 24
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Policy:
     `calendar` is a calendar's name, "" for none. What the clocks' changes do is in the rule.
     """
 
-    missed: CatchUp = CatchUp()
+    catch_up: CatchUp = CatchUp()
     overlap: OverlapPolicy = OverlapPolicy.FORBID
     calendar: str = ""
 
@@ -149,8 +149,8 @@ class ActiveJob:
     """A run of a schedule that has not ended: the moment it is for, and since when, under which
     name of a run of executions, it goes."""
 
-    at: datetime
-    since: datetime
+    scheduled_for: datetime
+    started_at: datetime
     run: str
 
 
@@ -159,8 +159,8 @@ class LatestRun:
     """How the latest of the runs that ended came out, the one that was begun last; and which moment
     it was for."""
 
-    at: datetime
-    since: datetime
+    scheduled_for: datetime
+    started_at: datetime
     state: JobState
     ended_at: datetime
 
@@ -196,12 +196,12 @@ class Schedule:
     is_system: bool = False
     next_at: datetime | None = None
     decided_until: datetime | None = None
-    look_at: datetime | None = None
+    next_check_at: datetime | None = None
     resume_at: datetime | None = None
-    queued: datetime | None = None
+    queued_for: datetime | None = None
     active: tuple[ActiveJob, ...] = ()
     latest: LatestRun | None = None
-    kept_from: datetime | None = None
+    retained_from: datetime | None = None
     history: tuple[HistoryEntry, ...] = ()
     owner_sub: str = ""
 
@@ -209,9 +209,9 @@ class Schedule:
     def due_at(self) -> datetime | None:
         """When the clock has to look at it again; None when it never has to."""
         if self.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
-            return self.look_at
+            return self.next_check_at
         over = self.resume_at if self.state is ScheduleState.SUSPENDED else None
-        moments = (self.next_at, self.look_at, over)
+        moments = (self.next_at, self.next_check_at, over)
         return min((each for each in moments if each), default=None)
 
     @property
@@ -229,12 +229,12 @@ class Schedule:
         return next((each for each in reversed(self.history) if each.event == "suspend"), None)
 
     @property
-    def why_suspended(self) -> str:
+    def suspension_reason(self) -> str:
         """The same in words."""
         last = self.suspension
         return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
 
-    def place(self, at: datetime) -> JobAddress:
+    def job_address(self, at: datetime) -> JobAddress:
         """Where the job of the occurrence at `at` lies."""
         return job_address(self.schedule_id, at)
 
@@ -250,12 +250,12 @@ class Schedule:
             changed_at=move.at,
             history=entries,
         )
-        waits = move.at + timedelta(minutes=1) if after.queued else None
-        return replace(after, look_at=look_at(after.active, move.at) or waits)
+        waits = move.at + timedelta(minutes=1) if after.queued_for else None
+        return replace(after, next_check_at=look_at(after.active, move.at) or waits)
 
-    def kept(self, since: datetime) -> "Schedule":
+    def retaining_from(self, since: datetime) -> "Schedule":
         """The schedule once its jobs are kept since then only."""
-        return replace(self, kept_from=since, version=self.version + 1)
+        return replace(self, retained_from=since, version=self.version + 1)
 
 
 def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
@@ -268,7 +268,7 @@ def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
     """When runs are next looked after: the longer one goes, the more seldom."""
     if not active:
         return None
-    age = now - max(run.since for run in active)
+    age = now - max(run.started_at for run in active)
     return now + min(max(age, timedelta(minutes=1)), timedelta(minutes=15))
 
 

@@ -43,7 +43,7 @@ class ClockChange:
         """Whether wall times are left out; else some come twice."""
         return self.after > self.before
 
-    def words(self) -> str:
+    def description(self) -> str:
         """The change in a sentence without its full stop."""
         way = "forward" if self.is_forward else "back"
         day, since = format_day(self.before), format_time(self.before.time())

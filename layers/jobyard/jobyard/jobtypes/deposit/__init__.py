@@ -50,7 +50,7 @@ DEPOSIT = JobType(
     title="Deposit",
     steps=tuple((name, _step(name)) for name in _STEPS),
     context=StorageContext,
-    retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
+    retry=RetryPolicy(max_retries=3, first_wait=5.0, factor=4.0, max_wait=900.0),
     labels=labels_for("deposit"),
     lock=_lock,
     on_failure=_failed,

@@ -214,7 +214,7 @@ def _nested(step_input: StepInput, context: StorageContext) -> Rows:
 
 def _told(name: str, level: str, number: int, findings: list[Finding]) -> str:
     """The number of findings of a level in a manifest, and the first of them."""
-    first = "; ".join(f"{each.place}: {each.message}" for each in findings[:_SHOWN])
+    first = "; ".join(f"{each.position}: {each.message}" for each in findings[:_SHOWN])
     return f"{name} has {plural(number, level)}{'' if number == 1 else ', the first'}: {first}"
 
 

@@ -110,7 +110,7 @@ def _refuse_strange(
     if _MINTED.match(primary):
         words = f"{primary} has the form of arks that Jobyard makes, and there is no such object"
         raise Refused(Failure.ARK_NOT_ALLOWED, words, recoverable=False)
-    if not collection.may_name(primary):
+    if not collection.may_assign(primary):
         raise Refused(Failure.ARK_NOT_ALLOWED, access.ark_not_allowed(primary, collection))
 
 

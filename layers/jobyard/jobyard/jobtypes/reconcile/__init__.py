@@ -27,7 +27,7 @@ def reconciling(step_input: StepInput, context: MaintenanceContext) -> StepResul
             words = f"checked {at.total:,} so far"
             return Continue(0, words) if at.version > began else Snooze(0, words)
         at = maintenance.recover_slice(at)
-    recovered = at.place.get("recovered", 0)
+    recovered = at.cursor.get("recovered", 0)
     words = f"checked {at.total:,}, recovered {recovered:,}"
     return Done({"records": at.counts, "recovered": recovered}, words)
 
@@ -39,6 +39,6 @@ RECONCILE = JobType(
     context=MaintenanceContext,
     labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
-    keep_days=30,
+    retention_days=30,
     rule={"kind": "hourly", "every": 1, "anchor": "2026-01-01T00:20", "zone": "UTC"},
 )

@@ -31,7 +31,7 @@ def archiving(step_input: StepInput, context: MaintenanceContext) -> StepResult:
     at = context.checkpoints.get(step_input.job_id)
     began, maintenance = at.version, context.maintenance()
     if at.ended and at.failed:
-        at = at.again()
+        at = at.next_pass()
     while not at.ended:
         seen = at.version
         if context.remaining() >= RETENTION_MARGIN_S:
@@ -57,10 +57,10 @@ RETENTION = JobType(
     name="retention",
     title="Retention",
     steps=(("archiving", archiving),),
-    retry=RetryPolicy(retries=5, first=60.0, factor=4.0, longest=3600.0),
+    retry=RetryPolicy(max_retries=5, first_wait=60.0, factor=4.0, max_wait=3600.0),
     context=MaintenanceContext,
     labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
-    keep_days=30,
+    retention_days=30,
     rule={"kind": "daily", "at": "03:30", "anchor": "2026-01-01", "zone": "UTC"},
 )

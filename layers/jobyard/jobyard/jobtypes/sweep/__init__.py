@@ -21,7 +21,7 @@ SWEEP = JobType(
     title="Sweep",
     steps=(("sweeping", _sweeping),),
     context=TableContext,
-    retry=RetryPolicy(retries=3, first=5.0, factor=4.0, longest=900.0),
+    retry=RetryPolicy(max_retries=3, first_wait=5.0, factor=4.0, max_wait=900.0),
     labels=labels_for("schedule"),
     origins=frozenset({Origin.SCHEDULE}),
     check_parameters=Plan.of,

@@ -43,7 +43,7 @@ def sweeping(
     at = context.checkpoints.get(step_input.job_id)
     began = at.version
     if at.ended and at.failed:
-        at = at.again()
+        at = at.next_pass()
     try:
         while not at.ended:
             if context.remaining() < SWEEP_MARGIN_S:
@@ -78,12 +78,12 @@ def _next_page(at: Checkpoint, table: Table, context: TableContext) -> Checkpoin
     Raises:
         TableRefused: the table cannot be swept, or not now.
     """
-    page = table.page(at.place)
+    page = table.page(at.cursor)
     failures: dict[Key, str] = {}
     changes = _judged(page.records, failures, table)
     for tries in range(1, TRIES + 1):
         failed = [(name_of(key), why[:_WHY]) for key, why in failures.items()]
-        after = at.after(len(changes), failed, page.next)
+        after = at.advanced(len(changes), failed, page.next)
         written = table.write(changes, context.checkpoints.written(at, after, context.now()))
         if written.done:
             return after

@@ -82,7 +82,7 @@ class ChunkSource:
 
     def _read_records(self) -> None:
         found = jobs.of_chunk(self.batch.batch_id, self.chunk.chunk)
-        self.records = {job.place.position: job for job in found}
+        self.records = {job.address.position: job for job in found}
 
     # What the runner asks
 
@@ -108,18 +108,18 @@ class ChunkSource:
         """The job's row, with what its batch was submitted with."""
         return StepInput(
             batch_id=self.batch.batch_id,
-            job_id=job.place.job_id,
+            job_id=job.address.job_id,
             collection=self.batch.collection,
-            entry=self.rows[job.place.position],
+            entry=self.rows[job.address.position],
             parameters=self.batch.parameters,
             data=job.data,
-            attempt=job.tries,
+            attempt=job.start_count,
             depositor=self.batch.depositor,
         )
 
     def lock(self, job: JobRecord) -> str:
         """The object of the job's row."""
-        return self.job_type.lock(self.rows[job.place.position])
+        return self.job_type.lock(self.rows[job.address.position])
 
     def collection(self) -> Collection | None:
         """The batch's collection, as of the last refresh."""
@@ -140,7 +140,7 @@ class ChunkSource:
             if stored is None:
                 self.has_conflict = True
             else:
-                self.records[stored.place.position] = stored
+                self.records[stored.address.position] = stored
         return written
 
     def note_conflict(self) -> None:
@@ -201,11 +201,11 @@ class ChunkSource:
         else:
             events = {JobState.SCHEDULED: "hold", JobState.RUNNING: "reschedule"}
             stopped = [due.job for due in left]
-            reason = self.hold.words() if self.hold else ""
+            reason = self.hold.description() if self.hold else ""
         now = self.worker.now()
         changes: list[Change] = []
         for job in stopped:
-            cause = Cause(self.run.cause(self.chunk.chunk, job.tries), reason=reason)
+            cause = Cause(self.run.cause(self.chunk.chunk, job.start_count), reason=reason)
             move = JOB.move(job.state, events[job.state], now, cause)
             next_at = now if move.event == "reschedule" else None
             changes.append((job if job.version else None, job.moved(move, next_at=next_at)))
@@ -229,7 +229,7 @@ class ChunkSource:
         """
         # A later pass finds jobs that got the event before and failed again: once is enough.
         earlier = {at for at, job in self.records.items() if _has_event(job, operation)}
-        outcomes = [JobOutcome(self.records[at].place.job_id, ACCEPTED) for at in sorted(earlier)]
+        outcomes = [JobOutcome(self.records[at].address.job_id, ACCEPTED) for at in sorted(earlier)]
         matching = [
             job
             for at, job in self.records.items()
@@ -241,14 +241,14 @@ class ChunkSource:
             try:
                 changes.append((job, self._after(job, operation)))
             except InvalidTransition as refusal:
-                refused.append(JobOutcome(job.place.job_id, REFUSED, str(refusal)))
+                refused.append(JobOutcome(job.address.job_id, REFUSED, str(refusal)))
         self._save(planned=[after for _, after in changes])
         for (before, _), stored in zip(changes, self.write(changes), strict=True):
-            if stored or _has_event(jobs.get(before.place), operation):  # maybe by a twin
-                outcomes.append(JobOutcome(before.place.job_id, ACCEPTED))
+            if stored or _has_event(jobs.get(before.address), operation):  # maybe by a twin
+                outcomes.append(JobOutcome(before.address.job_id, ACCEPTED))
             else:
                 reason = "someone else changed it first"
-                refused.append(JobOutcome(before.place.job_id, REFUSED, reason))
+                refused.append(JobOutcome(before.address.job_id, REFUSED, reason))
         self._save_outcomes(operation, [*refused, *outcomes])
 
     def _after(self, job: JobRecord, operation: Operation) -> JobRecord:
@@ -271,16 +271,16 @@ class ChunkSource:
                 self.has_conflict = False
                 self.saved = self._read_counts()
                 self._read_records()
-            known = self.records | {job.place.position: job for job in planned}
+            known = self.records | {job.address.position: job for job in planned}
             retries = [
                 job.next_at
                 for job in known.values()
                 if job.state is JobState.SCHEDULED and job.next_at and self.run.owns(job.cause)
             ]
-            before = self.saved.passage(self.run.name)
-            number = max(before.passed, self.run.number)  # a late worker is in an earlier pass
+            before = self.saved.progress(self.run.name)
+            number = max(before.last_pass, self.run.number)  # a late worker is in an earlier pass
             passage = RunProgress(number, min(retries, default=None)) if is_passed else before
-            new = self.saved.passed(self.run.name, passage).counting(known.values())
+            new = self.saved.with_progress(self.run.name, passage).with_counts_of(known.values())
             if new == self.saved:
                 return
             try:

@@ -30,7 +30,9 @@ def send_batch_event(batch_id: str, event: str, context: CommandContext) -> Batc
     last = batch.history[-1] if batch.history else None
     if not (last and last.cause == context.run and last.event == event):
         require_reason(context, event)
-        move = BATCH.asked(batch.state, event, context.now(), context.cause, context.actor.roles)
+        move = BATCH.authorized_move(
+            batch.state, event, context.now(), context.cause, context.actor.roles
+        )
         if event == "update_reporting" and not batch.last_report:
             raise InvalidTransition(f"batch {batch_id} was never reported")
         if event == "update_reporting" and not batch.entries:

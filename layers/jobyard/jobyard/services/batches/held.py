@@ -11,11 +11,11 @@ from jobyard.store import holds
 def held_by(found: Batch, context: QueryContext) -> tuple[str, datetime | None]:
     """Why a batch, or a job of it, is held by a hold, and until when."""
     stop = _hold_over(found, context)
-    if stop and stop.lift:
-        reason = f"the hold on {stop.scope} was lifted by {stop.lift.actor}"
+    if stop and stop.release:
+        reason = f"the hold on {stop.scope} was lifted by {stop.release.actor}"
         return f"{reason}; its turn comes within minutes", None
     if stop and active_hold([stop], context.now):
-        return stop.words(), stop.until
+        return stop.description(), stop.until
     return "nothing holds it any more; it is released within a minute", None
 
 
@@ -29,6 +29,6 @@ def _hold_over(found: Batch, context: QueryContext) -> Hold | None:
     """The hold in force on a batch, else one that is being lifted."""
     if found.batch_id not in context.holds:
         on_it = holds.of_scopes(scopes_of(found.collection, found.job_type))
-        lifted = next((hold for hold in on_it if hold.lift), None)
+        lifted = next((hold for hold in on_it if hold.release), None)
         context.holds[found.batch_id] = active_hold(on_it, context.now) or lifted
     return context.holds[found.batch_id]

@@ -55,7 +55,7 @@ class BatchOrigin:
 
     def why_held(self, job: JobRecord, context: QueryContext) -> tuple[str, datetime | None]:
         last = job.history[-1]
-        if last.is_machines:
+        if last.by_machine:
             return held_by(self.batch, context)
         return f"held by {last.actor}: {last.reason}", None
 
@@ -75,6 +75,6 @@ def batch_origin(address: JobAddress, actor: Actor, now: datetime) -> BatchOrigi
     batch = visible_batch(address.origin_id, actor, now)
     if batch.state is BatchState.DELETED:
         raise Gone(f"batch {batch.batch_id} of job {address.job_id} was deleted")
-    if address.chunk >= batch.chunks or address.position >= batch.size_of(address.chunk):
+    if address.chunk >= batch.chunk_count or address.position >= batch.job_count(address.chunk):
         raise NotFound(f"batch {batch.batch_id} has no job {address.job_id}")
     return BatchOrigin(batch, address)

@@ -105,7 +105,7 @@ def note_landed(source: ManifestSource, context: OpenContext, reason: str) -> Ba
         return None
     source = replace(source, version_id=_version_of(source, context.s3))
     batch = _claimed(source, context)
-    cause = str(CauseKey(action=Action.LANDED, subject=source.version_id))
+    cause = str(CauseKey(action=Action.UPLOADED, subject=source.version_id))
     known = any(entry.cause == cause for entry in batch.history)
     if batch.state is not BatchState.PENDING or known:
         return batch
@@ -142,7 +142,7 @@ def open_batch(batch: Batch, context: OpenContext) -> NextStep:
             holds.of_scopes(scopes_of(batch.collection, batch.job_type)), context.now()
         )
         if hold:
-            reason = replace(cause, reason=hold.words())
+            reason = replace(cause, reason=hold.description())
             move = BATCH.move(batch.state, "hold", context.now(), reason)
             batches.apply(batch, move, source=batch.source)
             return NextStep(batch.batch_id, "end")
@@ -225,7 +225,7 @@ def _claimed(source: ManifestSource, context: OpenContext) -> Batch:
         profile=metadata.get("profile", ""),
         source=source,
         notify=recipients.good,
-        untold=recipients.bad,
+        undeliverable=recipients.bad,
         parameters={"callback_url": metadata["callback-url"]} if "callback-url" in metadata else {},
     )
     try:
@@ -317,10 +317,10 @@ def _read(batch: Batch, context: OpenContext) -> NextStep:
         opened,
         profile=reading.profile,
         entries=reading.entries,
-        files=reading.files,
+        files_count=reading.files,
         chunk_size=context.settings.chunk_size,
         findings=findings.count,
-        similar_to=similar,
+        duplicate_of=similar,
     )
     return _first_pass(batch, context)
 
@@ -406,10 +406,10 @@ def spread(reading: Reading, over: Spread, chunk_size: int) -> None:
             end += len(line)
             held += 1
             if held == chunk_size:
-                over.index.write(Chunk(number, start, end).line())
+                over.index.write(Chunk(number, start, end).index_line())
                 number, start, held = number + 1, end, 0
     if held:
-        over.index.write(Chunk(number, start, end).line())
+        over.index.write(Chunk(number, start, end).index_line())
 
 
 def _spread(reading: Reading, over: Spread, chunk_size: int) -> str:
@@ -449,7 +449,7 @@ def _refuse(batch: Batch, context: OpenContext, reason: str, findings: int) -> N
     """End the batch without jobs; its report lists the findings."""
     now = context.now()
     move = BATCH.move(batch.state, "report", now, Cause(f"opened.{context.execution}"))
-    batches.apply(batch, move, message=reason, findings=findings)
+    batches.apply(batch, move, failure_message=reason, findings=findings)
     return NextStep(batch.batch_id, "report")
 
 

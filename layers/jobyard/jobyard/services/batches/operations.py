@@ -33,19 +33,19 @@ def matching_jobs(batch_id: str, wanted: Filter) -> MatchingJobs:
     With job ids it is exact. The counts of a chunk that a worker runs may lag.
     """
     if wanted.job_ids:
-        places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.of(job_id))]
+        places = [place for job_id in sorted(wanted.job_ids) if (place := JobAddress.parse(job_id))]
         found = [job for place in places if (job := jobs.get(place)) and wanted.matches(job)]
         final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
-        reason = f"job {final[0].place.job_id}: {final[0].failure_message}" if final else ""
-        numbers = tuple(sorted({job.place.chunk for job in found}))
+        reason = f"job {final[0].address.job_id}: {final[0].failure_message}" if final else ""
+        numbers = tuple(sorted({job.address.chunk for job in found}))
         return MatchingJobs(len(found), numbers, len(final), reason)
     total, refused = 0, 0
     numbers_found: list[int] = []
     for record in chunks.of_batch(batch_id):
-        number = wanted.matching(record)
+        number = wanted.match_count(record)
         if number > 0:
             total += number
-            refused += wanted.refused(record)
+            refused += wanted.not_retryable_count(record)
             numbers_found.append(record.chunk)
     return MatchingJobs(total, tuple(numbers_found), refused)
 
@@ -91,9 +91,9 @@ def start_operation(
                 filter=wanted,
                 actor=context.actor.name,
                 reason=context.reason,
-                asked_at=context.now(),
+                requested_at=context.now(),
                 matched=meant.total,
-                refused=meant.refused if event == "requeue" else 0,
+                not_retryable=meant.refused if event == "requeue" else 0,
                 chunks=meant.chunks,
                 sub=context.actor.sub,
             ),
@@ -121,7 +121,7 @@ def preview_operation(
 
 
 def _check_operable(batch: Batch, event: str, wanted: Filter, context: CommandContext) -> None:
-    JOB.asked(wanted.state, event, context.now(), context.cause, context.actor.roles)
+    JOB.authorized_move(wanted.state, event, context.now(), context.cause, context.actor.roles)
     foreign = [each for each in wanted.job_ids if not each.startswith(f"{batch.batch_id}.")]
     if len(wanted.job_ids) > _JOB_IDS or foreign:
         raise BadRequest(f"job_ids are up to {_JOB_IDS} ids of jobs of batch {batch.batch_id}")

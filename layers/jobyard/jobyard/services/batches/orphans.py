@@ -20,7 +20,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     if job is None or job.state is not JobState.RUNNING or not run.owns(job.cause):
         return False
     batch = batches.get(address.origin_id, at)
-    failed = orphaned(job, at, run.cause(address.chunk, job.tries, Interruption.LOST))
+    failed = orphaned(job, at, run.cause(address.chunk, job.start_count, Interruption.ORPHANED))
     jobs.apply(job, failed, batch.state)
     return True
 
@@ -32,20 +32,25 @@ def give_up_chunk(batch: Batch, number: int, run: ExecutionRun, at: datetime) ->
     batch that is being cancelled it counts as cancelled.
     """
     seen = chunks.get(batch.batch_id, number)  # read first, so that a late worker's counts are kept
-    found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
+    found = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, number)}
     is_cancelling = batch.state is BatchState.CANCELLING
     given_up = (
-        (job, _given_up(job, is_cancelling, at, run.cause(number, job.tries, Interruption.LOST)))
+        (
+            job,
+            _given_up(
+                job, is_cancelling, at, run.cause(number, job.start_count, Interruption.ORPHANED)
+            ),
+        )
         for job in found.values()
         if run.owns(job.cause) or (is_cancelling and job.state is not JobState.RUNNING)
     )
     written = jobs.write_many([(job, after) for job, after in given_up if after is not None])
     for stored in written:
         if stored is not None:
-            found[stored.place.position] = stored
+            found[stored.address.position] = stored
     if any(stored is None for stored in written):
-        found = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, number)}
-    through = seen.passed(run.name, RunProgress(run.number)).counting(found.values())
+        found = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, number)}
+    through = seen.with_progress(run.name, RunProgress(run.number)).with_counts_of(found.values())
     chunks.put(replace(through, collection=batch.collection))
 
 

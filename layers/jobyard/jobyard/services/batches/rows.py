@@ -78,7 +78,7 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
     Raises:
         NotFound: the batch has no such chunk.
     """
-    if number >= batch.chunks:
+    if number >= batch.chunk_count:
         raise NotFound(f"batch {batch.batch_id} has no chunk {number}")
     first = number * INDEX_LINE_BYTES
     answer = s3.get_object(
@@ -86,7 +86,7 @@ def chunk_of(s3: "S3Client", settings: Settings, batch: Batch, number: int) -> C
         Key=index_key(batch.batch_id),
         Range=f"bytes={first}-{first + INDEX_LINE_BYTES - 1}",
     )
-    return Chunk.of_line(answer["Body"].read())
+    return Chunk.from_index_line(answer["Body"].read())
 
 
 def chunks_between(
@@ -98,7 +98,7 @@ def chunks_between(
         Key=index_key(batch.batch_id),
         Range=f"bytes={first * INDEX_LINE_BYTES}-{(last + 1) * INDEX_LINE_BYTES - 1}",
     )
-    return [Chunk.of_line(text) for text in answer["Body"].read().splitlines()]
+    return [Chunk.from_index_line(text) for text in answer["Body"].read().splitlines()]
 
 
 def rows_of(s3: "S3Client", settings: Settings, batch_id: str, chunk: Chunk) -> list[Row]:
@@ -117,7 +117,7 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: JobAddress) 
     Raises:
         NotFound: the batch has no such job.
     """
-    if place.chunk >= batch.chunks or place.position >= batch.size_of(place.chunk):
+    if place.chunk >= batch.chunk_count or place.position >= batch.job_count(place.chunk):
         raise NotFound(f"batch {batch.batch_id} has no job {place.job_id}")
     chunk = chunk_of(s3, settings, batch, place.chunk)
     return rows_of(s3, settings, batch.batch_id, chunk)[place.position]
@@ -125,6 +125,6 @@ def row_of(s3: "S3Client", settings: Settings, batch: Batch, place: JobAddress) 
 
 def put_index(s3: "S3Client", settings: Settings, key: str, chunks: Iterable[Chunk]) -> str:
     """Write an index; returns its version id."""
-    body = b"".join(chunk.line() for chunk in chunks)
+    body = b"".join(chunk.index_line() for chunk in chunks)
     answer = s3.put_object(Bucket=settings.work_bucket, Key=key, Body=body)
     return answer.get("VersionId", "null")

@@ -88,7 +88,7 @@ def _report(
 ) -> NextStep:
     move = BATCH.move(batch.state, "report", context.now(), Cause(cause))
     try:
-        batches.apply(batch, move, message=reason or batch.message)
+        batches.apply(batch, move, failure_message=reason or batch.failure_message)
     except StaleState:
         return NextStep(batch.batch_id, "end", run=run)  # another settle was first
     return NextStep(batch.batch_id, "report", run=run)
@@ -100,8 +100,8 @@ def open_jobs(batch: Batch, records: Iterable[ChunkRecord]) -> int:
     counts = sum_counts(record.counts for record in seen)
     still = sum(counts.get(state, 0) for state in ("scheduled", "held", "running", "paused"))
     if batch.state is BatchState.CANCELLING:
-        passed = sum(record.passage(MAIN).passed > 0 for record in seen)
-        return still + (batch.chunks - passed)
+        passed = sum(record.progress(MAIN).last_pass > 0 for record in seen)
+        return still + (batch.chunk_count - passed)
     return still + batch.entries - sum(record.recorded for record in seen)
 
 
@@ -168,9 +168,9 @@ def due_chunks(
     furthest = 0
     for number in _wanted(batch, records, run):
         record = records.get(number, ChunkRecord(batch.batch_id, number))
-        passage = record.passage(run.name)
-        furthest = max(furthest, passage.passed)
-        if not passage.passed:
+        passage = record.progress(run.name)
+        furthest = max(furthest, passage.last_pass)
+        if not passage.last_pass:
             due[number] = now
         elif passage.next_at:
             due[number] = passage.next_at
@@ -182,7 +182,7 @@ def due_chunks(
 def _wanted(batch: Batch, records: dict[int, ChunkRecord], run: ExecutionRun) -> Iterable[int]:
     """The chunks of a run: all of the batch, the operation's, or those that a cancel has to end."""
     if run.name == MAIN:
-        return range(batch.chunks)
+        return range(batch.chunk_count)
     operation = operations.find(batch.batch_id, run.name)
     if operation:
         return operation.chunks
@@ -203,7 +203,7 @@ def chunks_of(
     lines = s3.get_object(Bucket=settings.work_bucket, Key=key)["Body"]
     wanted = set(numbers)
     for line in lines.iter_lines():
-        chunk = Chunk.of_line(line)
+        chunk = Chunk.from_index_line(line)
         if chunk.chunk in wanted:
             yield chunk
 

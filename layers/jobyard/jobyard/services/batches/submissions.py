@@ -78,7 +78,7 @@ def submit(
         submitted_at=now,
         profile=submission.profile,
         notify=recipients.good,
-        untold=recipients.bad,
+        undeliverable=recipients.bad,
         parameters=submission.parameters,
         note=submission.note,
         upload_until=now + UPLOAD_TIME,

@@ -181,7 +181,10 @@ def started(record: JobRecord, at: datetime, cause: str) -> JobRecord:
     event = "restart" if record.state is JobState.RUNNING else "start"
     move = JOB.move(record.state, event, at, Cause(cause))
     return record.moved(
-        move, next_at=None, lost=record.lost + (event == "restart"), tries=record.tries + 1
+        move,
+        next_at=None,
+        orphan_count=record.orphan_count + (event == "restart"),
+        start_count=record.start_count + 1,
     )
 
 
@@ -198,9 +201,9 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
             attempts=(*record.attempts, Attempt(began, at)),
             failure_code="",
             failure_message="",
-            waits=0,
+            snooze_count=0,
         )
-    if isinstance(outcome, Snooze) and not outcome.give_up_code and record.waits >= WAITS:
+    if isinstance(outcome, Snooze) and not outcome.give_up_code and record.snooze_count >= WAITS:
         reason = f"waited {WAITS} times: {outcome.message}"
         outcome = Fail(Failure.TIMEOUT, reason, retryable=True)
     if isinstance(outcome, Snooze | Continue):
@@ -212,11 +215,15 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
             move,
             attempts=(*record.attempts, waited),
             next_at=_after(at, outcome.seconds),
-            tries=record.tries - 1,
-            waits=0 if has_progressed else record.waits + 1,
+            start_count=record.start_count - 1,
+            snooze_count=0 if has_progressed else record.snooze_count + 1,
         )
     failed = Attempt(began, at, attempted.step, outcome.code.value, outcome.message)
-    wait_s = job_type.retry.wait_s(record.tries, outcome.retry_after) if outcome.retryable else None
+    wait_s = (
+        job_type.retry.wait_s(record.start_count, outcome.retry_after)
+        if outcome.retryable
+        else None
+    )
     event = "fail" if wait_s is None else "reschedule"
     move = JOB.move(record.state, event, at, Cause(cause))
     return record.moved(
@@ -226,7 +233,7 @@ def ended(attempted: AttemptResult, job_type: JobType[Any], at: datetime, cause:
         failure_code=outcome.code.value,
         failure_message=outcome.message,
         recoverable=outcome.recoverable,
-        waits=0,
+        snooze_count=0,
     )
 
 
@@ -234,11 +241,11 @@ def _growing(record: JobRecord, wait: Snooze, code: Failure, at: datetime) -> Sn
     """A wait that another server asked for, longer each time. After a day it is a failure with that
     code.
     """
-    waits = list(takewhile(lambda each: each.code == WAITED, reversed(record.attempts)))
+    waits = list(takewhile(lambda each: each.failure_code == WAITED, reversed(record.attempts)))
     since = waits[-1].started_at if waits else record.at
     waited_s = (at - since).total_seconds()
-    if waited_s >= GIVE_UP_S or record.waits >= GIVE_UP_WAITS:
-        times, hours = record.waits + 1, round(waited_s / 3600)
+    if waited_s >= GIVE_UP_S or record.snooze_count >= GIVE_UP_WAITS:
+        times, hours = record.snooze_count + 1, round(waited_s / 3600)
         return Fail(code, f"{wait.message}: {times} times so, over {hours} hours")
     seconds = max(wait.seconds, _SHORTEST_WAIT_S, waited_s * _WAIT_GROWTH)
     return replace(wait, seconds=min(seconds, GIVE_UP_S - waited_s))

@@ -30,7 +30,7 @@ def send_job_event(job_id: str, event: str, context: CommandContext) -> JobRecor
     job = jobs.get(origin.address)
     if job is None or not _is_sent(job, event, context):
         before = job or new_job(origin.address, context.now())
-        JOB.asked(before.state, event, context.now(), context.cause, context.actor.roles)
+        JOB.authorized_move(before.state, event, context.now(), context.cause, context.actor.roles)
         require_reason(context, event)
         origin.check_open(event)
         after = apply_event(before, event, context.now(), context.cause)

@@ -81,7 +81,7 @@ def job_origin(job_id: str, actor: Actor, now: datetime) -> JobOrigin:
         NotFound, Gone: there is no such job, or none this person may know of. Forbidden: they may
             not see jobs of this kind.
     """
-    address = JobAddress.of(job_id)
+    address = JobAddress.parse(job_id)
     if address is None:
         raise NotFound(f"{job_id!r} is no job id; one is batch_id.chunk.position")
     if address.origin is Origin.SCHEDULE:

@@ -188,8 +188,8 @@ class _Runner:
 
     def _started(self, due: DueJob, now: datetime) -> JobRecord:
         job = due.job
-        cause = self.source.run.cause(job.place.chunk, job.tries + 1)
-        if due.is_orphaned and job.lost >= ORPHAN_LIMIT:
+        cause = self.source.run.cause(job.address.chunk, job.start_count + 1)
+        if due.is_orphaned and job.orphan_count >= ORPHAN_LIMIT:
             return orphaned(job, now, cause, self.source.orphan_failure(job, now))
         return started(job, now, cause)
 
@@ -232,7 +232,7 @@ class _Runner:
         if after.state is not JobState.FAILED:
             return result
         step_input = replace(step_input, data=record.data)
-        failure = (after.failure_code, after.failure_message, record.requeues)
+        failure = (after.failure_code, after.failure_message, record.requeue_count)
         returned = job_type.on_failure(step_input, context, *failure)
         return replace(result, record=replace(record, data={**record.data, **returned}))
 
@@ -264,7 +264,7 @@ class _Runner:
     def _finish(self, job: JobRecord, error: BaseException | None = None) -> None:
         if job.state is not JobState.SCHEDULED or error:
             name = self.source.job_type.name
-            self.finished.append(FinishedJob(job.place, name, job.state, job.failure_code, error))
+            self.finished.append(FinishedJob(job.address, name, job.state, job.failure_code, error))
 
 
 def _stored(job: JobRecord) -> JobRecord | None:

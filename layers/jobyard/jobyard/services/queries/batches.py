@@ -48,7 +48,7 @@ def batch(batch_id: str, context: QueryContext) -> BatchView:
 
 def _counted_view(found: Batch, records: list[ChunkRecord], context: QueryContext) -> BatchView:
     failures = sum_counts(record.failures for record in records)
-    final = sum_counts(record.final for record in records)
+    final = sum_counts(record.not_retryable for record in records)
     view = _batch_view(found, counts_of(found, records), records, context)
     largest_first = sorted(failures.items(), key=lambda group: (-group[1], group[0]))
     groups = tuple(
@@ -112,7 +112,7 @@ def _why_batch(
         return "its manifest is being read", None
     if state in _MAY_BE_HELD and counts["held"] and not _moves(counts):
         stop = hold_on(found, context)
-        return (f"{waiting}; {stop.words()}", stop.until) if stop else (waiting, None)
+        return (f"{waiting}; {stop.description()}", stop.until) if stop else (waiting, None)
     if state in {BatchState.PROCESSING, BatchState.CANCELLING, BatchState.UPDATE_REPORTING}:
         return waiting or "its last jobs are being counted", next_retry
     if state is BatchState.REPORTING:
@@ -123,7 +123,7 @@ def _why_batch(
 def _why_failed(found: Batch, counts: Mapping[str, int], records: list[ChunkRecord]) -> str:
     number = counts["failed"]
     failed = f"{number} failed job{'s' * (number != 1)}"
-    final = sum(sum(record.final.values()) for record in records)
+    final = sum(sum(record.not_retryable.values()) for record in records)
     if number and final == number:
         return f"{failed} for the depositor to submit again, or a person to delete"
     if number:
@@ -190,7 +190,7 @@ def list_batches(
     for page in pages:
         for each in page.items:
             # A batch older than ids lies under its submitter's name, which may look like an id.
-            mine = everybodys or each.is_of(actor.sub)
+            mine = everybodys or each.is_submitted_by(actor.sub)
             right = (
                 mine
                 and (not wanted or each.state == wanted)
@@ -253,12 +253,15 @@ def _views(found: list[Batch], context: QueryContext) -> tuple[BatchView, ...]:
     views: list[BatchView] = []
     counted = 0
     for each in found:
-        if each.reported and BATCH.state(each.state).type is StateType.TERMINAL:
-            reported = {**each.reported, JobState.SCHEDULED: each.reported.get("waiting", 0)}
+        if each.reported_counts and BATCH.state(each.state).type is StateType.TERMINAL:
+            reported = {
+                **each.reported_counts,
+                JobState.SCHEDULED: each.reported_counts.get("waiting", 0),
+            }
             counts = {state.value: reported.get(state.value, 0) for state in JobState}
             views.append(_batch_view(each, counts | {"total": each.entries}, [], context))
             continue
-        counted += each.chunks
+        counted += each.chunk_count
         if views and counted > MAX_COUNTED_CHUNKS:
             break
         records = list(chunks.of_batch(each.batch_id)) if each.entries else []

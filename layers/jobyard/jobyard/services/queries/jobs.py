@@ -103,9 +103,9 @@ def _why(origin: JobOrigin, job: JobRecord, context: QueryContext) -> tuple[str,
 def _why_again(record: JobRecord, job_type: JobType[Any]) -> str:
     """Why a job is tried again."""
     last = record.attempts[-1] if record.attempts else None
-    if last and last.code in NO_FAILURES:
-        return last.message
-    return f"retry {record.tries} of {job_type.retry.retries} after {record.failure_code}"
+    if last and last.failure_code in NO_FAILURES:
+        return last.failure_message
+    return f"retry {record.start_count} of {job_type.retry.max_retries} after {record.failure_code}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def list_jobs(
         for view in _of_chunk(found, number, first, last, context):
             if wanted is None or view.job.state is wanted:
                 if len(shown) == limit:
-                    place = view.job.place
+                    place = view.job.address
                     return JobList(tuple(shown), (place.chunk, place.position))
                 shown.append(view)
     return JobList(tuple(shown), None)
@@ -147,18 +147,18 @@ def list_jobs(
 def _chunks_with(found: Batch, wanted: JobState | None, first: int) -> Iterator[int]:
     """The chunks from `first` on that may hold a job in state `wanted` (None: any)."""
     if wanted is None:
-        yield from range(first, found.chunks)
+        yield from range(first, found.chunk_count)
         return
     cancelled = found.is_cancelled
     rest_is = JobState.CANCELLED if cancelled else JobState.SCHEDULED
     records = chunks.of_batch(found.batch_id, first=first)
     record = next(records, None)
-    for number in range(first, found.chunks):
+    for number in range(first, found.chunk_count):
         here = record if record and record.chunk == number else None
         if here:
             record = next(records, None)
-        in_hand = here is not None and not here.passage(MAIN).passed
-        unrecorded_here = found.size_of(number) - (here.recorded if here else 0)
+        in_hand = here is not None and not here.progress(MAIN).last_pass
+        unrecorded_here = found.job_count(number) - (here.recorded if here else 0)
         counted = here.count(wanted) if here else 0
         if counted or in_hand or (wanted is rest_is and unrecorded_here > 0):
             yield number
@@ -176,7 +176,7 @@ def _of_chunk(
     records = jobs.of_chunk(found.batch_id, number, first=first, last=last)
     record = next(records, None)
     for position in range(first, end):
-        here = record if record and record.place.position == position else None
+        here = record if record and record.address.position == position else None
         if here:
             record = next(records, None)
         place = JobAddress(found.batch_id, number, position)

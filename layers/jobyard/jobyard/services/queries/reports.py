@@ -52,7 +52,7 @@ def _outcomes(found: Operation, number: int, context: QueryContext) -> list[JobO
     outcomes = rows.outcomes_of(context.s3, context.settings, found, number)
     if not outcomes:
         return []
-    stands = {job.place.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
+    stands = {job.address.job_id: job.state.value for job in jobs.of_chunk(found.batch_id, number)}
     return [
         replace(each, outcome=stands[each.job_id]) if each.outcome == ACCEPTED else each
         for each in outcomes

@@ -89,15 +89,15 @@ def details(found: Schedule, context: QueryContext) -> ScheduleDetails:
 
 def _completed(found: Schedule, context: QueryContext) -> OccurrenceView | None:
     latest = found.latest
-    if latest is None or _is_archived(found, latest.at):
+    if latest is None or _is_archived(found, latest.scheduled_for):
         return None
-    ended = occurrences.get(found.place(latest.at))
+    ended = occurrences.get(found.job_address(latest.scheduled_for))
     return occurrence(found, ended, context) if ended else None
 
 
 def _is_archived(found: Schedule, at: datetime) -> bool:
     """Whether an occurrence at `at` is archived; some of that month may still be in the table."""
-    return found.kept_from is not None and at < found.kept_from
+    return found.retained_from is not None and at < found.retained_from
 
 
 def _view(found: Schedule, context: QueryContext) -> ScheduleView:
@@ -133,12 +133,15 @@ def _why(
     if found.state is ScheduleState.ENDED:
         return "none of its times is left", None
     if found.state is ScheduleState.SUSPENDED:
-        return found.why_suspended, found.resume_at
+        return found.suspension_reason, found.resume_at
     stop = _hold_on(found.job_type, context)
     if stop:
-        return stop.words(), stop.until
-    if found.queued:
-        return f"the run of {found.queued:%Y-%m-%d %H:%M}Z waits for the one before it to end", None
+        return stop.description(), stop.until
+    if found.queued_for:
+        return (
+            f"the run of {found.queued_for:%Y-%m-%d %H:%M}Z waits for the one before it to end",
+            None,
+        )
     if found.next_at and found.next_at <= context.now:
         if found.active:
             return "a time of it has come, and waits for the run before it to end", None
@@ -201,7 +204,7 @@ def _may_be(found: Schedule, label: str) -> bool:
 
 def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> OccurrenceView:
     """An occurrence of the schedule, with its job if that is active."""
-    local = each.at.astimezone(zone_called(found.rule.zone))
+    local = each.scheduled_for.astimezone(zone_called(found.rule.zone))
     if each.verdict is not Verdict.RUN:
         label = "Skipped" if each.verdict is Verdict.SKIP else "Waiting"
         return OccurrenceView(
@@ -219,12 +222,12 @@ def occurrence(found: Schedule, each: Occurrence, context: QueryContext) -> Occu
 
 
 def _why_no_job(found: Schedule, each: Occurrence, context: QueryContext) -> str:
-    if each.reason:
-        return each.reason.description
+    if each.skip_reason:
+        return each.skip_reason.description
     if found.active:
-        return f"Waiting (run of {found.active[-1].at:%Y-%m-%d %H:%M}Z active)"
+        return f"Waiting (run of {found.active[-1].scheduled_for:%Y-%m-%d %H:%M}Z active)"
     stop = _hold_on(found.job_type, context)
-    return f"Waiting ({stop.words()})" if stop else "Waiting (it starts within a minute)"
+    return f"Waiting ({stop.description()})" if stop else "Waiting (it starts within a minute)"
 
 
 def occurrence_of(each: Occurrence, context: QueryContext) -> OccurrenceView:
@@ -236,8 +239,8 @@ def _going(each: Occurrence, local: datetime) -> OccurrenceView:
     """An occurrence whose job is active: its state is the job's, its counts are the
     checkpoint's.
     """
-    job = jobs.get(each.place)
-    checkpoint = checkpoints.get(each.place.job_id)
+    job = jobs.get(each.address)
+    checkpoint = checkpoints.get(each.address.job_id)
     starts = [entry.at for entry in job.history if entry.after == JobState.RUNNING] if job else []
     return OccurrenceView(
         occurrence=each,
@@ -270,9 +273,9 @@ def list_occurrences(
     """
     found = schedule_or_tombstone(schedule_id, context.actor)
     newest = occurrences.newest(schedule_id, limit=limit + 1, before=before)
-    kept = tuple(each for each in newest if not _is_archived(found, each.at))
+    kept = tuple(each for each in newest if not _is_archived(found, each.scheduled_for))
     shown = tuple(occurrence(found, each, context) for each in kept[:limit])
-    return OccurrenceList(shown, kept[limit - 1].at if len(kept) > limit else None)
+    return OccurrenceList(shown, kept[limit - 1].scheduled_for if len(kept) > limit else None)
 
 
 def list_times(

@@ -159,8 +159,8 @@ def summarise(
         files.all.writerow(safe)
         typed = dict(zip(COLUMNS, cells, strict=True)) | {
             "line": row.get("line"),
-            "attempts": job.attempted,
-            "requeues": job.requeues,
+            "attempts": job.attempt_count,
+            "requeues": job.requeue_count,
             "result": dict(job.data),
         }
         files.json.write(separator + json.dumps(typed).encode())
@@ -176,7 +176,7 @@ def summarise(
         if is_news and len(summary.shown) < MAX_LISTED_JOBS:
             summary.shown.append(
                 ReportedJob(
-                    job.place.job_id,
+                    job.address.job_id,
                     str(row.get("name", "")),
                     OUTCOME_LABELS[letter],
                     OUTCOME_LABELS.get(before, ""),
@@ -207,7 +207,7 @@ def _jobs_of(
     cancelled = batch.is_cancelled
     s3, settings = reporting.s3, reporting.settings
     for chunk in rows.chunks_between(s3, settings, batch, chunks.start, chunks.stop - 1):
-        recorded = {job.place.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
+        recorded = {job.address.position: job for job in jobs.of_chunk(batch.batch_id, chunk.chunk)}
         for position, row in enumerate(rows.rows_of(s3, settings, batch.batch_id, chunk)):
             job = recorded.get(position)
             if job is None:
@@ -220,7 +220,7 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
     last = job.attempts[-1] if job.attempts else None
     ended = last.ended_at.isoformat() if last and last.ended_at else ""
     return (
-        job.place.job_id,
+        job.address.job_id,
         str(row.get("line", "")),
         str(row.get("name", "")),
         without_secrets(str(row.get("url", ""))),
@@ -229,8 +229,8 @@ def _cells(batch: Batch, row: rows.Row, job: JobRecord) -> tuple[str, ...]:
         last.step if last else "",
         job.failure_code if job.state is JobState.FAILED else "",
         job.failure_message if job.state is JobState.FAILED else "",
-        str(job.attempted),
-        str(job.requeues),
+        str(job.attempt_count),
+        str(job.requeue_count),
         ended,
         json.dumps(dict(job.data), sort_keys=True) if job.data else "",
         ";".join(row.get("local", ())),

@@ -85,7 +85,9 @@ def deliver(report: Report, reporting: ReportContext) -> Report:
         return report
     whom = _whom(report, reporting.settings)
     if not report_to(report):
-        nobody = replace(delivery, state=DeliveryState.FAILED, untold=whom.bad, error=_NOBODY)
+        nobody = replace(
+            delivery, state=DeliveryState.FAILED, undeliverable=whom.bad, error=_NOBODY
+        )
         return _note(report, nobody, reporting)
     handing = replace(
         delivery,
@@ -93,20 +95,20 @@ def deliver(report: Report, reporting: ReportContext) -> Report:
         at=now,
         error="",
         tries=delivery.tries + 1,
-        untold=tuple(dict.fromkeys((*delivery.untold, *whom.bad))),
+        undeliverable=tuple(dict.fromkeys((*delivery.undeliverable, *whom.bad))),
     )
     try:
         report = reports.put_delivery(report, handing)
     except StaleState:
         return reports.get(report.batch_id, report.seq)  # another worker has it in hand
-    if handing.singly:
+    if handing.individually:
         return _send_singly(report, whom, reporting)
     try:
         message_id = _send(report, report_to(report), _copied(reporting.settings), reporting)
     except reporting.mail.exceptions.ClientError as refusal:
         if _code(refusal) in _BY_ONE and len(whom.good) > 1:
-            report = _note(report, replace(handing, singly=True), reporting)
-            return _send_singly(report, whom, reporting) if report.delivery.singly else report
+            report = _note(report, replace(handing, individually=True), reporting)
+            return _send_singly(report, whom, reporting) if report.delivery.individually else report
         return _put_off(report, refusal, reporting)
     except reporting.unanswered as silence:
         return _put_off(report, silence, reporting)
@@ -129,7 +131,7 @@ def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> R
     refusal: Exception | None = None
     refused: list[UndeliveredRecipient] = []
     for address in whom.good:
-        if address in report.delivery.told:
+        if address in report.delivery.sent_to:
             continue
         try:
             message_id = _send(report, (address,), (), reporting)
@@ -147,10 +149,10 @@ def _send_singly(report: Report, whom: Addresses, reporting: ReportContext) -> R
         report = updated
     if refusal is not None:
         reporting.refused(report, refusal)
-    if not report.delivery.told:
+    if not report.delivery.sent_to:
         return _put_off(report, refusal, reporting) if refusal is not None else report
-    untold = tuple(dict.fromkeys((*report.delivery.untold, *refused)))
-    sent = replace(report.delivery, state=DeliveryState.SENT, untold=untold)
+    untold = tuple(dict.fromkeys((*report.delivery.undeliverable, *refused)))
+    sent = replace(report.delivery, state=DeliveryState.SENT, undeliverable=untold)
     return _note(report, sent, reporting)
 
 
@@ -160,8 +162,8 @@ def _record_sent(
     """Record that `address` was sent its mail; None when another hand-over has begun since."""
     tries = report.delivery.tries
     while report.delivery.tries == tries:
-        sent = (*report.delivery.told, address)
-        updated = replace(report.delivery, message_id=message_id, told=sent, at=reporting.now())
+        sent = (*report.delivery.sent_to, address)
+        updated = replace(report.delivery, message_id=message_id, sent_to=sent, at=reporting.now())
         try:
             return reports.put_delivery(report, updated)
         except StaleState:  # news of one of the mails came between
@@ -305,10 +307,10 @@ def note_delivery(
     written = reports.get(batch_id, seq)
     before = written.delivery
     delivery = replace(
-        before, untold=tuple(dict.fromkeys((*before.untold, *lost)))[:MAX_RECIPIENTS]
+        before, undeliverable=tuple(dict.fromkeys((*before.undeliverable, *lost)))[:MAX_RECIPIENTS]
     )
     state, of = _NEWS.get(news, (before.state, frozenset()))
     # Of mails that are sent one by one the first is not all there is to tell.
-    if before.state in of and not (before.singly and before.state is DeliveryState.SENDING):
+    if before.state in of and not (before.individually and before.state is DeliveryState.SENDING):
         delivery = replace(delivery, state=state, message_id=message_id, at=at)
     return reports.put_delivery(written, delivery) if delivery != before else written

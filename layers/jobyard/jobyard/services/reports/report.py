@@ -41,7 +41,9 @@ def report(batch_id: str, reporting: ReportContext) -> Batch:
     if written is None:
         return _end(batch, _last_counts(batch), reporting, "no change since the last report")
     deliver(written, reporting)
-    return _end(batch, written.counts, reporting, "", last_report=seq, reported=written.counts)
+    return _end(
+        batch, written.counts, reporting, "", last_report=seq, reported_counts=written.counts
+    )
 
 
 def _last_counts(batch: Batch) -> dict[str, int]:
@@ -53,7 +55,7 @@ def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **cha
     cancelled = batch.is_cancelled
     if cancelled:
         event = "stop"
-    elif counts.get("failed") or counts.get("waiting") or batch.message:
+    elif counts.get("failed") or counts.get("waiting") or batch.failure_message:
         # Waiting: a job was requeued while this report was being written; the next one tells.
         event = "fail"
     elif batch.entries and counts.get("deleted", 0) == batch.entries:
@@ -63,7 +65,7 @@ def _end(batch: Batch, counts: Any, reporting: ReportContext, reason: str, **cha
     # One report, one move: a repeat of this very call is the only other writer there can be.
     cause = Cause(str(CauseKey(action=Action.REPORT, subject=str(batch.version))), reason=reason)
     move = BATCH.move(batch.state, event, now, cause)
-    return batches.apply(batch, move, checked_at=now, ended_at=now, **changes)
+    return batches.apply(batch, move, report_checked_at=now, ended_at=now, **changes)
 
 
 # Writing
@@ -112,7 +114,7 @@ def _gone_through(
 ) -> Summary:
     """Write a batch's jobs into the files: all of them now, or from the slices."""
     if slices.is_one:
-        return summarise(batch, range(batch.chunks), files, reporting, update=update)
+        return summarise(batch, range(batch.chunk_count), files, reporting, update=update)
     summary = Summary()
     for each in slices.written():
         files.add(each.files)
@@ -160,21 +162,21 @@ def _put(
     content: ReportContent, changed: int, keys: dict[str, str], reporting: ReportContext
 ) -> Report:
     batch = content.batch
-    unwanted = DeliveryState.FAILED if batch.untold else DeliveryState.SUPPRESSED
+    unwanted = DeliveryState.FAILED if batch.undeliverable else DeliveryState.SUPPRESSED
     state = DeliveryState.QUEUED if batch.notify else unwanted
     return reports.put_new(
         Report(
             batch_id=batch.batch_id,
             seq=content.seq,
             kind=content.kind,
-            at=content.at,
+            created_at=content.at,
             to=batch.notify,
             subject=content.subject,
             outcome=content.outcome,
             counts=content.counts,
-            changed=changed,
+            changed_count=changed,
             files=keys,
-            delivery=Delivery(state, content.at, untold=batch.untold),
+            delivery=Delivery(state, content.at, undeliverable=batch.undeliverable),
         )
     )
 

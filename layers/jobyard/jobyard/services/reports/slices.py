@@ -46,7 +46,7 @@ class Slices:
     def __init__(self, batch: Batch, reporting: ReportContext) -> None:
         self._batch, self._reporting = batch, reporting
         self._each = max(1, reporting.slice_jobs // batch.chunk_size) if batch.chunk_size else 1
-        self._count = -(-batch.chunks // self._each)
+        self._count = -(-batch.chunk_count // self._each)
 
     @property
     def is_one(self) -> bool:
@@ -91,7 +91,7 @@ class Slices:
     def _write(self, number: int) -> None:
         batch, reporting = self._batch, self._reporting
         first = number * self._each
-        chunks = range(first, min(first + self._each, batch.chunks))
+        chunks = range(first, min(first + self._each, batch.chunk_count))
         update = batch.state is BatchState.UPDATE_REPORTING
         with Files(self._folder(number), reporting) as files:
             summary = summarise(batch, chunks, files, reporting, update=update)

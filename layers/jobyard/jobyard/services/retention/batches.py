@@ -117,7 +117,7 @@ class _BatchArchiving:
         self.archive = context.archive(tombstone.folder)
         # A checkpoint that is older than the tombstone's phase has its number from the other one.
         self.at = int(place.get("at", 0)) if place.get("phase") == tombstone.phase else 0
-        self.parts = -(-self.batch.chunks // self._chunks) if self.batch.chunks else 0
+        self.parts = -(-self.batch.chunk_count // self._chunks) if self.batch.chunk_count else 0
 
     @property
     def _chunks(self) -> int:
@@ -163,7 +163,7 @@ class _BatchArchiving:
     def _jobs_lines(self, part: int) -> Iterator[bytes]:
         """Rows, records, counts and outcomes of a part's chunks, chunk by chunk."""
         first = part * self._chunks
-        last = min(first + self._chunks, self.batch.chunks) - 1
+        last = min(first + self._chunks, self.batch.chunk_count) - 1
         settings, s3, batch_id = self.context.settings, self.context.s3, self.batch.batch_id
         asked = [*operations.of_batch(batch_id)]
         counts = {each.chunk: each for each in chunks.of_batch(batch_id, first=first, last=last)}
@@ -197,7 +197,7 @@ class _BatchArchiving:
         """
         if job.state in OPEN_JOB_STATES and self.batch.state is BatchState.FAILED:
             raise NotNow("a job of it is open", self.context.now())
-        if job.at + kept_for(self.batch.job_type) > self.tombstone.at:
+        if job.at + kept_for(self.batch.job_type) > self.tombstone.archived_at:
             raise NotNow("a job of it was moved after its report", job.at)
 
     def _files(self) -> Iterator[tuple[str, int]]:
@@ -267,12 +267,12 @@ class _BatchArchiving:
             return self._next()
         if not self._remove_objects():
             return self._here()
-        gone = batches.tombstone_item(self.tombstone, self.tombstone.removed())
+        gone = batches.tombstone_item(self.tombstone, self.tombstone.reduced())
         return WorkSlice(self.after, processed=1, beside=[gone])
 
     def _remove_jobs(self, part: int) -> None:
         batch_id, first = self.batch.batch_id, part * self._chunks
-        last = min(first + self._chunks, self.batch.chunks) - 1
+        last = min(first + self._chunks, self.batch.chunk_count) - 1
         counts = [*chunks.of_batch(batch_id, first=first, last=last)]
         found = [
             job for number in range(first, last + 1) for job in jobs.of_chunk(batch_id, number)
@@ -332,7 +332,7 @@ def _jobs_part(number: int) -> str:
 
 
 def _job_line(job: JobRecord) -> bytes:
-    return record_line("job", job, job_id=job.place.job_id)
+    return record_line("job", job, job_id=job.address.job_id)
 
 
 def _summary(batch: Batch) -> dict[str, object]:
@@ -343,5 +343,5 @@ def _summary(batch: Batch) -> dict[str, object]:
         **{name: getattr(batch, name) for name in names},
         "submitted_at": batch.submitted_at,
         "ended_at": batch.ended_at,
-        "reported": dict(batch.reported),
+        "reported": dict(batch.reported_counts),
     }

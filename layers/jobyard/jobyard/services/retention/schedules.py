@@ -50,16 +50,16 @@ def _begun(schedule: Schedule, context: RetentionContext) -> str:
         oldest = next(occurrences.older(schedule_id, limit, limit=1), None)
         if oldest is None:
             return ""
-        until = _month_after(oldest.at)
+        until = _month_after(oldest.scheduled_for)
         if any(_is_kept(each, since) for each in occurrences.older(schedule_id, until)):
             return ""
         try:
-            if schedule.kept_from is None or schedule.kept_from < until:
-                schedules.write(schedule, schedule.kept(until))
+            if schedule.retained_from is None or schedule.retained_from < until:
+                schedules.write(schedule, schedule.retaining_from(until))
         except StaleState:
             schedule = schedules.get(schedule_id)
             continue
-        return f"{oldest.at:%Y-%m}"
+        return f"{oldest.scheduled_for:%Y-%m}"
     return ""  # it changes too fast; tomorrow is early enough
 
 
@@ -92,17 +92,17 @@ def _archived(
     found = [*occurrences.older(schedule.schedule_id, until)]
     if not found:
         return WorkSlice({"after": place["after"]})
-    first = found[0].place
+    first = found[0].address
     # Named by its first occurrence: what comes later to a month that was archived lies beside it.
     folder = archive_folder(
-        schedule.job_type, found[0].at, schedule.schedule_id, str(first.position)
+        schedule.job_type, found[0].scheduled_for, schedule.schedule_id, str(first.position)
     )
     archive = context.archive(folder)
     ran = _jobs_of(found)
     names = []
     for number, some in enumerate(_in_parts(found)):
         names.append(f"occurrences-{number:05d}.jsonl.gz")
-        lines = (text for each in some for text in _lines(each, ran.get(each.place)))
+        lines = (text for each in some for text in _lines(each, ran.get(each.address)))
         archive.write(names[-1], lines)
     parts = tuple(archive.part(name) for name in names)
     what = {
@@ -125,7 +125,7 @@ def _removed(
     archive: Archive = context.archive(place["folder"])
     ran = _jobs_of(found)
     names = [part.name for part in archive.inventory().parts]
-    archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.place))])
+    archive.ensure(names, [text for each in found for text in _lines(each, ran.get(each.address))])
     gone = [occurrences.delete_item(each) for each in found]
     gone += [jobs.delete_item(each) for each in ran.values()]
     return WorkSlice(place, processed=len(found), beside=gone)
@@ -133,14 +133,14 @@ def _removed(
 
 def _jobs_of(found: Sequence[Occurrence]) -> dict[JobAddress, JobRecord]:
     """The records of the occurrences' jobs, where there is one."""
-    first, last = found[0].place, found[-1].place
-    wanted = {each.place for each in found}
+    first, last = found[0].address, found[-1].address
+    wanted = {each.address for each in found}
     ran = jobs.of_chunk(first.origin_id, 0, first=first.position, last=last.position)
-    return {job.place: job for job in ran if job.place in wanted}
+    return {job.address: job for job in ran if job.address in wanted}
 
 
 def _lines(occurrence: Occurrence, job: JobRecord | None) -> list[bytes]:
-    job_id = occurrence.place.job_id
+    job_id = occurrence.address.job_id
     lines = [record_line("occurrence", occurrence, job_id=job_id)]
     return [*lines, record_line("job", job, job_id=job_id)] if job else lines
 

@@ -118,7 +118,7 @@ def _looks_name() -> str:
     """The name under which these times are stored. It contains the retention times, which they
     depend on.
     """
-    kept = sorted((each.name, each.keep_days) for each in types_of(Origin.BATCH))
+    kept = sorted((each.name, each.retention_days) for each in types_of(Origin.BATCH))
     return " ".join(["retention", *(f"{name}={days}" for name, days in kept)])
 
 

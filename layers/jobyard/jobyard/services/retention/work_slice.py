@@ -46,4 +46,4 @@ class WorkSlice:
 
 def kept_for(job_type: str) -> timedelta:
     """How long an ended job or batch is kept. A removed job type is kept as long as most."""
-    return timedelta(days=job_type_of(job_type).keep_days)
+    return timedelta(days=job_type_of(job_type).retention_days)

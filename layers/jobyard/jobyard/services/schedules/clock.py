@@ -140,7 +140,9 @@ def start_due_schedules(
     def start(each: DueSchedule) -> TickResult:
         found = each.schedule()
         schedule, result = start_due(found, cache, executions, now())
-        if found.look_at and found.look_at <= at:  # a write since then would have put it off
+        if (
+            found.next_check_at and found.next_check_at <= at
+        ):  # a write since then would have put it off
             running.append(schedule)
         return result
 
@@ -148,7 +150,7 @@ def start_due_schedules(
         return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
     result = _overlapped(start, due, remaining)
-    longest = sorted(running, key=lambda each: each.look_at or at)[:RECOVERED_SCHEDULES]
+    longest = sorted(running, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
     recovered = _overlapped(look_after, longest, remaining)
     return result.merged(replace(recovered, checked=0))
 
@@ -202,16 +204,16 @@ def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     Raises:
         StaleState: someone else changed the schedule meanwhile.
     """
-    if schedule.queued is None or schedule.active or tick.cache.hold(schedule, tick.now):
+    if schedule.queued_for is None or schedule.active or tick.cache.hold(schedule, tick.now):
         return schedule
-    waiting = occurrences.get(schedule.place(schedule.queued))
+    waiting = occurrences.get(schedule.job_address(schedule.queued_for))
     if waiting is None:
         raise StaleState(f"schedule {schedule.schedule_id} has changed since it was read")
     move = SCHEDULE.move(schedule.state, "note", tick.now, SCHEDULER_CAUSE)
     after, occurrence = after_release(schedule, waiting, move)
-    schedules.write(schedule, after, ScheduleWrites(changed=[(waiting, occurrence)]))
+    schedules.write(schedule, after, ScheduleWrites(changed_occurrences=[(waiting, occurrence)]))
     if occurrence.verdict is Verdict.RUN:
-        tick.executions.start_job(occurrence.place, MAIN)
+        tick.executions.start_job(occurrence.address, MAIN)
     return after
 
 
@@ -281,12 +283,13 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
     changed: list[tuple[Occurrence, Occurrence]] = []
     moved: list[tuple[JobRecord, JobRecord]] = []
     for run in decision.replaced:
-        place = schedule.place(run.at)
-        job = jobs.get(place) or new_job(place, run.since)
+        place = schedule.job_address(run.scheduled_for)
+        job = jobs.get(place) or new_job(place, run.started_at)
         if job.state in OPEN_JOB_STATES:
-            replacement = decision.started[-1].place.job_id
+            replacement = decision.started[-1].address.job_id
             cause = Cause(
-                str(CauseKey(MAIN, turn=Interruption.REPLACED)), reason=f"replaced by {replacement}"
+                str(CauseKey(MAIN, interruption=Interruption.REPLACED)),
+                reason=f"replaced by {replacement}",
             )
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
@@ -294,9 +297,9 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
         occurrence = occurrences.get(place)
         if occurrence is not None:
             outcome = RunOutcome.of(job, checkpoints.get(place.job_id))
-            changed.append((occurrence, occurrence.closed(outcome)))
+            changed.append((occurrence, occurrence.with_outcome(outcome)))
     beside = ScheduleWrites(decision.occurrences, changed, moved)
     after = schedules.write(schedule, decision.schedule, beside)
     for occurrence in decision.started:
-        executions.start_job(occurrence.place, MAIN)
+        executions.start_job(occurrence.address, MAIN)
     return after

@@ -73,7 +73,7 @@ class ScheduleEdit:
     def policy(self, before: Policy) -> Policy:
         """The policy `before`, changed."""
         return Policy(
-            self.missed or before.missed,
+            self.missed or before.catch_up,
             self.overlap or before.overlap,
             before.calendar if self.calendar is None else self.calendar,
         )
@@ -212,7 +212,9 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
                 tick = ScheduleTick(cache, context.executions, now)
                 before = catch_up(before, tick, skip_reason=SkipReason.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
-            move = SCHEDULE.asked(before.state, "edit", now, context.cause, context.actor.roles)
+            move = SCHEDULE.authorized_move(
+                before.state, "edit", now, context.cause, context.actor.roles
+            )
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
@@ -300,7 +302,7 @@ def _moved(
         if _was_asked(before, event, context):
             return before
         roles = context.actor.roles
-        move = SCHEDULE.asked(before.state, event, now, context.cause, roles)
+        move = SCHEDULE.authorized_move(before.state, event, now, context.cause, roles)
         try:
             return schedules.write(before, before.moved(move, resume_at=resume_at))
         except StaleState:
@@ -370,9 +372,13 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
             before = catch_up(
                 before, ScheduleTick(cache, context.executions, now), skip_reason=SkipReason.DELETED
             )
-            move = SCHEDULE.asked(before.state, "delete", now, context.cause, context.actor.roles)
-            after = before.moved(move, next_at=None, resume_at=None, queued=None)
-            return schedules.write(before, after, ScheduleWrites(changed=_given_up(before)))
+            move = SCHEDULE.authorized_move(
+                before.state, "delete", now, context.cause, context.actor.roles
+            )
+            after = before.moved(move, next_at=None, resume_at=None, queued_for=None)
+            return schedules.write(
+                before, after, ScheduleWrites(changed_occurrences=_given_up(before))
+            )
         except StaleState:
             continue
     raise _too_busy(schedule_id)
@@ -380,7 +386,9 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
 
 def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     """The queued occurrence of a schedule without an active job, skipped for good."""
-    waiting = occurrences.get(schedule.place(schedule.queued)) if schedule.queued else None
+    waiting = (
+        occurrences.get(schedule.job_address(schedule.queued_for)) if schedule.queued_for else None
+    )
     if waiting is None:
         return []
-    return [(waiting, waiting.given_up(SkipReason.DELETED))]
+    return [(waiting, waiting.skipped(SkipReason.DELETED))]

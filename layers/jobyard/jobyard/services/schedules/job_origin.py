@@ -39,7 +39,7 @@ class ScheduleOrigin:
 
     @property
     def address(self) -> JobAddress:
-        return self.occurrence.place
+        return self.occurrence.address
 
     @property
     def job_type(self) -> JobType[Any]:
@@ -77,8 +77,10 @@ class ScheduleOrigin:
     def _write_requeue(self, before: JobRecord, after: JobRecord, context: CommandContext) -> None:
         schedule, occurrence = self.schedule, self.occurrence
         move = SCHEDULE.move(schedule.state, "note", context.now(), context.cause)
-        others = [active for active in schedule.active if active.at != occurrence.at]
-        active = (*others, ActiveJob(occurrence.at, context.now(), context.run))
+        others = [
+            active for active in schedule.active if active.scheduled_for != occurrence.scheduled_for
+        ]
+        active = (*others, ActiveJob(occurrence.scheduled_for, context.now(), context.run))
         reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
         beside = ScheduleWrites((), [(occurrence, reopened)], [(before, after)])
         schedules.write(schedule, schedule.moved(move, active=active), beside)
@@ -114,14 +116,14 @@ def schedule_origin(address: JobAddress, actor: Actor) -> ScheduleOrigin:
     schedule = schedules.get(address.origin_id)
     if address.chunk or address.position > _LAST_MS:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
-    kept_from = schedule.kept_from
+    kept_from = schedule.retained_from
     if kept_from and occurrence_time(address) < kept_from:
         raise Gone(f"job {address.job_id} was archived; jobs are kept since {kept_from:%Y-%m-%d}")
     occurrence = occurrences.get(address)
     if occurrence is None:
         raise NotFound(f"schedule {schedule.schedule_id} has no job {address.job_id}")
     if occurrence.verdict is not Verdict.RUN:
-        skip = occurrence.reason
+        skip = occurrence.skip_reason
         reason = skip.description if skip else "it waits for another to end"
         raise NotFound(f"there is no job {address.job_id} yet, or never will be: {reason}")
     return ScheduleOrigin(schedule, occurrence)

@@ -61,7 +61,7 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
         return False
     occurrence, job = owned
     failure = orphan_failure(job, occurrence.job_type, at)
-    failed = orphaned(job, at, run.cause(0, job.tries, Interruption.LOST), failure)
+    failed = orphaned(job, at, run.cause(0, job.start_count, Interruption.ORPHANED), failure)
     (stored,) = jobs.write_many([(job if job.version else None, failed)])
     return stored is not None
 
@@ -79,7 +79,9 @@ def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None
         if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:
-            if any(run.at == occurrence.at for run in schedule.active):  # else it is closed already
+            if any(
+                run.scheduled_for == occurrence.scheduled_for for run in schedule.active
+            ):  # else it is closed already
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = write_end(schedule, occurrence, (job, job), cause, now)
             start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
@@ -99,7 +101,7 @@ def write_end(
     """Close a job's occurrence, in one write with the `change` to the job. Returns the schedule."""
     before, after = change
     move = SCHEDULE.move(schedule.state, "note", now, cause)
-    counted = checkpoints.get(after.place.job_id)
+    counted = checkpoints.get(after.address.job_id)
     after_schedule, closed = after_end(schedule, occurrence, after, counted, move)
     moved = [] if before is after else [change]
     return schedules.write(

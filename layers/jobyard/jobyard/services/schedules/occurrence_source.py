@@ -48,7 +48,7 @@ class OccurrenceSource:
     def due(self) -> list[DueJob]:
         """The job, unless its retry is still to come."""
         now = self.worker.now()
-        owned = owned_job(self.occurrence.place, self.run, now)
+        owned = owned_job(self.occurrence.address, self.run, now)
         if owned is None:
             return []
         _, self.job = owned
@@ -58,15 +58,15 @@ class OccurrenceSource:
 
     def step_input(self, job: JobRecord) -> StepInput:
         """The time the job stands for, and the parameters of its schedule."""
-        scheduled_for = self.occurrence.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        scheduled_for = self.occurrence.scheduled_for.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return StepInput(
             batch_id="",
-            job_id=job.place.job_id,
+            job_id=job.address.job_id,
             collection="",
             entry={"scheduled_for": scheduled_for},
             parameters=self.occurrence.parameters,
             data=job.data,
-            attempt=job.tries,
+            attempt=job.start_count,
         )
 
     def lock(self, job: JobRecord) -> str:
@@ -85,7 +85,7 @@ class OccurrenceSource:
             nonlocal checked_at, is_ours
             now = self.worker.now()
             if is_ours and (now - checked_at).total_seconds() >= _CHECK_S:
-                stored = jobs.get(job.place)
+                stored = jobs.get(job.address)
                 is_ours = stored is not None and stored.cause == job.cause
                 checked_at = self.worker.now()
             return remaining() if is_ours else 0.0
@@ -120,7 +120,7 @@ class OccurrenceSource:
 
     def next_step(self) -> NextStep:
         """Again when a retry is to come, else settle."""
-        job, address = self.job, self.occurrence.place
+        job, address = self.job, self.occurrence.address
         settle = NextStep(address.origin_id, "settle", run=self.run, address=address)
         if job and job.state is JobState.SCHEDULED and job.next_at:
             return replace(settle, next="again", run=self.run.next_pass(), until=job.next_at)
