@@ -39,10 +39,10 @@ def _rank(path: str) -> int:
 
 
 class ByFile(LoadScopeScheduling):
-    """A file is one worker's; all live tests are, for they share a stack."""
+    """A file is one worker's; so are the live tests, but for those with stacks of their own."""
 
     def _split_scope(self, nodeid: str) -> str:
         path, _, _ = nodeid.partition("::")
-        if path.startswith("tests/live/"):
+        if path.startswith("tests/live/") and path != "tests/live/test_commands.py":
             return "tests/live"
         return nodeid if path.removeprefix("tests/") in SPLIT else path

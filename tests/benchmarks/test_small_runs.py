@@ -25,7 +25,7 @@ pytestmark = pytest.mark.emulator
 
 # What makes each small: the names of its module that say how much it does.
 SMALL: dict[str, dict[str, Any]] = {
-    "cost": {"JOBS": 100, "PLAIN_ITEMS": 2},
+    "cost": {"JOBS": 20, "PLAIN_ITEMS": 2},
     "throughput": {"JOBS": 20, "WORKERS": 1, "RUNS": 1, "MILLION": 30, "SIZES": (20, 30)},
     "manifest": {"LINES": 300, "FEW": 100, "MANY": 2_000, "RUNS": 1},
     "coldstart": {"RUNS": 1, "HANDLERS": ("report.report", "api.handler")},

@@ -277,7 +277,7 @@ def _schedules(admin: ApiUser, aws: Aws) -> None:
     admin.await_state(f"/api/jobs/{job_id}", "succeeded", "failed")
     while admin.get(path)["running_job_ids"]:
         time.sleep(0.1)
-    assert admin.get("/api/schedules")["items"][0]["word"] in {"Completed", "Failed"}
+    assert admin.get("/api/schedules")["items"][0]["label"] in {"Completed", "Failed"}
     assert admin.api.patch(path, json=why | {"calendar": ""}).is_success
     admin.post(f"{path}/suspend", **why)
     admin.post(f"{path}/resume", **why)

@@ -166,6 +166,6 @@ def test_every_line_of_log_of_a_batch_names_it(
     assert of_batches <= set(said)
     for message in of_batches:
         for line in said[message]:
-            assert line.get("batch_id") or line.get("schedule_id"), line
-    failed = [line["job_id"] for line in said["job failed"] if line["batch_id"] == batch_id]
+            assert line["origin_id"], line
+    failed = [line["job_id"] for line in said["job failed"] if line["origin_id"] == batch_id]
     assert failed == [f"{batch_id}.0.2"]
