@@ -55,63 +55,63 @@ BATCH = Lifecycle(
         State(
             _S.PENDING,
             StateType.WAITING,
-            "Submitted; waits for its manifest or for the machine to open it.",
+            "Submitted. It waits for its manifest, or for the machine to open it.",
             {"deposit": "Pending"},
         ),
         State(
             _S.HELD,
             StateType.WAITING,
-            "Its collection, job type or everything is on hold; a person releases or deletes it.",
+            "Its collection, job type or everything is on hold. A person releases or deletes it.",
             {"deposit": "Held"},
         ),
         State(
             _S.PROCESSING,
             StateType.TRANSIENT,
-            "Opened; its jobs run until the last of them ends, and Settle takes it on.",
+            "Opened. Its jobs run; Settle reports it after the last one.",
             {"deposit": "Processing"},
         ),
         State(
             _S.CANCELLING,
             StateType.TRANSIENT,
-            "A person cancelled it, or no worker could begin with its jobs for days; running jobs "
-            "end, no other starts, and Settle takes it on.",
+            "A person cancelled it, or its jobs made no progress for days. Running jobs end, no "
+            "others start; Settle reports it after the last one.",
             {"deposit": "Cancelling"},
         ),
         State(
             _S.REPORTING,
             StateType.TRANSIENT,
-            "No job is open; Report writes the files and the one e-mail, then ends it.",
+            "No job is open. Report writes the files, sends one mail and ends it.",
             {"deposit": "Reporting"},
         ),
         State(
             _S.UPDATE_REPORTING,
             StateType.TRANSIENT,
-            "An administrator asked for a new report; Report compares with the last one sent.",
+            "An admin requested a new report. Report compares it with the last one sent.",
             {"deposit": "UpdateReporting"},
         ),
         State(
             _S.COMPLETED,
             StateType.TERMINAL,
-            "Reported, and no job failed.",
+            "Reported without failed jobs.",
             {"deposit": "Completed"},
         ),
         State(
             _S.FAILED,
             StateType.INTERACTION,
-            "Reported, with failed jobs or a refused manifest; stays so while jobs are repaired, "
-            "until an administrator updates the report or deletes it.",
+            "Reported with failed jobs or a refused manifest. It stays failed while jobs are "
+            "repaired, until an admin updates the report or deletes it.",
             {"deposit": "Failed"},
         ),
         State(
             _S.CANCELLED,
             StateType.TERMINAL,
-            "Cancelled, and reported.",
+            "Cancelled and reported.",
             {"deposit": "Cancelled"},
         ),
         State(
             _S.DELETED,
             StateType.TERMINAL,
-            "Given up by a person; a tombstone with its history remains.",
+            "A person deleted it. A tombstone with its history remains.",
             {"deposit": "Deleted"},
         ),
     ),

@@ -35,31 +35,31 @@ TASK = Lifecycle(
         State(
             _S.SCHEDULED,
             StateType.WAITING,
-            "Made with its job, not tried yet; the job's worker starts it.",
+            "Created with its job. The job's worker starts it.",
             _words("Scheduled"),
         ),
         State(
             _S.RUNNING,
             StateType.TRANSIENT,
-            "A worker goes through its steps, from the first that is not done.",
+            "A worker runs its steps, from the first that has not succeeded.",
             _words("Running"),
         ),
         State(
             _S.RESCHEDULED,
             StateType.WAITING,
-            "An attempt failed or its window closed; it is tried again at a set time.",
+            "An attempt failed, or its window closed. It is retried at a set time.",
             _words("Rescheduled"),
         ),
         State(
             _S.SUCCEEDED,
             StateType.TERMINAL,
-            "Every step is done or was not needed.",
+            "Every step succeeded or was not needed.",
             _words("Succeeded"),
         ),
         State(
             _S.FAILED,
             StateType.INTERACTION,
-            "No attempt is left; a person requeues it with its job.",
+            "No attempt is left. A person requeues it with its job.",
             _words("Failed"),
         ),
         State(

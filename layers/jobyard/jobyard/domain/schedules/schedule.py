@@ -50,27 +50,27 @@ SCHEDULE = Lifecycle(
         State(
             _S.ACTIVE,
             StateType.WAITING,
-            "Made or resumed by a person; the clock starts a job at each of its times, and ends it "
-            "after the last.",
+            "Created or resumed by a person. The scheduler starts a job at each of its times, and "
+            "ends it after the last.",
             {"schedule": "Active"},
         ),
         State(
             _S.SUSPENDED,
             StateType.WAITING,
-            "Suspended by a person; its times pass and are noted as skipped, until a person "
-            "resumes it or the time set for that comes.",
+            "Suspended by a person. Its runs are skipped until a person resumes it, or until the "
+            "time set for that.",
             {"schedule": "Suspended"},
         ),
         State(
             _S.ENDED,
             StateType.INTERACTION,
-            "None of its times is left; a person gives it others or deletes it.",
+            "No run is left. A person changes its rule or deletes it.",
             {"schedule": "Ended"},
         ),
         State(
             _S.DELETED,
             StateType.TERMINAL,
-            "Given up by a person; a tombstone and the history of its jobs remain.",
+            "A person deleted it. A tombstone and the history of its jobs remain.",
             {"schedule": "Deleted"},
         ),
     ),
