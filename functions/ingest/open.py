@@ -1,4 +1,4 @@
-"""The batch machine's first state: claim the manifest and check it, or take up what was asked."""
+"""The batch machine's first state: claim and check the manifest, or continue an existing batch."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""A minute passed, or an execution failed: start what is due, take up what nobody works on."""
+"""A minute passed, or an execution failed: start due jobs, recover orphaned work."""
 
 import gc
 

@@ -143,13 +143,15 @@ def test_each_time_is_decided_once_and_in_order(
 
     end = schedule.next_at or datetime.max.replace(tzinfo=UTC)
     expected = [*takewhile(lambda at: at < end, times(schedule.rule, START))]
-    assert [each.at for each in made] == expected
+    assert [each.scheduled_for for each in made] == expected
     for each in made:
-        assert (each.reason is None) is (each.verdict is not Verdict.SKIP)
-        refused = calendar is not None and calendar.refusal(each.at, schedule.rule.zone)
+        assert (each.skip_reason is None) is (each.verdict is not Verdict.SKIP)
+        refused = calendar is not None and calendar.refusal(each.scheduled_for, schedule.rule.zone)
         assert not (refused and each.verdict is not Verdict.SKIP)
-        assert (each.reason is SkipReason.CLOCKS) is (schedule.rule.first_from(each.at) != each.at)
-        late = each.decided_at - each.at
+        assert (each.skip_reason is SkipReason.CLOCKS) is (
+            schedule.rule.first_from(each.scheduled_for) != each.scheduled_for
+        )
+        late = each.decided_at - each.scheduled_for
         if each.trigger is Trigger.CATCH_UP:
             assert GRACE_PERIOD < late <= timedelta(hours=policy.catch_up.max_age_h)
             assert policy.catch_up.runs is not MissedPolicy.NONE

@@ -15,11 +15,11 @@ _SCOPE = re.compile(f"everything|(?:collection|type):{NAME}")
 
 @dataclass(frozen=True)
 class HoldRelease:
-    """That a hold is lifted: by whom, why and when; and how far letting go of what it held is.
+    """The lifting of a hold: the person, the reason, the time, and the progress of the release.
 
-    That goes in rounds over all that is held, each in slices. `place` is where the round goes on,
-    empty at its beginning; `left` is how much it found that could not be let go yet, `released` how
-    many batches all rounds let go. `round_at` is when the round began.
+    The release makes rounds over all held work, each in slices. `place` is the position in the
+    round, empty at its start. `left` counts what the round could not release yet, `released` the
+    batches of all rounds. `round_at` is when the round began.
     """
 
     actor: str

@@ -100,7 +100,7 @@ _Token = tuple[str, str]  # its kind and its text
 
 def _few(good: Sequence[str], bad: Sequence[UndeliveredRecipient]) -> Addresses:
     once = tuple(dict.fromkeys(good))
-    words = f"a list names {MAX_RECIPIENTS} addresses at the most"
+    words = f"a list names at most {MAX_RECIPIENTS} addresses"
     over = tuple(UndeliveredRecipient(each, words) for each in once[MAX_RECIPIENTS:])
     told = tuple(dict.fromkeys((*bad, *over)))
     if len(told) > _BAD:

@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"[ -~]*")
 
 
 def clean(text: str, limit: int = MESSAGE_BYTES) -> str:
-    """`text` on one line, valid UTF-8, of `limit` bytes at the most.
+    """`text` on one line, valid UTF-8, of at most `limit` bytes.
 
     What is not to be shown becomes U+FFFD, each letter one, so that the length still tells. Text
     that is too long ends in an ellipsis. Cleaning twice changes nothing more.

@@ -47,13 +47,13 @@ class Maintenance:
         context = RetentionContext(self.settings, self.s3, self.now, remaining)
         place = seen.cursor or FIRST
         try:
-            stretch = further(place, context)
+            work_slice = further(place, context)
         except StaleState:
             return checkpoints.get(seen.job_id)
-        if seen.cursor and stretch.place == place and not stretch.beside:
+        if seen.cursor and work_slice.place == place and not work_slice.beside:
             return seen
-        after = seen.advanced(stretch.processed, list(stretch.failures), stretch.place)
-        return self._counted(seen, after, *stretch.beside)
+        after = seen.advanced(work_slice.processed, list(work_slice.failures), work_slice.place)
+        return self._counted(seen, after, *work_slice.beside)
 
     def _counted(self, seen: Checkpoint, after: Checkpoint, *beside: Item) -> Checkpoint:
         """Write the checkpoint in one transaction with `beside`. Returns another worker's, if it

@@ -236,8 +236,8 @@ def _is_as(stored: JobRecord | None, before: JobRecord) -> bool:
 
 
 def _wait_s(tries: int) -> float:
-    """Seconds until a try after `tries` that came to nothing: longer each time, by chance shorter,
-    so that those who collided do not meet again."""
+    """Seconds to wait after `tries` failed tries: exponential with jitter, so that writers that
+    conflicted do not conflict again."""
     return 0.05 * 2.0**tries * random.uniform(0.5, 1.0)
 
 

@@ -106,7 +106,7 @@ def newest(
 
 
 def older(schedule_id: str, than: datetime, *, limit: int | None = None) -> Iterator[Occurrence]:
-    """The occurrences of a schedule at times before `than`, oldest first, `limit` at the most."""
+    """The occurrences of a schedule at times before `than`, oldest first, at most `limit`."""
     for item in OccurrenceItem.query(
         schedule_id,
         range_key_condition=OccurrenceItem.at < to_ms(than),

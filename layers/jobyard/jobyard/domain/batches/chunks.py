@@ -120,7 +120,7 @@ def count_jobs(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """The counts added up, without the names that come to nothing."""
+    """The counts added up, without the names whose sum is 0."""
     total: dict[str, int] = {}
     for part in counts:
         for name, number in part.items():

@@ -294,7 +294,7 @@ class JobRecord:
 
     `cause` is the key of the last move's cause. `tries` counts starts since the job last made
     progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished,
-    `waits` the attempts in a row that only waited. A record has `RECORD_BYTES` at the most,
+    `waits` the attempts in a row that only waited. A record has at most `RECORD_BYTES`,
     whatever is done to the job: long lists are compacted, what old entries say is shortened.
     """
 

@@ -98,7 +98,7 @@ def _key(name: str, form: str) -> int:
 class ObjectNames:
     """The first line of every file name of one object, and the folders that they lie in.
 
-    At most 21 bytes a name, and 17 a folder, of which there are `FOLDERS` at the most.
+    At most 21 bytes a name, and 17 a folder, of which there are at most `FOLDERS`.
     """
 
     def __init__(self) -> None:

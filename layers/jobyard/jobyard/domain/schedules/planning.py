@@ -75,24 +75,32 @@ def plan(
     calendar: Calendar | None,
     now: datetime,
     cause: Cause,
-    aside: SkipReason | None = None,
+    skip_reason: SkipReason | None = None,
 ) -> Decision | None:
     """Decide the schedule's due times, the first `MAX_OCCURRENCES` of them.
 
     None if nothing is decided, so that nothing has to be written.
 
-    The same schedule, calendar and time are decided the same. A run that cannot start yet and is
-    not to be skipped stays due: then fewer are decided than have come, perhaps none. With `aside`
-    none of them runs, for that reason.
+    The decision depends on the arguments only. A run that cannot start yet and is not skipped stays
+    due, so fewer times may be decided than are due. With `skip_reason` all are skipped for it.
     """
-    return _Deciding(schedule, calendar, now, aside).decided(cause)
+    return _Deciding(schedule, calendar, now, skip_reason).decided(cause)
 
 
 class _Deciding:
     def __init__(
-        self, schedule: Schedule, calendar: Calendar | None, now: datetime, aside: SkipReason | None
+        self,
+        schedule: Schedule,
+        calendar: Calendar | None,
+        now: datetime,
+        skip_reason: SkipReason | None,
     ) -> None:
-        self.schedule, self.calendar, self.now, self.aside = schedule, calendar, now, aside
+        self.schedule, self.calendar, self.now, self.skip_reason = (
+            schedule,
+            calendar,
+            now,
+            skip_reason,
+        )
         self.active = list(schedule.active)
         self.queued = schedule.queued_for
         self.replaced: list[ActiveJob] = []
@@ -135,8 +143,8 @@ class _Deciding:
     def _excuse(self, at: datetime) -> tuple[SkipReason, str] | None:
         """Why no job is to run at a time, however well things stand."""
         schedule = self.schedule
-        if self.aside:
-            return self.aside, ""
+        if self.skip_reason:
+            return self.skip_reason, ""
         if schedule.state is ScheduleState.SUSPENDED:
             last = schedule.suspension
             if last and at < last.at:  # a hold kept it from its turn until then

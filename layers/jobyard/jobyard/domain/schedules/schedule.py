@@ -265,7 +265,7 @@ def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
 
 
 def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
-    """When runs are next looked after: the longer one goes, the more seldom."""
+    """When running jobs are next checked: after a minute, then less often, every 15 minutes."""
     if not active:
         return None
     age = now - max(run.started_at for run in active)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENDED = frozenset(
     {BatchState.COMPLETED, BatchState.CANCELLED, BatchState.DELETED, BatchState.FAILED}
 )
-JOBS = 5000  # of a part, at the most: some megabytes
+JOBS = 5000  # of a part, at most: some megabytes
 _BYTES_A_SECOND = 20_000_000  # bytes of a file that are packed in a second, cautiously
 _ABOUT = "batch.jsonl.gz"
 _ON_ITS_WAY = {DeliveryState.QUEUED, DeliveryState.SENDING}

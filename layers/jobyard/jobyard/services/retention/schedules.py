@@ -18,7 +18,7 @@ from jobyard.store import jobs, occurrences, schedules
 from jobyard.store.transactions import MAX_ITEMS
 
 SCHEDULES_PER_READ = 100  # schedules at a time
-OCCURRENCES = 5000  # of a part, at the most
+OCCURRENCES = 5000  # of a part, at most
 _AT_ONCE = (MAX_ITEMS - 1) // 2  # occurrences removed in one transaction, each with its job
 _TRIES = 5  # at a schedule that others change at the same time
 

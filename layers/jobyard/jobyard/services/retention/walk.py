@@ -32,9 +32,9 @@ def further(place: Bookmark, context: RetentionContext) -> WorkSlice:
         after = {name: place[name] for name in ("go", "month", "after", "next") if name in place}
         return batch_retention.go_on(place, after, context)
     if "schedule" in place:
-        stretch = schedule_retention.go_on(place, context)
-        next_month = {"go": "schedules", **stretch.place}
-        return WorkSlice(next_month, stretch.processed, stretch.failures, stretch.beside)
+        work_slice = schedule_retention.go_on(place, context)
+        next_month = {"go": "schedules", **work_slice.place}
+        return WorkSlice(next_month, work_slice.processed, work_slice.failures, work_slice.beside)
     match place["go"]:
         case "months":
             return _months(place, context)

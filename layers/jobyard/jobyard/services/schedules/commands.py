@@ -208,7 +208,7 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
             if before.state is ScheduleState.ENDED and changes.rule is None:
                 raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
-                _first(rule, now)  # refused, if there is none, before anything is put aside
+                _first(rule, now)  # refused before any write, if there is none
                 tick = ScheduleTick(cache, context.executions, now)
                 before = catch_up(before, tick, skip_reason=SkipReason.EDITED)
                 changed["next_at"] = _first(rule, _undecided(before, now))
