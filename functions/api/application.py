@@ -149,12 +149,9 @@ def log_fields(event: Mapping[str, Any], location: str) -> dict[str, Any]:
     named = rest.partition("/")[0]
     origin = named.partition(".")[0]
     ids = {
-        "batches": {"batch_id": named},
-        "schedules": {"schedule_id": named if origin_of(named) is Origin.SCHEDULE else ""},
-        "jobs": {
-            f"{origin_of(origin)}_id": origin,
-            "job_id": named,
-        },
+        "batches": {"origin_id": named},
+        "schedules": {"origin_id": named if origin_of(named) is Origin.SCHEDULE else ""},
+        "jobs": {"origin_id": origin, "job_id": named},
     }.get(noun, {})
     return {
         "request_id": context["requestId"],

@@ -72,7 +72,7 @@ def _cursor_key() -> bytes:
 def _log_skipped(occurrences: Sequence["Occurrence"]) -> None:
     """Log skipped occurrences, and count those that nobody wanted skipped."""
     reasons = Counter(each.skip_reason for each in occurrences if each.skip_reason)
-    LOGGER.warning("skipped", schedule_id=occurrences[0].schedule_id, reasons=reasons)
+    LOGGER.warning("skipped", origin_id=occurrences[0].schedule_id, reasons=reasons)
     missed = sum(number for reason, number in reasons.items() if reason.needs_attention)
     if missed:
         from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit

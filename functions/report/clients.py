@@ -39,7 +39,7 @@ def _refused(report: Report, error: Exception) -> None:
     answer = getattr(error, "response", {}).get("ResponseMetadata", {})
     LOGGER.warning(
         "mail refused",
-        batch_id=report.batch_id,
+        origin_id=report.batch_id,
         seq=report.seq,
         mail_request=answer.get("RequestId", ""),
         exc_info=error,

@@ -13,7 +13,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     if mail_event is None:
         LOGGER.info("mail of no report", event_type=event["detail"].get("eventType", ""))
         return {}
-    ids = {"batch_id": mail_event.batch_id, "seq": mail_event.seq, "event_type": mail_event.kind}
+    ids = {"origin_id": mail_event.batch_id, "seq": mail_event.seq, "event_type": mail_event.kind}
     try:
         report = record_mail_event(mail_event, now())
     except NotFound:

@@ -37,20 +37,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def _make_system_schedules() -> None:
     """Make the missing ones, once per process: a release may bring another."""
     for made in make_system_schedules(now()):
-        LOGGER.info("system schedule made", schedule_id=made.schedule_id, job_type=made.job_type)
+        LOGGER.info("system schedule made", origin_id=made.schedule_id, job_type=made.job_type)
 
 
 def _report(result: TickResult) -> None:
     """Log skipped times and unexpected errors; count missed times."""
     for schedule_id, error in result.errors:
-        LOGGER.error("schedule error", schedule_id=schedule_id, exc_info=error)
+        LOGGER.error("schedule error", origin_id=schedule_id, exc_info=error)
     missed = 0
     for occurrence in result.skipped:
         if occurrence.skip_reason is not None:
             missed += occurrence.skip_reason.needs_attention
             LOGGER.warning(
                 "skipped",
-                schedule_id=occurrence.schedule_id,
+                origin_id=occurrence.schedule_id,
                 at=occurrence.scheduled_for,
                 reason=occurrence.skip_reason,
             )

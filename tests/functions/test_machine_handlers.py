@@ -438,7 +438,7 @@ def test_the_minute_tells_which_schedule_it_could_not_look_after(
 
     lines = [vars(line) for line in caplog.records if line.message == "schedule error"]
     assert told["started"] == 0
-    assert [line["schedule_id"] for line in lines] == [schedule.schedule_id]
+    assert [line["origin_id"] for line in lines] == [schedule.schedule_id]
 
 
 def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(

@@ -125,9 +125,9 @@ def test_a_surprise_is_a_problem_with_its_request_id_and_nothing_else(
 @pytest.mark.parametrize(
     ("path", "ids"),
     [
-        ("/batches/{batch}", {"batch_id"}),
-        ("/batches/{batch}/jobs", {"batch_id"}),
-        ("/jobs/{batch}.0.0", {"batch_id", "job_id"}),
+        ("/batches/{batch}", {"origin_id"}),
+        ("/batches/{batch}/jobs", {"origin_id"}),
+        ("/jobs/{batch}.0.0", {"origin_id", "job_id"}),
         ("/holds", set()),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_request_is_logged_in_one_line(
     assert line["actor"] == "viewer"
     assert line["status"] == 200
     assert {name for name in line if name.endswith("_id")} == {"request_id", *ids}
-    assert line.get("batch_id", batch.batch_id) == batch.batch_id
+    assert line.get("origin_id", batch.batch_id) == batch.batch_id
 
 
 def test_a_submission_is_logged_with_the_batch_it_made(
@@ -155,4 +155,4 @@ def test_a_submission_is_logged_with_the_batch_it_made(
     with caplog.at_level(logging.INFO):
         submitted = api.post("/batches", {"collection": "maps", "filename": "may.checkm"}).json
 
-    assert vars(caplog.records[-1])["batch_id"] == submitted["batch_id"]
+    assert vars(caplog.records[-1])["origin_id"] == submitted["batch_id"]
