@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from benchmarks.bounds import NAMES, judged
-from benchmarks.telling import say
+from benchmarks.output import say
 from cli.local.emulator import ROOT
 
 

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.telling import Figures, rounded, say, tell
+from benchmarks.output import Figures, main, rounded, say
 from cli.local import artifacts, deployment
 from cli.local.emulator import ROOT
 
@@ -201,4 +201,4 @@ def _start(name: str, program: str) -> Start:
 
 
 if __name__ == "__main__":
-    tell("coldstart", measure)
+    main("coldstart", measure)

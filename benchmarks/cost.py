@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.output import main, say
 from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
-from benchmarks.telling import say, tell
 from jobyard.domain.cost import PRICES, Usage, price_usage, total
 
 JOBS = 1000
@@ -370,4 +370,4 @@ def _plain(local: LocalStack) -> list[Line]:
 
 
 if __name__ == "__main__":
-    tell("cost", measure)
+    main("cost", measure)

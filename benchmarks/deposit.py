@@ -27,8 +27,8 @@ from pathlib import Path
 
 import urllib3
 
+from benchmarks.output import Figures, main, rounded, say
 from benchmarks.processes import peak_mb
-from benchmarks.telling import Figures, rounded, say, tell
 from cli.local import clients, emulator
 from jobyard.domain.jobs.job_type import StepInput
 from jobyard.jobtypes.deposit.content import Wanted
@@ -226,4 +226,4 @@ def _s3(home: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    tell("deposit", measure)
+    main("deposit", measure)

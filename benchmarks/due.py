@@ -29,8 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from benchmarks.output import Figures, main, say
 from benchmarks.stacks import LocalStack, local_stack
-from benchmarks.telling import Figures, say, tell
 from cli.local import clients
 from cli.local.deployment import JOB_WORKERS as WORKERS
 from jobyard.domain.cost import Usage, price_usage, total
@@ -222,4 +222,4 @@ def _ended(
 
 
 if __name__ == "__main__":
-    tell("due", measure)
+    main("due", measure)

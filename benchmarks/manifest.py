@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.output import Figures, main, rounded, say
 from benchmarks.processes import peak_mb
-from benchmarks.telling import Figures, rounded, say, tell
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
 from jobyard.domain.manifests.reader import Reading
@@ -210,4 +210,4 @@ def _read_and_weigh(path: Path, out: Path) -> float:
 
 
 if __name__ == "__main__":
-    tell("manifest", measure)
+    main("manifest", measure)

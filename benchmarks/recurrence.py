@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from typing import Any
 
+from benchmarks.output import Figures, main, rounded, say
 from benchmarks.rrules import ZONES, occurrences
-from benchmarks.telling import Figures, rounded, say, tell
 from cli.local.emulator import ROOT
 from jobyard.domain.schedules.recurrence import Recurrence
 from jobyard.domain.schedules.rule_parsing import recurrence_of
@@ -154,4 +154,4 @@ def _walk(rule: Recurrence, start: datetime) -> tuple[float, datetime]:
 
 
 if __name__ == "__main__":
-    tell("recurrence", measure)
+    main("recurrence", measure)

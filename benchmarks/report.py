@@ -29,8 +29,8 @@ from typing import Any
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.exceptions import BotoCoreError
 
+from benchmarks.output import Figures, main, say
 from benchmarks.processes import peak_mb
-from benchmarks.telling import Figures, say, tell
 from cli.local import clients, emulator
 from jobyard.domain.batches.batch import Batch, BatchState, ManifestSource
 from jobyard.domain.batches.chunks import INDEX_LINE_BYTES, Chunk
@@ -341,4 +341,4 @@ def _range(request: Any) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    tell("report", measure)
+    main("report", measure)

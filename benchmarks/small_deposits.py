@@ -32,9 +32,9 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from benchmarks.output import Figures, main, rounded, say
 from benchmarks.processes import cpu_of_children_s, cpu_s
 from benchmarks.stacks import LocalStack, local_stack, reported_at, send
-from benchmarks.telling import Figures, rounded, say, tell
 from cli.local import clients, emulator
 from jobyard.domain.manifests.entry import Entry
 from jobyard.domain.manifests.profiles import SINGLE_FILE_BATCH
@@ -303,4 +303,4 @@ def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    tell("small_deposits", measure)
+    main("small_deposits", measure)

@@ -15,9 +15,9 @@ EventBridge, Step Functions, Lambda and DynamoDB in one.
 import time
 
 from benchmarks.chord.peer import Peer, peer
+from benchmarks.output import Figures, main, rounded, say
 from benchmarks.processes import cpu_of_children_s, cpu_s
 from benchmarks.stacks import LocalStack, local_stack, manifest, reported_at, send
-from benchmarks.telling import Figures, rounded, say, tell
 
 JOBS = 5_000
 WORKERS = 4  # the local stack's MaxConcurrency
@@ -128,4 +128,4 @@ def _say_run(
 
 
 if __name__ == "__main__":
-    tell("throughput", measure)
+    main("throughput", measure)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import telling
+from benchmarks import output
 from benchmarks.bounds import BOUNDS, NAMES, Bound, judged
 from benchmarks.manifest import COLUMNS, LOOPS, written
 from cli.local.emulator import ROOT
@@ -28,12 +28,12 @@ def test_figures_are_the_last_line_as_one_object(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["throughput", "--json"])
 
-    def measure() -> telling.Figures:
+    def measure() -> output.Figures:
         """Jobs a second."""
-        telling.say("a line on the way")
+        output.say("a line on the way")
         return {"ratio": 2.0}
 
-    telling.tell("throughput", measure)
+    output.main("throughput", measure)
 
     *said, last = capsys.readouterr().out.splitlines()
     assert said == ["a line on the way"]

@@ -17,7 +17,7 @@ def say(line: str = "") -> None:
     sys.stdout.flush()
 
 
-def tell(name: str, measure: Callable[[], Figures]) -> None:
+def main(name: str, measure: Callable[[], Figures]) -> None:
     """Measure and show the figures: with `--json` as the last line, else as a table.
 
     What a measurement says on the way comes before it either way.
