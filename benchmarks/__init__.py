@@ -1,1 +1,1 @@
-"""What docs/performance.md rests on: each module measures one thing beside a peer."""
+"""The benchmarks of docs/performance.md. Each module measures one thing and its peer."""

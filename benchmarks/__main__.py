@@ -1,4 +1,4 @@
-"""Runs the benchmarks that are named, else all, and shows the figures beside their bounds.
+"""Runs the named benchmarks, or all, and prints the figures with their bounds.
 
 Ends with 1 when one of them does not run. A bound that is missed is said, and is no failure: what
 to do about it is for people to say.

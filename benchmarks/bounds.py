@@ -1,4 +1,4 @@
-"""What each figure has to reach. docs/performance.md tells the same benchmarks."""
+"""The bound of each figure. docs/performance.md has the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Each start is a process of its own with nothing on its path but the functions' folder and the two
 layers, built and compiled as a deployment does. Counted is the wall time from after the
 interpreter's own start until the handler is imported and its clients are made: those the module
-makes, and the store's. The CPU time of the same is shown beside it: where the two differ much,
+makes, and the store's. The CPU time is shown too: where the two differ much,
 something else was running.
 
 The peer is what one gets without looking: boto3, PynamoDB, Powertools (Logger, Metrics, Tracer, the
@@ -97,7 +97,7 @@ class Start:
 
 
 def measure() -> Figures:
-    """Milliseconds of every function's start, beside importing everything whole."""
+    """Milliseconds of every function's start, compared with importing everything whole."""
     site = [folder for folder in sys.path if folder.endswith("site-packages")]
     environment = _environment()
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:

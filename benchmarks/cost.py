@@ -27,9 +27,9 @@ CHUNK = 100
 MILLION = 1_000_000
 MEMORY_MB = 512
 
-# What the product's own table does not price, because no batch can be told its share.
+# What Jobyard's own table does not price, because it cannot be split by batch.
 LOG_GB = 0.50  # CloudWatch Logs, a GB taken in; source: CloudWatch pricing, 4 October 2026
-LOG_EVENT = 26  # bytes CloudWatch counts for each line beside its own
+LOG_EVENT = 26  # bytes CloudWatch adds to each line
 TRACE = 5.0 / 1e6  # X-Ray, a trace recorded; source: X-Ray pricing, the same day
 TABLE_GB_MONTH = 0.25 + 0.20  # DynamoDB storage and point-in-time recovery; the same day's pages
 _GB = 1024**3
@@ -152,7 +152,7 @@ def _ours(local: LocalStack) -> tuple[list[Line], dict[str, float]]:
         Line("logs, bytes", found.log_bytes * times, found.log_bytes * times / _GB * LOG_GB),
         _line("mails", "mails", whole.mails * times),
         _line("EventBridge, S3's events", "events", whole.events * times),
-        Line("X-Ray traces, one a batch at the most", times, times * TRACE),
+        Line("X-Ray traces, at most one a batch", times, times * TRACE),
         _line("S3 storage, a month, bytes", "bytes_stored", whole.bytes_stored * times),
         Line(
             "table storage + PITR, a month, bytes",

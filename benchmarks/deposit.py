@@ -1,9 +1,9 @@
-"""Bytes a second from a web server into the archive, beside the barest loop that could do it.
+"""Bytes a second from a web server into the archive, compared with a bare loop.
 
 Ours is what the deposit's download step does for a file whose sha-256 its manifest gives: the safe
 opener (addresses checked, body framed, pace watched), the hash, size and limits on the way, a
 multipart upload straight to the digest's key, completed only if the hash agrees and nobody else
-was first. Beside it, a file whose digest is not known: staged in the work bucket, then copied.
+was first. It also measures a file with an unknown digest: staged in the work bucket and copied.
 
 The peer is a loop: urllib3 reads a megabyte, hashlib takes its sha-256, boto3 uploads a part for
 every eight. No check, no condition, one thing after the other.
@@ -52,7 +52,7 @@ class NotKept(Exception):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a process is told: where the file is, where it goes, its digest and its length."""
+    """The input of a process: where the file is, where it goes, its digest and length."""
 
     url: str
     host: str
@@ -71,7 +71,7 @@ class Took:
 
 
 def measure() -> Figures:
-    """Bytes a second into the archive, beside a bare loop."""
+    """Bytes a second into the archive, compared with a bare loop."""
     ways = {"ours": ours, "bare": bare, "staged": ours_staged}
     took: dict[str, list[Took]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:

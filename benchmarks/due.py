@@ -1,19 +1,18 @@
-"""Schedules that are due at one moment: how long until all of their jobs have started, what the
-clock reads and writes for it, and what a run costs.
+"""Many schedules due at once: the time until all of their jobs have started, what the scheduler
+reads and writes for it, and the cost of a run.
 
-SCHEDULES schedules with a daily rule are laid out on the local stack, all for the same moment,
-with jobs that do nothing. The stack's own minute rule finds them; nothing else starts them.
-`seconds` are from the clock's first look after that moment to the start of the last job, as the
-occurrences tell. The clock's own part ends when it has told the job machine of the last one.
+SCHEDULES schedules with a daily rule are written to the local stack, all due at the same moment,
+with jobs that do nothing. The stack's own scheduler tick finds them; nothing else starts them.
+`seconds` run from the first tick after that moment to the start of the last job, by the
+occurrences. The scheduler's part ends when it has started the last execution.
 
-What it reads are the items that DynamoDB returns to its function, in every call: the function that
-is deployed notes them (benchmarks/calls.py). `reads_per_schedule` are those until its part ends.
-Until the last job has started it looks after those that run, as each minute does: that is told too.
+Its reads are the items that DynamoDB returns to its function in all calls, as the deployed function
+notes them (benchmarks/calls.py). `reads_per_schedule` are those until its part ends. Until the last
+job has started, each tick also checks the active ones: those reads are shown too.
 
-What a run costs is taken from a round of CALM schedules before that, in which no call waits for
-another's.
+The cost of a run comes from an earlier round of CALM schedules, in which no call waits for another.
 
-The local stack has WORKERS workers for them. Whom Lambda refuses comes again, as the machine says.
+The local stack has WORKERS workers for them. A throttled execution retries, as its machine says.
 """
 
 import json
@@ -44,7 +43,7 @@ from jobyard.store import occurrences, schedules, tables, usage
 SCHEDULES = 10_000
 CALM = 20
 LAID_OUT_AT_LEAST = 150  # schedules a second, so that they are there before they are due
-PATIENCE_S = 3600.0
+TIMEOUT_S = 3600.0
 _LOOK_S = 2.0
 _THREADS = 8
 _SAMPLE = 20  # jobs looked at, at a time
@@ -83,35 +82,35 @@ class Round:
 
     @cached_property
     def began(self) -> float:
-        """When the clock had its first answer after they were due."""
+        """When the scheduler had its first response after they were due."""
         return next(call.at for call in self.calls if call.at > self.due_at)
 
     @cached_property
-    def told(self) -> list[float]:
-        """When the job machine had been told of each. What is told after that repeats it."""
+    def started(self) -> list[float]:
+        """When each execution was started, without repeats."""
         at = (each.at for each in self.calls if each.call == "stepfunctions:StartExecution")
         return sorted(each for each in at if each >= self.began)[: len(self.occurrences)]
 
     @cached_property
     def busy_s(self) -> float:
-        """Seconds the clock took for it, without those between its minutes."""
-        pauses = (after - before for before, after in pairwise([self.began, *self.told]))
+        """Seconds the scheduler took for it, without those between ticks."""
+        pauses = (after - before for before, after in pairwise([self.began, *self.started]))
         return sum(pause for pause in pauses if pause < PAUSE_S)
 
     @cached_property
     def minutes(self) -> int:
-        """How often the clock came until it had told of each."""
-        return 1 + sum(after - before >= PAUSE_S for before, after in pairwise(self.told))
+        """How many ticks it took to start all executions."""
+        return 1 + sum(after - before >= PAUSE_S for before, after in pairwise(self.started))
 
     def read(self, until: float) -> int:
-        """Items the clock read from its first look on."""
+        """Items the scheduler read from its first tick on."""
         return sum(each.items for each in self.calls if self.began <= each.at <= until)
 
     @cached_property
     def written(self) -> float:
-        """Write units the clock used until it had told of each."""
+        """Write units the scheduler used until all executions were started."""
         ours = [each for each in self.calls if each.call in _WRITES]
-        return sum(each.units for each in ours if self.began <= each.at <= self.told[-1])
+        return sum(each.units for each in ours if self.began <= each.at <= self.started[-1])
 
 
 def measure() -> Figures:
@@ -122,19 +121,19 @@ def measure() -> Figures:
             _bind(local)
             calm = _round(notes, CALM)
             full = _round(notes, SCHEDULES)
-    told, starts = full.told, full.starts
+    executions, starts = full.started, full.starts
     cost = price_usage(
-        calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.told[-1]))
+        calm.used + Usage(write_units=calm.written, read_units=calm.read(calm.started[-1]))
     )
     return {
         "schedules": SCHEDULES,
         "workers": WORKERS,
         "seconds": round(starts[-1] - full.began, 1),
         "median_s": round(median(starts) - full.began, 1),
-        "clock_seconds": round(told[-1] - full.began, 1),
+        "clock_seconds": round(executions[-1] - full.began, 1),
         "clock_minutes": full.minutes,
         "clock_busy_s": round(full.busy_s, 1),
-        "reads_per_schedule": round(full.read(told[-1]) / SCHEDULES, 3),
+        "reads_per_schedule": round(full.read(executions[-1]) / SCHEDULES, 3),
         "reads_until_started": round(full.read(starts[-1]) / SCHEDULES, 3),
         "write_units_of_the_clock": round(full.written / SCHEDULES, 3),
         "write_units_per_run": round(cost.usage.write_units / CALM, 2),
@@ -202,7 +201,7 @@ def _ended(
     Few are looked at as long as those have not: a look is the emulator's time.
     """
     waiting = list(wanted)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while waiting and time.monotonic() < deadline:
         sample = waiting[:_SAMPLE]
         found = [occurrences.get(each.job_address(due_at)) for each in sample]

@@ -1,4 +1,4 @@
-"""Reading a manifest as Open does, beside a loop over csv.reader; and the memory it takes.
+"""Reading a manifest as Open does, compared with a csv.reader loop; and its memory.
 
 Ours is the loop of `services.batches.open`: blocks of a megabyte, every entry written as a
 row, the chunks into an index, all findings kept. That is the whole of Open's work on a manifest
@@ -8,7 +8,7 @@ The peer reads the very same file by lines through csv.reader with "|" between f
 write it in an afternoon. It skips "#" lines, strips the fields, and checks: their number, that the
 URL is http or https and has a host (urlsplit), that the algorithm is known and the digest as long
 as it has to be and hexadecimal, that the size is a number, that the name is there and has not been
-there before; then it writes the row with json.dumps. Shown beside it: the same checks with nothing
+there before; then it writes the row with json.dumps. Also shown: the same checks with nothing
 written, and a sloppy loop that counts fields and looks how the URL begins.
 
 Exact form: every row has all the columns, as our own writer writes them. Odd: every hundredth row
@@ -48,7 +48,7 @@ class NotTheSame(Exception):
 
 
 def measure() -> Figures:
-    """Lines a second of a manifest, beside a loop over csv.reader."""
+    """Lines a second of a manifest, compared with a loop over csv.reader."""
     with tempfile.TemporaryDirectory(prefix="jobyard-bench-") as folder:
         here = Path(folder)
         exact = written(here / "exact.checkm", LINES, odd=False)

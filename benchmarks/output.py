@@ -1,4 +1,4 @@
-"""How a benchmark says what it found: lines to read as it goes, one JSON object at the end."""
+"""The output of a benchmark: lines as it runs, one JSON object at the end."""
 
 import argparse
 import json
@@ -12,23 +12,20 @@ Figures = Mapping[str, Any]
 
 
 def say(line: str = "") -> None:
-    """Show a line at once."""
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def main(name: str, measure: Callable[[], Figures]) -> None:
-    """Measure and show the figures: with `--json` as the last line, else as a table.
-
-    What a measurement says on the way comes before it either way.
-    """
+    """Run a benchmark and print its figures: as the last line with `--json`, else as a table."""
     described = (measure.__doc__ or name).split("\n")[0]
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=described)
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
-    asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)  # so that what was started is stopped, as by Ctrl-C
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)  # stops what was started, as Ctrl-C does
     figures = measure()
-    if asked.json:
+    if arguments.json:
         say(json.dumps(figures))
         return
     for figure, value in figures.items():

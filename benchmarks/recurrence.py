@@ -1,13 +1,13 @@
-"""Reckoning a rule's next occurrence, beside cronsim; and beside dateutil's rules, to be right.
+"""A rule's next occurrence: speed compared with cronsim, correctness with dateutil's rules.
 
 The daily case: every day at 09:00 in Los Angeles, 5,000 occurrences walked one by one, which is
 cronsim's easiest way; ours is asked `next_after` each time and knows nothing of the time before.
 Both come to the same last occurrence, or the figures are not given.
 
-Shown beside it: the other kinds of rules, and one asked a thousand years after its anchor.
+Also shown: the other kinds of rules, and one asked a thousand years after its anchor.
 
 Right: each kind of rule that recurs, in eleven zones, with all four answers to changes of clocks,
-every occurrence in twenty years, beside benchmarks/rrules.py. One that differs ends the benchmark.
+every occurrence in twenty years with benchmarks/rrules.py. A difference ends the benchmark.
 """
 
 import json
@@ -62,7 +62,7 @@ class PeerFailed(Exception):
 
 
 def measure() -> Figures:
-    """Microseconds to a rule's next occurrence, beside cronsim's daily case."""
+    """Microseconds to a rule's next occurrence, compared with cronsim's daily case."""
     compared = checked(ZONES, YEARS)
     say(f"{compared:>9,} occurrences are those of dateutil's rules and zoneinfo")
     rules = {name: recurrence_of(document) for name, document in RULES.items()}

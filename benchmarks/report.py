@@ -4,7 +4,7 @@ The services' own code goes through a batch call by call, as the state machine h
 process of its own. Batch, report and notes of slices lie in the emulator. The jobs' records, their
 rows and index, and what becomes of large files are answered here, at once and as AWS would write
 it, for no laptop holds a million deposits: so what is measured is ours alone, reading the answers
-included, and the calls of DynamoDB and S3 that a Lambda would wait for are counted beside it.
+included, and the calls of DynamoDB and S3 that a Lambda would wait for are counted.
 
 Records are those of deposits of one file each, the hundredth of which failed. `call_on_lambda_s` is
 what the longest call would take of its 900 seconds with 512 MB: its CPU time at the share of a
@@ -154,7 +154,7 @@ def _report(size: int, endpoint: str, slice_jobs: int) -> Took:
     seconds = time.perf_counter() - began
     failed = -(-size // FAILED_EVERY)
     if batch.reported_counts != {"succeeded": size - failed, "failed": failed}:
-        raise NotReported(f"{size} jobs were told as {dict(batch.reported_counts)}")
+        raise NotReported(f"{size} jobs were reported as {dict(batch.reported_counts)}")
     longest = max(range(len(cpu)), key=lambda n: cpu[n] + calls[n] * WAIT_S)
     return Took(
         size,
@@ -175,7 +175,7 @@ def _written_bytes() -> int:
     return int(re.findall(r"wchar: (\d+)", text)[0])
 
 
-# What there is to tell of
+# What there is to report
 
 
 def _laid_out(size: int) -> Batch:
@@ -216,7 +216,7 @@ def _record(place: JobAddress) -> JobRecord:
     steps = [name for name, _ in TYPES["deposit"].steps][: 2 if failed else None]
     message = "GET https://files.example.org/collection/maps/sheet.tif answered 404 Not Found"
     code = Failure.PAYLOAD_NOT_FOUND.value if failed else ""
-    told = (steps[-1], code, message) if failed else ()
+    failure = (steps[-1], code, message) if failed else ()
     return JobRecord(
         address=place,
         state=JobState.FAILED if failed else JobState.SUCCEEDED,
@@ -227,7 +227,7 @@ def _record(place: JobAddress) -> JobRecord:
         failure_code=code,
         failure_message=message if failed else "",
         steps=tuple(StepRecord(name, StepStatus.COMPLETED, moment, after) for name in steps),
-        attempts=(Attempt(moment, after, *told),),
+        attempts=(Attempt(moment, after, *failure),),
         data={} if failed else {"object": "ark:/99999/fk4" + "b" * 20, "version": 1, "files": 1},
     )
 
@@ -260,9 +260,9 @@ class Answers:
         ]
         self._records = [json.dumps(record) for record in records]
 
-    def answer_for(self, *asking: Any) -> None:
+    def answer_for(self, *clients: Any) -> None:
         """Answer these clients from now on."""
-        for client in asking:
+        for client in clients:
             events = client.meta.events
             events.register_first("before-send.dynamodb.*", self._dynamodb)
             events.register_first("before-send.s3.*", self._s3)
@@ -291,8 +291,8 @@ class Answers:
                 first, last = _range(request)
                 return _answer(request, self._row * ((last + 1 - first) // len(self._row)))
             case "CreateMultipartUpload":
-                told = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
-                return _answer(request, f"{told}</InitiateMultipartUploadResult>".encode())
+                body = "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+                return _answer(request, f"{body}</InitiateMultipartUploadResult>".encode())
             case "PutObject":
                 self.sent_bytes += _length(request)
             case "UploadPart":
@@ -321,8 +321,8 @@ class _Raw(BytesIO):
 
 
 def _answer(request: Any, body: bytes, headers: Mapping[str, str] | None = None) -> AWSResponse:
-    told = HeadersDict({"Content-Length": str(len(body)), **(headers or {})})
-    return AWSResponse(request.url, 200, told, _Raw(body))
+    headers_sent = HeadersDict({"Content-Length": str(len(body)), **(headers or {})})
+    return AWSResponse(request.url, 200, headers_sent, _Raw(body))
 
 
 def _header(request: Any, name: str) -> str:

@@ -1,11 +1,11 @@
-"""Deposits of small files, from upload to report, beside a bare loop that makes the same requests.
+"""Deposits of small files, from upload to report, compared with a bare loop of the same requests.
 
 Ours: a batch of DEPOSITS rows over FILES files, each row an object of its own with a local
 identifier, on the local stack with its four workers. The time runs from just before the PutObject
 of the manifest to when its batch is seen completed. Worker CPU is user and system time of
 /proc/PID/stat of every process below the emulator, Open, Settle and Report included.
 
-The peer is what one would write without looking: AT_ONCE threads of one process. For each row it
+The peer is a simple loop: AT_ONCE threads of one process. For each row it
 GETs the file by urllib3, takes its sha-256, and writes what a deposit leaves behind, by boto3 and
 under the same conditions: content and object manifest to S3, identifier and version to DynamoDB.
 The jobs' own records are inserted and updated AT_ONCE a call. It checks nothing and retries
@@ -72,7 +72,7 @@ class Took:
 
 
 def measure() -> Figures:
-    """Deposits of small files a second, and their CPU, beside a bare loop."""
+    """Deposits of small files a second, and their CPU, compared with a bare loop."""
     ours: list[Took] = []
     bare: list[Took] = []
     with local_stack() as local, _served(local.files_port):

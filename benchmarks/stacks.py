@@ -20,7 +20,7 @@ from jobyard.domain.manifests.writer import manifest as written
 
 COLLECTION = "bench"
 POLL_S = 0.05  # how often the end is looked for: an item read, about a millisecond of the emulator
-PATIENCE_S = 300.0
+TIMEOUT_S = 300.0
 
 
 class BatchLost(Exception):
@@ -92,7 +92,7 @@ def manifest(jobs: int) -> bytes:
 
 @dataclass(frozen=True)
 class Sent:
-    """A manifest that was dropped, by whom nobody asked. `at` is time.time() before the upload."""
+    """A manifest that was uploaded. `at` is time.time() before the upload."""
 
     batch_id: str
     at: float
@@ -115,18 +115,18 @@ def reported_at(local: LocalStack, sent: Sent, jobs: int) -> float:
     """Wait for a batch's end; when it was seen, as time.time().
 
     Raises:
-        BatchLost: it did not complete, its counts are wrong, or it was not told exactly once.
+        BatchLost: it did not complete, its counts are wrong, or its mails are not exactly one.
     """
     dynamodb, key = local.client("dynamodb"), {"batch_id": {"S": sent.batch_id}}
-    state, deadline = "", time.time() + PATIENCE_S
+    state, deadline = "", time.time() + TIMEOUT_S
     while state not in {"completed", "failed"}:
         time.sleep(POLL_S)
         item = dynamodb.get_item(TableName=local.tables["BatchesTable"], Key=key).get("Item")
         state = item["state"]["S"] if item else ""
         if time.time() > deadline:
-            raise BatchLost(f"batch {sent.batch_id} is {state or 'not there'} after {PATIENCE_S} s")
+            raise BatchLost(f"batch {sent.batch_id} is {state or 'not there'} after {TIMEOUT_S} s")
     seen = time.time()
-    told = [each for each in mail.sent(local.emulator.endpoint) if sent.batch_id in each.subject]
-    if state != "completed" or len(told) != 1 or f"{jobs} succeeded" not in told[0].text:
-        raise BatchLost(f"batch {sent.batch_id} is {state} and was told in {len(told)} mails")
+    mails = [each for each in mail.sent(local.emulator.endpoint) if sent.batch_id in each.subject]
+    if state != "completed" or len(mails) != 1 or f"{jobs} succeeded" not in mails[0].text:
+        raise BatchLost(f"batch {sent.batch_id} is {state} and has {len(mails)} mails")
     return seen

@@ -1,4 +1,4 @@
-"""Jobs a second, from the upload of a manifest to its report, beside a Celery chord on Redis.
+"""Jobs a second, from the upload of a manifest to its report, compared with a Celery chord.
 
 Both run JOBS jobs that do nothing with WORKERS worker processes, by turns, after one warm-up each.
 Ours: from just before the PutObject of the manifest to when its batch is seen completed and its one
@@ -25,7 +25,7 @@ RUNS = 3
 MILLION = 1_000_000
 SIZES = (1, JOBS, 100_000, MILLION)  # whose first job is waited for
 _LOOK_S = 0.005
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 
 class NotStarted(Exception):
@@ -33,7 +33,7 @@ class NotStarted(Exception):
 
 
 def measure() -> Figures:
-    """Jobs a second from upload to report, beside a Celery chord on Redis."""
+    """Jobs a second from upload to report, compared with a Celery chord on Redis."""
     ours: list[dict[str, float]] = []
     guarded: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
@@ -106,8 +106,8 @@ def _first_job_s(jobs: int) -> float:
         key = {"chunk_id": {"S": f"{sent.batch_id}#0"}, "position": {"N": "0"}}
         asked = {"TableName": local.tables["JobsTable"], "Key": key, "ConsistentRead": True}
         while "Item" not in dynamodb.get_item(**asked):
-            if time.time() > sent.uploaded_at + PATIENCE_S:
-                raise NotStarted(f"no job of {jobs} was running after {PATIENCE_S} s")
+            if time.time() > sent.uploaded_at + TIMEOUT_S:
+                raise NotStarted(f"no job of {jobs} was running after {TIMEOUT_S} s")
             time.sleep(_LOOK_S)
         return time.time() - sent.uploaded_at
 

@@ -1,6 +1,6 @@
 """Sends a chord for each number read from standard input and writes how many seconds it took.
 
-It asks for the result every few milliseconds. Celery's own `get` waits to be told, and waits for
+It asks for the result every few milliseconds. Celery's own `get` waits for a notification, and for
 ever when the workers were done before it had begun to listen, as they often are on two cores.
 """
 

@@ -109,8 +109,8 @@ def test_the_clocks_part_is_from_its_first_look_until_it_has_told_of_the_last() 
     found = a_round()
 
     assert found.began == NOON.timestamp() + 3
-    assert [at - found.began for at in found.told] == [2, 62]
-    assert found.read(found.told[-1]) == 3
+    assert [at - found.began for at in found.started] == [2, 62]
+    assert found.read(found.started[-1]) == 3
     assert found.written == 12
 
 

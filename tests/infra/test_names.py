@@ -96,15 +96,6 @@ PENDING: dict[str, set[str]] = {
         "ma(k|d)es? up for|made up for",
         "patience",
     },
-    "benchmarks": {
-        "asking",
-        "told",
-        "beside",
-        "whom|whoever",
-        "patience",
-        "at the most",
-        "looks? after",
-    },
 }
 PLACES = {
     "layers": sorted((ROOT / "layers/jobyard/jobyard").rglob("*.py")),
