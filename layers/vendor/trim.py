@@ -29,7 +29,7 @@ UNUSED = (
     "aws_lambda_powertools/utilities/parser",
     "aws_lambda_powertools/utilities/streaming",
     "aws_lambda_powertools/utilities/validation",
-    "boto3/docs/[!_d]*.py",
+    "boto3/docs/[!_du]*.py",
     "boto3/examples",
     "botocore/docs/bcdoc",
     "botocore/docs/[!_du]*.py",

@@ -75,6 +75,8 @@ import sys
 sys.path[:0] = {path!r}
 import botocore.awsrequest, botocore.session
 import aws_lambda_powertools.utilities.idempotency  # imports boto3, which imports its docs
+import boto3
+boto3.resource("dynamodb", region_name="us-east-1").Table("voters").update_item
 session = botocore.session.get_session()
 session.set_credentials("a", "b")
 raw = type("Raw", (), {{"stream": lambda self: iter(())}})()
