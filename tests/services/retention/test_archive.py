@@ -624,7 +624,7 @@ def test_the_whole_months_of_a_schedule_are_archived_and_its_tombstone_says_so(
     of_kind = {kind: [each for each in lines if each["kind"] == kind] for kind in _kinds(lines)}
     assert [each["job_id"] for each in of_kind["occurrence"]] == [e.address.job_id for e in old]
     assert len(of_kind["job"]) == sum(each.verdict is Verdict.RUN for each in old)
-    assert of_kind["occurrence"][0]["occurrence"]["reason"] == "CALENDAR"
+    assert of_kind["occurrence"][0]["occurrence"]["skip_reason"] == "CALENDAR"
     assert retain(years) == done(0)
 
 
