@@ -59,7 +59,7 @@ def test_a_bad_address_of_a_dropped_manifest_costs_nobody_else_the_mail(
     assert batch.state == "completed"
     assert batch.notify == ("jane.doe@example.org", "ops@example.org")
     assert [each.address for each in batch.undeliverable] == ["jane.doe at example.org"]
-    assert report.delivery.untold == batch.undeliverable
+    assert report.delivery.undeliverable == batch.undeliverable
     (mail,) = harness.mails_of(batch_id)
     assert "Not told:    jane.doe at example.org: " in mail.text
 
@@ -81,7 +81,7 @@ def test_where_nobody_at_all_can_be_told_the_report_says_so(
     _, report = dropped(harness, payloads, "jane.doe at example.org")
 
     assert report.delivery.state == "failed"
-    assert [each.address for each in report.delivery.untold] == ["jane.doe at example.org"]
+    assert [each.address for each in report.delivery.undeliverable] == ["jane.doe at example.org"]
 
 
 def test_an_address_that_was_let_in_before_is_told_apart_when_the_mail_is_sent(
@@ -93,7 +93,7 @@ def test_an_address_that_was_let_in_before_is_told_apart_when_the_mail_is_sent(
         _, report = dropped(harness, payloads, "ops@example.org")
 
     assert strict.sent == [("ops@example.org", "copies@example.org")]
-    assert [each.address for each in report.delivery.untold] == ['"Doe']
+    assert [each.address for each in report.delivery.undeliverable] == ['"Doe']
     assert report.delivery.state == "sent"
 
 
@@ -108,7 +108,7 @@ def test_who_is_refused_by_the_mail_service_costs_nobody_else_the_mail(
 
     assert strict.sent == [("jane.doe@example.org",), ("jo@example.org",)]
     assert report.delivery.state == "sent"
-    (untold,) = report.delivery.untold
+    (untold,) = report.delivery.undeliverable
     assert untold.address == "ops@example.org"
     assert "request-7" in untold.why
     assert "arn:" not in untold.why
@@ -123,7 +123,7 @@ def test_who_was_told_singly_is_told_once_whenever_the_rest_is_interrupted(
         with harness.interceptor.listening(interrupting):
             batch_id, report = dropped(harness, payloads, f"{DOE}, jo@example.org")
             # The one mail to all is refused for ops; jo comes last, and the service takes no more.
-            assert report.delivery.told == ("jane.doe@example.org",)
+            assert report.delivery.sent_to == ("jane.doe@example.org",)
             news = {"messageId": "m", "tags": {"batch_id": [batch_id], "seq": ["1"]}}
             harness.hear({"detail": {"mail": news, "eventType": "Send"}})
         harness.later(61)

@@ -35,8 +35,8 @@ class DeliveryState(StrEnum):
 class Delivery:
     """Whether a report arrived. `tries` counts hand-overs to the mail service.
 
-    `singly`: the one mail to all was refused, so each has one of their own; `told` are those who
-    were sent it. `untold` are those who cannot be told, and why.
+    `individually`: the one mail to all was refused, so each recipient gets a separate one.
+    `sent_to` lists those who got it, `undeliverable` those who cannot, with the reasons.
     """
 
     state: DeliveryState
