@@ -150,7 +150,7 @@ class Scenario(RuleBasedStateMachine):
         if jobs := self._jobs(self._batch(which)):
             job = data.draw(st.sampled_from(jobs))
             event = data.draw(st.sampled_from([*job.actions * 3, *JOB_EVENTS]))
-            self._do(partial(send_job_event, job.job.place.job_id, event))
+            self._do(partial(send_job_event, job.job.address.job_id, event))
 
     @rule(which=WHICH)
     def retry(self, which: int) -> None:

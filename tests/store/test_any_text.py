@@ -127,7 +127,8 @@ def test_whatever_a_step_tells_its_record_is_written_and_reads_back(text: str) -
     for job in after:
         assert jobs.get(job.address) == job
         assert job.failure_code != Failure.UNWRITABLE
-        said = [job.failure_message, *(each.message for each in (*job.attempts, *job.steps))]
+        said = [job.failure_message, *(each.message for each in job.steps)]
+        said += [each.failure_message for each in job.attempts]
         assert all(is_clean(each) for each in said)
         assert job_bytes(job.address.origin_id, 0, 0) <= MAX_RECORD_BYTES
 

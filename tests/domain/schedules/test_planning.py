@@ -38,7 +38,7 @@ from jobyard.domain.schedules.schedule import (
     Schedule,
     ScheduleState,
     job_address,
-    look_at,
+    next_check,
     occurrence_time,
 )
 
@@ -212,15 +212,15 @@ def test_a_run_is_looked_after_the_more_seldom_the_longer_it_goes() -> None:
     waits = []
     now = START
     for _ in range(7):
-        following = look_at(runs, now)
+        following = next_check(runs, now)
         assert following is not None
         waits.append((following - now).total_seconds() / 60)
         now = following
 
     assert waits == [1, 1, 2, 4, 8, 15, 15]
     fresh = ActiveJob(now, now, "main")
-    assert look_at((*runs, fresh), now) == now + timedelta(minutes=1)
-    assert look_at((), START) is None
+    assert next_check((*runs, fresh), now) == now + timedelta(minutes=1)
+    assert next_check((), START) is None
 
 
 DAILY = {"kind": "daily", "at": "09:00", "zone": "UTC", "anchor": "2026-11-01"}
