@@ -8,16 +8,16 @@ from jobyard.domain.compaction import SIZE_LIMITS, add_counts, compact, json_byt
 from jobyard.domain.lifecycle import MACHINE, Move
 from jobyard.domain.text import NAME_BYTES, REASON_BYTES, clean_fields, truncate
 
-SUMMARY_EVENT = "more"  # the event of what stands for entries that are left out
+SUMMARY_EVENT = "more"  # the event of the entry that replaces omitted ones
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One move that was made, or one thing that was noted without a move (before == after).
+    """One state change, or a note without one (before == after).
 
-    `sub` is the person's id; "" when the machine did it, and of entries older than ids. A
-    long history replaces several entries by one with the event `MORE_EVENTS`: `counts` has their
-    number by event; `before`, `after` and `at` come from the first and the last of them.
+    `sub` is the person's id: "" for the machine, and in entries from before ids were stored.
+    A long history replaces several entries by one with the event `SUMMARY_EVENT`: `counts` has
+    their number by event; `before`, `after` and `at` come from the first and the last of them.
     """
 
     event: str
@@ -35,12 +35,12 @@ class HistoryEntry:
 
     @property
     def by_machine(self) -> bool:
-        """Whether the machine did it, not somebody who is called so."""
+        """Whether the machine did it. A person with the same name has an id."""
         return self.actor == MACHINE and not self.sub
 
     @classmethod
     def of(cls, move: Move) -> "HistoryEntry":
-        """The entry a move leaves."""
+        """The entry of a move."""
         cause = move.cause
         return cls(
             move.event,
@@ -55,7 +55,7 @@ class HistoryEntry:
 
     @classmethod
     def summary_of(cls, entries: "Sequence[HistoryEntry]") -> "HistoryEntry":
-        """What stands for `entries`, which are not kept."""
+        """The one entry that replaces `entries`."""
         counts = add_counts((each.event, each.counts) for each in entries)
         return cls.summary(counts, entries[0].before, entries[-1].after, entries[-1].at)
 
@@ -63,24 +63,24 @@ class HistoryEntry:
     def summary(
         cls, counts: Mapping[str, int], before: str, after: str, at: datetime
     ) -> "HistoryEntry":
-        """What stands for so many moves of each event, from one state to another."""
+        """The entry that replaces so many moves of each event, from one state to another."""
         words = summary_text(counts, "move")
         return cls(SUMMARY_EVENT, before, after, at, MACHINE, "", words, counts=counts)
 
     def truncated(self, limit: int) -> "HistoryEntry":
-        """It, with so many bytes of its reason."""
+        """A copy with at most `limit` bytes of its reason."""
         return self if self.counts else replace(self, reason=truncate(self.reason, limit))
 
 
 def compact_history(
-    history: tuple[HistoryEntry, ...], marks: Collection[int], left: int
+    history: tuple[HistoryEntry, ...], pinned: Collection[int], max_bytes: int
 ) -> tuple[HistoryEntry, ...]:
-    """What of a history is kept, in `left` bytes if it can be: the first and last entries, those at
-    `marks`, and what stands for the others."""
+    """A history of `max_bytes` if possible: its first and last entries, those at the indices
+    `pinned`, and a summary of the others."""
     kept = history
-    for room in SIZE_LIMITS:
-        kept = compact(history, HistoryEntry.summary_of, room.last, marks)
-        kept = (*(each.truncated(room.text_bytes) for each in kept[:-1]), *kept[-1:])
-        if json_bytes([[*vars(each).values()] for each in kept]) <= left:
+    for limits in SIZE_LIMITS:
+        kept = compact(history, HistoryEntry.summary_of, limits.last, pinned)
+        kept = (*(each.truncated(limits.text_bytes) for each in kept[:-1]), *kept[-1:])
+        if json_bytes([[*vars(each).values()] for each in kept]) <= max_bytes:
             break
     return kept

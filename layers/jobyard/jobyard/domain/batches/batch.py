@@ -1,8 +1,7 @@
 """A batch: one submitted manifest, its jobs, its counts, its reports. Source: Merritt's ingest.
 
-The lifecycle follows its four use cases. Two things are ours: `cancelling`, because a
-cancelled batch must still end and tell, and that a refused manifest goes through `reporting`, so
-that there is no second way to a mail.
+The lifecycle follows its four use cases, with two additions. A cancelled batch must still end and
+report, hence `cancelling`. A refused manifest passes through `reporting`, the only way to a mail.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,8 +41,7 @@ class BatchState(StrEnum):
 
 
 _S = BatchState
-# How much longer than it is awaited a manifest is still taken for its batch: an upload that had
-# begun in time may have ended later.
+# How long after `upload_until` a manifest is still accepted: its upload may have started in time.
 UPLOAD_GRACE = timedelta(hours=1)
 
 _by = partial(senders, "batch")
@@ -136,9 +134,9 @@ BATCH = Lifecycle(
     ),
 )
 
-_WORD_BYTES = 128  # of a word that should be a known one, and may be anything in a dropped manifest
-INTAKE_PREFIX = "manifests/"  # what the keys of manifests in the intake bucket begin with
-_RESERVED = 1024  # bytes of a record for its keys, and for what an index repeats of it
+_WORD_BYTES = 128  # of a name that may be anything in a dropped manifest
+INTAKE_PREFIX = "manifests/"  # of the keys of manifests in the intake bucket
+_RESERVED = 1024  # bytes for the keys of a record and their copies in indexes
 
 OPEN_BATCH_STATES = frozenset(
     {_S.PENDING, _S.HELD, _S.PROCESSING, _S.CANCELLING, _S.REPORTING, _S.UPDATE_REPORTING}
@@ -163,14 +161,14 @@ class ManifestSource:
 class Batch:
     """A batch as it is stored. `version` counts its writes; times are aware UTC.
 
-    `submitter` is a name to show; whose it is says `submitter_sub`, the id of the person who
-    submitted it: "" when it was dropped in the bucket, and of batches older than ids.
-    `submitter_groups` are those of their groups that gave them the right to deposit.
-    `entries` is the number of its jobs, `chunk_size` how many of them a chunk holds (the last may
-    hold fewer). `notify` is whom its reports go to, `untold` whom they should and cannot. `message`
-    says why it failed as a whole, "" when it did not. `reported` are the counts the last report
-    told, by job state. `repaired_at` is when the last of its jobs was moved after its end, as far
-    as retention had to know.
+    `submitter` is a name to show. `submitter_sub` is the id of that person: "" if the manifest was
+    dropped in the bucket, and in batches from before ids were stored. `submitter_groups` are those
+    of their groups that gave them the right to deposit. `entries` is the number of its jobs,
+    `chunk_size` how many of them a chunk holds (the last may hold fewer). `notify` are the
+    recipients of its reports, `undeliverable` the recipients who cannot get one, with the reason.
+    `failure_message` says why it failed as a whole, "" if it did not. `reported_counts` are the
+    counts of the last report, by job state. `repaired_at` is when one of its jobs last changed
+    after its end, where retention has noted it.
     """
 
     batch_id: str
@@ -217,12 +215,12 @@ class Batch:
     def with_entry(self, entry: HistoryEntry, **changes: Any) -> "Batch":
         """The batch with one more entry in its history, and with `changes` to its other fields."""
         after = replace(self, **changes, version=self.version + 1)
-        left = MAX_RECORD_BYTES - _RESERVED - after._record_bytes()
+        max_bytes = MAX_RECORD_BYTES - _RESERVED - after._record_bytes()
         history = (*self.history, entry)
-        return replace(after, history=compact_history(history, _marks(history), left))
+        return replace(after, history=compact_history(history, _pinned(history), max_bytes))
 
     def _record_bytes(self) -> int:
-        """The bytes of its record without its history, or a few more."""
+        """The size of the stored record in bytes without its history, never too low."""
         named = vars(self) | {
             "history": (),
             "source": self.source and [*vars(self.source).values()],
@@ -232,26 +230,26 @@ class Batch:
 
     @property
     def chunk_count(self) -> int:
-        """How many chunks its jobs lie in; 0 before it is opened."""
+        """The number of its chunks; 0 before it is opened."""
         return -(-self.entries // self.chunk_size) if self.entries else 0
 
     @property
     def upload_key(self) -> str:
-        """Where in the intake bucket its manifest goes, if it is submitted and not dropped."""
+        """The key in the intake bucket to which its manifest is to be uploaded."""
         return f"{INTAKE_PREFIX}{self.collection}/{self.batch_id}/{self.filename}"
 
     @property
     def awaits_upload(self) -> bool:
-        """Whether its manifest was promised and has not come."""
+        """Whether its manifest is still to be uploaded."""
         return self.state is BatchState.PENDING and self.source is None
 
     def has_expired(self, now: datetime) -> bool:
-        """Whether its manifest was promised, never came, and is not awaited any more."""
+        """Whether the time to upload its manifest is over."""
         return self.awaits_upload and self.upload_until is not None and self.upload_until <= now
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it was cancelled: then its rows without a record are cancelled jobs."""
+        """Whether it was cancelled. Then its rows without a record are cancelled jobs."""
         return any(entry.after == BatchState.CANCELLING for entry in self.history)
 
     def is_open_to(self, event: str) -> bool:
@@ -260,7 +258,7 @@ class Batch:
 
     @property
     def depositor(self) -> Depositor:
-        """Whose right to deposit its jobs have."""
+        """The person or nobody, with whose right to deposit its jobs run."""
         return Depositor(self.submitter_sub, self.submitter_groups)
 
     def is_submitted_by(self, sub: str) -> bool:
@@ -272,16 +270,16 @@ class Batch:
         return min(self.chunk_size, self.entries - chunk * self.chunk_size)
 
 
-def _marks(history: Sequence[HistoryEntry]) -> set[int]:
-    """The entries that are asked for however long ago they were: the cancel, the last claim of an
-    execution that opens it, the last event of a person."""
+def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
+    """The indices of entries that are always kept: the cancel, the last execution that claimed to
+    open it, the last event of a person."""
     events = BATCH.people_events()
-    marks: dict[str, int] = {}
+    pinned: dict[str, int] = {}
     for at, entry in enumerate(history):
         if entry.after == BatchState.CANCELLING:
-            marks["cancel"] = at
+            pinned["cancel"] = at
         if CauseKey.parse(entry.cause).action is Action.OPEN:
-            marks["claim"] = at
+            pinned["claim"] = at
         if entry.event in events:
-            marks["person"] = at
-    return {*marks.values()}
+            pinned["person"] = at
+    return {*pinned.values()}

@@ -1,7 +1,7 @@
-"""Chunks: the unit of fan-out, of partition key and of cost; and the counts that live on them.
+"""Chunks: the unit of fan-out, of partition keys and of cost, with the counts of their jobs.
 
-A batch's rows lie one after the other in one file; an index says where each chunk of them begins
-and ends. An index line has a fixed length, so the line of a chunk is found without reading others.
+The rows of a batch are one file. An index has the byte range of each chunk; its lines have one
+length, so the line of a chunk can be read alone.
 """
 
 import json
@@ -13,16 +13,16 @@ from jobyard.domain.jobs.job import JobRecord, JobState
 
 _LINE = '{"chunk":%10d,"start":%15d,"end":%15d}\n'
 INDEX_LINE_BYTES = len(_LINE % (0, 0, 0))
-# A batch has no more: what the children of a Map give is put together, if only to be dropped, and
-# three bytes of each are what AWS takes of a state, 256 KiB.
+# Step Functions joins the results of a Map even if they are dropped. At three bytes a child, more
+# chunks would pass its limit of 256 KiB.
 MAX_CHUNKS = 80_000
-MAX_RUNS_KEPT = 100  # that came through a chunk and are kept with it
-MAIN = "main"  # the run that a batch's own manifest began
+MAX_RUNS_KEPT = 100  # finished runs that a chunk remembers
+MAIN = "main"  # the run that the manifest of a batch started
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk's number (from 0) and where its rows lie: bytes `start` up to, not with, `end`."""
+    """A chunk's number (from 0) and the byte range of its rows; `end` is exclusive."""
 
     chunk: int
     start: int
@@ -34,16 +34,16 @@ class Chunk:
 
     @classmethod
     def from_index_line(cls, line: bytes) -> "Chunk":
-        """The chunk an index line names."""
+        """The chunk in an index line."""
         fields = json.loads(line)
         return cls(fields["chunk"], fields["start"], fields["end"])
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run came with a chunk: the last pass that went through all of it, 0 before one.
+    """The progress of a run in a chunk: the last pass that finished it, 0 before the first.
 
-    `next_at` is when the first of the run's jobs in it may be tried again, None when none waits.
+    `next_at` is when its first waiting job may be tried again, None if no job waits.
     """
 
     last_pass: int = 0
@@ -52,13 +52,13 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """What is known of a chunk: how many jobs are in each state, the failures by code, the runs.
+    """The counts of a chunk: jobs by state, failures by code, and the progress of each run.
 
-    `stopped` is how many of the held ones the machine holds, not a person; `final` how many of the
-    failed ones no requeue can help, by code. `collection` is its batch's, "" while nobody said.
+    `machine_held` is how many held jobs the machine holds, not a person. `not_retryable` counts
+    the failed jobs that no requeue can help, by code. `collection` is its batch's, "" if unknown.
 
-    Jobs without a record are in no count. While a worker is in the chunk the counts may lag behind
-    its jobs, always so that what has ended may still count as open and never the reverse.
+    Jobs without a record are not counted. The counts may lag behind the jobs while a worker runs:
+    an ended job may still count as open, never the reverse.
     """
 
     batch_id: str
@@ -72,33 +72,37 @@ class ChunkRecord:
     collection: str = ""
 
     def with_counts_of(self, jobs: Iterable[JobRecord]) -> "ChunkRecord":
-        """The record with the counts of its `jobs`, which are all that have a record."""
-        found = list(jobs)
-        counts, failures = count_jobs(found)
-        final = [job for job in found if job.state is JobState.FAILED and not job.recoverable]
-        stopped = sum(job.state is JobState.HELD and job.history[-1].by_machine for job in found)
+        """A copy with new counts. `jobs` are all jobs of the chunk that have a record."""
+        recorded = list(jobs)
+        counts, failures = count_jobs(recorded)
+        not_retryable = [
+            job for job in recorded if job.state is JobState.FAILED and not job.recoverable
+        ]
+        held = [job for job in recorded if job.state is JobState.HELD]
         return replace(
             self,
             counts=counts,
             failures=failures,
-            machine_held=stopped,
-            not_retryable=count_jobs(final)[1],
+            machine_held=sum(job.history[-1].by_machine for job in held),
+            not_retryable=count_jobs(not_retryable)[1],
         )
 
     def progress(self, run: str) -> RunProgress:
-        """How far `run` came with it."""
+        """The progress of `run`."""
         return self.runs.get(run, RunProgress())
 
     def count(self, state: str) -> int:
         """How many of its jobs are recorded in `state`."""
         return self.counts.get(state, 0)
 
-    def with_progress(self, run: str, passage: RunProgress) -> "ChunkRecord":
-        """The record once `run` came that far with it. Of runs that came through, which are as many
-        as people ask for, it keeps the newest `RUNS`, and the batch's own."""
-        runs = {name: each for name, each in self.runs.items() if name != run} | {run: passage}
-        over = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
-        for name in over[:-MAX_RUNS_KEPT]:
+    def with_progress(self, run: str, progress: RunProgress) -> "ChunkRecord":
+        """A copy with the progress of `run`.
+
+        Of finished runs it keeps the newest `MAX_RUNS_KEPT` and the batch's own.
+        """
+        runs = {name: each for name, each in self.runs.items() if name != run} | {run: progress}
+        finished = [name for name, each in runs.items() if each.next_at is None and name != MAIN]
+        for name in finished[:-MAX_RUNS_KEPT]:
             del runs[name]
         return replace(self, runs=runs)
 
@@ -109,7 +113,7 @@ class ChunkRecord:
 
 
 def count_jobs(jobs: Iterable[JobRecord]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many of `jobs` are in each state, and how many failed for each code."""
+    """The number of `jobs` by state, and of failed ones by code."""
     counts: dict[str, int] = {}
     failures: dict[str, int] = {}
     for job in jobs:

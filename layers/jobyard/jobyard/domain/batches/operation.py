@@ -1,7 +1,7 @@
-"""An operation: one person's wish for many jobs of a batch, carried out by the machine.
+"""An operation: one person's request for many jobs of a batch, carried out by the machine.
 
-It is a pass over the chunks that hold matching jobs. Each job's outcome is kept, so that nobody
-has to guess which of 3,000 jobs a bulk action missed.
+It is a pass over the chunks with matching jobs. The outcome of each job is stored, so that the
+person sees which of 3,000 jobs an action could not change.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from jobyard.domain.errors import OperationInProgress
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.text import MESSAGE_BYTES, NAME_BYTES, REASON_BYTES, clean_fields
 
-MAX_OPERATIONS = 25  # operations in one batch; one person's wish for all of its jobs is one
+MAX_OPERATIONS = 25  # running operations in one batch; a request for all of its jobs is one
 
 
 class OperationState(StrEnum):
@@ -26,10 +26,9 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs are meant: those in `state`, of the named codes, of the named ids, put there by
-    the machine if `by_machine`.
+    """Which jobs an operation changes: those in `state` with one of the failure codes and ids.
 
-    Nothing named means any.
+    No codes or no ids mean any. With `by_machine` only those that the machine put in the state.
     """
 
     state: JobState
@@ -38,7 +37,7 @@ class Filter:
     by_machine: bool = False
 
     def matches(self, job: JobRecord) -> bool:
-        """Whether `job` is meant."""
+        """Whether it selects `job`."""
         return (
             job.state is self.state
             and (not self.codes or job.failure_code in self.codes)
@@ -47,31 +46,31 @@ class Filter:
         )
 
     def match_count(self, chunk: ChunkRecord) -> int:
-        """How many jobs of a chunk are meant by its counts, the ids left out of account."""
+        """How many jobs of a chunk it selects, by the chunk's counts; ids are ignored."""
         if self.codes:
             return sum(chunk.failures.get(code, 0) for code in self.codes)
         return chunk.machine_held if self.by_machine else chunk.count(self.state)
 
     def not_retryable_count(self, chunk: ChunkRecord) -> int:
-        """How many of those can no longer be requeued, by its counts."""
+        """How many of those cannot be requeued any more, by the chunk's counts."""
         if self.state is not JobState.FAILED:
             return 0
         codes = self.codes or chunk.not_retryable.keys()
         return sum(chunk.not_retryable.get(code, 0) for code in codes)
 
     def may_overlap(self, other: "Filter") -> bool:
-        """Whether some job may be meant by both, now or in a moment."""
-        both_name = self.job_ids and other.job_ids
-        return not (both_name and self.job_ids.isdisjoint(other.job_ids))
+        """Whether both may select the same job, now or later."""
+        both_have_ids = self.job_ids and other.job_ids
+        return not (both_have_ids and self.job_ids.isdisjoint(other.job_ids))
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One tracked operation. `event` is what each job that matches is sent.
+    """One tracked operation. Each matching job is sent `event`.
 
-    `matched` is how many jobs matched when it was asked for, `refused` how many of them could not
-    be requeued even then; the outcomes say what became of each.
-    `chunks` are the numbers of the chunks they lie in, in order. `sub` is the actor's id.
+    `matched` is how many jobs matched at the request, `not_retryable` how many of them could not
+    be requeued even then. `chunks` are the numbers of their chunks, ascending. `sub` is the
+    actor's id.
     """
 
     batch_id: str
@@ -92,29 +91,30 @@ class Operation:
         clean_fields(self, actor=NAME_BYTES, reason=REASON_BYTES)
 
     def description(self) -> str:
-        """What is being done, by whom and since when, in a sentence."""
+        """What is running, who requested it and when, in words."""
         return (
             f"operation {self.operation_id} ({self.event}) of {self.actor} "
-            f"has been under way since {self.requested_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"has been running since {self.requested_at:%Y-%m-%d %H:%M:%S} UTC"
         )
 
     def check_conflicts(self, running: Collection["Operation"]) -> None:
-        """See whether it may begin beside those that are `running` in its batch.
+        """Check that it may start while others are `running` in its batch.
 
-        A job that fails again quickly would be requeued by each of two requeues; a release takes
-        only what is held, so that a second one finds nothing.
+        Two requeues of the same jobs would both requeue a job that fails again quickly. A second
+        release finds nothing held, so it does no harm.
 
         Raises:
             OperationInProgress: one of them may requeue the same jobs, or there are too many.
         """
         if len(running) >= MAX_OPERATIONS:
             raise OperationInProgress(
-                f"{len(running)} operations are under way in batch {self.batch_id}: await their end"
+                f"{len(running)} operations are running in batch {self.batch_id}: "
+                "wait for one to end"
             )
         for other in running:
             same = self.event == other.event == "requeue"
             if same and self.filter.may_overlap(other.filter):
-                raise OperationInProgress(f"{other.description()}; await its end")
+                raise OperationInProgress(f"{other.description()}; wait for it to end")
 
 
 ACCEPTED, REFUSED = "accepted", "refused"
@@ -122,8 +122,10 @@ ACCEPTED, REFUSED = "accepted", "refused"
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What an operation did to one job: accepted, or refused and why. A view says instead of
-    accepted how the job stands now."""
+    """The outcome for one job: accepted, or refused with the reason.
+
+    A view shows the present state of the job instead of accepted.
+    """
 
     job_id: str
     outcome: str
@@ -134,7 +136,7 @@ class JobOutcome:
 
 
 def count_outcomes(outcomes: Collection[JobOutcome]) -> dict[str, int]:
-    """How many jobs came to each outcome."""
+    """The number of jobs by outcome."""
     total: dict[str, int] = {}
     for each in outcomes:
         total[each.outcome] = total.get(each.outcome, 0) + 1

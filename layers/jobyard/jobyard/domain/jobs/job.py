@@ -1,7 +1,7 @@
 """A job: one run of a job type for one manifest entry, with its task, its steps and attempts.
 
-The states are one canonical set for every kind of job; a deposit uses some of them, a device job
-others. The labels say what each audience calls them. `unknown` is a view and never written.
+All kinds of jobs share one set of states; each kind uses some of them. The labels are what each
+audience calls a state. `unknown` is only shown, never stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -195,7 +195,7 @@ class JobAddress:
 
     @classmethod
     def parse(cls, job_id: str) -> "JobAddress | None":
-        """The place `job_id` names; None when it is not the id of a job."""
+        """The address in `job_id`; None when it is not the id of a job."""
         origin_id, *rest = job_id.split(".")
         if len(rest) != 2 or not all(part.isdecimal() and part.isascii() for part in rest):
             return None
@@ -220,9 +220,9 @@ FINISHED_STEPS = frozenset(
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of the job's task with its stamps; `message` is a warning worth showing.
+    """A step of the job's task with its times; `message` is a warning worth showing.
 
-    A step that is found running has been at it for more than a second, in the job's attempt now.
+    A step is stored as running only if it takes longer than a second.
     """
 
     name: str
@@ -235,16 +235,16 @@ class StepRecord:
         object.__setattr__(self, "message", clean(self.message))
 
     def truncated(self, limit: int) -> "StepRecord":
-        """It, with so many bytes of its message."""
+        """A copy with at most `limit` bytes of its message."""
         return replace(self, message=truncate(self.message, limit))
 
 
-SUMMARY_CODE = "MORE"  # stands for a code on what stands for attempts that are left out
+SUMMARY_CODE = "MORE"  # the failure code of the entry that replaces omitted attempts
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try of the task, appended and never edited. `code` is "" when it went well.
+    """One try of the task, appended and never edited. `failure_code` is "" if it succeeded.
 
     A long list replaces several attempts by one with the code `MORE_ATTEMPTS`: `counts` has their
     number by code ("" among them); its times are the first's start and the last's end.
@@ -262,7 +262,7 @@ class Attempt:
 
     @classmethod
     def summary_of(cls, attempts: "Sequence[Attempt]") -> "Attempt":
-        """What stands for `attempts`, which are not kept."""
+        """The one entry that replaces `attempts`."""
         counts = add_counts((each.failure_code, each.counts) for each in attempts)
         return cls.summary(counts, attempts[0].started_at, attempts[-1].ended_at)
 
@@ -270,12 +270,12 @@ class Attempt:
     def summary(
         cls, counts: Mapping[str, int], started_at: datetime, ended_at: datetime | None
     ) -> "Attempt":
-        """What stands for so many attempts of each code, in that time."""
+        """The entry that replaces so many attempts of each failure code."""
         named = {code or "done": number for code, number in counts.items()}
         return cls(started_at, ended_at, "", SUMMARY_CODE, summary_text(named, "attempt"), counts)
 
     def truncated(self, limit: int) -> "Attempt":
-        """It, with so many bytes of its message."""
+        """A copy with at most `limit` bytes of its message."""
         return (
             self
             if self.counts
@@ -284,13 +284,13 @@ class Attempt:
 
     @property
     def code_counts(self) -> Mapping[str, int]:
-        """How many attempts of each code it is, or stands for."""
+        """How many attempts this entry counts, by failure code."""
         return self.counts or {self.failure_code: 1}
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as it is stored once something happened to it; a row without a record is scheduled.
+    """A job as it is stored from its first change on; a row without a record is scheduled.
 
     `cause` is the key of the last move's cause. `tries` counts starts since the job last made
     progress by a person's hand (requeue sets it to 0), `lost` those of them whose worker vanished,
@@ -342,7 +342,7 @@ class JobRecord:
         return after.compacted()
 
     def _without_running_step(self) -> "JobRecord":
-        """The record with no step running: an attempt is over, or another one begins."""
+        """A copy in which running steps are pending: an attempt ended, or the next one starts."""
         if not any(step.status is StepStatus.RUNNING for step in self.steps):
             return self
         steps = (
@@ -352,66 +352,72 @@ class JobRecord:
         return replace(self, steps=tuple(steps))
 
     def with_step(self, step: StepRecord) -> "JobRecord":
-        """The record with what is known of a step now, in the place of what was."""
+        """A copy with `step` in place of the step of the same name."""
         others = (each for each in self.steps if each.name != step.name)
         return replace(self, steps=(*others, step)).compacted()
 
     @property
     def attempt_count(self) -> int:
-        """How many attempts there were, those that are left out among them."""
+        """How many attempts there were, omitted ones included."""
         return sum(sum(each.code_counts.values()) for each in self.attempts)
 
     def compacted(self) -> "JobRecord":
-        """The record as it is kept: the same, unless it is long."""
+        """The record within `MAX_RECORD_BYTES`; the same record unless it is long."""
         if (
             len(self.history) <= _FEW
             and len(self.attempts) <= _FEW
             and self._text_length() <= _SHORT
         ):
             return self
-        fitted = self
-        for room in SIZE_LIMITS:
-            fitted = self._within(room)
-            if fitted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED:
+        compacted = self
+        for limits in SIZE_LIMITS:
+            compacted = self._within(limits)
+            if compacted._record_bytes() <= MAX_RECORD_BYTES - _RESERVED:
                 break
-        return fitted
+        return compacted
 
     def _text_length(self) -> int:
-        told = [each.reason for each in self.history]
-        told += [each.failure_message for each in self.attempts]
-        told += [each.message for each in self.steps]
-        return sum(map(len, told))
+        texts = [each.reason for each in self.history]
+        texts += [each.failure_message for each in self.attempts]
+        texts += [each.message for each in self.steps]
+        return sum(map(len, texts))
 
-    def _within(self, room: SizeLimits) -> "JobRecord":
-        """The record in so much room; what it says last is kept whole."""
-        history = compact(self.history, HistoryEntry.summary_of, room.last, _marks(self.history))
-        attempts = compact(self.attempts, Attempt.summary_of, room.last)
+    def _within(self, limits: SizeLimits) -> "JobRecord":
+        """The record within `limits`; the last entry of each list keeps its whole text."""
+        history = compact(self.history, HistoryEntry.summary_of, limits.last, _pinned(self.history))
+        attempts = compact(self.attempts, Attempt.summary_of, limits.last)
         return replace(
             self,
-            history=(*(each.truncated(room.text_bytes) for each in history[:-1]), *history[-1:]),
-            attempts=(*(each.truncated(room.text_bytes) for each in attempts[:-1]), *attempts[-1:]),
+            history=(*(each.truncated(limits.text_bytes) for each in history[:-1]), *history[-1:]),
+            attempts=(
+                *(each.truncated(limits.text_bytes) for each in attempts[:-1]),
+                *attempts[-1:],
+            ),
             steps=(
-                *(each.truncated(room.text_bytes) for each in self.steps[:-1]),
+                *(each.truncated(limits.text_bytes) for each in self.steps[:-1]),
                 *self.steps[-1:],
             ),
         )
 
     def _record_bytes(self) -> int:
-        """The bytes of its record, or a few more."""
+        """The size of the stored record in bytes, never too low."""
         lists = (self.history, self.attempts, self.steps)
-        few = vars(self) | {"history": (), "attempts": (), "steps": (), "address": ()}
-        return json_bytes([few, *([*vars(each).values()] for each in chain(*lists))])
+        fields = vars(self) | {"history": (), "attempts": (), "steps": (), "address": ()}
+        return json_bytes([fields, *([*vars(each).values()] for each in chain(*lists))])
 
 
-_FEW = 8  # entries of a list that is not long
-_SHORT = 1000  # letters that such lists may say without a second look
-_RESERVED = 512  # bytes of a record for its keys
-_REQUESTS = 4  # of people, whose moves are kept however long ago they were made
+_FEW = 8  # entries: a list of no more is never compacted
+_SHORT = 1000  # characters: lists with no more text are not measured
+_RESERVED = 512  # bytes for the keys of a record
+_REQUESTS = 4  # the last requests of people whose entries are always kept
 
 
-def _marks(history: Sequence[HistoryEntry]) -> set[int]:
-    """The entries that are asked for however long ago they were: the last moves of people, by
-    whose causes a repeat is known; the first start, the last requeue, the first start after it."""
+def _pinned(history: Sequence[HistoryEntry]) -> set[int]:
+    """The indices of entries that are always kept.
+
+    These are the last requests of people, to recognize a repeat; the first start; the last
+    requeue and the first start after it.
+    """
     requests = [
         at
         for at, entry in enumerate(history)
@@ -424,15 +430,15 @@ def _marks(history: Sequence[HistoryEntry]) -> set[int]:
 
 
 def new_job(place: JobAddress, at: datetime) -> JobRecord:
-    """The job of a row that nothing has happened to yet: scheduled, and version 0."""
+    """The job of a row without a record: scheduled, version 0."""
     return JobRecord(place, JobState.SCHEDULED, version=0, cause="", at=at)
 
 
 def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRecord:
-    """The record after a person's event, whoever carries it out.
+    """The record after an event that a person sent.
 
     Raises:
-        InvalidTransition: the job's state does not know the event, or nothing could come of it.
+        InvalidTransition: the job's state does not allow the event, or a requeue cannot help.
     """
     move = JOB.move(job.state, event, at, cause)
     changes: dict[str, Any] = {"next_at": None}
@@ -455,8 +461,10 @@ def apply_event(job: JobRecord, event: str, at: datetime, cause: Cause) -> JobRe
 
 
 def failed_as_unwritable(before: JobRecord | None, after: JobRecord) -> JobRecord | None:
-    """The job, failed because its record `after` cannot be stored, with nothing of what that has
-    beyond `before`; None when the machine cannot fail it as it stands."""
+    """`before`, failed because `after` cannot be stored; None if its state does not allow that.
+
+    Nothing that only `after` has is kept.
+    """
     job = before or new_job(after.address, after.at)
     known = JOB.actions(job.state, (MACHINE,))
     event = next((each for each in ("fail", "give_up") if each in known), None)

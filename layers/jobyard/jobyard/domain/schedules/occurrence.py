@@ -1,7 +1,7 @@
-"""Occurrences: the times of a schedule that came, and what became of each.
+"""Occurrences: the past times of a schedule, with the verdict and result of each.
 
-An occurrence is to a schedule what a row is to a manifest: it is there before the job's record is,
-and says what the job is to do. One that no job was started for says why.
+An occurrence is to a schedule what a row is to a manifest: it exists before the job's record and
+has the job's parameters. A skipped one has its reason.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ class Trigger(StrEnum):
     """What made an occurrence."""
 
     SCHEDULE = "schedule"  # its time came
-    CATCH_UP = "catch_up"  # its time was missed, and it runs late
-    MANUAL = "manual"  # a person wanted it now
+    CATCH_UP = "catch_up"  # its time was missed; it runs late
+    MANUAL = "manual"  # a person requested it
 
 
 class Verdict(StrEnum):
@@ -30,11 +30,11 @@ class Verdict(StrEnum):
 
     RUN = "run"  # a job was started for it
     WAIT = "wait"  # a job starts when the run before it has ended
-    SKIP = "skip"  # no job: its reason says why
+    SKIP = "skip"  # no job; see its skip reason
 
 
 class SkipReason(StrEnum):
-    """Why there is no job: the closed list, each with a sentence."""
+    """Why an occurrence has no job: the closed list, with descriptions."""
 
     PREVIOUS_ACTIVE = "PREVIOUS_ACTIVE"
     ONE_WAITS = "ONE_WAITS"
@@ -49,12 +49,12 @@ class SkipReason(StrEnum):
 
     @property
     def description(self) -> str:
-        """What it means, for people."""
+        """The description for people."""
         return _DESCRIPTIONS[self]
 
     @property
     def needs_attention(self) -> bool:
-        """Whether nobody wanted it: a person may want to look at the schedule."""
+        """Whether nobody caused it on purpose, so that a person should check the schedule."""
         return self not in {
             SkipReason.SUSPENDED,
             SkipReason.CALENDAR,
@@ -82,9 +82,9 @@ _DESCRIPTIONS = {
 class RunOutcome:
     """How the job of an occurrence ended. The counts are of records; None where it counts none.
 
-    `started_at` is its very first start and `resumed_at` the first since a person requeued it, the
-    same if nobody did. `codes` are the failure codes of its attempts, in order, each once;
-    `message` says why it failed, or who stopped it.
+    `started_at` is its first start; `resumed_at` the first since its last requeue, the same without
+    one. `failure_codes` are those of its attempts, in order, each once. `failure_message` says why
+    it failed, or who stopped it.
     """
 
     state: JobState
@@ -102,7 +102,7 @@ class RunOutcome:
 
     @classmethod
     def of(cls, job: JobRecord, counted: Checkpoint | None = None) -> "RunOutcome":
-        """What came of a job that has ended; `counted` is how far one came that was stopped."""
+        """The outcome of a job that has ended. `counted` has the counts of one that was stopped."""
         records = counted.counts if counted and counted.version else job.data.get("records", {})
         tried = [code for each in job.attempts for code in each.code_counts]
         codes = [code for code in tried if code in Failure.__members__]
@@ -124,7 +124,7 @@ class RunOutcome:
 
 
 def _why_stopped(job: JobRecord) -> str:
-    """Who stopped a job that was not to fail, and why; "" when nobody did."""
+    """Who cancelled or replaced the job, and why; "" if nobody did."""
     if job.state not in {JobState.CANCELLED, JobState.REPLACED} or not job.history:
         return ""
     last = job.history[-1]
@@ -133,11 +133,10 @@ def _why_stopped(job: JobRecord) -> str:
 
 @dataclass(frozen=True)
 class Occurrence:
-    """A time of a schedule that came. `at` is that time, or when a person asked for a run.
+    """A past time of a schedule. `scheduled_for` is that time, or when a person requested a run.
 
-    `reason` is a `SkipReason` and `words` says more of it; of a manual one `actor` and `words` say
-    who wanted it and why. `parameters` are the schedule's at the time, where there is a job to be
-    told them. `outcome` comes with the end.
+    `reason` adds details to `skip_reason`; for a manual run it is why `actor` requested it.
+    `parameters` are the schedule's at that time, empty without a job. `outcome` is set at the end.
     """
 
     schedule_id: str
@@ -158,28 +157,30 @@ class Occurrence:
 
     @property
     def address(self) -> JobAddress:
-        """Where its job lies."""
+        """The address of its job."""
         return job_address(self.schedule_id, self.scheduled_for)
 
     @property
     def duration(self) -> timedelta | None:
-        """How long its job took in its last go; None when it has not ended, or never started."""
+        """How long its job ran since its last requeue; None unless it has started and ended."""
         began = self.outcome and self.outcome.resumed_at
         return self.outcome.ended_at - began if self.outcome and began else None
 
     def start_delay(self, began: datetime | None) -> timedelta | None:
-        """How long after its time its job `began` to run; None when it has not."""
+        """How late its job started, at `began`; None if it has not."""
         return max(began - self.scheduled_for, timedelta()) if began else None
 
     def with_outcome(self, outcome: RunOutcome) -> "Occurrence":
-        """It, once its job has ended."""
+        """A copy with the outcome of its job."""
         return replace(self, version=self.version + 1, outcome=outcome)
 
     def started(self) -> "Occurrence":
-        """It, once its waiting is over: there is a job."""
+        """A copy that has stopped waiting: its job starts."""
         return replace(self, version=self.version + 1, verdict=Verdict.RUN)
 
-    def skipped(self, reason: SkipReason, words: str = "") -> "Occurrence":
-        """It, once its waiting is over for nothing."""
-        skipped = replace(self, version=self.version + 1, verdict=Verdict.SKIP, skip_reason=reason)
-        return replace(skipped, reason=words or self.reason, parameters={})
+    def skipped(self, skip_reason: SkipReason, reason: str = "") -> "Occurrence":
+        """A copy that has stopped waiting without a job."""
+        skipped = replace(
+            self, version=self.version + 1, verdict=Verdict.SKIP, skip_reason=skip_reason
+        )
+        return replace(skipped, reason=reason or self.reason, parameters={})

@@ -1,6 +1,6 @@
-"""What becomes of a schedule's times: which have a job, which wait, which are skipped and why.
+"""The plan for a schedule's due times: which start a job, which wait, and which are skipped.
 
-Decided from the schedule, its calendar and the time alone. Rules in domain.md 0.d.
+It depends on the schedule, its calendar and the time alone. Rules in domain.md 0.d.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,15 +29,14 @@ from jobyard.domain.schedules.schedule import (
 )
 
 MAX_OCCURRENCES = 90  # occurrences decided in one write
-_ITEMS = 99  # a transaction of DynamoDB takes, beside the schedule's own
+_ITEMS = 99  # of a DynamoDB transaction, without the schedule's own
 _MOMENT = timedelta(milliseconds=1)
 GRACE_PERIOD = timedelta(minutes=10)  # how late a job may start until its time counts as missed
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is decided about a schedule: how it stands then, its new occurrences, in order, and the
-    runs that have to make way for them."""
+    """The schedule after a decision, its new occurrences in order, and the runs they replace."""
 
     schedule: Schedule
     occurrences: tuple[Occurrence, ...]
@@ -45,19 +44,19 @@ class Decision:
 
     @property
     def started(self) -> tuple[Occurrence, ...]:
-        """The occurrences whose jobs are to be started."""
+        """The occurrences whose jobs start now."""
         return tuple(each for each in self.occurrences if each.verdict is Verdict.RUN)
 
 
 def times(rule: Recurrence, start: datetime) -> Iterator[datetime]:
-    """The rule's times at or after `start`, those included that the clocks skip."""
+    """The rule's times at or after `start`, including those that a clock change skips."""
     return replace(rule, gap=Gap.SHIFT).from_(start)
 
 
 def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> datetime | None:
-    """When a job will run by the schedule, as things are; None when none will.
+    """When the next job will run; None if none will.
 
-    Of a suspended schedule it is the first time after the suspension ends by itself.
+    For a suspended schedule it is the first time after its resume time.
     """
     start = schedule.next_at
     if start is None or schedule.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
@@ -66,7 +65,7 @@ def next_run(schedule: Schedule, calendar: Calendar | None, now: datetime) -> da
         if schedule.resume_at is None:
             return None
         start = max(start, schedule.resume_at)
-    start = max(start, now - GRACE_PERIOD)  # what a hold kept from its turn for longer is missed
+    start = max(start, now - GRACE_PERIOD)  # older times count as missed
     return next(iter(next_runs(schedule.rule, calendar, start)), None)
 
 
@@ -84,10 +83,10 @@ def plan(
     The decision depends on the arguments only. A run that cannot start yet and is not skipped stays
     due, so fewer times may be decided than are due. With `skip_reason` all are skipped for it.
     """
-    return _Deciding(schedule, calendar, now, skip_reason).decided(cause)
+    return _Planner(schedule, calendar, now, skip_reason).decide(cause)
 
 
-class _Deciding:
+class _Planner:
     def __init__(
         self,
         schedule: Schedule,
@@ -106,19 +105,19 @@ class _Deciding:
         self.replaced: list[ActiveJob] = []
         self.made: list[Occurrence] = []
 
-    def decided(self, cause: Cause) -> Decision | None:
+    def decide(self, cause: Cause) -> Decision | None:
         schedule = self.schedule
         start = schedule.next_at
         next_at = start
         if start is not None:
-            if schedule.decided_until:  # whoever gave it other times may not have known of these
+            if schedule.decided_until:  # an edit may have been made without knowing of these
                 start = max(start, schedule.decided_until + _MOMENT)
             due = [*takewhile(lambda at: at <= self.now, times(schedule.rule, start))]
-            excused = {at: reason for at in due if (reason := self._excuse(at))}
-            wanted = self._wanted([at for at in due if at not in excused])
-            most = min(MAX_OCCURRENCES, _ITEMS - 2 * len(self.active))  # a run replaced takes two
+            excluded = {at: reason for at in due if (reason := self._exclusion(at))}
+            missed = self._missed_reasons([at for at in due if at not in excluded])
+            most = min(MAX_OCCURRENCES, _ITEMS - 2 * len(self.active))  # a replaced run takes two
             for at in due[:most]:
-                occurrence = self._judged(at, excused.get(at), wanted)
+                occurrence = self._verdict_for(at, excluded.get(at), missed)
                 if occurrence is None:
                     next_at = at
                     break
@@ -140,14 +139,14 @@ class _Deciding:
         )
         return Decision(moved, tuple(self.made), tuple(self.replaced))
 
-    def _excuse(self, at: datetime) -> tuple[SkipReason, str] | None:
-        """Why no job is to run at a time, however well things stand."""
+    def _exclusion(self, at: datetime) -> tuple[SkipReason, str] | None:
+        """Why no job may run at a time, whatever else runs; None if one may."""
         schedule = self.schedule
         if self.skip_reason:
             return self.skip_reason, ""
         if schedule.state is ScheduleState.SUSPENDED:
             last = schedule.suspension
-            if last and at < last.at:  # a hold kept it from its turn until then
+            if last and at < last.at:  # it was due before, during a hold
                 return SkipReason.MISSED, ""
             return SkipReason.SUSPENDED, schedule.suspension_reason
         if schedule.rule.first_from(at) != at:
@@ -155,19 +154,16 @@ class _Deciding:
         refusal = self.calendar.refusal(at, schedule.rule.zone) if self.calendar else ""
         return (SkipReason.CALENDAR, refusal) if refusal else None
 
-    def _wanted(self, due: list[datetime]) -> Mapping[datetime, SkipReason | None]:
-        """Which of the times a job should run at: those in time, and those that are made up for.
-
-        None for these, and for the others why not.
-        """
+    def _missed_reasons(self, due: list[datetime]) -> Mapping[datetime, SkipReason | None]:
+        """Why each time is missed; None for those on time and those to catch up."""
         missed = self.schedule.policy.catch_up
-        once = self.schedule.rule.kind is Kind.ONCE  # nothing else will stand for it
+        once = self.schedule.rule.kind is Kind.ONCE  # no later time replaces it
         found: dict[datetime, SkipReason | None] = {}
         for number, at in enumerate(due):
             later = len(due) - 1 - number
             if self.now - at <= GRACE_PERIOD:
                 found[at] = None
-            elif missed.runs is MissedPolicy.NONE or later >= self._made_up_for():
+            elif missed.runs is MissedPolicy.NONE or later >= self._catch_up_limit():
                 found[at] = SkipReason.MISSED
             elif self.now - at >= timedelta(hours=missed.max_age_h) and not once:
                 found[at] = SkipReason.TOO_OLD
@@ -175,21 +171,21 @@ class _Deciding:
                 found[at] = None
         return found
 
-    def _made_up_for(self) -> int:
+    def _catch_up_limit(self) -> int:
         policy = self.schedule.policy
         one = policy.catch_up.runs is MissedPolicy.LATEST or policy.overlap is OverlapPolicy.REPLACE
         return 1 if one else policy.catch_up.limit
 
-    def _judged(
+    def _verdict_for(
         self,
         at: datetime,
-        excuse: tuple[SkipReason, str] | None,
-        wanted: Mapping[datetime, SkipReason | None],
+        exclusion: tuple[SkipReason, str] | None,
+        missed: Mapping[datetime, SkipReason | None],
     ) -> Occurrence | None:
-        """What becomes of one time; None when it has to stay due until a run has ended."""
-        if excuse:
-            return self._occurrence(at, Verdict.SKIP, *excuse)
-        reason = wanted[at]
+        """The occurrence of one time; None if it stays due until a run has ended."""
+        if exclusion:
+            return self._occurrence(at, Verdict.SKIP, *exclusion)
+        reason = missed[at]
         if reason:
             return self._occurrence(at, Verdict.SKIP, reason)
         overlap = self.schedule.policy.overlap
@@ -202,9 +198,9 @@ class _Deciding:
             return self._started(at)
         if self.schedule.policy.catch_up.runs is MissedPolicy.ALL and self.now - at > GRACE_PERIOD:
             return None
-        obstacle = _obstacle(overlap, self.active, self.queued)
-        if obstacle:
-            return self._occurrence(at, Verdict.SKIP, obstacle)
+        conflict = _conflict(overlap, self.active, self.queued)
+        if conflict:
+            return self._occurrence(at, Verdict.SKIP, conflict)
         self.queued = at
         return self._occurrence(at, Verdict.WAIT)
 
@@ -230,10 +226,10 @@ class _Deciding:
         )
 
 
-def _obstacle(
+def _conflict(
     overlap: OverlapPolicy, active: Sequence[ActiveJob], queued: datetime | None
 ) -> SkipReason | None:
-    """What keeps another job from running, or from waiting for its turn; None when nothing does."""
+    """Why another job may neither run nor wait now; None if it may."""
     if not active or overlap is OverlapPolicy.REPLACE:
         return None
     if overlap is OverlapPolicy.QUEUE_ONE:
@@ -243,32 +239,33 @@ def _obstacle(
     return SkipReason.PREVIOUS_ACTIVE
 
 
-_OBSTACLES = {
-    SkipReason.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: await or "
+_CONFLICTS = {
+    SkipReason.PREVIOUS_ACTIVE: "a job of it is running, and its overlap is forbid: wait for it or "
     "cancel it",
-    SkipReason.ONE_WAITS: "a job of it is running, and one waits for its end already",
+    SkipReason.ONE_WAITS: "a job of it is running, and another one is waiting for its end",
     SkipReason.TOO_MANY_ACTIVE: f"{MAX_ACTIVE_RUNS} jobs of it are running already",
 }
 
 
 def can_run_now(schedule: Schedule) -> bool:
-    """Whether a person may have a job run at once, as far as the runs that go are concerned."""
-    return not _obstacle(schedule.policy.overlap, schedule.active, schedule.queued_for)
+    """Whether the active runs allow a person to run a job now."""
+    return not _conflict(schedule.policy.overlap, schedule.active, schedule.queued_for)
 
 
 def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision:
-    """What becomes of a person's wish to have a job run at once. Its moment is none that a rule
-    has: those are whole seconds.
+    """The decision for a manual run.
+
+    Its time has milliseconds, which no rule produces, so job ids never collide.
 
     Raises:
-        InvalidTransition: the schedule is no more, or its runs may not meet and one is going.
+        InvalidTransition: the schedule is deleted, or its active runs do not allow another one.
     """
     at = now.astimezone(UTC).replace(microsecond=max(now.microsecond // 1000, 1) * 1000)
     move = SCHEDULE.move(schedule.state, "run_now", at, cause)
     overlap = schedule.policy.overlap
-    obstacle = _obstacle(overlap, schedule.active, schedule.queued_for)
-    if obstacle:
-        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_OBSTACLES[obstacle]}")
+    conflict = _conflict(overlap, schedule.active, schedule.queued_for)
+    if conflict:
+        raise InvalidTransition(f"schedule {schedule.schedule_id}: {_CONFLICTS[conflict]}")
     run = ActiveJob(at, now, MAIN)
     verdict, active, queued = Verdict.RUN, (*schedule.active, run), schedule.queued_for
     replaced: tuple[ActiveJob, ...] = ()
@@ -295,16 +292,16 @@ def plan_manual_run(schedule: Schedule, now: datetime, cause: Cause) -> Decision
 def after_end(
     schedule: Schedule, occurrence: Occurrence, job: JobRecord, counted: Checkpoint, move: Move
 ) -> tuple[Schedule, Occurrence]:
-    """The schedule and the occurrence once the occurrence's `job` has ended."""
-    told = occurrence.outcome  # of a job that had ended, and is deleted
-    outcome = replace(told, state=job.state) if told else RunOutcome.of(job, counted)
-    going = next(
+    """The schedule and the occurrence after the end of the occurrence's `job`."""
+    known = occurrence.outcome  # of an ended job that is deleted now
+    outcome = replace(known, state=job.state) if known else RunOutcome.of(job, counted)
+    active_run = next(
         (run for run in schedule.active if run.scheduled_for == occurrence.scheduled_for), None
     )
     latest = schedule.latest
-    if going and (latest is None or latest.started_at <= going.started_at):
+    if active_run and (latest is None or latest.started_at <= active_run.started_at):
         latest = LatestRun(
-            occurrence.scheduled_for, going.started_at, outcome.state, outcome.ended_at
+            occurrence.scheduled_for, active_run.started_at, outcome.state, outcome.ended_at
         )
     elif latest and latest.scheduled_for == occurrence.scheduled_for:
         latest = replace(latest, state=outcome.state)
@@ -315,8 +312,10 @@ def after_end(
 def after_release(
     schedule: Schedule, waiting: Occurrence, move: Move
 ) -> tuple[Schedule, Occurrence]:
-    """The schedule and its occurrence that was `waiting` for a run to end, when none goes any more:
-    a job is started; or skipped, if the schedule is suspended and no person wanted this one."""
+    """The schedule and its `waiting` occurrence once no run is active any more.
+
+    Its job starts. It is skipped if the schedule is suspended and no person requested the run.
+    """
     if schedule.state is ScheduleState.SUSPENDED and waiting.trigger is not Trigger.MANUAL:
         skipped = waiting.skipped(SkipReason.SUSPENDED, schedule.suspension_reason)
         return schedule.moved(move, queued_for=None), skipped

@@ -1,6 +1,6 @@
-"""A schedule: when a job of a type should run, who said so, and how its runs stand.
+"""A schedule: when jobs of a type run, who owns it, and the state of its runs.
 
-VoteCal calls a schedule with its latest run a job, and shows one of four words for the two.
+VoteCal calls a schedule with its latest run a job, and shows one of four labels for both.
 """
 
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ from jobyard.domain.lifecycle import (
 )
 from jobyard.domain.schedules.recurrence import Recurrence
 
-MAIN = "main"  # the run of executions that the clock, or a person's run now, began
-SCHEDULER_CAUSE = Cause("clock")  # of what the scheduler does by itself
-MAX_ACTIVE_RUNS = 20  # runs of one schedule at once, where they may overlap
-MAX_HISTORY_BYTES = 4 * 1024  # of the history kept with the schedule; each run writes it again
+MAIN = "main"  # the run that the scheduler, or a person's `run_now`, started
+SCHEDULER_CAUSE = Cause("clock")  # of the changes that the scheduler makes
+MAX_ACTIVE_RUNS = 20  # concurrent runs of one schedule, if they may overlap
+MAX_HISTORY_BYTES = 4 * 1024  # of its history, which each run writes again
 
 
 class ScheduleState(StrEnum):
@@ -98,7 +98,7 @@ SCHEDULE = Lifecycle(
 
 
 class ScheduleLabel(StrEnum):
-    """VoteCal's words for a schedule with its latest run."""
+    """VoteCal's labels for a schedule with its latest run."""
 
     IDLE = "Idle"
     IN_PROGRESS = "In Progress"
@@ -107,16 +107,16 @@ class ScheduleLabel(StrEnum):
 
 
 class OverlapPolicy(StrEnum):
-    """What happens at a time of a schedule whose run before is still going."""
+    """What happens at a time of a schedule while an earlier run is active."""
 
     FORBID = "forbid"  # it is skipped
     ALLOW = "allow"  # both run
-    REPLACE = "replace"  # the older run is stopped for it
-    QUEUE_ONE = "queue_one"  # one waits for the end; what comes while it waits is skipped
+    REPLACE = "replace"  # the older run is cancelled
+    QUEUE_ONE = "queue_one"  # one run waits; others are skipped while it waits
 
 
 class MissedPolicy(StrEnum):
-    """Which of the times nobody could start a job at are made up for."""
+    """Which missed times are caught up."""
 
     NONE = "none"
     LATEST = "latest"
@@ -125,7 +125,7 @@ class MissedPolicy(StrEnum):
 
 @dataclass(frozen=True)
 class CatchUp:
-    """What is made up for: `which`; of all, the newest `most`; none older than `oldest_h` hours."""
+    """Which missed `runs` are caught up: the newest `limit`, none older than `max_age_h` hours."""
 
     runs: MissedPolicy = MissedPolicy.LATEST
     limit: int = 10
@@ -134,9 +134,9 @@ class CatchUp:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a schedule does when a time was missed, runs meet, or a calendar says no.
+    """What a schedule does about missed times, overlapping runs and excluded times.
 
-    `calendar` is a calendar's name, "" for none. What the clocks' changes do is in the rule.
+    `calendar` is a calendar's name, "" for none. The rule itself deals with clock changes.
     """
 
     catch_up: CatchUp = CatchUp()
@@ -146,8 +146,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class ActiveJob:
-    """A run of a schedule that has not ended: the moment it is for, and since when, under which
-    name of a run of executions, it goes."""
+    """An active run of a schedule. `run` is the name of the run of executions that works on it."""
 
     scheduled_for: datetime
     started_at: datetime
@@ -156,8 +155,7 @@ class ActiveJob:
 
 @dataclass(frozen=True)
 class LatestRun:
-    """How the latest of the runs that ended came out, the one that was begun last; and which moment
-    it was for."""
+    """The result of the latest run: of those that have ended, the one that started last."""
 
     scheduled_for: datetime
     started_at: datetime
@@ -166,20 +164,20 @@ class LatestRun:
 
     @property
     def label(self) -> ScheduleLabel:
-        """VoteCal's word for it."""
+        """VoteCal's label for it."""
         return ScheduleLabel(JOB.state(self.state).labels["schedule"])
 
 
 @dataclass(frozen=True)
 class Schedule:
     """A schedule as it is stored. `version` counts its writes; times are aware UTC. `owner` is a
-    name to show, `owner_sub` the id of that person; "" of the system's and of those older than ids.
+    name to show, `owner_sub` the id of that person: "" for schedules of the system, and for those
+    from before ids were stored.
 
-    `next_at` is the rule's next time that nothing was decided about, whether or not a job may run
-    then; `decided_until` the last that something was; `look_at` when its runs are looked after;
-    `resume_at` when its suspension ends by itself; `queued` the moment of the occurrence that waits
-    for a run to end. `kept_from` is since when its jobs are kept, retention having archived those
-    before.
+    `next_at` is the first time of the rule that is not decided yet, even if no job may run then.
+    `decided_until` is the last decided time. `next_check_at` is when its active runs are checked.
+    `resume_at` is when its suspension ends by itself. `queued_for` is the time of the occurrence
+    that waits for a run to end. Retention has archived the jobs before `retained_from`.
     """
 
     schedule_id: str
@@ -207,16 +205,16 @@ class Schedule:
 
     @property
     def due_at(self) -> datetime | None:
-        """When the clock has to look at it again; None when it never has to."""
+        """When the scheduler has to read it again; None if it has no reason to."""
         if self.state in {ScheduleState.ENDED, ScheduleState.DELETED}:
             return self.next_check_at
-        over = self.resume_at if self.state is ScheduleState.SUSPENDED else None
-        moments = (self.next_at, self.next_check_at, over)
-        return min((each for each in moments if each), default=None)
+        resume_at = self.resume_at if self.state is ScheduleState.SUSPENDED else None
+        times = (self.next_at, self.next_check_at, resume_at)
+        return min((each for each in times if each), default=None)
 
     @property
     def label(self) -> ScheduleLabel:
-        """VoteCal's word: In Progress while a job runs, else how the latest ended, else Idle."""
+        """VoteCal's label: In Progress while a job runs, else the latest result, else Idle."""
         if self.active:
             return ScheduleLabel.IN_PROGRESS
         if self.latest is None:
@@ -225,23 +223,23 @@ class Schedule:
 
     @property
     def suspension(self) -> HistoryEntry | None:
-        """When, by whom and why it was suspended last, None when the history does not go so far."""
+        """Its last suspension; None if the history has none."""
         return next((each for each in reversed(self.history) if each.event == "suspend"), None)
 
     @property
     def suspension_reason(self) -> str:
-        """The same in words."""
+        """Who suspended it last and why, in words."""
         last = self.suspension
         return f"suspended by {last.actor}: {last.reason}" if last else "suspended"
 
     def job_address(self, at: datetime) -> JobAddress:
-        """Where the job of the occurrence at `at` lies."""
+        """The address of the job of the occurrence at `at`."""
         return job_address(self.schedule_id, at)
 
     def moved(self, move: Move, **changes: Any) -> "Schedule":
         """The schedule after a move, with `changes` to its other fields."""
-        silent = move.event in {"fire", "note"}  # the occurrences tell of these
-        entries = self.history if silent else _kept((*self.history, HistoryEntry.of(move)))
+        silent = move.event in {"fire", "note"}  # their occurrences record these
+        entries = self.history if silent else _compacted((*self.history, HistoryEntry.of(move)))
         after = replace(
             self,
             **changes,
@@ -250,21 +248,21 @@ class Schedule:
             changed_at=move.at,
             history=entries,
         )
-        waits = move.at + timedelta(minutes=1) if after.queued_for else None
-        return replace(after, next_check_at=look_at(after.active, move.at) or waits)
+        queue_check = move.at + timedelta(minutes=1) if after.queued_for else None
+        return replace(after, next_check_at=next_check(after.active, move.at) or queue_check)
 
     def retaining_from(self, since: datetime) -> "Schedule":
-        """The schedule once its jobs are kept since then only."""
+        """A copy whose jobs before `since` are archived."""
         return replace(self, retained_from=since, version=self.version + 1)
 
 
-def _kept(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
-    """What of its history a schedule keeps; its last suspension always, which says why it waits."""
-    suspended = [at for at, entry in enumerate(history) if entry.event == "suspend"]
-    return compact_history(history, suspended[-1:], MAX_HISTORY_BYTES)
+def _compacted(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:
+    """The history within its limit; the last suspension stays, since it is the waiting reason."""
+    suspensions = [at for at, entry in enumerate(history) if entry.event == "suspend"]
+    return compact_history(history, suspensions[-1:], MAX_HISTORY_BYTES)
 
 
-def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
+def next_check(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
     """When running jobs are next checked: after a minute, then less often, every 15 minutes."""
     if not active:
         return None
@@ -273,10 +271,10 @@ def look_at(active: tuple[ActiveJob, ...], now: datetime) -> datetime | None:
 
 
 def job_address(schedule_id: str, at: datetime) -> JobAddress:
-    """Where the job of the occurrence at `at` lies."""
+    """The address of the job of the occurrence at `at`."""
     return JobAddress(schedule_id, 0, round(at.timestamp() * 1000))
 
 
-def occurrence_time(place: JobAddress) -> datetime:
-    """The moment of the occurrence whose job lies at `place`."""
-    return datetime.fromtimestamp(place.position / 1000, UTC)
+def occurrence_time(address: JobAddress) -> datetime:
+    """The time of the occurrence whose job has this address."""
+    return datetime.fromtimestamp(address.position / 1000, UTC)
