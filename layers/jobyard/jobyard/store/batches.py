@@ -360,7 +360,7 @@ def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
 
 
 def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
-    """Undo `put_away`; `repaired_at` is noted with the batch.
+    """Undo `start_archiving`; `repaired_at` is stored with the batch.
 
     Raises:
         StaleState: it is being removed, or was put back already.

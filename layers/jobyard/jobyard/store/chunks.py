@@ -108,7 +108,7 @@ def _shard(batch_id: str) -> str:
 @dataclass(frozen=True)
 class HeldBatch:
     """A batch in which the machine holds jobs, as the index knows it, with the numbers of some of
-    the chunks they lie in. `place` is where a walk that saw it goes on."""
+    the chunks they lie in. `cursor` is where the listing continues after it."""
 
     batch_id: str
     chunks: tuple[int, ...]

@@ -60,8 +60,8 @@ _Change = tuple[JobRecord | None, JobRecord]
 _Prepared = tuple[_Change, dict[str, Any]]  # a change with its statement
 
 
-def _chunk_id(place: JobAddress) -> str:
-    return f"{place.origin_id}#{place.chunk}"
+def _chunk_id(address: JobAddress) -> str:
+    return f"{address.origin_id}#{address.chunk}"
 
 
 def _body(record: JobRecord) -> str:

@@ -80,11 +80,11 @@ def _occurrence(item: OccurrenceItem) -> Occurrence:
     )
 
 
-def get(place: JobAddress) -> Occurrence | None:
-    """The occurrence whose job lies at `place`, strongly read; None when there is none."""
+def get(address: JobAddress) -> Occurrence | None:
+    """The occurrence of the job with this address, strongly read; None if there is none."""
     try:
         return _occurrence(
-            OccurrenceItem.get(place.origin_id, place.position, consistent_read=True)
+            OccurrenceItem.get(address.origin_id, address.position, consistent_read=True)
         )
     except OccurrenceItem.DoesNotExist:
         return None

@@ -1,4 +1,4 @@
-"""How far a job came that goes through more than one worker's time allows."""
+"""The progress of a job that needs more time than one worker has."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,24 +6,24 @@ from typing import Any
 
 from jobyard.domain.text import clean
 
-MAX_NAMED_FAILURES = 10  # of the records that failed, those that are told of by their key
+MAX_NAMED_FAILURES = 10  # failed records that are named by their key
 
 
-_KEY_BYTES = 256  # of the key of a record that failed
-_WHY_BYTES = 256  # of why it did
+_KEY_BYTES = 256  # of the key of a failed record
+_REASON_BYTES = 256  # of the reason why it failed
 
 
-def _told(failure: tuple[str, str]) -> tuple[str, str]:
-    key, why = failure
-    return clean(key, _KEY_BYTES), clean(why, _WHY_BYTES)
+def _cleaned(failure: tuple[str, str]) -> tuple[str, str]:
+    key, reason = failure
+    return clean(key, _KEY_BYTES), clean(reason, _REASON_BYTES)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a job has done to its records, and where it goes on. Version 0: nothing was written.
+    """What a job has done to its records, and where it continues. Version 0: nothing is stored yet.
 
-    `processed` and `failed` count records, each once. `place` is what the job type needs to go on,
-    as JSON, empty at the beginning; `ended` says that there is nothing left to go on with.
+    `processed` and `failed` count records, each once. `cursor` is what the job type needs to
+    continue, as JSON, empty at the start. `ended` says that no record is left.
     `failures` are the first `MAX_NAMED_FAILURES` records that failed, in order, as (key, reason).
     """
 
@@ -37,31 +37,31 @@ class Checkpoint:
 
     @property
     def total(self) -> int:
-        """The records gone through."""
+        """The number of records so far."""
         return self.processed + self.failed
 
     @property
     def counts(self) -> dict[str, int | None]:
-        """The counts as the job's result has them; nobody knows the total until the end."""
+        """The counts for the job's result; the total is None until the end."""
         total = self.total if self.ended else None
         return {"processed": self.processed, "failed": self.failed, "total": total}
 
     def advanced(
-        self, processed: int, failures: Sequence[tuple[str, str]], place: Mapping[str, Any]
+        self, processed: int, failures: Sequence[tuple[str, str]], cursor: Mapping[str, Any]
     ) -> "Checkpoint":
-        """The checkpoint after some more records, at a new place; an empty one is the end."""
+        """The checkpoint after some more records; an empty `cursor` is the end."""
         return replace(
             self,
             version=self.version + 1,
             processed=self.processed + processed,
             failed=self.failed + len(failures),
-            cursor=place,
-            ended=not place,
-            failures=(*self.failures, *map(_told, failures[:MAX_NAMED_FAILURES]))[
+            cursor=cursor,
+            ended=not cursor,
+            failures=(*self.failures, *map(_cleaned, failures[:MAX_NAMED_FAILURES]))[
                 :MAX_NAMED_FAILURES
             ],
         )
 
     def next_pass(self) -> "Checkpoint":
-        """The checkpoint before another pass, over what failed: nothing of it has failed yet."""
+        """The checkpoint before another pass over the failed records."""
         return replace(self, failed=0, cursor={}, ended=False, failures=())

@@ -36,10 +36,10 @@ def upcoming(rule: Recurrence, instant: datetime) -> Upcoming:
 
 
 def next_runs(rule: Recurrence, calendar: Calendar | None, start: datetime) -> Iterator[datetime]:
-    """The times at or after `start` that a job runs at; those `calendar` refuses are left out.
+    """The times at or after `start` at which a job runs, without those that `calendar` refuses.
 
-    Ends with the rule, and where the calendar has refused `MOST_REFUSED` in a row or been asked
-    `MOST_LOOKED_AT` times.
+    It ends with the rule, or after `MAX_REFUSED_IN_A_ROW` refusals in a row, or after
+    `MAX_CALENDAR_CHECKS` checks of the calendar.
     """
     if calendar is None:
         yield from rule.from_(start)
