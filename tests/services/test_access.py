@@ -202,7 +202,7 @@ CHANGES: dict[tuple[str, str], tuple[Callable[..., Any], Prepared]] = {
     ),
     ("collection", "edit"): (
         collections.edit,
-        lambda admin: (closed_collection(), collections.CollectionEdit(drops=True)),
+        lambda admin: (closed_collection(), collections.CollectionEdit(accepts_drops=True)),
     ),
     ("collection", "add_naan"): (
         collections.edit,
