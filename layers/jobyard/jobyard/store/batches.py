@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.archive import Phase, Tombstone
 from jobyard.domain.batches.batch import UPLOAD_GRACE, Batch, BatchState, ManifestSource
 from jobyard.domain.errors import Gone, NotFound, StaleState
@@ -23,7 +21,7 @@ from jobyard.store.documents import (
     to_ms,
     without_blanks,
 )
-from jobyard.store.tables import BatchItem, KeyValueItem, is_condition_failure
+from jobyard.store.tables import BatchItem, KeyValueItem, save_if
 
 _FIRST_MONTH = "first month"
 # Stands for the state of a batch that retention took: no move is made from it, and as long as its
@@ -119,25 +117,15 @@ def put_new(batch: Batch) -> Batch:
     """
     new = replace(batch, version=1)
     _note_month(sortable(batch.submitted_at)[:7])
-    try:
-        _item(new).save(condition=BatchItem.batch_id.does_not_exist())
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(f"there is a batch {batch.batch_id} already") from error
+    if not save_if(_item(new), BatchItem.batch_id.does_not_exist()):
+        raise StaleState(f"there is a batch {batch.batch_id} already")
     return new
 
 
 def _note_month(month: str) -> None:
-    if first_month():
-        return
-    try:
-        KeyValueItem(id=_FIRST_MONTH, content=month).save(
-            condition=KeyValueItem.id.does_not_exist()
-        )
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not first_month():
+        item = KeyValueItem(id=_FIRST_MONTH, content=month)
+        save_if(item, KeyValueItem.id.does_not_exist())  # the first month noted stays
 
 
 def require_state(batch_id: str, state: BatchState) -> transactions.Item:
@@ -185,17 +173,13 @@ def add_entry(batch: Batch, entry: HistoryEntry, **changes: Any) -> Batch:
 
 
 def _save(before: Batch, after: Batch, cause: str) -> Batch:
-    try:
-        _item(after).save(
-            condition=(BatchItem.version == before.version)
-            & (BatchItem.state == before.state.value)
-        )
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(
+        _item(after),
+        (BatchItem.version == before.version) & (BatchItem.state == before.state.value),
+    ):
         item = BatchItem.get(before.batch_id, consistent_read=True)
         if item.state == _ARCHIVED:
-            raise StaleState(f"batch {before.batch_id} has been archived since") from error
+            raise StaleState(f"batch {before.batch_id} has been archived since")
         stored = _batch(item)
         last = stored.history[-1] if stored.history else None
         if last and last.cause == cause and stored.state is after.state:
@@ -203,7 +187,7 @@ def _save(before: Batch, after: Batch, cause: str) -> Batch:
         raise StaleState(
             f"batch {before.batch_id} was {before.state} when read and has changed since; "
             f"it is {stored.state}"
-        ) from error
+        )
     return after
 
 
@@ -347,15 +331,14 @@ def start_archiving(batch: Batch, at: datetime, folder: str) -> Tombstone:
         StaleState: it changed since it was read.
     """
     new = Tombstone(batch, from_ms(to_ms(at)), folder, Phase.ARCHIVING, batch.version + 1)
-    try:
-        _item_of(new).save(
-            condition=(BatchItem.version == batch.version) & (BatchItem.state == batch.state.value)
+    if (
+        not save_if(
+            _item_of(new),
+            (BatchItem.version == batch.version) & (BatchItem.state == batch.state.value),
         )
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        if tombstone(batch.batch_id) != new:
-            raise StaleState(f"batch {batch.batch_id} has changed since it was read") from error
+        and tombstone(batch.batch_id) != new
+    ):
+        raise StaleState(f"batch {batch.batch_id} has changed since it was read")
     return new
 
 
@@ -366,12 +349,8 @@ def cancel_archiving(seen: Tombstone, repaired_at: datetime | None) -> None:
         StaleState: it is being removed, or was put back already.
     """
     batch = replace(seen.batch, version=seen.version + 1, repaired_at=repaired_at)
-    try:
-        _item(batch).save(condition=BatchItem.version == seen.version)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}") from error
+    if not save_if(_item(batch), BatchItem.version == seen.version):
+        raise StaleState(f"batch {batch.batch_id} is no longer {seen.phase}")
 
 
 def tombstone_item(seen: Tombstone, after: Tombstone) -> transactions.Item:

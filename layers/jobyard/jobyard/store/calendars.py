@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.errors import StaleState
 from jobyard.domain.schedules.calendar import CalendarChange, StoredCalendar, calendar_of
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import CalendarItem, is_condition_failure
+from jobyard.store.tables import CalendarItem, save_if
 
 
 def _item(kept: StoredCalendar) -> CalendarItem:
@@ -35,14 +33,10 @@ def put(kept: StoredCalendar) -> None:
     """
     seen = kept.version - 1
     as_read = CalendarItem.version == seen if seen else CalendarItem.name.does_not_exist()
-    try:
-        _item(kept).save(condition=as_read)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(_item(kept), as_read):
         name = kept.calendar.name
         if find_any(name) != kept:
-            raise StaleState(f"calendar {name} has changed since it was read") from error
+            raise StaleState(f"calendar {name} has changed since it was read")
 
 
 def find_any(name: str) -> StoredCalendar | None:

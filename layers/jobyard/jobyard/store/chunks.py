@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from zlib import crc32
 
-from pynamodb.exceptions import PutError
 from pynamodb.expressions.condition import Condition
 
 from jobyard.domain.batches.chunks import ChunkRecord, RunProgress
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms_or_none, to_ms, without_blanks
-from jobyard.store.tables import ChunkItem, is_condition_failure
+from jobyard.store.tables import ChunkItem, save_if
 
 HELD_SHARDS = (
     8  # partitions of the index of what is held: workers write some hundred chunks a second
@@ -80,14 +79,8 @@ def put(record: ChunkRecord) -> ChunkRecord:
         if record.version
         else ChunkItem.batch_id.does_not_exist()
     )
-    try:
-        item_of(new).save(condition=condition)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(
-            f"the counts of chunk {record.chunk} of batch {record.batch_id} changed"
-        ) from error
+    if not save_if(item_of(new), condition):
+        raise StaleState(f"the counts of chunk {record.chunk} of batch {record.batch_id} changed")
     return new
 
 

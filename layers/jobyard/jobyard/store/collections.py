@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.collection import Collection, RightsChange
 from jobyard.domain.errors import StaleState
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import CollectionItem, is_condition_failure
+from jobyard.store.tables import CollectionItem, save_if
 
 _SHELF = "collections"  # all lie on one, which lists them by name; few are ever written
 
@@ -56,14 +54,9 @@ def put(collection: Collection) -> None:
     """
     seen = collection.version - 1
     as_read = CollectionItem.version == seen if seen else CollectionItem.name.does_not_exist()
-    try:
-        _item(collection).save(condition=as_read)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        if find(collection.name) != _collection(_item(collection)):
-            words = f"collection {collection.name} has changed since it was read"
-            raise StaleState(words) from error
+    item = _item(collection)
+    if not save_if(item, as_read) and find(collection.name) != _collection(item):
+        raise StaleState(f"collection {collection.name} has changed since it was read")
 
 
 def find(name: str) -> Collection | None:

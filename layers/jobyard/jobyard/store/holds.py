@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pynamodb.exceptions import DeleteError, PutError
+from pynamodb.exceptions import DeleteError
 
 from jobyard.domain.errors import StaleState
 from jobyard.domain.hold import Hold, HoldRelease
 from jobyard.store.documents import from_ms, from_ms_or_none, to_ms
-from jobyard.store.tables import HoldItem, is_condition_failure
+from jobyard.store.tables import HoldItem, is_condition_failure, save_if
 
 
 def _hold(item: HoldItem) -> Hold:
@@ -57,14 +57,10 @@ def put(hold: Hold, seen: Hold | None = None) -> None:
         StaleState: somebody placed, changed or removed a hold on the scope since.
     """
     as_seen = HoldItem.scope.does_not_exist() if seen is None else HoldItem.body == _body(seen)
-    try:
-        HoldItem(scope=hold.scope, body=_body(hold)).save(condition=as_seen)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(HoldItem(scope=hold.scope, body=_body(hold)), as_seen):
         now = get(hold.scope)
         if now is None or _body(now) != _body(hold):
-            raise StaleState(f"the hold on {hold.scope} is another one now") from error
+            raise StaleState(f"the hold on {hold.scope} is another one now")
 
 
 def get(scope: str) -> Hold | None:

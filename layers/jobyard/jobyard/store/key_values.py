@@ -3,9 +3,7 @@ where a long search goes on."""
 
 from datetime import datetime
 
-from pynamodb.exceptions import PutError
-
-from jobyard.store.tables import KeyValueItem, is_condition_failure
+from jobyard.store.tables import KeyValueItem, save_if
 
 
 def get_or_create_secret(name: str, candidate: str) -> str:
@@ -14,11 +12,7 @@ def get_or_create_secret(name: str, candidate: str) -> str:
     It is stored encrypted in a table that only functions may read, so nobody has to carry it.
     """
     item = KeyValueItem(id=f"secret#{name}", content=candidate)
-    try:
-        item.save(condition=KeyValueItem.id.does_not_exist())
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(item, KeyValueItem.id.does_not_exist()):
         return KeyValueItem.get(f"secret#{name}", consistent_read=True).content
     return candidate
 

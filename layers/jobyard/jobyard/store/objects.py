@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.errors import StaleState
 from jobyard.domain.objects import IdentifierConflict, ObjectVersion
 from jobyard.store.documents import from_ms, to_ms
-from jobyard.store.tables import IdentifierItem, ObjectItem, is_condition_failure
+from jobyard.store.tables import IdentifierItem, ObjectItem, save_if
 
 
 def identify(collection: str, local_ids: Sequence[str], ark: str) -> str:
@@ -50,13 +48,9 @@ def _owner(name: str) -> str:
 
 
 def _claim(name: str, ark: str) -> str:
-    try:
-        IdentifierItem(identifier=name, ark=ark).save(
-            condition=IdentifierItem.identifier.does_not_exist()
-        )
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(
+        IdentifierItem(identifier=name, ark=ark), IdentifierItem.identifier.does_not_exist()
+    ):
         return _owner(name)
     return ark
 
@@ -104,14 +98,8 @@ def record(version: ObjectVersion) -> None:
         },
     )
     mine = ObjectItem.job_id == version.job_id
-    try:
-        item.save(condition=ObjectItem.ark.does_not_exist() | mine)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(
-            f"another job recorded version {version.version} of {version.ark}"
-        ) from error
+    if not save_if(item, ObjectItem.ark.does_not_exist() | mine):
+        raise StaleState(f"another job recorded version {version.version} of {version.ark}")
 
 
 def latest_and_own(ark: str, job_id: str) -> tuple[ObjectVersion | None, ObjectVersion | None]:

@@ -5,13 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.batches.report import Delivery, DeliveryState, Report, ReportKind
 from jobyard.domain.errors import NotFound, StaleState
 from jobyard.domain.mail_addresses import UndeliveredRecipient
 from jobyard.store.documents import from_ms, sortable, to_ms
-from jobyard.store.tables import ReportItem, is_condition_failure
+from jobyard.store.tables import ReportItem, save_if
 
 _LOST = {DeliveryState.FAILED, DeliveryState.BOUNCED}
 _UNDELIVERED = {
@@ -85,11 +83,7 @@ def _report(item: ReportItem) -> Report:
 def put_new(report: Report) -> Report:
     """Write the report down; if one of its number is there already, that one is the answer."""
     new = replace(report, version=1)
-    try:
-        _item(new).save(condition=ReportItem.batch_id.does_not_exist())
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
+    if not save_if(_item(new), ReportItem.batch_id.does_not_exist()):
         return get(report.batch_id, report.seq)
     return new
 
@@ -127,14 +121,8 @@ def put_delivery(report: Report, delivery: Delivery) -> Report:
         StaleState: someone else did since the report was read.
     """
     new = replace(report, delivery=delivery, version=report.version + 1)
-    try:
-        _item(new).save(condition=ReportItem.version == report.version)
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(
-            f"the delivery of report {report.seq} of batch {report.batch_id} changed"
-        ) from error
+    if not save_if(_item(new), ReportItem.version == report.version):
+        raise StaleState(f"the delivery of report {report.seq} of batch {report.batch_id} changed")
     return new
 
 

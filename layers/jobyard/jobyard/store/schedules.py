@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
 from jobyard.domain.errors import InvalidRule, NotFound, StaleState
 from jobyard.domain.jobs.job import JobRecord, JobState
 from jobyard.domain.natural_order import natural
@@ -37,7 +35,7 @@ from jobyard.store.documents import (
     to_ms,
     without_blanks,
 )
-from jobyard.store.tables import ScheduleItem, is_condition_failure
+from jobyard.store.tables import ScheduleItem, save_if
 
 DUE_SHARDS = 4  # of the due index: 10,000 schedules that start in a minute write to it all at once
 _DUE_AT_A_TIME = 200
@@ -154,12 +152,8 @@ def put_new(schedule: Schedule) -> Schedule:
     Raises:
         StaleState: there is one with its id.
     """
-    try:
-        _item(schedule).save(condition=ScheduleItem.schedule_id.does_not_exist())
-    except PutError as error:
-        if not is_condition_failure(error):
-            raise
-        raise StaleState(f"there is a schedule {schedule.schedule_id} already") from error
+    if not save_if(_item(schedule), ScheduleItem.schedule_id.does_not_exist()):
+        raise StaleState(f"there is a schedule {schedule.schedule_id} already")
     return schedule
 
 

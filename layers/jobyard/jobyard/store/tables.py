@@ -11,7 +11,8 @@ from typing import Any
 
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
-from pynamodb.exceptions import PynamoDBException
+from pynamodb.exceptions import PutError, PynamoDBException
+from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 from pynamodb.models import Model
 
@@ -401,3 +402,18 @@ def is_condition_failure(error: PynamoDBException) -> bool:
     response = getattr(error.cause, "response", None) or {}
     refused: bool = response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
     return refused
+
+
+def save_if(item: Model, condition: Condition) -> bool:
+    """Write `item` if `condition` holds for what is stored; False if it does not.
+
+    Raises:
+        PutError: DynamoDB failed for another reason.
+    """
+    try:
+        item.save(condition=condition)
+    except PutError as error:
+        if not is_condition_failure(error):
+            raise
+        return False
+    return True
