@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobyard.domain.arks import naan_of
 from jobyard.domain.collection import (
     MAX_ADDRESSES,
     MAX_GROUPS,
@@ -16,7 +17,6 @@ from jobyard.domain.collection import (
     Depositor,
     RightsChange,
     deposit_refusal,
-    naan_of,
 )
 from jobyard.domain.errors import BadRequest
 
@@ -117,7 +117,7 @@ def test_a_collection_holds_so_much_and_no_more(field: str, most: int) -> None:
 def test_whatever_is_done_to_a_collection_its_record_stays_small() -> None:
     wide = "\U0001f5fa" * 128  # the longest name there is, in letters of four bytes
     collection = MAPS.changed(
-        change(event="create", reason=wide * 9, what=wide * 9),
+        change(event="create", reason=wide * 9, summary=wide * 9),
         people={f"{number:036}": wide for number in range(MAX_PEOPLE)},
         groups=frozenset(f"{number:0128}" for number in range(MAX_GROUPS)),
         naans=tuple(f"{number:010}" for number in range(MAX_NAANS)),
@@ -125,7 +125,7 @@ def test_whatever_is_done_to_a_collection_its_record_stays_small() -> None:
     )
     for number in range(100):
         collection = collection.changed(
-            change(cause=f"r{number}", actor=wide, reason=wide * 9, what=wide * 9)
+            change(cause=f"r{number}", actor=wide, reason=wide * 9, summary=wide * 9)
         )
 
     document = json.dumps(asdict(collection), ensure_ascii=False, default=str)

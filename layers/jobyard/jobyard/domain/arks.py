@@ -43,6 +43,12 @@ def normal_ark(text: str) -> str:
     return ark if name and len(ark) <= ARK_LENGTH else ""
 
 
+def naan_of(ark: str) -> str:
+    """The name assigning authority of an ark in any spelling; "" if it is no ark."""
+    found = re.match(r"ark:/?([^/]+)/", ark, re.IGNORECASE)
+    return found[1].lower() if found else ""
+
+
 def enclosing_arks(ark: str) -> tuple[str, ...]:
     """The arks of what the object of `ark`, in its normal form, is a part or a variant of, from the
     outermost on; no more than the outermost `_OUTERMOST`. An escaped slash may be one to others."""

@@ -1,12 +1,12 @@
 """A collection: what objects belong to, who may deposit in it, which arks it may name."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from jobyard.domain.access import MEMBER, OWNER, ROLES, is_allowed
+from jobyard.domain.arks import naan_of
 from jobyard.domain.errors import BadRequest
 from jobyard.domain.text import REASON_BYTES, clean
 
@@ -105,12 +105,6 @@ class Collection:
         after = replace(self, **changes, version=self.version + 1, changes=(*kept, brief))
         _check_size(after)
         return after
-
-
-def naan_of(ark: str) -> str:
-    """The name assigning authority of an ark, "" when it is none."""
-    found = re.match(r"ark:/?([^/]+)/", ark, re.IGNORECASE)
-    return found[1].lower() if found else ""
 
 
 def deposit_refusal(name: str, collection: Collection | None, who: Depositor) -> str:

@@ -1,6 +1,7 @@
 """What a deposit may write: only its own collection, and only while its submitter may deposit."""
 
-from jobyard.domain.collection import Collection, deposit_refusal, naan_of
+from jobyard.domain.arks import naan_of
+from jobyard.domain.collection import Collection, deposit_refusal
 from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import StepInput
 from jobyard.domain.objects import ObjectVersion
