@@ -181,7 +181,7 @@ def _used_by(local: LocalStack, name: str, job_type: str) -> dict[str, Usage]:
 def _batch(local: LocalStack) -> Batch:
     sent = send(local, manifest(JOBS), "seconds.checkm", job_type="second")
     reported_at(local, sent, JOBS)
-    places = [f"{sent.batch_id}#{number}" for number in range(JOBS // CHUNK)]
+    places = [f"{sent.batch_id}#{number}" for number in range(-(-JOBS // CHUNK))]
     keys = {"JobsTable": ("chunk_id", places)} | {
         f"{noun}Table": ("batch_id", [sent.batch_id]) for noun in ("Batches", "Chunks", "Reports")
     }
