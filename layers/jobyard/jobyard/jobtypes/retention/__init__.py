@@ -1,6 +1,6 @@
 """The retention job type, the system's own: archives what ended long ago, and then removes it.
 
-Each job type says in `keep_days` how long it keeps ended jobs. See docs/operating.md.
+Each job type says in `retention_days` how long it keeps ended jobs. See docs/operating.md.
 """
 
 from jobyard.domain.ids import Origin
