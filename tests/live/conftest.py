@@ -87,7 +87,11 @@ def _keep_for_no_time(root: Path) -> None:
     and not by itself."""
     types = root / "layers" / "jobyard" / "jobyard"
     for path, was, now in (
-        (types / "domain" / "jobs" / "job_type.py", "retention_days: int = 90", "retention_days: int = -40"),
+        (
+            types / "domain" / "jobs" / "job_type.py",
+            "retention_days: int = 90",
+            "retention_days: int = -40",
+        ),
         (types / "jobtypes" / "retention" / "__init__.py", "2026-01-01", "2926-01-01"),
     ):
         text = path.read_text()
