@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -337,9 +337,20 @@ def _terminate(emulator: Emulator, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         by_itself = True  # it has ended, with its workers
+    _await_end_of_group(pid)
     if pid in _children:
         _children.pop(pid).wait()
     return by_itself
+
+
+def _await_end_of_group(pid: int) -> None:
+    """Wait, up to five seconds, until the system has removed all processes of a killed group."""
+    with suppress(ProcessLookupError):
+        for _ in range(100):
+            if pid in _children:
+                _children[pid].poll()
+            os.killpg(pid, 0)
+            time.sleep(0.05)
 
 
 def _is_alive(pid: int) -> bool:
