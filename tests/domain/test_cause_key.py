@@ -36,7 +36,7 @@ def test_a_key_has_one_format(key, text):
         chunk=st.integers(0, 10**6),
         attempt=st.integers(0, 10**4),
         action=st.sampled_from([Action.NONE, Action.SETTLE, Action.STALLED]),
-        turn=st.sampled_from(Interruption),
+        interruption=st.sampled_from(Interruption),
     )
 )
 def test_what_is_written_is_read_again(key):

@@ -162,7 +162,7 @@ def test_only_so_many_go_side_by_side(harness: Harness, failed: Failed) -> None:
             batch_id, Filter(JobState.FAILED, job_ids=frozenset({job_id})), harness.context()
         )
 
-    with pytest.raises(OperationInProgress, match=f"{MAX_OPERATIONS} operations are under way"):
+    with pytest.raises(OperationInProgress, match=f"{MAX_OPERATIONS} operations are running"):
         batch_operations.retry(
             batch_id, Filter(JobState.FAILED, job_ids=frozenset(ids[-1:])), harness.context()
         )

@@ -49,7 +49,7 @@ def wire(env: Mapping[str, str]) -> Settings:
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
     names = {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS}
     tables.bind(names, region=env["AWS_REGION"])
-    session().set_default_client_config(Config(user_agent=USER_AGENT))
+    session().set_default_client_config(PATIENCE.merge(Config(user_agent=USER_AGENT)))
     return Settings(
         intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
         work_bucket=env["JOBYARD_WORK_BUCKET"],

@@ -595,7 +595,7 @@ def test_a_run_that_waits_for_another_has_no_job_yet(api: Api) -> None:
     assert "waits for the one before it" in api.get(path(schedule)).json["waiting_reason"]
     refused = api.post(path(schedule, "/run_now"), WHY)
     assert (refused.status, refused.kind) == (409, "invalid-transition")
-    assert refused.json["detail"].endswith("and one waits for its end already")
+    assert refused.json["detail"].endswith("and another one is waiting for its end")
 
 
 def test_a_run_that_waits_under_a_hold_says_so(api: Api) -> None:
