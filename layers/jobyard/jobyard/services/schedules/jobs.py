@@ -66,29 +66,28 @@ def give_up_job(address: JobAddress, run: ExecutionRun, at: datetime) -> bool:
     return stored is not None
 
 
-def settle_job(place: JobAddress, executions: Executions, now: datetime) -> None:
+def settle_job(address: JobAddress, executions: Executions, now: datetime) -> None:
     """Close the occurrence of a job that has ended, and start the queued job of its schedule.
 
     Raises:
         StaleState: others changed the schedule at each of the tries; call again.
     """
     for _ in range(_TRIES):
-        schedule = schedules.get(place.origin_id)
-        occurrence = occurrences.get(place)
-        job = jobs.get(place)
+        schedule = schedules.get(address.origin_id)
+        occurrence = occurrences.get(address)
+        job = jobs.get(address)
         if occurrence is None or job is None or job.state in OPEN_JOB_STATES:
             return
         try:
-            if any(
-                run.scheduled_for == occurrence.scheduled_for for run in schedule.active
-            ):  # else it is closed already
+            # An occurrence that is not active any more is closed already.
+            if occurrence.scheduled_for in {each.scheduled_for for each in schedule.active}:
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = write_end(schedule, occurrence, (job, job), cause, now)
             start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
         except StaleState:
             continue
         return
-    raise StaleState(f"schedule {place.origin_id} changes too fast")
+    raise StaleState(f"schedule {address.origin_id} changes too fast")
 
 
 def write_end(
