@@ -32,7 +32,7 @@ def now() -> datetime:
 
 
 METER = Meter([S3, SES])
-SETTLING = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES))
+SETTLE_CONTEXT = SettleContext(SETTINGS, S3, now, Executions(SETTINGS, MACHINES))
 
 
 def _refused(report: Report, error: Exception) -> None:
@@ -46,7 +46,7 @@ def _refused(report: Report, error: Exception) -> None:
     )
 
 
-REPORTING = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
+REPORT_CONTEXT = ReportContext(SETTINGS, S3, SES, BotoCoreError, now, refused=_refused)
 
 gc.freeze()  # what is loaded by now stays
 gc.enable()

@@ -8,12 +8,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jobyard.domain import metrics
 from jobyard.services.queries.backlog import backlog
 from jobyard.services.reports.mail import deliver_waiting
-from report.clients import LOGGER, REPORTING, now
+from report.clients import LOGGER, REPORT_CONTEXT, now
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Send waiting mails; emit the backlog as metrics."""
-    left = deliver_waiting(REPORTING, lambda: context.get_remaining_time_in_millis() / 1000)
+    left = deliver_waiting(REPORT_CONTEXT, lambda: context.get_remaining_time_in_millis() / 1000)
     found = backlog(now())
     emf = EphemeralMetrics(namespace=metrics.NAMESPACE)
     emf.add_metric(metrics.UNDELIVERED_REPORTS, MetricUnit.Count, left)

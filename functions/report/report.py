@@ -8,14 +8,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from jobyard.domain import metrics
 from jobyard.services.reports.report import next_step, report
-from report.clients import LOGGER, METER, REPORTING
+from report.clients import LOGGER, METER, REPORT_CONTEXT
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the batch that `event` names, or the next slice of its jobs."""
     with METER.invocation("report", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id, billed.transitions = event["origin_id"], 3  # Report, Reported, Done
-        batch = report(event["origin_id"], replace(REPORTING, used=lambda: METER.used(billed)))
+        batch = report(event["origin_id"], replace(REPORT_CONTEXT, used=lambda: METER.used(billed)))
         billed.transitions -= next_step(batch) == "report"
     LOGGER.info(
         "reported",

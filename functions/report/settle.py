@@ -8,14 +8,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from jobyard.domain import metrics
 from jobyard.domain.ids import Origin
 from jobyard.services.settle import Settled, settle_execution
-from report.clients import LOGGER, METER, SETTLING
+from report.clients import LOGGER, METER, SETTLE_CONTEXT
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Settle the batch or the job that `event` names; one that could not be opened reports why."""
     with METER.invocation("settle", int(context.memory_limit_in_mb)) as billed:
         billed.origin_id = event.get("origin_id", "")
-        settled = settle_execution(event, SETTLING, context.aws_request_id)
+        settled = settle_execution(event, SETTLE_CONTEXT, context.aws_request_id)
         step = settled.next_step
         billed.origin_id, billed.transitions = step.origin_id, step.transitions
     _log_failure(settled, event, context.aws_request_id)

@@ -21,7 +21,7 @@ MACHINES = session().create_client(
 )
 # Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
 S3 = session().create_client("s3", config=_PATIENCE)
-STARTING = Executions(SETTINGS, MACHINES)
+EXECUTIONS = Executions(SETTINGS, MACHINES)
 
 
 def now() -> datetime:

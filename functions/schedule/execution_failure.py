@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from jobyard.services.recovery import recover_origin
-from schedule.clients import LOGGER, STARTING, now
+from schedule.clients import EXECUTIONS, LOGGER, now
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """
     detail = event["detail"]
     origin_id = json.loads(detail.get("input") or "{}").get("origin_id", "")
-    recovered = recover_origin(origin_id, STARTING, now())
+    recovered = recover_origin(origin_id, EXECUTIONS, now())
     LOGGER.info(
         "execution failed",
         execution=detail["executionArn"],
