@@ -90,10 +90,11 @@ class ChunkSource:
         """The rows without a record, due retries and orphaned jobs of this run, in row order."""
         self._check(self.batch.state)
         positions = range(len(self.rows)) if self.only is None else [self.only]
-        return [due for position in positions if (due := self._due(position))]
+        now = self.worker.now()
+        return [due for position in positions if (due := self._due(position, now))]
 
-    def _due(self, position: int) -> DueJob | None:
-        now, job = self.worker.now(), self.records.get(position)
+    def _due(self, position: int, now: datetime) -> DueJob | None:
+        job = self.records.get(position)
         if job is None:
             address = JobAddress(self.batch.batch_id, self.chunk.chunk, position)
             return DueJob(new_job(address, now)) if self.run.name == MAIN else None
