@@ -70,7 +70,7 @@ lint-templates:
 
 faults: dev emulator ## Inject every fault at every AWS call, and kill workers under load; an hour
 	@$(PYTEST) tests/faults tests/services/test_recovery.py tests/domain/test_lifecycle_machines.py \
-		tests/functions/api/test_api_fuzz.py --points all --load full
+		tests/functions/api/test_fuzz.py --points all --load full
 
 bench: dev emulator ## Measure every figure of docs/performance.md beside its peer; forty minutes
 	@.venv/bin/python -m benchmarks

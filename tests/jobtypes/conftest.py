@@ -24,7 +24,7 @@ from jobyard.jobtypes.http_client import HttpClient, Timeouts
 from jobyard.jobtypes.step_context import StorageContext
 from jobyard.store import objects as recorded
 from jobyard.store import tables
-from tests.jobtypes.deposits import empty, forget_objects
+from tests.jobtypes.deposit.deposits import empty, forget_objects
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection
 

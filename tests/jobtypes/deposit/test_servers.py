@@ -15,7 +15,7 @@ from jobyard.domain.jobs.job_type import Continue, Fail, Snooze
 from jobyard.jobtypes.http_client import HttpClient
 from jobyard.jobtypes.step_context import StorageContext
 from tests.jobtypes.conftest import PATIENT
-from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, step_input
+from tests.jobtypes.deposit.deposits import checkm, content_key, drive, file_entry, held, step_input
 from tests.jobtypes.raw_server import Answers, Heard, Raw, RawServer, endless, raw
 
 SHELF = b"hello from the shelf\n"

@@ -14,7 +14,15 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done, Fail, Skipped, Snooze
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import checkm, content_key, drive, file_entry, held, sha256, step_input
+from tests.jobtypes.deposit.deposits import (
+    checkm,
+    content_key,
+    drive,
+    file_entry,
+    held,
+    sha256,
+    step_input,
+)
 from tests.jobtypes.payload_server import PayloadServer, saying, sending, without_head
 
 SMALL = b"a small map"

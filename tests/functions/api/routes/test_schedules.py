@@ -22,6 +22,7 @@ from jobyard.domain.schedules.schedule import (
 from jobyard.store import holds, schedules, usage
 from tests.functions.api.api_client import NOW, Api
 from tests.functions.api.batch_records import executions
+from tests.functions.api.routes.test_jobs import all_pages
 from tests.functions.api.schedule_records import (
     DAILY,
     TODAY,
@@ -33,8 +34,7 @@ from tests.functions.api.schedule_records import (
     wanted,
     work,
 )
-from tests.functions.api.test_api_idempotency import KEY, forget_answers
-from tests.functions.api.test_api_jobs import all_pages
+from tests.functions.api.test_idempotency import KEY, forget_answers
 
 WHY = {"reason": "the table is being moved"}
 NOBODYS = "s" + "a" * 20

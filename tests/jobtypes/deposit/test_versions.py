@@ -17,7 +17,7 @@ from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import described, mint
 from jobyard.jobtypes.deposit.keys import version_key
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import drive, file_entry, held, step_input
+from tests.jobtypes.deposit.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 ARK = "ark:/99999/jmap"

@@ -18,7 +18,7 @@ from jobyard.domain.jobs.job_type import Done, Fail, Skipped, StepInput
 from jobyard.jobtypes.deposit import DEPOSIT, receipts
 from jobyard.jobtypes.deposit.content import Stored
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import (
+from tests.jobtypes.deposit.deposits import (
     checkm,
     drive,
     empty,

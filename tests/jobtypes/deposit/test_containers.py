@@ -22,7 +22,7 @@ from jobyard.jobtypes.deposit.member import Member
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import content_key, drive, held, step_input
+from tests.jobtypes.deposit.deposits import content_key, drive, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 FILES = {"a.txt": b"alpha", "folder/b.bin": bytes(range(256)) * 5000, "empty": b""}

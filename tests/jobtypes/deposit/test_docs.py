@@ -11,7 +11,7 @@ from jobyard.jobtypes.http_client import Timeouts, failure_of
 from jobyard.jobtypes.http_client.addresses import PORTS
 from jobyard.jobtypes.http_client.client import REDIRECTS
 
-DOC = (Path(__file__).parents[2] / "docs/deposit.md").read_text()
+DOC = (Path(__file__).parents[3] / "docs/deposit.md").read_text()
 OF_ANY_JOB = {
     Failure.WORKER_LOST,
     Failure.NO_WORKER,

@@ -14,9 +14,9 @@ from jobyard.domain.jobs.failures import Failure
 from jobyard.domain.jobs.job_type import Done
 from jobyard.jobtypes.deposit import DEPOSIT, container_limits
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import drive, held, step_input
+from tests.jobtypes.deposit.deposits import drive, held, step_input
+from tests.jobtypes.deposit.test_containers import found_in, refused, staged, tar_member, tarred
 from tests.jobtypes.payload_server import PayloadServer
-from tests.jobtypes.test_deposit_containers import found_in, refused, staged, tar_member, tarred
 
 ON_FAT, ON_UNIX = 0, 3
 

@@ -11,7 +11,7 @@ from jobyard.domain.objects import ObjectVersion
 from jobyard.jobtypes.deposit import DEPOSIT
 from jobyard.jobtypes.deposit.identity import mint
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import drive, file_entry, held, step_input
+from tests.jobtypes.deposit.deposits import drive, file_entry, held, step_input
 from tests.jobtypes.payload_server import PayloadServer
 from tests.open_collections import an_open_collection
 

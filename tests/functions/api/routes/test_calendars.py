@@ -7,7 +7,7 @@ import pytest
 from jobyard.domain.schedules.schedule import Policy
 from tests.functions.api.api_client import Answer, Api
 from tests.functions.api.schedule_records import a_schedule
-from tests.functions.api.test_api_idempotency import KEY, forget_answers
+from tests.functions.api.test_idempotency import KEY, forget_answers
 
 WHY = {"reason": "next year is known"}
 SAYS = {

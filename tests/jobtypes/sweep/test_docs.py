@@ -12,7 +12,7 @@ from jobyard.jobtypes.sweep.steps import BUSY_S, SWEEP_MARGIN_S
 from jobyard.jobtypes.sweep.table import PAGE, TRIES
 from jobyard.store.checkpoints import CHECKPOINT_LIFETIME
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOC = (ROOT / "docs/sweep.md").read_text()
 PLAIN = " ".join(DOC.split())
 

@@ -25,7 +25,7 @@ from jobyard.jobtypes.deposit.file_list import File
 from jobyard.jobtypes.deposit.refusal import Refused
 from jobyard.jobtypes.deposit.staged_reader import StagedReader
 from jobyard.jobtypes.step_context import StorageContext
-from tests.jobtypes.deposits import content_key, held, sha256, step_input
+from tests.jobtypes.deposit.deposits import content_key, held, sha256, step_input
 from tests.jobtypes.payload_server import PayloadServer
 
 MIB = 1024**2
