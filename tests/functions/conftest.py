@@ -1,0 +1,82 @@
+"""The handlers that machines and rules call, in a deployment on the in-process emulator."""
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+from cli.local import clients
+from jobyard.store import tables
+from tests.functions.invocations import BUCKETS
+
+BROKEN = {"StartAt": "Broken", "States": {"Broken": {"Type": "Fail"}}}
+# Those without a meter first: each import binds the store, and the last one's meter counts.
+HANDLERS = (
+    "schedule.scheduler_tick",
+    "schedule.execution_failure",
+    "ingest.open",
+    "execute.chunk",
+    "execute.job",
+    "report.settle",
+    "report.report",
+    "report.outbox_tick",
+    "report.delivery",
+)
+PACKAGES = {name.split(".")[0] for name in HANDLERS}
+
+
+@pytest.fixture(scope="session")
+def environment(bound: str) -> dict[str, str]:
+    """The environment of the handlers. Every execution of the machines in it fails at once."""
+    s3, ses = clients.client("s3", bound), clients.client("sesv2", bound)
+    for bucket in BUCKETS:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ses.create_email_identity(EmailIdentity="fn@example.org")
+    machines = clients.client("stepfunctions", bound)
+    batch_machine, job_machine = (
+        machines.create_state_machine(
+            name=f"fn-{name}", definition=json.dumps(BROKEN), roleArn="arn:aws:iam::0:role/fn"
+        )["stateMachineArn"]
+        for name in ("batch", "job")
+    )
+    return {
+        "AWS_REGION": clients.REGION,
+        "AWS_DEFAULT_REGION": clients.REGION,
+        "AWS_ENDPOINT_URL": bound,
+        "JOBYARD_INTAKE_BUCKET": BUCKETS[0],
+        "JOBYARD_WORK_BUCKET": BUCKETS[1],
+        "JOBYARD_ARCHIVE_BUCKET": BUCKETS[2],
+        "JOBYARD_BATCH_MACHINE": batch_machine,
+        "JOBYARD_JOB_MACHINE": job_machine,
+        "JOBYARD_CHUNK_SIZE": "100",
+        "JOBYARD_MAX_CONCURRENCY": "4",
+        "JOBYARD_MAIL_FROM": "fn@example.org",
+        "JOBYARD_MAIL_TO": "ops@example.org",
+        "JOBYARD_MAIL_BCC": "",
+        "JOBYARD_MAIL_CONFIGURATION_SET": "fn",
+        "JOBYARD_INSTANCE": "fn",
+        "JOBYARD_STAGE_URL": "http://fn.example.org/",
+        "JOBYARD_ALLOWED_HOSTS": "",
+        "JOBYARD_S3_SOURCES": "",
+        "JOBYARD_SWEEP_TABLES": "",
+        "JOBYARD_USER_POOL": "people",
+        "POWERTOOLS_SERVICE_NAME": "jobyard",
+        **{f"JOBYARD_{noun.upper()}_TABLE": f"test-{noun}" for noun in tables.MODELS},
+    }
+
+
+@pytest.fixture(scope="module")
+def functions(bound: str, environment: dict[str, str]) -> Iterator[dict[str, ModuleType]]:
+    """The handlers' modules, imported again for each file of tests, as Lambda does at a start."""
+    for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
+        del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield {name: importlib.import_module(name) for name in HANDLERS}
+    same = {noun: f"test-{noun}" for noun in tables.MODELS}
+    tables.bind(same, region=clients.REGION, host=bound)

@@ -1,0 +1,151 @@
+"""The scheduler tick's handler: it starts what is due and recovers orphaned work."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+
+import pytest
+
+from jobyard.domain.hold import Hold
+from jobyard.domain.metrics import DIMENSIONS
+from jobyard.domain.schedules.occurrence import SkipReason, Verdict
+from jobyard.domain.schedules.schedule import MissedPolicy, ScheduleState
+from jobyard.services.executions import job_execution
+from jobyard.store import holds, occurrences, schedules, tables
+from tests.functions.invocations import Context, execution, metrics_of
+from tests.functions.records import leave, scheduled
+
+pytestmark = pytest.mark.emulator
+
+
+def test_the_minute_starts_what_is_due_and_only_once(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    schedule = scheduled("due", timedelta(minutes=2))
+
+    first = functions["schedule.scheduler_tick"].handler({}, Context())
+    again = functions["schedule.scheduler_tick"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert (first["started"], again["started"]) == (1, 0)
+    assert occurrence.verdict is Verdict.RUN
+    assert execution(bound, functions, job_execution(occurrence.address, "main"))["input"]
+    assert schedules.get(schedule.schedule_id).active[0].scheduled_for == schedule.next_at
+
+
+def test_the_minute_tells_of_a_time_that_nobody_could_start_a_job_at(
+    functions: dict[str, ModuleType],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    schedule = scheduled("missed", timedelta(hours=2), MissedPolicy.NONE)
+
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    found = metrics_of(capsys)
+    lines = [vars(line) for line in caplog.records if line.message == "skipped"]
+    assert told["started"] == 0
+    assert occurrence.skip_reason is SkipReason.MISSED
+    assert found == {"RunsFailedOrMissed": DIMENSIONS["RunsFailedOrMissed"]}
+    assert [line["reason"] for line in lines] == [SkipReason.MISSED]
+
+
+def test_the_minute_counts_each_time_that_was_missed(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduled("misseddaily", timedelta(days=2, hours=2), MissedPolicy.NONE)
+
+    functions["schedule.scheduler_tick"].handler({}, Context())
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert json.loads(line)["RunsFailedOrMissed"] == [3.0]
+
+
+def test_the_minute_tells_which_schedule_it_could_not_look_after(
+    functions: dict[str, ModuleType], caplog: pytest.LogCaptureFixture
+) -> None:
+    schedule = scheduled("broken", timedelta(minutes=2))
+    item = tables.ScheduleItem.get(schedule.schedule_id)
+    item.body = {}
+    item.save()
+
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
+
+    lines = [vars(line) for line in caplog.records if line.message == "schedule error"]
+    assert told["started"] == 0
+    assert [line["origin_id"] for line in lines] == [schedule.schedule_id]
+
+
+def test_the_minute_starts_nothing_in_the_time_that_what_comes_after_needs(
+    functions: dict[str, ModuleType],
+) -> None:
+    scheduled("hurried", timedelta(minutes=2))
+
+    late = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=20_000))
+    next_time = functions["schedule.scheduler_tick"].handler({}, Context(remaining_ms=21_000))
+
+    assert (late["started"], next_time["started"]) == (0, 1)
+
+
+def test_the_minute_lifts_a_hold_that_is_over(functions: dict[str, ModuleType]) -> None:
+    scheduled("beside", timedelta(days=-1))
+    now = datetime.now(UTC)
+    minute = timedelta(minutes=1)
+    holds.put(Hold("collection:fn", "operator", "a move", now - 2 * minute, now - minute))
+    holds.put(Hold("collection:nf", "operator", "a move", now - 2 * minute, now + 9 * minute))
+
+    functions["schedule.scheduler_tick"].handler({}, Context())
+
+    assert [hold.scope for hold in holds.list_all()] == ["collection:nf"]
+
+
+def test_a_time_that_somebody_wanted_skipped_is_no_trouble(
+    functions: dict[str, ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    schedule = scheduled("suspended", timedelta(minutes=2), state=ScheduleState.SUSPENDED)
+
+    functions["schedule.scheduler_tick"].handler({}, Context())
+
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    assert occurrence.skip_reason is SkipReason.SUSPENDED
+    assert metrics_of(capsys) == {}
+
+
+def test_the_minute_makes_the_system_s_schedules(functions: dict[str, ModuleType]) -> None:
+    scheduled("alone", timedelta(minutes=2))
+    minute = functions["schedule.scheduler_tick"]
+    minute._make_system_schedules.cache_clear()
+
+    minute.handler({}, Context())
+
+    made = schedules.by_title(system=True, limit=9).items
+    assert sorted(each.job_type for each in made) == ["reconcile", "retention"]
+
+
+def test_the_minute_takes_up_a_batch_that_no_execution_works_on(
+    functions: dict[str, ModuleType],
+) -> None:
+    scheduled("beside", timedelta(days=-1))
+    leave("b-left")
+
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
+
+    assert told == {"started": 0, "recovered": 1}
+
+
+def test_the_minute_takes_up_a_run_that_no_execution_works_on(
+    functions: dict[str, ModuleType], bound: str
+) -> None:
+    schedule = scheduled("runlost", timedelta(minutes=2))
+    functions["schedule.scheduler_tick"].handler({}, Context())
+    (occurrence,) = occurrences.newest(schedule.schedule_id, limit=9)
+    execution(bound, functions, job_execution(occurrence.address, "main"))  # it has failed
+    running = schedules.get(schedule.schedule_id)
+    due = replace(running, version=running.version + 1, next_check_at=datetime.now(UTC))
+    schedules.write(running, due)
+
+    told = functions["schedule.scheduler_tick"].handler({}, Context())
+
+    assert told == {"started": 0, "recovered": 1}
