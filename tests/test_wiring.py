@@ -8,7 +8,7 @@ from botocore.awsrequest import AWSResponse
 from urllib3 import HTTPResponse
 
 from jobyard.store import tables
-from jobyard.wiring import USER_AGENT, put_without_asking, session, wire
+from jobyard.wiring import USER_AGENT, put_without_expect, session, wire
 
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
@@ -81,7 +81,7 @@ def test_clients_have_one_name_that_is_not_built_for_each_request() -> None:
 def test_a_small_object_is_sent_at_once_and_a_part_after_asking() -> None:
     wire(ENVIRONMENT)
     keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
-    s3 = put_without_asking(session().create_client("s3", region_name="us-east-1", **keys))
+    s3 = put_without_expect(session().create_client("s3", region_name="us-east-1", **keys))
     sent: dict[str, bool] = {}
 
     def note(request: Any, event_name: str, **_: Any) -> AWSResponse:

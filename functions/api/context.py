@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from jobyard.domain.schedules.occurrence import Occurrence
-    from jobyard.services.collections import PersonNamed
+    from jobyard.services.collections import PoolUser
 
 _KEY_LENGTH = 255
 
@@ -93,20 +93,20 @@ class RequestContext:
         """The pages of a list. `kind` names the list and its filters."""
         return Pages("\n".join(kind), self.app.cursor_key)
 
-    def people(self, names: Iterable[str]) -> list["PersonNamed"]:
+    def people(self, names: Iterable[str]) -> list["PoolUser"]:
         """The people with these user names.
 
         Raises:
             BadRequest: the user pool has no such person.
         """
-        from jobyard.services.collections import PersonNamed
+        from jobyard.services.collections import PoolUser
 
         found = []
         for name in names:
             account = self.app.account_of(name)
             if account is None:
                 raise BadRequest(f"nobody in the user pool is called {name!r}")
-            found.append(PersonNamed(account.sub, account.name))
+            found.append(PoolUser(account.sub, account.name))
         return found
 
 

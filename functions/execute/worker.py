@@ -20,16 +20,16 @@ from jobyard.jobtypes.http_client import HttpClient
 from jobyard.services.jobs.runner import OVERLAP, FinishedJob, Worker
 from jobyard.services.meter import Meter
 from jobyard.services.runs import ExecutionInput
-from jobyard.wiring import PATIENCE, S3_PATIENCE, put_without_asking, session, wire
+from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, put_without_expect, session, wire
 
 if TYPE_CHECKING:
     from jobyard.services.maintenance import Maintenance
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = put_without_asking(
+S3 = put_without_expect(
     session().create_client(
-        "s3", config=S3_PATIENCE.merge(Config(max_pool_connections=2 * OVERLAP))
+        "s3", config=S3_CLIENT_CONFIG.merge(Config(max_pool_connections=2 * OVERLAP))
     )
 )
 METER = Meter([S3])
@@ -51,8 +51,8 @@ def _maintenance() -> "Maintenance":
     """
     from jobyard.services.maintenance import Maintenance
 
-    patience = PATIENCE.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
-    machines = session().create_client("stepfunctions", config=patience)
+    config = CLIENT_CONFIG.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
+    machines = session().create_client("stepfunctions", config=config)
     return Maintenance(SETTINGS, S3, machines, now)
 
 

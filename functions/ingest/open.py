@@ -13,11 +13,11 @@ from jobyard.domain import metrics
 from jobyard.services.batches.open import OpenContext, is_astray, source_of
 from jobyard.services.batches.resume import open_execution
 from jobyard.services.meter import Meter
-from jobyard.wiring import S3_PATIENCE, session, wire
+from jobyard.wiring import S3_CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = session().create_client("s3", config=S3_PATIENCE)
+S3 = session().create_client("s3", config=S3_CLIENT_CONFIG)
 METER = Meter([S3])
 
 gc.freeze()  # what is loaded by now stays

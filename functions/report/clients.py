@@ -13,17 +13,17 @@ from jobyard.services.batches.settle import SettleContext
 from jobyard.services.executions import Executions
 from jobyard.services.meter import Meter
 from jobyard.services.reports.mail import ReportContext
-from jobyard.wiring import PATIENCE, S3_PATIENCE, session, wire
+from jobyard.wiring import CLIENT_CONFIG, S3_CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-S3 = session().create_client("s3", config=S3_PATIENCE)
+S3 = session().create_client("s3", config=S3_CLIENT_CONFIG)
 # The mail service knows no token that makes a repeat harmless, so this client never repeats.
 SES = session().create_client(
     "sesv2",
-    config=PATIENCE.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
+    config=CLIENT_CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1})),
 )
-MACHINES = session().create_client("stepfunctions", config=PATIENCE)
+MACHINES = session().create_client("stepfunctions", config=CLIENT_CONFIG)
 
 
 def now() -> datetime:

@@ -9,18 +9,18 @@ from botocore.config import Config
 
 from jobyard.services.executions import Executions
 from jobyard.services.schedules.clock import PARALLEL_SCHEDULES
-from jobyard.wiring import PATIENCE, session, wire
+from jobyard.wiring import CLIENT_CONFIG, session, wire
 
 LOGGER = Logger()
 SETTINGS = wire(os.environ)
-_PATIENCE = PATIENCE.merge(Config(read_timeout=10))  # a round has a minute
+_CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(read_timeout=10))  # a round has a minute
 # Many schedules may be due in one minute, and AWS starts a few hundred executions a second.
 MACHINES = session().create_client(
     "stepfunctions",
-    config=_PATIENCE.merge(Config(max_pool_connections=PARALLEL_SCHEDULES)),
+    config=_CLIENT_CONFIG.merge(Config(max_pool_connections=PARALLEL_SCHEDULES)),
 )
 # Nothing here reads or writes S3; it is what asks in somebody's name that wants a client.
-S3 = session().create_client("s3", config=_PATIENCE)
+S3 = session().create_client("s3", config=_CLIENT_CONFIG)
 EXECUTIONS = Executions(SETTINGS, MACHINES)
 
 

@@ -23,7 +23,7 @@ from jobyard.domain.schedules.schedule import Policy
 from jobyard.services import collections as changing
 from jobyard.services.batches import operations, submissions
 from jobyard.services.batches.submissions import Submission
-from jobyard.services.collections import CollectionEdit, PersonNamed
+from jobyard.services.collections import CollectionEdit, PoolUser
 from jobyard.services.context import Actor
 from jobyard.services.schedules.commands import ScheduleSpec, create
 from jobyard.store import collections, jobs, objects, tables
@@ -478,11 +478,11 @@ CHANGES: list[Asked] = [
     ),
     lambda field, who: changing.edit(
         field.theirs,
-        CollectionEdit(owner=PersonNamed(who.sub, who.name)),
+        CollectionEdit(owner=PoolUser(who.sub, who.name)),
         field.harness.context(who),
     ),
     lambda field, who: changing.allow(
-        field.theirs, [PersonNamed(who.sub, who.name)], ["strangers"], field.harness.context(who)
+        field.theirs, [PoolUser(who.sub, who.name)], ["strangers"], field.harness.context(who)
     ),
     lambda field, who: changing.deny(field.theirs, [FRIEND.sub], [], field.harness.context(who)),
     lambda field, who: changing.create(

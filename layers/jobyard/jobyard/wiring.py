@@ -10,11 +10,11 @@ from jobyard.services.settings import Settings
 from jobyard.store import tables
 
 # How often a client asks AWS, and how long it waits for an answer, in seconds.
-PATIENCE = Config(
+CLIENT_CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 4}, connect_timeout=3, read_timeout=30
 )
 # Parameters are checked by their types and, in tests, by clients that validate them.
-S3_PATIENCE = PATIENCE.merge(Config(signature_version="s3v4", parameter_validation=False))
+S3_CLIENT_CONFIG = CLIENT_CONFIG.merge(Config(signature_version="s3v4", parameter_validation=False))
 
 # botocore builds its own name anew for each request, a sixth of the request's CPU time.
 USER_AGENT = f"Jobyard Botocore/{botocore.__version__}"
@@ -49,7 +49,7 @@ def wire(env: Mapping[str, str]) -> Settings:
     buckets = {env[f"JOBYARD_{noun}_BUCKET"] for noun in ("INTAKE", "WORK", "ARCHIVE")}
     names = {noun: env[f"JOBYARD_{noun.upper()}_TABLE"] for noun in tables.MODELS}
     tables.bind(names, region=env["AWS_REGION"])
-    session().set_default_client_config(PATIENCE.merge(Config(user_agent=USER_AGENT)))
+    session().set_default_client_config(CLIENT_CONFIG.merge(Config(user_agent=USER_AGENT)))
     return Settings(
         intake_bucket=env["JOBYARD_INTAKE_BUCKET"],
         work_bucket=env["JOBYARD_WORK_BUCKET"],
@@ -81,7 +81,7 @@ def session() -> Any:
     return tables.connection().session
 
 
-def put_without_asking(s3: Any) -> Any:
+def put_without_expect(s3: Any) -> Any:
     """Have the S3 client `s3` send objects at once, and return it.
 
     botocore sends "Expect: 100-continue" with each PutObject and waits for the answer: a round trip

@@ -14,7 +14,7 @@ from jobyard.store import collections
 
 
 @dataclass(frozen=True)
-class PersonNamed:
+class PoolUser:
     """A person of the user pool, found by name. The id decides; the name is shown."""
 
     sub: str
@@ -25,7 +25,7 @@ class PersonNamed:
 class CollectionEdit:
     """The fields of a collection to change; None leaves a field as it is."""
 
-    owner: PersonNamed | None = None
+    owner: PoolUser | None = None
     naans: tuple[str, ...] | None = None
     notify: tuple[str, ...] | None = None
     accepts_drops: bool | None = None
@@ -73,7 +73,7 @@ def editable_collection(name: str, actor: Actor, event: str = "edit") -> Collect
 def create(
     name: str,
     edit: CollectionEdit,
-    people: Iterable[PersonNamed],
+    people: Iterable[PoolUser],
     groups: Iterable[str],
     context: CommandContext,
 ) -> Collection:
@@ -86,7 +86,7 @@ def create(
         InvalidTransition: there is one of that name.
     """
     authorize(context.actor, "collection", "create")
-    owner = edit.owner or PersonNamed(context.actor.sub, context.actor.name)
+    owner = edit.owner or PoolUser(context.actor.sub, context.actor.name)
     before = Collection(name, 0, owner.name, owner.sub)
     rights: dict[str, Any] = {
         "people": {each.sub: each.name for each in people},
@@ -127,7 +127,7 @@ def edit(name: str, wanted: CollectionEdit, context: CommandContext) -> Collecti
 
 
 def allow(
-    name: str, people: Iterable[PersonNamed], groups: Iterable[str], context: CommandContext
+    name: str, people: Iterable[PoolUser], groups: Iterable[str], context: CommandContext
 ) -> Collection:
     """Allow people and groups to deposit into a collection.
 
