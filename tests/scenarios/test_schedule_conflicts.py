@@ -665,7 +665,7 @@ def test_a_suspension_ends_when_all_that_came_before_its_end_is_decided(harness:
     harness.at += timedelta(days=5, hours=2)
     look = clock.ScheduleTick(clock.ScheduleCache(), harness.executions, harness.at)
 
-    found = clock.catch_up(now(schedule), look, most=1)
+    found = clock.catch_up(now(schedule), look, max_writes=1)
     reasons = Counter(each.skip_reason for each in look.decided)
     clock.start_due(found, clock.ScheduleCache(), harness.executions, harness.at)
 

@@ -6,7 +6,7 @@ from jobyard.services.access import authorize
 from jobyard.services.context import CommandContext, require_reason
 from jobyard.store import calendars, schedules
 
-_TOLD = 3  # schedules that a refusal to delete names
+_MAX_NAMED = 3  # schedules that a refusal to delete names
 
 
 def put(calendar: Calendar, seen: int | None, context: CommandContext) -> StoredCalendar:
@@ -52,8 +52,10 @@ def delete(name: str, seen: int | None, context: CommandContext) -> StoredCalend
     _check_seen(name, stored, seen)
     naming = [schedule.schedule_id for schedule in schedules.with_calendar(name)]
     if naming:
-        more = f" and {len(naming) - _TOLD} more" if len(naming) > _TOLD else ""
-        raise InvalidTransition(f"calendar {name} is named by {', '.join(naming[:_TOLD])}{more}")
+        more = f" and {len(naming) - _MAX_NAMED} more" if len(naming) > _MAX_NAMED else ""
+        raise InvalidTransition(
+            f"calendar {name} is named by {', '.join(naming[:_MAX_NAMED])}{more}"
+        )
     after = stored.changed(stored.calendar, _change("delete", context))
     calendars.put(after)
     return after

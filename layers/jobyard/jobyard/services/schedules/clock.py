@@ -38,9 +38,9 @@ from jobyard.store.schedules import DueSchedule, ScheduleWrites
 PARALLEL_SCHEDULES = 24  # schedules processed in parallel
 RECOVERED_SCHEDULES = 100  # checked a minute; AWS describes ten executions a second
 _TRIES = 5  # at a schedule that others change at the same time
-_MOST_WRITES = 20  # for the due times of one schedule a minute; the rest is due in the next
+_MAX_WRITES = 20  # for the due times of one schedule a minute; the rest is due in the next
 _Each = TypeVar("_Each", DueSchedule, Schedule)
-_MOMENT = timedelta(milliseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 _RESUME = replace(SCHEDULER_CAUSE, reason="the time set for it came")
 
 
@@ -146,16 +146,16 @@ def start_due_schedules(
             running.append(schedule)
         return result
 
-    def look_after(each: Schedule) -> TickResult:
+    def recover(each: Schedule) -> TickResult:
         return TickResult(recovered=recover_active_jobs(each, executions, now()))
 
-    result = _overlapped(start, due, remaining)
+    result = _in_parallel(start, due, remaining)
     longest = sorted(running, key=lambda each: each.next_check_at or at)[:RECOVERED_SCHEDULES]
-    recovered = _overlapped(look_after, longest, remaining)
+    recovered = _in_parallel(recover, longest, remaining)
     return result.merged(replace(recovered, checked=0))
 
 
-def _overlapped(
+def _in_parallel(
     work: Callable[[_Each], TickResult], found: Iterable[_Each], remaining: Callable[[], float]
 ) -> TickResult:
     """Work on each of `found`, `PARALLEL_SCHEDULES` in parallel, while there is time."""
@@ -193,12 +193,12 @@ def start_due(
     for tries in range(_TRIES):
         found = schedules.get(schedule.schedule_id) if tries else schedule
         with suppress(StaleState):
-            found = catch_up(start_waiting(found, tick), tick, most=_MOST_WRITES)
-            return start_waiting(found, tick), TickResult(tuple(tick.decided))
+            found = catch_up(start_queued(found, tick), tick, max_writes=_MAX_WRITES)
+            return start_queued(found, tick), TickResult(tuple(tick.decided))
     raise StaleState(f"schedule {schedule.schedule_id} changes too fast")
 
 
-def start_waiting(schedule: Schedule, tick: ScheduleTick) -> Schedule:
+def start_queued(schedule: Schedule, tick: ScheduleTick) -> Schedule:
     """Start the queued job of a schedule, if no other is active and no hold stops it.
 
     Raises:
@@ -222,7 +222,7 @@ def catch_up(
     tick: ScheduleTick,
     *,
     skip_reason: SkipReason | None = None,
-    most: int | None = None,
+    max_writes: int | None = None,
 ) -> Schedule:
     """Decide on the schedule's times up to now, in `most` writes. Returns the stored schedule.
 
@@ -234,8 +234,8 @@ def catch_up(
     """
     over, now = schedule.resume_at, tick.now
     if schedule.state is ScheduleState.SUSPENDED and over and over <= now:
-        schedule = _decided(schedule, tick, over - _MOMENT, skip_reason, most)
-        if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MOMENT):
+        schedule = _decide(schedule, tick, over - _MILLISECOND, skip_reason, max_writes)
+        if schedule.state is ScheduleState.ENDED or _is_due(schedule, over - _MILLISECOND):
             return schedule
         move = SCHEDULE.move(schedule.state, "resume", now, _RESUME)
         schedule = schedules.write(schedule, schedule.moved(move, resume_at=None))
@@ -247,22 +247,22 @@ def catch_up(
         and tick.cache.hold(schedule, now)
     ):
         return schedule
-    return _decided(schedule, tick, now, skip_reason, most)
+    return _decide(schedule, tick, now, skip_reason, max_writes)
 
 
 def _is_due(schedule: Schedule, at: datetime) -> bool:
     return schedule.next_at is not None and schedule.next_at <= at
 
 
-def _decided(
+def _decide(
     schedule: Schedule,
     tick: ScheduleTick,
     until: datetime,
     skip_reason: SkipReason | None,
-    most: int | None,
+    max_writes: int | None,
 ) -> Schedule:
     writes = 0
-    while _is_due(schedule, until) and (most is None or writes < most):
+    while _is_due(schedule, until) and (max_writes is None or writes < max_writes):
         decision = plan(
             schedule, tick.cache.calendar(schedule), until, SCHEDULER_CAUSE, skip_reason
         )
@@ -283,8 +283,8 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
     changed: list[tuple[Occurrence, Occurrence]] = []
     moved: list[tuple[JobRecord, JobRecord]] = []
     for run in decision.replaced:
-        place = schedule.job_address(run.scheduled_for)
-        job = jobs.get(place) or new_job(place, run.started_at)
+        address = schedule.job_address(run.scheduled_for)
+        job = jobs.get(address) or new_job(address, run.started_at)
         if job.state in OPEN_JOB_STATES:
             replacement = decision.started[-1].address.job_id
             cause = Cause(
@@ -294,12 +294,12 @@ def apply_decision(schedule: Schedule, decision: Decision, executions: Execution
             move = JOB.move(job.state, "replace", decision.occurrences[-1].decided_at, cause)
             moved.append((job, job.moved(move, next_at=None)))
             job = moved[-1][1]
-        occurrence = occurrences.get(place)
+        occurrence = occurrences.get(address)
         if occurrence is not None:
-            outcome = RunOutcome.of(job, checkpoints.get(place.job_id))
+            outcome = RunOutcome.of(job, checkpoints.get(address.job_id))
             changed.append((occurrence, occurrence.with_outcome(outcome)))
-    beside = ScheduleWrites(decision.occurrences, changed, moved)
-    after = schedules.write(schedule, decision.schedule, beside)
+    writes = ScheduleWrites(decision.occurrences, changed, moved)
+    after = schedules.write(schedule, decision.schedule, writes)
     for occurrence in decision.started:
         executions.start_job(occurrence.address, MAIN)
     return after

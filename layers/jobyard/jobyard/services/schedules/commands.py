@@ -113,7 +113,7 @@ def create(wanted: ScheduleSpec, context: CommandContext) -> Schedule:
         owner_sub=context.actor.sub,
         created_at=now,
         parameters=wanted.parameters,
-        next_at=_first(wanted.rule, now),
+        next_at=_first_run(wanted.rule, now),
     )
     try:
         return schedules.put_new(schedule)
@@ -141,7 +141,7 @@ def make_system_schedules(now: datetime) -> list[Schedule]:
             owner=MACHINE,
             created_at=now,
             is_system=True,
-            next_at=_first(rule, now),
+            next_at=_first_run(rule, now),
         )
         try:
             made.append(schedules.put_new(schedule))
@@ -172,7 +172,7 @@ def _check_policy(policy: Policy) -> None:
         raise BadRequest(f"there is no calendar {policy.calendar!r}")
 
 
-def _first(rule: Recurrence, now: datetime) -> datetime:
+def _first_run(rule: Recurrence, now: datetime) -> datetime:
     if rule.first_from(now) is None:
         reason = "no run is left: all its times are past, or none of them exists"
         raise BadRequest(f"{reason} ({rule.description()})")
@@ -188,11 +188,11 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
     """
     cache = ScheduleCache()
     schedule = active_schedule(schedule_id, context.actor, "edit")
-    if not _was_asked(schedule, "edit", context):
+    if not _is_repeat(schedule, "edit", context):
         require_reason(context, "edit")
-    for before, now in _decided(schedule, cache, context):
-        if _was_asked(before, "edit", context):
-            runs = _runs(before, cache, now)
+    for before, now in _caught_up(schedule, cache, context):
+        if _is_repeat(before, "edit", context):
+            runs = _shown_runs(before, cache, now)
             return EditResult(before, before, runs, runs)
         policy = changes.policy(before.policy)
         parameters = before.parameters if changes.parameters is None else changes.parameters
@@ -208,17 +208,17 @@ def edit(schedule_id: str, changes: ScheduleEdit, context: CommandContext) -> Ed
             if before.state is ScheduleState.ENDED and changes.rule is None:
                 raise BadRequest("it has ended: an edit has to give it a rule with times to come")
             if rule != before.rule or before.state is ScheduleState.ENDED:
-                _first(rule, now)  # refused before any write, if there is none
+                _first_run(rule, now)  # refused before any write, if there is none
                 tick = ScheduleTick(cache, context.executions, now)
                 before = catch_up(before, tick, skip_reason=SkipReason.EDITED)
-                changed["next_at"] = _first(rule, _undecided(before, now))
+                changed["next_at"] = _first_run(rule, _undecided(before, now))
             move = SCHEDULE.authorized_move(
                 before.state, "edit", now, context.cause, context.actor.roles
             )
             after = schedules.write(before, before.moved(move, **changed))
         except StaleState:
             continue
-        runs_before, runs_after = (_runs(each, cache, now) for each in (before, after))
+        runs_before, runs_after = (_shown_runs(each, cache, now) for each in (before, after))
         return EditResult(after, before, runs_before, runs_after)
     raise _too_busy(schedule_id)
 
@@ -231,7 +231,7 @@ def _undecided(schedule: Schedule, now: datetime) -> datetime:
     return max(now, decided + timedelta(milliseconds=1)) if decided else now
 
 
-def _runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
+def _shown_runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[datetime, ...]:
     """The next runs; of a suspended schedule those after the suspension, or if it ended now."""
     if schedule.state is ScheduleState.ENDED:
         return ()
@@ -240,11 +240,11 @@ def _runs(schedule: Schedule, cache: ScheduleCache, now: datetime) -> tuple[date
     return tuple(islice(found, SHOWN_RUNS))
 
 
-def _was_asked(schedule: Schedule, event: str, context: CommandContext) -> bool:
+def _is_repeat(schedule: Schedule, event: str, context: CommandContext) -> bool:
     return any(e.cause == context.run and e.event == event for e in schedule.history)
 
 
-def _decided(
+def _caught_up(
     schedule: Schedule, cache: ScheduleCache, context: CommandContext
 ) -> Iterator[tuple[Schedule, datetime]]:
     """Yield the schedule with all due times decided, and the time of that; again after each
@@ -276,7 +276,7 @@ def suspend(schedule_id: str, until: datetime | None, context: CommandContext) -
             has ended.
         BadRequest: no reason is given, or `until` is past.
     """
-    return _moved(schedule_id, "suspend", until, context)
+    return _apply(schedule_id, "suspend", until, context)
 
 
 def resume(schedule_id: str, context: CommandContext) -> Schedule:
@@ -287,19 +287,19 @@ def resume(schedule_id: str, context: CommandContext) -> Schedule:
             BadRequest: no
             reason is given.
     """
-    return _moved(schedule_id, "resume", None, context)
+    return _apply(schedule_id, "resume", None, context)
 
 
-def _moved(
+def _apply(
     schedule_id: str, event: str, resume_at: datetime | None, context: CommandContext
 ) -> Schedule:
     schedule = active_schedule(schedule_id, context.actor, event)
-    if not _was_asked(schedule, event, context):
+    if not _is_repeat(schedule, event, context):
         require_reason(context, event)
         if resume_at is not None and resume_at <= context.now():
             raise BadRequest("until is past; leave it out, or name a time to come")
-    for before, now in _decided(schedule, ScheduleCache(), context):
-        if _was_asked(before, event, context):
+    for before, now in _caught_up(schedule, ScheduleCache(), context):
+        if _is_repeat(before, event, context):
             return before
         roles = context.actor.roles
         move = SCHEDULE.authorized_move(before.state, event, now, context.cause, roles)
@@ -319,12 +319,12 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
             policy forbids a second one. BadRequest: no reason is given.
     """
     schedule = active_schedule(schedule_id, context.actor, "run_now")
-    if not _was_asked(schedule, "run_now", context):
+    if not _is_repeat(schedule, "run_now", context):
         require_reason(context, "run_now")
-    for before, now in _decided(schedule, ScheduleCache(), context):
+    for before, now in _caught_up(schedule, ScheduleCache(), context):
         for asked in before.history:
             if (asked.cause, asked.event) == (context.run, "run_now"):
-                return _told_again(job_address(schedule_id, asked.at), context)
+                return _repeated_run(job_address(schedule_id, asked.at), context)
         decision = plan_manual_run(before, now, context.cause)
         try:
             apply_decision(before, decision, context.executions)
@@ -334,15 +334,15 @@ def run_now(schedule_id: str, context: CommandContext) -> Occurrence:
     raise _too_busy(schedule_id)
 
 
-def _told_again(place: JobAddress, context: CommandContext) -> Occurrence:
+def _repeated_run(address: JobAddress, context: CommandContext) -> Occurrence:
     """The occurrence that the same request made before; its execution is started again if it
     must.
     """
-    occurrence = occurrences.get(place)
+    occurrence = occurrences.get(address)
     if occurrence is None:
-        raise Gone(f"the job asked for at {occurrence_time(place):%Y-%m-%d %H:%M} was archived")
+        raise Gone(f"the job asked for at {occurrence_time(address):%Y-%m-%d %H:%M} was archived")
     if occurrence.verdict is Verdict.RUN and occurrence.outcome is None:
-        context.executions.start_job(place, MAIN)
+        context.executions.start_job(address, MAIN)
     return occurrence
 
 
@@ -355,14 +355,14 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
             system schedule. BadRequest: no reason is given.
     """
     schedule = schedule_or_tombstone(schedule_id, context.actor, "delete")
-    if not _was_asked(schedule, "delete", context):
+    if not _is_repeat(schedule, "delete", context):
         check_not_deleted(schedule)
         require_reason(context, "delete")
         if schedule.is_system:
             raise InvalidTransition(f"schedule {schedule_id} is the system's; suspend it instead")
     cache = ScheduleCache()
-    for before, now in _decided(schedule, cache, context):
-        if _was_asked(before, "delete", context):
+    for before, now in _caught_up(schedule, cache, context):
+        if _is_repeat(before, "delete", context):
             return before
         if before.active:
             raise InvalidTransition(
@@ -377,14 +377,14 @@ def delete(schedule_id: str, context: CommandContext) -> Schedule:
             )
             after = before.moved(move, next_at=None, resume_at=None, queued_for=None)
             return schedules.write(
-                before, after, ScheduleWrites(changed_occurrences=_given_up(before))
+                before, after, ScheduleWrites(changed_occurrences=_without_queued(before))
             )
         except StaleState:
             continue
     raise _too_busy(schedule_id)
 
 
-def _given_up(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
+def _without_queued(schedule: Schedule) -> list[tuple[Occurrence, Occurrence]]:
     """The queued occurrence of a schedule without an active job, skipped for good."""
     waiting = (
         occurrences.get(schedule.job_address(schedule.queued_for)) if schedule.queued_for else None

@@ -82,8 +82,8 @@ class ScheduleOrigin:
         ]
         active = (*others, ActiveJob(occurrence.scheduled_for, context.now(), context.run))
         reopened = replace(occurrence, version=occurrence.version + 1, outcome=None)
-        beside = ScheduleWrites((), [(occurrence, reopened)], [(before, after)])
-        schedules.write(schedule, schedule.moved(move, active=active), beside)
+        writes = ScheduleWrites((), [(occurrence, reopened)], [(before, after)])
+        schedules.write(schedule, schedule.moved(move, active=active), writes)
 
     def settle(self, context: CommandContext) -> None:
         from jobyard.services.schedules.jobs import settle_job

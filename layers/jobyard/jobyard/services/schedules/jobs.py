@@ -25,7 +25,7 @@ from jobyard.jobtypes import job_type_of
 from jobyard.services.executions import Executions
 from jobyard.services.jobs.attempt import orphaned
 from jobyard.services.runs import ExecutionRun
-from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_waiting
+from jobyard.services.schedules.clock import ScheduleCache, ScheduleTick, start_queued
 from jobyard.store import checkpoints, jobs, occurrences, schedules
 from jobyard.store.schedules import ScheduleWrites
 
@@ -83,7 +83,7 @@ def settle_job(address: JobAddress, executions: Executions, now: datetime) -> No
             if occurrence.scheduled_for in {each.scheduled_for for each in schedule.active}:
                 cause = Cause(str(replace(CauseKey.parse(job.cause), action=Action.SETTLE)))
                 schedule = write_end(schedule, occurrence, (job, job), cause, now)
-            start_waiting(schedule, ScheduleTick(ScheduleCache(), executions, now))
+            start_queued(schedule, ScheduleTick(ScheduleCache(), executions, now))
         except StaleState:
             continue
         return
